@@ -1,0 +1,106 @@
+"""Writing is all or nothing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import resource
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from medcode import io
+from medcode.errors import UserError
+
+
+def test_an_error_in_mid_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    io.write_text(path, "old\n")
+    with pytest.raises(RuntimeError), io.atomic_write(path, "w") as file:
+        file.write("new")
+        raise RuntimeError
+    assert path.read_text() == "old\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_in_mid_write_leaves_the_old_folder_and_nothing_else(tmp_path):
+    path = tmp_path / "folder"
+    with io.atomic_folder(path) as folder:
+        io.write_text(folder / "a.txt", "old\n")
+    with pytest.raises(RuntimeError), io.atomic_folder(path) as folder:
+        io.write_text(folder / "a.txt", "new\n")
+        raise RuntimeError
+    assert (path / "a.txt").read_text() == "old\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    path = tmp_path / "folder"
+    for name in ("a.txt", "b.txt"):
+        with io.atomic_folder(path) as folder:
+            io.write_text(folder / name, name)
+    assert [file.name for file in path.iterdir()] == ["b.txt"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_full_disk_is_told_in_one_line_and_the_old_file_is_unchanged(tmp_path, monkeypatch, failing):
+    path = tmp_path / "a.json"
+    io.write_json(path, {"old": 1})
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(io.os, failing, full)
+    with pytest.raises(UserError, match=r"a\.json: could not be written \(No space left on device\); the old file"):
+        io.write_json(path, {"new": 1})
+    monkeypatch.undo()
+    assert io.read_json(path) == {"old": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_the_system_cuts_short_is_told_in_one_line(tmp_path):
+    path = tmp_path / "a.npy"
+    io.write_array(path, np.arange(3))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"a\.npy: could not be written"):
+            io.write_array(path, np.zeros(10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert io.read_array(path).tolist() == [0, 1, 2]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_metrics_are_rounded_and_not_a_number_is_null(tmp_path):
+    path = tmp_path / "m.json"
+    io.write_metrics(path, {"a": 1 / 3, "b": float("nan"), "c": [np.float32(0.5), np.int64(3)], "d": True})
+    assert json.loads(path.read_text()) == {"a": 0.333333, "b": None, "c": [0.5, 3], "d": True}
+
+
+def test_tables_and_arrays_come_back(tmp_path):
+    table = pa.table({"code": ["003.1", "V45.81"], "n": [1, 2]})
+    io.write_table(tmp_path / "t.parquet", table)
+    assert io.read_table(tmp_path / "t.parquet").equals(table)
+    assert io.read_table(tmp_path / "t.parquet", ["n"]).column_names == ["n"]
+    io.write_array(tmp_path / "a.npy", np.arange(5))
+    assert io.read_array(tmp_path / "a.npy", mapped=True).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "content", "message"),
+    [
+        (io.read_json, "a.json", b"{", "not valid JSON"),
+        (io.read_json, "a.json", b"\xff\xfe", "not valid JSON"),
+        (io.read_table, "a.parquet", b"PAR1", "not a parquet table"),
+        (io.read_array, "a.npy", b"\x93NUMPY", r"not a \.npy array"),
+    ],
+)
+def test_a_damaged_file_is_told_in_one_line(tmp_path, read, name, content, message):
+    with pytest.raises(UserError, match="no such file"):
+        read(tmp_path / name)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name}: {message}"):
+        read(tmp_path / name)
