@@ -1,0 +1,64 @@
+"""Label attention: every label reads the document with weights of its own."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from medcode.layers.masks import masked_softmax
+
+
+class LabelAttention(nn.Module):
+    """Label attention of CAML with one output vector per label.
+
+    Source: Mullenbach et al. 2018, "Explainable Prediction of Medical Codes from Clinical Text", section 2.2; the
+    authors' code.
+
+        a_y = softmax_n(u_y . h_n),   logit_y = w_y . (sum_n a_yn h_n) + b_y
+
+    The context sum_n a_yn h_n, [B, Y, D], is needed only for its product with w_y, so the sum is taken over the
+    scalars w_y . h_n instead: the same number, without the largest tensor. `logits_from_context` is the plain form.
+
+    The queries have a bias, as in the authors' code, where it is never used; it would shift all scores of a label
+    alike, which softmax ignores. It is kept so that parameters count as published, and never gets a gradient.
+
+    Args:
+        features: D.
+        labels: Y.
+
+    Shapes: [B, N, D], bool [B, N] or None -> logits [B, Y].
+    """
+
+    def __init__(self, features: int, labels: int) -> None:
+        super().__init__()
+        self.queries = nn.Linear(features, labels)
+        self.output = nn.Linear(features, labels)
+        nn.init.xavier_uniform_(self.queries.weight)
+        nn.init.xavier_uniform_(self.output.weight)
+
+    def weights(self, features: Tensor, mask: Tensor | None) -> Tensor:
+        """Attention of every label over the positions: [B, N, D] -> fp32 [B, Y, N]."""
+        return masked_softmax(self.queries.weight @ features.transpose(1, 2), mask)
+
+    def forward(self, features: Tensor, mask: Tensor | None) -> Tensor:
+        values = self.output.weight @ features.transpose(1, 2)  # [B, Y, N]
+        return (self.weights(features, mask) * values.float()).sum(2) + self.output.bias  # [B, Y]
+
+    def logits_from_context(self, features: Tensor, mask: Tensor | None) -> Tensor:
+        """The published form, through the context vectors: the oracle for `forward`."""
+        context = self.weights(features, mask).to(features.dtype) @ features  # [B, Y, D]
+        return (context * self.output.weight).sum(2) + self.output.bias
+
+
+def label_attention_heads(features: int, heads: dict[str, int]) -> nn.ModuleDict:
+    """One label attention per head, on the same features."""
+    return nn.ModuleDict({head: LabelAttention(features, labels) for head, labels in heads.items()})
+
+
+def run_heads(heads: nn.ModuleDict, features: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
+    """Logits of every head: {head: [B, Y]}."""
+    return {name: head(features, mask) for name, head in heads.items()}
+
+
+def attend_heads(heads: nn.ModuleDict, features: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
+    """Attention of every head: {head: fp32 [B, Y, N]}."""
+    return {name: head.weights(features, mask) for name, head in heads.items()}

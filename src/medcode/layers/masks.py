@@ -1,0 +1,33 @@
+"""Which positions of an encoder's output are real, and softmax over those alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def position_mask(lengths: Tensor, positions: int) -> Tensor:
+    """Says which positions are real.
+
+    Args:
+        lengths: number of real positions of each document, at least 1, [B].
+        positions: N, the number of positions of the padded batch.
+
+    Shapes: [B] -> bool [B, N], true where real.
+    """
+    return torch.arange(positions, device=lengths.device) < lengths.unsqueeze(1)
+
+
+def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Softmax over the last axis in fp32, exactly zero where the mask is false.
+
+    Args:
+        scores: [B, Y, N].
+        mask: bool [B, N], each row with at least one true; None lets every position take part.
+
+    Shapes: [B, Y, N] -> fp32 [B, Y, N].
+    """
+    scores = scores.float()
+    if mask is not None:
+        scores = scores.masked_fill(~mask.unsqueeze(1), -torch.inf)
+    return torch.softmax(scores, dim=-1)

@@ -1,0 +1,129 @@
+"""A trained model as a folder that needs nothing else: weights, vocabulary, codes, titles, thresholds, settings."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from medcode import io, models
+from medcode.config import build
+from medcode.errors import UserError
+from medcode.models.base import Model
+
+FORMAT = 1
+TRAIN_AGAIN = "train it again (dvc repro train)"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model with what it takes to read a note and to name its codes.
+
+    `labels` has records {system, code, title, train_documents} by head, in the order of the logits; `thresholds` the
+    tuned probability above which a code is predicted, by head; `rule` how text becomes words.
+    """
+
+    name: str
+    model: Model
+    vocabulary: list[str]
+    labels: dict[str, list[dict[str, Any]]]
+    thresholds: dict[str, float]
+    max_tokens: int
+    rule: str
+    label_set: str
+
+
+def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str, Any]) -> None:
+    """Writes the folder, atomically.
+
+    Args:
+        provenance: what a reader may want to know of the training (recipe, seed, corpus); not read back.
+    """
+    weights = save_tensors({name: t.detach().cpu().contiguous() for name, t in trained.model.state_dict().items()})
+    with io.atomic_folder(folder) as target:
+        with io.atomic_write(target / "weights.safetensors") as file:
+            file.write(weights)
+        io.write_text(target / "vocabulary.txt", "".join(f"{word}\n" for word in trained.vocabulary))
+        io.write_json(target / "labels.json", trained.labels)
+        description = {
+            "format": FORMAT,
+            "name": trained.name,
+            "config": trained.model.config.model_dump(),
+            "label_set": trained.label_set,
+            "max_tokens": trained.max_tokens,
+            "rule": trained.rule,
+            "thresholds": trained.thresholds,
+            "embedding_size": trained.model.embedding_size,
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "provenance": {**provenance, "torch": torch.__version__},
+        }
+        io.write_json(target / "model.json", description)
+
+
+def load(folder: str | os.PathLike) -> TrainedModel:
+    """Reads the folder, in evaluation mode on the CPU.
+
+    Raises:
+        UserError: the folder is missing, incomplete, damaged, or written by another version.
+    """
+    folder = Path(folder)
+    if not (folder / "model.json").exists():
+        raise UserError(f"{folder}: holds no trained model (no model.json); {TRAIN_AGAIN}")
+    description = io.read_json(folder / "model.json")
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        found = description.get("format") if isinstance(description, dict) else None
+        raise UserError(
+            f"{folder / 'model.json'}: written in format {found}, this version reads {FORMAT}; {TRAIN_AGAIN}"
+        )
+    try:
+        return _build(folder, description)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder / 'model.json'}: damaged ({error} is missing); {TRAIN_AGAIN}") from error
+
+
+def _build(folder: Path, description: dict[str, Any]) -> TrainedModel:
+    kind = models.find(description["name"])
+    config = build(kind.Config, description["config"], folder / "model.json", "config")
+    vocabulary = io.read_lines(folder / "vocabulary.txt")
+    labels = io.read_json(folder / "labels.json")
+    rows = len(vocabulary) + 2
+    heads = {head: len(records) for head, records in labels.items()}
+    model = kind(config, rows, torch.empty(rows, description["embedding_size"]), heads)
+    try:
+        model.load_state_dict(load_tensors(_weights(folder, description["weights_sha256"])))
+    except (RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"{folder}: weights do not fit vocabulary.txt, labels.json or model.json; {TRAIN_AGAIN}"
+        ) from error
+    return TrainedModel(
+        name=description["name"],
+        model=model.eval(),
+        vocabulary=vocabulary,
+        labels=labels,
+        thresholds=description["thresholds"],
+        max_tokens=description["max_tokens"],
+        rule=description["rule"],
+        label_set=description["label_set"],
+    )
+
+
+def _weights(folder: Path, digest: str) -> bytes:
+    try:
+        with open(folder / "weights.safetensors", "rb") as file:
+            weights = file.read()
+    except OSError as error:
+        raise UserError(
+            f"{folder / 'weights.safetensors'}: cannot be read ({error.strerror}); {TRAIN_AGAIN}"
+        ) from error
+    if hashlib.sha256(weights).hexdigest() != digest:
+        raise UserError(
+            f"{folder / 'weights.safetensors'}: damaged (its digest is not the recorded one); {TRAIN_AGAIN}"
+        )
+    return weights

@@ -1,0 +1,1 @@
+"""Training: batches, loss, optimisation, checkpoints, and the loop that uses them."""

@@ -1,0 +1,82 @@
+"""One process of possibly several, as torchrun starts them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import distributed, nn
+
+
+@dataclass(frozen=True)
+class World:
+    """Which process this is and how many there are."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and speaks to the user."""
+        return self.rank == 0
+
+    def rows(self, batch: int) -> tuple[int, int]:
+        """The rows of a batch that are this process's share: first, and one past the last."""
+        parts = np.array_split(np.arange(batch), self.size)
+        first = sum(len(part) for part in parts[: self.rank])
+        return first, first + len(parts[self.rank])
+
+    def agree(self, value: Any) -> Any:
+        """Gives every process the value that the leader has."""
+        if self.size == 1:
+            return value
+        holder = [value]
+        distributed.broadcast_object_list(holder, src=0)
+        return holder[0]
+
+    def wait(self) -> None:
+        """Waits for all processes to get here."""
+        if self.size > 1:
+            distributed.barrier()
+
+    def sum(self, value: torch.Tensor) -> torch.Tensor:
+        """Adds a number up over the processes, in place."""
+        if self.size > 1:
+            distributed.all_reduce(value)
+        return value
+
+    def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """Makes backward average gradients over the processes."""
+        if self.size == 1:
+            return model
+        # A static graph allows parameters that no loss reaches, such as the unused bias of label attention.
+        return nn.parallel.DistributedDataParallel(
+            model, device_ids=[device.index] if device.type == "cuda" else None, static_graph=True
+        )
+
+
+@contextlib.contextmanager
+def join(device: torch.device) -> Iterator[World]:
+    """Joins the other processes that torchrun started, if it did."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield World()
+        return
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield World(distributed.get_rank(), distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that a name stands for: `auto` is this process's GPU if there is one, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device(name)

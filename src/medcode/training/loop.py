@@ -1,0 +1,259 @@
+"""The training loop: epochs of steps, a look at dev after each, the best epoch kept, resumed wherever it stopped."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from medcode.config import Recipe, Training
+from medcode.errors import UserError
+from medcode.evaluation.summary import during_training
+from medcode.inputs import Inputs, Split
+from medcode.layers.dropout import share_batch
+from medcode.models.base import Model
+from medcode.training import batches, optimisation, reproducibility, stopping
+from medcode.training.checkpoint import Checkpoints
+from medcode.training.distributed import World
+from medcode.training.interruption import Interruption
+from medcode.training.scoring import autocast, probabilities, score
+
+WATCHED = ("f1_micro", "f1_macro", "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map")
+SCORING_BATCH = 32
+
+Row = dict[str, float]
+
+
+@dataclass
+class Progress:
+    """Where a training stands: epochs counted from 0, `step` within the epoch, the loss summed over it so far."""
+
+    epoch: int = 0
+    step: int = 0
+    steps: int = 0
+    loss: float = 0.0
+    history: list[Row] = field(default_factory=list)
+    stopped: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training found: the learning curve, its best epoch (counted from 1), and why it ended."""
+
+    history: list[Row]
+    best_epoch: int
+    stopped: str
+
+
+class Trainer:
+    """Trains one model on the training split, watching the dev split.
+
+    The result is a function of the model's initial weights, the inputs, the recipe and the seed. Being killed and
+    started again does not change it: on a CPU not by a bit.
+
+    Args:
+        model: on its device, with its initial weights; ends with those of the best epoch.
+        inputs: with the splits train and dev.
+        recipe: how to train.
+        settings: the engine.
+        seed: of dropout and of the order of batches.
+        checkpoints: where this training's state is kept.
+        world: this process among those that train together.
+        on_epoch: called with the learning curve after every epoch, by the leading process.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        inputs: Inputs,
+        recipe: Recipe,
+        settings: Training,
+        seed: int,
+        checkpoints: Checkpoints,
+        world: World | None = None,
+        on_epoch: Callable[[list[Row], float], None] = lambda history, seconds: None,
+    ) -> None:
+        self.model, self.inputs, self.recipe, self.settings, self.seed = model, inputs, recipe, settings, seed
+        self.checkpoints, self.world, self.on_epoch = checkpoints, world or World(), on_epoch
+        self.device = next(model.parameters()).device
+        self.train, self.dev = inputs.splits["train"], inputs.splits["dev"]
+        if settings.overfit:
+            self.train = self.dev = self.train.first(settings.overfit)
+        self.lengths = batches.truncated_lengths(self.train.offsets, recipe.max_tokens)
+        self.padded = batches.bucket_lengths(self.lengths, settings.buckets)
+        self.lowest = recipe.criterion == "loss"
+        self.criterion = "dev_loss" if self.lowest else recipe.criterion
+        self.progress = Progress()
+        self.optimiser = optimisation.make_optimiser(model, recipe)
+
+    def run(self) -> Result:
+        """Trains to the end, from the last checkpoint where there is one.
+
+        Raises:
+            UserError: the loss is no longer finite, or the criterion cannot be computed on dev.
+            SystemExit: SIGTERM or SIGINT came; the state is saved first.
+        """
+        network = self.world.wrap(self.model, self.device)
+        self._resume()
+        with Interruption() as interruption:
+            while not self.progress.stopped:
+                self._epoch(network, interruption)
+        best_epoch = self._best_epoch()
+        self.world.wait()  # the leader has written the weights
+        self.model.load_state_dict(self.checkpoints.load_best(best_epoch))
+        return Result(self.progress.history, best_epoch, self.progress.stopped)
+
+    def _epoch(self, network: nn.Module, interruption: Interruption) -> None:
+        started, progress = time.perf_counter(), self.progress
+        plan = self._plan(progress.epoch)
+        bar = tqdm(
+            total=len(plan),
+            initial=progress.step,
+            desc=f"epoch {progress.epoch + 1}/{self.recipe.epochs}",
+            unit="batch",
+            disable=None if self.world.leads else True,
+            leave=False,
+        )
+        network.train()
+        for batch in plan[progress.step :]:
+            progress.loss += self._step(network, batch, len(plan) * self.recipe.epochs)
+            progress.step += 1
+            progress.steps += 1
+            bar.set_postfix(loss=f"{progress.loss / progress.step:.4f}", **self._headline(), refresh=False)
+            bar.update()
+            if interruption.signal is not None:
+                self._save()
+                bar.close()
+                raise SystemExit(128 + interruption.signal)
+            if progress.step % self.settings.checkpoint_steps == 0 and progress.step < len(plan):
+                self._save()
+        bar.close()
+        self._finish_epoch(progress.loss / len(plan), time.perf_counter() - started)
+
+    def _plan(self, epoch: int) -> list[batches.Batch]:
+        plan = batches.epoch_batches(self.lengths, self.padded, self.recipe.batch_size, self.seed, epoch)
+        return plan[: self.settings.limit] if self.settings.limit else plan
+
+    def _step(self, network: nn.Module, batch: batches.Batch, total_steps: int) -> float:
+        """One update of the weights; returns the mean loss of the batch."""
+        reproducibility.seed_step(self.seed, self.progress.steps)
+        rate = optimisation.learning_rate(self.recipe, self.progress.steps, total_steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        loss = self._loss(network, batch)
+        value = self.world.sum(loss.detach()).item()
+        if not math.isfinite(value):
+            documents = ", ".join(self.train.documents[number] for number in batch.documents)
+            raise UserError(
+                f"training: the loss is {value} at step {self.progress.steps + 1} with learning rate {rate:g}, "
+                f"admissions {documents}; a lower learning_rate or a clip_norm in the recipe may help"
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        (loss * self.world.size).backward()  # gradients are averaged over the processes
+        if self.recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        self.optimiser.step()
+        return value
+
+    def _loss(self, network: nn.Module, batch: batches.Batch) -> torch.Tensor:
+        """This process's part of the mean loss over the documents of a batch."""
+        whole = len(batch.documents)
+        first, last = self.world.rows(whole)
+        empty = first == last  # more processes than documents: a document of no weight keeps the processes in step
+        if empty:
+            first, last = 0, 1
+        if self.world.size > 1:
+            share_batch(self.model, (first, last, whole))
+        share = batches.Batch(batch.documents[first:last], batch.length)
+        words, lengths = batches.pad(self.inputs.tokens, self.train.offsets, share, self.recipe.max_tokens)
+        with autocast(self.device, self.settings.precision):
+            logits = network(words.to(self.device), lengths.to(self.device))
+        losses = optimisation.binary_cross_entropy(logits, self._gold(share.documents))
+        return losses.sum() / whole * (0.0 if empty else 1.0)
+
+    def _gold(self, documents: np.ndarray) -> dict[str, torch.Tensor]:
+        labels = self.train.labels.items()
+        return {
+            head: torch.from_numpy(matrix[documents].toarray()).to(self.device, torch.float32)
+            for head, matrix in labels
+        }
+
+    def _finish_epoch(self, train_loss: float, seconds: float) -> None:
+        progress, started = self.progress, time.perf_counter()
+        row = {"epoch": progress.epoch + 1, "train_loss": train_loss}
+        if self.world.leads:
+            row |= self._watch(self.dev) | {"learning_rate": self.optimiser.param_groups[0]["lr"]}
+        progress.history.append(self.world.agree(row))
+        progress.epoch, progress.step, progress.loss = progress.epoch + 1, 0, 0.0
+        seconds += time.perf_counter() - started
+        if stopping.should_stop(self._watched(), self.recipe.patience, lowest=self.lowest):
+            progress.stopped = f"{self.recipe.patience} epochs without a better {self.recipe.criterion}"
+        elif progress.epoch == self.recipe.epochs:
+            progress.stopped = "last epoch"
+        if self.world.leads:
+            if self._best_epoch() == progress.epoch:
+                self.checkpoints.save_best(progress.epoch, self.model.state_dict())
+            self.on_epoch(progress.history, seconds)
+        self._save()
+
+    def _watch(self, split: Split) -> Row:
+        """Dev metrics of the first head, and the mean loss over all heads."""
+        logits = score(
+            self.model,
+            self.inputs.tokens,
+            split.offsets,
+            self.recipe.max_tokens,
+            SCORING_BATCH,
+            self.settings.precision,
+        )
+        gold = {head: torch.from_numpy(split.labels[head].toarray()).float() for head in logits}
+        losses = optimisation.binary_cross_entropy({h: torch.from_numpy(x) for h, x in logits.items()}, gold)
+        first = next(iter(logits))
+        names = [name for name in WATCHED if self._fits(name, logits[first].shape[1])]
+        extra = [] if self.lowest or self.recipe.criterion in names else [self.recipe.criterion]
+        measured = during_training(split.labels[first], probabilities(logits[first]), names + extra)
+        return {"dev_loss": losses.mean().item(), **measured}
+
+    @staticmethod
+    def _fits(name: str, labels: int) -> bool:
+        return not name.startswith("precision_at_") or int(name.rsplit("_", 1)[1]) <= labels
+
+    def _watched(self) -> list[float]:
+        """The criterion after each epoch so far."""
+        return [row[self.criterion] for row in self.progress.history]
+
+    def _best_epoch(self) -> int:
+        """Number of the best epoch so far, from 1; 0 before the first."""
+        return stopping.best(self._watched(), lowest=self.lowest) + 1 if self.progress.history else 0
+
+    def _headline(self) -> dict[str, str]:
+        """The last dev metric, for the progress bar."""
+        return {f"dev {self.criterion}": f"{value:.4f}" for value in self._watched()[-1:]}
+
+    def _save(self) -> None:
+        if self.world.leads:
+            self.checkpoints.save(
+                {
+                    "model": self.model.state_dict(),
+                    "optimiser": self.optimiser.state_dict(),
+                    "progress": asdict(self.progress),
+                    "best_epoch": self._best_epoch(),
+                }
+            )
+
+    def _resume(self) -> None:
+        state: dict[str, Any] | None = self.checkpoints.load()
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.progress = Progress(**state["progress"])
+        if self.world.leads:
+            self.on_epoch(self.progress.history, 0.0)

@@ -1,0 +1,21 @@
+"""Everything that random numbers and the order of additions depend on."""
+
+from __future__ import annotations
+
+import torch
+
+
+def prepare(threads: int) -> None:
+    """Fixes the number of threads and asks for deterministic algorithms; raises where an operation has none."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
+def seed_step(seed: int, step: int) -> None:
+    """Seeds the random numbers of one training step.
+
+    A stream of its own for every step means that a resumed run needs no stored generator state, and that the order in
+    which anything else drew numbers does not matter.
+    """
+    torch.manual_seed((seed * 1_000_003 + step) % 2**63)

@@ -1,0 +1,30 @@
+"""Dropout is the same however a batch is shared among processes."""
+
+from __future__ import annotations
+
+import torch
+
+from medcode.layers.dropout import Dropout, share_batch
+
+
+def test_the_shares_of_a_batch_drop_what_the_whole_batch_would():
+    layer, x = Dropout(0.4).train(), torch.randn(5, 7, 3)
+    torch.manual_seed(1)
+    whole = layer(x)
+    shares = []
+    for first, last in ((0, 3), (3, 5)):
+        share_batch(layer, (first, last, 5))
+        torch.manual_seed(1)
+        shares.append(layer(x[first:last]))
+    torch.testing.assert_close(torch.cat(shares), whole)
+    assert (whole == 0).any()
+
+
+def test_nothing_is_dropped_when_not_training():
+    x = torch.randn(2, 3)
+    assert torch.equal(Dropout(0.9).eval()(x), x)
+
+
+def test_values_keep_their_mean():
+    torch.manual_seed(0)
+    assert abs(Dropout(0.3).train()(torch.ones(200, 200)).mean().item() - 1) < 0.01

@@ -1,0 +1,86 @@
+"""The arrays that models read say what the tables said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from medcode import inputs
+from medcode.errors import UserError
+from medcode.text.tokens import tokenized
+
+NOTES = {
+    "10": "fever and chills",
+    "11": "chills",
+    "12": "",
+    "13": "cough fever fever",
+    "14": "unlabelled cough",
+    "15": "rigors",
+}
+VOCABULARY = ["chills", "cough", "fever"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    documents = {"10": "train", "13": "train", "12": "dev", "11": "test", "15": "test", "14": "background"}
+    codes = [
+        ("10", "icd9cm", "486"),
+        ("10", "icd9proc", "48.6"),
+        ("13", "icd9cm", "038.9"),
+        ("12", "icd9cm", "486"),
+        ("11", "icd9cm", "999.9"),
+        ("11", "icd9cm", "038.9"),
+        ("15", "icd10cm", "486"),  # another system: not the label 486
+    ]
+    labels = [("icd9cm", "486"), ("icd9cm", "038.9"), ("icd9proc", "48.6")]
+    inputs.write(
+        tmp_path / "inputs",
+        tokenized(NOTES.items()),
+        VOCABULARY,
+        np.arange(10, dtype=np.float32).reshape(5, 2),
+        documents=pa.table({"admission_id": list(documents), "split": list(documents.values())}),
+        labels=pa.Table.from_pylist(
+            [{"system": s, "code": c, "title": f"title {c}", "train_documents": 1} for s, c in labels]
+        ),
+        codes=pa.Table.from_pylist([{"admission_id": a, "system": s, "code": c} for a, s, c in codes]),
+        rule="caml",
+    )
+    return tmp_path / "inputs"
+
+
+def test_words_become_rows_of_the_embedding(folder):
+    data = inputs.load(folder, inputs.SPLITS)
+    words = ["<pad>", *data.vocabulary, "<unk>"]
+    texts = {
+        name: " ".join(words[row] for row in data.tokens[start:end])
+        for split in data.splits.values()
+        for name, (start, end) in zip(split.documents, split.offsets, strict=True)
+    }
+    assert texts == {"10": "fever <unk> chills", "13": "cough fever fever", "12": "", "11": "chills", "15": "<unk>"}
+    assert data.vectors.shape == (5, 2)
+    assert data.rule == "caml"
+
+
+def test_labels_become_columns_by_system_and_code(folder):
+    data = inputs.load(folder, inputs.SPLITS)
+    gold = {name: split.labels["icd"].toarray().tolist() for name, split in data.splits.items()}
+    assert gold == {"train": [[1, 0, 1], [0, 1, 0]], "dev": [[1, 0, 0]], "test": [[0, 1, 0], [0, 0, 0]]}
+    assert data.splits["test"].outside["icd"].tolist() == [1, 1]
+    assert data.heads == {"icd": 3}
+    assert data.train_counts("icd").tolist() == [1, 1, 1]
+
+
+def test_training_does_not_open_the_test_split(folder):
+    for file in (folder / "test").iterdir():
+        file.unlink()
+    assert set(inputs.load(folder, ("train", "dev")).splits) == {"train", "dev"}
+    with pytest.raises(UserError, match=r"cannot be read|no such file"):
+        inputs.load(folder, inputs.SPLITS)
+
+
+def test_the_first_documents_of_a_split(folder):
+    first = inputs.load(folder, ("train",)).splits["train"].first(1)
+    assert first.documents == ["10"]
+    assert first.labels["icd"].shape == (1, 3)
+    assert len(first) == len(first.offsets) == len(first.outside["icd"]) == 1

@@ -1,0 +1,213 @@
+"""The training loop: it learns, it keeps the best epoch, and being killed does not change its result."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medcode import models
+from medcode.config import Recipe, Training
+from medcode.errors import UserError
+from medcode.inputs import Inputs
+from medcode.training import distributed, reproducibility
+from medcode.training.checkpoint import Checkpoints
+from medcode.training.loop import Result, Trainer
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    reproducibility.prepare(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+def build(inputs: Inputs, recipe: Recipe) -> models.Model:
+    options = {"filters": 10, "kernel": 4, "mask_padding": True, "faithful": False}
+    config = models.configure("caml", options, recipe)
+    torch.manual_seed(0)
+    vectors = torch.from_numpy(inputs.vectors)
+    return models.find("caml")(config, len(vectors), vectors, inputs.heads)
+
+
+def trainer(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path, **options) -> Trainer:
+    return Trainer(build(inputs, recipe), inputs, recipe, engine, 1, Checkpoints(folder), **options)
+
+
+def train(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path) -> tuple[Result, dict[str, torch.Tensor]]:
+    running = trainer(inputs, recipe, engine, folder)
+    return running.run(), running.model.state_dict()
+
+
+def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    for name, weights in first.items():
+        assert torch.equal(weights, second[name]), name
+
+
+def test_it_learns_and_keeps_the_best_epoch(tiny_inputs, recipe, engine, tmp_path):
+    recipe = recipe.model_copy(update={"epochs": 25})
+    result, _ = train(tiny_inputs, recipe, engine, tmp_path)
+    f1 = [row["f1_micro"] for row in result.history]
+    assert max(f1) > f1[0] + 0.2
+    assert result.history[-1]["train_loss"] < 0.3 * result.history[0]["train_loss"]
+    assert result.best_epoch == int(np.argmax(f1)) + 1
+    assert result.stopped == "last epoch"
+
+
+def test_the_weights_returned_are_those_of_the_best_epoch(tiny_inputs, recipe, engine, tmp_path):
+    # A learning rate that ruins the model later on: the last epoch is not the best.
+    ruinous = recipe.model_copy(update={"learning_rate": 0.3, "epochs": 6})
+    result, weights = train(tiny_inputs, ruinous, engine, tmp_path / "long")
+    assert result.best_epoch < 6
+    short = ruinous.model_copy(update={"epochs": result.best_epoch})
+    assert_same(train(tiny_inputs, short, engine, tmp_path / "short")[1], weights)
+
+
+def test_it_stops_after_patience_epochs_without_a_better_one(tiny_inputs, recipe, engine, tmp_path):
+    still = recipe.model_copy(update={"learning_rate": 1e-12, "epochs": 30, "patience": 3})
+    result, _ = train(tiny_inputs, still, engine, tmp_path)
+    assert len(result.history) == 4
+    assert result.best_epoch == 1
+    assert result.stopped == "3 epochs without a better f1_micro"
+
+
+def test_the_loss_can_be_the_criterion(tiny_inputs, recipe, engine, tmp_path):
+    result, _ = train(tiny_inputs, recipe.model_copy(update={"criterion": "loss"}), engine, tmp_path)
+    losses = [row["dev_loss"] for row in result.history]
+    assert result.best_epoch == int(np.argmin(losses)) + 1
+
+
+def test_the_same_seed_gives_the_same_weights(tiny_inputs, recipe, engine, tmp_path):
+    assert_same(
+        train(tiny_inputs, recipe, engine, tmp_path / "a")[1], train(tiny_inputs, recipe, engine, tmp_path / "b")[1]
+    )
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("step", [1, 2, 4, 9, 11, 12, 23, 40])
+def test_a_run_killed_at_any_step_ends_in_the_same_weights(tiny_inputs, recipe, engine, tmp_path, monkeypatch, step):
+    expected, weights = train(tiny_inputs, recipe, engine, tmp_path / "undisturbed")
+    stopped = trainer(tiny_inputs, recipe, engine, tmp_path / "killed")
+    take_step, taken = stopped._step, []
+
+    def dying(*arguments):
+        taken.append(1)
+        if len(taken) == step:
+            raise Killed
+        return take_step(*arguments)
+
+    monkeypatch.setattr(stopped, "_step", dying)
+    with pytest.raises(Killed):
+        stopped.run()
+    resumed = trainer(tiny_inputs, recipe, engine, tmp_path / "killed")
+    repeated = []
+    take_again = resumed._step
+    monkeypatch.setattr(resumed, "_step", lambda *arguments: repeated.append(1) or take_again(*arguments))
+    assert resumed.run() == expected
+    assert_same(weights, resumed.model.state_dict())
+    # 11 batches an epoch, a checkpoint every 3 steps and at the end of each epoch.
+    assert len(repeated) == 44 - ((step - 1) // 11 * 11 + (step - 1) % 11 // 3 * 3)
+
+
+def test_a_finished_run_started_again_gives_the_same_result_without_training(tiny_inputs, recipe, engine, tmp_path):
+    expected, weights = train(tiny_inputs, recipe, engine, tmp_path)
+    again = trainer(tiny_inputs, recipe, engine, tmp_path)
+    again._step = None  # would fail if it were called
+    assert again.run() == expected
+    assert_same(weights, again.model.state_dict())
+
+
+def test_a_request_to_stop_saves_the_state_first(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
+    expected, weights = train(tiny_inputs, recipe, engine, tmp_path / "undisturbed")
+    stopped = trainer(tiny_inputs, recipe, engine, tmp_path / "stopped")
+    take_step = stopped._step
+
+    def interrupted(*arguments):
+        if stopped.progress.steps == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take_step(*arguments)
+
+    monkeypatch.setattr(stopped, "_step", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        stopped.run()
+    assert stop.value.code == 128 + signal.SIGTERM
+    resumed = trainer(tiny_inputs, recipe, engine, tmp_path / "stopped")
+    resumed._resume()
+    assert resumed.progress.steps == 5
+    assert resumed.run() == expected
+    assert_same(weights, resumed.model.state_dict())
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_admissions(
+    tiny_inputs, recipe, engine, tmp_path
+):
+    running = trainer(tiny_inputs, recipe, engine, tmp_path)
+    with torch.no_grad():
+        running.model.convolution.bias.fill_(torch.nan)
+    with pytest.raises(UserError, match=r"loss is nan at step 1 with learning rate 0.01, admissions a\d+, a\d+"):
+        running.run()
+
+
+def test_overfit_trains_and_validates_on_the_first_documents(tiny_inputs, recipe, engine, tmp_path):
+    settings = engine.model_copy(update={"overfit": 8})
+    recipe = recipe.model_copy(update={"epochs": 60, "dropout": 0.0})
+    result, _ = train(tiny_inputs, recipe, settings, tmp_path)
+    assert max(row["f1_micro"] for row in result.history) == 1.0
+
+
+def test_limit_bounds_the_batches_of_an_epoch(tiny_inputs, recipe, engine, tmp_path):
+    running = trainer(tiny_inputs, recipe, engine.model_copy(update={"limit": 2}), tmp_path)
+    running.run()
+    assert running.progress.steps == 2 * recipe.epochs
+
+
+def test_a_second_process_does_not_train_the_same_thing(tmp_path):
+    first, second = Checkpoints(tmp_path / "same"), Checkpoints(tmp_path / "same")
+    with first.locked(), pytest.raises(UserError, match=f"process {os.getpid()} is training"), second.locked():
+        pass
+
+
+def test_a_damaged_checkpoint_is_told_in_one_line(tiny_inputs, recipe, engine, tmp_path):
+    train(tiny_inputs, recipe, engine, tmp_path)
+    state = tmp_path / "state.pt"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"state.pt: damaged checkpoint; delete"):
+        trainer(tiny_inputs, recipe, engine, tmp_path).run()
+
+
+def test_two_processes_of_torchrun_train_as_one_does(tiny_inputs, recipe, engine, tmp_path):
+    _, weights = train(tiny_inputs, recipe, engine, tmp_path / "one")
+    (tmp_path / "given").write_bytes(pickle.dumps((tiny_inputs, recipe, engine)))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    subprocess.run([*torchrun, __file__, str(tmp_path)], check=True, timeout=120)
+    shared = torch.load(tmp_path / "weights.pt")
+    for name, expected in weights.items():
+        torch.testing.assert_close(shared[name], expected, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def one_of_two_processes(folder: Path) -> None:
+    """What torchrun runs: this file, with the folder of the test."""
+    inputs, recipe, engine = pickle.loads((folder / "given").read_bytes())
+    reproducibility.prepare(1)
+    with distributed.join(torch.device("cpu")) as world:
+        assert world.size == 2
+        running = trainer(inputs, recipe, engine, folder / "two", world=world)
+        running.run()
+        if world.leads:
+            torch.save(running.model.state_dict(), folder / "weights.pt")
+
+
+if __name__ == "__main__":
+    one_of_two_processes(Path(sys.argv[1]))
