@@ -1,0 +1,36 @@
+"""The command line for people: `python -m medcode`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+
+from medcode.errors import UserError
+
+COMMANDS = ("check", "models", "predict")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code, 2 for a mistake by the user."""
+    parser = argparse.ArgumentParser(prog="python -m medcode", description="Automated medical coding.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        importlib.import_module(f"medcode.cli.{name}").add_parser(commands)
+    chosen = parser.parse_args(arguments)
+    try:
+        chosen.run(chosen)
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader, `head` for instance, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

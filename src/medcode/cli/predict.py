@@ -1,0 +1,78 @@
+"""`predict`: prints the codes of a note."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Adds the command and its options."""
+    parser = commands.add_parser("predict", help="print the codes of a note")
+    parser.add_argument(
+        "note", nargs="?", default="-", metavar="NOTE.txt", help="a text file (default: standard input)"
+    )
+    parser.add_argument("--model", default="models/current", help="folder of a trained model (default: %(default)s)")
+    parser.add_argument("--threshold", type=float, help="probability above which a code is predicted (default: tuned)")
+    parser.add_argument("--top", type=int, help="print this many codes, whatever their probability")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints the codes.
+
+    Raises:
+        UserError: the note cannot be read or has no words; there is no sound model; an argument is impossible.
+    """
+    from medcode import model_folder
+    from medcode.errors import UserError
+    from medcode.prediction import predict
+
+    if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
+        raise UserError(f"--threshold: a probability from 0 to 1, found {arguments.threshold}")
+    if arguments.top is not None and arguments.top < 1:
+        raise UserError(f"--top: at least 1, found {arguments.top}")
+    text = read_note(arguments.note)
+    trained = model_folder.load(arguments.model)
+    try:
+        prediction = predict(trained, text, arguments.threshold, arguments.top)
+    except UserError as error:
+        raise UserError(f"{_name(arguments.note)}: {error}") from error
+    if prediction.words_read < prediction.words:
+        print(f"note: read the first {prediction.words_read:,} of {prediction.words:,} words", file=sys.stderr)
+    if not prediction.words_known:
+        print("note: not one word of it is in the model's vocabulary", file=sys.stderr)
+    if arguments.format == "json":
+        print(json.dumps({"model": trained.name, "label_set": trained.label_set, **vars(prediction)}, indent=2))
+        return
+    if not prediction.codes:
+        print("no code is above the threshold", file=sys.stderr)
+    for code in prediction.codes:
+        print(f"{code['probability']:.3f}  {code['system']:<8}  {code['code']:<8}  {code['title']}")
+
+
+def read_note(name: str) -> str:
+    """Reads a note from a file, or from standard input where the name is -.
+
+    Raises:
+        UserError: there is no such file, or it is not UTF-8.
+    """
+    from medcode.errors import UserError
+
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise UserError(f"{name}: cannot be read ({error.strerror})") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{_name(name)}: not UTF-8 text (byte {error.start + 1}); convert it, for instance with iconv -t UTF-8"
+        ) from error
+
+
+def _name(note: str) -> str:
+    return "standard input" if note == "-" else note

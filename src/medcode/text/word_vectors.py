@@ -1,0 +1,94 @@
+"""The vocabulary of the training documents, and word2vec vectors for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from gensim.models import Word2Vec
+from tqdm import tqdm
+
+from medcode.config import Embed
+from medcode.errors import UserError
+from medcode.text.tokens import Tokens
+
+# gensim cuts longer sentences without a word.
+LONGEST_SENTENCE = 10_000
+
+
+def vocabulary(tokens: Tokens, documents: np.ndarray, min_documents: int) -> np.ndarray:
+    """Chooses the words that occur in enough documents.
+
+    Source: caml-mimic, words in at least 3 training documents.
+
+    Args:
+        tokens: all documents.
+        documents: numbers of the training documents.
+        min_documents: in how many of them a word must occur.
+
+    Returns:
+        Numbers of the word types, in alphabetical order of the words, int64 [V].
+
+    Raises:
+        UserError: no word is frequent enough.
+    """
+    occurs_in = np.zeros(len(tokens.types), dtype=np.int64)
+    for document in documents:
+        occurs_in[np.unique(tokens.document(document))] += 1
+    chosen = np.flatnonzero(occurs_in >= min_documents)
+    if not len(chosen):
+        raise UserError(
+            f"embed.min_documents: no word occurs in {min_documents} of the {len(documents)} training documents; "
+            "use a smaller number"
+        )
+    return np.array(sorted(chosen, key=lambda number: tokens.types[number]), dtype=np.int64)
+
+
+def train(tokens: Tokens, documents: np.ndarray, words: np.ndarray, options: Embed) -> np.ndarray:
+    """Trains CBOW word2vec and lays out the embedding table.
+
+    Source: caml-mimic (CBOW, 100, window 5, 5 epochs, every word; rows divided by norm + 1e-6; PAD zero; UNK a
+    normal draw, normalised alike). One worker, which is what makes gensim reproducible to the bit.
+
+    Args:
+        tokens: all documents.
+        documents: numbers of the documents that word2vec reads.
+        words: numbers of the word types of the vocabulary [V].
+        options: size E, window, epochs, seed.
+
+    Returns:
+        float32 [V + 2, E]: PAD, the words, UNK.
+    """
+    sentences = _Sentences(tokens, documents, options.epochs + 1)
+    model = Word2Vec(
+        sentences,
+        vector_size=options.size,
+        window=options.window,
+        epochs=options.epochs,
+        seed=options.seed,
+        min_count=0,
+        sg=0,
+        workers=1,
+    )
+    sentences.bar.close()
+    unknown = np.random.default_rng(options.seed).standard_normal(options.size)
+    known = [model.wv[tokens.types[number]] for number in words]  # word2vec reads all training documents, or more
+    table = np.stack([np.zeros(options.size), *known, unknown]).astype(np.float32)
+    return table / (np.linalg.norm(table, axis=1, keepdims=True) + np.float32(1e-6))
+
+
+class _Sentences:
+    """The documents as lists of words; gensim reads them once for the vocabulary and once an epoch."""
+
+    def __init__(self, tokens: Tokens, documents: np.ndarray, readings: int) -> None:
+        self.tokens = tokens
+        self.documents = documents
+        self.types = np.array(tokens.types, dtype=object)
+        self.bar = tqdm(total=readings * len(documents), desc="word2vec", unit="doc", disable=None)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        for document in self.documents:
+            ids = self.tokens.document(document)
+            for start in range(0, len(ids), LONGEST_SENTENCE):
+                yield self.types[ids[start : start + LONGEST_SENTENCE]].tolist()
+            self.bar.update()

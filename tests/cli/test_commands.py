@@ -1,0 +1,189 @@
+"""The command line for people: what it prints, and one line with exit code 2 for a mistake."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+import torch
+
+from medcode import __main__, model_folder, models
+
+TEXT = "Fever and chills. Chest film: pneumonia."
+
+
+@pytest.fixture
+def command(capsys, root, monkeypatch):
+    """Runs a command in the project's folder; returns exit code, standard output and standard error."""
+    monkeypatch.chdir(root)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = __main__.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def model(recipe, tmp_path):
+    """A folder of an untrained model that knows four words and three codes."""
+    config = models.configure("caml", {"filters": 4, "kernel": 2, "mask_padding": True, "faithful": False}, recipe)
+    torch.manual_seed(0)
+    network = models.find("caml")(config, 6, torch.randn(6, 5), {"icd": 3})
+    with torch.no_grad():
+        network.attention["icd"].output.bias.copy_(torch.tensor([-9.0, 9.0, 5.0]))
+    labels = [
+        {"system": "icd9cm", "code": code, "title": f"Title of {code}", "train_documents": 3}
+        for code in ("486", "038.9", "V45.81")
+    ]
+    vocabulary = ["chest", "chills", "fever", "pneumonia"]
+    trained = model_folder.TrainedModel("caml", network, vocabulary, {"icd": labels}, {"icd": 0.4}, 50, "caml", "top50")
+    model_folder.save(tmp_path / "model", trained, {})
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def note(tmp_path):
+    path = tmp_path / "note.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def test_check_says_that_params_are_right(command):
+    assert command("check") == (0, "params.yaml: all right\n", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  cnn:", "  cnm:", "models.cnm: there is no such model; did you mean 'cnn'?"),
+        ("    filters: 500", "    filter: 500", "models.cnn.filter: unknown key; did you mean 'filters'?"),
+        ("    filters: 500", "    filters: 0", "models.cnn.filters: Input should be greater than or equal to 1"),
+        ("    filters: 500", "    filters: 500\n    dropout: 0.1", "models.cnn.dropout: belongs to a recipe"),
+    ],
+)
+def test_check_finds_mistakes_in_the_block_of_any_model(command, root, tmp_path, old, new, message):
+    path = tmp_path / "params.yaml"
+    text = (root / "params.yaml").read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    code, out, err = command("check", "--params", path)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {path}: {message}") and err.count("\n") == 1
+
+
+def test_models_are_listed_with_their_parameter_counts(command):
+    code, out, _ = command("models", "--format", "json", "--labels", "icd=50")
+    counts = {item["name"]: item["parameters"] for item in json.loads(out)}
+    assert code == 0
+    assert counts["caml"] == 5_247_050 and counts["cnn"] == 5_417_450
+    assert set(counts) == set(models.names())
+    table = command("models")[1]
+    assert "5,247,050" in table and "Mullenbach et al. 2018" in table
+
+
+def test_models_take_rows_heads_settings_and_recipes(command):
+    arguments = ("models", "--format", "json", "--name")
+    (caml,) = json.loads(command(*arguments, "caml", "--labels", "icd=50,ccs=38", "--set", "caml.filters=100")[1])
+    assert caml["parameters"] == 51_919 * 100 + 100 * 100 * 10 + 100 + 2 * 88 * 101
+    (cnn,) = json.loads(command(*arguments, "cnn", "--recipe", "retrained", "--vocabulary", 102)[1])
+    assert (cnn["parameters"], cnn["trainable"]) == (225_550 + 10_200, 225_550)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--name", "camll"), "--name: there is no model 'camll'; did you mean 'caml'?"),
+        (("--labels", "icd"), "--labels: expected HEAD=NUMBER"),
+        (("--labels", "icd=0"), "--labels: expected HEAD=NUMBER"),
+        (("--vocabulary", "1"), "--vocabulary: at least 2 rows"),
+        (("--set", "filters=3"), "--set: expected MODEL.KEY=VALUE"),
+        (("--set", "camll.filters=3"), "--set: there is no model 'camll'; did you mean 'caml'?"),
+        (("--set", "caml.filter=3"), "params.yaml: models.caml.filter: unknown key; did you mean 'filters'?"),
+        (("--recipe", "retraind"), "--recipe: caml has no 'retraind'"),
+        (("--params", "nowhere.yaml"), "nowhere.yaml: no such file"),
+    ],
+)
+def test_a_mistake_in_models_is_told_in_one_line(command, arguments, message):
+    code, out, err = command("models", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {message}") and err.count("\n") == 1
+
+
+def test_predict_prints_codes_with_titles_and_probabilities(command, model, note):
+    code, out, err = command("predict", note, "--model", model)
+    assert (code, err) == (0, "")
+    first, second = out.splitlines()
+    assert first.split(None, 3)[1:] == ["icd9cm", "038.9", "Title of 038.9"]
+    assert second.split(None, 3)[1:] == ["icd9cm", "V45.81", "Title of V45.81"]
+    assert 1 >= float(first.split()[0]) > float(second.split()[0]) > 0.4
+
+
+def test_predict_as_json(command, model, note):
+    found = json.loads(command("predict", note, "--model", model, "--format", "json", "--top", 1)[1])
+    assert found["model"] == "caml" and found["words"] == 6 and found["words_known"] == 4
+    assert [code["code"] for code in found["codes"]] == ["038.9"]
+
+
+def test_predict_reads_standard_input(command, model, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+    assert "038.9" in command("predict", "--model", model)[1]
+
+
+def test_predict_says_when_no_code_is_above_the_threshold(command, model, note):
+    assert command("predict", note, "--model", model, "--threshold", 1) == (0, "", "no code is above the threshold\n")
+
+
+def test_a_long_note_is_read_as_far_as_the_model_reads(command, model, tmp_path):
+    note = tmp_path / "long.txt"
+    note.write_text("fever " * 900_000)  # 5 MB
+    code, out, err = command("predict", note, "--model", model)
+    assert code == 0 and "038.9" in out
+    assert err == "note: read the first 50 of 900,000 words\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no words to read: it is empty, or holds numbers and signs only"),
+        (b"12 34 / 5.6\n", "no words to read"),
+        (b"fever \xff chills", "not UTF-8 text (byte 7)"),
+    ],
+)
+def test_a_note_that_cannot_be_read_is_told_in_one_line(command, model, tmp_path, content, message):
+    note = tmp_path / "note.txt"
+    note.write_bytes(content)
+    code, out, err = command("predict", note, "--model", model)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {note}: {message}") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere.txt",), "nowhere.txt: cannot be read (No such file or directory)"),
+        (("--threshold", "2"), "--threshold: a probability from 0 to 1, found 2.0"),
+        (("--top", "0"), "--top: at least 1, found 0"),
+    ],
+)
+def test_a_mistake_in_predict_is_told_in_one_line(command, model, note, arguments, message):
+    given = arguments if arguments[0] == "nowhere.txt" else (note, *arguments)
+    code, _, err = command("predict", *given, "--model", model)
+    assert code == 2 and err == f"error: {message}\n"
+
+
+def test_a_missing_model_is_told_in_one_line(command, note, tmp_path):
+    code, _, err = command("predict", note, "--model", tmp_path / "none")
+    assert code == 2
+    assert (
+        err == f"error: {tmp_path / 'none'}: holds no trained model (no model.json); train it again (dvc repro train)\n"
+    )
+
+
+def test_words_that_the_model_does_not_know_are_told(command, model, tmp_path):
+    note = tmp_path / "note.txt"
+    note.write_text("fiebre y escalofrios")
+    assert command("predict", note, "--model", model)[2] == "note: not one word of it is in the model's vocabulary\n"
