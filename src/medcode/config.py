@@ -290,7 +290,8 @@ def _explain(cls: type[BaseModel], error: ValidationError, raw: Any, path: str |
         return f"{path}: {key}: unknown key; {nearest(location[-1], siblings or _keys(cls, location[:-1]))}"
     if first["type"] == "missing":
         return f"{path}: {key}: missing"
-    return f"{path}: {key}: {first['msg']}, found {_shown(first['input'])}"
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{path}: {key}: {said}, found {_shown(first['input'])}"
 
 
 def _shown(value: Any) -> str:

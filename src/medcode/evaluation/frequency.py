@@ -1,0 +1,71 @@
+"""F1 by how often a code occurs in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from medcode.config import Evaluation
+from medcode.evaluation.metrics import Counts, as_gold, counts, f1_macro, f1_micro
+
+
+def frequency_groups(train_counts: np.ndarray, bins: Sequence[int]) -> list[tuple[str, np.ndarray]]:
+    """Sorts labels into groups by their number of training documents.
+
+    Args:
+        train_counts: training documents of each label, [labels].
+        bins: upper ends of the groups, ascending: [100, 1000] makes 1-100, 101-1000 and 1001+, the groups of JAMS.
+
+    Returns:
+        Names and label numbers of the groups that have a label, rarest first. Labels never seen in training are a
+        group of their own, "0": no model can have learnt them.
+    """
+    train_counts = np.asarray(train_counts)
+    lows = [1, *(end + 1 for end in bins)]
+    names = ["0", *(f"{low}-{high}" if low < high else str(low) for low, high in zip(lows, bins, strict=False))]
+    names.append(f"{lows[-1]}+")
+    group = np.searchsorted(np.array([0, *bins]), train_counts, side="left")
+    members = [np.flatnonzero(group == number) for number in range(len(names))]
+    return [(name, labels) for name, labels in zip(names, members, strict=True) if len(labels)]
+
+
+def frequency_table(
+    gold: sparse.spmatrix | sparse.sparray | np.ndarray,
+    scores: np.ndarray,
+    train_counts: np.ndarray,
+    tuned_threshold: float,
+    options: Evaluation,
+    head: str = "icd",
+) -> list[dict[str, Any]]:
+    """F1 of each group of training frequency, at the fixed and at the tuned threshold.
+
+    Args:
+        gold: 0/1, [documents, labels].
+        scores: probabilities, [documents, labels].
+        train_counts: training documents of each label, [labels].
+        tuned_threshold: the threshold tuned on dev.
+        options: groups, headline macro F1 and fixed threshold.
+        head: name of the label space, written in the first column.
+
+    Returns:
+        One row per group with labels: head, group, codes (number of labels), gold (number of gold codes), f1_micro,
+        f1_macro (headline definition, over the labels of the group), f1_micro_tuned, f1_macro_tuned.
+    """
+    gold = as_gold(gold)
+    fixed, _ = counts(gold, scores, options.fixed_threshold)
+    tuned, _ = counts(gold, scores, tuned_threshold)
+    rows = []
+    for name, labels in frequency_groups(train_counts, options.frequency_bins):
+        row = {"head": head, "group": name, "codes": len(labels), "gold": int(fixed.gold[labels].sum())}
+        row |= _f1(fixed[labels], options) | {
+            f"{key}_tuned": value for key, value in _f1(tuned[labels], options).items()
+        }
+        rows.append(row)
+    return rows
+
+
+def _f1(labels: Counts, options: Evaluation) -> dict[str, float]:
+    return {"f1_micro": f1_micro(labels), "f1_macro": f1_macro(labels, options.macro_f1)}

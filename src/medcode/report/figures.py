@@ -1,0 +1,252 @@
+"""Figures as SVG text: the same numbers give the same bytes.
+
+Text stays text, so that a reader can select it and a page can choose its font. The colours tell apart for readers with
+any of the common colour vision deficiencies (after Okabe and Ito), and differ in lightness too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+from xml.sax.saxutils import escape
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+BLUE, ORANGE, GREEN = "#0b62a4", "#e08214", "#3f9f7f"
+SERIES = (BLUE, ORANGE, GREEN)
+INK, QUIET, GRID, PAPER = "#1f2a37", "#5b6776", "#dfe4ea", "#ffffff"
+FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+HEIGHT = 3.15  # inches, of one row of panels
+WIDE, NARROW = 9.6, 4.75
+
+STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the layout is the same on every machine
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelcolor": QUIET,
+    "axes.edgecolor": QUIET,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "axes.titlecolor": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.8,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": "none",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "medcode",
+}
+THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
+
+
+def frequency_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
+    """Draws F1 by how often a code occurs in training: micro on the left, macro on the right, one row per head.
+
+    Args:
+        rows: as `evaluation.frequency.frequency_table` makes them.
+        definition: the definition of macro F1 that the rows hold.
+    """
+    heads = list(dict.fromkeys(row["head"] for row in rows))
+    with _figure(WIDE, HEIGHT * len(heads)) as figure:
+        panels = figure.subplots(len(heads), 2, sharey=True, squeeze=False)
+        for head, (left, right) in zip(heads, panels, strict=True):
+            own = [row for row in rows if row["head"] == head]
+            suffix = f", {head}" if len(heads) > 1 else ""
+            for axes, column, title in (
+                (left, "f1_micro", f"Micro F1{suffix}"),
+                (right, "f1_macro", f"Macro F1 ({definition}){suffix}"),
+            ):
+                _bars(axes, own, column)
+                axes.set_title(title)
+                axes.set_xlabel("Training documents of the code (n: number of codes)")
+            left.set_ylabel("F1 on test")
+        panels[0][0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.55)
+        description = "; ".join(
+            f"{row['head']}, {row['group']} training documents: micro F1 {row['f1_micro']:.3f} at the fixed and "
+            f"{row['f1_micro_tuned']:.3f} at the tuned threshold"
+            for row in rows
+        )
+        return _svg(figure, "frequency", "F1 by training frequency of the code", description)
+
+
+def _bars(axes: Axes, rows: Sequence[dict[str, Any]], column: str) -> None:
+    place = np.arange(len(rows))
+    for offset, name, label, colour in (
+        (-0.2, column, "Fixed threshold", BLUE),
+        (0.2, f"{column}_tuned", "Tuned on dev", ORANGE),
+    ):
+        values = [row[name] for row in rows]
+        bars = axes.bar(place + offset, values, width=0.38, label=label, color=colour)
+        axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=2, fontsize=7.5, color=QUIET)
+    groups = [row["group"].replace("-", "\N{EN DASH}") for row in rows]
+    axes.set_xticks(place, [f"{group}\nn = {row['codes']:,.0f}" for group, row in zip(groups, rows, strict=True)])
+    middle, half = (len(rows) - 1) / 2, max(len(rows), 4) / 2
+    axes.set_xlim(middle - half - 0.1, middle + half + 0.1)
+    axes.set_ylim(0, 1.05)
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.grid(axis="x", visible=False)
+
+
+def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: int) -> str:
+    """Draws the losses on the left and the metrics of dev on the right, by epoch, with the best epoch marked.
+
+    Args:
+        rows: epoch, train_loss, dev_loss, f1_micro, f1_macro and map; NaN leaves a gap.
+        best_epoch: the epoch whose weights were kept.
+    """
+    with _figure(WIDE, HEIGHT) as figure:
+        left, right = figure.subplots(1, 2)
+        _lines(left, rows, {"train_loss": "Train", "dev_loss": "Dev"})
+        left.set_title("Loss")
+        left.set_ylabel("Binary cross entropy per decision")
+        _lines(right, rows, {"f1_micro": "Micro F1", "f1_macro": "Macro F1", "map": "MAP"})
+        right.set_title("Metrics on dev")
+        right.set_ylim(0, 1)
+        for axes in (left, right):
+            axes.axvline(best_epoch, color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+            axes.annotate(
+                "best epoch", (best_epoch, 1), xycoords=("data", "axes fraction"), xytext=(-4, -2),
+                textcoords="offset points", fontsize=7.5, color=QUIET, rotation=90, va="top", ha="right",
+            )  # fmt: skip
+        best = next((row for row in rows if row["epoch"] == best_epoch), rows[-1])
+        description = f"{len(rows)} epochs; in the best, epoch {best_epoch}, micro F1 on dev was {best['f1_micro']:.3f}"
+        return _svg(figure, "learning", "Learning curve", description)
+
+
+def _lines(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> None:
+    epochs = [row["epoch"] for row in rows]
+    for (column, label), colour in zip(columns.items(), SERIES, strict=False):
+        axes.plot(epochs, [row[column] for row in rows], label=label, color=colour, marker="o", markersize=3.5)
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.55, handlelength=1.2, columnspacing=1
+    )
+    axes.set_xlabel("Epoch")
+    axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="x", visible=False)
+
+
+def label_figure(train_counts: dict[str, np.ndarray]) -> str:
+    """Draws how often codes occur in training: documents per code, most frequent first, both axes logarithmic.
+
+    Codes that no training document has cannot be drawn; the description counts them.
+
+    Args:
+        train_counts: per head, the training documents of each label.
+    """
+    with _figure(NARROW, HEIGHT) as figure:
+        axes = figure.subplots()
+        told = []
+        for (head, counts), colour in zip(train_counts.items(), SERIES * len(train_counts), strict=False):
+            seen = np.sort(counts[counts > 0])[::-1]
+            # A few hundred points draw the same line as nine thousand.
+            rank = np.unique(np.geomspace(1, max(len(seen), 1), 300).round().astype(int))[: len(seen)]
+            label = f"{head}: {_plural(len(counts), 'code')}"
+            axes.plot(rank, seen[rank - 1], color=colour, label=label, drawstyle="steps-mid")
+            never = len(counts) - len(seen)
+            median = f"; the median code has {np.median(counts):,.0f} training documents" if len(counts) else ""
+            told.append(label + median + (f"; {never:,} codes have none" if never else ""))
+        axes.set(xscale="log", yscale="log", xlabel="Rank of the code", ylabel="Training documents")
+        axes.set_title("Frequency of the codes")
+        axes.legend(loc="lower left", handlelength=1.2)
+        axes.margins(x=0.02)
+        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            axis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
+            axis.set_major_formatter(THOUSANDS)
+            axis.set_minor_formatter(NullFormatter())
+        return _svg(figure, "labels", "Training documents of each code", "; ".join(told))
+
+
+def length_figure(lengths: np.ndarray, max_tokens: int) -> str:
+    """Draws the distribution of note lengths, with the median and the length beyond which the model reads nothing.
+
+    The longest half per cent share the last bar.
+
+    Args:
+        lengths: words of each note.
+        max_tokens: the number of words that the model reads at most.
+    """
+    limit = max(float(np.quantile(lengths, 0.995)), 1.0)
+    longer = float(np.mean(lengths > max_tokens))
+    median = float(np.median(lengths))
+    with _figure(NARROW, HEIGHT) as figure:
+        axes = figure.subplots()
+        shown = np.minimum(lengths, limit)
+        share = np.full(len(shown), 1 / len(shown))
+        axes.hist(shown, bins=np.linspace(0, limit, 41), weights=share, color=BLUE, edgecolor=PAPER, linewidth=0.5)
+        axes.set_title("Length of the notes")
+        axes.set_xlabel("Words per note")
+        axes.set_ylabel("Share of notes")
+        axes.xaxis.set_major_formatter(THOUSANDS)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlim(0, limit)
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.12)
+        axes.grid(axis="x", visible=False)
+        _mark(axes, median, f"median {median:,.0f}", INK, left=median > 0.6 * limit)
+        if max_tokens < limit:
+            _mark(axes, max_tokens, f"read up to {max_tokens:,}", ORANGE, left=max_tokens > 0.6 * limit)
+        description = (
+            f"{len(lengths):,} notes; median {median:,.0f} words; {longer:.1%} are longer than the {max_tokens:,} "
+            "that the model reads"
+        )
+        return _svg(figure, "lengths", "Length of the notes", description)
+
+
+def _mark(axes: Axes, at: float, text: str, colour: str, *, left: bool) -> None:
+    axes.axvline(at, color=colour, linewidth=1.2, linestyle=(0, (4, 3)))
+    axes.annotate(
+        text, (at, 1), xycoords=("data", "axes fraction"), xytext=(-5 if left else 5, -3), textcoords="offset points",
+        fontsize=8, color=INK, va="top", ha="right" if left else "left",
+    )  # fmt: skip
+
+
+def _plural(number: float, noun: str) -> str:
+    return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
+
+
+@contextlib.contextmanager
+def _figure(width: float, height: float) -> Iterator[Figure]:
+    """A figure in our style, whatever the reader's own matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.05)
+        yield figure
+
+
+def _svg(figure: Figure, name: str, title: str, description: str) -> str:
+    """Renders without a date or a version, with ids of its own so that several figures fit in one page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = buffer.getvalue()
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    text = text.replace("'DejaVu Sans'", FONTS)
+    label = f'role="img" aria-labelledby="{name}-title {name}-description"'
+    inside = (
+        f'<title id="{name}-title">{escape(title)}</title>\n <desc id="{name}-description">{escape(description)}</desc>'
+    )
+    return re.sub(r"<svg ([^>]*)>", lambda tag: f"<svg {label} {tag[1]}>\n {inside}", text, count=1)

@@ -1,0 +1,277 @@
+"""The report: one self-contained page about a trained model, the same bytes for the same inputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from medcode.config import Evaluation, Params, Recipe
+from medcode.errors import UserError
+from medcode.inputs import Inputs
+from medcode.report import figures as drawing
+
+TEMPLATE = Path(__file__).with_name("page.html")
+
+# Colours of the figures that the page replaces by its own, which differ in the dark.
+COLOURS = {
+    drawing.BLUE: "var(--series-1)",
+    drawing.ORANGE: "var(--series-2)",
+    drawing.GREEN: "var(--series-3)",
+    drawing.INK: "var(--ink)",
+    drawing.QUIET: "var(--quiet)",
+    drawing.GRID: "var(--line)",
+    drawing.PAPER: "var(--card)",
+}
+
+# Dotted key in metrics/test.json under fixed and tuned; name; explanation.
+PREDICTED = (
+    ("f1.micro", "Micro F1", "Harmonic mean of precision and recall over all decisions; frequent codes weigh most."),
+    ("precision.micro", "Micro precision", "Share of the predicted codes that are right."),
+    ("recall.micro", "Micro recall", "Share of the gold codes that are found."),
+    ("macro_f1.caml", "Macro F1, caml", "Harmonic mean of macro precision and macro recall over all codes "
+     "(Mullenbach et al. and most publications since)."),
+    ("macro_f1.per_label_all", "Macro F1, all codes", "Mean of each code's F1; a code absent from test counts 0."),
+    ("macro_f1.per_label_present", "Macro F1, codes in test", "The same mean over the codes that occur in test "
+     "(Edin et al., JAMS)."),
+    ("precision.macro", "Macro precision", "Mean of each code's precision; every code weighs the same."),
+    ("recall.macro", "Macro recall", "Mean of each code's recall."),
+    ("jaccard.micro", "Micro Jaccard", "Right codes among all predicted or gold; some publications say accuracy."),
+    ("jaccard.macro", "Macro Jaccard", "The same for each code, then the mean."),
+    ("exact_match", "Exact match", "Share of notes whose codes are all right and complete."),
+    ("predicted_per_document", "Predicted codes per note", "To compare with the gold codes per note."),
+    ("recall_of_all_codes", "Recall of all codes", "Micro recall that counts codes never seen in training as missed."),
+    ("f1_of_all_codes", "F1 of all codes", "Micro F1 that counts codes never seen in training as missed."),
+)  # fmt: skip
+AUC = (
+    ("macro", "Macro AUC", "Chance that a note with the code scores above one without, as a mean over codes."),
+    ("micro", "Micro AUC", "The same over all decisions together."),
+)
+
+
+def render(
+    params: Params,
+    test: Mapping[str, Any],
+    train: Mapping[str, Any],
+    data: Inputs,
+    figures: Mapping[str, str],
+) -> str:
+    """Writes the report as HTML: inline style and figures, no script, nothing loaded from elsewhere.
+
+    Args:
+        params: the parameters that the model was trained with.
+        test: metrics/test.json: per head, what `evaluation.summary.summarise` returns.
+        train: metrics/train.json: at least model, recipe, label_set, best_epoch, epochs_run and parameters.
+        data: documents and labels, all three splits.
+        figures: the SVG of `frequency`, `learning`, `labels` and `lengths`.
+
+    Raises:
+        UserError: the metrics lack a head, or the parameters lack the model or the recipe that was trained.
+    """
+    recipe = _recipe(params, train)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"score": _score, "count": lambda number: f"{number:,.0f}"}
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        title=f"{train['model']} on {params.corpus}, {_label_set(train['label_set'])}",
+        training=_training(params, train),
+        heads=[_head(head, test, params.evaluation, data) for head in _heads(data)],
+        figures={name: inline(svg) for name, svg in figures.items()},
+        frequency_note=_frequency_note(params.evaluation),
+        learning_note=_learning_note(train, recipe.criterion),
+        max_tokens=recipe.max_tokens,
+        splits=_splits(data, recipe.max_tokens),
+        parameters=_parameters(params, train),
+        footer="Numbers and code counts only: this page holds no text of any note.",
+    )
+
+
+def inline(svg: str) -> Markup:
+    """Makes a figure part of the page: no prologue, and the page's colours."""
+    svg = svg[svg.index("<svg ") :]
+    for colour, variable in COLOURS.items():
+        svg = svg.replace(colour, variable)
+    # The page gives the size; the view box keeps the proportions.
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    return Markup(svg)  # made by our own figures, which escape their text
+
+
+def _recipe(params: Params, train: Mapping[str, Any]) -> Recipe:
+    block = params.models.get(train["model"])
+    if block is None or train["recipe"] not in block.training:
+        raise UserError(
+            f"the model trained is {train['model']} with the recipe {train['recipe']}, but params.yaml has no recipe "
+            f"models.{train['model']}.training.{train['recipe']}; train again (dvc repro)"
+        )
+    return block.training[train["recipe"]]
+
+
+def _score(value: float | None) -> str:
+    return "\N{EN DASH}" if value is None or np.isnan(value) else f"{value:.3f}"
+
+
+def _label_set(name: str) -> str:
+    return {"top50": "50 most frequent codes", "full": "all codes"}.get(name, name)
+
+
+def _training(params: Params, train: Mapping[str, Any]) -> str:
+    total, trainable = (train["parameters"][kind] for kind in ("total", "trainable"))
+    trained = "all" if trainable == total else f"{trainable:,}"
+    return (
+        f"{total:,} parameters, {trained} of them trained with the recipe {train['recipe']} and seed {params.seed}; "
+        f"the best of {_epochs(train['epochs_run'])} was epoch {train['best_epoch']}."
+    )
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch" + ("" if number == 1 else "s")
+
+
+def _head(name: str, test: Mapping[str, Any], options: Evaluation, data: Inputs) -> dict[str, Any]:
+    if name not in test:
+        raise UserError(f"the metrics of test have no head {name}; they have {', '.join(test)}; run evaluate again")
+    own = test[name]
+    return {
+        "name": name,
+        "tiles": _tiles(own, options),
+        "fixed": own["fixed"]["threshold"],
+        "tuned": own["tuned"]["threshold"],
+        "groups": _groups(own),
+        "labels": _labels(name, own["counts"], data.train_counts(name)),
+    }
+
+
+def _tiles(own: Mapping[str, Any], options: Evaluation) -> list[dict[str, Any]]:
+    def at_tuned(kind: str) -> str:
+        return f"{_score(own['tuned']['f1'][kind])} if tuned on dev"
+
+    tiles = [
+        {"name": "Micro F1", "value": own["fixed"]["f1"]["micro"], "note": at_tuned("micro")},
+        {"name": "Macro F1", "value": own["fixed"]["f1"]["macro"], "note": at_tuned("macro")},
+        {"name": "Macro AUC", "value": own["auc"]["macro"], "note": f"micro {_score(own['auc']['micro'])}"},
+    ]
+    precisions = [key for key in own["ranking"] if key.startswith("precision_at_")]
+    if precisions:
+        first, *others = (key.removeprefix("precision_at_") for key in precisions)
+        note = ", ".join(f"at {k} {_score(own['ranking'][f'precision_at_{k}'])}" for k in others)
+        tiles.append({"name": f"Precision at {first}", "value": own["ranking"][precisions[0]], "note": note})
+    note = f"R-precision {_score(own['ranking']['r_precision'])}"
+    return [*tiles, {"name": "MAP", "value": own["ranking"]["map"], "note": note}]
+
+
+def _groups(own: Mapping[str, Any]) -> list[dict[str, Any]]:
+    predicted = [
+        {"name": name, "fixed": _dotted(own["fixed"], key), "tuned": _dotted(own["tuned"], key), "note": note}
+        for key, name, note in PREDICTED
+        if key in own["fixed"] or "." in key
+    ]
+    ranking = [{"name": _ranking_name(key), "fixed": value, "note": _ranking_note(key)}
+               for key, value in own["ranking"].items()]  # fmt: skip
+    auc = [{"name": name, "fixed": own["auc"][key], "note": note} for key, name, note in AUC]
+    return [
+        {"name": "Predicted codes", "one": False, "rows": predicted},
+        {"name": "Ranking of the codes of a note, without a threshold", "one": True, "rows": ranking},
+        {"name": "Area under the ROC curve, without a threshold", "one": True, "rows": auc},
+    ]
+
+
+def _dotted(values: Mapping[str, Any], key: str) -> float | None:
+    for part in key.split("."):
+        values = values[part]
+    return values
+
+
+def _ranking_name(key: str) -> str:
+    measure, _, k = key.partition("_at_")
+    return f"{measure.capitalize()} at {k}" if k else {"r_precision": "R-precision", "map": "MAP"}[key]
+
+
+def _ranking_note(key: str) -> str:
+    measure, _, k = key.partition("_at_")
+    return {
+        "precision": f"Share of right codes among the {k} with the highest scores.",
+        "recall": f"Share of the gold codes that are among the {k} with the highest scores.",
+        "r_precision": "Precision among as many codes as the note has gold ones.",
+        "map": "Mean average precision: precision at the rank of each gold code, over the whole ranking.",
+    }[measure]
+
+
+def _labels(name: str, counts: Mapping[str, Any], train_counts: np.ndarray) -> str:
+    text = (
+        f"Head {name}: {counts['labels']:,} codes, {counts['labels_in_gold']:,} of them in test; the median code has "
+        f"{np.median(train_counts):,.0f} training documents."
+    )
+    if counts.get("gold_outside_label_set"):
+        text += f" {counts['gold_outside_label_set']:,} gold codes of test are in no training document, hence no label."
+    return text
+
+
+def _frequency_note(options: Evaluation) -> str:
+    return f"The fixed threshold is {options.fixed_threshold:g}; the other was tuned on dev for the best micro F1."
+
+
+def _learning_note(train: Mapping[str, Any], criterion: str) -> str:
+    return (
+        f"The weights of the epoch with the best {criterion} on dev are kept. Training ended: {train['stopped']}. "
+        "Metrics on dev are at the threshold 0.5."
+    )
+
+
+def _splits(data: Inputs, max_tokens: int) -> list[dict[str, Any]]:
+    rows = []
+    for name, split in data.splits.items():
+        lengths = np.diff(split.offsets).ravel()
+        rows.append(
+            {
+                "name": name,
+                "documents": len(lengths),
+                "median": _or_zero(np.median, lengths),
+                "mean": _or_zero(np.mean, lengths),
+                "longest": _or_zero(np.max, lengths),
+                "truncated": _or_zero(np.mean, lengths > max_tokens),
+                "codes": [split.labels[head].nnz / max(len(lengths), 1) for head in _heads(data)],
+            }
+        )
+    return rows
+
+
+def _heads(data: Inputs) -> list[str]:
+    """The heads in their order, `icd` first."""
+    return sorted(data.labels, key=lambda head: head != "icd")
+
+
+def _or_zero(function: Any, values: np.ndarray) -> float:
+    return float(function(values)) if len(values) else 0.0
+
+
+def _parameters(params: Params, train: Mapping[str, Any]) -> list[dict[str, Any]]:
+    model = params.models[train["model"]]
+    run = {key: getattr(params, key) for key in ("corpus", "label_set", "model", "recipe", "seed")}
+    return [
+        {"name": f"Recipe {train['recipe']}", "rows": _rows(_recipe(params, train).model_dump())},
+        {"name": "Run", "rows": _rows(run)},
+        {"name": f"Architecture of {train['model']}", "rows": _rows(model.architecture)},
+        {"name": "Word vectors", "rows": _rows(params.embed.model_dump())},
+        {"name": "Evaluation", "rows": _rows(params.evaluation.model_dump())},
+        {"name": "Split", "rows": _rows(params.split.model_dump())},
+    ]
+
+
+def _rows(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(key, _shown(value)) for key, value in values.items()]
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

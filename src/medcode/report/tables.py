@@ -1,0 +1,57 @@
+"""The tables and metrics behind the report, read strictly: what the report needs must be there."""
+
+from __future__ import annotations
+
+import csv
+import os
+from typing import Any
+
+from medcode.errors import UserError
+from medcode.io import read_json
+
+TEXTS = ("head", "group")
+FREQUENCY = ("head", "group", "codes", "gold", "f1_micro", "f1_macro", "f1_micro_tuned", "f1_macro_tuned")
+LEARNING = ("epoch", "train_loss", "dev_loss", "f1_micro", "f1_macro", "map")
+TRAINED = ("model", "recipe", "label_set", "best_epoch", "epochs_run", "stopped", "parameters")
+
+
+def read_csv(path: str | os.PathLike, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Reads the named columns of a table: numbers, but for head and group; an empty cell is NaN.
+
+    Raises:
+        UserError: the file is missing, has no row, lacks a column, or a cell is not a number.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    if not rows:
+        raise UserError(f"{path}: no rows; expected the columns {', '.join(columns)}")
+    for column in columns:
+        if column not in rows[0]:
+            raise UserError(f"{path}: there is no column {column}; found {', '.join(map(str, rows[0]))}")
+    return [
+        {column: row[column] if column in TEXTS else _number(row[column], path, line, column) for column in columns}
+        for line, row in enumerate(rows, start=2)
+    ]
+
+
+def _number(cell: str | None, path: str | os.PathLike, line: int, column: str) -> float:
+    try:
+        return float(cell or "nan")
+    except ValueError as error:
+        raise UserError(f"{path}: line {line}, column {column}: expected a number") from error
+
+
+def read_trained(path: str | os.PathLike) -> dict[str, Any]:
+    """Reads metrics/train.json.
+
+    Raises:
+        UserError: the file is missing or lacks something that the report shows.
+    """
+    trained = read_json(path)
+    for key in TRAINED:
+        if key not in trained:
+            raise UserError(f"{path}: {key} is missing; run the train stage again")
+    return trained

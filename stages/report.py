@@ -1,0 +1,41 @@
+"""Draws the figures and writes the report page of the trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from common import stage
+
+from medcode import inputs as model_inputs
+from medcode import io
+from medcode.config import Params
+from medcode.report import figures, tables
+from medcode.report.page import render
+
+
+@stage(
+    inputs=Path, test=Path, train=Path, learning_curve=Path, frequency=Path,
+    frequency_svg=Path, learning_svg=Path, labels_svg=Path, lengths_svg=Path, page=Path,
+)  # fmt: skip
+def main(params: Params, inputs: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
+    data = model_inputs.load(inputs, model_inputs.SPLITS)
+    trained = tables.read_trained(train)
+    curve = tables.read_csv(paths["learning_curve"], tables.LEARNING)
+    groups = tables.read_csv(paths["frequency"], tables.FREQUENCY)
+    lengths = np.concatenate([np.diff(split.offsets).ravel() for split in data.splits.values()])
+    max_tokens = params.models[params.model].training[params.recipe].max_tokens
+    drawn = {
+        "frequency": figures.frequency_figure(groups, params.evaluation.macro_f1),
+        "learning": figures.learning_figure(curve, trained["best_epoch"]),
+        "labels": figures.label_figure({head: data.train_counts(head) for head in data.labels}),
+        "lengths": figures.length_figure(lengths, max_tokens),
+    }
+    html = render(params, io.read_json(test), trained, data, drawn)
+    for name, svg in drawn.items():
+        io.write_text(paths[f"{name}_svg"], svg)
+    io.write_text(page, html)
+
+
+if __name__ == "__main__":
+    main()

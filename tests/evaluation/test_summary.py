@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from medcode.config import Evaluation
+from medcode.errors import UserError
+from medcode.evaluation import metrics, ranking, summary
+from medcode.evaluation.thresholds import tune_threshold
+
+OPTIONS = Evaluation(
+    macro_f1="per_label_present", fixed_threshold=0.5, threshold_grid=100, at=[2, 5, 15], frequency_bins=[10],
+    batch_size=1,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def problem():
+    random = np.random.default_rng(1)
+    gold = (random.random((60, 12)) < 0.2 / np.arange(1, 13) ** 0.5).astype(np.uint8)
+    gold[3] = gold[:, 11] = 0
+    scores = np.clip(random.normal(0.2 + 0.25 * gold, 0.15), 0, 1).astype(np.float32)
+    return gold, scores
+
+
+def test_summary_is_complete_and_nested(problem):
+    gold, scores = problem
+    tuned = tune_threshold(gold, scores, 100)
+    found = summary.summarise(gold, scores, np.arange(12), tuned, OPTIONS, np.eye(60)[0])
+    assert list(found) == ["auc", "ranking", "fixed", "tuned", "counts"]
+    assert list(found["auc"]) == ["macro", "micro"]
+    # 15 is more than there are labels.
+    assert list(found["ranking"]) == [
+        "precision_at_2", "precision_at_5", "recall_at_2", "recall_at_5", "r_precision", "map",
+    ]  # fmt: skip
+    for name, threshold in (("fixed", 0.5), ("tuned", tuned)):
+        part, predicted = found[name], scores > threshold
+        assert part["threshold"] == threshold
+        assert part["f1"]["micro"] == pytest.approx(f1_score(gold, predicted, average="micro"))
+        assert part["f1"]["macro"] == part["macro_f1"]["per_label_present"]
+        assert part["f1_of_all_codes"] < part["f1"]["micro"]
+        assert part["recall_of_all_codes"] == pytest.approx((predicted & gold).sum() / (gold.sum() + 1))
+        assert part["predicted_per_document"] == pytest.approx(predicted.sum() / 60)
+    assert found["tuned"]["f1"]["micro"] > found["fixed"]["f1"]["micro"]
+    counts = found["counts"]
+    assert counts["labels_in_gold"] == counts["labels_with_auc"] == 11
+    assert counts["gold"] == gold.sum() and counts["gold_outside_label_set"] == 1
+    assert counts["documents_without_gold"] == (~gold.any(axis=1)).sum()
+    assert counts["labels_not_in_training"] == 1
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_nothing_outside_the_label_set_adds_nothing(problem):
+    gold, scores = problem
+    for outside in (None, np.zeros(60, int)):
+        found = summary.summarise(gold, scores, np.ones(12), 0.4, OPTIONS, outside)
+        assert "f1_of_all_codes" not in found["fixed"]
+
+
+def test_undefined_is_nan():
+    found = summary.summarise(np.ones((2, 3)), np.ones((2, 3), np.float32), np.ones(3), 0.5, OPTIONS)
+    assert math.isnan(found["auc"]["macro"]) and math.isnan(found["auc"]["micro"])
+
+
+def test_training_metrics_agree_with_the_summary(problem):
+    gold, scores = problem
+    found = summary.during_training(gold, scores)
+    # precision_at_15 is more than there are labels.
+    assert list(found) == [name for name in summary.TRAINING_METRICS if name != "precision_at_15"]
+    whole = summary.summarise(gold, scores, np.ones(12), 0.5, OPTIONS)
+    assert found["f1_macro"] == whole["fixed"]["macro_f1"]["caml"]
+    assert found["f1_micro"] == whole["fixed"]["f1"]["micro"]
+    assert found["auc_macro"] == whole["auc"]["macro"] and found["auc_micro"] == whole["auc"]["micro"]
+    assert found["precision_at_5"] == whole["ranking"]["precision_at_5"]
+    assert found["map"] == whole["ranking"]["map"] and found["r_precision"] == whole["ranking"]["r_precision"]
+    other = summary.during_training(gold, scores, ["recall_at_2", "f1_macro"], macro_f1="per_label_all")
+    assert other["recall_at_2"] == whole["ranking"]["recall_at_2"]
+    assert other["f1_macro"] == whole["fixed"]["macro_f1"]["per_label_all"]
+
+
+def test_only_what_is_asked_is_computed(problem, monkeypatch):
+    calls = []
+    for name in ("counts", "gold_ranks", "auc_per_label", "auc_micro"):
+        module = metrics if name == "counts" else ranking
+        true = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, true=true, name=name: calls.append(name) or true(*a))
+    summary.during_training(*problem, names=["precision_at_5", "map"])
+    assert calls == ["gold_ranks"]
+    calls.clear()
+    summary.during_training(*problem, names=["f1_micro", "f1_macro"])
+    assert calls == ["counts"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("f1_mico", "did you mean 'f1_micro'"), ("precision_at_15", "only 12 labels")]
+)
+def test_impossible_names_are_the_users_mistake(problem, name, message):
+    with pytest.raises(UserError, match=message):
+        summary.during_training(*problem, names=[name])

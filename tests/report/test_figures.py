@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pytest
+
+from medcode.report import figures
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+FREQUENCY = [
+    {"head": head, "group": group, "codes": codes, "gold": 9,
+     "f1_micro": low, "f1_macro": low / 2, "f1_micro_tuned": low + 0.1, "f1_macro_tuned": low / 2 + 0.1}
+    for head in ("icd", "ccs <&>")
+    for group, codes, low in (("0", 3, 0.0), ("1-10", 1234, 0.21), ("11+", 7, 0.64))
+]  # fmt: skip
+CURVE = [
+    {"epoch": float(epoch), "train_loss": 1 / epoch, "dev_loss": 0.2 + 1 / epoch, "f1_micro": 0.1 * epoch,
+     "f1_macro": 0.08 * epoch, "map": float("nan")}
+    for epoch in range(1, 6)
+]  # fmt: skip
+COUNTS = {"icd": np.array([500, 40, 3, 1, 0, 0]), "ccs": np.array([900, 30])}
+LENGTHS = np.array([100, 200, 300, 400, 500, 9000])
+
+DRAW = {
+    "frequency": lambda: figures.frequency_figure(FREQUENCY, "caml"),
+    "learning": lambda: figures.learning_figure(CURVE, 4),
+    "labels": lambda: figures.label_figure(COUNTS),
+    "lengths": lambda: figures.length_figure(LENGTHS, 1000),
+}
+
+
+def texts(svg: str) -> list[str]:
+    return [text.text for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_well_formed_named_and_without_date_or_version(name):
+    svg = DRAW[name]()
+    root = ElementTree.fromstring(svg)
+    assert root.get("role") == "img"
+    assert root.find(f"{SVG}title").text and len(root.find(f"{SVG}desc").text) > 20
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids)) and all(one.startswith(f"{name}-") for one in ids)
+    assert {used.strip("#") for used in re.findall(r"#[a-z]+-[\w.]+", svg)} <= set(ids)
+    assert "metadata" not in svg and matplotlib.__version__ not in svg
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_same_bytes_whatever_the_readers_matplotlibrc_says(name):
+    svg = DRAW[name]()
+    with matplotlib.rc_context({"font.size": 20, "axes.grid": False, "svg.hashsalt": None, "svg.fonttype": "path"}):
+        assert DRAW[name]() == svg
+
+
+def test_frequency_shows_groups_sizes_and_values_of_every_head():
+    shown = texts(DRAW["frequency"]())
+    assert shown.count("n = 1,234") == 4 and shown.count("1\N{EN DASH}10") == 4  # two panels, two heads
+    assert {"Micro F1, icd", "Macro F1 (caml), ccs <&>", "0.21", "0.31", "0.64", "0.74", "0.32"} <= set(shown)
+    assert "Micro F1" in texts(figures.frequency_figure(FREQUENCY[:3], "caml"))
+
+
+def test_learning_curve_marks_the_best_epoch():
+    svg = DRAW["learning"]()
+    assert texts(svg).count("best epoch") == 2
+    assert "epoch 4, micro F1 on dev was 0.400" in svg
+    ElementTree.fromstring(figures.learning_figure(CURVE[:1], 1))
+
+
+def test_labels_tells_what_cannot_be_drawn():
+    svg = DRAW["labels"]()
+    assert {"icd: 6 codes", "ccs: 2 codes"} <= set(texts(svg))
+    assert "the median code has 2 training documents; 2 codes have none" in svg
+
+
+def test_lengths_marks_the_median_and_the_truncation():
+    assert {"median 350", "read up to 1,000"} <= set(texts(DRAW["lengths"]()))
+    assert "16.7% are longer than the 1,000" in DRAW["lengths"]()
+    assert not any(text.startswith("read up to") for text in texts(figures.length_figure(LENGTHS, 9000)))
+
+
+def test_many_labels_need_few_points():
+    counts = np.maximum(1, 20_000 // np.arange(1, 9001))
+    assert len(figures.label_figure({"icd": counts})) < 60_000

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from medcode import config, io
+from medcode import inputs as model_inputs
+from medcode.errors import UserError
+from medcode.evaluation.frequency import frequency_table
+from medcode.evaluation.summary import summarise
+from medcode.report import figures, page
+
+VOID = {"meta", "link", "br", "hr", "img", "path", "use"}
+SECRET = "sternotomy"
+
+
+class Page(HTMLParser):
+    """Checks that every tag is closed in order, and keeps ids, links and text."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.open, self.ids, self.links, self.texts, self.tags = [], [], [], [], []
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        values = dict(attributes)
+        self.ids += [values["id"]] if "id" in values else []
+        self.links += [value for key, value in attributes if key in ("src", "href", "xlink:href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts += [data.strip()] if data.strip() else []
+
+
+@pytest.fixture(scope="module")
+def params(root):
+    return config.load(root / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, params):
+    """A folder with all that the report reads: two heads, `icd` second in the file."""
+    folder = tmp_path_factory.mktemp("run")
+    random = np.random.default_rng(5)
+    sizes, labels, measured, rows = {"ccs": 7, "icd": 20}, {}, {}, []
+    for split, documents in (("train", 40), ("dev", 12), ("test", 15)):
+        ends = np.cumsum(random.integers(5, 4000, documents))
+        out = folder / "inputs" / split
+        io.write_array(out / "offsets.npy", np.stack([np.concatenate([[0], ends[:-1]]), ends], axis=1))
+        io.write_text(out / "documents.txt", "".join(f"{number}\n" for number in range(documents)))
+        for head, size in sizes.items():
+            labels[split, head] = sparse.csr_matrix((random.random((documents, size)) < 0.3).astype(np.uint8))
+            io.write_array(out / f"outside.{head}.npy", np.zeros(documents, np.int32))
+            with io.atomic_write(out / f"labels.{head}.npz") as file:
+                sparse.save_npz(file, labels[split, head])
+    for head, size in sizes.items():
+        gold, counts = labels["test", head], np.asarray(labels["train", head].sum(axis=0)).ravel()
+        scores = random.random((15, size), dtype=np.float32)
+        measured[head] = summarise(gold, scores, counts, 0.25, params.evaluation, np.ones(15))
+        rows += frequency_table(gold, scores, counts, 0.25, params.evaluation, head)
+    io.write_array(folder / "inputs/tokens.npy", np.zeros(10, np.int32))
+    io.write_array(folder / "inputs/embedding.npy", np.zeros((3, 2), np.float32))
+    io.write_text(folder / "inputs/vocabulary.txt", f"{SECRET}\n")
+    io.write_json(folder / "inputs/text.json", {"rule": "caml"})
+    described = {
+        head: {"labels": [{"system": "icd9cm", "code": str(n), "title": "", "train_documents": n} for n in range(size)]}
+        for head, size in sizes.items()
+    }
+    io.write_json(folder / "inputs/heads.json", described)
+    io.write_metrics(folder / "test.json", measured)
+    trained = {
+        "model": params.model, "recipe": params.recipe, "label_set": "full", "best_epoch": 2, "epochs_run": 3,
+        "stopped": "<b>last & epoch</b>", "parameters": {"total": 1234567, "trainable": 1234}, "dev": {},
+    }  # fmt: skip
+    io.write_json(folder / "train.json", trained)
+    curve = [
+        {"epoch": n, "train_loss": 1 / n, "dev_loss": 1.5 / n, "f1_micro": 0.1 * n, "f1_macro": 0.1, "map": 0.2}
+        for n in (1, 2, 3)
+    ]
+    for name, table in (("frequency.csv", rows), ("curve.csv", curve)):
+        with open(folder / name, "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(table)
+    return folder
+
+
+def read(run, **changes):
+    test, trained = io.read_json(run / "test.json"), io.read_json(run / "train.json")
+    svg = figures.length_figure(np.array([1, 2, 3]), 2)
+    drawn = dict.fromkeys(("frequency", "learning", "labels", "lengths"), svg)
+    return (
+        {"test": test, "train": trained, "data": model_inputs.load(run / "inputs", model_inputs.SPLITS)}
+        | {"figures": drawn}
+        | changes
+    )
+
+
+def command(run, root, out, hash_seed):
+    arguments = {
+        "params": root / "params.yaml", "inputs": run / "inputs",
+        "test": run / "test.json", "train": run / "train.json",
+        "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv", "frequency-svg": out / "frequency.svg",
+        "learning-svg": out / "learning.svg", "labels-svg": out / "labels.svg", "lengths-svg": out / "lengths.svg",
+        "page": out / "report.html",
+    }  # fmt: skip
+    options = [part for key, value in arguments.items() for part in (f"--{key}", str(value))]
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "TZ": f"UTC-{hash_seed}"}
+    return subprocess.run(
+        [sys.executable, str(root / "stages/report.py"), *options], env=environment, capture_output=True, text=True
+    )
+
+
+def test_stage_writes_the_same_bytes_every_time(run, root, tmp_path):
+    outs = [tmp_path / seed for seed in ("1", "2")]
+    for out in outs:
+        done = command(run, root, out, out.name)
+        assert (done.returncode, done.stderr) == (0, "")
+    files = [{path.name: path.read_bytes() for path in sorted(out.iterdir())} for out in outs]
+    assert files[0] == files[1]
+    assert sorted(files[0]) == ["frequency.svg", "labels.svg", "learning.svg", "lengths.svg", "report.html"]
+    shown = Page(files[0]["report.html"].decode())
+    assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 4 and "script" not in shown.tags
+    assert all(link.startswith("#") for link in shown.links)  # nothing is loaded from elsewhere
+    assert not any(SECRET in text for text in shown.texts)
+
+
+def test_numbers_of_every_head_with_icd_first(run, params):
+    inputs = read(run)
+    shown = Page(page.render(params, **inputs))
+    headings = [text for text in shown.texts if text.startswith("Results on test")]
+    assert headings == ["Results on test: icd", "Results on test: ccs"]
+    for own in inputs["test"].values():
+        assert f"{own['fixed']['f1']['micro']:.3f}" in shown.texts
+        assert f"{own['tuned']['macro_f1']['per_label_present']:.3f}" in shown.texts
+        assert f"{own['tuned']['f1_of_all_codes']:.3f}" in shown.texts
+        assert f"{own['ranking']['precision_at_5']:.3f}" in shown.texts
+        assert f"{own['auc']['micro']:.3f}" in shown.texts
+    text = " ".join(shown.texts)
+    assert "1,234,567 parameters, 1,234 of them trained" in text
+    assert "15 gold codes of test are in no training document" in text
+    assert "learning_rate" in shown.texts and f"{params.seed}" in shown.texts
+
+
+def test_everything_is_escaped(run, params):
+    html = page.render(params, **read(run))
+    assert "&lt;b&gt;last &amp; epoch&lt;/b&gt;" in html and "<b>last" not in html
+
+
+def test_colours_of_figures_are_the_pages(run, params):
+    html = page.render(params, **read(run))
+    body = html[html.index("<body>") :]
+    assert "var(--series-1)" in body and not any(colour in body for colour in page.COLOURS)
+
+
+def test_undefined_metrics_are_a_dash(run, params):
+    test = json.loads(json.dumps(io.read_json(run / "test.json")))
+    test["icd"]["auc"] = {"macro": None, "micro": None}
+    assert "\N{EN DASH}" in Page(page.render(params, **read(run, test=test))).texts
+
+
+def test_a_model_that_the_parameters_lack_is_the_users_mistake(run, params):
+    trained = io.read_json(run / "train.json") | {"model": "other"}
+    with pytest.raises(UserError, match=r"no recipe models.other.training.*repro"):
+        page.render(params, **read(run, train=trained))
+
+
+def test_a_head_without_metrics_is_the_users_mistake(run, params):
+    test = io.read_json(run / "test.json")
+    del test["icd"]
+    with pytest.raises(UserError, match="no head icd"):
+        page.render(params, **read(run, test=test))

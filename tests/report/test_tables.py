@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from medcode.errors import UserError
+from medcode.report import tables
+
+
+def test_numbers_are_numbers_and_names_stay_names(tmp_path):
+    path = tmp_path / "frequency.csv"
+    path.write_text("head,group,codes,more\nicd,0,12,x\nicd,1-10,,y\n", encoding="utf-8")
+    first, second = tables.read_csv(path, ("head", "group", "codes"))
+    assert first == {"head": "icd", "group": "0", "codes": 12.0}
+    assert second["group"] == "1-10" and math.isnan(second["codes"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch\n1\n", "no column map; found epoch"),
+        ("epoch,map\n", "no rows"),
+        ("epoch,map\n1,0.5\n2,half\n", "line 3, column map: expected a number"),
+    ],
+)
+def test_what_the_report_needs_must_be_there(tmp_path, text, message):
+    path = tmp_path / "curve.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        tables.read_csv(path, ("epoch", "map"))
+    with pytest.raises(UserError, match="no such file"):
+        tables.read_csv(tmp_path / "other.csv", ("epoch",))
+
+
+def test_metrics_of_training_may_hold_more_but_not_less(tmp_path):
+    path = tmp_path / "train.json"
+    whole = dict.fromkeys(tables.TRAINED, 1) | {"more": 2}
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    assert tables.read_trained(path) == whole
+    del whole["best_epoch"]
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    with pytest.raises(UserError, match="best_epoch is missing"):
+        tables.read_trained(path)
