@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from medcode import config
 from medcode.errors import UserError
+
+# Sums of floats depend on the width of a processor's vectors. Held to AVX2, results are the same on processors with and
+# without AVX-512. Libraries read these when they are loaded, so stages import this module before any of them.
+PORTABLE_ARITHMETIC = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_CBWR": "AVX2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS has no deterministic algorithms
+}
+for _name, _value in PORTABLE_ARITHMETIC.items():
+    os.environ.setdefault(_name, _value)
 
 
 def stage(**options: Callable[[str], Any]) -> Callable[[Callable], Callable[[], None]]:

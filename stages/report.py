@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from common import stage
+
 from pathlib import Path
 
 import numpy as np
-from common import stage
 
 from medcode import inputs as model_inputs
 from medcode import io

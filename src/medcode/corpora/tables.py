@@ -1,0 +1,103 @@
+"""Reading the CSV tables of MIMIC, compressed or not, a chunk at a time.
+
+The whole NOTEEVENTS table takes 7 GB in pandas; twenty thousand rows of three columns at a time stay below 300 MB.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import pandas as pd
+from tqdm import tqdm
+
+from medcode.errors import UserError, nearest
+
+CHUNK = 20_000
+_AS_TEXT = {"dtype": str, "na_filter": False, "encoding": "utf-8", "encoding_errors": "replace"}
+
+
+def find(folder: Path, name: str, subfolders: tuple[str, ...] = ("",)) -> Path:
+    """Finds a table as NAME.csv.gz or NAME.csv, in either case; the compressed one wins where both are there.
+
+    Args:
+        subfolders: where to look, in this order; "" is the folder itself.
+
+    Raises:
+        UserError: it is in none of them.
+    """
+    for subfolder in subfolders:
+        place = folder / subfolder
+        files = {path.name.lower(): path for path in sorted(place.iterdir())} if place.is_dir() else {}
+        for spelling in (f"{name}.csv.gz", f"{name}.csv"):
+            if spelling.lower() in files:
+                return files[spelling.lower()]
+    where = " or ".join(str(folder / subfolder) for subfolder in subfolders)
+    raise UserError(f"{where}: there is no {name}.csv.gz and no {name}.csv; link the table there (docs/DATA.md)")
+
+
+def chunks(path: Path, columns: list[str], size: int = CHUNK) -> Iterator[pd.DataFrame]:
+    """Reads columns of a table, `size` rows at a time, every value as text, an empty value as "".
+
+    Bytes that are not UTF-8 become U+FFFD.
+
+    Args:
+        columns: in lower case; they are found whatever their case in the file.
+
+    Raises:
+        UserError: a column is missing or comes twice; the file is cut off, damaged or not a table.
+    """
+    header = _header(path)
+    for column in columns:
+        if column not in header:
+            raise UserError(f"{path}: there is no column {column.upper()}; {nearest(column, header)}")
+    # All columns, though few are used: pandas checks the number of fields of a row only then. It costs no time.
+    with _reading(path), _opened(path) as (file, raw), _progress(path) as bar:
+        for chunk in pd.read_csv(file, names=header, header=0, index_col=False, chunksize=size, **_AS_TEXT):
+            bar.update(raw.tell() - bar.n)
+            yield chunk[columns]
+
+
+def _header(path: Path) -> list[str]:
+    with _reading(path), _opened(path) as (file, _):
+        # The second row is read for its number of fields, from which pandas would otherwise guess an index.
+        first = pd.read_csv(file, header=None, nrows=2, **_AS_TEXT).iloc[0]
+    header = [name.strip().lower() for name in first]
+    if len(set(header)) < len(header):
+        raise UserError(f"{path}: a column name comes twice in the header")
+    return header
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Opens a table; yields its bytes, decompressed, and the file itself, whose position shows the progress."""
+    with open(path, "rb") as raw:
+        if path.name.lower().endswith(".gz"):
+            with gzip.GzipFile(fileobj=raw) as file:
+                yield file, raw
+        else:
+            yield raw, raw
+
+
+def _progress(path: Path) -> tqdm:
+    return tqdm(total=path.stat().st_size, desc=path.name, unit="B", unit_scale=True, disable=None)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns what goes wrong in a damaged file into one line; pandas' own messages name rows, never contents."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{path}: cut off or damaged ({error}); fetch it again and compare its SHA-256") from error
+    except pd.errors.EmptyDataError as error:
+        raise UserError(f"{path}: empty, not even a header") from error
+    except pd.errors.ParserError as error:
+        reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+        raise UserError(f"{path}: not a whole CSV table ({reason})") from error
+    except OSError as error:
+        raise UserError(f"{path}: could not be read ({error.strerror or error})") from error

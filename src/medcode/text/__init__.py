@@ -1,0 +1,1 @@
+"""Text: tokens, vocabulary and word vectors."""

@@ -1,0 +1,153 @@
+"""All words of a corpus as numbers: one array for all documents, and where each of them starts."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from medcode import io
+from medcode.errors import UserError
+from medcode.text import tokenization
+
+_BATCH = 256
+_DROPPED = -1
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The words of all documents.
+
+    Attributes:
+        types: the distinct words, in the order in which they first occur.
+        ids: int32 [words of all documents], indices into `types`.
+        offsets: int64 [documents + 1]; document d is ids[offsets[d]:offsets[d + 1]].
+        admissions: the admission of each document, in the order of notes.parquet.
+    """
+
+    types: list[str]
+    ids: np.ndarray
+    offsets: np.ndarray
+    admissions: list[str]
+
+    def document(self, index: int) -> np.ndarray:
+        """Returns the ids of one document."""
+        return self.ids[self.offsets[index] : self.offsets[index + 1]]
+
+    def words(self, index: int) -> list[str]:
+        """Returns the words of one document."""
+        return [self.types[i] for i in self.document(index)]
+
+    def write(self, folder: str | os.PathLike) -> None:
+        """Writes types.txt, ids.npy, offsets.npy and admissions.txt, all or nothing."""
+        with io.atomic_folder(folder) as temporary:
+            io.write_text(temporary / "types.txt", "".join(f"{word}\n" for word in self.types))
+            io.write_array(temporary / "ids.npy", self.ids)
+            io.write_array(temporary / "offsets.npy", self.offsets)
+            io.write_text(temporary / "admissions.txt", "".join(f"{admission}\n" for admission in self.admissions))
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike, *, mapped: bool = True) -> Tokens:
+        """Reads what `write` wrote; the ids stay on disk unless `mapped` is false.
+
+        Raises:
+            UserError: a file is missing or damaged, or the files do not belong together.
+        """
+        folder = Path(folder)
+        types = io.read_lines(folder / "types.txt")
+        ids = io.read_array(folder / "ids.npy", mapped=mapped)
+        offsets = io.read_array(folder / "offsets.npy")
+        admissions = io.read_lines(folder / "admissions.txt")
+        if len(offsets) != len(admissions) + 1 or offsets[-1] != len(ids):
+            raise UserError(f"{folder}: offsets.npy, ids.npy and admissions.txt do not belong together; tokenise again")
+        return cls(types, ids, offsets, admissions)
+
+    def counts(self) -> dict[str, Any]:
+        """Counts documents, words and types, and describes the lengths of the documents in words."""
+        lengths = np.diff(self.offsets)
+        return {
+            "documents": len(lengths),
+            "documents_without_tokens": int((lengths == 0).sum()),
+            "tokens": len(self.ids),
+            "types": len(self.types),
+            "tokens_per_document": {
+                "mean": float(lengths.mean()),
+                "median": float(np.median(lengths)),
+                "p95": float(np.percentile(lengths, 95)),
+                "max": int(lengths.max()),
+            }
+            if len(lengths)
+            else {},
+        }
+
+
+class _Numbers(dict):
+    """Maps a word as it stands in the text to its number, or to -1 when the rule drops it.
+
+    Case and numbers are dealt with once for each spelling, not once for each word of the corpus.
+    """
+
+    def __init__(self, rule: tokenization.Rule) -> None:
+        super().__init__()
+        self.form = rule.form
+        self.types: dict[str, int] = {}
+
+    def __missing__(self, word: str) -> int:
+        form = self.form(word)
+        number = _DROPPED if form is None else self.types.setdefault(form, len(self.types))
+        self[word] = number
+        return number
+
+
+def tokenized(documents: Iterable[tuple[str, str]], rule: str = "caml") -> Tokens:
+    """Tokenises documents.
+
+    Args:
+        documents: pairs of admission and text; read one at a time.
+
+    Raises:
+        UserError: there is no such rule.
+    """
+    chosen = tokenization.rule_named(rule)
+    split, numbers = chosen.pattern.findall, _Numbers(chosen)
+    ids, offsets, admissions = array("i"), array("q", [0]), []
+    for admission, text in documents:
+        words = split(text)
+        found = np.fromiter(map(numbers.__getitem__, words), dtype=np.int32, count=len(words))
+        ids.frombytes(found[found != _DROPPED].tobytes())
+        offsets.append(len(ids))
+        admissions.append(admission)
+    return Tokens(
+        types=list(numbers.types),
+        ids=np.frombuffer(ids, dtype=np.int32) if ids else np.empty(0, dtype=np.int32),
+        offsets=np.frombuffer(offsets, dtype=np.int64),
+        admissions=admissions,
+    )
+
+
+def documents_of(notes: str | os.PathLike) -> Iterator[tuple[str, str]]:
+    """Reads notes.parquet a few hundred notes at a time, with a progress bar; yields admission and text.
+
+    Raises:
+        UserError: the file is missing, damaged, or lacks a column.
+    """
+    try:
+        with open(notes, "rb") as file:
+            table = pq.ParquetFile(file)
+            bar = tqdm(total=table.metadata.num_rows, desc="tokenise", unit="note", disable=None)
+            for batch in table.iter_batches(batch_size=_BATCH, columns=["admission_id", "text"]):
+                yield from zip(batch["admission_id"].to_pylist(), batch["text"].to_pylist(), strict=True)
+                bar.update(batch.num_rows)
+            bar.close()
+    except FileNotFoundError as error:
+        raise UserError(f"{notes}: no such file") from error
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise UserError(f"{notes}: not the table of notes that the stage extract writes ({error})") from error

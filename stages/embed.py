@@ -1,0 +1,34 @@
+"""Chooses the vocabulary and trains word2vec vectors."""
+
+from __future__ import annotations
+
+from common import stage
+
+from pathlib import Path
+
+import numpy as np
+
+from medcode import io
+from medcode.config import Params
+from medcode.text import word_vectors
+from medcode.text.tokens import Tokens
+
+
+@stage(tokens=Path, documents=Path, vocabulary=Path, vectors=Path)
+def main(params: Params, tokens: Path, documents: Path, vocabulary: Path, vectors: Path) -> None:
+    words_of = Tokens.read(tokens)
+    split_of = dict(
+        zip(*(io.read_table(documents)[name].to_pylist() for name in ("admission_id", "split")), strict=True)
+    )
+    split = np.array([split_of.get(admission, "") for admission in words_of.admissions])
+    words = word_vectors.vocabulary(words_of, np.flatnonzero(split == "train"), params.embed.min_documents)
+    read = {"train"} | ({"background"} if params.embed.background else set())
+    if params.embed.documents == "all":
+        read |= {"dev", "test"}
+    table = word_vectors.train(words_of, np.flatnonzero(np.isin(split, sorted(read))), words, params.embed)
+    io.write_text(vocabulary, "".join(f"{words_of.types[number]}\n" for number in words))
+    io.write_array(vectors, table)
+
+
+if __name__ == "__main__":
+    main()

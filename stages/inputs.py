@@ -1,0 +1,29 @@
+"""Lays out the arrays that a model on words is trained and tested on."""
+
+from __future__ import annotations
+
+from common import stage
+
+from pathlib import Path
+
+from medcode import inputs, io
+from medcode.config import Params
+from medcode.text.tokens import Tokens
+
+
+@stage(tokens=Path, vocabulary=Path, vectors=Path, split=Path, codes=Path, out=Path)
+def main(params: Params, tokens: Path, vocabulary: Path, vectors: Path, split: Path, codes: Path, out: Path) -> None:
+    inputs.write(
+        out,
+        Tokens.read(tokens),
+        io.read_lines(vocabulary),
+        io.read_array(vectors),
+        documents=io.read_table(split / "documents.parquet"),
+        labels=io.read_table(split / "labels.parquet"),
+        codes=io.read_table(codes),
+        rule=params.tokenize.rule,
+    )
+
+
+if __name__ == "__main__":
+    main()

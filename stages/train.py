@@ -1,0 +1,98 @@
+"""Trains the model that params.yaml names, and writes it as a folder that needs nothing else."""
+
+from __future__ import annotations
+
+from common import stage
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from medcode import inputs, io, model_folder, models
+from medcode.config import Params
+from medcode.evaluation.thresholds import tune_threshold
+from medcode.models.base import Model, count_parameters
+from medcode.training import curve, distributed, reproducibility
+from medcode.training.checkpoint import Checkpoints, fingerprint
+from medcode.training.loop import SCORING_BATCH, Result, Trainer
+from medcode.training.scoring import probabilities, score
+
+THRESHOLD_GRID = 100  # of the threshold that the model carries; Edin et al. 2023
+
+
+@stage(inputs=Path, checkpoints=Path, log=Path, curve=Path, metrics=Path, model=Path)
+def main(params: Params, **paths: Path) -> None:
+    if params.training.processes > 1 and "WORLD_SIZE" not in os.environ:
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={params.training.processes}"]
+        os.execv(sys.executable, [sys.executable, *torchrun, *sys.argv])
+    reproducibility.prepare(params.training.threads)
+    device = distributed.choose_device(params.training.device)
+    with distributed.join(device) as world:
+        train(params, paths, device, world)
+
+
+def train(params: Params, paths: dict[str, Path], device: torch.device, world: distributed.World) -> None:
+    data = inputs.load(paths["inputs"], ("train", "dev"))
+    block = params.models[params.model]
+    recipe = block.training[params.recipe]
+    config = models.configure(params.model, block.architecture, recipe)
+    torch.manual_seed(params.seed)
+    vectors = torch.from_numpy(data.vectors)
+    model = models.find(params.model)(config, len(vectors), vectors, data.heads).to(device)
+    settings = {
+        "config": config.model_dump(),
+        "recipe": recipe.model_dump(),
+        "seed": params.seed,
+        "training": params.training.model_dump(exclude={"checkpoint_steps"}),
+    }
+    checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings, paths["inputs"], model))
+
+    def on_epoch(history: list[dict[str, float]], seconds: float) -> None:
+        curve.write_curve(paths["curve"], history)
+        if seconds:
+            curve.append_log(paths["log"], {"model": params.model, "seconds": round(seconds, 2), **history[-1]})
+            shown = "  ".join(f"{k} {v:.4f}" for k, v in history[-1].items() if k not in ("epoch", "learning_rate"))
+            print(f"epoch {history[-1]['epoch']:>3}  {shown}  {seconds:.1f} s", flush=True)
+
+    with checkpoints.locked() if world.leads else contextlib.nullcontext():
+        trainer = Trainer(model, data, recipe, params.training, params.seed, checkpoints, world, on_epoch)
+        result = trainer.run()
+        if world.leads:
+            write(params, paths, model, data, result)
+            checkpoints.remove()
+
+
+def write(params: Params, paths: dict[str, Path], model: Model, data: inputs.Inputs, result: Result) -> None:
+    dev = data.splits["dev"]
+    recipe = params.models[params.model].training[params.recipe]
+    logits = score(model, data.tokens, dev.offsets, recipe.max_tokens, SCORING_BATCH, params.training.precision)
+    thresholds = {
+        head: tune_threshold(dev.labels[head], probabilities(x), THRESHOLD_GRID) for head, x in logits.items()
+    }
+    trained = model_folder.TrainedModel(
+        params.model, model, data.vocabulary, data.labels, thresholds, recipe.max_tokens, data.rule, params.label_set
+    )
+    provenance = {"corpus": params.corpus, "recipe": params.recipe, "seed": params.seed}
+    model_folder.save(paths["model"], trained, provenance)
+    best = result.history[result.best_epoch - 1]
+    metrics = {
+        "model": params.model,
+        "recipe": params.recipe,
+        "corpus": params.corpus,
+        "label_set": params.label_set,
+        "parameters": count_parameters(model),
+        "epochs_run": len(result.history),
+        "best_epoch": result.best_epoch,
+        "stopped": result.stopped,
+        "train_loss": best["train_loss"],
+        "dev": {name: x for name, x in best.items() if name not in ("epoch", "train_loss", "learning_rate")},
+        "thresholds": thresholds,
+    }
+    io.write_metrics(paths["metrics"], metrics)
+
+
+if __name__ == "__main__":
+    main()

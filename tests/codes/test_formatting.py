@@ -1,0 +1,90 @@
+"""Codes have one spelling, and no code ever turns into another."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medcode.codes.formatting import SYSTEMS, dotted, is_valid, normalised, undotted
+from medcode.errors import UserError
+
+STORED = {
+    "icd9cm": r"[0-9]{3,5}|V[0-9]{2,4}|E[0-9]{3,4}",
+    "icd9proc": r"[0-9]{2,4}",
+    "icd10cm": r"[A-Z][0-9][0-9A-Z]{1,5}",
+    "icd10pcs": r"[0-9A-HJ-NP-Z]{7}",
+}
+stored_codes = st.sampled_from(SYSTEMS).flatmap(
+    lambda system: st.tuples(st.just(system), st.from_regex(STORED[system], fullmatch=True))
+)
+
+
+@pytest.mark.parametrize(
+    ("system", "stored", "expected"),
+    [
+        ("icd9proc", "0331", "03.31"),
+        ("icd9proc", "66", "66"),
+        ("icd9proc", "9604", "96.04"),
+        ("icd9cm", "25000", "250.00"),
+        ("icd9cm", "E8788", "E878.8"),
+        ("icd9cm", "E878", "E878"),
+        ("icd9cm", "V4581", "V45.81"),
+        ("icd9cm", "486", "486"),
+        ("icd9cm", "0389", "038.9"),
+        ("icd9cm", " 4019  ", "401.9"),
+        ("icd10cm", "e119", "E11.9"),
+        ("icd10cm", "I10", "I10"),
+        ("icd10cm", "S52501A", "S52.501A"),
+        ("icd10pcs", "0dtj4zz", "0DTJ4ZZ"),
+        ("icd10pcs", "BW03", "BW03"),
+    ],
+)
+def test_golden_codes(system, stored, expected):
+    assert dotted(stored, system) == expected
+    assert normalised(stored, system) == normalised(expected, system) == expected
+
+
+@given(stored_codes)
+def test_dotting_loses_nothing_and_every_spelling_meets(pair):
+    system, stored = pair
+    written = dotted(stored, system)
+    assert undotted(written) == stored
+    assert is_valid(written, system)
+    assert normalised(stored.lower(), system) == normalised(f" {written} ", system) == written
+    assert not written.endswith(".")
+
+
+@given(stored_codes, stored_codes)
+def test_two_codes_stay_two(first, second):
+    if first[0] == second[0] and first[1] != second[1]:
+        assert dotted(first[1], first[0]) != dotted(second[1], first[0])
+
+
+def test_a_trailing_point_is_taken_off():
+    assert normalised("66.", "icd9proc") == "66"
+
+
+@pytest.mark.parametrize(
+    ("system", "wrong"),
+    [
+        ("icd9proc", "3.31"),  # 03.31 as a number: moving the point would make it 33.1
+        ("icd9cm", "25.000"),
+        ("icd9cm", "38.9"),
+        ("icd9cm", "E11.9"),
+        ("icd10cm", "250.00"),
+        ("icd10cm", ""),
+        ("icd10pcs", "0DTI4ZZ"),
+        ("icd10pcs", "0DT.J4ZZ"),
+        ("icd9cm", "²50.00"),
+    ],
+)
+def test_what_is_no_code_is_refused_and_not_mended(system, wrong):
+    with pytest.raises(UserError, match=f"is not a code of {system}"):
+        normalised(wrong, system)
+
+
+def test_an_unknown_system_names_the_nearest():
+    for function in (dotted, is_valid, normalised):
+        with pytest.raises(UserError, match="did you mean 'icd10cm'"):
+            function("E119", "icd10-cm")

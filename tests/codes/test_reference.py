@@ -1,0 +1,83 @@
+"""Titles: the right ones, one a code, and enough of them for the corpora."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from medcode.codes import reference
+from medcode.codes.formatting import SYSTEMS, dotted, is_valid
+
+
+@pytest.fixture(scope="module")
+def titles() -> dict[tuple[str, str], tuple[str, str]]:
+    rows = reference.titles().to_pylist()
+    table = {(row["system"], row["code"]): (row["title"], row["source"]) for row in rows}
+    assert len(table) == len(rows), "a code has two titles"
+    return table
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "title", "source"),
+    [
+        ("icd9cm", "250.00", "type II or unspecified type, not stated as uncontrolled", "current"),
+        ("icd9cm", "038.9", "Unspecified septicemia", "current"),
+        ("icd9proc", "03.31", "Spinal tap", "current"),
+        ("icd10cm", "I10", "Essential (primary) hypertension", "current"),
+        ("icd10pcs", "0DTJ4ZZ", "Resection of Appendix, Percutaneous Endoscopic Approach", "current"),
+        ("icd9cm", "585", "CHRONIC RENAL FAILURE", "retired"),
+        ("icd9cm", "567.2", "SUPPURAT PERITONITIS NEC", "retired"),
+        ("icd9proc", "36.05", "coronary angioplasty of multiple vessels", "retired"),
+        ("icd10cm", "G20", "Parkinson's disease", "retired"),
+        ("icd10cm", "E11", "Type 2 diabetes mellitus", "category"),
+        ("icd10cm", "C34", "Malignant neoplasm", "category"),
+        ("icd10pcs", "0DTJ", "Resection of Appendix", "category"),
+        ("icd10pcs", "0D96", "Drainage of Stomach", "category"),
+    ],
+)
+def test_known_titles(titles, system, code, title, source):
+    found, origin = titles[system, code]
+    assert title in found
+    assert origin == source
+
+
+def test_sizes_are_those_of_the_official_editions(titles):
+    current = [system for (system, _), (_, source) in titles.items() if source == "current"]
+    assert {system: current.count(system) for system in SYSTEMS} == {
+        "icd9cm": 14_567,
+        "icd9proc": 3_882,
+        "icd10cm": 74_044,
+        "icd10pcs": 78_603,
+    }
+
+
+def test_every_row_is_a_code_with_a_tidy_title(titles):
+    for (system, code), (title, source) in titles.items():
+        assert is_valid(code, system)
+        assert title == title.strip() != ""
+        if source == "category":
+            assert title.count("(") <= title.count(")")
+            assert title.split()[-1].lower() not in {"of", "with", "and", "or", "due", "to", "in"}
+
+
+def test_latin_1_titles_are_read_as_such(titles):
+    assert any("é" in title or "è" in title for (system, _), (title, _) in titles.items() if system == "icd9cm")
+    assert not any("\ufffd" in title or "Ã" in title for title, _ in titles.values())
+
+
+def test_every_code_of_the_mimic_demo_has_a_title(titles, shared):
+    found = {}
+    for system, table in (("icd9cm", "DIAGNOSES_ICD"), ("icd9proc", "PROCEDURES_ICD")):
+        with open(shared / "corpora" / "mimic-iii-demo" / f"{table}.csv", newline="") as file:
+            found[system] = {dotted(row["icd9_code"], system) for row in csv.DictReader(file)}
+    assert {system: len(codes) for system, codes in found.items()} == {"icd9cm": 581, "icd9proc": 164}
+    assert [(s, code) for s, codes in found.items() for code in codes if (s, code) not in titles] == []
+
+
+def test_nearly_every_code_of_codiesp_has_a_title(titles, shared):
+    for system, track, least in (("icd10cm", "D", 2_540), ("icd10pcs", "P", 863)):
+        codes = set()
+        for path in sorted((shared / "corpora" / "codiesp").glob(f"*/*{track}.tsv")):
+            codes |= {line.split("\t")[1].strip().upper() for line in path.read_text().splitlines()}
+        assert sum((system, code) in titles for code in codes) >= least, f"of {len(codes)} codes of {system}"

@@ -1,0 +1,106 @@
+"""CodiEsp: the corpus's own split, two languages, codes in upper case."""
+
+from __future__ import annotations
+
+import pytest
+
+from medcode import corpora
+from medcode.config import CodiEsp
+from medcode.errors import UserError
+
+ENGLISH = CodiEsp(language="en", systems=["icd10cm", "icd10pcs"])
+SPANISH = CodiEsp(language="es", systems=["icd10cm"])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for split in ("train", "dev", "test", "background"):
+        for name, text in (("text_files", "dolor"), ("text_files_en", "pain")):
+            (tmp_path / split / name).mkdir(parents=True)
+            (tmp_path / split / name / f"S-{split}-1.txt").write_text(f"{text} à {split}", encoding="utf-8")
+    for split in ("train", "dev", "test"):
+        (tmp_path / split / f"{split}D.tsv").write_text(f"S-{split}-1\tn44.8\nS-{split}-1\tr60\nS-{split}-1\tr60\n")
+        (tmp_path / split / f"{split}P.tsv").write_text(f"S-{split}-1\tbw03zzz\nS-{split}-1\t0dtj\n")
+    return tmp_path
+
+
+def test_texts_codes_and_split(folder):
+    read = corpora.read("codiesp", folder, ENGLISH)
+    assert read.notes.to_pylist()[1] == {
+        "admission_id": "S-dev-1",
+        "patient_id": "S-dev-1",
+        "text": "pain à dev",
+        "split": "dev",
+    }
+    assert read.notes["split"].to_pylist() == ["train", "dev", "test", "background"]
+    dev = [(row["system"], row["code"]) for row in read.codes.to_pylist() if row["admission_id"] == "S-dev-1"]
+    assert dev == [("icd10cm", "N44.8"), ("icd10cm", "R60"), ("icd10pcs", "BW03ZZZ"), ("icd10pcs", "0DTJ")]
+    assert read.counts["dropped"]["codes_duplicate"] == 3
+    assert read.counts["background_notes"] == 1
+    assert read.counts["admissions_with_notes_without_codes"] == 0
+
+
+def test_the_language_and_the_systems_are_options(folder):
+    read = corpora.read("codiesp", folder, SPANISH)
+    assert read.notes["text"].to_pylist()[0] == "dolor à train"
+    assert set(read.codes["system"].to_pylist()) == {"icd10cm"}
+
+
+def test_background_may_be_absent(folder):
+    for path in sorted((folder / "background").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    assert corpora.read("codiesp", folder, ENGLISH).counts["notes_per_split"] == {"train": 1, "dev": 1, "test": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("S-dev-1\tn44.8\nS-gone\tr60\n", r"devD\.tsv: line 2: there is no text of case S-gone"),
+        ("S-dev-1 n44.8\n", r"devD\.tsv: line 1: expected a case and a code, found 1 fields"),
+        ("S-dev-1\tn448\nS-dev-1\t250.00\n", r"devD\.tsv: line 2: '250.00' is not a code of icd10cm"),
+    ],
+)
+def test_a_wrong_line_is_named(folder, content, message):
+    (folder / "dev" / "devD.tsv").write_text(content)
+    with pytest.raises(UserError, match=message):
+        corpora.read("codiesp", folder, ENGLISH)
+
+
+def test_a_missing_file_says_how_to_fetch_it(folder):
+    (folder / "test" / "testP.tsv").unlink()
+    with pytest.raises(UserError, match=r"testP\.tsv: no such file; `make corpus CORPUS=codiesp`"):
+        corpora.read("codiesp", folder, ENGLISH)
+
+
+def test_a_text_that_is_not_utf8_is_named(folder):
+    (folder / "dev" / "text_files_en" / "S-dev-1.txt").write_bytes(b"pain \xe0")
+    with pytest.raises(UserError, match=r"S-dev-1\.txt: not UTF-8 \(byte 5\)"):
+        corpora.read("codiesp", folder, ENGLISH)
+
+
+def test_a_case_in_two_splits(folder):
+    (folder / "test" / "text_files_en" / "S-dev-1.txt").write_text("pain")
+    with pytest.raises(UserError, match=r"S-dev-1\.txt: the case is in two splits"):
+        corpora.read("codiesp", folder, ENGLISH)
+
+
+def test_the_published_corpus(shared):
+    read = corpora.read("codiesp", shared / "corpora" / "codiesp", ENGLISH)
+    assert read.counts["notes_per_split"] == {"train": 500, "dev": 250, "test": 250, "background": 2_751}
+    frame = read.codes.to_pandas()
+    frame["split"] = frame["admission_id"].map(read.notes.to_pandas().set_index("admission_id")["split"])
+    grouped = frame.groupby(["system", "split"])
+    assert grouped.size().to_dict() == {
+        ("icd10cm", "train"): 5_639,
+        ("icd10cm", "dev"): 2_677,
+        ("icd10cm", "test"): 2_842,
+        ("icd10pcs", "train"): 1_550,
+        ("icd10pcs", "dev"): 817,
+        ("icd10pcs", "test"): 879,
+    }
+    assert grouped["code"].nunique().loc["icd10cm"].to_dict() == {"train": 1_767, "dev": 1_158, "test": 1_143}
+    assert grouped["code"].nunique().loc["icd10pcs"].to_dict() == {"train": 563, "dev": 375, "test": 371}
+    assert grouped["admission_id"].nunique().loc["icd10pcs"].to_dict() == {"train": 435, "dev": 222, "test": 224}
+    assert read.counts["codes"]["icd10cm"]["distinct"] == 2_557
+    assert read.counts["codes"]["icd10pcs"]["distinct"] == 870
+    assert sum(read.counts["dropped"].values()) == 0

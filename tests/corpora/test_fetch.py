@@ -1,0 +1,131 @@
+"""Fetching: only what is exactly the published corpus ever gets into place."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import shutil
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from medcode.corpora import fetch
+from medcode.errors import UserError
+
+SMALL = {"train/trainD.tsv": b"S-1\tn44.8\n", "train/text_files/S-1.txt": b"uno", "train/text_files/S-2.txt": b"dos"}
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch) -> Path:
+    """A corpus of three files, put in the place of CodiEsp."""
+    folder = tmp_path / "download" / "final_dataset"
+    for name, content in {**SMALL, "README.txt": b"read me"}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    listing = "".join(
+        f"{hashlib.sha256(SMALL[f'train/text_files/{n}']).hexdigest()}  {n}\n" for n in ("S-1.txt", "S-2.txt")
+    )
+    expected = {
+        "train/trainD.tsv": (1, hashlib.sha256(SMALL["train/trainD.tsv"]).hexdigest()),
+        "train/text_files": (2, hashlib.sha256(listing.encode()).hexdigest()),
+    }
+    monkeypatch.setitem(fetch.ARCHIVES, "codiesp", ("http://127.0.0.1:9/codiesp.zip", expected))
+    return tmp_path / "download"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def zipped(folder: Path) -> Path:
+    return Path(shutil.make_archive(str(folder.parent / "codiesp"), "zip", folder))
+
+
+def test_from_a_folder_and_from_a_zip(small, tmp_path):
+    for source in (small, small / "final_dataset", zipped(small)):
+        to = tmp_path / "raw" / "codiesp"
+        assert fetch.fetch("codiesp", to, source) == 3
+        assert files(to) == SMALL
+        assert [path.name for path in to.parent.iterdir()] == ["codiesp"]
+
+
+def test_from_the_archive(small, tmp_path, monkeypatch):
+    archive = zipped(small)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(archive.parent))
+    handler.log_message = lambda *_: None
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/{archive.name}"
+        monkeypatch.setitem(fetch.ARCHIVES, "codiesp", (url, fetch.ARCHIVES["codiesp"][1]))
+        assert fetch.fetch("codiesp", tmp_path / "raw" / "codiesp") == 3
+        server.shutdown()
+    assert files(tmp_path / "raw" / "codiesp") == SMALL
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["codiesp"]
+
+
+def test_an_archive_that_cannot_be_reached(small, tmp_path):
+    with pytest.raises(UserError, match=r"codiesp\.zip: could not be fetched .* give FROM=codiesp\.zip"):
+        fetch.fetch("codiesp", tmp_path / "raw" / "codiesp")
+    assert list((tmp_path / "raw").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("train/trainD.tsv", b"S-1\tn44.9\n", "trainD.tsv: the file differs from the published one"),
+        ("train/text_files/S-2.txt", b"tres", "train/text_files: a file in it differs"),
+        ("train/text_files/S-2.txt", None, "train/text_files: found 1 files, expected 2"),
+        ("train/text_files/S-3.txt", b"mas", "train/text_files: found 3 files, expected 2"),
+        ("train/trainD.tsv", None, "not the corpus: there is no train/trainD.tsv in it"),
+    ],
+)
+def test_a_difference_leaves_what_was_there(small, tmp_path, name, content, message):
+    to = tmp_path / "raw" / "codiesp"
+    fetch.fetch("codiesp", to, small)
+    path = small / "final_dataset" / name
+    path.unlink(missing_ok=True)
+    if content is not None:
+        path.write_bytes(content)
+    for source in (small, zipped(small)):
+        with pytest.raises(UserError, match=message):
+            fetch.fetch("codiesp", to, source)
+        assert files(to) == SMALL
+
+
+def test_a_file_that_is_no_zip(small, tmp_path):
+    (tmp_path / "codiesp.zip").write_bytes(b"<html>")
+    with pytest.raises(UserError, match="not a whole zip file"):
+        fetch.fetch("codiesp", tmp_path / "raw", tmp_path / "codiesp.zip")
+    with pytest.raises(UserError, match="no such folder or zip file"):
+        fetch.fetch("codiesp", tmp_path / "raw", tmp_path / "gone.zip")
+
+
+def test_a_name_that_points_outside_the_folder_is_not_followed(small, tmp_path):
+    archive = zipped(small)
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("final_dataset/train/text_files/../../../escaped.txt", b"out")
+    assert fetch.fetch("codiesp", tmp_path / "raw" / "codiesp", archive) == 3
+    assert not list(tmp_path.rglob("escaped.txt"))
+
+
+@pytest.mark.parametrize(
+    ("corpus", "message"),
+    [
+        ("mimic3", r"credentialed access .*mimiciii.*NOTEEVENTS, DIAGNOSES_ICD and PROCEDURES_ICD.*only codiesp"),
+        ("mimic4", r"credentialed access .*discharge.*only codiesp"),
+        ("synthetic-mimic3", "is made by the pipeline itself"),
+        ("jsonl", "is your own"),
+        ("codi-esp", "unknown corpus 'codi-esp'; did you mean 'codiesp'"),
+    ],
+)
+def test_what_cannot_be_fetched_says_where_it_comes_from(corpus, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        fetch.fetch(corpus, tmp_path / corpus)
+
+
+def test_the_published_corpus(shared, tmp_path):
+    assert fetch.fetch("codiesp", tmp_path / "codiesp", shared / "corpora" / "codiesp") == 7_511
+    assert (tmp_path / "codiesp" / "train" / "trainX.tsv").stat().st_size > 0

@@ -1,0 +1,158 @@
+"""MIMIC-III: notes are joined per admission, codes stay text, and whatever is left out is counted."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from medcode import corpora
+from medcode.config import Mimic3
+from medcode.corpora import mimic3, tables
+from medcode.errors import UserError
+
+BOTH = Mimic3(systems=["icd9cm", "icd9proc"])
+NOTES = "ROW_ID SUBJECT_ID HADM_ID CHARTDATE CATEGORY DESCRIPTION ISERROR TEXT"
+CODES = "ROW_ID SUBJECT_ID HADM_ID SEQ_NUM ICD9_CODE"
+
+# (subject, admission, category, description, iserror, text)
+ROWS = [
+    (1, 11, "Discharge summary", "Report", "", 'Said "well",\nwent home.\n\nBP 120/80'),
+    (1, 11, "Nursing", "Report", "", "slept"),
+    (2, 21, "Discharge summary", "Report", "", "second patient"),
+    (1, 11, "Discharge summary", "Addendum", "", "addendum"),
+    (3, 31, "Discharge summary", "Report", "1", "wrong patient"),
+    (4, "", "Discharge summary", "Report", "", "no admission"),
+    (2, 22, "Discharge summary ", "Report", "", "never coded"),
+]
+DIAGNOSES = [(1, 11, "4019"), (1, 11, "0389"), (1, 11, "4019"), (2, 21, "E8788"), (2, 21, ""), (9, 91, "25000")]
+PROCEDURES = [(1, 11, "0331"), (2, 21, "9390"), (2, 21, "3810")]
+
+
+@pytest.fixture
+def folder(tmp_path, write_csv):
+    notes = [[i, s, h, "2150-01-01", c, d, e, t] for i, (s, h, c, d, e, t) in enumerate(ROWS)]
+    write_csv(tmp_path / "NOTEEVENTS.csv.gz", NOTES, notes)
+    for name, rows in (("DIAGNOSES_ICD", DIAGNOSES), ("PROCEDURES_ICD", PROCEDURES)):
+        write_csv(tmp_path / f"{name}.csv", CODES, [[i, s, h, 1, c] for i, (s, h, c) in enumerate(rows)])
+    return tmp_path
+
+
+def test_notes_of_an_admission_are_joined_in_file_order(folder):
+    notes = corpora.read("mimic3", folder, BOTH).notes.to_pylist()
+    assert notes == [
+        {
+            "admission_id": "11",
+            "patient_id": "1",
+            "text": 'Said "well",\nwent home.\n\nBP 120/80\naddendum',
+            "split": None,
+        },
+        {"admission_id": "21", "patient_id": "2", "text": "second patient", "split": None},
+        {"admission_id": "22", "patient_id": "2", "text": "never coded", "split": None},
+    ]
+
+
+def test_codes_keep_their_zeros_and_come_once(folder):
+    codes = corpora.read("mimic3", folder, BOTH).codes.to_pylist()
+    assert [(row["admission_id"], row["system"], row["code"]) for row in codes] == [
+        ("11", "icd9cm", "401.9"),
+        ("11", "icd9cm", "038.9"),
+        ("21", "icd9cm", "E878.8"),
+        ("11", "icd9proc", "03.31"),
+        ("21", "icd9proc", "93.90"),
+        ("21", "icd9proc", "38.10"),
+    ]
+
+
+def test_everything_left_out_is_counted(folder):
+    counts = corpora.read("mimic3", folder, BOTH).counts
+    assert counts["rows"] == {"notes": 7, "icd9cm": 6, "icd9proc": 3}
+    assert counts["note_rows_by_category"] == {"Discharge summary": 6, "Nursing": 1}
+    assert (counts["notes"], counts["admissions"], counts["patients"]) == (4, 3, 2)
+    assert counts["admissions_with_notes_without_codes"] == 1
+    assert counts["codes"]["icd9cm"] == {"assigned": 3, "distinct": 3}
+    assert counts["dropped"] == {
+        "notes_of_other_categories": 1,
+        "notes_marked_as_errors": 1,
+        "notes_without_admission": 1,
+        "codes_empty": 1,
+        "codes_of_admissions_without_note": 1,
+        "codes_duplicate": 1,
+    }
+
+
+def test_the_result_does_not_depend_on_chunks_or_on_compression(folder, monkeypatch):
+    whole = corpora.read("mimic3", folder, BOTH)
+    compressed = folder / "NOTEEVENTS.csv.gz"
+    (folder / "noteevents.csv").write_bytes(gzip.decompress(compressed.read_bytes()).replace(b"HADM_ID", b"hadm_id"))
+    compressed.unlink()
+    monkeypatch.setattr(tables.chunks, "__defaults__", (2,))
+    again = corpora.read("mimic3", folder, BOTH)
+    assert again.notes == whole.notes
+    assert again.codes == whole.codes
+    assert again.counts == whole.counts
+
+
+def test_only_the_tables_of_the_chosen_systems_are_needed(folder):
+    (folder / "PROCEDURES_ICD.csv").unlink()
+    read = corpora.read("mimic3", folder, Mimic3(systems=["icd9cm"]))
+    assert set(read.codes["system"].to_pylist()) == {"icd9cm"}
+    with pytest.raises(UserError, match=r"PROCEDURES_ICD\.csv\.gz and no PROCEDURES_ICD\.csv"):
+        corpora.read("mimic3", folder, BOTH)
+
+
+def test_codes_that_were_taken_for_numbers_are_refused(folder, write_csv):
+    write_csv(folder / "PROCEDURES_ICD.csv", CODES, [[1, 1, 11, 1, "331.0"]])
+    with pytest.raises(UserError, match=r"PROCEDURES_ICD\.csv: a code holds a point"):
+        corpora.read("mimic3", folder, BOTH)
+
+
+def test_ids_that_were_taken_for_numbers_are_understood(folder, write_csv):
+    write_csv(folder / "DIAGNOSES_ICD.csv", CODES, [[1, 1, "11.0", 1, "4019"]])
+    assert corpora.read("mimic3", folder, Mimic3(systems=["icd9cm"])).codes["admission_id"].to_pylist() == ["11"]
+
+
+def test_an_admission_of_two_patients_is_an_error(folder, write_csv):
+    rows = [[1, 1, 11, "", "Discharge summary", "", "", "secret"], [2, 2, 11, "", "Discharge summary", "", "", "words"]]
+    write_csv(folder / "NOTEEVENTS.csv.gz", NOTES, rows)
+    with pytest.raises(UserError, match="admission 11 belongs to two patients, 1 and 2"):
+        corpora.read("mimic3", folder, BOTH)
+
+
+def test_bytes_that_are_not_utf8_are_replaced_and_counted(folder):
+    content = gzip.decompress((folder / "NOTEEVENTS.csv.gz").read_bytes()).replace(b"second", b"sec\xe9nd")
+    (folder / "NOTEEVENTS.csv.gz").write_bytes(gzip.compress(content))
+    read = corpora.read("mimic3", folder, BOTH)
+    assert read.notes["text"].to_pylist()[1] == "sec\ufffdnd patient"
+    assert read.counts["notes_with_undecodable_bytes"] == 1
+
+
+def test_a_category_that_mimic_does_not_have_never_reaches_the_counts(folder, write_csv):
+    rows = [[1, 1, 11, "", "patient said something", "", "", "a"], [2, 1, 11, "", "Discharge summary", "", "", "b"]]
+    write_csv(folder / "NOTEEVENTS.csv.gz", NOTES, rows)
+    counts = corpora.read("mimic3", folder, BOTH).counts
+    assert counts["note_rows_by_category"] == {"Discharge summary": 1, "other": 1}
+
+
+def test_the_open_demo(shared, tmp_path, write_csv):
+    demo = shared / "corpora" / "mimic-iii-demo"
+    with pytest.raises(UserError, match="the corpus is empty"):
+        corpora.read("mimic3", demo, BOTH)
+    admissions = set()
+    for name in ("DIAGNOSES_ICD", "PROCEDURES_ICD"):
+        (tmp_path / f"{name}.csv").write_bytes((demo / f"{name}.csv").read_bytes())
+        for chunk in tables.chunks(demo / f"{name}.csv", ["subject_id", "hadm_id"]):
+            admissions |= set(chunk.itertuples(index=False, name=None))
+    notes = [[i, s, h, "", "Discharge summary", "Report", "", "text"] for i, (s, h) in enumerate(sorted(admissions))]
+    write_csv(tmp_path / "NOTEEVENTS.csv", NOTES.lower(), notes)
+    counts = corpora.read("mimic3", tmp_path, BOTH).counts
+    assert counts["rows"]["icd9cm"] == 1_761
+    assert counts["rows"]["icd9proc"] == 506
+    assert {system: row["distinct"] for system, row in counts["codes"].items()} == {"icd9cm": 581, "icd9proc": 164}
+    assert counts["codes_of_unusual_form"] == 0
+    assert (counts["admissions"], counts["patients"]) == (129, 100)
+
+
+def test_the_categories_are_those_of_mimic():
+    assert mimic3.CATEGORY in mimic3.CATEGORIES
+    assert len(mimic3.CATEGORIES) == 15

@@ -1,0 +1,87 @@
+"""The words of a corpus as numbers."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medcode import io
+from medcode.errors import UserError
+from medcode.text.tokenization import tokenize
+from medcode.text.tokens import Tokens, documents_of, tokenized
+
+DOCUMENTS = [("a", "Pain in the CHEST."), ("b", ""), ("c", "12 3.4"), ("d", "chest x-ray, no pain 7")]
+
+
+@given(st.lists(st.text()))
+def test_every_document_is_found_again(texts):
+    tokens = tokenized((str(i), text) for i, text in enumerate(texts))
+    assert [tokens.words(i) for i in range(len(texts))] == [tokenize(text) for text in texts]
+    assert len(set(tokens.types)) == len(tokens.types)
+
+
+def test_numbers_follow_first_occurrence_and_empty_documents_are_counted():
+    tokens = tokenized(DOCUMENTS)
+    assert tokens.types == ["pain", "in", "the", "chest", "x", "ray", "no"]
+    assert tokens.ids.tolist() == [0, 1, 2, 3, 3, 4, 5, 6, 0]
+    assert tokens.offsets.tolist() == [0, 4, 4, 4, 9]
+    assert (tokens.ids.dtype, tokens.offsets.dtype) == (np.int32, np.int64)
+    counts = tokens.counts()
+    assert (counts["documents"], counts["documents_without_tokens"], counts["tokens"], counts["types"]) == (4, 2, 9, 7)
+    assert counts["tokens_per_document"] == {"mean": 2.25, "median": 2.0, "p95": pytest.approx(4.85), "max": 5}
+
+
+def test_what_is_written_is_read_again_and_is_the_same_bytes(tmp_path):
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        tokenized(DOCUMENTS).write(folder)
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert names == ["admissions.txt", "ids.npy", "offsets.npy", "types.txt"]
+    assert all((tmp_path / "one" / n).read_bytes() == (tmp_path / "two" / n).read_bytes() for n in names)
+    again = Tokens.read(tmp_path / "one")
+    assert again.words(3) == ["chest", "x", "ray", "no", "pain"]
+    assert again.admissions == ["a", "b", "c", "d"]
+    assert isinstance(again.ids, np.memmap)
+
+
+def test_no_words_at_all(tmp_path):
+    tokenized([("a", "1 2")]).write(tmp_path / "tokens")
+    again = Tokens.read(tmp_path / "tokens")
+    assert (again.types, len(again.ids), again.offsets.tolist()) == ([], 0, [0, 0])
+
+
+def test_files_that_do_not_belong_together(tmp_path):
+    tokenized(DOCUMENTS).write(tmp_path / "tokens")
+    io.write_text(tmp_path / "tokens" / "admissions.txt", "a\nb\n")
+    with pytest.raises(UserError, match="do not belong together"):
+        Tokens.read(tmp_path / "tokens")
+
+
+def test_notes_come_from_the_table_in_its_order(tmp_path):
+    path = tmp_path / "notes.parquet"
+    ids = [f"a{i}" for i in range(1000)]
+    io.write_table(path, pa.table({"admission_id": ids, "text": pa.array(ids, pa.large_string())}))
+    assert list(documents_of(path)) == list(zip(ids, ids, strict=True))
+
+
+def test_a_wrong_table_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        list(documents_of(tmp_path / "notes.parquet"))
+    (tmp_path / "notes.parquet").write_bytes(b"text")
+    with pytest.raises(UserError, match="not the table of notes"):
+        list(documents_of(tmp_path / "notes.parquet"))
+    io.write_table(tmp_path / "notes.parquet", pa.table({"admission_id": ["1"]}))
+    with pytest.raises(UserError, match="not the table of notes"):
+        list(documents_of(tmp_path / "notes.parquet"))
+
+
+def test_a_note_of_five_megabytes_takes_no_time():
+    text = "pain in the chest, radiating to the left arm; " * 110_000
+    start = time.perf_counter()
+    tokens = tokenized([("a", text)])
+    assert len(tokens.ids) == 990_000
+    assert time.perf_counter() - start < 10
