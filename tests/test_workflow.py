@@ -1,0 +1,225 @@
+"""The workflow as its users run it: what reruns and what does not, on every kind of corpus."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from workflow import ROOT, Project
+
+pytestmark = pytest.mark.workflow
+
+STAGES = {
+    "synthesize", "reference", "extract", "tokenize", "split@top50", "split@full",
+    "embed", "inputs", "train", "evaluate", "report",
+}  # fmt: skip
+FROM_TRAIN = {"train", "evaluate", "report"}
+FROM_EXTRACT = STAGES - {"synthesize", "reference"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy in which the whole workflow has run once, with everything committed."""
+    project = Project(tmp_path_factory.mktemp("project") / "medcode")
+    assert project.repro() == STAGES
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def clean(project):
+    """The same, put back to what was committed."""
+    project.run("git", "checkout", "--quiet", "--force", ".")
+    project.run("dvc", "checkout", "--force")
+    return project
+
+
+def test_a_second_run_does_nothing(clean):
+    assert clean.repro() == set()
+    assert clean.run("git", "status", "--porcelain").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "ran"),
+    [
+        (["model=cnn"], FROM_TRAIN),
+        (["seed=2"], FROM_TRAIN),
+        (["models.caml.training.quick.learning_rate=0.01"], FROM_TRAIN),
+        (["evaluation.threshold_grid=50"], {"evaluate", "report"}),
+        (["label_set=full"], {"inputs", *FROM_TRAIN}),
+        (["embed.window=3"], {"embed", "inputs", *FROM_TRAIN}),
+        (["models.cnn.filters=9"], set()),
+        (["corpora.codiesp.language=es"], set()),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, list) else "",
+)
+def test_an_experiment_reruns_what_its_change_affects_and_nothing_else(clean, changes, ran):
+    assert clean.experiment(*changes) == ran
+
+
+def test_a_comment_in_params_reruns_nothing(clean):
+    path = clean.folder / "params.yaml"
+    path.write_text("# a remark\n" + path.read_text())
+    assert clean.repro() == set()
+
+
+def test_editing_another_model_reruns_nothing_and_editing_this_one_retrains(clean):
+    (clean.folder / "src/medcode/models/cnn.py").open("a").write("\n# a remark\n")
+    assert clean.repro() == set()
+    (clean.folder / "src/medcode/models/caml.py").open("a").write("\n# a remark\n")
+    assert "train" in clean.repro()
+
+
+def test_metrics_and_plots_of_an_experiment_are_compared_with_the_committed_ones(clean):
+    clean.experiment("model=cnn")
+    difference = json.loads(clean.run("dvc", "metrics", "diff", "--json").stdout)
+    assert set(difference) >= {"metrics/test.json", "metrics/train.json"}
+    assert {"icd.tuned.f1.micro", "icd.auc.macro", "icd.ranking.map"} <= set(difference["metrics/test.json"])
+    plotted = clean.run("dvc", "plots", "diff", "--json").stdout
+    assert {"loss", "dev", "frequency, micro", "frequency, macro"} <= set(json.loads(plotted)["data"])
+    clean.run("dvc", "plots", "diff", "--out", "plotted")
+    page = clean.read("plotted/index.html").decode()
+    assert "workspace" in page and "HEAD" in page
+
+
+def test_two_fresh_copies_come_out_the_same_to_the_byte(clean, tmp_path):
+    other = Project(tmp_path / "medcode")
+    assert other.repro() == STAGES
+    results = [path for folder in ("metrics", "plots") for path in sorted((clean.folder / folder).rglob("*"))]
+    names = ["dvc.lock", *(str(path.relative_to(clean.folder)) for path in results if path.is_file())]
+    assert len(names) > 9
+    for name in names:
+        assert other.read(name) == clean.read(name), name
+
+
+def test_results_hold_no_text_of_a_note(clean):
+    """No five consecutive words of any note stand in what git tracks."""
+    import pyarrow.parquet as pq
+
+    texts = pq.read_table(clean.folder / "data/extracted/notes.parquet")["text"].to_pylist()
+    notes = {" ".join(words[i : i + 6]) for text in texts for words in [text.split()] for i in range(len(words) - 5)}
+    titles = {row["title"] for row in json.loads(clean.read("data/inputs/heads.json"))["icd"]["labels"]}
+    tracked = clean.run("git", "ls-files", "dvc.lock", "metrics", "plots").stdout.split()
+    assert tracked
+    for name in tracked:
+        words = clean.read(name).decode().split()
+        for start in range(len(words) - 5):
+            run = " ".join(words[start : start + 6])
+            assert run not in notes or any(run in title for title in titles), f"{name}: {run}"
+
+
+def test_the_predict_command_reads_the_model_that_was_trained(clean):
+    command = ("python", "-m", "medcode", "predict", "--format", "json", "--top", "3")
+    found = clean.run(*command, "params.yaml").stdout  # any text will do
+    codes = json.loads(found)["codes"]
+    assert len(codes) == 3 and all(code["title"] for code in codes)
+
+
+def test_a_mistake_in_params_stops_the_stage_before_it_does_anything(clean):
+    clean.set({"split": {"dev_shar": 0.2}})
+    done = clean.run("dvc", "repro", check=False)
+    assert done.returncode != 0
+    assert "error: params.yaml: split.dev_shar: unknown key; did you mean 'dev_share'?" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_train_killed_at_random_moments_ends_in_the_same_model(clean):
+    expected = clean.read("models/current/weights.safetensors")
+    clean.set({"training": {"checkpoint_steps": 1}, "models": {"caml": {"training": {"quick": {"epochs": 2}}}}})
+    shutil.rmtree(clean.folder / "models")
+    command = yaml.safe_load(clean.read("dvc.lock"))["stages"]["train"]["cmd"].split()
+    variables = os.environ | {"PYTHONPATH": str(clean.folder / "src")}
+    for attempt in range(40):
+        running = subprocess.Popen(
+            [sys.executable, *command[1:]], cwd=clean.folder, env=variables, stdout=subprocess.DEVNULL
+        )
+        try:
+            running.wait(timeout=1.5 + 0.37 * attempt)
+        except subprocess.TimeoutExpired:
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+            time.sleep(0.05)
+            continue
+        break
+    assert running.returncode == 0
+    assert attempt > 0, "it was never killed"
+    assert clean.read("models/current/weights.safetensors") == expected
+    assert not list((clean.folder / "checkpoints").iterdir())
+
+
+def notes_of_a_hospital(number: int) -> list[dict]:
+    codes = [("icd10cm", "I10", "hypertension"), ("icd10cm", "E11.9", "diabetes"), ("icd10pcs", "5A1D70Z", "dialysis")]
+    lines = []
+    for k in range(number):
+        chosen = [code for i, code in enumerate(codes) if (k >> i) & 1 or k % 5 == i]
+        text = "Admitted with " + " and ".join(word for _, _, word in chosen) + f". Bed {k}.\nStable at discharge."
+        lines.append(
+            {
+                "admission_id": f"adm-{k}",
+                "patient_id": k // 2,
+                "text": text,
+                "codes": [{"system": system, "code": code} for system, code, _ in chosen],
+            }
+        )
+    return lines
+
+
+def test_your_own_corpus_runs_from_jsonl(tmp_path):
+    project = Project(tmp_path / "medcode", {"corpus": "jsonl", "label_set": "full"})
+    folder = project.folder / "data/raw/jsonl"
+    folder.mkdir(parents=True)
+    (folder / "notes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in notes_of_a_hospital(120)))
+    assert project.repro("report") == STAGES - {"synthesize", "split@top50"}
+    measured = json.loads(project.read("metrics/test.json"))
+    assert measured["icd"]["counts"]["labels"] == 3
+
+
+def test_a_mistake_in_your_own_corpus_names_file_and_line(tmp_path):
+    project = Project(tmp_path / "medcode", {"corpus": "jsonl"})
+    folder = project.folder / "data/raw/jsonl"
+    folder.mkdir(parents=True)
+    lines = notes_of_a_hospital(3)
+    del lines[1]["text"]
+    (folder / "notes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = project.run("dvc", "repro", "extract", check=False)
+    assert done.returncode != 0
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert "notes.jsonl" in line and "2" in line and "text" in line
+    assert not (project.folder / "data/extracted/notes.parquet").exists()
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_codiesp_runs_from_its_official_files(shared, tmp_path, language):
+    changes = {"corpus": "codiesp", "corpora": {"codiesp": {"language": language}}, "training": {"limit": 4}}
+    project = Project(tmp_path / "medcode", changes)
+    source = ("--from", str(shared / "corpora/codiesp"))
+    project.run("python", "-m", "medcode", "fetch", "codiesp", *source, "--to", "data/raw/codiesp")
+    assert project.repro("report") == STAGES - {"synthesize"}
+    extracted = json.loads(project.read("metrics/extract.json"))
+    assert extracted["codes"]["icd10cm"] == {"assigned": 11_158, "distinct": 2_557}
+    split = json.loads(project.read("metrics/splits/full.json"))
+    assert [split[name]["documents"] for name in ("train", "dev", "test")] == [500, 250, 250]
+
+
+def test_the_mimic4_tables_run(clean):
+    ran = clean.experiment("corpus=synthetic-mimic4")
+    assert ran == FROM_EXTRACT
+    extracted = json.loads(clean.read("metrics/extract.json"))
+    assert {"icd9cm", "icd9proc", "icd10cm", "icd10pcs"} == set(extracted["codes"])
+
+
+def test_committed_results_belong_to_the_code_and_the_parameters():
+    """Nothing that the committed dvc.lock rests on has changed since; shown without data, as in a fresh clone."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = [str(Path(sys.executable).parent / "dvc"), "repro", "--dry", "--allow-missing"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    assert "Running stage" not in done.stdout, done.stdout

@@ -1,0 +1,102 @@
+"""A copy of the project in a folder of its own, with a corpus small enough to run the workflow in seconds."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = (".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml", "params.yaml", "requirements.txt", "src", "stages")
+RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
+
+SMALL = {
+    "synthesize": {"admissions": 220, "mean_words": 120, "other_notes": 0.5},
+    "embed": {"size": 12, "epochs": 1},
+    "training": {"threads": 1, "buckets": 2},
+    "models": {
+        "caml": {"filters": 6, "kernel": 4, "training": {"quick": {"epochs": 2, "batch_size": 32}}},
+        "cnn": {"filters": 8, "training": {"quick": {"epochs": 2, "batch_size": 32}}},
+    },
+}
+
+
+class Project:
+    """A copy of the project.
+
+    Args:
+        folder: where to make it.
+        changes: differences from the small corpus's parameters, nested as in params.yaml.
+    """
+
+    def __init__(self, folder: Path, changes: dict[str, Any] | None = None) -> None:
+        self.folder = folder
+        for name in COPIED:
+            source, target = ROOT / name, folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        self.set(SMALL)
+        self.set(changes or {})
+        self.run("git", "init", "--quiet")
+        self.commit()
+
+    def set(self, changes: dict[str, Any]) -> None:
+        """Changes params.yaml."""
+        path = self.folder / "params.yaml"
+        path.write_text(yaml.safe_dump(_merged(yaml.safe_load(path.read_text()), changes), sort_keys=False))
+
+    def commit(self) -> None:
+        """Commits everything that git does not ignore."""
+        self.run("git", "add", "--all")
+        author = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+        self.run("git", *author, "commit", "--quiet", "--allow-empty", "--message", "state")
+
+    def repro(self, *targets: str) -> set[str]:
+        """Runs `dvc repro`; returns the stages that ran."""
+        return set(RAN.findall(self.run("dvc", "repro", *targets).stdout))
+
+    def experiment(self, *changes: str) -> set[str]:
+        """Runs `dvc exp run -S ...`; returns the stages that ran."""
+        settings = [part for change in changes for part in ("-S", change)]
+        return set(RAN.findall(self.run("dvc", "exp", "run", *settings).stdout))
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+        """Runs a command in the copy, with the copy's own code."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        variables = {
+            "PATH": path,
+            "PYTHONPATH": str(self.folder / "src"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "DVC_NO_ANALYTICS": "true",
+        }
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=os.environ | variables | environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        return done
+
+    def read(self, name: str) -> bytes:
+        """The content of a file."""
+        return (self.folder / name).read_bytes()
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {key: _merged(old.get(key), new[key]) if key in new else old[key] for key in [*old, *(new.keys() - old)]}
+    return new
