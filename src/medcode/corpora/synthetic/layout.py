@@ -1,0 +1,163 @@
+"""Lays out the sections of a discharge summary in MIMIC-III's or MIMIC-IV's way, with line breaks and typing errors."""
+
+from __future__ import annotations
+
+from medcode import config
+from medcode.corpora.synthetic import knowledge
+from medcode.corpora.synthetic.grammar import Draw, pick, poisson
+from medcode.corpora.synthetic.people import Stay
+from medcode.corpora.synthetic.styles import Slots, Style
+from medcode.corpora.synthetic.world import Admission
+
+SECTIONS = {  # key: heading, and what joins its lines ("" numbers them)
+    "complaint": ("Chief Complaint", "\n"),
+    "procedures": ("Major Surgical or Invasive Procedure", "\n"),
+    "hpi": ("History of Present Illness", " "),
+    "past": ("Past Medical History", "\n"),
+    "social": ("Social History", " "),
+    "family": ("Family History", " "),
+    "exam": ("Physical Exam", "\n"),
+    "labs": ("Pertinent Results", "\n"),
+    "results": ("Imaging and Studies", "\n"),
+    "course": ("Brief Hospital Course", " "),
+    "home_drugs": ("Medications on Admission", "\n"),
+    "drugs": ("Discharge Medications", ""),
+    "disposition": ("Discharge Disposition", "\n"),
+    "diagnosis": ("Discharge Diagnosis", "\n"),
+    "condition": ("Discharge Condition", "\n"),
+    "instructions": ("Discharge Instructions", " "),
+    "followup": ("Followup Instructions", "\n"),
+}
+FIXED_WORDS = 75  # of headings and of what every note has
+WIDTH = 78
+ADDENDUM, INTERIM = 0.07, 0.03  # shares of admissions with such a further note
+
+
+def lay_out(
+    style: Style,
+    admission: Admission,
+    sections: dict[str, list[str]],
+    slots: Slots,
+    draw: Draw,
+    options: config.Synthesize,
+    supplements: bool,
+) -> tuple[str, str | None, str | None]:
+    """Puts the sections together.
+
+    Returns:
+        The report, and an addendum and an interim report, each None unless part of the hospital course went there.
+    """
+    phrases, stay = knowledge.phrases(), admission.stay
+    _complete(sections, phrases, slots, draw, stay)
+    course = sections["course"]
+    chance = draw() if supplements else 1.0
+    addendum = interim = None
+    if chance < ADDENDUM + INTERIM and len(course) > 3:
+        moved = [course.pop() for _ in range(1 + int(draw() * (len(course) // 2)))]
+        if chance < ADDENDUM:
+            addendum = f"ADDENDUM:\n{' '.join(moved)}\n"
+        else:
+            interim = f"Interim summary, hospital course to date:\n{' '.join(moved)}\n"
+    body = []
+    for key, (heading, joint) in SECTIONS.items():
+        lines = sections[key]
+        if lines:
+            text = joint.join(lines) if joint else "\n".join(f"{i + 1}. {line}" for i, line in enumerate(lines))
+            if key == "course":
+                text = text.replace(" # ", "\n\n# ")
+            body.append(f"{heading}:\n{text}\n")
+    closing = pick(draw, phrases["closing"]).write(draw, slots)
+    body.append(closing if style.brackets else "")
+    head = _header(style, admission, slots, draw)
+    texts = ["\n".join(body), addendum, interim]
+    return tuple(text and f"{head}\n{wrapped(_misspelt(text, draw, options.misspelling_rate))}" for text in texts)
+
+
+def _complete(sections: dict[str, list[str]], phrases: dict, slots: Slots, draw: Draw, stay: Stay) -> None:
+    """Shuffles what has no order and writes what every summary has."""
+
+    def one(key: str) -> str:
+        return pick(draw, phrases[key]).write(draw, slots)
+
+    for key in ("past", "course", "results", "drugs", "procedures", "family", "social"):
+        _shuffle(draw, sections[key])
+    principal, *others = sections["diagnosis"] or [""]
+    _shuffle(draw, others)
+    sections["diagnosis"] = [line for line in (principal, *others) if line]
+    sections["past"] = sections["past"] or [one("plain_history")]
+    sections["procedures"] = sections["procedures"] or [one("no_procedure")]
+    drugs = list(dict.fromkeys(sections["drugs"]))
+    home = int(len(drugs) * 0.4)
+    sections["home_drugs"] = drugs[:home] or ["None"]
+    sections["drugs"] = [] if stay.died else drugs[home // 2 :]
+    if stay.died:
+        sections["disposition"], sections["condition"] = [one("died")], [one("died")]
+        sections["instructions"], sections["followup"] = sections["instructions"][:1], []
+    else:
+        newborn = stay.profile.stage == "newborn"
+        sections["condition"] = [one("condition_newborn" if newborn else "condition")]
+        sections["disposition"] = ["Home"] if newborn else [one("disposition")]
+        if not newborn and draw() < 0.3:
+            sections["disposition"] += ["", "Facility:", one("facility")]
+
+
+def _shuffle(draw: Draw, lines: list[str]) -> None:
+    for i in range(len(lines) - 1, 0, -1):
+        j = int(draw() * (i + 1))
+        lines[i], lines[j] = lines[j], lines[i]
+
+
+def _header(style: Style, admission: Admission, slots: Slots, draw: Draw) -> str:
+    stay = admission.stay
+    admitted, discharged = style.date(stay.admitted), style.date(stay.discharged)
+    born, sex = style.date(stay.patient.born), stay.patient.sex
+    doctor, allergies = (pick(draw, slots["doctor"]), pick(draw, knowledge.phrases()["allergies"]).head)
+    if stay.profile.stage == "newborn":
+        allergies = "Patient recorded as having No Known Allergies to Drugs"
+    if style.brackets:
+        return (
+            f"Admission Date:  {admitted}              Discharge Date:   {discharged}\n\n"
+            f"Date of Birth:  {born}             Sex:   {sex}\n\n"
+            f"Service: {stay.profile.service}\n\nAllergies:\n{allergies}\n\nAttending:{doctor}\n"
+        )
+    return (
+        f" \nName:  {doctor}                     Unit No:   ___\n \n"
+        f"Admission Date:  {admitted}              Discharge Date:   {discharged}\n \n"
+        f"Date of Birth:  {born}             Sex:   {sex}\n \n"
+        f"Service: {stay.profile.service}\n \nAllergies: \n{allergies}\n \nAttending: {doctor}.\n "
+    )
+
+
+def wrapped(text: str) -> str:
+    """Breaks long lines at blanks."""
+    out = []
+    for line in text.split("\n"):
+        while len(line) > WIDTH:
+            cut = line.rfind(" ", 40, WIDTH)
+            if cut < 0:
+                break
+            out.append(line[:cut])
+            line = line[cut + 1 :]
+        out.append(line)
+    return "\n".join(out)
+
+
+def _misspelt(text: str, draw: Draw, rate: float) -> str:
+    """Makes typing errors: a letter lost, doubled, or swapped with the next."""
+    for _ in range(poisson(draw, rate * len(text) / 6.5)):
+        at = int(draw() * len(text))
+        start, end = at, at
+        while start > 0 and text[start - 1].isalpha():
+            start -= 1
+        while end < len(text) and text[end].isalpha():
+            end += 1
+        if end - start < 5 or text[start - 1 : start] == "*":
+            continue
+        i, how = start + 1 + int(draw() * (end - start - 2)), draw()
+        if how < 0.4:
+            text = text[:i] + text[i + 1 :]
+        elif how < 0.6:
+            text = text[:i] + text[i] + text[i:]
+        else:
+            text = text[:i] + text[i + 1] + text[i] + text[i + 2 :]
+    return text

