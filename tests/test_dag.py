@@ -42,7 +42,9 @@ AUDIT = """
 # Read by no stage of this run, and why they are dependencies all the same.
 NOT_READ = {
     "extract": {"src/medcode/corpora/codiesp.py", "src/medcode/corpora/jsonl.py", "src/medcode/corpora/mimic4.py"},
-    "reference": {"requirements.txt"},  # pins the package that the titles come from
+    # It pins the package that codes and titles come from.
+    "reference": {"requirements.txt"},
+    "synthesize": {"requirements.txt"},
 }
 # Read by every stage, and listed by none: params.yaml stands under params, and the other says nothing to a computer.
 ALWAYS_READ = {"params.yaml", "src/medcode/__init__.py"}
