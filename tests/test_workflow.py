@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow import ROOT, Project
+from workflow import RAN, ROOT, Project
 
 pytestmark = pytest.mark.workflow
 
 STAGES = {
-    "synthesize", "reference", "extract", "tokenize", "split@top50", "split@full",
+    "check", "synthesize", "reference", "extract", "tokenize", "split@top50", "split@full",
     "embed", "inputs", "train", "evaluate", "report",
 }  # fmt: skip
 FROM_TRAIN = {"train", "evaluate", "report"}
-FROM_EXTRACT = STAGES - {"synthesize", "reference"}
+FROM_EXTRACT = STAGES - {"check", "synthesize", "reference"}
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +50,11 @@ def test_a_second_run_does_nothing(clean):
 @pytest.mark.parametrize(
     ("changes", "ran"),
     [
-        (["model=cnn"], FROM_TRAIN),
+        (["model=cnn"], {"check", *FROM_TRAIN}),
         (["seed=2"], FROM_TRAIN),
         (["models.caml.training.quick.learning_rate=0.01"], FROM_TRAIN),
         (["evaluation.threshold_grid=50"], {"evaluate", "report"}),
-        (["label_set=full"], {"inputs", *FROM_TRAIN}),
+        (["label_set=full"], {"check", "inputs", *FROM_TRAIN}),
         (["embed.window=3"], {"embed", "inputs", *FROM_TRAIN}),
         (["models.cnn.filters=9"], set()),
         (["corpora.codiesp.language=es"], set()),
@@ -121,6 +121,35 @@ def test_the_predict_command_reads_the_model_that_was_trained(clean):
     found = clean.run(*command, "params.yaml").stdout  # any text will do
     codes = json.loads(found)["codes"]
     assert len(codes) == 3 and all(code["title"] for code in codes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("corpus=codiespp", "params.yaml: corpus: Input should be 'synthetic-mimic3', "),
+        ("corpus=mimic3", "data/raw/mimic3: no such folder; docs/DATA.md says how to get the corpus mimic3"),
+        ("model=camll", "params.yaml: model: there is no block models.camll; did you mean 'caml'?"),
+        (
+            "recipe=publishd",
+            "params.yaml: recipe: there is no models.caml.training.publishd; did you mean 'published'?",
+        ),
+        ("models.caml.kernel=0", "params.yaml: models.caml.kernel: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_told_in_one_line_before_anything_runs(clean, change, message):
+    done = clean.run("dvc", "exp", "run", "-S", change, check=False)
+    assert done.returncode != 0
+    assert f"error: {message}" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert set(RAN.findall(done.stdout)) <= {"check"} or set(RAN.findall(done.stdout)) == {"train"}
+
+
+def test_training_on_two_processes_measures_the_same(clean):
+    before = json.loads(clean.read("metrics/train.json"))
+    assert clean.experiment("training.processes=2") >= {"train"}
+    after = json.loads(clean.read("metrics/train.json"))
+    assert after["dev"]["dev_loss"] == pytest.approx(before["dev"]["dev_loss"], rel=1e-3)
+    assert after["train_loss"] == pytest.approx(before["train_loss"], rel=1e-3)
 
 
 def test_a_mistake_in_params_stops_the_stage_before_it_does_anything(clean):
@@ -211,7 +240,7 @@ def test_codiesp_runs_from_its_official_files(shared, tmp_path, language):
 
 def test_the_mimic4_tables_run(clean):
     ran = clean.experiment("corpus=synthetic-mimic4")
-    assert ran == FROM_EXTRACT
+    assert ran == {"check", *FROM_EXTRACT}
     extracted = json.loads(clean.read("metrics/extract.json"))
     assert {"icd9cm", "icd9proc", "icd10cm", "icd10pcs"} == set(extracted["codes"])
 
