@@ -19,8 +19,9 @@ pytestmark = pytest.mark.workflow
 
 STAGES = {
     "check", "synthesize", "reference", "extract", "tokenize", "split@top50", "split@full",
-    "embed", "inputs", "train", "evaluate", "report",
+    "coverage", "ccs@top50", "ccs@full", "gem", "embed", "inputs", "train", "evaluate", "report",
 }  # fmt: skip
+BESIDE = {"coverage", "ccs@top50", "ccs@full", "gem"}  # nothing that leads to the report needs them
 FROM_TRAIN = {"train", "evaluate", "report"}
 FROM_EXTRACT = STAGES - {"check", "synthesize", "reference"}
 
@@ -56,6 +57,8 @@ def test_a_second_run_does_nothing(clean):
         (["evaluation.threshold_grid=50"], {"evaluate", "report"}),
         (["label_set=full"], {"check", "inputs", *FROM_TRAIN}),
         (["embed.window=3"], {"embed", "inputs", *FROM_TRAIN}),
+        (["ccs.bare_numbers=true"], {"ccs@top50", "ccs@full"}),
+        (["gem.procedures=false"], {"gem"}),
         (["models.cnn.filters=9"], set()),
         (["corpora.codiesp.language=es"], set()),
     ],
@@ -206,7 +209,7 @@ def test_your_own_corpus_runs_from_jsonl(tmp_path):
     folder = project.folder / "data/raw/jsonl"
     folder.mkdir(parents=True)
     (folder / "notes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in notes_of_a_hospital(120)))
-    assert project.repro("report") == STAGES - {"synthesize", "split@top50"}
+    assert project.repro("report") == STAGES - {"synthesize", "split@top50"} - BESIDE
     measured = json.loads(project.read("metrics/test.json"))
     assert measured["icd"]["counts"]["labels"] == 3
 
@@ -231,11 +234,27 @@ def test_codiesp_runs_from_its_official_files(shared, tmp_path, language):
     project = Project(tmp_path / "medcode", changes)
     source = ("--from", str(shared / "corpora/codiesp"))
     project.run("python", "-m", "medcode", "fetch", "codiesp", *source, "--to", "data/raw/codiesp")
-    assert project.repro("report") == STAGES - {"synthesize"}
+    assert project.repro("report") == STAGES - {"synthesize"} - BESIDE
     extracted = json.loads(project.read("metrics/extract.json"))
     assert extracted["codes"]["icd10cm"] == {"assigned": 11_158, "distinct": 2_557}
     split = json.loads(project.read("metrics/splits/full.json"))
     assert [split[name]["documents"] for name in ("train", "dev", "test")] == [500, 250, 250]
+
+
+def test_official_files_replace_the_tables_of_the_package(clean, shared):
+    clean.set({"reference": {"source": "official"}})
+    done = clean.run("dvc", "repro", "ccs", check=False)
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert "reference/official/files: there is no" in line and "`make reference`" in line
+    source = ("--from", str(shared / "reference"))
+    clean.run("python", "-m", "medcode", "fetch", "reference", *source, "--to", "reference/official/files")
+    assert clean.repro("ccs", "gem") >= {"reference", "ccs@full", "gem"}
+    measured = json.loads(clean.read("metrics/ccs/full.json"))["systems"]
+    assert {system: counts["table"] for system, counts in measured.items()} == {
+        "icd9cm": "official",
+        "icd9proc": "official",
+    }
+    assert measured["icd9proc"]["codes_unmapped"] == 0
 
 
 def test_the_mimic4_tables_run(clean):
