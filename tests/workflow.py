@@ -13,7 +13,17 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = (".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml", "params.yaml", "requirements.txt", "src", "stages")
+COPIED = (
+    ".dvc/config",
+    ".dvc/plots",
+    ".dvcignore",
+    ".gitignore",
+    "dvc.yaml",
+    "params.yaml",
+    "requirements.txt",
+    "src",
+    "stages",
+)
 RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 SMALL = {

@@ -65,9 +65,10 @@ class Synthesize(Section):
 
 
 class Mimic3(Section):
-    """MIMIC-III v1.4 tables: which code systems to predict."""
+    """MIMIC-III v1.4 tables: which code systems to predict, and whether to read codes with the papers' errors."""
 
     systems: list[Literal["icd9cm", "icd9proc"]]
+    legacy_codes: bool
 
 
 class Mimic4(Section):
@@ -112,7 +113,7 @@ class Corpora(Section):
 class Tokenize(Section):
     """How text becomes words."""
 
-    rule: Literal["caml"]
+    rule: Literal["caml", "edin", "laat"]
 
 
 class Split(Section):
