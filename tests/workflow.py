@@ -18,6 +18,7 @@ COPIED = (
     ".dvc/plots",
     ".dvcignore",
     ".gitignore",
+    "data/splits-published/none",
     "dvc.yaml",
     "params.yaml",
     "requirements.txt",

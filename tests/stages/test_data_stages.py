@@ -50,8 +50,15 @@ class Workplace:
         return self.run("extract", raw="raw", notes="notes.parquet", codes="codes.parquet", metrics="extract.json")
 
     def split(self, label_set: str) -> subprocess.CompletedProcess:
-        paths = {"notes": "notes.parquet", "codes": "codes.parquet", "titles": "titles.parquet"}
+        paths = {"assigned": "assigned.parquet", "codes": "codes.parquet", "titles": "titles.parquet"}
         return self.run("split", label_set=label_set, **paths, out=label_set, metrics=f"{label_set}.json")
+
+    def assign(self) -> subprocess.CompletedProcess:
+        paths = {"notes": "notes.parquet", "codes": "codes.parquet", "published": "none"}
+        return self.run("assign", **paths, out="assigned.parquet", metrics="assigned.json")
+
+    def describe(self, label_set: str) -> subprocess.CompletedProcess:
+        return self.run("describe", tokens="tokens", split=label_set, codes="codes.parquet", metrics="corpus.json")
 
 
 @pytest.fixture
@@ -71,13 +78,17 @@ def test_from_raw_files_to_splits_and_the_same_bytes_again(work):
             work.run("reference", titles="titles.parquet"),
             work.extract(),
             work.run("tokens", notes="notes.parquet", out="tokens", metrics="tokenize.json"),
+            work.assign(),
             work.split("full"),
+            work.describe("full"),
+            work.split("icd9"),
             work.split("top50"),
         ]
-        assert [run.returncode for run in done] == [0] * 5, [run.stderr for run in done]
+        assert [run.returncode for run in done] == [0] * 8, [run.stderr for run in done]
         runs.append(contents(work.folder))
     assert runs[0] == runs[1]
-    assert "train has 10 codes only" in done[-1].stderr
+    assert "there are 10 codes only" in done[-1].stderr
+    assert done[-2].stderr == "note: icd9 is empty: label set icd9: the corpus has no code of icd9\n"
 
     tokens = Tokens.read(work.folder / "tokens")
     assert tokens.admissions == io.read_table(work.folder / "notes.parquet")["admission_id"].to_pylist()
@@ -89,7 +100,9 @@ def test_from_raw_files_to_splits_and_the_same_bytes_again(work):
     assert labels[0]["code"] == "I10"
     assert labels[0]["title"] == "Essential (primary) hypertension"
     metrics = list(work.folder.glob("*.json"))
-    assert sorted(path.name for path in metrics) == ["extract.json", "full.json", "tokenize.json", "top50.json"]
+    assert sorted(path.stem for path in metrics) == [
+        "assigned", "corpus", "extract", "full", "icd9", "tokenize", "top50",
+    ]  # fmt: skip
     assert not any("harbour" in path.read_text() for path in metrics)
 
 
