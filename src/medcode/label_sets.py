@@ -157,7 +157,7 @@ def _some(labels: pd.DataFrame, name: str, reason: str) -> pd.DataFrame:
 
 
 def _documents(name: str, assigned: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    kept = assigned["admission_id"].isin(known["admission_id"])
+    kept = assigned["admission_id"].isin(known["admission_id"].unique())
     if name.startswith("top50") and assigned["top50"].notna().any():
         kept = assigned["top50"].fillna(False).astype(bool)
     if name == "full":

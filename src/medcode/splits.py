@@ -59,7 +59,7 @@ def assign(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, published: Li
     """
     notes = notes.set_index("admission_id")
     background = notes["split"] == BACKGROUND
-    coded = notes[~background & notes.index.isin(codes["admission_id"])]
+    coded = notes[~background & notes.index.isin(codes["admission_id"].unique())]
     given = coded["split"].notna()
     shares = (1 - options.dev_share - options.test_share, options.dev_share, options.test_share)
     metrics: dict[str, Any] = {}
@@ -137,10 +137,10 @@ def _stratified(patients: pd.Series, codes: pd.DataFrame, options: Any) -> pd.Se
     numbers, names = pd.factorize(patients)
     if len(names) < len(SPLITS):
         raise UserError(f"{len(names)} patients with codes cannot make train, dev and test; at least 3 are needed")
-    codes = codes[codes["admission_id"].isin(patients.index)]
+    places = patients.index.get_indexer(codes["admission_id"])
+    codes, rows = codes[places >= 0], numbers[places[places >= 0]]
     # Sorted, so that the split does not depend on the order in which codes were written down.
     labels = pd.factorize(pd.MultiIndex.from_frame(codes[["system", "code"]]), sort=True)[0]
-    rows = numbers[patients.index.get_indexer(codes["admission_id"])]
     # Duplicate entries add up: the number of the patient's admissions with the code.
     matrix = sparse.coo_array((np.ones(len(rows)), (rows, labels))).tocsr()
     shares = np.array([1 - options.dev_share - options.test_share, options.dev_share, options.test_share])

@@ -150,7 +150,8 @@ class Codes:
         self.rows[system] = self.rows.get(system, 0) + len(codes)
         given = codes != ""
         self.empty += int((~given).sum())
-        known = admissions.isin(self.admissions)
+        # Looked up in the index, which is hashed once; isin would hash all admissions again for each chunk.
+        known = pd.Series(self.admissions.get_indexer(admissions) >= 0, index=admissions.index)
         self.without_note += int((given & ~known).sum())
         kept = given & known
         admissions, codes = admissions[kept], codes[kept]
