@@ -106,11 +106,11 @@ def test_a_missing_file_is_told_in_one_line(tmp_path):
 
 
 def test_params_yaml_explains_its_keys():
-    """Every line of a key outside `models:` says what it is for, by a comment or by its section's."""
+    """Every key outside `models:` says what it is for, by a comment of its own or by its section's."""
     sections, own = PARAMS.read_text().split("\nmodels:")
     explained = {"systems", "seed", "size", "window", "epochs", "test_share", "batch_size"}
     for line in sections.splitlines():
         key = line.split(":")[0].strip()
-        if line.startswith("  ") and ":" in line and not line.endswith(":") and key not in explained:
+        if line.startswith("  ") and line[2] != " " and ":" in line and not line.endswith(":") and key not in explained:
             assert "#" in line, line
     assert own

@@ -14,17 +14,17 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from workflow import ROOT, Project
+from workflow import RAN, ROOT, Project
 
 pytestmark = pytest.mark.workflow
 
 STAGES = {
-    "synthesize", "reference", "extract", "tokenize", "assign", "embed", "describe", "inputs", "train", "evaluate",
-    "report", *(f"split@{name}" for name in ("top50", "top50_extra", "full", "icd9", "icd10", "joint")),
+    "check", "synthesize", "reference", "extract", "tokenize", "assign", "embed", "describe", "inputs", "train",
+    "evaluate", "report", *(f"split@{name}" for name in ("top50", "top50_extra", "full", "icd9", "icd10", "joint")),
 }  # fmt: skip
 OTHER_LABEL_SETS = {f"split@{name}" for name in ("top50_extra", "icd9", "icd10", "joint")}
 FROM_TRAIN = {"train", "evaluate", "report"}
-FROM_EXTRACT = STAGES - {"synthesize", "reference"}
+FROM_EXTRACT = STAGES - {"check", "synthesize", "reference"}
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +52,12 @@ def test_a_second_run_does_nothing(clean):
 @pytest.mark.parametrize(
     ("changes", "ran"),
     [
-        (["model=cnn"], FROM_TRAIN),
+        (["model=cnn"], {"check", *FROM_TRAIN}),
         (["seed=2"], FROM_TRAIN),
         (["models.caml.training.quick.learning_rate=0.01"], FROM_TRAIN),
         (["evaluation.threshold_grid=50"], {"evaluate", "report"}),
-        (["label_set=full"], {"describe", "inputs", *FROM_TRAIN}),
-        (["label_set=icd9"], {"describe", "inputs", *FROM_TRAIN}),
+        (["label_set=full"], {"check", "describe", "inputs", *FROM_TRAIN}),
+        (["label_set=icd9"], {"check", "describe", "inputs", *FROM_TRAIN}),
         (["embed.window=3"], {"embed", "inputs", *FROM_TRAIN}),
         (["models.cnn.filters=9"], set()),
         (["corpora.codiesp.language=es"], set()),
@@ -122,6 +122,35 @@ def test_the_predict_command_reads_the_model_that_was_trained(clean):
     found = clean.run(*command, "params.yaml").stdout  # any text will do
     codes = json.loads(found)["codes"]
     assert len(codes) == 3 and all(code["title"] for code in codes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("corpus=codiespp", "params.yaml: corpus: Input should be 'synthetic-mimic3', "),
+        ("corpus=mimic3", "data/raw/mimic3: no such folder; docs/DATA.md says how to get the corpus mimic3"),
+        ("model=camll", "params.yaml: model: there is no block models.camll; did you mean 'caml'?"),
+        (
+            "recipe=publishd",
+            "params.yaml: recipe: there is no models.caml.training.publishd; did you mean 'published'?",
+        ),
+        ("models.caml.kernel=0", "params.yaml: models.caml.kernel: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_told_in_one_line_before_anything_runs(clean, change, message):
+    done = clean.run("dvc", "exp", "run", "-S", change, check=False)
+    assert done.returncode != 0
+    assert f"error: {message}" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert set(RAN.findall(done.stdout)) <= {"check"} or set(RAN.findall(done.stdout)) == {"train"}
+
+
+def test_training_on_two_processes_measures_the_same(clean):
+    before = json.loads(clean.read("metrics/train.json"))
+    assert clean.experiment("training.processes=2") >= {"train"}
+    after = json.loads(clean.read("metrics/train.json"))
+    assert after["dev"]["dev_loss"] == pytest.approx(before["dev"]["dev_loss"], rel=1e-3)
+    assert after["train_loss"] == pytest.approx(before["train_loss"], rel=1e-3)
 
 
 def test_a_mistake_in_params_stops_the_stage_before_it_does_anything(clean):
@@ -212,7 +241,7 @@ def test_codiesp_runs_from_its_official_files(shared, tmp_path, language):
 
 def test_the_mimic4_tables_run(clean):
     ran = clean.experiment("corpus=synthetic-mimic4")
-    assert ran == FROM_EXTRACT
+    assert ran == {"check", *FROM_EXTRACT}
     extracted = json.loads(clean.read("metrics/extract.json"))
     assert {"icd9cm", "icd9proc", "icd10cm", "icd10pcs"} == set(extracted["codes"])
     assert clean.experiment("corpus=synthetic-mimic4", "label_set=joint", "split.min_occurrences=3") >= {"split@joint"}
@@ -249,10 +278,16 @@ def test_published_lists_are_followed(clean, tmp_path):
     assert "Words per document" in shown and f"{fifty['train']['documents']}" in shown
 
 
-def test_committed_results_belong_to_the_code_and_the_parameters():
-    """Nothing that the committed dvc.lock rests on has changed since; shown without data, as in a fresh clone."""
+def test_committed_results_belong_to_the_code_and_the_parameters(tmp_path):
+    """Nothing that dvc.lock rests on has changed since it was written; shown without data, as in a fresh clone."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in listed.stdout.split("\n")[:-1]:
+        if (ROOT / name).exists():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     command = [str(Path(sys.executable).parent / "dvc"), "repro", "--dry", "--allow-missing"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
     assert "Running stage" not in done.stdout, done.stdout

@@ -53,6 +53,7 @@ def test_logits_follow_the_formula(kernel):
         assert logits[row].tolist() == pytest.approx(expected, rel=1e-6)  # softmax is in fp32
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("changes", [{"faithful": True}, {"mask_padding": False}])
 def test_pads_take_part_as_in_the_authors_code(changes):
     model = build(10, **changes)

@@ -1,0 +1,69 @@
+"""The floor that a model should pass: TF-IDF of words and word pairs, and one linear classifier per label.
+
+    python benchmarks/linear_floor.py [--inputs data/inputs] [--classifier logistic|svm]
+
+Reads what the models read (data/inputs), tunes one threshold on dev, prints the metrics on test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import time
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.svm import LinearSVC
+
+from medcode import inputs
+from medcode.config import Evaluation
+from medcode.evaluation.summary import summarise
+from medcode.evaluation.thresholds import tune_threshold
+
+OPTIONS = Evaluation(
+    macro_f1="caml", fixed_threshold=0.5, threshold_grid=1000, at=[5, 8, 15], frequency_bins=[10], batch_size=1
+)
+
+
+def main() -> None:
+    """Fits, tunes and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--inputs", default="data/inputs")
+    parser.add_argument("--classifier", choices=("logistic", "svm"), default="logistic")
+    parser.add_argument("--cost", type=float, help="C of the classifier (default: 10 for logistic, 1 for svm)")
+    arguments = parser.parse_args()
+    started = time.perf_counter()
+    data = inputs.load(arguments.inputs, inputs.SPLITS)
+    texts = {name: [data.tokens[start:end].tolist() for start, end in s.offsets] for name, s in data.splits.items()}
+    vectorizer = TfidfVectorizer(analyzer=words_and_pairs, min_df=2, sublinear_tf=True)
+    features = {"train": vectorizer.fit_transform(texts["train"])}
+    features |= {name: vectorizer.transform(texts[name]) for name in ("dev", "test")}
+    if arguments.classifier == "logistic":
+        kind = LogisticRegression(C=arguments.cost or 10, solver="liblinear")
+    else:
+        kind = LinearSVC(C=arguments.cost or 1)
+    gold = {name: split.labels["icd"] for name, split in data.splits.items()}
+    classifier = OneVsRestClassifier(kind).fit(features["train"], gold["train"])
+    scores = {name: squashed(classifier, features[name]) for name in ("dev", "test")}
+    threshold = tune_threshold(gold["dev"], scores["dev"], OPTIONS.threshold_grid)
+    outside = data.splits["test"].outside["icd"]
+    measured = summarise(gold["test"], scores["test"], data.train_counts("icd"), threshold, OPTIONS, outside)
+    print(json.dumps(measured, indent=2))
+    print(f"{features['train'].shape[1]:,} features, {time.perf_counter() - started:.0f} s")
+
+
+def words_and_pairs(document: list[int]) -> list[tuple[int, ...]]:
+    """Words of a document, and neighbouring pairs."""
+    return [*((word,) for word in document), *itertools.pairwise(document)]
+
+
+def squashed(classifier: OneVsRestClassifier, features: np.ndarray) -> np.ndarray:
+    """Decision values as numbers between 0 and 1, in the same order."""
+    return (1 / (1 + np.exp(-classifier.decision_function(features)))).astype(np.float32)
+
+
+if __name__ == "__main__":
+    main()
