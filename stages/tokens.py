@@ -12,12 +12,13 @@ from medcode.config import Params
 from medcode.text import tokens
 
 LARGE = 20_000_000  # bytes; below, starting processes takes longer than the work
+MOST = 8  # processes; with more, reading the notes takes longest
 
 
 @stage(notes=Path, out=Path, metrics=Path)
 def main(params: Params, notes: Path, out: Path, metrics: Path) -> None:
     large = notes.is_file() and notes.stat().st_size > LARGE
-    processes = len(os.sched_getaffinity(0)) if large else 1
+    processes = min(os.cpu_count() or 1, MOST) if large else 1
     tokenised = tokens.tokenized(tokens.documents_of(notes), params.tokenize.rule, processes)
     tokenised.write(out)
     io.write_metrics(metrics, {"rule": params.tokenize.rule, **tokenised.counts()})
