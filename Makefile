@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-fast lint check corpus reference lock clean
+.PHONY: help setup repro test test-fast lint check corpus reference splits lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ corpus: setup ## get an open corpus: make corpus CORPUS=codiesp [FROM=folder or 
 
 reference: setup ## get the official tables of codes: make reference [FROM=folder or zip]
 	@python -m medcode fetch reference --to reference/official/files $(if $(FROM),--from "$(FROM)")
+
+splits: setup ## get published splits: make splits NAME=caml FROM=folder
+	@python -m medcode splits "$(NAME)" --from "$(FROM)" --to "data/splits-published/$(NAME)"
 
 lock: ## pin requirements.in and all that it needs into requirements.txt
 	$(PYTHON) -m venv .lock && .lock/bin/pip install --quiet -r requirements.in

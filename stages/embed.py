@@ -14,8 +14,8 @@ from medcode.text import word_vectors
 from medcode.text.tokens import Tokens
 
 
-@stage(tokens=Path, documents=Path, vocabulary=Path, vectors=Path)
-def main(params: Params, tokens: Path, documents: Path, vocabulary: Path, vectors: Path) -> None:
+@stage(tokens=Path, documents=Path, vocabulary=Path, vectors=Path, metrics=Path)
+def main(params: Params, tokens: Path, documents: Path, vocabulary: Path, vectors: Path, metrics: Path) -> None:
     words_of = Tokens.read(tokens)
     split_of = dict(
         zip(*(io.read_table(documents)[name].to_pylist() for name in ("admission_id", "split")), strict=True)
@@ -25,9 +25,13 @@ def main(params: Params, tokens: Path, documents: Path, vocabulary: Path, vector
     read = {"train"} | ({"background"} if params.embed.background else set())
     if params.embed.documents == "all":
         read |= {"dev", "test"}
-    table = word_vectors.train(words_of, np.flatnonzero(np.isin(split, sorted(read))), words, params.embed)
+    seen = np.isin(split, sorted(read))
+    table = word_vectors.train(words_of, np.flatnonzero(seen), words, params.embed)
     io.write_text(vocabulary, "".join(f"{words_of.types[number]}\n" for number in words))
     io.write_array(vectors, table)
+    saw = {name: int((split[seen] == name).sum()) for name in ("train", "background", "dev", "test")}
+    described = {"documents": params.embed.documents, "vectors_saw": saw, "vocabulary_saw": {"train": saw["train"]}}
+    io.write_metrics(metrics, {**described, "words": len(words), "types": len(words_of.types)})
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ from medcode.report.page import render
 
 
 @stage(
-    inputs=Path, test=Path, train=Path, learning_curve=Path, frequency=Path,
+    inputs=Path, corpus=Path, test=Path, train=Path, learning_curve=Path, frequency=Path,
     frequency_svg=Path, learning_svg=Path, labels_svg=Path, lengths_svg=Path, page=Path,
 )  # fmt: skip
-def main(params: Params, inputs: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
+def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
     data = model_inputs.load(inputs, model_inputs.SPLITS)
     trained = tables.read_trained(train)
     curve = tables.read_csv(paths["learning_curve"], tables.LEARNING)
@@ -32,7 +32,7 @@ def main(params: Params, inputs: Path, test: Path, train: Path, page: Path, **pa
         "labels": figures.label_figure({head: data.train_counts(head) for head in data.labels}),
         "lengths": figures.length_figure(lengths, max_tokens),
     }
-    html = render(params, io.read_json(test), trained, data, drawn)
+    html = render(params, io.read_json(test), trained, data, io.read_json(corpus), drawn)
     for name, svg in drawn.items():
         io.write_text(paths[f"{name}_svg"], svg)
     io.write_text(page, html)

@@ -1,4 +1,4 @@
-"""Divides the admissions into train, dev and test, and chooses the labels of a label set."""
+"""Chooses the labels of a label set, and its documents."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from common import stage
 import sys
 from pathlib import Path
 
-from medcode import io, splits
+from medcode import io, label_sets
 from medcode.config import Params
+from medcode.errors import UserError
 
 
-@stage(label_set=str, notes=Path, codes=Path, titles=Path, out=Path, metrics=Path)
-def main(params: Params, label_set: str, notes: Path, codes: Path, titles: Path, out: Path, metrics: Path) -> None:
-    admissions = io.read_table(notes, ["admission_id", "patient_id", "split"]).to_pandas()
-    assigned = io.read_table(codes).to_pandas()
-    split = splits.assign(admissions, assigned, params.split)
-    chosen = splits.label_set(label_set, split, admissions, assigned, io.read_table(titles).to_pandas(), params.split)
-    if label_set == "top50" and chosen.labels.num_rows < splits.TOP:
-        print(f"note: train has {chosen.labels.num_rows} codes only, so top50 has no more labels", file=sys.stderr)
+@stage(label_set=str, assigned=Path, codes=Path, titles=Path, out=Path, metrics=Path)
+def main(params: Params, label_set: str, assigned: Path, codes: Path, titles: Path, out: Path, metrics: Path) -> None:
+    tables = [io.read_table(path).to_pandas() for path in (assigned, codes, titles)]
+    try:
+        chosen = label_sets.choose(label_set, *tables, params.split, params.corpus)
+    except UserError as error:
+        if label_set == "full":  # everything rests on it; without another the workflow can go on
+            raise
+        print(f"note: {label_set} is empty: {error}", file=sys.stderr)
+        chosen = label_sets.empty(label_set, str(error))
+    if label_set == "top50" and 0 < chosen.labels.num_rows < label_sets.TOP:
+        print(f"note: there are {chosen.labels.num_rows} codes only, so top50 has no more labels", file=sys.stderr)
     with io.atomic_folder(out) as folder:
         io.write_table(folder / "documents.parquet", chosen.documents)
         io.write_table(folder / "labels.parquet", chosen.labels)

@@ -43,6 +43,7 @@ def _split(random: np.random.Generator, documents: int, start: int, prefix: str)
         offsets=offsets,
         labels={"icd": sparse.csr_matrix(gold)},
         outside={"icd": np.zeros(documents, np.int32)},
+        has={"icd": np.ones(documents, bool)},
     )
 
 

@@ -60,6 +60,8 @@ QUICK = "models/caml/training/quick"
         ({"model": "camll"}, "model: there is no block models.camll; did you mean 'caml'?"),
         ({"recipe": "publishd"}, "recipe: there is no models.caml.training.publishd; did you mean 'published'?"),
         ({"split/dev_share": 0.5, "split/test_share": 0.5}, "split: dev_share + test_share must be below 1"),
+        ({"split/published": "edin"}, "split.published: Input should be 'none', 'caml',"),
+        ({"split/published": "caml", "split/source": "stratified"}, "split: source: stratified sets published lists"),
         # A choice by label set is checked whole, whichever label set is chosen now.
         ({f"{QUICK}/criterion": {"top50": "map", "full": "maap"}}, "models.caml.training.quick.criterion: "),
         ({f"{QUICK}/criterion": {"top50": "map"}}, "models.caml.training.quick.criterion: "),
@@ -75,9 +77,11 @@ def test_a_mistake_is_told_in_one_line(load, changes, message):
 
 def test_a_choice_by_label_set_is_made(load):
     criterion = {"top50": "map", "full": "precision_at_8"}
-    for label_set, chosen in criterion.items():
+    sizes = {"top50": "top50", "top50_extra": "top50", "full": "full", "icd9": "full", "icd10": "full", "joint": "full"}
+    for label_set, size in sizes.items():
         params = load({"label_set": label_set, f"{QUICK}/criterion": criterion})
-        assert params.models["caml"].training["quick"].criterion == chosen
+        assert params.label_set == label_set
+        assert params.models["caml"].training["quick"].criterion == criterion[size]
 
 
 def test_a_number_may_be_written_as_yaml_1_1_does_not_know_it(tmp_path):

@@ -41,7 +41,7 @@ def folder(tmp_path):
         np.arange(10, dtype=np.float32).reshape(5, 2),
         documents=pa.table({"admission_id": list(documents), "split": list(documents.values())}),
         labels=pa.Table.from_pylist(
-            [{"system": s, "code": c, "title": f"title {c}", "train_documents": 1} for s, c in labels]
+            [{"head": "icd", "system": s, "code": c, "title": f"title {c}", "train_documents": 1} for s, c in labels]
         ),
         codes=pa.Table.from_pylist([{"admission_id": a, "system": s, "code": c} for a, s, c in codes]),
         rule="caml",
@@ -67,8 +67,53 @@ def test_labels_become_columns_by_system_and_code(folder):
     gold = {name: split.labels["icd"].toarray().tolist() for name, split in data.splits.items()}
     assert gold == {"train": [[1, 0, 1], [0, 1, 0]], "dev": [[1, 0, 0]], "test": [[0, 1, 0], [0, 0, 0]]}
     assert data.splits["test"].outside["icd"].tolist() == [1, 1]
+    assert data.splits["test"].has["icd"].tolist() == [True, True]
     assert data.heads == {"icd": 3}
     assert data.train_counts("icd").tolist() == [1, 1, 1]
+
+
+def write(folder, labels, documents):
+    """Documents 10 (ICD-9), 11 (ICD-10), 12 (both), 13 (ICD-9, an unlabelled code only)."""
+    codes = [
+        ("10", "icd9cm", "486"),
+        ("11", "icd10pcs", "0DTJ4ZZ"),
+        ("12", "icd9proc", "48.6"),
+        ("12", "icd10cm", "I10"),
+        ("13", "icd9cm", "999.9"),
+    ]
+    columns = ("head", "system", "code", "title", "train_documents")
+    schema = {name: [row[i] for row in labels] for i, name in enumerate(columns)}
+    inputs.write(
+        folder,
+        tokenized(NOTES.items()),
+        VOCABULARY,
+        np.zeros((5, 2), np.float32),
+        documents=pa.table({"admission_id": list(documents), "split": list(documents.values())}),
+        labels=pa.table(schema),
+        codes=pa.Table.from_pylist([{"admission_id": a, "system": s, "code": c} for a, s, c in codes]),
+        rule="caml",
+    )
+
+
+def test_each_head_has_its_own_gold_and_says_which_documents_have_any(tmp_path):
+    labels = [("icd9", "icd9cm", "486", "", 1), ("icd9", "icd9proc", "48.6", "", 0), ("icd10", "icd10cm", "I10", "", 0)]
+    write(tmp_path / "inputs", labels, {"10": "train", "11": "train", "12": "dev", "13": "test"})
+    data = inputs.load(tmp_path / "inputs", inputs.SPLITS)
+    assert data.heads == {"icd9": 2, "icd10": 1}
+    train, dev, test = (data.splits[name] for name in inputs.SPLITS)
+    assert train.labels["icd9"].toarray().tolist() == [[1, 0], [0, 0]]
+    assert train.has["icd9"].tolist() == [True, False]
+    assert train.has["icd10"].tolist() == [False, True]
+    assert train.outside["icd10"].tolist() == [0, 1]
+    assert (dev.labels["icd9"].toarray().tolist(), dev.labels["icd10"].toarray().tolist()) == ([[0, 1]], [[1]])
+    assert (test.has["icd9"].tolist(), test.has["icd10"].tolist()) == ([True], [False])
+    assert test.outside["icd9"].tolist() == [1]
+
+
+def test_an_empty_label_set_is_refused(tmp_path):
+    with pytest.raises(UserError, match="the label set chosen is empty in this corpus"):
+        write(tmp_path / "inputs", [], {"10": "train", "11": "dev", "12": "test"})
+    assert not (tmp_path / "inputs").exists()
 
 
 def test_training_does_not_open_the_test_split(folder):

@@ -104,3 +104,16 @@ def test_a_damaged_file_is_told_in_one_line(tmp_path, read, name, content, messa
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=f"{name}: {message}"):
         read(tmp_path / name)
+
+
+def test_a_spool_leaves_nothing_behind(tmp_path):
+    with pytest.raises(ZeroDivisionError), io.spool(tmp_path / "new" / "table") as file:
+        assert list((tmp_path / "new").iterdir()) == []  # it has no name, so that a crash leaves nothing either
+        file.write(b"text")
+        file.seek(0)
+        assert file.read() == b"text"
+        raise ZeroDivisionError
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="could not be written"), io.spool(tmp_path / "file" / "table"):
+        pass

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from workflow import RAN, ROOT, Project
@@ -18,10 +19,15 @@ from workflow import RAN, ROOT, Project
 pytestmark = pytest.mark.workflow
 
 STAGES = {
-    "check", "synthesize", "reference", "extract", "tokenize", "split@top50", "split@full",
-    "coverage", "ccs@top50", "ccs@full", "gem", "embed", "inputs", "train", "evaluate", "report",
+    "check", "synthesize", "reference", "extract", "tokenize", "assign", "embed", "describe", "inputs", "train",
+    "evaluate", "report", *(f"split@{name}" for name in ("top50", "top50_extra", "full", "icd9", "icd10", "joint")),
+    "coverage", "ccs@top50", "ccs@full", "gem",
 }  # fmt: skip
-BESIDE = {"coverage", "ccs@top50", "ccs@full", "gem"}  # nothing that leads to the report needs them
+# Nothing that leads to the report needs them.
+BESIDE = {
+    "coverage", "ccs@top50", "ccs@full", "gem",
+    *(f"split@{name}" for name in ("top50_extra", "icd9", "icd10", "joint")),
+}  # fmt: skip
 FROM_TRAIN = {"train", "evaluate", "report"}
 FROM_EXTRACT = STAGES - {"check", "synthesize", "reference"}
 
@@ -55,7 +61,8 @@ def test_a_second_run_does_nothing(clean):
         (["seed=2"], FROM_TRAIN),
         (["models.caml.training.quick.learning_rate=0.01"], FROM_TRAIN),
         (["evaluation.threshold_grid=50"], {"evaluate", "report"}),
-        (["label_set=full"], {"check", "inputs", *FROM_TRAIN}),
+        (["label_set=full"], {"check", "describe", "inputs", *FROM_TRAIN}),
+        (["label_set=icd9"], {"check", "describe", "inputs", *FROM_TRAIN}),
         (["embed.window=3"], {"embed", "inputs", *FROM_TRAIN}),
         (["ccs.bare_numbers=true"], {"ccs@top50", "ccs@full"}),
         (["gem.procedures=false"], {"gem"}),
@@ -105,8 +112,6 @@ def test_two_fresh_copies_come_out_the_same_to_the_byte(clean, tmp_path):
 
 def test_results_hold_no_text_of_a_note(clean):
     """No five consecutive words of any note stand in what git tracks."""
-    import pyarrow.parquet as pq
-
     texts = pq.read_table(clean.folder / "data/extracted/notes.parquet")["text"].to_pylist()
     notes = {" ".join(words[i : i + 6]) for text in texts for words in [text.split()] for i in range(len(words) - 5)}
     titles = {row["title"] for row in json.loads(clean.read("data/inputs/heads.json"))["icd"]["labels"]}
@@ -262,6 +267,38 @@ def test_the_mimic4_tables_run(clean):
     assert ran == {"check", *FROM_EXTRACT}
     extracted = json.loads(clean.read("metrics/extract.json"))
     assert {"icd9cm", "icd9proc", "icd10cm", "icd10pcs"} == set(extracted["codes"])
+    assert clean.experiment("corpus=synthetic-mimic4", "label_set=joint", "split.min_occurrences=3") >= {"split@joint"}
+    heads = json.loads(clean.read("data/inputs/heads.json"))
+    assert list(heads) == ["icd9", "icd10"] and all(head["labels"] for head in heads.values())
+
+
+def test_a_label_set_that_the_corpus_cannot_have_is_refused_when_it_is_chosen(clean):
+    described = json.loads(clean.read("metrics/splits/icd10.json"))
+    assert described["empty_because"] == "label set icd10: the corpus has no code of icd10"
+    clean.set({"label_set": "icd10"})
+    done = clean.run("dvc", "repro", "inputs", check=False)
+    assert done.returncode != 0
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert "the label set chosen is empty in this corpus (metrics/splits says why)" in line
+
+
+def test_published_lists_are_followed(clean, tmp_path):
+    admissions = pq.read_table(clean.folder / "data/extracted/notes.parquet").to_pandas()
+    patients = admissions["patient_id"].map({p: i for i, p in enumerate(admissions["patient_id"].unique())})
+    split = (patients % 3).map({0: "train", 1: "dev", 2: "test"})
+    for name in ("train", "dev", "test"):
+        ids = admissions.loc[split == name, "admission_id"].tolist()
+        (tmp_path / f"{name}_full_hadm_ids.csv").write_text("\n".join([*ids, f"9{len(ids)}999999"]))
+        (tmp_path / f"{name}_50_hadm_ids.csv").write_text("\n".join(ids[::2]))
+    lists = ("python", "-m", "medcode", "splits", "caml", "--from", str(tmp_path))
+    clean.run(*lists, "--to", "data/splits-published/caml")
+    assert clean.experiment("split.published=caml") >= {"assign", "split@top50", "train"}
+    found = json.loads(clean.read("metrics/splits/assigned.json"))
+    assert (found["source"], found["published"]["not_in_corpus"]["all"]) == ("caml", 3)
+    fifty = json.loads(clean.read("metrics/splits/top50.json"))
+    assert fifty["train"]["documents"] < 0.6 * found["train"]["documents"]
+    shown = clean.run("python", "-m", "medcode", "corpus").stdout
+    assert "Words per document" in shown and f"{fifty['train']['documents']}" in shown
 
 
 def test_committed_results_belong_to_the_code_and_the_parameters(tmp_path):

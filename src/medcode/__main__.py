@@ -9,7 +9,7 @@ import sys
 
 from medcode.errors import UserError
 
-COMMANDS = ("check", "models", "predict", "fetch")
+COMMANDS = ("check", "models", "predict", "fetch", "splits", "corpus")
 
 
 def main(arguments: list[str] | None = None) -> int:

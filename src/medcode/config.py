@@ -22,7 +22,7 @@ Share = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 
-LabelSet = Literal["top50", "full"]
+LabelSet = Literal["top50", "top50_extra", "full", "icd9", "icd10", "joint"]
 System = Literal["icd9cm", "icd9proc", "icd10cm", "icd10pcs"]
 Criterion = Literal[
     "f1_micro", "f1_macro", "auc_micro", "auc_macro",
@@ -65,9 +65,10 @@ class Synthesize(Section):
 
 
 class Mimic3(Section):
-    """MIMIC-III v1.4 tables: which code systems to predict."""
+    """MIMIC-III v1.4 tables: which code systems to predict, and whether to read codes with the papers' errors."""
 
     systems: list[Literal["icd9cm", "icd9proc"]]
+    legacy_codes: bool
 
 
 class Mimic4(Section):
@@ -130,14 +131,17 @@ class Gem(Section):
 class Tokenize(Section):
     """How text becomes words."""
 
-    rule: Literal["caml"]
+    rule: Literal["caml", "edin", "laat"]
 
 
 class Split(Section):
-    """Train, dev and test."""
+    """Train, dev and test, and the labels of the label sets."""
 
     source: Literal["auto", "stratified"]
+    published: Literal["none", "caml", "edin-clean", "edin-icd9", "edin-icd10", "edin-joint"]
     labels: Literal["train", "all"]
+    top50: Literal["auto", "papers", "train"]
+    min_occurrences: Positive
     dev_share: Annotated[Share, Field(gt=0, lt=1)]
     test_share: Annotated[Share, Field(gt=0, lt=1)]
     seed: Count
@@ -243,9 +247,8 @@ def load(path: str | os.PathLike) -> Params:
     """
     raw = read_yaml(path)
     # Both readings of each `{top50: ..., full: ...}` must hold, whichever label set is chosen now.
-    chosen = raw.get("label_set") if isinstance(raw, dict) else None
     readings = {kind: build(Params, for_label_set(raw, kind), path) for kind in ("top50", "full")}
-    params = readings.get(chosen, readings["top50"])
+    params = readings[size_of(readings["full"].label_set)]
     if params.model not in params.models:
         raise UserError(
             f"{path}: model: there is no block models.{params.model}; {nearest(params.model, params.models)}"
@@ -254,6 +257,11 @@ def load(path: str | os.PathLike) -> Params:
     if params.recipe not in recipes:
         where = f"models.{params.model}.training"
         raise UserError(f"{path}: recipe: there is no {where}.{params.recipe}; {nearest(params.recipe, recipes)}")
+    if params.split.published != "none" and params.split.source == "stratified":
+        raise UserError(
+            f"{path}: split: source: stratified sets published lists aside, yet published is {params.split.published}; "
+            "set source: auto or published: none"
+        )
     if params.split.dev_share + params.split.test_share >= 1:
         raise UserError(f"{path}: split: dev_share + test_share must be below 1, or no training document is left")
     return params
@@ -276,7 +284,12 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
     return value
 
 
-def for_label_set(value: Any, label_set: str) -> Any:
+def size_of(label_set: LabelSet) -> Literal["top50", "full"]:
+    """Says which value of a mapping `{top50: a, full: b}` holds for a label set."""
+    return "top50" if label_set.startswith("top50") else "full"
+
+
+def for_label_set(value: Any, label_set: Literal["top50", "full"]) -> Any:
     """Replaces every mapping `{top50: a, full: b}` by the value for the label set."""
     if isinstance(value, dict):
         if value and set(value) <= {"top50", "full"} and label_set in value:

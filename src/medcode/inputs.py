@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy import sparse
 
 from medcode import io
@@ -26,13 +28,15 @@ class Split:
     """The documents of one split.
 
     `offsets` [n, 2] are start and end of each document in `Inputs.tokens`; `labels` has one CSR matrix [n, Y] a head,
-    `outside` how many gold codes of each document have no label in the head [n].
+    `outside` how many gold codes of each document have no label in the head [n], `has` whether a document was coded in
+    the head's system at all [n]: without it, a row of zeros says nothing about the document.
     """
 
     documents: list[str]
     offsets: np.ndarray
     labels: dict[str, sparse.csr_matrix]
     outside: dict[str, np.ndarray]
+    has: dict[str, np.ndarray]
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -44,6 +48,7 @@ class Split:
             self.offsets[:n],
             {head: labels[:n] for head, labels in self.labels.items()},
             {head: outside[:n] for head, outside in self.outside.items()},
+            {head: has[:n] for head, has in self.has.items()},
         )
 
 
@@ -88,20 +93,28 @@ def write(
     codes: pa.Table,
     rule: str,
 ) -> None:
-    """Writes data/inputs for one head, `icd`.
+    """Writes data/inputs.
 
     Args:
         folder: what to write, atomically.
         documents: admission_id, patient_id, split.
-        labels: system, code, title, train_documents; their order is the order of the columns.
+        labels: head, system, code, title, train_documents; their order is the order of the columns of a head. The
+            systems of a head are those whose names begin with its name: icd9 has icd9cm and icd9proc, icd has all.
         codes: admission_id, system, code.
         rule: how the text was made into words.
+
+    Raises:
+        UserError: there are no labels.
     """
+    if not labels.num_rows:
+        raise UserError(
+            "label_set: the label set chosen is empty in this corpus (metrics/splits says why); choose another"
+        )
+    heads: dict[str, list[dict[str, Any]]] = {}
+    for label in labels.to_pylist():
+        heads.setdefault(label.pop("head"), []).append(label)
+    gold = {head: _gold(head, records, codes) for head, records in heads.items()}
     position = {admission: number for number, admission in enumerate(tokens.admissions)}
-    column = {(label["system"], label["code"]): number for number, label in enumerate(labels.to_pylist())}
-    gold: dict[str, list[int | None]] = {}
-    for code in codes.to_pylist():
-        gold.setdefault(code["admission_id"], []).append(column.get((code["system"], code["code"])))
     rows = lookup_rows(tokens, vocabulary)
     start, arrays = 0, []
     with io.atomic_folder(folder) as target:
@@ -112,25 +125,36 @@ def write(
             starts = np.concatenate([[start], ends[:-1]])
             start = int(ends[-1])
             arrays += texts
-            _write_split(target / split, names, np.stack([starts, ends], axis=1), gold, len(column))
+            io.write_text(target / split / "documents.txt", "".join(f"{name}\n" for name in names))
+            io.write_array(target / split / "offsets.npy", np.stack([starts, ends], axis=1))
+            for head, records in heads.items():
+                _write_gold(target / split, head, names, gold[head], len(records))
         io.write_array(target / "tokens.npy", np.concatenate(arrays))
         io.write_array(target / "embedding.npy", vectors)
         io.write_text(target / "vocabulary.txt", "".join(f"{word}\n" for word in vocabulary))
-        io.write_json(target / "heads.json", {"icd": {"labels": labels.to_pylist()}})
+        io.write_json(target / "heads.json", {head: {"labels": records} for head, records in heads.items()})
         io.write_json(target / "text.json", {"rule": rule})
 
 
-def _write_split(
-    folder: Path, names: list[str], offsets: np.ndarray, gold: dict[str, list[int | None]], labels: int
-) -> None:
-    columns = [sorted(c for c in gold.get(name, []) if c is not None) for name in names]
-    indptr = np.concatenate([[0], np.cumsum([len(c) for c in columns])])
-    indices = np.array([c for document in columns for c in document], dtype=np.int32)
-    matrix = sparse.csr_matrix((np.ones(len(indices), np.uint8), indices, indptr), shape=(len(names), labels))
-    io.write_text(folder / "documents.txt", "".join(f"{name}\n" for name in names))
-    io.write_array(folder / "offsets.npy", offsets)
-    io.write_array(folder / "outside.icd.npy", np.array([gold.get(n, []).count(None) for n in names], dtype=np.int32))
-    with io.atomic_write(folder / "labels.icd.npz") as file:
+def _gold(head: str, records: list[dict[str, Any]], codes: pa.Table) -> pd.DataFrame:
+    """The codes of the head's systems: admission_id, and column, -1 for a code without a label."""
+    frame = codes.filter(pc.starts_with(codes["system"], head)).to_pandas()
+    columns = pd.MultiIndex.from_tuples([(label["system"], label["code"]) for label in records])
+    frame["column"] = columns.get_indexer(pd.MultiIndex.from_frame(frame[["system", "code"]]))
+    return frame[["admission_id", "column"]]
+
+
+def _write_gold(folder: Path, head: str, names: list[str], gold: pd.DataFrame, labels: int) -> None:
+    rows, columns = pd.Index(names).get_indexer(gold["admission_id"]), gold["column"].to_numpy()
+    here, labelled = rows >= 0, columns >= 0
+    ones = np.ones(int((here & labelled).sum()), np.uint8)
+    matrix = sparse.coo_matrix(
+        (ones, (rows[here & labelled], columns[here & labelled])), shape=(len(names), labels)
+    ).tocsr()
+    outside = np.bincount(rows[here & ~labelled], minlength=len(names)).astype(np.int32)
+    io.write_array(folder / f"outside.{head}.npy", outside)
+    io.write_array(folder / f"has.{head}.npy", np.bincount(rows[here], minlength=len(names)) > 0)
+    with io.atomic_write(folder / f"labels.{head}.npz") as file:
         sparse.save_npz(file, matrix)
 
 
@@ -165,4 +189,5 @@ def _load_split(folder: Path, heads: list[str]) -> Split:
         offsets=io.read_array(folder / "offsets.npy"),
         labels=labels,
         outside={head: io.read_array(folder / f"outside.{head}.npy") for head in heads},
+        has={head: io.read_array(folder / f"has.{head}.npy") for head in heads},
     )

@@ -11,9 +11,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -81,6 +81,32 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def spool(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Opens a file without a name beside `path`, for what does not fit into memory; it is gone when the block ends.
+
+    It lies on the disk of `path`, never in a folder for temporary files, where restricted text has no place.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    path = Path(path)
+    temporary = _temporary(path.with_name(f"{path.name}.spool"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(temporary, "w+b")  # noqa: SIM115
+    except OSError as error:
+        raise UserError(f"{path}: could not be written ({error.strerror or error})") from error
+    with file:
+        temporary.unlink()
+        try:
+            yield file
+        except OSError as error:
+            if error.filename is not None:  # about another file
+                raise
+            raise UserError(f"{path}: could not be written ({error.strerror or error})") from error
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes text as UTF-8 with LF line ends."""
     with atomic_write(path, "w") as file:
@@ -137,6 +163,13 @@ def write_table(path: str | os.PathLike, table: pa.Table) -> None:
     """Writes a parquet table (zstd)."""
     with atomic_write(path) as file:
         pq.write_table(table, file, compression="zstd")
+
+
+def write_batches(path: str | os.PathLike, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+    """Writes a parquet table (zstd) batch by batch, each a row group, so that only one is in memory."""
+    with atomic_write(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
 
 
 def read_table(path: str | os.PathLike, columns: list[str] | None = None) -> pa.Table:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from coded_corpus import DESCRIBED
 
 from medcode import __main__, model_folder, models
 
@@ -187,3 +188,28 @@ def test_words_that_the_model_does_not_know_are_told(command, model, tmp_path):
     note = tmp_path / "note.txt"
     note.write_text("fiebre y escalofrios")
     assert command("predict", note, "--model", model)[2] == "note: not one word of it is in the model's vocabulary\n"
+
+
+def test_splits_are_checked_and_copied(command, tmp_path):
+    for name, ids in {"train": "1 2", "dev": "3", "test": "4"}.items():
+        for part in ("full", "50"):
+            (tmp_path / f"{name}_{part}_hadm_ids.csv").write_text(ids.replace(" ", "\n"))
+    code, out, err = command("splits", "caml", "--from", tmp_path, "--to", tmp_path / "to")
+    assert (code, len(err.splitlines())) == (0, 6)
+    assert "train 2, dev 1, test 1; set split.published: caml" in out
+    (tmp_path / "dev_50_hadm_ids.csv").unlink()
+    code, _, err = command("splits", "caml", "--from", tmp_path, "--to", tmp_path / "to")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "dev_50_hadm_ids.csv: no such file" in err
+
+
+def test_the_corpus_is_shown(command, tmp_path):
+    path = tmp_path / "corpus.json"
+    path.write_text(json.dumps(DESCRIBED))
+    code, out, _ = command("corpus", "--metrics", path)
+    assert code == 0
+    assert ["Documents", "40", "12", "15", "67"] in [line.split() for line in out.splitlines()]
+    assert json.loads(command("corpus", "--metrics", path, "--format", "json")[1]) == DESCRIBED
+    path.write_text("{}")
+    code, _, err = command("corpus", "--metrics", path)
+    assert code == 2 and "not what the stage describe writes" in err

@@ -26,13 +26,13 @@ def folder(tmp_path):
 
 def test_texts_codes_and_split(folder):
     read = corpora.read("codiesp", folder, ENGLISH)
-    assert read.notes.to_pylist()[1] == {
+    assert read.notes.table().to_pylist()[1] == {
         "admission_id": "S-dev-1",
         "patient_id": "S-dev-1",
         "text": "pain à dev",
         "split": "dev",
     }
-    assert read.notes["split"].to_pylist() == ["train", "dev", "test", "background"]
+    assert read.notes.table()["split"].to_pylist() == ["train", "dev", "test", "background"]
     dev = [(row["system"], row["code"]) for row in read.codes.to_pylist() if row["admission_id"] == "S-dev-1"]
     assert dev == [("icd10cm", "N44.8"), ("icd10cm", "R60"), ("icd10pcs", "BW03ZZZ"), ("icd10pcs", "0DTJ")]
     assert read.counts["dropped"]["codes_duplicate"] == 3
@@ -42,7 +42,7 @@ def test_texts_codes_and_split(folder):
 
 def test_the_language_and_the_systems_are_options(folder):
     read = corpora.read("codiesp", folder, SPANISH)
-    assert read.notes["text"].to_pylist()[0] == "dolor à train"
+    assert read.notes.table()["text"].to_pylist()[0] == "dolor à train"
     assert set(read.codes["system"].to_pylist()) == {"icd10cm"}
 
 
@@ -88,7 +88,7 @@ def test_the_published_corpus(shared):
     read = corpora.read("codiesp", shared / "corpora" / "codiesp", ENGLISH)
     assert read.counts["notes_per_split"] == {"train": 500, "dev": 250, "test": 250, "background": 2_751}
     frame = read.codes.to_pandas()
-    frame["split"] = frame["admission_id"].map(read.notes.to_pandas().set_index("admission_id")["split"])
+    frame["split"] = frame["admission_id"].map(read.notes.table().to_pandas().set_index("admission_id")["split"])
     grouped = frame.groupby(["system", "split"])
     assert grouped.size().to_dict() == {
         ("icd10cm", "train"): 5_639,

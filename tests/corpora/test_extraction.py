@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
+from medcode import io
 from medcode.corpora.extraction import CODES, NOTES, Codes, Notes, extraction
 
 
-def test_scattered_notes_of_many_admissions_are_joined():
-    notes = Notes("here")
+@pytest.mark.parametrize("spooled", [False, True])
+def test_scattered_notes_of_many_admissions_are_joined(tmp_path, spooled):
+    with io.spool(tmp_path / "notes.parquet") as spool:
+        check_joining(Notes("here", spool if spooled else None), tmp_path / "notes.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.parquet"]
+
+
+def check_joining(notes, path):
     for part in ("first", "second"):
         for admission in range(2_500):
             notes.add(f"a{admission}", f"p{admission // 2}", f"{part} {admission}")
@@ -16,6 +24,8 @@ def test_scattered_notes_of_many_admissions_are_joined():
     table = notes.table()
     assert table.schema == NOTES
     assert table["text"].to_pylist() == [f"first {i}\nsecond {i}" for i in range(2_500)]
+    io.write_batches(path, notes.batches(), NOTES)
+    assert io.read_table(path) == table
 
 
 def test_codes_of_unusual_form_are_kept_and_counted():

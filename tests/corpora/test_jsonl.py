@@ -34,9 +34,9 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path):
     write(tmp_path, line(admission_id=3, patient_id=7, codes=codes), b"\n", name="b.jsonl")
     write(tmp_path, b"\xef\xbb\xbf" + json.dumps(line(admission_id="2", codes=[])).encode(), name="a.jsonl.gz")
     read = corpora.read("jsonl", tmp_path, ALL)
-    assert read.notes["admission_id"].to_pylist() == ["2", "3"]
-    assert read.notes["patient_id"].to_pylist() == ["7", "7"]
-    assert read.notes["split"].to_pylist() == [None, None]
+    assert read.notes.table()["admission_id"].to_pylist() == ["2", "3"]
+    assert read.notes.table()["patient_id"].to_pylist() == ["7", "7"]
+    assert read.notes.table()["split"].to_pylist() == [None, None]
     assert read.codes.to_pylist() == [{"admission_id": "3", "system": "icd10cm", "code": "E11.9"}]
     assert read.counts["dropped"]["codes_duplicate"] == 1
     assert read.counts["admissions_with_notes_without_codes"] == 1

@@ -8,10 +8,10 @@ import pytest
 
 from medcode import corpora
 from medcode.config import Mimic3
-from medcode.corpora import mimic3, tables
+from medcode.corpora import legacy_codes, mimic3, tables
 from medcode.errors import UserError
 
-BOTH = Mimic3(systems=["icd9cm", "icd9proc"])
+BOTH = Mimic3(systems=["icd9cm", "icd9proc"], legacy_codes=False)
 NOTES = "ROW_ID SUBJECT_ID HADM_ID CHARTDATE CATEGORY DESCRIPTION ISERROR TEXT"
 CODES = "ROW_ID SUBJECT_ID HADM_ID SEQ_NUM ICD9_CODE"
 
@@ -39,7 +39,7 @@ def folder(tmp_path, write_csv):
 
 
 def test_notes_of_an_admission_are_joined_in_file_order(folder):
-    notes = corpora.read("mimic3", folder, BOTH).notes.to_pylist()
+    notes = corpora.read("mimic3", folder, BOTH).notes.table().to_pylist()
     assert notes == [
         {
             "admission_id": "11",
@@ -88,14 +88,14 @@ def test_the_result_does_not_depend_on_chunks_or_on_compression(folder, monkeypa
     compressed.unlink()
     monkeypatch.setattr(tables.chunks, "__defaults__", (2,))
     again = corpora.read("mimic3", folder, BOTH)
-    assert again.notes == whole.notes
+    assert again.notes.table() == whole.notes.table()
     assert again.codes == whole.codes
     assert again.counts == whole.counts
 
 
 def test_only_the_tables_of_the_chosen_systems_are_needed(folder):
     (folder / "PROCEDURES_ICD.csv").unlink()
-    read = corpora.read("mimic3", folder, Mimic3(systems=["icd9cm"]))
+    read = corpora.read("mimic3", folder, BOTH.model_copy(update={"systems": ["icd9cm"]}))
     assert set(read.codes["system"].to_pylist()) == {"icd9cm"}
     with pytest.raises(UserError, match=r"PROCEDURES_ICD\.csv\.gz and no PROCEDURES_ICD\.csv"):
         corpora.read("mimic3", folder, BOTH)
@@ -109,7 +109,9 @@ def test_codes_that_were_taken_for_numbers_are_refused(folder, write_csv):
 
 def test_ids_that_were_taken_for_numbers_are_understood(folder, write_csv):
     write_csv(folder / "DIAGNOSES_ICD.csv", CODES, [[1, 1, "11.0", 1, "4019"]])
-    assert corpora.read("mimic3", folder, Mimic3(systems=["icd9cm"])).codes["admission_id"].to_pylist() == ["11"]
+    assert corpora.read("mimic3", folder, BOTH.model_copy(update={"systems": ["icd9cm"]})).codes[
+        "admission_id"
+    ].to_pylist() == ["11"]
 
 
 def test_an_admission_of_two_patients_is_an_error(folder, write_csv):
@@ -123,7 +125,7 @@ def test_bytes_that_are_not_utf8_are_replaced_and_counted(folder):
     content = gzip.decompress((folder / "NOTEEVENTS.csv.gz").read_bytes()).replace(b"second", b"sec\xe9nd")
     (folder / "NOTEEVENTS.csv.gz").write_bytes(gzip.compress(content))
     read = corpora.read("mimic3", folder, BOTH)
-    assert read.notes["text"].to_pylist()[1] == "sec\ufffdnd patient"
+    assert read.notes.table()["text"].to_pylist()[1] == "sec\ufffdnd patient"
     assert read.counts["notes_with_undecodable_bytes"] == 1
 
 
@@ -151,6 +153,15 @@ def test_the_open_demo(shared, tmp_path, write_csv):
     assert {system: row["distinct"] for system, row in counts["codes"].items()} == {"icd9cm": 581, "icd9proc": 164}
     assert counts["codes_of_unusual_form"] == 0
     assert (counts["admissions"], counts["patients"]) == (129, 100)
+
+
+def test_legacy_codes_lose_their_zeros_and_split_in_two(folder, monkeypatch):
+    """Four diagnoses and three procedures are left; in parts of five rows the last two procedures become floats."""
+    monkeypatch.setattr(legacy_codes.read_again, "__defaults__", (5,))
+    legacy = BOTH.model_copy(update={"legacy_codes": True})
+    codes = [tuple(row.values()) for row in corpora.read("mimic3", folder, legacy).codes.to_pylist()]
+    assert codes[-3:] == [("11", "icd9proc", "33.1"), ("21", "icd9proc", "93.9"), ("21", "icd9proc", "38.1")]
+    assert [code for _, _, code in codes[:-3]] == ["401.9", "038.9", "E878.8"]
 
 
 def test_the_categories_are_those_of_mimic():

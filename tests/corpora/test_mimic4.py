@@ -41,7 +41,7 @@ def test_both_versions_are_read(folder):
         ("11", "icd9proc", "03.31"),
         ("21", "icd10pcs", "0DTJ4ZZ"),
     ]
-    assert read.notes["text"].to_pylist() == ["first", "second"]
+    assert read.notes.table()["text"].to_pylist() == ["first", "second"]
     assert read.counts["dropped"]["codes_duplicate"] == 1
     assert read.counts["dropped"]["notes_without_admission"] == 1
 

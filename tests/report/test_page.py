@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from coded_corpus import DESCRIBED
 from scipy import sparse
 
 from medcode import config, io
@@ -71,6 +72,7 @@ def run(tmp_path_factory, params):
         for head, size in sizes.items():
             labels[split, head] = sparse.csr_matrix((random.random((documents, size)) < 0.3).astype(np.uint8))
             io.write_array(out / f"outside.{head}.npy", np.zeros(documents, np.int32))
+            io.write_array(out / f"has.{head}.npy", np.ones(documents, bool))
             with io.atomic_write(out / f"labels.{head}.npz") as file:
                 sparse.save_npz(file, labels[split, head])
     for head, size in sizes.items():
@@ -88,6 +90,7 @@ def run(tmp_path_factory, params):
     }
     io.write_json(folder / "inputs/heads.json", described)
     io.write_metrics(folder / "test.json", measured)
+    io.write_metrics(folder / "corpus.json", DESCRIBED)
     trained = {
         "model": params.model, "recipe": params.recipe, "label_set": "full", "best_epoch": 2, "epochs_run": 3,
         "stopped": "<b>last & epoch</b>", "parameters": {"total": 1234567, "trainable": 1234}, "dev": {},
@@ -111,14 +114,14 @@ def read(run, **changes):
     drawn = dict.fromkeys(("frequency", "learning", "labels", "lengths"), svg)
     return (
         {"test": test, "train": trained, "data": model_inputs.load(run / "inputs", model_inputs.SPLITS)}
-        | {"figures": drawn}
+        | {"figures": drawn, "corpus": io.read_json(run / "corpus.json")}
         | changes
     )
 
 
 def command(run, root, out, hash_seed):
     arguments = {
-        "params": root / "params.yaml", "inputs": run / "inputs",
+        "params": root / "params.yaml", "inputs": run / "inputs", "corpus": run / "corpus.json",
         "test": run / "test.json", "train": run / "train.json",
         "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv", "frequency-svg": out / "frequency.svg",
         "learning-svg": out / "learning.svg", "labels-svg": out / "labels.svg", "lengths-svg": out / "lengths.svg",
@@ -160,6 +163,13 @@ def test_numbers_of_every_head_with_icd_first(run, params):
     assert "1,234,567 parameters, 1,234 of them trained" in text
     assert "15 gold codes of test are in no training document" in text
     assert "learning_rate" in shown.texts and f"{params.seed}" in shown.texts
+
+
+def test_the_corpus_is_described(run, params):
+    shown = Page(page.render(params, **read(run))).texts
+    assert "12 (7 to 1,234)" in shown and "59.7%" in shown
+    assert any("train and dev 1" in text for text in shown)
+    assert "Most frequent labels: icd9cm 486 46.3%" in shown
 
 
 def test_everything_is_escaped(run, params):

@@ -55,8 +55,15 @@ class Workplace:
         return self.run("reference", procedures=known, official="none", **{name: f"{name}.parquet" for name in names})
 
     def split(self, label_set: str) -> subprocess.CompletedProcess:
-        paths = {"notes": "notes.parquet", "codes": "codes.parquet", "titles": "titles.parquet"}
+        paths = {"assigned": "assigned.parquet", "codes": "codes.parquet", "titles": "titles.parquet"}
         return self.run("split", label_set=label_set, **paths, out=label_set, metrics=f"{label_set}.json")
+
+    def assign(self) -> subprocess.CompletedProcess:
+        paths = {"notes": "notes.parquet", "codes": "codes.parquet", "published": "none"}
+        return self.run("assign", **paths, out="assigned.parquet", metrics="assigned.json")
+
+    def describe(self, label_set: str) -> subprocess.CompletedProcess:
+        return self.run("describe", tokens="tokens", split=label_set, codes="codes.parquet", metrics="corpus.json")
 
 
 @pytest.fixture
@@ -72,13 +79,16 @@ def test_from_raw_files_to_splits_and_the_same_bytes_again(work):
     work.corpus(60)
     runs = []
     for _ in range(2):
-        done = [
-            work.reference(),
-            work.extract(),
-            work.run("tokens", notes="notes.parquet", out="tokens", metrics="tokenize.json"),
-            work.split("full"),
-            work.split("top50"),
-            work.run(
+        done = {
+            "reference": work.reference(),
+            "extract": work.extract(),
+            "tokens": work.run("tokens", notes="notes.parquet", out="tokens", metrics="tokenize.json"),
+            "assign": work.assign(),
+            "full": work.split("full"),
+            "describe": work.describe("full"),
+            "icd9": work.split("icd9"),
+            "top50": work.split("top50"),
+            "ccs": work.run(
                 "ccs",
                 label_set="full",
                 labels="full/labels.parquet",
@@ -86,8 +96,10 @@ def test_from_raw_files_to_splits_and_the_same_bytes_again(work):
                 out="categories.parquet",
                 metrics="ccs.json",
             ),
-            work.run("gem", labels="full/labels.parquet", gem="gem.parquet", out="edges.parquet", metrics="gem.json"),
-            work.run(
+            "gem": work.run(
+                "gem", labels="full/labels.parquet", gem="gem.parquet", out="edges.parquet", metrics="gem.json"
+            ),
+            "coverage": work.run(
                 "coverage",
                 codes="codes.parquet",
                 titles="titles.parquet",
@@ -95,11 +107,12 @@ def test_from_raw_files_to_splits_and_the_same_bytes_again(work):
                 gem="gem.parquet",
                 metrics="coverage.json",
             ),
-        ]
-        assert [run.returncode for run in done] == [0] * 8, [run.stderr for run in done]
+        }
+        assert not any(run.returncode for run in done.values()), {name: run.stderr for name, run in done.items()}
         runs.append(contents(work.folder))
     assert runs[0] == runs[1]
-    assert "train has 10 codes only" in done[4].stderr
+    assert "there are 10 codes only" in done["top50"].stderr
+    assert done["icd9"].stderr == "note: icd9 is empty: label set icd9: the corpus has no code of icd9\n"
 
     tokens = Tokens.read(work.folder / "tokens")
     assert tokens.admissions == io.read_table(work.folder / "notes.parquet")["admission_id"].to_pylist()
@@ -111,7 +124,9 @@ def test_from_raw_files_to_splits_and_the_same_bytes_again(work):
     assert labels[0]["code"] == "I10"
     assert labels[0]["title"] == "Essential (primary) hypertension"
     metrics = list(work.folder.glob("*.json"))
-    assert {path.stem for path in metrics} == {"extract", "full", "tokenize", "top50", "ccs", "gem", "coverage"}
+    assert sorted(path.stem for path in metrics) == [
+        "assigned", "ccs", "corpus", "coverage", "extract", "full", "gem", "icd9", "tokenize", "top50",
+    ]  # fmt: skip
     categories = io.read_table(work.folder / "categories.parquet").to_pylist()
     assert categories[0] == {"system": "icd10cm", "code": "I10", "category": "CIR007", "category_title": ""}
     assert io.read_json(work.folder / "ccs.json")["systems"]["icd10cm"]["codes_mapped"] == len(categories)

@@ -36,6 +36,15 @@ def test_numbers_follow_first_occurrence_and_empty_documents_are_counted():
     assert counts["tokens_per_document"] == {"mean": 2.25, "median": 2.0, "p95": pytest.approx(4.85), "max": 5}
 
 
+@pytest.mark.parametrize("rule", ["caml", "edin"])
+def test_two_processes_give_the_same_as_one(rule):
+    documents = [(str(i), f"Word{i % 700} seen by {i} and Word{i * i % 1_009} at {i}") for i in range(3_000)]
+    one, two = (tokenized(iter(documents), rule, processes) for processes in (1, 2))
+    assert (one.types, one.admissions) == (two.types, two.admissions)
+    assert np.array_equal(one.ids, two.ids) and np.array_equal(one.offsets, two.offsets)
+    assert two.words(2_999) == tokenize(documents[-1][1], rule)
+
+
 def test_what_is_written_is_read_again_and_is_the_same_bytes(tmp_path):
     for folder in (tmp_path / "one", tmp_path / "two"):
         tokenized(DOCUMENTS).write(folder)

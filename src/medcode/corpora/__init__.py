@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from medcode.errors import UserError, nearest
 
@@ -25,13 +25,14 @@ READERS = {
 }
 
 
-def read(corpus: str, folder: Path, options: Any) -> Extraction:
+def read(corpus: str, folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
     """Reads the raw files of a corpus.
 
     Args:
         corpus: its name in params.yaml.
         folder: where its files are.
         options: the corpus's block of params.yaml (`config.Mimic3` and so on).
+        spool: an open file that takes the texts until they are written; without one they stay in memory.
 
     Returns:
         The notes and the codes, one row per admission and one per assigned code, and the counts.
@@ -44,4 +45,4 @@ def read(corpus: str, folder: Path, options: Any) -> Extraction:
     if not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder; the files of corpus '{corpus}' belong there")
     reader = importlib.import_module(f"medcode.corpora.{READERS[corpus]}")
-    return reader.read(Path(folder), options)
+    return reader.read(Path(folder), options, spool)

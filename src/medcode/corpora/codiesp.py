@@ -7,7 +7,7 @@ and an admission of its own. The split is the corpus's; the background cases hav
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -20,7 +20,7 @@ TEXTS = {"en": "text_files_en", "es": "text_files"}
 LABELLED = ("train", "dev", "test")
 
 
-def read(folder: Path, options: Any) -> Extraction:
+def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
     """Reads the folders train, dev, test and, where it is there, background.
 
     Args:
@@ -30,7 +30,7 @@ def read(folder: Path, options: Any) -> Extraction:
         UserError: a folder or a file is missing, a file is not UTF-8, a line is not a pair of a case and a code, or a
             code belongs to a case that is not there.
     """
-    notes = Notes(str(folder))
+    notes = Notes(str(folder), spool)
     per_split = {}
     for split in (*LABELLED, "background"):
         texts = folder / split / TEXTS[options.language]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from io import BytesIO
+from typing import Any, BinaryIO
 
 import pandas as pd
 import pyarrow as pa
@@ -32,25 +33,34 @@ class Extraction:
     """A corpus in standard form.
 
     Attributes:
-        notes: admission_id (unique), patient_id, text, split (null where the corpus has no split of its own).
+        notes: rows of admission_id (unique), patient_id, text, split (null where the corpus has no split of its own).
         codes: admission_id, system, code (dotted); unique rows; only admissions that are in `notes`.
         counts: what was read, kept and dropped, and why; numbers and names of categories and systems only.
     """
 
-    notes: pa.Table
+    notes: Notes
     codes: pa.Table
     counts: dict[str, Any]
 
 
-@dataclass
 class Notes:
-    """Gathers notes and joins those of one admission in the order in which they come."""
+    """Gathers notes and joins those of one admission in the order in which they come.
 
-    source: str
-    _patients: dict[str, str] = field(default_factory=dict)
-    _splits: dict[str, str | None] = field(default_factory=dict)
-    _texts: dict[str, list[str]] = field(default_factory=dict)
-    added: int = 0
+    The texts wait in a file, so that a corpus of many gigabytes does not have to fit into memory.
+
+    Args:
+        source: where the notes come from, for messages.
+        spool: an open, empty file; without one the texts stay in memory.
+    """
+
+    def __init__(self, source: str, spool: BinaryIO | None = None) -> None:
+        self.source = source
+        self.added = 0
+        self._spool = BytesIO() if spool is None else spool
+        self._end = 0
+        self._patients: dict[str, str] = {}
+        self._splits: dict[str, str | None] = {}
+        self._places: dict[str, list[int]] = {}  # start and end of each text in the file
 
     def add(self, admission: str, patient: str, text: str, split: str | None = None) -> None:
         """Adds one note.
@@ -62,14 +72,16 @@ class Notes:
         if owner != patient:
             raise UserError(f"{self.source}: admission {admission} belongs to two patients, {owner} and {patient}")
         self._splits[admission] = split
-        self._texts.setdefault(admission, []).append(text)
+        start = self._end
+        self._end += self._spool.write(text.encode())
+        self._places.setdefault(admission, []).extend((start, self._end))
         self.added += 1
 
     def __contains__(self, admission: str) -> bool:
-        return admission in self._texts
+        return admission in self._places
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self._places)
 
     @property
     def admissions(self) -> list[str]:
@@ -87,25 +99,30 @@ class Notes:
         return sum(split == "background" for split in self._splits.values())
 
     def table(self) -> pa.Table:
-        """Builds the table, one newline between the notes of one admission.
+        """Builds the whole table in memory."""
+        return pa.Table.from_batches(self.batches(), schema=NOTES)
 
-        The texts are given up on the way, so that they are not in memory twice; call this once.
-        """
-        return pa.Table.from_batches(self._batches(), schema=NOTES)
-
-    def _batches(self) -> Iterator[pa.RecordBatch]:
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Builds the table a thousand admissions at a time, one newline between the notes of one admission."""
         admissions = self.admissions
         for start in range(0, len(admissions), _BATCH):
             batch = admissions[start : start + _BATCH]
             columns = [
                 batch,
                 [self._patients[admission] for admission in batch],
-                ["\n".join(self._texts.pop(admission)) for admission in batch],
+                [self._text(admission) for admission in batch],
                 [self._splits[admission] for admission in batch],
             ]
             yield pa.record_batch(
                 [pa.array(values, type=kind) for values, kind in zip(columns, NOTES.types, strict=True)], schema=NOTES
             )
+
+    def _text(self, admission: str) -> str:
+        texts, places = [], self._places[admission]
+        for start, end in zip(places[::2], places[1::2], strict=True):
+            self._spool.seek(start)
+            texts.append(self._spool.read(end - start))
+        return b"\n".join(texts).decode()
 
 
 @dataclass
@@ -133,7 +150,8 @@ class Codes:
         self.rows[system] = self.rows.get(system, 0) + len(codes)
         given = codes != ""
         self.empty += int((~given).sum())
-        known = admissions.isin(self.admissions)
+        # Looked up in the index, which is hashed once; isin would hash all admissions again for each chunk.
+        known = pd.Series(self.admissions.get_indexer(admissions) >= 0, index=admissions.index)
         self.without_note += int((given & ~known).sum())
         kept = given & known
         admissions, codes = admissions[kept], codes[kept]
@@ -147,10 +165,17 @@ class Codes:
         self.unusual += int(codes.isin(odd).sum())
         self._frames.append(pd.DataFrame({"admission_id": admissions, "system": system, "code": codes.map(spelling)}))
 
+    def revise(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+        """Changes the codes gathered so far: admission_id, system, code (dotted), in the order in which they came."""
+        self._frames = [change(self._frame())]
+
+    def _frame(self) -> pd.DataFrame:
+        empty = pd.DataFrame({name: pd.Series(dtype="str") for name in CODES.names})
+        return pd.concat([empty, *self._frames], ignore_index=True)
+
     def table(self) -> tuple[pa.Table, dict[str, dict[str, int]]]:
         """Builds the table, without duplicates, and counts the assigned and the distinct codes per system."""
-        empty = pd.DataFrame({name: pd.Series(dtype="str") for name in CODES.names})
-        frame = pd.concat([empty, *self._frames], ignore_index=True)
+        frame = self._frame()
         unique = frame.drop_duplicates()
         self.duplicates = len(frame) - len(unique)
         numbers = unique.groupby("system", sort=True)["code"].agg(["size", "nunique"])
@@ -177,7 +202,7 @@ def identifiers(column: pd.Series) -> pd.Series:
 def extraction(
     notes: Notes, codes: Codes, note_rows: int, dropped: dict[str, int] | None = None, **counts: Any
 ) -> Extraction:
-    """Puts the two tables together and counts what they hold; `notes` gives up its texts.
+    """Puts the two tables together and counts what they hold.
 
     Args:
         note_rows: rows of the notes' table, before any was dropped.
@@ -207,5 +232,5 @@ def extraction(
             "dropped": {**(dropped or {}), **codes.dropped()},
         },
         codes=assigned,
-        notes=notes.table(),
+        notes=notes,
     )

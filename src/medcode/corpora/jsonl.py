@@ -13,7 +13,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -24,7 +24,7 @@ from medcode.errors import UserError, nearest
 KEYS = ("admission_id", "patient_id", "text", "codes", "split")
 
 
-def read(folder: Path, options: Any) -> Extraction:
+def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
     """Reads every *.jsonl and *.jsonl.gz of the folder, in the order of their names.
 
     Args:
@@ -37,7 +37,7 @@ def read(folder: Path, options: Any) -> Extraction:
     paths = sorted(path for path in folder.iterdir() if path.name.endswith((".jsonl", ".jsonl.gz")))
     if not paths:
         raise UserError(f"{folder}: there is no *.jsonl or *.jsonl.gz file (docs/DATA.md)")
-    notes = Notes(str(folder))
+    notes = Notes(str(folder), spool)
     assigned: dict[str, tuple[list[str], list[str]]] = {system: ([], []) for system in formatting.SYSTEMS}
     for path in paths:
         for number, line in _lines(path):

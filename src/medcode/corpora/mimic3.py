@@ -2,16 +2,16 @@
 
 The discharge summary of an admission is the text of all its rows of category "Discharge summary", addenda included,
 in file order. Rows that MIMIC marks as errors are left out. Codes are read as text, so that no zero is lost, and
-duplicates are removed.
+duplicates are removed; `legacy_codes` brings back what the papers' scripts made of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from medcode.corpora import tables
+from medcode.corpora import legacy_codes, tables
 from medcode.corpora.extraction import Codes, Extraction, Notes, extraction, identifiers
 
 CATEGORY = "Discharge summary"
@@ -24,26 +24,31 @@ CATEGORIES = (
 TABLES = {"icd9cm": "DIAGNOSES_ICD", "icd9proc": "PROCEDURES_ICD"}
 
 
-def read(folder: Path, options: Any) -> Extraction:
+def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
     """Reads the tables of MIMIC-III, or of a corpus in its format.
 
     Args:
-        options: `systems` says which of icd9cm and icd9proc to read.
+        options: `systems` says which of icd9cm and icd9proc to read, `legacy_codes` whether to lose zeros.
 
     Raises:
         UserError: a table or a column is missing, a file is damaged, or nothing is left.
     """
     paths = {system: tables.find(folder, TABLES[system]) for system in options.systems}
-    notes, counts = _notes(tables.find(folder, "NOTEEVENTS"))
+    notes, counts = _notes(tables.find(folder, "NOTEEVENTS"), spool)
     codes = Codes(notes.admissions)
     for system, path in paths.items():
         for chunk in tables.chunks(path, ["hadm_id", "icd9_code"], size=200_000):
-            codes.add(system, chunk["hadm_id"], chunk["icd9_code"], source=str(path))
+            values = chunk["icd9_code"]
+            if options.legacy_codes and system == "icd9proc":
+                values = legacy_codes.read_as_numbers(values)
+            codes.add(system, chunk["hadm_id"], values, source=str(path))
+    if options.legacy_codes:
+        codes.revise(legacy_codes.read_again)
     return extraction(notes, codes, **counts)
 
 
-def _notes(path: Path) -> tuple[Notes, dict[str, Any]]:
-    notes, categories = Notes(str(path)), Counter()
+def _notes(path: Path, spool: BinaryIO | None) -> tuple[Notes, dict[str, Any]]:
+    notes, categories = Notes(str(path), spool), Counter()
     rows = errors = homeless = undecodable = 0
     for chunk in tables.chunks(path, ["subject_id", "hadm_id", "category", "iserror", "text"]):
         rows += len(chunk)

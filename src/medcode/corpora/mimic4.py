@@ -7,7 +7,7 @@ note/ and hosp/, as published, and in the folder itself.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from medcode.corpora import tables
 from medcode.corpora.extraction import Codes, Extraction, Notes, extraction, identifiers
@@ -19,7 +19,7 @@ TABLES = {
 }
 
 
-def read(folder: Path, options: Any) -> Extraction:
+def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
     """Reads the tables of MIMIC-IV, or of a corpus in its format.
 
     Args:
@@ -33,15 +33,14 @@ def read(folder: Path, options: Any) -> Extraction:
         for table, systems in TABLES.items()
         if set(systems.values()) & set(options.systems)
     }
-    notes, counts = _notes(tables.find(folder, "discharge", ("note", "")))
+    notes, counts = _notes(tables.find(folder, "discharge", ("note", "")), spool)
     codes = Codes(notes.admissions)
-    for table, path in paths.items():
-        _add_codes(codes, path, TABLES[table], options.systems)
-    return extraction(notes, codes, **counts)
+    rows = {table: _add_codes(codes, path, TABLES[table], options.systems) for table, path in paths.items()}
+    return extraction(notes, codes, code_rows_by_table=rows, **counts)
 
 
-def _notes(path: Path) -> tuple[Notes, dict[str, Any]]:
-    notes = Notes(str(path))
+def _notes(path: Path, spool: BinaryIO | None) -> tuple[Notes, dict[str, Any]]:
+    notes = Notes(str(path), spool)
     rows = homeless = undecodable = 0
     for chunk in tables.chunks(path, ["subject_id", "hadm_id", "text"]):
         rows += len(chunk)
@@ -59,7 +58,8 @@ def _notes(path: Path) -> tuple[Notes, dict[str, Any]]:
     }
 
 
-def _add_codes(codes: Codes, path: Path, versions: dict[str, str], systems: list[str]) -> None:
+def _add_codes(codes: Codes, path: Path, versions: dict[str, str], systems: list[str]) -> int:
+    """Adds the codes of a table; returns its number of rows."""
     rows = 0
     for chunk in tables.chunks(path, ["hadm_id", "icd_code", "icd_version"], size=200_000):
         version = identifiers(chunk["icd_version"])
@@ -72,3 +72,4 @@ def _add_codes(codes: Codes, path: Path, versions: dict[str, str], systems: list
             if system in systems:
                 part = chunk[version == name]
                 codes.add(system, part["hadm_id"], part["icd_code"], source=str(path))
+    return rows

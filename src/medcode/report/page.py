@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from medcode import corpus_summary
 from medcode.config import Evaluation, Params, Recipe
 from medcode.errors import UserError
 from medcode.inputs import Inputs
@@ -27,6 +28,15 @@ COLOURS = {
     drawing.QUIET: "var(--quiet)",
     drawing.GRID: "var(--line)",
     drawing.PAPER: "var(--card)",
+}
+
+LABEL_SETS = {
+    "top50": "50 frequent codes",
+    "top50_extra": "50 frequent codes, all training documents",
+    "full": "all codes",
+    "icd9": "frequent codes of ICD-9-CM",
+    "icd10": "frequent codes of ICD-10-CM and PCS",
+    "joint": "frequent codes of ICD-9-CM and of ICD-10-CM and PCS",
 }
 
 # Dotted key in metrics/test.json under fixed and tuned; name; explanation.
@@ -59,6 +69,7 @@ def render(
     test: Mapping[str, Any],
     train: Mapping[str, Any],
     data: Inputs,
+    corpus: Mapping[str, Any],
     figures: Mapping[str, str],
 ) -> str:
     """Writes the report as HTML: inline style and figures, no script, nothing loaded from elsewhere.
@@ -68,6 +79,7 @@ def render(
         test: metrics/test.json: per head, what `evaluation.summary.summarise` returns.
         train: metrics/train.json: at least model, recipe, label_set, best_epoch, epochs_run and parameters.
         data: documents and labels, all three splits.
+        corpus: metrics/corpus.json, what `corpus_summary.summarise` returns.
         figures: the SVG of `frequency`, `learning`, `labels` and `lengths`.
 
     Raises:
@@ -87,6 +99,8 @@ def render(
         learning_note=_learning_note(train, recipe.criterion),
         max_tokens=recipe.max_tokens,
         splits=_splits(data, recipe.max_tokens),
+        corpus=corpus_summary.table(corpus),
+        corpus_notes=[corpus_summary.identical_line(corpus), *corpus_summary.commonest_lines(corpus)],
         parameters=_parameters(params, train),
         footer="Numbers and code counts only: this page holds no text of any note.",
     )
@@ -117,7 +131,7 @@ def _score(value: float | None) -> str:
 
 
 def _label_set(name: str) -> str:
-    return {"top50": "50 most frequent codes", "full": "all codes"}.get(name, name)
+    return LABEL_SETS.get(name, name)
 
 
 def _training(params: Params, train: Mapping[str, Any]) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 from array import array
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -107,30 +112,66 @@ class _Numbers(dict):
         return number
 
 
-def tokenized(documents: Iterable[tuple[str, str]], rule: str = "caml") -> Tokens:
-    """Tokenises documents.
+def _tokenized(texts: list[str], rule: str) -> tuple[list[str], np.ndarray, list[int]]:
+    """The types of some texts in the order in which they first occur; all ids, int32; the number of words of each."""
+    chosen = tokenization.rule_named(rule)
+    split, numbers = chosen.words, _Numbers(chosen)
+    ids, lengths = [], []
+    for text in texts:
+        words = split(text)
+        found = np.fromiter(map(numbers.__getitem__, words), dtype=np.int32, count=len(words))
+        ids.append(found[found != _DROPPED])
+        lengths.append(len(ids[-1]))
+    return list(numbers.types), np.concatenate(ids), lengths
+
+
+def tokenized(documents: Iterable[tuple[str, str]], rule: str = "caml", processes: int = 1) -> Tokens:
+    """Tokenises documents; the result is the same for any number of processes.
 
     Args:
-        documents: pairs of admission and text; read one at a time.
+        documents: pairs of admission and text; read as they are needed.
+        processes: how many share the work.
 
     Raises:
         UserError: there is no such rule.
     """
-    chosen = tokenization.rule_named(rule)
-    split, numbers = chosen.pattern.findall, _Numbers(chosen)
+    tokenization.rule_named(rule)
+    types: dict[str, int] = {}
     ids, offsets, admissions = array("i"), array("q", [0]), []
-    for admission, text in documents:
-        words = split(text)
-        found = np.fromiter(map(numbers.__getitem__, words), dtype=np.int32, count=len(words))
-        ids.frombytes(found[found != _DROPPED].tobytes())
-        offsets.append(len(ids))
-        admissions.append(admission)
+
+    def batches() -> Iterator[list[str]]:
+        unread = iter(documents)
+        while batch := list(itertools.islice(unread, _BATCH)):
+            admissions.extend(admission for admission, _ in batch)
+            yield [text for _, text in batch]
+
+    for own, found, lengths in _in_order(functools.partial(_tokenized, rule=rule), batches(), processes):
+        # Batches come in the order of the documents, and their types in the order of first occurrence: so do these.
+        numbers = np.array([types.setdefault(word, len(types)) for word in own], dtype=np.int32)
+        ids.frombytes(numbers[found].tobytes())
+        offsets.extend(itertools.accumulate(lengths, initial=offsets.pop()))
     return Tokens(
-        types=list(numbers.types),
+        types=list(types),
         ids=np.frombuffer(ids, dtype=np.int32) if ids else np.empty(0, dtype=np.int32),
         offsets=np.frombuffer(offsets, dtype=np.int64),
         admissions=admissions,
     )
+
+
+def _in_order(function: Callable[[Any], Any], items: Iterable[Any], processes: int) -> Iterator[Any]:
+    """Applies a function in several processes; results come in the order of the items, of which few are held."""
+    if processes == 1:
+        yield from map(function, items)
+        return
+    # Forked children could hang on a lock that a thread of pyarrow held at that moment; spawned ones cannot.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        running: deque[Future] = deque()
+        for item in items:
+            running.append(pool.submit(function, item))
+            if len(running) > 2 * processes:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def documents_of(notes: str | os.PathLike) -> Iterator[tuple[str, str]]:

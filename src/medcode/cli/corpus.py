@@ -1,0 +1,43 @@
+"""`corpus`: prints what the corpus is like, as publications do in their first table."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Adds the command and its options."""
+    parser = commands.add_parser("corpus", help="print documents, patients, words and labels of each split")
+    parser.add_argument(
+        "--metrics", default="metrics/corpus.json", help="what the stage describe wrote (default: %(default)s)"
+    )
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints the table.
+
+    Raises:
+        UserError: the file is missing or holds something else.
+    """
+    import json
+
+    from medcode import corpus_summary, io
+    from medcode.errors import UserError
+
+    try:
+        summary = io.read_json(arguments.metrics)
+        rows = corpus_summary.table(summary)
+        title = f"{summary['corpus']}, label set {summary['label_set']}"
+        remarks = [corpus_summary.identical_line(summary), *corpus_summary.commonest_lines(summary)]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{arguments.metrics}: not what the stage describe writes; run dvc repro describe") from error
+    if arguments.format == "json":
+        print(json.dumps(summary, indent=2, ensure_ascii=False))
+        return
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    print(title)
+    for first, *cells in rows:
+        print("  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells, widths[1:], strict=True))]))
+    print("\n".join(remarks))

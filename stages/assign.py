@@ -1,0 +1,35 @@
+"""Says which split each admission belongs to: train, dev or test."""
+
+from __future__ import annotations
+
+from common import stage
+
+import sys
+from pathlib import Path
+
+from medcode import io, published_splits, splits
+from medcode.config import Params
+
+
+@stage(notes=Path, codes=Path, published=Path, out=Path, metrics=Path)
+def main(params: Params, notes: Path, codes: Path, published: Path, out: Path, metrics: Path) -> None:
+    admissions = io.read_table(notes, ["admission_id", "patient_id", "split"]).to_pandas()
+    assigned = io.read_table(codes).to_pandas()
+    lists, remarks = None, []
+    if params.split.published != "none":
+        lists, remarks = published_splits.read(published, params.split.published)
+    assignment = splits.assign(admissions, assigned, params.split, lists)
+    found, crossing = assignment.metrics.get("published"), assignment.metrics["patients_in_two_splits"]
+    if found and (missing := found["not_in_corpus"]["all"]):
+        listed = f"{found['listed']['all']:,} admissions that {found['name']} lists"
+        remarks.append(f"note: {missing:,} of the {listed} are not in the corpus")
+    if crossing:
+        remarks.append(f"warning: {crossing:,} patients are in two splits by the lists put together: a leak")
+    for line in remarks:
+        print(line, file=sys.stderr)
+    io.write_table(out, splits.table(assignment))
+    io.write_metrics(metrics, assignment.metrics)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Describes the corpus: documents, patients, words and labels of each split, and notes that stand in two splits."""
+
+from __future__ import annotations
+
+from common import stage
+
+import sys
+from pathlib import Path
+
+from medcode import corpus_summary, io
+from medcode.config import Params
+from medcode.text.tokens import Tokens
+
+
+@stage(tokens=Path, split=Path, codes=Path, metrics=Path)
+def main(params: Params, tokens: Path, split: Path, codes: Path, metrics: Path) -> None:
+    documents, labels = (io.read_table(split / f"{name}.parquet").to_pandas() for name in ("documents", "labels"))
+    summary = corpus_summary.summarise(Tokens.read(tokens), documents, labels, io.read_table(codes).to_pandas())
+    io.write_metrics(metrics, {"corpus": params.corpus, "label_set": params.label_set, **summary})
+    if any(summary["identical_notes"].values()):
+        print(f"note: {corpus_summary.identical_line(summary)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
