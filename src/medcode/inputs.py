@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from medcode import io
-from medcode.errors import UserError
+from medcode.errors import UserError, nearest
 
 if TYPE_CHECKING:  # training reads this module, and does not depend on how text became words
     from medcode.text.tokens import Tokens
@@ -51,7 +51,8 @@ class Split:
 class Inputs:
     """Word numbers of all documents, memory-mapped int32; vectors [V + 2, E]; label records by head; splits by name.
 
-    Row 0 of the vectors is PAD, row i + 1 is `vocabulary[i]`, the last row is UNK.
+    Row 0 of the vectors is PAD, row i + 1 is `vocabulary[i]`, the last row is UNK. `descriptions` has the words of each
+    label's title by head, int32 [Y, T] padded with 0, where they were asked for.
     """
 
     tokens: np.ndarray
@@ -60,11 +61,23 @@ class Inputs:
     labels: dict[str, list[dict[str, Any]]]
     rule: str
     splits: dict[str, Split]
+    descriptions: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def heads(self) -> dict[str, int]:
         """Number of labels of each head."""
         return {head: len(labels) for head, labels in self.labels.items()}
+
+    def heads_named(self, names: list[str]) -> dict[str, int]:
+        """Number of labels of some heads, in the order of the names.
+
+        Raises:
+            UserError: there is no such head.
+        """
+        for name in names:
+            if name not in self.labels:
+                raise UserError(f"heads: the inputs have no head '{name}'; {nearest(name, self.labels)}")
+        return {name: len(self.labels[name]) for name in names}
 
     def train_counts(self, head: str) -> np.ndarray:
         """How many training documents have each label, int64 [Y]."""
@@ -88,20 +101,20 @@ def write(
     codes: pa.Table,
     rule: str,
 ) -> None:
-    """Writes data/inputs for one head, `icd`.
+    """Writes data/inputs for the heads `icd`, the codes of the label set, and `category`, the categories above them.
 
     Args:
         folder: what to write, atomically.
         documents: admission_id, patient_id, split.
         labels: system, code, title, train_documents; their order is the order of the columns.
         codes: admission_id, system, code.
-        rule: how the text was made into words.
+        rule: how the text was made into words, and how titles are.
     """
     position = {admission: number for number, admission in enumerate(tokens.admissions)}
-    column = {(label["system"], label["code"]): number for number, label in enumerate(labels.to_pylist())}
-    gold: dict[str, list[int | None]] = {}
-    for code in codes.to_pylist():
-        gold.setdefault(code["admission_id"], []).append(column.get((code["system"], code["code"])))
+    gold = {"icd": code_gold(codes, labels)}
+    train = [d["admission_id"] for d in documents.to_pylist() if d["split"] == "train"]
+    records = {"icd": labels.to_pylist()}
+    records["category"], gold["category"] = categories(records["icd"], gold["icd"], train)
     rows = lookup_rows(tokens, vocabulary)
     start, arrays = 0, []
     with io.atomic_folder(folder) as target:
@@ -112,30 +125,92 @@ def write(
             starts = np.concatenate([[start], ends[:-1]])
             start = int(ends[-1])
             arrays += texts
-            _write_split(target / split, names, np.stack([starts, ends], axis=1), gold, len(column))
+            io.write_text(target / split / "documents.txt", "".join(f"{name}\n" for name in names))
+            io.write_array(target / split / "offsets.npy", np.stack([starts, ends], axis=1))
+            for head in records:
+                _write_labels(target / split, head, [gold[head].get(name, []) for name in names], len(records[head]))
         io.write_array(target / "tokens.npy", np.concatenate(arrays))
         io.write_array(target / "embedding.npy", vectors)
         io.write_text(target / "vocabulary.txt", "".join(f"{word}\n" for word in vocabulary))
-        io.write_json(target / "heads.json", {"icd": {"labels": labels.to_pylist()}})
+        io.write_json(target / "heads.json", {head: {"labels": own} for head, own in records.items()})
+        for head, own in records.items():
+            titles = [label["title"] for label in own]
+            io.write_array(target / f"descriptions.{head}.npy", description_rows(titles, vocabulary, rule))
         io.write_json(target / "text.json", {"rule": rule})
 
 
-def _write_split(
-    folder: Path, names: list[str], offsets: np.ndarray, gold: dict[str, list[int | None]], labels: int
-) -> None:
-    columns = [sorted(c for c in gold.get(name, []) if c is not None) for name in names]
+def code_gold(codes: pa.Table, labels: pa.Table) -> dict[str, list[int | None]]:
+    """Columns of the codes of each admission, None for a code that is no label: {admission_id: columns}."""
+    column = {(label["system"], label["code"]): number for number, label in enumerate(labels.to_pylist())}
+    gold: dict[str, list[int | None]] = {}
+    for code in codes.to_pylist():
+        gold.setdefault(code["admission_id"], []).append(column.get((code["system"], code["code"])))
+    return gold
+
+
+def categories(
+    labels: list[dict[str, Any]], gold: dict[str, list[int | None]], train: list[str]
+) -> tuple[list[dict[str, Any]], dict[str, list[int | None]]]:
+    """The head of the categories above the codes, for models that predict these first (JointLAAT).
+
+    An admission has the categories of those of its codes that are labels; so nothing is outside this head.
+
+    Args:
+        labels: records of the codes.
+        gold: columns of the codes of each admission.
+        train: admissions of the training split.
+
+    Returns:
+        Records of the categories, in the order of their first codes, and their columns for each admission.
+    """
+    from medcode.codes.formatting import category  # here, because training reads this module and needs no codes
+
+    above = [(label["system"], category(label["code"], label["system"])) for label in labels]
+    column = {key: number for number, key in enumerate(dict.fromkeys(above))}
+    own = {
+        admission: sorted({column[above[code]] for code in columns if code is not None})
+        for admission, columns in gold.items()
+    }
+    counts = np.zeros(len(column), dtype=np.int64)
+    for admission in train:
+        counts[own.get(admission, [])] += 1
+    records = [
+        {"system": system, "code": code, "title": "", "train_documents": int(counts[number])}
+        for (system, code), number in column.items()
+    ]
+    return records, own
+
+
+def description_rows(titles: list[str], vocabulary: list[str], rule: str) -> np.ndarray:
+    """Embedding rows of the words of each title: int32 [Y, T], padded with 0; UNK for words outside the vocabulary."""
+    from medcode.text.tokenization import tokenize  # here, because training reads this module and needs no text
+
+    row_of = {word: row for row, word in enumerate(vocabulary, start=1)}
+    words = [[row_of.get(word, len(vocabulary) + 1) for word in tokenize(title, rule)] for title in titles]
+    rows = np.zeros((len(titles), max([1, *map(len, words)])), dtype=np.int32)
+    for row, own in zip(rows, words, strict=True):
+        row[: len(own)] = own
+    return rows
+
+
+def _write_labels(folder: Path, head: str, gold: list[list[int | None]], labels: int) -> None:
+    columns = [sorted(c for c in document if c is not None) for document in gold]
     indptr = np.concatenate([[0], np.cumsum([len(c) for c in columns])])
     indices = np.array([c for document in columns for c in document], dtype=np.int32)
-    matrix = sparse.csr_matrix((np.ones(len(indices), np.uint8), indices, indptr), shape=(len(names), labels))
-    io.write_text(folder / "documents.txt", "".join(f"{name}\n" for name in names))
-    io.write_array(folder / "offsets.npy", offsets)
-    io.write_array(folder / "outside.icd.npy", np.array([gold.get(n, []).count(None) for n in names], dtype=np.int32))
-    with io.atomic_write(folder / "labels.icd.npz") as file:
+    matrix = sparse.csr_matrix((np.ones(len(indices), np.uint8), indices, indptr), shape=(len(gold), labels))
+    outside = np.array([document.count(None) for document in gold], dtype=np.int32)
+    io.write_array(folder / f"outside.{head}.npy", outside)
+    with io.atomic_write(folder / f"labels.{head}.npz") as file:
         sparse.save_npz(file, matrix)
 
 
-def load(folder: str | os.PathLike, splits: tuple[str, ...]) -> Inputs:
+def load(folder: str | os.PathLike, splits: tuple[str, ...], *, descriptions: bool = False) -> Inputs:
     """Reads data/inputs; of the splits only those named, so that training can be seen not to open the test split.
+
+    Args:
+        folder: data/inputs.
+        splits: which splits to read.
+        descriptions: whether to read the words of titles.
 
     Raises:
         UserError: a file is missing or damaged.
@@ -150,6 +225,7 @@ def load(folder: str | os.PathLike, splits: tuple[str, ...]) -> Inputs:
             labels={head: described["labels"] for head, described in heads.items()},
             rule=io.read_json(folder / "text.json")["rule"],
             splits={split: _load_split(folder / split, list(heads)) for split in splits},
+            descriptions={head: io.read_array(folder / f"descriptions.{head}.npy") for head in heads if descriptions},
         )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{folder}: cannot be read ({error}); make it again (dvc repro inputs)") from error
