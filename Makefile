@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-fast lint check corpus lock clean
+.PHONY: help setup repro test test-fast lint check corpus reference lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -19,7 +19,7 @@ $(VENV)/ready: requirements.txt pyproject.toml
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-repro: setup check ## run the whole workflow: whatever a change in params.yaml affects, and nothing else
+repro: setup ## run the whole workflow: whatever a change in params.yaml affects, and nothing else
 	dvc repro
 
 check: setup ## say whether params.yaml is right
@@ -39,6 +39,9 @@ lint: setup ## mend style
 
 corpus: setup ## get an open corpus: make corpus CORPUS=codiesp [FROM=folder or zip]
 	@python -m medcode fetch "$(CORPUS)" --to "data/raw/$(CORPUS)" $(if $(FROM),--from "$(FROM)")
+
+reference: setup ## get the official tables of codes: make reference [FROM=folder or zip]
+	@python -m medcode fetch reference --to reference/official/files $(if $(FROM),--from "$(FROM)")
 
 lock: ## pin requirements.in and all that it needs into requirements.txt
 	$(PYTHON) -m venv .lock && .lock/bin/pip install --quiet -r requirements.in

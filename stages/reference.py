@@ -1,4 +1,4 @@
-"""Writes the titles of all codes."""
+"""Writes the reference tables of codes: titles, CCS categories, GEMs and the hierarchy."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ from common import stage
 from pathlib import Path
 
 from medcode import io
+from medcode.codes import ccs as ccs_tables
+from medcode.codes import gem as gem_tables
+from medcode.codes import hierarchy as hierarchies
 from medcode.codes import reference
 from medcode.config import Params
 
 
-@stage(titles=Path)
-def main(params: Params, titles: Path) -> None:
-    io.write_table(titles, reference.titles())
+@stage(procedures=Path, official=Path, titles=Path, ccs=Path, gem=Path, hierarchy=Path)
+def main(params: Params, procedures: Path, official: Path, titles: Path, ccs: Path, gem: Path, hierarchy: Path) -> None:
+    files = official if params.reference.source == "official" else None
+    titled = reference.titles(files)
+    io.write_table(titles, titled)
+    io.write_table(ccs, ccs_tables.table(files, procedures))
+    io.write_table(gem, gem_tables.table(files))
+    io.write_table(hierarchy, hierarchies.table(titled))
 
 
 if __name__ == "__main__":

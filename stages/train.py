@@ -23,7 +23,7 @@ from medcode.training.scoring import probabilities, score
 THRESHOLD_GRID = 100  # of the threshold that the model carries; Edin et al. 2023
 
 
-@stage(inputs=Path, checkpoints=Path, log=Path, curve=Path, metrics=Path, model=Path)
+@stage(inputs=Path, checkpoints=Path, timings=Path, curve=Path, metrics=Path, model=Path)
 def main(params: Params, **paths: Path) -> None:
     if params.training.processes > 1 and "WORLD_SIZE" not in os.environ:
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={params.training.processes}"]
@@ -56,7 +56,7 @@ def train(params: Params, paths: dict[str, Path], device: torch.device, world: d
     def on_epoch(history: list[dict[str, float]], seconds: float) -> None:
         curve.write_curve(paths["curve"], history)
         if seconds:
-            curve.append_log(paths["log"], {"model": params.model, "seconds": round(seconds, 2), **history[-1]})
+            curve.append_log(paths["timings"], {"model": params.model, "seconds": round(seconds, 2), **history[-1]})
             shown = "  ".join(f"{k} {v:.4f}" for k, v in history[-1].items() if k not in ("epoch", "learning_rate"))
             print(f"epoch {history[-1]['epoch']:>3}  {shown}  {seconds:.1f} s", flush=True)
 

@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow import ROOT, Project
+from workflow import RAN, ROOT, Project
 
 pytestmark = pytest.mark.workflow
 
 STAGES = {
-    "synthesize", "reference", "extract", "tokenize", "split@top50", "split@full",
-    "embed", "inputs", "train", "evaluate", "report",
+    "check", "synthesize", "reference", "extract", "tokenize", "split@top50", "split@full",
+    "coverage", "ccs@top50", "ccs@full", "gem", "embed", "inputs", "train", "evaluate", "report",
 }  # fmt: skip
+BESIDE = {"coverage", "ccs@top50", "ccs@full", "gem"}  # nothing that leads to the report needs them
 FROM_TRAIN = {"train", "evaluate", "report"}
-FROM_EXTRACT = STAGES - {"synthesize", "reference"}
+FROM_EXTRACT = STAGES - {"check", "synthesize", "reference"}
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +51,14 @@ def test_a_second_run_does_nothing(clean):
 @pytest.mark.parametrize(
     ("changes", "ran"),
     [
-        (["model=cnn"], FROM_TRAIN),
+        (["model=cnn"], {"check", *FROM_TRAIN}),
         (["seed=2"], FROM_TRAIN),
         (["models.caml.training.quick.learning_rate=0.01"], FROM_TRAIN),
         (["evaluation.threshold_grid=50"], {"evaluate", "report"}),
-        (["label_set=full"], {"inputs", *FROM_TRAIN}),
+        (["label_set=full"], {"check", "inputs", *FROM_TRAIN}),
         (["embed.window=3"], {"embed", "inputs", *FROM_TRAIN}),
+        (["ccs.bare_numbers=true"], {"ccs@top50", "ccs@full"}),
+        (["gem.procedures=false"], {"gem"}),
         (["models.cnn.filters=9"], set()),
         (["corpora.codiesp.language=es"], set()),
     ],
@@ -132,6 +135,35 @@ def test_the_predict_command_reads_the_model_that_was_trained(clean):
     assert len(codes) == 3 and all(code["title"] for code in codes)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("corpus=codiespp", "params.yaml: corpus: Input should be 'synthetic-mimic3', "),
+        ("corpus=mimic3", "data/raw/mimic3: no such folder; docs/DATA.md says how to get the corpus mimic3"),
+        ("model=camll", "params.yaml: model: there is no block models.camll; did you mean 'caml'?"),
+        (
+            "recipe=publishd",
+            "params.yaml: recipe: there is no models.caml.training.publishd; did you mean 'published'?",
+        ),
+        ("models.caml.kernel=0", "params.yaml: models.caml.kernel: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_told_in_one_line_before_anything_runs(clean, change, message):
+    done = clean.run("dvc", "exp", "run", "-S", change, check=False)
+    assert done.returncode != 0
+    assert f"error: {message}" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert set(RAN.findall(done.stdout)) <= {"check"} or set(RAN.findall(done.stdout)) == {"train"}
+
+
+def test_training_on_two_processes_measures_the_same(clean):
+    before = json.loads(clean.read("metrics/train.json"))
+    assert clean.experiment("training.processes=2") >= {"train"}
+    after = json.loads(clean.read("metrics/train.json"))
+    assert after["dev"]["dev_loss"] == pytest.approx(before["dev"]["dev_loss"], rel=1e-3)
+    assert after["train_loss"] == pytest.approx(before["train_loss"], rel=1e-3)
+
+
 def test_a_mistake_in_params_stops_the_stage_before_it_does_anything(clean):
     clean.set({"split": {"dev_shar": 0.2}})
     done = clean.run("dvc", "repro", check=False)
@@ -186,7 +218,7 @@ def test_your_own_corpus_runs_from_jsonl(tmp_path):
     folder = project.folder / "data/raw/jsonl"
     folder.mkdir(parents=True)
     (folder / "notes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in notes_of_a_hospital(120)))
-    assert project.repro("report") == STAGES - {"synthesize", "split@top50"}
+    assert project.repro("report") == STAGES - {"synthesize", "split@top50"} - BESIDE
     measured = json.loads(project.read("metrics/test.json"))
     assert measured["icd"]["counts"]["labels"] == 3
 
@@ -211,16 +243,32 @@ def test_codiesp_runs_from_its_official_files(shared, tmp_path, language):
     project = Project(tmp_path / "medcode", changes)
     source = ("--from", str(shared / "corpora/codiesp"))
     project.run("python", "-m", "medcode", "fetch", "codiesp", *source, "--to", "data/raw/codiesp")
-    assert project.repro("report") == STAGES - {"synthesize"}
+    assert project.repro("report") == STAGES - {"synthesize"} - BESIDE
     extracted = json.loads(project.read("metrics/extract.json"))
     assert extracted["codes"]["icd10cm"] == {"assigned": 11_158, "distinct": 2_557}
     split = json.loads(project.read("metrics/splits/full.json"))
     assert [split[name]["documents"] for name in ("train", "dev", "test")] == [500, 250, 250]
 
 
+def test_official_files_replace_the_tables_of_the_package(clean, shared):
+    clean.set({"reference": {"source": "official"}})
+    done = clean.run("dvc", "repro", "ccs", check=False)
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert "reference/official/files: there is no" in line and "`make reference`" in line
+    source = ("--from", str(shared / "reference"))
+    clean.run("python", "-m", "medcode", "fetch", "reference", *source, "--to", "reference/official/files")
+    assert clean.repro("ccs", "gem") >= {"reference", "ccs@full", "gem"}
+    measured = json.loads(clean.read("metrics/ccs/full.json"))["systems"]
+    assert {system: counts["table"] for system, counts in measured.items()} == {
+        "icd9cm": "official",
+        "icd9proc": "official",
+    }
+    assert measured["icd9proc"]["codes_unmapped"] == 0
+
+
 def test_the_mimic4_tables_run(clean):
     ran = clean.experiment("corpus=synthetic-mimic4")
-    assert ran == FROM_EXTRACT
+    assert ran == {"check", *FROM_EXTRACT}
     extracted = json.loads(clean.read("metrics/extract.json"))
     assert {"icd9cm", "icd9proc", "icd10cm", "icd10pcs"} == set(extracted["codes"])
 

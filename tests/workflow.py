@@ -14,8 +14,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = (
-    ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore",
-    "dvc.yaml", "params.yaml", "requirements.txt", "src", "stages",
+    ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml", "params.yaml",
+    "reference/official/README.md", "reference/package", "requirements.txt", "src", "stages",
 )  # fmt: skip
 RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 

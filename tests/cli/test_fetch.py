@@ -5,16 +5,24 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import pytest
+
 from medcode.cli import fetch as command
-from medcode.corpora import fetch
 
 
-def test_options_reach_the_library(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("what", "module", "expected"),
+    [
+        ("codiesp", command.corpora, ("codiesp", Path("to"), Path("a.zip"))),
+        ("reference", command.codes, (Path("to"), Path("a.zip"))),
+    ],
+)
+def test_options_reach_the_library(monkeypatch, capsys, what, module, expected):
     calls = []
-    monkeypatch.setattr(fetch, "fetch", lambda *arguments: calls.append(arguments) or 12)
+    monkeypatch.setattr(module, "fetch", lambda *arguments: calls.append(arguments) or 12)
     parser = argparse.ArgumentParser()
     command.add_parser(parser.add_subparsers())
-    arguments = parser.parse_args(["fetch", "codiesp", "--from", "a.zip", "--to", "data/raw/codiesp"])
+    arguments = parser.parse_args(["fetch", what, "--from", "a.zip", "--to", "to"])
     arguments.run(arguments)
-    assert calls == [("codiesp", Path("data/raw/codiesp"), Path("a.zip"))]
-    assert capsys.readouterr().out == "data/raw/codiesp: 12 files, all as published\n"
+    assert calls == [expected]
+    assert capsys.readouterr().out == "to: 12 files, all as published\n"

@@ -49,6 +49,11 @@ class Workplace:
     def extract(self) -> subprocess.CompletedProcess:
         return self.run("extract", raw="raw", notes="notes.parquet", codes="codes.parquet", metrics="extract.json")
 
+    def reference(self) -> subprocess.CompletedProcess:
+        names = ("titles", "ccs", "gem", "hierarchy")
+        known = str(self.root / "reference" / "package" / "procedure_ccs.csv")
+        return self.run("reference", procedures=known, official="none", **{name: f"{name}.parquet" for name in names})
+
     def split(self, label_set: str) -> subprocess.CompletedProcess:
         paths = {"notes": "notes.parquet", "codes": "codes.parquet", "titles": "titles.parquet"}
         return self.run("split", label_set=label_set, **paths, out=label_set, metrics=f"{label_set}.json")
@@ -68,16 +73,33 @@ def test_from_raw_files_to_splits_and_the_same_bytes_again(work):
     runs = []
     for _ in range(2):
         done = [
-            work.run("reference", titles="titles.parquet"),
+            work.reference(),
             work.extract(),
             work.run("tokens", notes="notes.parquet", out="tokens", metrics="tokenize.json"),
             work.split("full"),
             work.split("top50"),
+            work.run(
+                "ccs",
+                label_set="full",
+                labels="full/labels.parquet",
+                ccs="ccs.parquet",
+                out="categories.parquet",
+                metrics="ccs.json",
+            ),
+            work.run("gem", labels="full/labels.parquet", gem="gem.parquet", out="edges.parquet", metrics="gem.json"),
+            work.run(
+                "coverage",
+                codes="codes.parquet",
+                titles="titles.parquet",
+                ccs="ccs.parquet",
+                gem="gem.parquet",
+                metrics="coverage.json",
+            ),
         ]
-        assert [run.returncode for run in done] == [0] * 5, [run.stderr for run in done]
+        assert [run.returncode for run in done] == [0] * 8, [run.stderr for run in done]
         runs.append(contents(work.folder))
     assert runs[0] == runs[1]
-    assert "train has 10 codes only" in done[-1].stderr
+    assert "train has 10 codes only" in done[4].stderr
 
     tokens = Tokens.read(work.folder / "tokens")
     assert tokens.admissions == io.read_table(work.folder / "notes.parquet")["admission_id"].to_pylist()
@@ -89,7 +111,14 @@ def test_from_raw_files_to_splits_and_the_same_bytes_again(work):
     assert labels[0]["code"] == "I10"
     assert labels[0]["title"] == "Essential (primary) hypertension"
     metrics = list(work.folder.glob("*.json"))
-    assert sorted(path.name for path in metrics) == ["extract.json", "full.json", "tokenize.json", "top50.json"]
+    assert {path.stem for path in metrics} == {"extract", "full", "tokenize", "top50", "ccs", "gem", "coverage"}
+    categories = io.read_table(work.folder / "categories.parquet").to_pylist()
+    assert categories[0] == {"system": "icd10cm", "code": "I10", "category": "CIR007", "category_title": ""}
+    assert io.read_json(work.folder / "ccs.json")["systems"]["icd10cm"]["codes_mapped"] == len(categories)
+    assert io.read_json(work.folder / "gem.json")["codes"] == {
+        "icd10cm": {"codes": 10, "with_edge": 0, "without_edge": 10}
+    }
+    assert io.read_json(work.folder / "coverage.json")["icd10cm"]["codes"] == 10
     assert not any("harbour" in path.read_text() for path in metrics)
 
 

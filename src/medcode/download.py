@@ -1,0 +1,83 @@
+"""Fetching published files: from where they are published, or from a folder or zip file that is already there."""
+
+from __future__ import annotations
+
+import io as memory
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from medcode import io
+from medcode.errors import UserError
+
+Reader = Callable[[], bytes]
+
+
+def retrieve(url: str, folder: Path, name: str, instead: str) -> Path:
+    """Downloads a file; what comes is not checked here, but file by file when its contents are used.
+
+    Args:
+        folder, name: where to put it.
+        instead: what the user can do when it cannot be reached.
+
+    Raises:
+        UserError: it cannot be reached.
+    """
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        return Path(pooch.retrieve(url, known_hash=None, path=folder, fname=name, progressbar=False))
+    except (requests.RequestException, OSError, ValueError) as error:
+        raise UserError(f"{url}: could not be fetched ({type(error).__name__}); {instead}") from error
+
+
+def listing(source: Path) -> dict[str, Reader]:
+    """Lists the files in a folder or a zip file, {name within it: function that reads it}.
+
+    Raises:
+        UserError: it does not exist, or is not a zip file.
+    """
+    if source.is_dir():
+        paths = (path for path in sorted(source.rglob("*")) if path.is_file())
+        return {path.relative_to(source).as_posix(): path.read_bytes for path in paths}
+    if source.is_file():
+        return _members(source)
+    raise UserError(f"{source}: no such folder or zip file")
+
+
+def _members(path: Path) -> dict[str, Reader]:
+    try:
+        archive = zipfile.ZipFile(memory.BytesIO(path.read_bytes()))
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{path}: not a whole zip file ({error})") from error
+    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    return {name: lambda name=name: archive.read(name) for name in names}
+
+
+def read(reader: Reader, source: Path, name: str) -> bytes:
+    """Reads a listed file.
+
+    Args:
+        source, name: what to call it in a message.
+
+    Raises:
+        UserError: it is damaged, encrypted or unreadable.
+    """
+    try:
+        return reader()
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError) as error:
+        raise UserError(f"{source}: {name}: could not be read ({type(error).__name__})") from error
+
+
+def put(contents: dict[str, bytes], to: Path) -> int:
+    """Writes files into a folder, all or none; one that is there is replaced. Returns their number."""
+    with io.atomic_folder(to) as temporary:
+        for name, content in contents.items():
+            path = temporary / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(content)
+    return len(contents)

@@ -1,0 +1,23 @@
+"""Measures how many of the corpus's codes have a title, a CCS category and a GEM entry."""
+
+from __future__ import annotations
+
+from common import stage
+
+from pathlib import Path
+
+from medcode import io
+from medcode.codes.coverage import coverage
+from medcode.config import Params
+
+
+@stage(codes=Path, titles=Path, ccs=Path, gem=Path, metrics=Path)
+def main(params: Params, codes: Path, titles: Path, ccs: Path, gem: Path, metrics: Path) -> None:
+    assigned, titled, grouped = (io.read_table(path, ["system", "code"]).to_pandas() for path in (codes, titles, ccs))
+    mappings = io.read_table(gem, ["source_system", "source", "target"]).to_pandas()
+    measured = coverage(assigned, titled, grouped, mappings)
+    io.write_metrics(metrics, {"corpus": params.corpus, "reference": params.reference.source, **measured})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Links the ICD-9 and ICD-10 codes of the full label set by the General Equivalence Mappings."""
+
+from __future__ import annotations
+
+from common import stage
+
+from pathlib import Path
+
+from medcode import io
+from medcode.codes import gem as gem_tables
+from medcode.config import Params
+
+
+@stage(labels=Path, gem=Path, out=Path, metrics=Path)
+def main(params: Params, labels: Path, gem: Path, out: Path, metrics: Path) -> None:
+    codes = io.read_table(labels, ["system", "code"]).to_pandas()
+    mappings = io.read_table(gem).to_pandas()
+    old = codes["system"].str.startswith("icd9")
+    icd9, icd10 = (list(zip(part["system"], part["code"], strict=True)) for part in (codes[old], codes[~old]))
+    edges = gem_tables.edges(mappings, icd9, icd10, procedures=params.gem.procedures)
+    counts = gem_tables.metrics(mappings, codes, edges.to_pandas(), procedures=params.gem.procedures)
+    io.write_table(out, edges)
+    io.write_metrics(metrics, counts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Coverage: counted right, and as high as it can be on the open corpora."""
+
+from __future__ import annotations
+
+import csv
+
+import pandas as pd
+import pytest
+
+from medcode.codes import ccs, gem, reference
+from medcode.codes.coverage import coverage
+from medcode.codes.formatting import dotted
+
+# title, CCS, GEM; docs/DATA.md shows these
+MEASURED = {
+    ("D_ICD", "icd9cm"): (14_567, {"package": (1, 1, 0.9708), "official": (1, 1, 0.9710)}),
+    ("D_ICD", "icd9proc"): (3_882, {"package": (1, 0.0044, 0), "official": (1, 1, 0.9459)}),
+    ("demo", "icd9cm"): (581, {"package": (1, 1, 0.9363), "official": (1, 1, 0.9346)}),
+    ("demo", "icd9proc"): (164, {"package": (1, 0.1037, 0), "official": (1, 1, 0.9268)}),
+    ("CodiEsp", "icd10cm"): (2_557, {"package": (0.9934, 0.9984, 0.8443), "official": (0.9934, 0.9984, 0.8541)}),
+    ("CodiEsp", "icd10pcs"): (870, {"package": (0.9920, 0, 0), "official": (0.9920, 0, 0.3920)}),
+}
+
+
+def test_shares_are_of_distinct_codes():
+    codes = pd.DataFrame({"system": ["icd9cm"] * 4, "code": ["1", "1", "2", "3"]})
+    known = pd.DataFrame({"system": ["icd9cm", "icd9cm", "icd9proc"], "code": ["1", "2", "3"]})
+    mappings = pd.DataFrame(
+        {"source_system": ["icd9cm"] * 3, "source": ["1", "1", "2"], "target": pd.Series(["A", "B", None], dtype="str")}
+    )
+    assert coverage(codes, known, known.head(1), mappings) == {
+        "icd9cm": {
+            "codes": 3,
+            "title": pytest.approx(2 / 3),
+            "ccs": pytest.approx(1 / 3),
+            "gem": pytest.approx(1 / 3),
+            "gem_no_map": pytest.approx(1 / 3),
+        }
+    }
+
+
+@pytest.fixture(scope="module")
+def tables(root, official) -> dict[str, list[pd.DataFrame]]:
+    known = root / "reference" / "package" / "procedure_ccs.csv"
+    return {
+        source: [table.to_pandas() for table in (reference.titles(folder), ccs.table(folder, known), gem.table(folder))]
+        for source, folder in (("package", None), ("official", official))
+    }
+
+
+@pytest.fixture(scope="module")
+def codes(shared) -> dict[str, pd.DataFrame]:
+    found: dict[str, list] = {"D_ICD": [], "demo": [], "CodiEsp": []}
+    for name, listed in (("D_ICD", "D_ICD_{}"), ("demo", "{}_ICD")):
+        for system, kind in (("icd9cm", "DIAGNOSES"), ("icd9proc", "PROCEDURES")):
+            with open(shared / "corpora" / "mimic-iii-demo" / f"{listed.format(kind)}.csv", newline="") as file:
+                found[name] += [(system, dotted(row["icd9_code"], system)) for row in csv.DictReader(file)]
+    for system, track in (("icd10cm", "D"), ("icd10pcs", "P")):
+        for path in sorted((shared / "corpora" / "codiesp").glob(f"*/*{track}.tsv")):
+            found["CodiEsp"] += [
+                (system, line.split("\t")[1].strip().upper()) for line in path.read_text().splitlines()
+            ]
+    return {name: pd.DataFrame(rows, columns=["system", "code"]) for name, rows in found.items()}
+
+
+@pytest.mark.parametrize("source", ["package", "official"])
+@pytest.mark.parametrize("corpus", ["D_ICD", "demo", "CodiEsp"])
+def test_coverage_of_the_open_corpora(tables, codes, corpus, source):
+    for system, measured in coverage(codes[corpus], *tables[source]).items():
+        number, expected = MEASURED[corpus, system]
+        assert measured["codes"] == number
+        shares = tuple(measured[name] for name in ("title", "ccs", "gem"))
+        assert shares == pytest.approx(expected[source], abs=5e-5), (corpus, system)

@@ -1,0 +1,62 @@
+"""The hierarchy: every code in one chapter, and known codes in the right block."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from medcode.codes import hierarchy, reference
+
+
+@pytest.fixture(scope="module")
+def places() -> pd.DataFrame:
+    return hierarchy.table(reference.titles()).to_pandas()
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "chapter", "block", "category"),
+    [
+        ("icd9cm", "250.00", "240-279", "249-259", "250"),
+        ("icd9cm", "486", "460-519", "480-488", "486"),
+        ("icd9cm", "280.0", "280-289", None, "280"),
+        ("icd9cm", "V45.81", "V01-V91", "V40-V49", "V45"),
+        ("icd9cm", "E878.8", "E000-E999", "E878-E879", "E878"),
+        ("icd9proc", "03.31", "01-05", None, "03"),
+        ("icd9proc", "96.04", "87-99", None, "96"),
+        ("icd10cm", "I10", "I00-I99", "I10-I1A", "I10"),
+        ("icd10cm", "D3A.00", "C00-D49", "D3A", "D3A"),
+        ("icd10cm", "D45", "C00-D49", "D37-D48", "D45"),
+        ("icd10cm", "C7A.00", "C00-D49", "C00-C96", "C7A"),
+        ("icd10cm", "S02.2XXA", "S00-T88", "S00-S09", "S02"),
+        ("icd10pcs", "0DTJ4ZZ", "0", "0D", "0DT"),
+    ],
+)
+def test_known_places(places, system, code, chapter, block, category):
+    row = places[(places["system"] == system) & (places["code"] == code)].iloc[0]
+    assert [row[name] if pd.notna(row[name]) else None for name in ("chapter", "block", "category")] == [
+        chapter, block, category,
+    ]  # fmt: skip
+    assert row["chapter_title"]
+
+
+def test_every_code_has_a_chapter_and_a_category(places):
+    assert places["chapter"].notna().all() and places["category"].notna().all()
+    assert places[["system", "code"]].duplicated().sum() == 0
+
+
+def test_only_two_chapters_of_icd9_have_no_blocks(places):
+    diagnoses = places[places["system"] == "icd9cm"]
+    assert set(diagnoses.loc[diagnoses["block"].isna(), "chapter"]) == {"280-289", "740-759"}
+    assert places.loc[places["system"] == "icd10cm", "block"].notna().all()
+
+
+def test_blocks_lie_within_their_chapter(places):
+    blocks = places.dropna(subset="block").groupby(["system", "block"])["chapter"].nunique()
+    assert (blocks == 1).all()
+
+
+def test_a_code_that_is_too_short_is_in_nothing():
+    codes = pa.table({"system": ["icd9cm", "icd10cm", "icd10pcs"], "code": ["25", "", "0"]})
+    assert [row["category"] for row in hierarchy.table(codes).to_pylist()] == [None, None, None]
+    assert [row["chapter"] for row in hierarchy.table(codes).to_pylist()] == [None, None, "0"]

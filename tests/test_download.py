@@ -1,0 +1,43 @@
+"""Listing and placing files, from folders and zips alike."""
+
+from __future__ import annotations
+
+import zipfile
+
+import pytest
+
+from medcode import download
+from medcode.errors import UserError
+
+
+def test_a_folder_and_a_zip_list_the_same(tmp_path):
+    (tmp_path / "folder" / "a").mkdir(parents=True)
+    (tmp_path / "folder" / "a" / "b.txt").write_bytes(b"b")
+    with zipfile.ZipFile(tmp_path / "folder.zip", "w") as archive:
+        archive.writestr("a/", b"")
+        archive.writestr("a/b.txt", b"b")
+    for source in (tmp_path / "folder", tmp_path / "folder.zip"):
+        assert {name: reader() for name, reader in download.listing(source).items()} == {"a/b.txt": b"b"}
+
+
+def test_what_is_no_source(tmp_path):
+    (tmp_path / "page.zip").write_bytes(b"<html>")
+    with pytest.raises(UserError, match="not a whole zip file"):
+        download.listing(tmp_path / "page.zip")
+    with pytest.raises(UserError, match="no such folder or zip file"):
+        download.listing(tmp_path / "gone")
+
+
+def test_a_damaged_member_is_one_line(tmp_path):
+    path = tmp_path / "damaged.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", b"a long enough text")
+    path.write_bytes(path.read_bytes().replace(b"long", b"lung"))
+    with pytest.raises(UserError, match=r"damaged.zip: a.txt: could not be read \(BadZipFile\)"):
+        download.read(download.listing(path)["a.txt"], path, "a.txt")
+
+
+def test_put_replaces_the_whole_folder(tmp_path):
+    assert download.put({"a/b.txt": b"1", "c.txt": b"2"}, tmp_path / "to") == 2
+    assert download.put({"c.txt": b"3"}, tmp_path / "to") == 1
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["c.txt"]
