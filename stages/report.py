@@ -12,7 +12,7 @@ from medcode import inputs as model_inputs
 from medcode import io
 from medcode.config import Params
 from medcode.report import figures, tables
-from medcode.report.page import render
+from medcode.report.page import page_heads, render
 
 
 @stage(
@@ -21,7 +21,7 @@ from medcode.report.page import render
 )  # fmt: skip
 def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
     data = model_inputs.load(inputs, model_inputs.SPLITS)
-    trained = tables.read_trained(train)
+    trained, measured = tables.read_trained(train), io.read_json(test)
     curve = tables.read_csv(paths["learning_curve"], tables.LEARNING)
     groups = tables.read_csv(paths["frequency"], tables.FREQUENCY)
     lengths = np.concatenate([np.diff(split.offsets).ravel() for split in data.splits.values()])
@@ -29,10 +29,10 @@ def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, pa
     drawn = {
         "frequency": figures.frequency_figure(groups, params.evaluation.macro_f1),
         "learning": figures.learning_figure(curve, trained["best_epoch"]),
-        "labels": figures.label_figure({head: data.train_counts(head) for head in data.labels}),
+        "labels": figures.label_figure({head: data.train_counts(head) for head in page_heads(measured, data)}),
         "lengths": figures.length_figure(lengths, max_tokens),
     }
-    html = render(params, io.read_json(test), trained, data, io.read_json(corpus), drawn)
+    html = render(params, measured, trained, data, io.read_json(corpus), drawn)
     for name, svg in drawn.items():
         io.write_text(paths[f"{name}_svg"], svg)
     io.write_text(page, html)

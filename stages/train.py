@@ -35,13 +35,16 @@ def main(params: Params, **paths: Path) -> None:
 
 
 def train(params: Params, paths: dict[str, Path], device: torch.device, world: distributed.World) -> None:
-    data = inputs.load(paths["inputs"], ("train", "dev"))
     block = params.models[params.model]
     recipe = block.training[params.recipe]
     config = models.configure(params.model, block.architecture, recipe)
+    kind = models.find(params.model)
+    data = inputs.load(paths["inputs"], ("train", "dev"), descriptions=kind.needs_descriptions)
     torch.manual_seed(params.seed)
     vectors = torch.from_numpy(data.vectors)
-    model = models.find(params.model)(config, len(vectors), vectors, data.heads).to(device)
+    words = {head: torch.from_numpy(data.descriptions[head]).long() for head in config.heads if data.descriptions}
+    extra = [words] if kind.needs_descriptions else []
+    model = kind(config, len(vectors), vectors, data.heads_named(config.heads), *extra).to(device)
     settings = {
         "config": config.model_dump(),
         "recipe": recipe.model_dump(),
@@ -61,6 +64,7 @@ def train(params: Params, paths: dict[str, Path], device: torch.device, world: d
         trainer = Trainer(model, data, recipe, params.training, params.seed, checkpoints, world, on_epoch)
         result = trainer.run()
         if world.leads:
+            model.finish({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
             write(params, paths, model, data, result)
             checkpoints.remove()
 
@@ -72,8 +76,9 @@ def write(params: Params, paths: dict[str, Path], model: Model, data: inputs.Inp
     thresholds = {
         head: tune_threshold(dev.labels[head], probabilities(x), THRESHOLD_GRID) for head, x in logits.items()
     }
+    labels = {head: data.labels[head] for head in model.heads}
     trained = model_folder.TrainedModel(
-        params.model, model, data.vocabulary, data.labels, thresholds, recipe.max_tokens, data.rule, params.label_set
+        params.model, model, data.vocabulary, labels, thresholds, recipe.max_tokens, data.rule, params.label_set
     )
     provenance = {"corpus": params.corpus, "recipe": params.recipe, "seed": params.seed}
     model_folder.save(paths["model"], trained, provenance)

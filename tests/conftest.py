@@ -85,6 +85,7 @@ def recipe() -> Recipe:
         epochs=4,
         patience=None,
         criterion="f1_micro",
+        label_smoothing=0.0,
         max_tokens=50,
         dropout=0.2,
         embedding="trained",

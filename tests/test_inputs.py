@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -68,7 +69,7 @@ def test_labels_become_columns_by_system_and_code(folder):
     assert gold == {"train": [[1, 0, 1], [0, 1, 0]], "dev": [[1, 0, 0]], "test": [[0, 1, 0], [0, 0, 0]]}
     assert data.splits["test"].outside["icd"].tolist() == [1, 1]
     assert data.splits["test"].has["icd"].tolist() == [True, True]
-    assert data.heads == {"icd": 3}
+    assert data.heads == {"icd": 3, "category": 3}
     assert data.train_counts("icd").tolist() == [1, 1, 1]
 
 
@@ -114,6 +115,46 @@ def test_an_empty_label_set_is_refused(tmp_path):
     with pytest.raises(UserError, match="the label set chosen is empty in this corpus"):
         write(tmp_path / "inputs", [], {"10": "train", "11": "dev", "12": "test"})
     assert not (tmp_path / "inputs").exists()
+
+
+def test_categories_are_those_of_the_codes_that_are_labels(folder):
+    data = inputs.load(folder, inputs.SPLITS)
+    found = [(label["system"], label["code"], label["train_documents"]) for label in data.labels["category"]]
+    assert found == [("icd9cm", "486", 1), ("icd9cm", "038", 1), ("icd9proc", "48", 1)]
+    gold = {name: split.labels["category"].toarray().tolist() for name, split in data.splits.items()}
+    # 999.9 is no label, so neither is its category.
+    assert gold == {"train": [[1, 0, 1], [0, 1, 0]], "dev": [[1, 0, 0]], "test": [[0, 1, 0], [0, 0, 0]]}
+    assert not any(split.outside["category"].any() for split in data.splits.values())
+
+
+def test_codes_of_one_category_are_one_label_of_it():
+    labels = [{"system": "icd9cm", "code": code} for code in ("401.9", "486", "401.1")]
+    gold = {"a": [0, 2], "b": [2, 1, -1], "c": [0]}
+    frame = pd.DataFrame([(name, column) for name, own in gold.items() for column in own])
+    frame.columns = ["admission_id", "column"]
+    records, above = inputs.categories(labels, frame, train=["a", "b"])
+    assert [(record["code"], record["train_documents"]) for record in records] == [("401", 2), ("486", 1)]
+    assert list(above.itertuples(index=False, name=None)) == [("a", 0), ("b", 0), ("b", 1), ("c", 0)]
+
+
+def test_titles_become_rows_of_the_embedding(folder):
+    assert inputs.load(folder, ()).descriptions == {}
+    data = inputs.load(folder, (), descriptions=True)
+    # "title 486" and the like: one word that is not in the vocabulary, and a number that is no word.
+    assert {head: rows.tolist() for head, rows in data.descriptions.items()} == {
+        "icd": [[4], [4], [4]],
+        "category": [[0], [0], [0]],
+    }
+    rows = inputs.description_rows(["Cough, FEVER 2", "", "rigors"], VOCABULARY, "caml")
+    assert rows.tolist() == [[2, 3], [0, 0], [4, 0]]
+    assert rows.dtype == np.int32
+
+
+def test_heads_are_chosen_by_name(folder):
+    data = inputs.load(folder, ("train",))
+    assert list(data.heads_named(["category", "icd"]).items()) == [("category", 3), ("icd", 3)]
+    with pytest.raises(UserError, match="no head 'categry'; did you mean 'category'"):
+        data.heads_named(["categry"])
 
 
 def test_training_does_not_open_the_test_split(folder):

@@ -14,29 +14,129 @@ from medcode.models.base import Model, count_parameters
 from medcode.training.optimisation import binary_cross_entropy
 
 PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
-ROWS, SIZE, HEADS = 50, 8, {"icd": 7, "ccs": 3}
+ROWS, SIZE, HEADS = 50, 8, {"icd": 7, "category": 3}
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
 # Sizes that keep a model under a second; without an entry a model is tested at its published size.
-SMALL = {"caml": {"filters": 8}}
+SMALL = {
+    "bigru": {"width": 16},
+    "bigru_label_attention": {"hidden": 8},
+    "caml": {"filters": 8},
+    "dcan": {"hidden": 8, "projection": 8},
+    "dr_caml": {"filters": 8},
+    "fusion": {"filters": 4, "kernels": [3, 5], "attention_heads": 2, "feed_forward": 16, "positions": 10},
+    "gatedcnn_nci": {"hidden": 8},
+    "joint_laat": {"hidden": 8, "projection": 8, "level_projection": 4},
+    "laat": {"hidden": 8, "projection": 8},
+    "multirescnn": {"filters": 4, "kernels": [3, 5, 25]},
+}
+
+# Options of a model that change what it computes; the contract holds for each.
+VARIANTS = {
+    "bigru": [{"bidirectional": False}],
+    "dcan": [{"levels": 1}, {"kernel": 3}],
+    "dr_caml": [{"separate_description_table": True}],
+    "fusion": [
+        {"pooling": "max"},
+        {"attention": "document"},
+        {"transformer": False},
+        {"positions": 0},
+        {"window": 3},
+    ],
+    "gatedcnn_nci": [{"label_vectors": "learned"}],
+    "laat": [{"rnn": "gru"}],
+    "multirescnn": [{"variant": "edin"}],
+}
 
 # Parameters that no loss reaches, and why.
 WITHOUT_GRADIENT = {
     "queries.bias": "the bias of the queries shifts all scores of a label alike; kept to count as published",
 }
 
-# Parameters in all with 51,919 embedding rows: {labels: count}.
-PUBLISHED_COUNTS = {
-    "caml": {50: 5_247_050, 3_681: 5_617_412, 6_150: 5_869_250, 7_942: 6_052_034, 8_921: 6_151_892, 8_922: 6_151_994},
-    "cnn": {50: 5_417_450, 3_681: 7_236_581, 6_150: 8_473_550, 7_942: 9_371_342, 8_921: 9_861_821},
+# Parameters that are never trained, besides word vectors where they are static, and why.
+NOT_TRAINED = {
+    "positions.table": "sinusoids",
+    "queries.weight": "the mean word vectors of descriptions (GatedCNN-NCI)",
 }
 
+# Parameters in all with 51,919 embedding rows: {labels: count}, or {(labels, categories): count}.
+PUBLISHED_COUNTS = {
+    "bigru": {50: 5_767_438, 3_681: 7_630_141, 6_150: 8_896_738, 7_942: 9_816_034, 8_921: 10_318_261},
+    "bigru_label_attention": {50: 5_975_600, (50, 38): 6_021_276, 8_921: 16_638_542, (8_921, 295): 16_993_132},
+    "caml": {
+        50: 5_247_050, (50, 38): 5_250_926, 3_681: 5_617_412, 6_150: 5_869_250, 7_942: 6_052_034,
+        8_921: 6_151_892, 8_922: 6_151_994, 8_929: 6_152_708, 8_930: 6_152_810,
+    },
+    "cnn": {50: 5_417_450, 3_681: 7_236_581, 6_150: 8_473_550, 7_942: 9_371_342, 8_921: 9_861_821},
+    "dcan": {50: 9_190_100, 8_921: 14_530_442},
+    "dr_caml": {50: 5_299_650, 8_921: 6_204_492},
+    "fusion": {50: 8_313_424, 8_921: 13_653_766},
+    "gatedcnn_nci": {50: 7_603_700},
+    "joint_laat": {(50, 40): 6_267_958, (8_921, 1_149): 25_521_970},
+    "laat": {
+        50: 6_094_606, 3_681: 13_888_829, 6_150: 17_683_682, 7_942: 20_437_986, 8_921: 21_942_709, 8_929: 21_955_005,
+    },
+    "multirescnn": {
+        50: 6_584_400, (50, 38): 6_607_276, 8_921: 11_924_742, (8_921, 295): 12_102_332, 8_922: 11_925_344,
+    },
+}  # fmt: skip
+
+# The same for variants: (model, options, labels, count).
+PUBLISHED_VARIANTS = [
+    ("bigru", {"bidirectional": False}, 50, 6_160_654),
+    ("bigru_label_attention", {"bidirectional": False}, 50, 5_583_800),
+    ("bigru_label_attention", {"bidirectional": False}, (50, 38), 5_606_676),
+    ("dcan", {"levels": 1}, 50, 6_305_300),
+    ("dcan", {"levels": 2}, 50, 7_747_700),
+    ("dcan", {"levels": 4}, 50, 10_632_500),
+    ("dcan", {"levels": 1}, 8_921, 11_645_642),
+    ("dcan", {"levels": 2}, 8_921, 13_088_042),
+    ("dcan", {"levels": 4}, 8_921, 15_972_842),
+    ("dr_caml", {"separate_description_table": True}, 50, 10_491_550),
+    ("dr_caml", {"faithful": True}, 8_921, 11_396_392),
+    ("fusion", {"transformer": False}, 50, 6_585_000),
+    ("fusion", {"transformer": False}, 8_921, 11_925_342),
+    ("fusion", {"pooling": "max"}, 50, 8_313_424 - 600),
+    ("gatedcnn_nci", {"hidden": 400, "kernel": 2}, 50, 7_604_100),
+    ("gatedcnn_nci", {"hidden": 200, "kernel": 5}, 50, 7_603_300),
+    ("laat", {"hidden": 512, "projection": 512}, 50, 8_307_982),
+    ("multirescnn", {"variant": "edin"}, 50, 6_583_800),
+    ("multirescnn", {"variant": "edin"}, 3_681, 8_769_662),
+    ("multirescnn", {"variant": "edin"}, 6_150, 10_256_000),
+    ("multirescnn", {"variant": "edin"}, 7_942, 11_334_784),
+    ("multirescnn", {"variant": "edin"}, 8_921, 11_924_142),
+]
+
+# Trainable parameters with the published recipe.
+PUBLISHED_TRAINABLE = [
+    ("cnn", "retrained", 50, 225_550),
+    ("dcan", "published", 50, 3_998_200),
+    ("fusion", "published", 50, 7_563_124),
+    ("fusion", "published", 8_921, 12_903_466),
+    ("laat", "published", 50, 902_706),
+    ("bigru_label_attention", "published", 50, 783_700),
+]
+
 every_model = pytest.mark.parametrize("name", models.names())
+every_variant = pytest.mark.parametrize(
+    ("name", "variant"),
+    [(name, variant) for name in models.names() for variant in [{}, *VARIANTS.get(name, [])]],
+    ids=lambda value: ",".join(f"{key}={x}" for key, x in value.items()) if isinstance(value, dict) else value,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tensors as small as these are slowest on many threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @functools.cache
-def params() -> config.Params:
-    return config.load(PARAMS)
+def params(label_set: str = "top50") -> config.Params:
+    return config.build(config.Params, config.for_label_set(config.read_yaml(PARAMS), label_set), PARAMS)
 
 
 def options(name: str, **changes) -> models.ModelConfig:
@@ -45,10 +145,32 @@ def options(name: str, **changes) -> models.ModelConfig:
     return models.configure(name, architecture, block.training["published"]).model_copy(update=changes)
 
 
-def build(name: str, seed: int = 0, **changes) -> Model:
+def build(name: str, seed: int = 0, heads: dict[str, int] | None = None, **changes) -> Model:
     torch.manual_seed(seed)
-    vectors = torch.randn(ROWS, SIZE)
-    return models.find(name)(options(name, **changes), ROWS, vectors, HEADS).eval()
+    heads, kind, vectors = heads or HEADS, models.find(name), torch.randn(ROWS, SIZE)
+    extra = [descriptions(heads)] if kind.needs_descriptions else []
+    return kind(options(name, **changes), ROWS, vectors, heads, *extra).eval()
+
+
+def descriptions(heads: dict[str, int]) -> dict[str, Tensor]:
+    """Two to five words for each label."""
+    generator = torch.Generator().manual_seed(2)
+    words = {head: torch.randint(1, ROWS, (labels, 5), generator=generator) for head, labels in heads.items()}
+    for own in words.values():
+        for number, row in enumerate(own):
+            row[2 + number % 4 :] = 0
+    return words
+
+
+def loss_of(model: Model, batch: tuple[Tensor, Tensor], gold: dict[str, Tensor]) -> Tensor:
+    losses = binary_cross_entropy(model(*batch), gold, model.head_weights)
+    extra = model.regularisation(gold)
+    return (losses if extra is None else losses + extra).mean()
+
+
+def random_gold(notes: int, heads: dict[str, int]) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return {head: (torch.rand(notes, labels, generator=generator) < 0.4).float() for head, labels in heads.items()}
 
 
 def notes(lengths: list[int], padded: int | None = None, seed: int = 1) -> tuple[Tensor, Tensor]:
@@ -66,10 +188,10 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], **tolera
         torch.testing.assert_close(found[head], expected[head], **(tolerance or TOLERANCE))
 
 
-@every_model
+@every_variant
 @pytest.mark.parametrize("lengths", [[1], [0], [33, 0, 5], [6, 6], [2, 3, 1]])
-def test_logits_have_one_row_a_note_and_one_column_a_label(name, lengths):
-    logits = build(name)(*notes(lengths))
+def test_logits_have_one_row_a_note_and_one_column_a_label(name, variant, lengths):
+    logits = build(name, **variant)(*notes(lengths))
     assert {head: tuple(values.shape) for head, values in logits.items()} == {
         head: (len(lengths), labels) for head, labels in HEADS.items()
     }
@@ -77,8 +199,18 @@ def test_logits_have_one_row_a_note_and_one_column_a_label(name, lengths):
 
 
 @every_model
-def test_padding_changes_nothing(name):
-    model, lengths = build(name), [17, 3, 0, 11]
+@pytest.mark.parametrize(("length", "labels"), [(1, 9_000), (6_000, 1)])
+def test_the_shortest_and_longest_notes_and_the_fewest_and_most_labels(name, length, labels):
+    model = build(name, heads=HEADS | {"icd": labels})
+    with torch.inference_mode():
+        logits = model(*notes([length]))["icd"]
+    assert logits.shape == (1, labels)
+    assert torch.isfinite(logits).all()
+
+
+@every_variant
+def test_padding_changes_nothing(name, variant):
+    model, lengths = build(name, **variant), [17, 3, 0, 11]
     assert_close(model(*notes(lengths, padded=33)), model(*notes(lengths)))
 
 
@@ -90,9 +222,9 @@ def test_without_the_mask_or_faithful_padding_does_change_scores(name):
         assert (short - long).abs().max() > 1e-4
 
 
-@every_model
-def test_every_word_matters(name):
-    model = build(name)
+@every_variant
+def test_every_word_matters(name, variant):
+    model = build(name, **variant)
     tokens, lengths = notes([12])
     before = model(tokens, lengths)["icd"]
     for place in range(12):
@@ -113,43 +245,44 @@ def test_a_note_is_scored_alike_in_any_company_and_order(name):
         assert_close(alone, {head: x[row : row + 1] for head, x in together.items()})
 
 
-@every_model
-def test_every_parameter_gets_a_gradient(name):
-    model = build(name, embedding="trained").train()
-    logits = model(*notes([20, 15, 30, 8]))
-    gold = {head: (torch.rand_like(x) < 0.5).float() for head, x in logits.items()}
-    binary_cross_entropy(logits, gold).mean().backward()
+@every_variant
+def test_every_parameter_gets_a_gradient(name, variant):
+    model = build(name, embedding="trained", **variant).train()
+    loss_of(model, notes([20, 15, 30, 8]), random_gold(4, HEADS)).backward()
     for parameter_name, parameter in model.named_parameters():
         if any(parameter_name.endswith(ending) for ending in WITHOUT_GRADIENT):
             assert parameter.grad is None, f"{parameter_name} does get a gradient: strike it from the exceptions"
+        elif not parameter.requires_grad:
+            assert any(parameter_name.endswith(ending) for ending in NOT_TRAINED), parameter_name
         else:
             assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
+            assert torch.isfinite(parameter.grad).all(), parameter_name
 
 
 @every_model
 def test_static_vectors_are_not_trained(name):
-    model = build(name, embedding="static")
-    counts = count_parameters(model)
-    assert counts["total"] - counts["trainable"] == ROWS * SIZE
-    assert "embedding.table.weight" in dict(model.named_parameters())
+    static, trained = (count_parameters(build(name, embedding=kind)) for kind in ("static", "trained"))
+    assert static["total"] == trained["total"]
+    assert trained["trainable"] - static["trainable"] == ROWS * SIZE
+    assert "embedding.table.weight" in dict(build(name).named_parameters())
 
 
 @every_model
 def test_it_overfits_eight_notes(name):
     model = build(name, dropout=0.0, embedding="trained").train()
-    tokens, lengths = notes([25, 30, 12, 8, 20, 16, 28, 9])
-    gold = {
-        head: (torch.rand(8, labels, generator=torch.Generator().manual_seed(5)) < 0.4).float()
-        for head, labels in HEADS.items()
-    }
+    batch, gold = notes([25, 30, 12, 8, 20, 16, 28, 9]), random_gold(8, HEADS)
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
-    for _ in range(150):
+    for step in range(1, 151):
         optimiser.zero_grad()
-        loss = binary_cross_entropy(model(tokens, lengths), gold).mean()
-        loss.backward()
+        binary_cross_entropy(model(*batch), gold, model.head_weights).mean().backward()
         optimiser.step()
-    logits = model.eval()(tokens, lengths)
-    assert all(torch.equal(logits[head] > 0, gold[head].bool()) for head in HEADS), loss
+        if step % 10 == 0:
+            with torch.inference_mode():
+                logits = model.eval()(*batch)
+            model.train()
+            if all(torch.equal(logits[head] > 0, gold[head].bool()) for head in HEADS):
+                return
+    pytest.fail("150 steps were not enough")
 
 
 @every_model
@@ -184,9 +317,9 @@ def test_saved_and_loaded_it_scores_the_same(name, tmp_path):
     assert loaded.labels == trained.labels
 
 
-@every_model
-def test_attention_sums_to_one_and_is_zero_on_pads(name):
-    model = build(name)
+@every_variant
+def test_attention_sums_to_one_and_is_zero_on_pads(name, variant):
+    model = build(name, **variant)
     if not model.has_label_attention():
         with pytest.raises(NotImplementedError):
             model.label_attention(*notes([3]))
@@ -203,6 +336,15 @@ def test_attention_sums_to_one_and_is_zero_on_pads(name):
 
 
 @every_model
+def test_attention_has_as_many_positions_as_published(name):
+    positions = {"caml": 34, "dr_caml": 34, "fusion": 17}.get(name, 33)  # N + 1 for an even kernel, ceil(N / 2)
+    model = build(name)
+    if model.has_label_attention():
+        for head, weights in model.label_attention(*notes([33])).items():
+            assert weights.shape == (1, HEADS[head], positions)
+
+
+@every_model
 def test_bf16_is_close_to_fp32(name):
     model, batch = build(name), notes([40, 25, 7])
     exact = model(*batch)
@@ -212,15 +354,30 @@ def test_bf16_is_close_to_fp32(name):
         torch.testing.assert_close(rough[head].float(), values, rtol=0.05, atol=0.05)
 
 
+def count(name: str, labels: int | tuple[int, int], recipe: str = "published", **changes) -> dict[str, int]:
+    icd, category = labels if isinstance(labels, tuple) else (labels, 0)
+    block = params("top50" if icd <= 50 else "full").models[name]
+    configured = models.configure(name, block.architecture | changes, block.training[recipe])
+    heads = {"icd": icd} | ({"category": category} if category else {})
+    with torch.device("meta"):
+        return count_parameters(models.find(name)(configured, 51_919, None, heads))
+
+
 @every_model
 def test_parameters_count_as_published(name):
     assert name in PUBLISHED_COUNTS, "state the count that the model must have"
-    block = params().models[name]
-    kind = models.find(name)
     for labels, expected in PUBLISHED_COUNTS[name].items():
-        configured = models.configure(name, block.architecture, block.training["published"])
-        with torch.device("meta"):
-            assert count_parameters(kind(configured, 51_919, None, {"icd": labels}))["total"] == expected
+        assert count(name, labels)["total"] == expected
+
+
+@pytest.mark.parametrize(("name", "changes", "labels", "expected"), PUBLISHED_VARIANTS)
+def test_parameters_of_variants_count_as_published(name, changes, labels, expected):
+    assert count(name, labels, **changes)["total"] == expected
+
+
+@pytest.mark.parametrize(("name", "recipe", "labels", "expected"), PUBLISHED_TRAINABLE)
+def test_trainable_parameters_count_as_published(name, recipe, labels, expected):
+    assert count(name, labels, recipe)["trainable"] == expected
 
 
 @every_model

@@ -110,6 +110,15 @@ def test_two_fresh_copies_come_out_the_same_to_the_byte(clean, tmp_path):
         assert other.read(name) == clean.read(name), name
 
 
+@pytest.mark.parametrize("model", ["dr_caml", "fusion", "gatedcnn_nci", "joint_laat"])
+def test_a_model_trains_and_is_measured_on_each_of_its_heads(clean, model):
+    assert clean.experiment(f"model={model}") == FROM_TRAIN
+    heads = yaml.safe_load(clean.read("params.yaml"))["models"][model]["heads"]
+    measured = json.loads(clean.read("metrics/test.json"))
+    assert list(measured) == heads
+    assert set(json.loads(clean.read("models/current/labels.json"))) == set(heads)
+
+
 def test_results_hold_no_text_of_a_note(clean):
     """No five consecutive words of any note stand in what git tracks."""
     texts = pq.read_table(clean.folder / "data/extracted/notes.parquet")["text"].to_pylist()

@@ -19,13 +19,23 @@ COPIED = (
 )  # fmt: skip
 RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
+TWO_EPOCHS = {"training": {"quick": {"epochs": 2, "batch_size": 32}}}
 SMALL = {
     "synthesize": {"admissions": 220, "mean_words": 120, "other_notes": 0.5},
     "embed": {"size": 12, "epochs": 1},
     "training": {"threads": 1, "buckets": 2},
     "models": {
-        "caml": {"filters": 6, "kernel": 4, "training": {"quick": {"epochs": 2, "batch_size": 32}}},
-        "cnn": {"filters": 8, "training": {"quick": {"epochs": 2, "batch_size": 32}}},
+        "bigru": {"width": 8, **TWO_EPOCHS},
+        "bigru_label_attention": {"hidden": 4, **TWO_EPOCHS},
+        "caml": {"filters": 6, "kernel": 4, **TWO_EPOCHS},
+        "cnn": {"filters": 8, **TWO_EPOCHS},
+        "dcan": {"hidden": 6, "projection": 6, **TWO_EPOCHS},
+        "dr_caml": {"filters": 6, "kernel": 4, **TWO_EPOCHS},
+        "fusion": {"filters": 4, "kernels": [3, 5], "feed_forward": 8, **TWO_EPOCHS},
+        "gatedcnn_nci": {"hidden": 6, **TWO_EPOCHS},
+        "joint_laat": {"hidden": 4, "projection": 4, "level_projection": 4, **TWO_EPOCHS},
+        "laat": {"hidden": 4, "projection": 4, **TWO_EPOCHS},
+        "multirescnn": {"filters": 4, "kernels": [3, 5], **TWO_EPOCHS},
     },
 }
 

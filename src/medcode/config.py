@@ -165,13 +165,14 @@ class Recipe(Section):
     optimizer: Literal["adam", "adamw"]
     learning_rate: Annotated[Number, Field(gt=0)]
     weight_decay: Annotated[Number, Field(ge=0)]
-    schedule: Literal["constant", "linear"]
+    schedule: Literal["constant", "linear", "plateau"]
     warmup_steps: Count
     clip_norm: Annotated[Number, Field(gt=0)] | None
     batch_size: Positive
     epochs: Positive
     patience: Positive | None
     criterion: Criterion
+    label_smoothing: Annotated[Share, Field(lt=1)]
     max_tokens: Positive
     dropout: Annotated[Share, Field(lt=1)]
     embedding: Literal["trained", "static"]

@@ -94,6 +94,32 @@ def test_models_take_rows_heads_settings_and_recipes(command):
     assert (cnn["parameters"], cnn["trainable"]) == (225_550 + 10_200, 225_550)
 
 
+def test_heads_that_a_model_needs_and_that_are_not_named_are_mimics(command):
+    arguments = ("models", "--format", "json", "--name", "joint_laat")
+    for labels, parameters in (
+        ("icd=50", 6_267_958),
+        ("icd=50,category=40", 6_267_958),
+        ("icd=8921", 25_521_970),
+        ("icd=50,category=39", 6_267_958 - 256 - 513 - 128),
+    ):
+        (found,) = json.loads(command(*arguments, "--labels", labels)[1])
+        assert found["parameters"] == parameters, labels
+
+
+def test_only_models_with_the_recipe_are_listed(command):
+    listed = json.loads(command("models", "--format", "json", "--recipe", "mtram")[1])
+    assert [item["name"] for item in listed] == ["caml", "multirescnn"]
+
+
+def test_the_page_of_models_is_what_the_command_writes(command, root):
+    code, out, _ = command("models", "--format", "markdown")
+    assert code == 0
+    assert (root / "docs/MODELS.md").read_text(encoding="utf-8") == out, "write it again: see its first lines"
+    for name in models.names():
+        assert f"\n## {name}\n" in out
+    assert "| `hidden` | 256, with all codes 512 |" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -104,7 +130,8 @@ def test_models_take_rows_heads_settings_and_recipes(command):
         (("--set", "filters=3"), "--set: expected MODEL.KEY=VALUE"),
         (("--set", "camll.filters=3"), "--set: there is no model 'camll'; did you mean 'caml'?"),
         (("--set", "caml.filter=3"), "params.yaml: models.caml.filter: unknown key; did you mean 'filters'?"),
-        (("--recipe", "retraind"), "--recipe: caml has no 'retraind'"),
+        (("--recipe", "retraind"), "--recipe: no model has 'retraind'; did you mean 'retrained'?"),
+        (("--name", "caml", "--recipe", "retrained"), "--recipe: caml has no 'retrained'; valid: edin,"),
         (("--params", "nowhere.yaml"), "nowhere.yaml: no such file"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcode.codes.formatting import SYSTEMS, dotted, is_valid, normalised, undotted
+from medcode.codes.formatting import SYSTEMS, category, dotted, is_valid, normalised, undotted
 from medcode.errors import UserError
 
 STORED = {
@@ -88,3 +88,20 @@ def test_an_unknown_system_names_the_nearest():
     for function in (dotted, is_valid, normalised):
         with pytest.raises(UserError, match="did you mean 'icd10cm'"):
             function("E119", "icd10-cm")
+
+
+@pytest.mark.parametrize(
+    ("code", "system", "expected"),
+    [
+        ("401.9", "icd9cm", "401"),
+        ("E878.8", "icd9cm", "E878"),
+        ("V45.81", "icd9cm", "V45"),
+        ("486", "icd9cm", "486"),
+        ("38.93", "icd9proc", "38"),
+        ("66", "icd9proc", "66"),
+        ("S52.501A", "icd10cm", "S52"),
+        ("0DTJ4ZZ", "icd10pcs", "0DT"),
+    ],
+)
+def test_the_category_is_what_stands_before_the_point(code, system, expected):
+    assert category(code, system) == expected

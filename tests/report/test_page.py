@@ -200,3 +200,12 @@ def test_a_head_without_metrics_is_the_users_mistake(run, params):
     del test["icd"]
     with pytest.raises(UserError, match="no head icd"):
         page.render(params, **read(run, test=test))
+
+
+def test_only_heads_that_were_measured_are_shown(run, params):
+    test = io.read_json(run / "test.json")
+    del test["ccs"]
+    html = page.render(params, **read(run, test=test))
+    assert "Head icd" in html and "Head ccs" not in html
+    with pytest.raises(UserError, match="the inputs have no head chapter"):
+        page.render(params, **read(run, test=test | {"chapter": test["icd"]}))

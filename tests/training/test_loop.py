@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from medcode.errors import UserError
 from medcode.inputs import Inputs
 from medcode.training import distributed, reproducibility
 from medcode.training.checkpoint import Checkpoints
+from medcode.training.interruption import Interruption
 from medcode.training.loop import Result, Trainer
 
 
@@ -32,16 +34,22 @@ def one_thread():
     torch.use_deterministic_algorithms(False)
 
 
-def build(inputs: Inputs, recipe: Recipe) -> models.Model:
-    options = {"filters": 10, "kernel": 4, "mask_padding": True, "faithful": False}
-    config = models.configure("caml", options, recipe)
+OPTIONS = {"mask_padding": True, "faithful": False}
+ARCHITECTURES = {
+    "caml": {"filters": 10, "kernel": 4},
+    "multirescnn": {"filters": 4, "kernels": [3, 5], "variant": "original"},
+}
+
+
+def build(inputs: Inputs, recipe: Recipe, name: str = "caml") -> models.Model:
+    config = models.configure(name, ARCHITECTURES[name] | OPTIONS, recipe)
     torch.manual_seed(0)
     vectors = torch.from_numpy(inputs.vectors)
-    return models.find("caml")(config, len(vectors), vectors, inputs.heads)
+    return models.find(name)(config, len(vectors), vectors, inputs.heads)
 
 
-def trainer(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path, **options) -> Trainer:
-    return Trainer(build(inputs, recipe), inputs, recipe, engine, 1, Checkpoints(folder), **options)
+def trainer(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path, name: str = "caml", **options) -> Trainer:
+    return Trainer(build(inputs, recipe, name), inputs, recipe, engine, 1, Checkpoints(folder), **options)
 
 
 def train(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path) -> tuple[Result, dict[str, torch.Tensor]]:
@@ -202,6 +210,35 @@ def test_overfit_trains_and_validates_on_the_first_documents(tiny_inputs, recipe
     assert max(row["f1_micro"] for row in result.history) == 1.0
 
 
+def test_what_a_model_adds_to_the_loss_is_trained_on(tiny_inputs, recipe, engine, tmp_path):
+    running = trainer(tiny_inputs, recipe.model_copy(update={"dropout": 0.0}), engine, tmp_path)
+    batch = running._plan(0)[0]
+    plain = running._loss(running.model, batch)
+    running.model.regularisation = lambda gold: 0.5 * gold["icd"].sum(1)
+    codes = tiny_inputs.splits["train"].labels["icd"][batch.documents].sum(1).mean()
+    torch.testing.assert_close(running._loss(running.model, batch), plain + 0.5 * codes, check_dtype=False)
+
+
+def test_only_the_heads_of_the_model_are_trained(tiny_inputs, recipe, engine, tmp_path):
+    labels = tiny_inputs.labels | {"category": [{"train_documents": 1}]}
+    more = replace(tiny_inputs, labels=labels)  # no split has gold labels for it
+    running = Trainer(build(tiny_inputs, recipe), more, recipe, engine, 1, Checkpoints(tmp_path))
+    assert running.run().stopped == "last epoch"
+    assert list(running.model.heads) == ["icd"]
+
+
+def test_the_rate_of_a_plateau_survives_being_killed(tiny_inputs, recipe, engine, tmp_path):
+    still = recipe.model_copy(update={"learning_rate": 1e-3, "schedule": "plateau", "epochs": 9, "criterion": "loss"})
+    expected, weights = train(tiny_inputs, still, engine, tmp_path / "undisturbed")
+    stopped = trainer(tiny_inputs, still, engine, tmp_path / "killed")
+    with Interruption() as interruption:
+        for _ in range(7):
+            stopped._epoch(stopped.model, interruption)
+    resumed = trainer(tiny_inputs, still, engine, tmp_path / "killed")
+    assert resumed.run() == expected
+    assert_same(weights, resumed.model.state_dict())
+
+
 def test_limit_bounds_the_batches_of_an_epoch(tiny_inputs, recipe, engine, tmp_path):
     running = trainer(tiny_inputs, recipe, engine.model_copy(update={"limit": 2}), tmp_path)
     running.run()
@@ -222,23 +259,26 @@ def test_a_damaged_checkpoint_is_told_in_one_line(tiny_inputs, recipe, engine, t
         trainer(tiny_inputs, recipe, engine, tmp_path).run()
 
 
-def test_two_processes_of_torchrun_train_as_one_does(tiny_inputs, recipe, engine, tmp_path):
-    _, weights = train(tiny_inputs, recipe, engine, tmp_path / "one")
-    (tmp_path / "given").write_bytes(pickle.dumps((tiny_inputs, recipe, engine)))
+@pytest.mark.parametrize("name", ["caml", "multirescnn"])
+def test_two_processes_of_torchrun_train_as_one_does(tiny_inputs, recipe, engine, tmp_path, name):
+    recipe = recipe.model_copy(update={"epochs": 4 if name == "caml" else 1})  # rounding grows through batch norms
+    running = trainer(tiny_inputs, recipe, engine, tmp_path / "one", name)
+    running.run()
+    (tmp_path / "given").write_bytes(pickle.dumps((tiny_inputs, recipe, engine, name)))
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     subprocess.run([*torchrun, __file__, str(tmp_path)], check=True, timeout=120)
     shared = torch.load(tmp_path / "weights.pt")
-    for name, expected in weights.items():
-        torch.testing.assert_close(shared[name], expected, rtol=1e-3, atol=1e-4, msg=name)
+    for part, expected in running.model.state_dict().items():
+        torch.testing.assert_close(shared[part], expected, rtol=1e-3, atol=1e-4, msg=part)
 
 
 def one_of_two_processes(folder: Path) -> None:
     """What torchrun runs: this file, with the folder of the test."""
-    inputs, recipe, engine = pickle.loads((folder / "given").read_bytes())
+    inputs, recipe, engine, name = pickle.loads((folder / "given").read_bytes())
     reproducibility.prepare(1)
     with distributed.join(torch.device("cpu")) as world:
         assert world.size == 2
-        running = trainer(inputs, recipe, engine, folder / "two", world=world)
+        running = trainer(inputs, recipe, engine, folder / "two", name, world=world)
         running.run()
         if world.leads:
             torch.save(running.model.state_dict(), folder / "weights.pt")

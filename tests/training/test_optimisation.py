@@ -6,6 +6,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from medcode.training.optimisation import binary_cross_entropy, learning_rate, make_optimiser
 
@@ -15,6 +17,37 @@ def test_the_loss_is_a_mean_over_labels_and_a_sum_over_heads():
     gold = {"icd": torch.tensor([[1.0, 0.0]]), "ccs": torch.tensor([[0.0]])}
     icd = (math.log(2) + math.log(1 + math.exp(2))) / 2
     assert binary_cross_entropy(logits, gold).tolist() == pytest.approx([icd + math.log(1 + math.exp(-1))])
+
+
+def test_heads_are_weighted_and_labels_smoothed():
+    logits = {"icd": torch.tensor([[0.5, -2.0, 1.0]]), "ccs": torch.tensor([[-1.0]])}
+    gold = {"icd": torch.tensor([[1.0, 0.0, 1.0]]), "ccs": torch.tensor([[0.0]])}
+    parts = {head: binary_cross_entropy({head: x}, gold).item() for head, x in logits.items()}
+    weighted = binary_cross_entropy(logits, gold, {"icd": 0.7, "ccs": 0.3})
+    assert weighted.tolist() == pytest.approx([0.7 * parts["icd"] + 0.3 * parts["ccs"]])
+    # DCAN's code: the cross entropy of the probabilities with y (1 - a) + a / Y.
+    probabilities, wanted = logits["icd"][0].sigmoid(), gold["icd"][0] * 0.9 + 0.1 / 3
+    expected = -(wanted * probabilities.log() + (1 - wanted) * (1 - probabilities).log()).mean()
+    smoothed = binary_cross_entropy({"icd": logits["icd"]}, gold, smoothing=0.1)
+    assert smoothed.tolist() == pytest.approx([expected.item()])
+
+
+@settings(max_examples=200)
+@given(
+    history=st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.30001, 0.5, 0.6, float("nan")]), max_size=60),
+    rate=st.sampled_from([1e-3, 2e-4, 1e-4, 5e-5]),
+    lowest=st.booleans(),
+)
+def test_the_rate_falls_where_torchs_scheduler_lets_it_fall(recipe, history, rate, lowest):
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate)
+    mode = "min" if lowest else "max"
+    minimum = min(rate, 1e-4)  # torch would raise a lower rate to it
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, mode, factor=0.9, patience=5, min_lr=minimum)
+    changes = {"schedule": "plateau", "learning_rate": rate, "criterion": "loss" if lowest else "f1_micro"}
+    plateau = recipe.model_copy(update=changes)
+    for seen, value in enumerate(history):
+        assert learning_rate(plateau, 0, 10, history[:seen]) == pytest.approx(optimiser.param_groups[0]["lr"])
+        theirs.step(value)
 
 
 def test_the_rate_rises_then_falls_in_a_line(recipe):

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medcode.config import ModelBlock
 
 SMALL_LABEL_SET = 100
+MIMIC3_LABELS = {"top50": {"icd": 50, "category": 40}, "full": {"icd": 8_921, "category": 1_149}}
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -16,7 +20,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--params", default="params.yaml", help="settings of the models (default: %(default)s)")
     parser.add_argument("--name", help="show one model")
     parser.add_argument("--vocabulary", type=int, default=51_919, help="embedding rows, PAD and UNK included")
-    parser.add_argument("--labels", default="icd=50", help="labels of each head, e.g. icd=50,ccs=38")
+    parser.add_argument(
+        "--labels",
+        default="icd=50",
+        help="labels of each head, e.g. icd=50,ccs=38 (default: %(default)s); a head that a model needs and that is "
+        "not named has as many as in MIMIC-III",
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -31,7 +40,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         choices=("top50", "full"),
         help=f"which settings to take (default: top50 up to {SMALL_LABEL_SET} labels, else full)",
     )
-    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument(
+        "--format",
+        choices=("table", "json", "markdown"),
+        default="table",
+        help="markdown: docs/MODELS.md, both label sets",
+    )
     parser.set_defaults(run=run)
 
 
@@ -51,7 +65,12 @@ def run(arguments: argparse.Namespace) -> None:
     heads = parse_heads(arguments.labels)
     label_set = arguments.label_set or ("top50" if max(heads.values()) <= SMALL_LABEL_SET else "full")
     raw = changed(arguments.params, arguments.changes)
-    names = [arguments.name] if arguments.name else models.names()
+    names = [arguments.name] if arguments.name else with_recipe(raw, arguments)
+    if arguments.format == "markdown":
+        from medcode.cli.model_page import page
+
+        print(page(names, raw, arguments), end="")
+        return
     listed = [describe(name, raw, arguments, heads, label_set) for name in names]
     if arguments.format == "json":
         print(json.dumps(listed, indent=2))
@@ -71,18 +90,16 @@ def describe(
     """Builds a model without memory for its weights, and counts them."""
     import torch
 
-    from medcode import config, models
+    from medcode import models
     from medcode.errors import UserError, nearest
     from medcode.models.base import count_parameters
 
-    params = config.build(config.Params, config.for_label_set(raw, label_set), arguments.params)
-    if name not in params.models:
-        raise UserError(f"{arguments.params}: models.{name}: missing; every model has a block")
-    block = params.models[name]
+    block = block_of(name, raw, arguments, label_set)
     if arguments.recipe not in block.training:
         raise UserError(f"--recipe: {name} has no '{arguments.recipe}'; {nearest(arguments.recipe, block.training)}")
     options = models.configure(name, block.architecture, block.training[arguments.recipe], arguments.params)
     kind = models.find(name)
+    heads = {head: MIMIC3_LABELS[label_set][head] for head in options.heads if head not in heads} | heads
     with torch.device("meta"):
         counts = count_parameters(kind(options, arguments.vocabulary, None, heads))
     summary = (sys.modules[kind.__module__].__doc__ or "").strip().splitlines()[0]
@@ -93,6 +110,38 @@ def describe(
         "parameters": counts["total"],
         "trainable": counts["trainable"],
     }
+
+
+def with_recipe(raw: dict[str, Any], arguments: argparse.Namespace) -> list[str]:
+    """The models that have the recipe asked for.
+
+    Raises:
+        UserError: there is none.
+    """
+    from medcode import models
+    from medcode.errors import UserError, nearest
+
+    recipes = {name: block_of(name, raw, arguments, "top50").training for name in models.names()}
+    names = [name for name, own in recipes.items() if arguments.recipe in own]
+    if not names:
+        known = {recipe for own in recipes.values() for recipe in own}
+        raise UserError(f"--recipe: no model has '{arguments.recipe}'; {nearest(arguments.recipe, known)}")
+    return names
+
+
+def block_of(name: str, raw: dict[str, Any], arguments: argparse.Namespace, label_set: str) -> ModelBlock:
+    """The block of a model in params.yaml, for a label set.
+
+    Raises:
+        UserError: there is no such block.
+    """
+    from medcode import config
+    from medcode.errors import UserError
+
+    params = config.build(config.Params, config.for_label_set(raw, label_set), arguments.params)
+    if name not in params.models:
+        raise UserError(f"{arguments.params}: models.{name}: missing; every model has a block")
+    return params.models[name]
 
 
 def parse_heads(text: str) -> dict[str, int]:

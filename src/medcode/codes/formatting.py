@@ -56,6 +56,20 @@ def dotted(code: str, system: str) -> str:
     return f"{code[:position]}.{code[position:]}"
 
 
+def category(code: str, system: str) -> str:
+    """The category above a code, what stands before its point: 401 of 401.9, E878 of E878.8, 38 of procedure 38.93.
+
+    ICD-10-PCS has no point; its first three characters (section, body system, operation) take the place.
+
+    Args:
+        code: as `dotted` writes it.
+
+    Raises:
+        UserError: the system is unknown.
+    """
+    return code[: point_position(code, system) or 3]
+
+
 def undotted(code: str) -> str:
     """Removes the point: the inverse of `dotted`."""
     return code.replace(".", "")

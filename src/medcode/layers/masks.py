@@ -1,4 +1,4 @@
-"""Which positions of an encoder's output are real, and softmax over those alone."""
+"""Which positions of an encoder's output are real, and what to do about those that are not."""
 
 from __future__ import annotations
 
@@ -31,3 +31,16 @@ def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
     if mask is not None:
         scores = scores.masked_fill(~mask.unsqueeze(1), -torch.inf)
     return torch.softmax(scores, dim=-1)
+
+
+def fill_pads(features: Tensor, mask: Tensor | None, value: float = 0.0) -> Tensor:
+    """Replaces the features of pads, so that a layer that looks around itself cannot see them.
+
+    Args:
+        features: [B, D, N].
+        mask: bool [B, N], true where real; None leaves all as it is.
+        value: what to put there.
+
+    Shapes: [B, D, N] -> [B, D, N].
+    """
+    return features if mask is None else features.masked_fill(~mask.unsqueeze(1), value)

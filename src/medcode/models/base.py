@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
 from medcode.config import Section, Share
+from medcode.layers.label_attention import attend_heads, run_heads
+from medcode.layers.masks import position_mask
 from medcode.layers.word_embedding import WordEmbedding
 
 PAPERS_EMBEDDING_SIZE = 100
+
+# Widths of convolutions that keep the number of positions.
+OddKernels = Annotated[
+    list[Annotated[int, Field(ge=1), AfterValidator(lambda kernel: _odd(kernel))]], Field(min_length=1)
+]
+
+
+def _odd(kernel: int) -> int:
+    if kernel % 2 == 0:
+        raise ValueError("expected an odd kernel, which keeps the number of positions")
+    return kernel
 
 
 class ModelConfig(Section):
     """What every model's constructor is told: the options of its block, and what the recipe says of the layers.
 
-    `faithful` switches to what the authors' code does wherever that differs from what their paper describes.
+    `heads` names the label spaces that the model predicts, of those in data/inputs. `faithful` switches to what the
+    authors' code does wherever that differs from what their paper describes.
     """
 
+    heads: list[str] = Field(["icd"], min_length=1)
     dropout: Share
     embedding: Literal["trained", "static"]
     mask_padding: bool
@@ -39,10 +55,16 @@ class Model(nn.Module, ABC):
     Args:
         config: the subclass's `Config`.
         heads: number of labels Y of each head, {"icd": Y}.
+
+    Attributes:
+        head_weights: weight of each head's loss; None weighs each head 1.
     """
 
     paper: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
+    needs_descriptions: ClassVar[bool] = False
+
+    head_weights: dict[str, float] | None = None
 
     def __init__(self, config: ModelConfig, heads: dict[str, int]) -> None:
         super().__init__()
@@ -69,6 +91,21 @@ class Model(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no label attention")
 
+    def regularisation(self, gold: dict[str, Tensor]) -> Tensor | None:
+        """What the trainer adds to the loss of each document, [B]; None where the model asks for nothing.
+
+        Args:
+            gold: {head: 0 or 1, [B, Y]}.
+        """
+        return None
+
+    def finish(self, train_counts: dict[str, Tensor]) -> None:
+        """Does what the model asks for once it is trained, in place; the trained model is saved after it.
+
+        Args:
+            train_counts: training documents of each label, {head: int [Y]}.
+        """
+
     @classmethod
     def has_label_attention(cls) -> bool:
         """Whether `label_attention` can be asked for."""
@@ -83,6 +120,9 @@ class WordModel(Model):
         vocabulary: number of embedding rows, PAD and UNK included.
         vectors: pretrained word vectors [vocabulary, E], or None to draw them with the papers' E = 100.
         heads: number of labels Y of each head, {"icd": Y}.
+
+    A subclass with `needs_descriptions` takes a fifth argument, the words of each label's title, {head: int [Y, T]}
+    padded with 0. Only training gives it; a saved model is built without.
     """
 
     def __init__(self, config: ModelConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
@@ -92,6 +132,35 @@ class WordModel(Model):
         self.embedding = WordEmbedding(
             vocabulary, self.embedding_size, vectors, trained=trained, dropout=config.dropout
         )
+
+    def real_positions(self, lengths: Tensor, positions: int) -> Tensor | None:
+        """Which of an encoder's positions are real, bool [B, positions], or None where pads take part.
+
+        Args:
+            lengths: number of real positions, [B]; a document without words has one all the same, a pad.
+            positions: of the padded batch.
+        """
+        return position_mask(lengths.clamp(min=1), positions) if self.config.masked else None
+
+
+class LabelAttentionModel(WordModel):
+    """A model on word vectors that ends in one label attention per head, on features that they share.
+
+    A subclass sets `attention`, {head: label attention}, and says how documents become features.
+    """
+
+    attention: nn.ModuleDict
+
+    @abstractmethod
+    def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Features [B, P, D] and which positions are real, bool [B, P], or None where pads take part."""
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        return run_heads(self.attention, *self.encode(tokens, lengths))
+
+    def label_attention(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        """See `Model`."""
+        return attend_heads(self.attention, *self.encode(tokens, lengths))
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from medcode.layers.label_attention import attend_heads, label_attention_heads, run_heads
-from medcode.layers.masks import position_mask
-from medcode.models.base import ModelConfig, WordModel
+from medcode.layers.label_attention import label_attention_heads
+from medcode.layers.tanh_convolution import TanhConvolution
+from medcode.models.base import LabelAttentionModel, ModelConfig
 
 
 class CamlConfig(ModelConfig):
@@ -20,7 +19,7 @@ class CamlConfig(ModelConfig):
     kernel: Annotated[int, Field(ge=1)]
 
 
-class Caml(WordModel):
+class Caml(LabelAttentionModel):
     """CAML (Mullenbach et al. 2018, "Explainable Prediction of Medical Codes from Clinical Text"; the authors' code).
 
         h = tanh(conv(dropout(x)))
@@ -39,22 +38,9 @@ class Caml(WordModel):
 
     def __init__(self, config: CamlConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
         super().__init__(config, vocabulary, vectors, heads)
-        self.convolution = nn.Conv1d(self.embedding_size, config.filters, config.kernel, padding=config.kernel // 2)
-        nn.init.xavier_uniform_(self.convolution.weight)
+        self.convolution = TanhConvolution(self.embedding_size, config.filters, config.kernel)
         self.attention = label_attention_heads(config.filters, heads)
 
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features [B, P, D] and which positions are real, bool [B, P], or None where pads take part."""
-        x = self.embedding(tokens).transpose(1, 2)  # [B, E, N]
-        features = torch.tanh(self.convolution(x)).transpose(1, 2)  # [B, P, D]
-        if not self.config.masked:
-            return features, None
-        extra = 2 * (self.config.kernel // 2) - self.config.kernel + 1
-        return features, position_mask((lengths + extra).clamp(min=1), features.shape[1])
-
-    def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        return run_heads(self.attention, *self.encode(tokens, lengths))
-
-    def label_attention(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        """See `Model`; one position more than tokens where the kernel is even."""
-        return attend_heads(self.attention, *self.encode(tokens, lengths))
+        features = self.convolution(self.embedding(tokens).transpose(1, 2)).transpose(1, 2)  # [B, P, D]
+        return features, self.real_positions(lengths + self.convolution.extra, features.shape[1])

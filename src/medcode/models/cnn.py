@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from medcode.layers.masks import position_mask
+from medcode.layers.masks import fill_pads
 from medcode.models.base import ModelConfig, WordModel
 
 
@@ -49,8 +49,6 @@ class Cnn(WordModel):
         missing = max(0, kernel - tokens.shape[1])
         x = self.embedding(nn.functional.pad(tokens, (0, missing))).transpose(1, 2)  # [B, E, N]
         features = self.convolution(x)  # [B, D, N - K + 1]
-        if self.config.masked:
-            real = position_mask((lengths - kernel + 1).clamp(min=1), features.shape[2])
-            features = features.masked_fill(~real.unsqueeze(1), -torch.inf)
-        pooled = torch.tanh(features.amax(2))  # [B, D]
+        real = self.real_positions(lengths - kernel + 1, features.shape[2])
+        pooled = torch.tanh(fill_pads(features, real, -torch.inf).amax(2))  # [B, D]
         return {head: layer(pooled) for head, layer in self.output.items()}

@@ -83,7 +83,8 @@ def render(
         figures: the SVG of `frequency`, `learning`, `labels` and `lengths`.
 
     Raises:
-        UserError: the metrics lack a head, or the parameters lack the model or the recipe that was trained.
+        UserError: the metrics lack the head `icd`, the inputs lack a head that was measured, or the parameters lack the
+            model or the recipe that was trained.
     """
     recipe = _recipe(params, train)
     environment = jinja2.Environment(
@@ -93,17 +94,31 @@ def render(
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=f"{train['model']} on {params.corpus}, {_label_set(train['label_set'])}",
         training=_training(params, train),
-        heads=[_head(head, test, params.evaluation, data) for head in _heads(data)],
+        heads=[_head(head, test, params.evaluation, data) for head in page_heads(test, data)],
         figures={name: inline(svg) for name, svg in figures.items()},
         frequency_note=_frequency_note(params.evaluation),
         learning_note=_learning_note(train, recipe.criterion),
         max_tokens=recipe.max_tokens,
-        splits=_splits(data, recipe.max_tokens),
+        splits=_splits(data, page_heads(test, data), recipe.max_tokens),
         corpus=corpus_summary.table(corpus),
         corpus_notes=[corpus_summary.identical_line(corpus), *corpus_summary.commonest_lines(corpus)],
         parameters=_parameters(params, train),
         footer="Numbers and code counts only: this page holds no text of any note.",
     )
+
+
+def page_heads(test: Mapping[str, Any], data: Inputs) -> list[str]:
+    """The heads that were measured, `icd` first.
+
+    Raises:
+        UserError: `icd` is not among them, or the inputs do not have one of them.
+    """
+    if "icd" not in test:
+        raise UserError(f"the metrics of test have no head icd; they have {', '.join(test)}; run evaluate again")
+    for head in test:
+        if head not in data.labels:
+            raise UserError(f"the inputs have no head {head}, which was measured on test; run train and evaluate again")
+    return sorted(test, key=lambda head: head != "icd")
 
 
 def inline(svg: str) -> Markup:
@@ -148,8 +163,6 @@ def _epochs(number: int) -> str:
 
 
 def _head(name: str, test: Mapping[str, Any], options: Evaluation, data: Inputs) -> dict[str, Any]:
-    if name not in test:
-        raise UserError(f"the metrics of test have no head {name}; they have {', '.join(test)}; run evaluate again")
     own = test[name]
     return {
         "name": name,
@@ -237,7 +250,7 @@ def _learning_note(train: Mapping[str, Any], criterion: str) -> str:
     )
 
 
-def _splits(data: Inputs, max_tokens: int) -> list[dict[str, Any]]:
+def _splits(data: Inputs, heads: list[str], max_tokens: int) -> list[dict[str, Any]]:
     rows = []
     for name, split in data.splits.items():
         lengths = np.diff(split.offsets).ravel()
@@ -249,15 +262,10 @@ def _splits(data: Inputs, max_tokens: int) -> list[dict[str, Any]]:
                 "mean": _or_zero(np.mean, lengths),
                 "longest": _or_zero(np.max, lengths),
                 "truncated": _or_zero(np.mean, lengths > max_tokens),
-                "codes": [split.labels[head].nnz / max(len(lengths), 1) for head in _heads(data)],
+                "codes": [split.labels[head].nnz / max(len(lengths), 1) for head in heads],
             }
         )
     return rows
-
-
-def _heads(data: Inputs) -> list[str]:
-    """The heads in their order, `icd` first."""
-    return sorted(data.labels, key=lambda head: head != "icd")
 
 
 def _or_zero(function: Any, values: np.ndarray) -> float:

@@ -144,7 +144,7 @@ class Trainer:
     def _step(self, network: nn.Module, batch: batches.Batch, total_steps: int) -> float:
         """One update of the weights; returns the mean loss of the batch."""
         reproducibility.seed_step(self.seed, self.progress.steps)
-        rate = optimisation.learning_rate(self.recipe, self.progress.steps, total_steps)
+        rate = optimisation.learning_rate(self.recipe, self.progress.steps, total_steps, self._watched())
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         loss = self._loss(network, batch)
@@ -174,15 +174,22 @@ class Trainer:
         share = batches.Batch(batch.documents[first:last], batch.length)
         words, lengths = batches.pad(self.inputs.tokens, self.train.offsets, share, self.recipe.max_tokens)
         with autocast(self.device, self.settings.precision):
-            logits = network(words.to(self.device), lengths.to(self.device))
-        losses = optimisation.binary_cross_entropy(logits, self._gold(share.documents))
+            logits, gold = network(words.to(self.device), lengths.to(self.device)), self._gold(share.documents)
+            extra = self.model.regularisation(gold)
+        losses = self._cross_entropy(logits, gold)
+        if extra is not None:
+            losses = losses + extra
         return losses.sum() / whole * (0.0 if empty else 1.0)
 
+    def _cross_entropy(self, logits: dict[str, torch.Tensor], gold: dict[str, torch.Tensor]) -> torch.Tensor:
+        smoothing = self.recipe.label_smoothing
+        return optimisation.binary_cross_entropy(logits, gold, self.model.head_weights, smoothing)
+
     def _gold(self, documents: np.ndarray) -> dict[str, torch.Tensor]:
-        labels = self.train.labels.items()
+        labels = self.train.labels
         return {
-            head: torch.from_numpy(matrix[documents].toarray()).to(self.device, torch.float32)
-            for head, matrix in labels
+            head: torch.from_numpy(labels[head][documents].toarray()).to(self.device, torch.float32)
+            for head in self.model.heads
         }
 
     def _finish_epoch(self, train_loss: float, seconds: float) -> None:
@@ -214,7 +221,7 @@ class Trainer:
             self.settings.precision,
         )
         gold = {head: torch.from_numpy(split.labels[head].toarray()).float() for head in logits}
-        losses = optimisation.binary_cross_entropy({h: torch.from_numpy(x) for h, x in logits.items()}, gold)
+        losses = self._cross_entropy({head: torch.from_numpy(x) for head, x in logits.items()}, gold)
         first = next(iter(logits))
         names = [name for name in WATCHED if self._fits(name, logits[first].shape[1])]
         extra = [] if self.lowest or self.recipe.criterion in names else [self.recipe.criterion]

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from medcode.config import Recipe
 
+# ReduceLROnPlateau as LAAT's authors set it, with torch's threshold for what counts as better.
+PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_MINIMUM, PLATEAU_THRESHOLD = 0.9, 5, 1e-4, 1e-4
 
-def binary_cross_entropy(logits: dict[str, Tensor], gold: dict[str, Tensor]) -> Tensor:
+
+def binary_cross_entropy(
+    logits: dict[str, Tensor],
+    gold: dict[str, Tensor],
+    weights: dict[str, float] | None = None,
+    smoothing: float = 0.0,
+) -> Tensor:
     """Mean binary cross entropy of each document over its labels, summed over heads.
 
     Source: MT-RAM, equation 12, as all authors' code computes it: a mean over labels, where the papers write a sum.
+    Label smoothing a: DCAN's code, y (1 - a) + a / Y.
 
     Args:
         logits: {head: [B, Y]}.
         gold: {head: 0 or 1, [B, Y]}.
+        weights: of the heads; None weighs each 1.
+        smoothing: a.
 
     Shapes: -> fp32 [B].
     """
     loss = nn.functional.binary_cross_entropy_with_logits
-    return sum(loss(logits[head].float(), gold[head], reduction="none").mean(1) for head in logits)
+    total = 0.0
+    for head, scores in logits.items():
+        wanted = gold[head] * (1 - smoothing) + smoothing / scores.shape[1] if smoothing else gold[head]
+        own = loss(scores.float(), wanted, reduction="none").mean(1)
+        total = total + (own if weights is None else weights[head] * own)
+    return total
 
 
 def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -30,18 +49,33 @@ def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return kind(trainable, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
 
 
-def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+def learning_rate(recipe: Recipe, step: int, steps: int, history: Sequence[float] = ()) -> float:
     """Learning rate of a step, a pure function, so that nothing of it needs saving.
 
-    Rises in a line over `warmup_steps`; then stays (`constant`) or falls in a line to zero at the last step (`linear`).
+    Rises in a line over `warmup_steps`; then stays (`constant`), falls in a line to zero at the last step (`linear`),
+    or is multiplied by 0.9 whenever more than 5 epochs have passed without a better criterion, down to 1e-4
+    (`plateau`, LAAT).
 
     Args:
         recipe: peak rate, schedule and warm-up.
         step: counted from 0.
         steps: of the whole training.
+        history: the criterion after each epoch so far.
     """
     if step < recipe.warmup_steps:
         return recipe.learning_rate * (step + 1) / recipe.warmup_steps
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
-    return recipe.learning_rate * max(0.0, (steps - step) / max(1, steps - recipe.warmup_steps))
+    if recipe.schedule == "linear":
+        return recipe.learning_rate * max(0.0, (steps - step) / max(1, steps - recipe.warmup_steps))
+    if recipe.schedule == "plateau":
+        return _after_plateaus(recipe.learning_rate, history, lowest=recipe.criterion == "loss")
+    return recipe.learning_rate
+
+
+def _after_plateaus(rate: float, history: Sequence[float], *, lowest: bool) -> float:
+    best, waited = math.inf if lowest else -math.inf, 0
+    for value in history:
+        better = value < best * (1 - PLATEAU_THRESHOLD) if lowest else value > best * (1 + PLATEAU_THRESHOLD)
+        best, waited = (value, 0) if better else (best, waited + 1)
+        if waited > PLATEAU_PATIENCE:
+            rate, waited = min(rate, max(rate * PLATEAU_FACTOR, PLATEAU_MINIMUM)), 0
+    return rate

@@ -1,0 +1,43 @@
+"""Batch normalisation over the real positions of a batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.nn import functional as across_processes
+
+
+class MaskedBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation whose statistics are those of real positions alone.
+
+    Source: Ioffe and Szegedy 2015, as torch's BatchNorm1d, whose parameters and buffers it has. Statistics are taken
+    over the whole batch where it is shared among processes.
+
+    Args:
+        num_features: D; and the other arguments of BatchNorm1d.
+
+    Shapes: [B, D, N], bool [B, N] or None -> [B, D, N]; the output of a pad means nothing.
+    """
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        real = x.new_ones(x.shape[0], 1, x.shape[2]) if mask is None else mask.unsqueeze(1)
+        values, real = x.to(self.weight.dtype), real.to(self.weight.dtype)  # fp32 where x is bf16
+        count = _sum(real.sum())
+        mean = _sum((values * real).sum((0, 2))) / count  # [D]
+        centred = (values - mean.unsqueeze(1)) * real
+        variance = _sum(centred.square().sum((0, 2))) / count  # [D]
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)  # [D]
+        return ((values - mean.unsqueeze(1)) * scale.unsqueeze(1) + self.bias.unsqueeze(1)).to(x.dtype)
+
+
+def _sum(value: Tensor) -> Tensor:
+    """Adds a number up over the processes that train together, gradients too."""
+    if distributed.is_initialized() and distributed.get_world_size() > 1:
+        return across_processes.all_reduce(value)
+    return value

@@ -1,0 +1,48 @@
+"""LAAT's label attention: labels look at a projection of the features."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from medcode.layers.masks import masked_softmax
+
+
+class ProjectedLabelAttention(nn.Module):
+    """Label attention of LAAT with one output vector per label.
+
+    Source: Vu et al. 2020, "A Label Attention Model for ICD Coding from Clinical Text", section 3.3 and, for `extra`,
+    3.5; the authors' code.
+
+        a_y = softmax_n(u_y . tanh(W h_n)),   logit_y = w_y . [sum_n a_yn h_n; s] + b_y
+
+    As in `LabelAttention`, the sum is taken over the scalars w_y . h_n, never over vectors of each label.
+
+    Args:
+        features: D.
+        projection: rows of W.
+        labels: Y.
+        extra: size of s, a vector of the document beside its features; 0 for none.
+
+    Shapes: [B, N, D], bool [B, N] or None, s [B, extra] or None -> logits [B, Y].
+    """
+
+    def __init__(self, features: int, projection: int, labels: int, extra: int = 0) -> None:
+        super().__init__()
+        self.features = features
+        self.projection = nn.Linear(features, projection, bias=False)
+        self.queries = nn.Linear(projection, labels, bias=False)
+        self.output = nn.Linear(features + extra, labels)
+        for layer in (self.projection, self.queries, self.output):
+            nn.init.normal_(layer.weight, std=0.03)
+
+    def weights(self, features: Tensor, mask: Tensor | None) -> Tensor:
+        """Attention of every label over the positions: [B, N, D] -> fp32 [B, Y, N]."""
+        projected = torch.tanh(self.projection(features))
+        return masked_softmax(self.queries.weight @ projected.transpose(1, 2), mask)
+
+    def forward(self, features: Tensor, mask: Tensor | None, extra: Tensor | None = None) -> Tensor:
+        own, beside = self.output.weight.split([self.features, self.output.in_features - self.features], dim=1)
+        values = own @ features.transpose(1, 2)  # [B, Y, N]
+        logits = (self.weights(features, mask) * values.float()).sum(2) + self.output.bias
+        return logits if extra is None else logits + nn.functional.linear(extra, beside)

@@ -1,0 +1,67 @@
+"""A recurrent network over words, in both directions or one."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from medcode.layers.masks import position_mask
+
+
+class Recurrent(nn.Module):
+    """One layer of GRU or LSTM.
+
+    The network that reads from the end gets every document turned round, so that pads are behind the words for both
+    directions and padding needs no packing, whose gradient takes quadratic time for a GRU on a CPU.
+
+    Args:
+        kind: which cell.
+        inputs: E.
+        hidden: width of a direction.
+        bidirectional: whether a second network reads from the end.
+
+    Shapes: [B, N, E], lengths [B] -> outputs [B, N, D], last states [B, D], with D = hidden times directions. Pads are
+        not read and their outputs are zero; a document without words is read as one pad. Without lengths pads are read.
+    """
+
+    def __init__(self, kind: Literal["gru", "lstm"], inputs: int, hidden: int, *, bidirectional: bool) -> None:
+        super().__init__()
+        cell = {"gru": nn.GRU, "lstm": nn.LSTM}[kind]
+        self.forwards = cell(inputs, hidden, batch_first=True)
+        self.backwards = cell(inputs, hidden, batch_first=True) if bidirectional else None
+        self.features = hidden * (2 if bidirectional else 1)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        batch, positions, _ = x.shape
+        read = torch.full((batch,), positions, device=x.device) if lengths is None else lengths.clamp(min=1)
+        rows, ends = torch.arange(batch, device=x.device), read - 1
+        outputs = self.forwards(x)[0]
+        last = outputs[rows, ends]
+        if self.backwards is not None:
+            places = torch.arange(positions, device=x.device)
+            turned = torch.where(places <= ends.unsqueeze(1), ends.unsqueeze(1) - places, places).unsqueeze(2)
+            from_end = self.backwards(_Rearrange.apply(x, turned))[0]
+            last = torch.cat([last, from_end[rows, ends]], dim=1)
+            outputs = torch.cat([outputs, _Rearrange.apply(from_end, turned)], dim=2)
+        if lengths is not None:
+            outputs = outputs * position_mask(read, positions).unsqueeze(2)
+        return outputs, last
+
+
+class _Rearrange(torch.autograd.Function):
+    """Gathers positions in an order that is its own inverse; so its gradient is a gather too, which is deterministic.
+
+    Shapes: [B, N, D], int [B, N, 1] -> [B, N, D].
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, order: Tensor) -> Tensor:
+        ctx.save_for_backward(order)
+        return x.gather(1, order.expand_as(x))
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        (order,) = ctx.saved_tensors
+        return gradient.gather(1, order.expand_as(gradient)), None

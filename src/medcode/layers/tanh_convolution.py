@@ -1,0 +1,31 @@
+"""A convolution over words with a tanh, the first layer of CAML and its descendants."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class TanhConvolution(nn.Conv1d):
+    """Convolution padded by floor(K/2) on both sides, and tanh.
+
+    Source: caml-mimic. An odd kernel keeps the number of positions, an even one makes one more.
+
+    Args:
+        inputs: E.
+        features: D.
+        kernel: K.
+        bias: whether each feature has a bias.
+        xavier: draws the weights by Xavier's rule, or by torch's.
+
+    Shapes: [B, E, N] -> [B, D, N + extra].
+    """
+
+    def __init__(self, inputs: int, features: int, kernel: int, *, bias: bool = True, xavier: bool = True) -> None:
+        super().__init__(inputs, features, kernel, padding=kernel // 2, bias=bias)
+        self.extra = 1 - kernel % 2
+        if xavier:
+            nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(super().forward(x))

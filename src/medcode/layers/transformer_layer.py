@@ -1,0 +1,86 @@
+"""A transformer encoder layer, and the position table that goes before it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class TransformerLayer(nn.Module):
+    """Post-norm transformer encoder layer without dropout.
+
+    Source: Vaswani et al. 2017, section 3.1; Fusion's authors' code for `block_local`.
+
+    Args:
+        features: D, a multiple of `heads`.
+        heads: number of attention heads.
+        feed_forward: width of the feed-forward network.
+        block_local: as Fusion's code, which separates heads by a view without a transposition: head h sees the h-th
+            part of the positions alone, each position as `heads` shorter ones; and scales scores by
+            floor(D / heads / heads)^-0.5.
+
+    Shapes: [B, N, D], bool [B, N] or None -> [B, N, D].
+    """
+
+    def __init__(self, features: int, heads: int, feed_forward: int, *, block_local: bool = False) -> None:
+        super().__init__()
+        self.heads, self.block_local = heads, block_local
+        self.query = nn.Linear(features, features)
+        self.key = nn.Linear(features, features)
+        self.value = nn.Linear(features, features)
+        self.output = nn.Linear(features, features)
+        self.attention_norm = nn.LayerNorm(features)
+        self.widen = nn.Linear(features, feed_forward)
+        self.narrow = nn.Linear(feed_forward, features)
+        self.norm = nn.LayerNorm(features)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        x = self.attention_norm(x + self.output(self._attend(x, mask)))
+        return self.norm(x + self.narrow(torch.relu(self.widen(x))))
+
+    def _attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        batch, positions, features = x.shape
+        width = features // self.heads
+        parts = [layer(x) for layer in (self.query, self.key, self.value)]
+        if self.block_local:
+            parts = [part.reshape(batch, self.heads, positions, width) for part in parts]
+            scale = max(1, width // self.heads) ** -0.5
+        else:
+            parts = [part.unflatten(2, (self.heads, width)).transpose(1, 2) for part in parts]  # [B, heads, N, D/heads]
+            scale = width**-0.5
+        keys = None if mask is None else mask[:, None, None]
+        seen = nn.functional.scaled_dot_product_attention(*parts, attn_mask=keys, scale=scale)
+        return seen.reshape(x.shape) if self.block_local else seen.transpose(1, 2).flatten(2)
+
+
+class PositionTable(nn.Module):
+    """Adds fixed sinusoids that tell positions apart.
+
+    Source: Vaswani et al. 2017, section 3.5; Fusion's authors' code, which keeps a zero row for pads before the first
+    position and so has one row more than positions. Positions beyond the table are computed by the same formula.
+
+    Args:
+        positions: rows of the table, without that of pads.
+        features: D.
+
+    Shapes: [B, N, D] -> [B, N, D].
+    """
+
+    def __init__(self, positions: int, features: int) -> None:
+        super().__init__()
+        rows = torch.cat([torch.zeros(1, features), sinusoids(0, positions, features)])
+        self.table = nn.Parameter(rows, requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        needed, rows = x.shape[1], self.table[1:]
+        if needed > len(rows):
+            rows = torch.cat([rows, sinusoids(len(rows), needed, x.shape[2]).to(rows)])
+        return x + rows[:needed]
+
+
+def sinusoids(first: int, last: int, features: int) -> Tensor:
+    """Sines in even columns and cosines in odd ones, for positions first to last - 1: [last - first, D]."""
+    column = torch.arange(features)
+    rate = torch.pow(10_000.0, -2.0 * (column // 2).double() / features)  # [D]
+    angles = torch.arange(first, last).double().unsqueeze(1) * rate
+    return torch.where(column % 2 == 0, angles.sin(), angles.cos()).float()

@@ -1,0 +1,45 @@
+"""BiGRU: the last states of a recurrent network in both directions, and a linear layer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from medcode.layers.recurrent import Recurrent
+from medcode.models.base import ModelConfig, WordModel
+
+
+class BiGruConfig(ModelConfig):
+    """Options of the BiGRU."""
+
+    width: Annotated[int, Field(ge=2, multiple_of=2)]
+    bidirectional: bool
+
+
+class BiGru(WordModel):
+    """BiGRU (the baseline of Mullenbach et al. 2018; the authors' code, class VanillaRNN).
+
+        h = [last state forwards; last state backwards],   logit = W h + b
+
+    Args: see `WordModel`; config: width D of both directions together, bidirectional.
+
+    Shapes: int [B, N], int [B] -> {head: [B, Y]}.
+
+    Departures: pads are not read; `faithful` reads them, after the document forwards and before it backwards, as the
+        authors' code does. Its word vectors have no dropout in any published recipe; another recipe may have some.
+    """
+
+    paper = "Mullenbach et al. 2018"
+    Config = BiGruConfig
+
+    def __init__(self, config: BiGruConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
+        super().__init__(config, vocabulary, vectors, heads)
+        hidden = config.width // (2 if config.bidirectional else 1)
+        self.recurrent = Recurrent("gru", self.embedding_size, hidden, bidirectional=config.bidirectional)
+        self.output = nn.ModuleDict({head: nn.Linear(config.width, labels) for head, labels in heads.items()})
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        _, last = self.recurrent(self.embedding(tokens), lengths if self.config.masked else None)  # [B, D]
+        return {head: layer(last) for head, layer in self.output.items()}

@@ -1,0 +1,114 @@
+"""DR-CAML: CAML whose output vectors are drawn to the descriptions of their codes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from medcode.config import Number
+from medcode.layers.description_encoder import DescriptionEncoder
+from medcode.layers.label_attention import label_attention_heads
+from medcode.layers.tanh_convolution import TanhConvolution
+from medcode.layers.word_embedding import PAD, WordEmbedding
+from medcode.models.base import LabelAttentionModel, ModelConfig
+
+
+class DrCamlConfig(ModelConfig):
+    """Options of DR-CAML."""
+
+    filters: Annotated[int, Field(ge=1)]
+    kernel: Annotated[int, Field(ge=1)]
+    description_weight: Annotated[Number, Field(ge=0)]
+    separate_description_table: bool
+
+
+class DrCaml(LabelAttentionModel):
+    """DR-CAML (Mullenbach et al. 2018, "Explainable Prediction of Medical Codes from Clinical Text", section 2.5; the
+    authors' code).
+
+        logits as CAML;   z_y = V max_t tanh(conv(x_t)) + c for the words x_1, x_2, ... of the description of y
+        loss of a document = its cross entropy + weight * sum over its codes y of mean_d (w_yd - z_yd)^2
+
+    After training the output vector of a code that was never seen is z_y.
+
+    Args: see `WordModel`; config: filters D, kernel K, description_weight, separate_description_table.
+        descriptions: the words of each label's title, {head: int [Y, T]}, needed for training alone.
+
+    Shapes: as CAML.
+
+    Departures: as CAML. Descriptions are read with the word vectors of the notes; `separate_description_table` and
+        `faithful` give them a table of their own, as in the authors' code. `faithful` also lets the pads of the
+        descriptions of a document's codes, padded to the longest of them, compete in the maximum. A code without a
+        description is not drawn anywhere.
+    """
+
+    paper = "Mullenbach et al. 2018"
+    Config = DrCamlConfig
+    needs_descriptions = True
+
+    def __init__(
+        self,
+        config: DrCamlConfig,
+        vocabulary: int,
+        vectors: Tensor | None,
+        heads: dict[str, int],
+        descriptions: dict[str, Tensor] | None = None,
+    ) -> None:
+        super().__init__(config, vocabulary, vectors, heads)
+        size = self.embedding_size
+        self.convolution = TanhConvolution(size, config.filters, config.kernel)
+        self.attention = label_attention_heads(config.filters, heads)
+        self.description_encoder = DescriptionEncoder(size, config.filters, config.kernel, masked=config.masked)
+        self.description_table = None
+        if config.separate_description_table or config.faithful:
+            trained, copied = config.embedding == "trained", self.embedding.table.weight.detach()
+            self.description_table = WordEmbedding(vocabulary, size, copied, trained=trained, dropout=0.0).table
+        for head in heads:
+            words = None if descriptions is None else descriptions[head]
+            self.register_buffer(f"words_{head}", words, persistent=False)
+
+    def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        features = self.convolution(self.embedding(tokens).transpose(1, 2)).transpose(1, 2)  # [B, P, D]
+        return features, self.real_positions(lengths + self.convolution.extra, features.shape[1])
+
+    def regularisation(self, gold: dict[str, Tensor]) -> Tensor:
+        """See `Model`; the second term of the loss, over all heads."""
+        return self.config.description_weight * sum(self._distances(head, own) for head, own in gold.items())
+
+    def _distances(self, head: str, gold: Tensor) -> Tensor:
+        """Sum over the codes of each document of their distance from their description, [B]."""
+        gold = gold * (self._words(head)[:, 0] != PAD)
+        if self.config.masked:
+            codes = gold.any(0).nonzero().squeeze(1)
+            return (gold[:, codes] * self._distance(head, codes)).sum(1)
+        # Padded to the longest of the document's codes, as the authors pad, a description depends on the document.
+        return torch.stack([self._distance(head, own.nonzero().squeeze(1)).sum() for own in gold])
+
+    def _distance(self, head: str, codes: Tensor) -> Tensor:
+        vectors = self.attention[head].output.weight[codes]
+        return (vectors - self._describe(head, codes).to(vectors.dtype)).square().mean(1)  # [codes]
+
+    def _describe(self, head: str, codes: Tensor) -> Tensor:
+        """z of some codes, [codes, D]."""
+        words = self._words(head)[codes]
+        longest = int((words != PAD).sum(1).max()) if len(codes) else 1
+        table = self.description_table or self.embedding.table
+        return self.description_encoder(table(words[:, :longest]), (words != PAD).sum(1))
+
+    def _words(self, head: str) -> Tensor:
+        words = getattr(self, f"words_{head}")
+        if words is None:
+            raise ValueError("DR-CAML was built without the descriptions that its training needs")
+        return words
+
+    @torch.no_grad()
+    def finish(self, train_counts: dict[str, Tensor]) -> None:
+        """See `Model`; gives codes never seen in training the vectors of their descriptions."""
+        for head, counts in train_counts.items():
+            described = self._words(head)[:, 0] != PAD
+            codes = ((counts.to(described.device) == 0) & described).nonzero().squeeze(1)
+            if len(codes):
+                self.attention[head].output.weight[codes] = self._describe(head, codes)

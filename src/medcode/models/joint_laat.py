@@ -1,0 +1,77 @@
+"""JointLAAT: LAAT that predicts the categories above the codes first, and tells the codes what it predicted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from medcode.layers.projected_attention import ProjectedLabelAttention
+from medcode.layers.recurrent import Recurrent
+from medcode.models.base import LabelAttentionModel, ModelConfig
+
+FIRST_LEVEL = "category"
+
+
+class JointLaatConfig(ModelConfig):
+    """Options of JointLAAT."""
+
+    heads: list[str] = Field(["icd", FIRST_LEVEL], min_length=1)
+    rnn: Literal["lstm", "gru"]
+    hidden: Annotated[int, Field(ge=1)]
+    projection: Annotated[int, Field(ge=1)]
+    level_projection: Annotated[int, Field(ge=1)]
+
+
+class JointLaat(LabelAttentionModel):
+    """JointLAAT (Vu et al. 2020, "A Label Attention Model for ICD Coding from Clinical Text", section 3.5; the authors'
+    code).
+
+        h = BiLSTM(dropout(x)),   m_y = sum_n softmax_n(u_y . tanh(W h_n)) h_n with a W for each level
+        categories: logit_c = w_c . m_c + b_c
+        codes:      logit_y = w_y . [m_y; s] + b_y with s = sigmoid(P sigmoid(logits of the categories))
+
+    The losses of the levels are weighted by their numbers of labels.
+
+    Args: see `WordModel`; config: rnn, hidden width of each direction, projection (rows of W), level_projection (size
+        of s). The head `category` is the first level, every other head a second level. Without that head this is LAAT.
+
+    Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}.
+
+    Departures: as LAAT.
+    """
+
+    paper = "Vu et al. 2020"
+    Config = JointLaatConfig
+
+    def __init__(self, config: JointLaatConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
+        super().__init__(config, vocabulary, vectors, heads)
+        self.recurrent = Recurrent(config.rnn, self.embedding_size, config.hidden, bidirectional=True)
+        features, joint = self.recurrent.features, FIRST_LEVEL in heads
+        extra = {head: config.level_projection if joint and head != FIRST_LEVEL else 0 for head in heads}
+        self.attention = nn.ModuleDict(
+            {
+                head: ProjectedLabelAttention(features, config.projection, labels, extra[head])
+                for head, labels in heads.items()
+            }
+        )
+        if joint:
+            self.level_projection = nn.Linear(heads[FIRST_LEVEL], config.level_projection, bias=False)
+        self.head_weights = {head: labels / sum(heads.values()) for head, labels in heads.items()}
+
+    def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        features, _ = self.recurrent(self.embedding(tokens), lengths)  # [B, N, D]
+        return features, self.real_positions(lengths, tokens.shape[1])
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        features, real = self.encode(tokens, lengths)
+        logits, above = {}, None
+        if FIRST_LEVEL in self.heads:
+            logits[FIRST_LEVEL] = self.attention[FIRST_LEVEL](features, real)
+            above = torch.sigmoid(self.level_projection(torch.sigmoid(logits[FIRST_LEVEL])))
+        for head in self.heads:
+            if head != FIRST_LEVEL:
+                logits[head] = self.attention[head](features, real, above)
+        return {head: logits[head] for head in self.heads}

@@ -1,0 +1,53 @@
+"""LAAT: a BiLSTM, and label attention on a projection of its states."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from medcode.layers.projected_attention import ProjectedLabelAttention
+from medcode.layers.recurrent import Recurrent
+from medcode.models.base import LabelAttentionModel, ModelConfig
+
+
+class LaatConfig(ModelConfig):
+    """Options of LAAT."""
+
+    rnn: Literal["lstm", "gru"]
+    hidden: Annotated[int, Field(ge=1)]
+    projection: Annotated[int, Field(ge=1)]
+
+
+class Laat(LabelAttentionModel):
+    """LAAT (Vu et al. 2020, "A Label Attention Model for ICD Coding from Clinical Text"; the authors' code).
+
+        h = BiLSTM(dropout(x))
+        a_y = softmax_n(u_y . tanh(W h_n)),   logit_y = w_y . (sum_n a_yn h_n) + b_y
+
+    Args: see `WordModel`; config: rnn, hidden width of each direction, projection (rows of W).
+
+    Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}.
+
+    Departures: pads do not take part in the attention; `faithful` lets them, as the authors' code does, with states of
+        zero: the network itself does not read pads there either. Linear layers that the authors' code builds and never
+        calls are left out.
+    """
+
+    paper = "Vu et al. 2020"
+    Config = LaatConfig
+
+    def __init__(self, config: LaatConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
+        super().__init__(config, vocabulary, vectors, heads)
+        self.recurrent = Recurrent(config.rnn, self.embedding_size, config.hidden, bidirectional=True)
+        self.attention = nn.ModuleDict(
+            {
+                head: ProjectedLabelAttention(self.recurrent.features, config.projection, labels)
+                for head, labels in heads.items()
+            }
+        )
+
+    def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        features, _ = self.recurrent(self.embedding(tokens), lengths)  # [B, N, D]
+        return features, self.real_positions(lengths, tokens.shape[1])

@@ -1,0 +1,53 @@
+"""Recurrent networks: a padded document is read as it is alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from medcode.layers.recurrent import Recurrent
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_a_padded_document_is_read_as_it_is_alone(kind, bidirectional):
+    torch.manual_seed(0)
+    layer = Recurrent(kind, 3, 4, bidirectional=bidirectional)
+    x, lengths = torch.randn(3, 6, 3), torch.tensor([4, 6, 0])
+    outputs, last = layer(x, lengths)
+    assert outputs.shape == (3, 6, layer.features) and last.shape == (3, layer.features)
+    for row, length in enumerate([4, 6, 1]):
+        alone, state = layer(x[row : row + 1, :length], None)
+        torch.testing.assert_close(outputs[row, :length], alone[0])
+        torch.testing.assert_close(last[row], state[0])
+        assert not outputs[row, length:].any()
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_gradients_are_those_of_torchs_own_packed_network(kind):
+    torch.manual_seed(0)
+    layer = Recurrent(kind, 3, 4, bidirectional=True)
+    theirs = {"gru": nn.GRU, "lstm": nn.LSTM}[kind](3, 4, batch_first=True, bidirectional=True)
+    weights = {f"{name}_reverse": value for name, value in layer.backwards.state_dict().items()}
+    theirs.load_state_dict(weights | layer.forwards.state_dict())
+    x, lengths = torch.randn(3, 6, 3), torch.tensor([4, 6, 1])
+    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+    found, _ = layer(a, lengths)
+    packed = theirs(pack_padded_sequence(b, lengths, batch_first=True, enforce_sorted=False))[0]
+    expected, _ = pad_packed_sequence(packed, batch_first=True)
+    torch.testing.assert_close(found, expected)
+    found.sin().sum().backward()
+    expected.sin().sum().backward()
+    torch.testing.assert_close(a.grad, b.grad)
+    for name, parameter in layer.forwards.named_parameters():
+        torch.testing.assert_close(parameter.grad, theirs.get_parameter(name).grad)
+    for name, parameter in layer.backwards.named_parameters():
+        torch.testing.assert_close(parameter.grad, theirs.get_parameter(f"{name}_reverse").grad)
+
+
+def test_the_last_state_of_each_direction_is_where_it_ends():
+    layer = Recurrent("gru", 3, 4, bidirectional=True)
+    outputs, last = layer(torch.randn(1, 5, 3), None)
+    torch.testing.assert_close(last, torch.cat([outputs[:, -1, :4], outputs[:, 0, 4:]], dim=1))

@@ -1,0 +1,38 @@
+"""The transformer layer beside torch's own, and its position table."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from medcode.layers.masks import position_mask
+from medcode.layers.transformer_layer import PositionTable, TransformerLayer, sinusoids
+
+
+def test_a_padded_document_is_read_as_torchs_layer_reads_it():
+    torch.manual_seed(0)
+    ours, theirs = TransformerLayer(12, 4, 7), nn.TransformerEncoderLayer(12, 4, 7, dropout=0.0, batch_first=True)
+    parts = (ours.query, ours.key, ours.value)
+    theirs.self_attn.in_proj_weight.data = torch.cat([part.weight for part in parts])
+    theirs.self_attn.in_proj_bias.data = torch.cat([part.bias for part in parts])
+    theirs.self_attn.out_proj.load_state_dict(ours.output.state_dict())
+    theirs.linear1.load_state_dict(ours.widen.state_dict())
+    theirs.linear2.load_state_dict(ours.narrow.state_dict())
+    x, mask = torch.randn(2, 6, 12), position_mask(torch.tensor([6, 3]), 6)
+    found, expected = ours(x, mask), theirs(x, src_key_padding_mask=~mask)
+    torch.testing.assert_close(found[mask], expected[mask])
+    torch.testing.assert_close(found[1:, :3], ours(x[1:, :3], None))
+
+
+def test_positions_beyond_the_table_go_on_as_in_it():
+    short, long, x = PositionTable(3, 6), PositionTable(50, 6), torch.zeros(1, 20, 6)
+    torch.testing.assert_close(short(x), long(x))
+    torch.testing.assert_close(short(x)[0], sinusoids(0, 20, 6))
+    assert x.any().item() is False
+
+
+def test_the_table_counts_as_published_and_is_not_trained():
+    table = PositionTable(2_500, 300).table
+    assert table.numel() == 750_300 and not table.requires_grad
+    assert not table[0].any()
+    assert table[1, :2].tolist() == [0, 1]

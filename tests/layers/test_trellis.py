@@ -1,0 +1,21 @@
+"""The trellis network: shared weights, words read again at every level."""
+
+from __future__ import annotations
+
+import torch
+
+from medcode.layers.trellis import TrellisEncoder
+
+
+def test_more_levels_read_further_with_the_same_weights():
+    torch.manual_seed(0)
+    x, counts = torch.randn(1, 3, 60), set()
+    for levels, reach in ((1, 2), (2, 6), (3, 12)):
+        encoder = TrellisEncoder(3, 4, kernel=3, levels=levels, dropout=0.0)
+        with torch.no_grad():
+            for weights in encoder.parameters():
+                weights.mul_(50)
+        counts.add(sum(p.numel() for p in encoder.parameters()))
+        gradient = torch.autograd.grad(encoder(x.requires_grad_())[0, :, 40].sum(), x)[0].abs().amax(1)[0]
+        assert gradient.nonzero().squeeze(1).tolist() == list(range(40 - reach, 41))
+    assert counts == {4 * 4 * (3 + 4) * 3 + 4 * 4}

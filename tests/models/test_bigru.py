@@ -1,0 +1,48 @@
+"""BiGRU against its formula, cell by cell."""
+
+from __future__ import annotations
+
+import plain
+import pytest
+import torch
+from torch import nn
+
+from medcode.models.bigru import BiGru, BiGruConfig
+
+NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
+
+
+def build(**changes) -> BiGru:
+    options = {"dropout": 0.0, "embedding": "trained", "mask_padding": True, "faithful": False, "bidirectional": True}
+    torch.manual_seed(0)
+    config = BiGruConfig(width=8, **options | changes)
+    return BiGru(config, plain.WORDS, torch.randn(plain.WORDS, 5), {"icd": 6}).eval().double()
+
+
+def last_state(cells: nn.GRU, x: torch.Tensor) -> torch.Tensor:
+    """The gates of a GRU, one word after the other."""
+    wi, wh, bi, bh = (getattr(cells, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    h = torch.zeros(wh.shape[1], dtype=x.dtype)
+    for word in x:
+        (r, z, n), (hr, hz, hn) = (wi @ word + bi).chunk(3), (wh @ h + bh).chunk(3)
+        keep = torch.sigmoid(z + hz)
+        h = (1 - keep) * torch.tanh(n + torch.sigmoid(r + hr) * hn) + keep * h
+    return h
+
+
+def by_hand(model: BiGru, words: list[int]) -> torch.Tensor:
+    x = plain.vectors(model, words)
+    states = [last_state(model.recurrent.forwards, x)]
+    if model.config.bidirectional:
+        states.append(last_state(model.recurrent.backwards, x.flip(0)))
+    output = model.output["icd"]
+    return output.weight @ torch.cat(states) + output.bias
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_logits_follow_the_formula(bidirectional):
+    plain.agree(build(bidirectional=bidirectional), NOTES, by_hand, padded=12)
+
+
+def test_pads_are_read_as_in_the_authors_code():
+    plain.agree(build(faithful=True), [[*NOTES[2], 0, 0, 0]], by_hand)

@@ -1,0 +1,99 @@
+"""The papers' formulas for one note at a time, by loops and without padding: what models are compared with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+WORDS = 30
+
+
+def note(length: int, seed: int = 0) -> list[int]:
+    """Random word numbers."""
+    return torch.randint(1, WORDS, (length,), generator=torch.Generator().manual_seed(seed)).tolist()
+
+
+def batch(notes: list[list[int]], padded: int = 0) -> tuple[Tensor, Tensor]:
+    """The notes as a model takes them."""
+    tokens = torch.zeros(len(notes), max(padded, *map(len, notes)), dtype=torch.long)
+    for row, words in zip(tokens, notes, strict=True):
+        row[: len(words)] = torch.tensor(words)
+    return tokens, torch.tensor([len(words) for words in notes])
+
+
+def vectors(model: nn.Module, words: list[int]) -> Tensor:
+    """Word vectors of a note, [N, E]."""
+    return model.embedding.table.weight[torch.tensor(words)]
+
+
+def convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, left: int = 0, right: int = 0, dilation: int = 1
+) -> Tensor:
+    """Convolution of [N, E] by [D, E, K] with zeros on both sides: [N + left + right - dilation (K - 1), D]."""
+    kernel, outputs = weight.shape[2], []
+    for position in range(-left, len(x) + right - dilation * (kernel - 1)):
+        value = torch.zeros(weight.shape[0], dtype=x.dtype) if bias is None else bias.clone()
+        for offset in range(kernel):
+            place = position + dilation * offset
+            if 0 <= place < len(x):
+                value = value + weight[:, :, offset] @ x[place]
+        outputs.append(value)
+    return torch.stack(outputs)
+
+
+def same(x: Tensor, layer: nn.Conv1d) -> Tensor:
+    """Convolution that keeps the number of positions, by the weights of a layer."""
+    around = layer.weight.shape[2] // 2
+    return convolve(x, layer.weight, layer.bias, left=around, right=around)
+
+
+def residual(x: Tensor, block: nn.Module, norm) -> Tensor:
+    """MultiResCNN's residual block on [N, D]; norm(x, layer) is the normalisation."""
+    h = torch.tanh(norm(same(x, block.first), block.first_norm))
+    return torch.tanh(
+        norm(same(h, block.second), block.second_norm) + norm(same(x, block.shortcut), block.shortcut_norm)
+    )
+
+
+def attend(h: Tensor, queries: Tensor, weight: Tensor, bias: Tensor, keys: Tensor | None = None) -> Tensor:
+    """Label attention over [N, D]: one label after the other, [Y]."""
+    keys, logits = h if keys is None else keys, []
+    for query, output, constant in zip(queries, weight, bias, strict=True):
+        scores = torch.stack([(query @ key).exp() for key in keys])
+        context = sum(score / scores.sum() * feature for score, feature in zip(scores, h, strict=True))
+        logits.append(output @ context + constant)
+    return torch.stack(logits)
+
+
+def caml_attention(h: Tensor, layer: nn.Module) -> Tensor:
+    """The same with the weights of a layer."""
+    return attend(h, layer.queries.weight, layer.output.weight, layer.output.bias)
+
+
+def read_by_torch(recurrent: nn.Module, x: Tensor) -> Tensor:
+    """States of torch's own network of one or two directions with the same weights, [N, E] -> [N, D]."""
+    kind, both = type(recurrent.forwards), recurrent.backwards is not None
+    network = kind(x.shape[1], recurrent.forwards.hidden_size, bidirectional=both, dtype=x.dtype)
+    weights = dict(recurrent.forwards.state_dict())
+    if both:
+        weights |= {f"{name}_reverse": value for name, value in recurrent.backwards.state_dict().items()}
+    network.load_state_dict(weights)
+    return network(x.unsqueeze(1))[0].squeeze(1)
+
+
+def agree(model: nn.Module, notes: list[list[int]], by_hand, head: str = "icd", padded: int = 0) -> None:
+    """Asserts that a model scores padded notes as the formula scores each of them alone."""
+    with torch.no_grad():
+        logits = model(*batch(notes, padded))[head]
+        for own, words in zip(logits, notes, strict=True):
+            torch.testing.assert_close(own, by_hand(model, words), rtol=1e-5, atol=1e-7)  # softmax is in fp32
+
+
+def scramble(model: nn.Module, seed: int = 1) -> nn.Module:
+    """Draws what starts as zeros or ones, such as biases and the statistics of norms, so that it matters."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, value in model.state_dict().items():
+        if value.dim() == 1 and value.is_floating_point():
+            drawn = torch.rand(value.shape, generator=generator)
+            value.copy_(drawn + 0.5 if "norm" in name else drawn - 0.5)
+    return model
