@@ -32,10 +32,14 @@ def main(params: Params, model: Path, metrics: Path, frequency: Path, **paths: P
     measured, table = {}, []
     dev, test = data.splits["dev"], data.splits["test"]
     for head in trained.labels:
-        threshold = tune_threshold(dev.labels[head], probabilities(scores["dev"][head]), options.threshold_grid)
-        gold, predicted, counts = test.labels[head], probabilities(scores["test"][head]), data.train_counts(head)
+        tuning, coded = dev.has[head], test.has[head]  # a document is measured where it was coded in the head's system
+        threshold = tune_threshold(
+            dev.labels[head][tuning], probabilities(scores["dev"][head][tuning]), options.threshold_grid
+        )
+        gold, predicted = test.labels[head][coded], probabilities(scores["test"][head][coded])
+        counts = data.train_counts(head)
         # Codes outside the fifty most frequent are left out on purpose; codes never seen in training are not.
-        outside = test.outside[head] if params.label_set == "full" else None
+        outside = test.outside[head][coded] if params.label_set == "full" else None
         measured[head] = summarise(gold, predicted, counts, threshold, options, outside)
         table += frequency_table(gold, predicted, counts, threshold, options, head)
     io.write_metrics(metrics, measured)

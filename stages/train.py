@@ -13,14 +13,10 @@ import torch
 
 from medcode import inputs, io, model_folder, models
 from medcode.config import Params
-from medcode.evaluation.thresholds import tune_threshold
-from medcode.models.base import Model, count_parameters
-from medcode.training import curve, distributed, reproducibility
+from medcode.models.base import Model
+from medcode.training import curve, distributed, outcome, reproducibility
 from medcode.training.checkpoint import Checkpoints, fingerprint
-from medcode.training.loop import SCORING_BATCH, Result, Trainer
-from medcode.training.scoring import probabilities, score
-
-THRESHOLD_GRID = 100  # of the threshold that the model carries; Edin et al. 2023
+from medcode.training.loop import Result, Trainer
 
 
 @stage(inputs=Path, checkpoints=Path, timings=Path, curve=Path, metrics=Path, model=Path)
@@ -70,33 +66,15 @@ def train(params: Params, paths: dict[str, Path], device: torch.device, world: d
 
 
 def write(params: Params, paths: dict[str, Path], model: Model, data: inputs.Inputs, result: Result) -> None:
-    dev = data.splits["dev"]
-    recipe = params.models[params.model].training[params.recipe]
-    logits = score(model, data.tokens, dev.offsets, recipe.max_tokens, SCORING_BATCH, params.training.precision)
-    thresholds = {
-        head: tune_threshold(dev.labels[head], probabilities(x), THRESHOLD_GRID) for head, x in logits.items()
-    }
+    max_tokens = params.models[params.model].training[params.recipe].max_tokens
+    thresholds = outcome.tune_thresholds(model, data, max_tokens, params.training.precision)
     labels = {head: data.labels[head] for head in model.heads}
     trained = model_folder.TrainedModel(
-        params.model, model, data.vocabulary, labels, thresholds, recipe.max_tokens, data.rule, params.label_set
+        params.model, model, data.vocabulary, labels, thresholds, max_tokens, data.rule, params.label_set
     )
     provenance = {"corpus": params.corpus, "recipe": params.recipe, "seed": params.seed}
     model_folder.save(paths["model"], trained, provenance)
-    best = result.history[result.best_epoch - 1]
-    metrics = {
-        "model": params.model,
-        "recipe": params.recipe,
-        "corpus": params.corpus,
-        "label_set": params.label_set,
-        "parameters": count_parameters(model),
-        "epochs_run": len(result.history),
-        "best_epoch": result.best_epoch,
-        "stopped": result.stopped,
-        "train_loss": best["train_loss"],
-        "dev": {name: x for name, x in best.items() if name not in ("epoch", "train_loss", "learning_rate")},
-        "thresholds": thresholds,
-    }
-    io.write_metrics(paths["metrics"], metrics)
+    io.write_metrics(paths["metrics"], outcome.metrics(params, model, result, thresholds))
 
 
 if __name__ == "__main__":

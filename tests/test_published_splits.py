@@ -75,6 +75,14 @@ def test_both_lists_of_mimic_iv(tmp_path):
     assert published_splits.read(tmp_path, "edin-icd10")[0].ids["dev"] == ["5"]
 
 
+def test_an_admission_in_both_lists_belongs_where_the_first_has_it(tmp_path):
+    write_feather(tmp_path, "mimiciv_icd9_split.feather", [(1, "train"), (2, "val"), (3, "test")])
+    write_feather(tmp_path, "mimiciv_icd10_split.feather", [(1, "train"), (3, "train"), (5, "val")])
+    lists, notes = published_splits.read(tmp_path, "edin-joint")
+    assert lists.ids == {"train": ["1"], "dev": ["2", "5"], "test": ["3"]}
+    assert "note: edin-joint: 2 admissions are in two lists; the first list decides" in notes
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [

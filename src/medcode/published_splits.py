@@ -100,7 +100,9 @@ def read(folder: str | os.PathLike, name: str) -> tuple[Lists, list[str]]:
         if len(lists[split]) != published
     ]
     fifty = parts.pop("top50", {})
-    whole = {split: [admission for lists in parts.values() for admission in lists[split]] for split in SPLITS}
+    whole, twice = _together(folder, parts)
+    if twice:
+        notes.append(f"note: {name}: {twice} admissions are in two lists; the first list decides")
     _check(folder, whole, fifty)
     return Lists(name, whole, frozenset(i for ids in fifty.values() for i in ids), len(parts) > 1), notes
 
@@ -169,16 +171,38 @@ def _identifier(given: str, where: str) -> str:
     return given
 
 
+def _together(folder: Path, parts: dict[str, dict[str, list[str]]]) -> tuple[dict[str, list[str]], int]:
+    """Puts lists together; an admission that several have belongs where the first has it.
+
+    Seven admissions of MIMIC-IV are coded in both editions, and in both lists.
+
+    Returns:
+        The admissions of each split, and how many several lists have.
+
+    Raises:
+        UserError: one list has an admission twice.
+    """
+    whole: dict[str, list[str]] = {split: [] for split in SPLITS}
+    earlier: set[str] = set()
+    twice = 0
+    for lists in parts.values():
+        own: dict[str, str] = {}
+        for split, ids in lists.items():
+            for admission in ids:
+                if admission in own:
+                    raise UserError(f"{folder}: admission {admission} is listed twice, in {own[admission]} and {split}")
+                own[admission] = split
+                if admission in earlier:
+                    twice += 1
+                else:
+                    whole[split].append(admission)
+        earlier |= own.keys()
+    return whole, twice
+
+
 def _check(folder: Path, whole: dict[str, list[str]], fifty: dict[str, list[str]]) -> None:
-    """Makes sure that no admission is listed twice, and that those for the 50 codes are in the same split of all."""
-    split_of: dict[str, str] = {}
-    for split, ids in whole.items():
-        for admission in ids:
-            if admission in split_of:
-                raise UserError(
-                    f"{folder}: admission {admission} is listed twice, in {split_of[admission]} and {split}"
-                )
-            split_of[admission] = split
+    """Makes sure that the admissions for the 50 codes are in the same split of all."""
+    split_of = {admission: split for split, ids in whole.items() for admission in ids}
     for split, ids in fifty.items():
         for admission in ids:
             if split_of.get(admission) != split:

@@ -50,6 +50,14 @@ def test_the_rate_falls_where_torchs_scheduler_lets_it_fall(recipe, history, rat
         theirs.step(value)
 
 
+def test_a_head_in_whose_system_a_document_was_not_coded_adds_nothing():
+    logits = {"icd9": torch.zeros(3, 2), "icd10": torch.zeros(3, 4)}
+    gold = {head: torch.zeros_like(x) for head, x in logits.items()}
+    coded = {"icd9": torch.tensor([True, False, True]), "icd10": torch.tensor([False, True, True])}
+    losses = binary_cross_entropy(logits, gold, coded=coded)
+    assert losses.tolist() == pytest.approx([math.log(2), math.log(2), 2 * math.log(2)])
+
+
 def test_the_rate_rises_then_falls_in_a_line(recipe):
     linear = recipe.model_copy(update={"schedule": "linear", "warmup_steps": 4, "learning_rate": 1.0})
     assert [learning_rate(linear, step, 12) for step in range(12)] == pytest.approx(

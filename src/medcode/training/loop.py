@@ -176,14 +176,17 @@ class Trainer:
         with autocast(self.device, self.settings.precision):
             logits, gold = network(words.to(self.device), lengths.to(self.device)), self._gold(share.documents)
             extra = self.model.regularisation(gold)
-        losses = self._cross_entropy(logits, gold)
+        losses = self._cross_entropy(logits, gold, self.train, share.documents)
         if extra is not None:
             losses = losses + extra
         return losses.sum() / whole * (0.0 if empty else 1.0)
 
-    def _cross_entropy(self, logits: dict[str, torch.Tensor], gold: dict[str, torch.Tensor]) -> torch.Tensor:
-        smoothing = self.recipe.label_smoothing
-        return optimisation.binary_cross_entropy(logits, gold, self.model.head_weights, smoothing)
+    def _cross_entropy(
+        self, logits: dict[str, torch.Tensor], gold: dict[str, torch.Tensor], split: Split, documents: np.ndarray
+    ) -> torch.Tensor:
+        coded = {head: torch.from_numpy(split.has[head][documents]).to(x.device) for head, x in logits.items()}
+        weights, smoothing = self.model.head_weights, self.recipe.label_smoothing
+        return optimisation.binary_cross_entropy(logits, gold, weights, smoothing, coded)
 
     def _gold(self, documents: np.ndarray) -> dict[str, torch.Tensor]:
         labels = self.train.labels
@@ -211,7 +214,7 @@ class Trainer:
         self._save()
 
     def _watch(self, split: Split) -> Row:
-        """Dev metrics of the first head, and the mean loss over all heads."""
+        """Dev metrics of the first head, on the documents coded in its system, and the mean loss over all heads."""
         logits = score(
             self.model,
             self.inputs.tokens,
@@ -221,11 +224,13 @@ class Trainer:
             self.settings.precision,
         )
         gold = {head: torch.from_numpy(split.labels[head].toarray()).float() for head in logits}
-        losses = self._cross_entropy({head: torch.from_numpy(x) for head, x in logits.items()}, gold)
+        scores = {head: torch.from_numpy(x) for head, x in logits.items()}
+        losses = self._cross_entropy(scores, gold, split, np.arange(len(split)))
         first = next(iter(logits))
+        coded = split.has[first]
         names = [name for name in WATCHED if self._fits(name, logits[first].shape[1])]
         extra = [] if self.lowest or self.recipe.criterion in names else [self.recipe.criterion]
-        measured = during_training(split.labels[first], probabilities(logits[first]), names + extra)
+        measured = during_training(split.labels[first][coded], probabilities(logits[first][coded]), names + extra)
         return {"dev_loss": losses.mean().item(), **measured}
 
     @staticmethod

@@ -19,6 +19,7 @@ def binary_cross_entropy(
     gold: dict[str, Tensor],
     weights: dict[str, float] | None = None,
     smoothing: float = 0.0,
+    coded: dict[str, Tensor] | None = None,
 ) -> Tensor:
     """Mean binary cross entropy of each document over its labels, summed over heads.
 
@@ -30,6 +31,8 @@ def binary_cross_entropy(
         gold: {head: 0 or 1, [B, Y]}.
         weights: of the heads; None weighs each 1.
         smoothing: a.
+        coded: whether each document was coded in a head's system at all, {head: bool [B]}; where it was not, the head
+            says nothing of it and adds nothing to its loss (JAMS, equation 3). None where all were.
 
     Shapes: -> fp32 [B].
     """
@@ -38,6 +41,7 @@ def binary_cross_entropy(
     for head, scores in logits.items():
         wanted = gold[head] * (1 - smoothing) + smoothing / scores.shape[1] if smoothing else gold[head]
         own = loss(scores.float(), wanted, reduction="none").mean(1)
+        own = own if coded is None else own * coded[head]
         total = total + (own if weights is None else weights[head] * own)
     return total
 
