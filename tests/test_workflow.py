@@ -276,9 +276,13 @@ def test_the_mimic4_tables_run(clean):
     assert ran == {"check", *FROM_EXTRACT}
     extracted = json.loads(clean.read("metrics/extract.json"))
     assert {"icd9cm", "icd9proc", "icd10cm", "icd10pcs"} == set(extracted["codes"])
-    assert clean.experiment("corpus=synthetic-mimic4", "label_set=joint", "split.min_occurrences=3") >= {"split@joint"}
-    heads = json.loads(clean.read("data/inputs/heads.json"))
-    assert list(heads) == ["icd9", "icd10"] and all(head["labels"] for head in heads.values())
+
+
+def test_a_model_without_the_heads_of_a_label_set_is_refused(clean):
+    clean.set({"corpus": "synthetic-mimic4", "label_set": "joint", "split": {"min_occurrences": 3}})
+    done = clean.run("dvc", "repro", "train", check=False)
+    assert done.returncode != 0
+    assert "error: heads: the inputs have no head 'icd'; did you mean 'icd9'?" in done.stderr
 
 
 def test_a_label_set_that_the_corpus_cannot_have_is_refused_when_it_is_chosen(clean):
@@ -322,6 +326,7 @@ def test_two_heads_are_trained_and_measured_each_on_its_own_documents(clean):
     documents = {head: measured[head]["counts"]["documents"] for head in ("icd9", "icd10")}
     split = json.loads(clean.read("metrics/splits/joint.json"))
     assert sum(documents.values()) == split["test"]["documents"]  # no admission of this corpus is coded in both
+    assert list(json.loads(clean.read("data/inputs/heads.json"))) == ["icd9", "icd10"]
 
 
 def test_committed_results_belong_to_the_code_and_the_parameters(tmp_path):

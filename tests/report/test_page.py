@@ -195,11 +195,9 @@ def test_a_model_that_the_parameters_lack_is_the_users_mistake(run, params):
         page.render(params, **read(run, train=trained))
 
 
-def test_a_head_without_metrics_is_the_users_mistake(run, params):
-    test = io.read_json(run / "test.json")
-    del test["icd"]
-    with pytest.raises(UserError, match="no head icd"):
-        page.render(params, **read(run, test=test))
+def test_metrics_without_a_head_are_the_users_mistake(run, params):
+    with pytest.raises(UserError, match="the metrics of test have no head"):
+        page.render(params, **read(run, test={}))
 
 
 def test_only_heads_that_were_measured_are_shown(run, params):
