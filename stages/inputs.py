@@ -6,14 +6,14 @@ from common import stage
 
 from pathlib import Path
 
-from medcode import inputs, io
+from medcode import input_layout, io
 from medcode.config import Params
 from medcode.text.tokens import Tokens
 
 
 @stage(tokens=Path, vocabulary=Path, vectors=Path, split=Path, codes=Path, out=Path)
 def main(params: Params, tokens: Path, vocabulary: Path, vectors: Path, split: Path, codes: Path, out: Path) -> None:
-    inputs.write(
+    input_layout.write(
         out,
         Tokens.read(tokens),
         io.read_lines(vocabulary),

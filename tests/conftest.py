@@ -90,6 +90,8 @@ def recipe() -> Recipe:
         epochs=4,
         patience=None,
         criterion="f1_micro",
+        loss="bce",
+        head_weights=None,
         label_smoothing=0.0,
         max_tokens=50,
         dropout=0.2,

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from medcode import inputs
+from medcode import input_layout, inputs
 from medcode.errors import UserError
 from medcode.text.tokens import tokenized
 
@@ -35,7 +35,7 @@ def folder(tmp_path):
         ("15", "icd10cm", "486"),  # another system: not the label 486
     ]
     labels = [("icd9cm", "486"), ("icd9cm", "038.9"), ("icd9proc", "48.6")]
-    inputs.write(
+    input_layout.write(
         tmp_path / "inputs",
         tokenized(NOTES.items()),
         VOCABULARY,
@@ -84,7 +84,7 @@ def write(folder, labels, documents):
     ]
     columns = ("head", "system", "code", "title", "train_documents")
     schema = {name: [row[i] for row in labels] for i, name in enumerate(columns)}
-    inputs.write(
+    input_layout.write(
         folder,
         tokenized(NOTES.items()),
         VOCABULARY,
@@ -132,7 +132,7 @@ def test_codes_of_one_category_are_one_label_of_it():
     gold = {"a": [0, 2], "b": [2, 1, -1], "c": [0]}
     frame = pd.DataFrame([(name, column) for name, own in gold.items() for column in own])
     frame.columns = ["admission_id", "column"]
-    records, above = inputs.categories(labels, frame, train=["a", "b"])
+    records, above = input_layout.categories(labels, frame, train=["a", "b"])
     assert [(record["code"], record["train_documents"]) for record in records] == [("401", 2), ("486", 1)]
     assert list(above.itertuples(index=False, name=None)) == [("a", 0), ("b", 0), ("b", 1), ("c", 0)]
 
@@ -145,7 +145,7 @@ def test_titles_become_rows_of_the_embedding(folder):
         "icd": [[4], [4], [4]],
         "category": [[0], [0], [0]],
     }
-    rows = inputs.description_rows(["Cough, FEVER 2", "", "rigors"], VOCABULARY, "caml")
+    rows = input_layout.description_rows(["Cough, FEVER 2", "", "rigors"], VOCABULARY, "caml")
     assert rows.tolist() == [[2, 3], [0, 0], [4, 0]]
     assert rows.dtype == np.int32
 

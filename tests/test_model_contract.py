@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medcode import config, model_folder, models
 from medcode.models.base import Model, count_parameters
-from medcode.training.optimisation import binary_cross_entropy
+from medcode.training.optimisation import head_losses, weigh
 
 PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 ROWS, SIZE, HEADS = 50, 8, {"icd": 7, "category": 3}
@@ -162,8 +162,13 @@ def descriptions(heads: dict[str, int]) -> dict[str, Tensor]:
     return words
 
 
+def loss_by_document(model: Model, batch: tuple[Tensor, Tensor], gold: dict[str, Tensor]) -> Tensor:
+    recipe = params().models["caml"].training["quick"]
+    return weigh(head_losses(model(*batch), gold, recipe), model.head_weights)
+
+
 def loss_of(model: Model, batch: tuple[Tensor, Tensor], gold: dict[str, Tensor]) -> Tensor:
-    losses = binary_cross_entropy(model(*batch), gold, model.head_weights)
+    losses = loss_by_document(model, batch, gold)
     extra = model.regularisation(gold)
     return (losses if extra is None else losses + extra).mean()
 
@@ -274,7 +279,7 @@ def test_it_overfits_eight_notes(name):
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
     for step in range(1, 151):
         optimiser.zero_grad()
-        binary_cross_entropy(model(*batch), gold, model.head_weights).mean().backward()
+        loss_by_document(model, batch, gold).mean().backward()
         optimiser.step()
         if step % 10 == 0:
             with torch.inference_mode():

@@ -9,27 +9,53 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcode.training.optimisation import binary_cross_entropy, learning_rate, make_optimiser
+from medcode.training.optimisation import head_losses, learning_rate, make_optimiser, weigh
+
+LOGITS = {"icd": torch.tensor([[0.5, -2.0, 1.0]]), "ccs": torch.tensor([[-1.0]])}
+GOLD = {"icd": torch.tensor([[1.0, 0.0, 1.0]]), "ccs": torch.tensor([[0.0]])}
 
 
-def test_the_loss_is_a_mean_over_labels_and_a_sum_over_heads():
-    logits = {"icd": torch.tensor([[0.0, 2.0]]), "ccs": torch.tensor([[-1.0]])}
-    gold = {"icd": torch.tensor([[1.0, 0.0]]), "ccs": torch.tensor([[0.0]])}
-    icd = (math.log(2) + math.log(1 + math.exp(2))) / 2
-    assert binary_cross_entropy(logits, gold).tolist() == pytest.approx([icd + math.log(1 + math.exp(-1))])
+def test_the_loss_is_a_mean_over_labels_and_a_sum_over_heads(recipe):
+    losses = head_losses(LOGITS, GOLD, recipe)
+    icd = (math.log(1 + math.exp(-0.5)) + math.log(1 + math.exp(-2)) + math.log(1 + math.exp(-1))) / 3
+    assert losses["icd"].tolist() == pytest.approx([icd])
+    assert weigh(losses, None).tolist() == pytest.approx([icd + math.log(1 + math.exp(-1))])
 
 
-def test_heads_are_weighted_and_labels_smoothed():
-    logits = {"icd": torch.tensor([[0.5, -2.0, 1.0]]), "ccs": torch.tensor([[-1.0]])}
-    gold = {"icd": torch.tensor([[1.0, 0.0, 1.0]]), "ccs": torch.tensor([[0.0]])}
-    parts = {head: binary_cross_entropy({head: x}, gold).item() for head, x in logits.items()}
-    weighted = binary_cross_entropy(logits, gold, {"icd": 0.7, "ccs": 0.3})
-    assert weighted.tolist() == pytest.approx([0.7 * parts["icd"] + 0.3 * parts["ccs"]])
-    # DCAN's code: the cross entropy of the probabilities with y (1 - a) + a / Y.
-    probabilities, wanted = logits["icd"][0].sigmoid(), gold["icd"][0] * 0.9 + 0.1 / 3
+def test_heads_are_weighted_and_one_alone_is_not(recipe):
+    losses, weights = head_losses(LOGITS, GOLD, recipe), {"icd": 0.7, "ccs": 0.3}
+    expected = 0.7 * losses["icd"].item() + 0.3 * losses["ccs"].item()
+    assert weigh(losses, weights).tolist() == pytest.approx([expected])
+    assert weigh({"icd": losses["icd"]}, weights).tolist() == pytest.approx([losses["icd"].item()])
+
+
+def test_labels_are_smoothed_as_dcans_code_does_it(recipe):
+    # The cross entropy of the probabilities with y (1 - a) + a / Y.
+    probabilities, wanted = LOGITS["icd"][0].sigmoid(), GOLD["icd"][0] * 0.9 + 0.1 / 3
     expected = -(wanted * probabilities.log() + (1 - wanted) * (1 - probabilities).log()).mean()
-    smoothed = binary_cross_entropy({"icd": logits["icd"]}, gold, smoothing=0.1)
+    smoothed = head_losses(LOGITS, GOLD, recipe.model_copy(update={"label_smoothing": 0.1}))["icd"]
     assert smoothed.tolist() == pytest.approx([expected.item()])
+
+
+def test_focal_loss_is_marns(recipe):
+    focal = recipe.model_copy(update={"loss": "focal", "focal_alpha": 0.5, "focal_gamma": 3.0})
+    right = torch.where(GOLD["icd"] == 1, LOGITS["icd"].sigmoid(), 1 - LOGITS["icd"].sigmoid())
+    expected = (0.5 * (1 - right) ** 3 * -right.log()).mean()
+    assert head_losses(LOGITS, GOLD, focal)["icd"].tolist() == pytest.approx([expected.item()])
+    flat = focal.model_copy(update={"focal_alpha": 1.0, "focal_gamma": 0.0})
+    assert head_losses(LOGITS, GOLD, flat)["icd"].item() == pytest.approx(
+        head_losses(LOGITS, GOLD, recipe)["icd"].item()
+    )
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_loss_of_extreme_logits_is_finite_gradients_too(recipe, gamma):
+    scores = torch.tensor([[200.0, -200.0, 200.0, -200.0]], requires_grad=True)
+    focal = recipe.model_copy(update={"loss": "focal", "focal_gamma": gamma})
+    loss = head_losses({"icd": scores}, {"icd": torch.tensor([[1.0, 0.0, 0.0, 1.0]])}, focal)["icd"].sum()
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert scores.grad.isfinite().all()
 
 
 @settings(max_examples=200)
@@ -50,11 +76,11 @@ def test_the_rate_falls_where_torchs_scheduler_lets_it_fall(recipe, history, rat
         theirs.step(value)
 
 
-def test_a_head_in_whose_system_a_document_was_not_coded_adds_nothing():
+def test_a_head_in_whose_system_a_document_was_not_coded_adds_nothing(recipe):
     logits = {"icd9": torch.zeros(3, 2), "icd10": torch.zeros(3, 4)}
     gold = {head: torch.zeros_like(x) for head, x in logits.items()}
     coded = {"icd9": torch.tensor([True, False, True]), "icd10": torch.tensor([False, True, True])}
-    losses = binary_cross_entropy(logits, gold, coded=coded)
+    losses = weigh(head_losses(logits, gold, recipe, coded), None)
     assert losses.tolist() == pytest.approx([math.log(2), math.log(2), 2 * math.log(2)])
 
 

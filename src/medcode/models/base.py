@@ -143,8 +143,8 @@ class WordModel(Model):
         return position_mask(lengths.clamp(min=1), positions) if self.config.masked else None
 
 
-class LabelAttentionModel(WordModel):
-    """A model on word vectors that ends in one label attention per head, on features that they share.
+class LabelAttentionHeads(Model):
+    """What a model that ends in one label attention per head, on features that the heads share, has whatever it reads.
 
     A subclass sets `attention`, {head: label attention}, and says how documents become features.
     """
@@ -161,6 +161,10 @@ class LabelAttentionModel(WordModel):
     def label_attention(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """See `Model`."""
         return attend_heads(self.attention, *self.encode(tokens, lengths))
+
+
+class LabelAttentionModel(LabelAttentionHeads, WordModel):
+    """A model on word vectors that ends in one label attention per head."""
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:

@@ -33,12 +33,13 @@ Row = dict[str, float]
 
 @dataclass
 class Progress:
-    """Where a training stands: epochs counted from 0, `step` within the epoch, the loss summed over it so far."""
+    """Where a training stands: epochs counted from 0, `step` within the epoch, and the losses summed over it so far,
+    weighed and added up (`train_loss`) and, where there are several heads, of each (`train_loss_<head>`)."""
 
     epoch: int = 0
     step: int = 0
     steps: int = 0
-    loss: float = 0.0
+    losses: Row = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)
     stopped: str = ""
 
@@ -67,6 +68,9 @@ class Trainer:
         checkpoints: where this training's state is kept.
         world: this process among those that train together.
         on_epoch: called with the learning curve after every epoch, by the leading process.
+
+    Raises:
+        UserError: a head of the model has no weight in the recipe.
     """
 
     def __init__(
@@ -90,6 +94,10 @@ class Trainer:
         self.padded = batches.bucket_lengths(self.lengths, settings.buckets)
         self.lowest = recipe.criterion == "loss"
         self.criterion = "dev_loss" if self.lowest else recipe.criterion
+        self.weights = recipe.head_weights or model.head_weights
+        left_out = sorted(model.heads.keys() - (self.weights or model.heads).keys())
+        if left_out and len(model.heads) > 1:
+            raise UserError(f"head_weights of the recipe: no weight for the model's head {', '.join(left_out)}")
         self.progress = Progress()
         self.optimiser = optimisation.make_optimiser(model, recipe)
 
@@ -123,10 +131,12 @@ class Trainer:
         )
         network.train()
         for batch in plan[progress.step :]:
-            progress.loss += self._step(network, batch, len(plan) * self.recipe.epochs)
+            for name, value in self._step(network, batch, len(plan) * self.recipe.epochs).items():
+                progress.losses[name] = progress.losses.get(name, 0.0) + value
             progress.step += 1
             progress.steps += 1
-            bar.set_postfix(loss=f"{progress.loss / progress.step:.4f}", **self._headline(), refresh=False)
+            mean_loss = progress.losses["train_loss"] / progress.step
+            bar.set_postfix(loss=f"{mean_loss:.4f}", **self._headline(), refresh=False)
             bar.update()
             if interruption.signal is not None:
                 self._save()
@@ -135,21 +145,23 @@ class Trainer:
             if progress.step % self.settings.checkpoint_steps == 0 and progress.step < len(plan):
                 self._save()
         bar.close()
-        self._finish_epoch(progress.loss / len(plan), time.perf_counter() - started)
+        losses = {name: total / len(plan) for name, total in progress.losses.items()}
+        self._finish_epoch(losses, time.perf_counter() - started)
 
     def _plan(self, epoch: int) -> list[batches.Batch]:
         plan = batches.epoch_batches(self.lengths, self.padded, self.recipe.batch_size, self.seed, epoch)
         return plan[: self.settings.limit] if self.settings.limit else plan
 
-    def _step(self, network: nn.Module, batch: batches.Batch, total_steps: int) -> float:
-        """One update of the weights; returns the mean loss of the batch."""
+    def _step(self, network: nn.Module, batch: batches.Batch, total_steps: int) -> Row:
+        """One update of the weights; returns the mean losses of the batch."""
         reproducibility.seed_step(self.seed, self.progress.steps)
         rate = optimisation.learning_rate(self.recipe, self.progress.steps, total_steps, self._watched())
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        loss = self._loss(network, batch)
-        value = self.world.sum(loss.detach()).item()
-        if not math.isfinite(value):
+        losses = self._losses(network, batch)
+        loss = losses["train_loss"]
+        values = dict(zip(losses, self.world.sum(torch.stack(list(losses.values())).detach()).tolist(), strict=True))
+        if not math.isfinite(value := values["train_loss"]):
             documents = ", ".join(self.train.documents[number] for number in batch.documents)
             raise UserError(
                 f"training: the loss is {value} at step {self.progress.steps + 1} with learning rate {rate:g}, "
@@ -160,10 +172,10 @@ class Trainer:
         if self.recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         self.optimiser.step()
-        return value
+        return values
 
-    def _loss(self, network: nn.Module, batch: batches.Batch) -> torch.Tensor:
-        """This process's part of the mean loss over the documents of a batch."""
+    def _losses(self, network: nn.Module, batch: batches.Batch) -> dict[str, torch.Tensor]:
+        """This process's part of the mean losses over the documents of a batch."""
         whole = len(batch.documents)
         first, last = self.world.rows(whole)
         empty = first == last  # more processes than documents: a document of no weight keeps the processes in step
@@ -176,17 +188,24 @@ class Trainer:
         with autocast(self.device, self.settings.precision):
             logits, gold = network(words.to(self.device), lengths.to(self.device)), self._gold(share.documents)
             extra = self.model.regularisation(gold)
-        losses = self._cross_entropy(logits, gold, self.train, share.documents)
+        losses = self._by_document(logits, gold, self.train, share.documents, "train_loss")
         if extra is not None:
-            losses = losses + extra
-        return losses.sum() / whole * (0.0 if empty else 1.0)
+            losses["train_loss"] = losses["train_loss"] + extra
+        return {name: values.sum() / whole * (0.0 if empty else 1.0) for name, values in losses.items()}
 
-    def _cross_entropy(
-        self, logits: dict[str, torch.Tensor], gold: dict[str, torch.Tensor], split: Split, documents: np.ndarray
-    ) -> torch.Tensor:
+    def _by_document(
+        self,
+        logits: dict[str, torch.Tensor],
+        gold: dict[str, torch.Tensor],
+        split: Split,
+        documents: np.ndarray,
+        name: str,
+    ) -> dict[str, torch.Tensor]:
+        """The loss of each document, and that of each head where there are several, {name or name_<head>: [B]}."""
         coded = {head: torch.from_numpy(split.has[head][documents]).to(x.device) for head, x in logits.items()}
-        weights, smoothing = self.model.head_weights, self.recipe.label_smoothing
-        return optimisation.binary_cross_entropy(logits, gold, weights, smoothing, coded)
+        losses = optimisation.head_losses(logits, gold, self.recipe, coded)
+        whole = optimisation.weigh(losses, self.weights)
+        return {name: whole} | ({f"{name}_{head}": own for head, own in losses.items()} if len(losses) > 1 else {})
 
     def _gold(self, documents: np.ndarray) -> dict[str, torch.Tensor]:
         labels = self.train.labels
@@ -195,13 +214,13 @@ class Trainer:
             for head in self.model.heads
         }
 
-    def _finish_epoch(self, train_loss: float, seconds: float) -> None:
+    def _finish_epoch(self, train_losses: Row, seconds: float) -> None:
         progress, started = self.progress, time.perf_counter()
-        row = {"epoch": progress.epoch + 1, "train_loss": train_loss}
+        row = {"epoch": progress.epoch + 1, **train_losses}
         if self.world.leads:
             row |= self._watch(self.dev) | {"learning_rate": self.optimiser.param_groups[0]["lr"]}
         progress.history.append(self.world.agree(row))
-        progress.epoch, progress.step, progress.loss = progress.epoch + 1, 0, 0.0
+        progress.epoch, progress.step, progress.losses = progress.epoch + 1, 0, {}
         seconds += time.perf_counter() - started
         if stopping.should_stop(self._watched(), self.recipe.patience, lowest=self.lowest):
             progress.stopped = f"{self.recipe.patience} epochs without a better {self.recipe.criterion}"
@@ -214,7 +233,7 @@ class Trainer:
         self._save()
 
     def _watch(self, split: Split) -> Row:
-        """Dev metrics of the first head, on the documents coded in its system, and the mean loss over all heads."""
+        """Dev losses, and dev metrics on documents coded in the head's system, each a mean over the watched heads."""
         logits = score(
             self.model,
             self.inputs.tokens,
@@ -225,13 +244,18 @@ class Trainer:
         )
         gold = {head: torch.from_numpy(split.labels[head].toarray()).float() for head in logits}
         scores = {head: torch.from_numpy(x) for head, x in logits.items()}
-        losses = self._cross_entropy(scores, gold, split, np.arange(len(split)))
-        first = next(iter(logits))
-        coded = split.has[first]
-        names = [name for name in WATCHED if self._fits(name, logits[first].shape[1])]
+        losses = self._by_document(scores, gold, split, np.arange(len(split)), "dev_loss")
+        heads = list(logits) if self.recipe.criterion_heads == "all" else list(logits)[:1]
+        measured = [self._measure(split, head, logits[head]) for head in heads]
+        shared = [name for name in measured[0] if all(name in own for own in measured)]
+        means = {name: float(np.mean([own[name] for own in measured])) for name in shared}
+        return {name: values.mean().item() for name, values in losses.items()} | means
+
+    def _measure(self, split: Split, head: str, logits: np.ndarray) -> Row:
+        coded = split.has[head]
+        names = [name for name in WATCHED if self._fits(name, logits.shape[1])]
         extra = [] if self.lowest or self.recipe.criterion in names else [self.recipe.criterion]
-        measured = during_training(split.labels[first][coded], probabilities(logits[first][coded]), names + extra)
-        return {"dev_loss": losses.mean().item(), **measured}
+        return during_training(split.labels[head][coded], probabilities(logits[coded]), names + extra)
 
     @staticmethod
     def _fits(name: str, labels: int) -> bool:

