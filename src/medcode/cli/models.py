@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from medcode.config import ModelBlock
 
 SMALL_LABEL_SET = 100
-MIMIC3_LABELS = {"top50": {"icd": 50, "category": 40}, "full": {"icd": 8_921, "category": 1_149}}
+MIMIC3_LABELS = {
+    "top50": {"icd": 50, "category": 40, "ccs": 38},
+    "full": {"icd": 8_921, "category": 1_149, "ccs": 295},
+}
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
