@@ -5,19 +5,21 @@ from __future__ import annotations
 from common import stage
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from medcode import inputs, io, model_folder
 from medcode.config import Params
-from medcode.evaluation.frequency import frequency_table
+from medcode.evaluation import frequency, label_losses, label_map
 from medcode.evaluation.summary import summarise
 from medcode.evaluation.thresholds import tune_threshold
 from medcode.training import distributed, reproducibility
 from medcode.training.scoring import probabilities, score
 
 
-@stage(inputs=Path, model=Path, metrics=Path, frequency=Path)
-def main(params: Params, model: Path, metrics: Path, frequency: Path, **paths: Path) -> None:
+@stage(inputs=Path, ccs=Path, model=Path, metrics=Path, frequency=Path, losses=Path, vectors=Path)
+def main(params: Params, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads)
     trained = model_folder.load(model)
     network = trained.model.to(distributed.choose_device(params.training.device))
@@ -29,24 +31,41 @@ def main(params: Params, model: Path, metrics: Path, frequency: Path, **paths: P
         )
         for name, split in data.splits.items()
     }
-    measured, table = {}, []
+    measured, groups, losses = {}, [], []
     dev, test = data.splits["dev"], data.splits["test"]
-    for head in trained.labels:
+    for head, labels in trained.labels.items():
         tuning, coded = dev.has[head], test.has[head]  # a document is measured where it was coded in the head's system
         threshold = tune_threshold(
             dev.labels[head][tuning], probabilities(scores["dev"][head][tuning]), options.threshold_grid
         )
-        gold, predicted = test.labels[head][coded], probabilities(scores["test"][head][coded])
-        counts = data.train_counts(head)
+        gold, logits = test.labels[head][coded], scores["test"][head][coded]
+        predicted, counts = probabilities(logits), data.train_counts(head)
         # Codes outside the fifty most frequent are left out on purpose; codes never seen in training are not.
         outside = test.outside[head][coded] if params.label_set == "full" else None
         measured[head] = summarise(gold, predicted, counts, threshold, options, outside)
-        table += frequency_table(gold, predicted, counts, threshold, options, head)
+        groups += frequency.frequency_table(gold, predicted, counts, threshold, options, head)
+        losses += label_losses.loss_table(gold, logits, labels, head)
     io.write_metrics(metrics, measured)
-    with io.atomic_write(frequency, "w") as file:
-        writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
+    write(paths["frequency"], list(groups[0]), groups)
+    write(paths["losses"], label_losses.COLUMNS, losses)
+    write(paths["vectors"], label_map.COLUMNS, mapped(trained, paths["ccs"]))
+
+
+def mapped(trained: model_folder.TrainedModel, ccs: Path) -> list[dict[str, Any]]:
+    """Codes and categories in a plane, where the model has vectors of both."""
+    vectors = {head: own.detach().float().cpu().numpy() for head, own in trained.model.label_vectors().items()}
+    if not {"icd", "ccs"} <= vectors.keys():
+        return []
+    category_of = {(row["system"], row["code"]): row["category"] for row in io.read_table(ccs).to_pylist()}
+    labels = trained.labels
+    return label_map.label_map(vectors["icd"], vectors["ccs"], labels["icd"], labels["ccs"], category_of)
+
+
+def write(path: Path, columns: Sequence[str], rows: list[dict[str, Any]]) -> None:
+    with io.atomic_write(path, "w") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in table)
+        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
 
 
 if __name__ == "__main__":

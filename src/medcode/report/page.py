@@ -71,6 +71,7 @@ def render(
     data: Inputs,
     corpus: Mapping[str, Any],
     figures: Mapping[str, str],
+    vectors_note: str = "",
 ) -> str:
     """Writes the report as HTML: inline style and figures, no script, nothing loaded from elsewhere.
 
@@ -80,7 +81,8 @@ def render(
         train: metrics/train.json: at least model, recipe, label_set, best_epoch, epochs_run and parameters.
         data: documents and labels, all three splits.
         corpus: metrics/corpus.json, what `corpus_summary.summarise` returns.
-        figures: the SVG of `frequency`, `learning`, `labels` and `lengths`.
+        figures: the SVG of `frequency`, `losses`, `vectors`, `learning`, `labels` and `lengths`.
+        vectors_note: what the figure `vectors` says; it is left out where there is nothing to say.
 
     Raises:
         UserError: the metrics have no head, the inputs lack a head that was measured, or the parameters lack the model
@@ -97,6 +99,7 @@ def render(
         heads=[_head(head, test, params.evaluation, data) for head in page_heads(test, data)],
         figures={name: inline(svg) for name, svg in figures.items()},
         frequency_note=_frequency_note(params.evaluation),
+        vectors_note=vectors_note,
         learning_note=_learning_note(train, recipe.criterion),
         max_tokens=recipe.max_tokens,
         splits=_splits(data, page_heads(test, data), recipe.max_tokens),
