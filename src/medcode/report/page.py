@@ -94,7 +94,7 @@ def render(
     )
     environment.filters |= {"score": _score, "count": lambda number: f"{number:,.0f}"}
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        title=f"{train['model']} on {params.corpus}, {_label_set(train['label_set'])}",
+        title=f"{train['model']} on {params.corpus}, {LABEL_SETS.get(train['label_set'], train['label_set'])}",
         training=_training(params, train),
         heads=[_head(head, test, params.evaluation, data) for head in page_heads(test, data)],
         figures={name: inline(svg) for name, svg in figures.items()},
@@ -146,10 +146,6 @@ def _recipe(params: Params, train: Mapping[str, Any]) -> Recipe:
 
 def _score(value: float | None) -> str:
     return "\N{EN DASH}" if value is None or np.isnan(value) else f"{value:.3f}"
-
-
-def _label_set(name: str) -> str:
-    return LABEL_SETS.get(name, name)
 
 
 def _training(params: Params, train: Mapping[str, Any]) -> str:
