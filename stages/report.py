@@ -16,7 +16,7 @@ from medcode.report.page import page_heads, render
 
 
 @stage(
-    inputs=Path, corpus=Path, test=Path, train=Path, learning_curve=Path, frequency=Path,
+    inputs=Path, corpus=Path, test=Path, train=Path, learning_curve=Path, frequency=Path, linkage=Path,
     frequency_svg=Path, learning_svg=Path, labels_svg=Path, lengths_svg=Path, page=Path,
 )  # fmt: skip
 def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
@@ -24,6 +24,7 @@ def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, pa
     trained, measured = tables.read_trained(train), io.read_json(test)
     curve = tables.read_csv(paths["learning_curve"], tables.LEARNING)
     groups = tables.read_csv(paths["frequency"], tables.FREQUENCY)
+    linked = tables.read_csv(paths["linkage"], tables.LINKAGE, empty=True)
     lengths = np.concatenate([np.diff(split.offsets).ravel() for split in data.splits.values()])
     max_tokens = params.models[params.model].training[params.recipe].max_tokens
     drawn = {
@@ -32,7 +33,8 @@ def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, pa
         "labels": figures.label_figure({head: data.train_counts(head) for head in page_heads(measured, data)}),
         "lengths": figures.length_figure(lengths, max_tokens),
     }
-    html = render(params, measured, trained, data, io.read_json(corpus), drawn)
+    beside = {"linkage": figures.linkage_figure(linked, params.evaluation.macro_f1)} if linked else {}
+    html = render(params, measured, trained, data, io.read_json(corpus), drawn | beside)
     for name, svg in drawn.items():
         io.write_text(paths[f"{name}_svg"], svg)
     io.write_text(page, html)

@@ -100,7 +100,8 @@ def run(tmp_path_factory, params):
         {"epoch": n, "train_loss": 1 / n, "dev_loss": 1.5 / n, "f1_micro": 0.1 * n, "f1_macro": 0.1, "map": 0.2}
         for n in (1, 2, 3)
     ]
-    for name, table in (("frequency.csv", rows), ("curve.csv", curve)):
+    linked = [{"head": "icd", "group": "1+", "linked": "yes", "codes": 20, "f1_macro_tuned": 0.5}]
+    for name, table in (("frequency.csv", rows), ("curve.csv", curve), ("linkage.csv", linked)):
         with open(folder / name, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
             writer.writeheader()
@@ -123,7 +124,8 @@ def command(run, root, out, hash_seed):
     arguments = {
         "params": root / "params.yaml", "inputs": run / "inputs", "corpus": run / "corpus.json",
         "test": run / "test.json", "train": run / "train.json",
-        "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv", "frequency-svg": out / "frequency.svg",
+        "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv", "linkage": run / "linkage.csv",
+        "frequency-svg": out / "frequency.svg",
         "learning-svg": out / "learning.svg", "labels-svg": out / "labels.svg", "lengths-svg": out / "lengths.svg",
         "page": out / "report.html",
     }  # fmt: skip
@@ -143,7 +145,7 @@ def test_stage_writes_the_same_bytes_every_time(run, root, tmp_path):
     assert files[0] == files[1]
     assert sorted(files[0]) == ["frequency.svg", "labels.svg", "learning.svg", "lengths.svg", "report.html"]
     shown = Page(files[0]["report.html"].decode())
-    assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 4 and "script" not in shown.tags
+    assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 5 and "script" not in shown.tags
     assert all(link.startswith("#") for link in shown.links)  # nothing is loaded from elsewhere
     assert not any(SECRET in text for text in shown.texts)
 

@@ -9,14 +9,18 @@ from typing import Any
 from medcode.errors import UserError
 from medcode.io import read_json
 
-TEXTS = ("head", "group")
+TEXTS = ("head", "group", "linked")
 FREQUENCY = ("head", "group", "codes", "gold", "f1_micro", "f1_macro", "f1_micro_tuned", "f1_macro_tuned")
+LINKAGE = ("head", "group", "linked", "codes", "f1_macro_tuned")
 LEARNING = ("epoch", "train_loss", "dev_loss", "f1_micro", "f1_macro", "map")
 TRAINED = ("model", "recipe", "label_set", "best_epoch", "epochs_run", "stopped", "parameters")
 
 
-def read_csv(path: str | os.PathLike, columns: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Reads the named columns of a table: numbers, but for head and group; an empty cell is NaN.
+def read_csv(path: str | os.PathLike, columns: tuple[str, ...], *, empty: bool = False) -> list[dict[str, Any]]:
+    """Reads the named columns of a table: numbers, but for head, group and linked; an empty cell is NaN.
+
+    Args:
+        empty: whether the table may have no rows.
 
     Raises:
         UserError: the file is missing, has no row, lacks a column, or a cell is not a number.
@@ -26,6 +30,8 @@ def read_csv(path: str | os.PathLike, columns: tuple[str, ...]) -> list[dict[str
             rows = list(csv.DictReader(file))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
+    if not rows and empty:
+        return []
     if not rows:
         raise UserError(f"{path}: no rows; expected the columns {', '.join(columns)}")
     for column in columns:
