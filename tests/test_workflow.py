@@ -145,8 +145,9 @@ def test_codes_and_their_categories_are_trained_and_measured_together(clean):
 
 def test_the_composition_is_a_model_of_its_own_too(clean):
     """dvc.yaml names its file for the models that are settings of it; here it is named twice."""
-    heads = "models.bigru_label_attention.heads=[icd,ccs]"
-    assert clean.experiment("model=bigru_label_attention", heads) == {"check", *FROM_TRAIN}
+    block = "models.bigru_label_attention"
+    changes = (f"{block}.heads=[icd,ccs]", f"{block}.ram=true", f"{block}.ram_combine=add")
+    assert clean.experiment("model=bigru_label_attention", *changes) == {"check", *FROM_TRAIN}
     assert clean.repro() == set()
     assert list(json.loads(clean.read("metrics/test.json"))) == ["icd", "ccs"]
 
