@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from common import stage
 
-import csv
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,14 @@ from medcode.training import distributed, reproducibility
 from medcode.training.scoring import probabilities, score
 
 
-@stage(inputs=Path, ccs=Path, model=Path, metrics=Path, frequency=Path, losses=Path, vectors=Path)
+@stage(
+    inputs=Path, ccs=Path, model=Path, metrics=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
+)  # fmt: skip
 def main(params: Params, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads)
     trained = model_folder.load(model)
     network = trained.model.to(distributed.choose_device(params.training.device))
-    data = inputs.load(paths["inputs"], ("dev", "test"))
+    data = inputs.load(paths["inputs"], ("dev", "test"), linked=True)
     options = params.evaluation
     scores = {
         name: score(
@@ -31,7 +31,7 @@ def main(params: Params, model: Path, metrics: Path, **paths: Path) -> None:
         )
         for name, split in data.splits.items()
     }
-    measured, groups, losses = {}, [], []
+    measured, groups, linked, losses = {}, [], [], []
     dev, test = data.splits["dev"], data.splits["test"]
     for head, labels in trained.labels.items():
         tuning, coded = dev.has[head], test.has[head]  # a document is measured where it was coded in the head's system
@@ -39,16 +39,18 @@ def main(params: Params, model: Path, metrics: Path, **paths: Path) -> None:
             dev.labels[head][tuning], probabilities(scores["dev"][head][tuning]), options.threshold_grid
         )
         gold, logits = test.labels[head][coded], scores["test"][head][coded]
-        predicted, counts = probabilities(logits), data.train_counts(head)
+        predicted, known = probabilities(logits), (data.train_counts(head), threshold, options)
         # Codes outside the fifty most frequent are left out on purpose; codes never seen in training are not.
         outside = test.outside[head][coded] if params.label_set == "full" else None
-        measured[head] = summarise(gold, predicted, counts, threshold, options, outside)
-        groups += frequency.frequency_table(gold, predicted, counts, threshold, options, head)
+        measured[head] = summarise(gold, predicted, *known, outside)
+        groups += frequency.frequency_table(gold, predicted, *known, head)
+        linked += frequency.linkage_table(gold, predicted, *known, head, data.linked[head])
         losses += label_losses.loss_table(gold, logits, labels, head)
     io.write_metrics(metrics, measured)
-    write(paths["frequency"], list(groups[0]), groups)
-    write(paths["losses"], label_losses.COLUMNS, losses)
-    write(paths["vectors"], label_map.COLUMNS, mapped(trained, paths["ccs"]))
+    io.write_csv(paths["frequency"], groups, ["head", "group", *frequency.COLUMNS])
+    io.write_csv(paths["linkage"], linked, ["head", "group", "linked", *frequency.COLUMNS])
+    io.write_csv(paths["losses"], losses, label_losses.COLUMNS)
+    io.write_csv(paths["vectors"], mapped(trained, paths["ccs"]), label_map.COLUMNS)
 
 
 def mapped(trained: model_folder.TrainedModel, ccs: Path) -> list[dict[str, Any]]:
@@ -59,13 +61,6 @@ def mapped(trained: model_folder.TrainedModel, ccs: Path) -> list[dict[str, Any]
     category_of = {(row["system"], row["code"]): row["category"] for row in io.read_table(ccs).to_pylist()}
     labels = trained.labels
     return label_map.label_map(vectors["icd"], vectors["ccs"], labels["icd"], labels["ccs"], category_of)
-
-
-def write(path: Path, columns: Sequence[str], rows: list[dict[str, Any]]) -> None:
-    with io.atomic_write(path, "w") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from medcode.report.page import page_heads, render
 
 @stage(
     inputs=Path, corpus=Path, test=Path, train=Path,
-    learning_curve=Path, frequency=Path, losses=Path, vectors=Path,
+    learning_curve=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
     frequency_svg=Path, losses_svg=Path, vectors_svg=Path, learning_svg=Path, labels_svg=Path, lengths_svg=Path,
     page=Path,
 )  # fmt: skip
@@ -26,6 +26,7 @@ def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, pa
     trained, measured = tables.read_trained(train), io.read_json(test)
     curve = tables.read_csv(paths["learning_curve"], tables.LEARNING, tables.HEAD_LOSSES)
     groups = tables.read_csv(paths["frequency"], tables.FREQUENCY)
+    linked = tables.read_csv(paths["linkage"], tables.LINKAGE, may_be_empty=True)
     losses = tables.read_csv(paths["losses"], tables.LOSSES)
     vectors = tables.read_csv(paths["vectors"], tables.VECTORS, may_be_empty=True)
     lengths = np.concatenate([np.diff(split.offsets).ravel() for split in data.splits.values()])
@@ -38,8 +39,9 @@ def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, pa
         "labels": figures.label_figure({head: data.train_counts(head) for head in page_heads(measured, data)}),
         "lengths": figures.length_figure(lengths, max_tokens),
     }
+    beside = {"linkage": label_figures.linkage_figure(linked, params.evaluation.macro_f1)} if linked else {}
     note = label_figures.nearest_line(vectors) if vectors else ""
-    html = render(params, measured, trained, data, io.read_json(corpus), drawn, note)
+    html = render(params, measured, trained, data, io.read_json(corpus), drawn | beside, note)
     for name, svg in drawn.items():
         io.write_text(paths[f"{name}_svg"], svg)
     io.write_text(page, html)

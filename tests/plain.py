@@ -134,3 +134,21 @@ def scramble(model: nn.Module, seed: int = 1) -> nn.Module:
             drawn = torch.rand(value.shape, generator=generator)
             value.copy_(drawn + 0.5 if "norm" in name else drawn - 0.5)
     return model
+
+
+def medical_codes(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormalised: bool = False) -> Tensor:
+    """JAMS' equations 1 and 2 for the codes of one system, one after the other, by a matrix of all pairs: [Y, d].
+
+    `weights` [Y, Y'] holds the weight of each edge and 0 where there is none; `a` is [2d].
+    """
+    rows = []
+    for code, own in zip(u, weights, strict=True):
+        near = own.nonzero().squeeze(1).tolist()
+        seen = [code, *(v[other] for other in near)]
+        counts = [1.0, *(own[other] for other in near)]
+        scores = [(a @ torch.cat([code, vector])).item() for vector in seen]
+        shares = torch.tensor([score if score > 0 else 0.2 * score for score in scores], dtype=u.dtype).softmax(0)
+        parts = [share * count for share, count in zip(shares, counts, strict=True)]
+        total = sum(parts) if renormalised else 1.0
+        rows.append(nn.functional.elu(sum(part * vector for part, vector in zip(parts, seen, strict=True)) / total))
+    return torch.stack(rows)

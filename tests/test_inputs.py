@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from medcode import input_layout, inputs
+from medcode.codes.gem import EDGES
 from medcode.errors import UserError
 from medcode.text.tokens import tokenized
 
@@ -83,7 +84,7 @@ def test_labels_become_columns_by_system_and_code(folder):
     assert data.train_counts("icd").tolist() == [1, 1, 1]
 
 
-def write(folder, labels, documents):
+def write(folder, labels, documents, links=()):
     """Documents 10 (ICD-9), 11 (ICD-10), 12 (both), 13 (ICD-9, an unlabelled code only)."""
     codes = [
         ("10", "icd9cm", "486"),
@@ -104,7 +105,36 @@ def write(folder, labels, documents):
         codes=pa.Table.from_pylist([{"admission_id": a, "system": s, "code": c} for a, s, c in codes]),
         ccs=CCS,
         rule="caml",
+        links=pa.Table.from_pylist([dict(zip(EDGES.names, link, strict=True)) for link in links], schema=EDGES),
     )
+
+
+OLD, NEW = "icd9_to_icd10", "icd10_to_icd9"
+LINKS = [
+    (OLD, "icd9cm", "999.9", "icd10cm", "I10", 1.0, False),  # not among the labels
+    (OLD, "icd9proc", "48.6", "icd10cm", "I10", 0.5, True),
+    (OLD, "icd9cm", "486", "icd10pcs", "0DTJ4ZZ", 1.0, False),
+    (OLD, "icd9cm", "486", "icd10cm", "I10", 0.5, True),
+    (NEW, "icd10cm", "I10", "icd9cm", "486", 1.0, False),
+]
+
+
+def test_links_become_pairs_of_columns_in_the_direction_of_their_file(tmp_path):
+    old, new = [("icd9cm", "486"), ("icd9proc", "48.6")], [("icd10cm", "I10"), ("icd10pcs", "0DTJ4ZZ")]
+    labels = [(head, *code, "", 1) for head, codes in (("icd9", old), ("icd10", new)) for code in codes]
+    write(tmp_path / "joint", labels, {"10": "train", "11": "train", "12": "dev", "13": "test"}, LINKS)
+    data = inputs.load(tmp_path / "joint", (), edges=True, linked=True)
+    found = {head: (pairs.tolist(), weights.tolist()) for head, (pairs, weights) in data.edges.items()}
+    assert found == {"icd9": ([[0, 0, 1], [0, 1, 0]], [0.5, 1.0, 0.5]), "icd10": ([[0], [0]], [1.0])}
+    assert {head: own.tolist() for head, own in data.linked.items()} == {"icd9": [True, True], "icd10": [True, False]}
+
+
+def test_a_label_set_of_one_head_knows_which_codes_are_linked_but_has_no_pairs(tmp_path):
+    labels = [("icd", "icd9cm", "486", "", 1), ("icd", "icd10pcs", "0DTJ4ZZ", "", 1)]
+    write(tmp_path / "inputs", labels, {"10": "train", "12": "dev", "13": "test"}, LINKS)
+    assert inputs.load(tmp_path / "inputs", (), linked=True).linked["icd"].tolist() == [True, False]
+    with pytest.raises(UserError, match=r"label_set: the model links the codes of ICD-9 to those of ICD-10, .* joint"):
+        inputs.load(tmp_path / "inputs", (), edges=True)
 
 
 def test_each_head_has_its_own_gold_and_says_which_documents_have_any(tmp_path):

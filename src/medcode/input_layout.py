@@ -16,7 +16,7 @@ from scipy import sparse
 from medcode import io
 from medcode.codes.formatting import category
 from medcode.errors import UserError
-from medcode.inputs import SPLITS
+from medcode.inputs import LINKED_HEADS, SPLITS
 from medcode.text.tokenization import tokenize
 from medcode.text.tokens import Tokens
 
@@ -38,8 +38,11 @@ def write(
     codes: pa.Table,
     ccs: pa.Table,
     rule: str,
+    links: pa.Table | None = None,
 ) -> None:
     """Writes data/inputs for the heads of the label set and, above the codes of `icd`, `category` and `ccs`.
+
+    Where ICD-9 and ICD-10 are heads of their own, the links between their codes are written too.
 
     Args:
         folder: what to write, atomically.
@@ -50,6 +53,7 @@ def write(
         ccs: system, code, category, category_title of the labels that have a CCS category. Where none has, there is no
             head `ccs`. A document was coded in CCS where it was coded in a system of which some label has a category.
         rule: how the text was made into words, and how titles are.
+        links: what `codes.gem.edges` returns; None for no links.
 
     Raises:
         UserError: there are no labels.
@@ -72,7 +76,7 @@ def write(
                 records[head], gold[head] = group_labels(own, gold["icd"], train)
                 coded[head] = codes.filter(pc.is_in(codes["system"], pa.array(systems)))["admission_id"].unique()
     position = {admission: number for number, admission in enumerate(tokens.admissions)}
-    rows = lookup_rows(tokens, vocabulary)
+    rows, known = lookup_rows(tokens, vocabulary), [] if links is None else links.to_pylist()
     start, arrays = 0, []
     with io.atomic_folder(folder) as target:
         for split in SPLITS:
@@ -93,6 +97,10 @@ def write(
         for head, own in records.items():
             titles = [label["title"] for label in own]
             io.write_array(target / f"descriptions.{head}.npy", description_rows(titles, vocabulary, rule))
+            io.write_array(target / f"linked.{head}.npy", linked(own, known))
+        for head, (pairs, weights) in edges(records, known).items():
+            io.write_array(target / f"edges.{head}.npy", pairs)
+            io.write_array(target / f"edge_weights.{head}.npy", weights)
         io.write_json(target / "text.json", {"rule": rule})
 
 
@@ -158,6 +166,38 @@ def description_rows(titles: list[str], vocabulary: list[str], rule: str) -> np.
     for row, own in zip(rows, words, strict=True):
         row[: len(own)] = own
     return rows
+
+
+def linked(labels: list[dict[str, Any]], links: list[dict[str, Any]]) -> np.ndarray:
+    """Whether each label is the source of a link, bool [Y]."""
+    sources = {(link["source_system"], link["source"]) for link in links}
+    return np.array([(label["system"], label["code"]) in sources for label in labels], dtype=bool)
+
+
+def edges(
+    records: dict[str, list[dict[str, Any]]], links: list[dict[str, Any]]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Links as pairs of columns, where the labels of both editions are heads of their own.
+
+    Returns:
+        {head: column of the label and column of the label in the other head that it maps to, int64 [2, E], sorted;
+        weight, float32 [E]}; empty where a head is missing.
+    """
+    if not records.keys() >= set(LINKED_HEADS):
+        return {}
+    column = {
+        (label["system"], label["code"]): number for head in LINKED_HEADS for number, label in enumerate(records[head])
+    }
+    found: dict[str, list[tuple[int, int, float]]] = {head: [] for head in LINKED_HEADS}
+    for link in links:
+        source, target = (column.get((link[f"{end}_system"], link[end])) for end in ("source", "target"))
+        if source is not None and target is not None:
+            found[link["direction"].partition("_")[0]].append((source, target, link["weight"]))
+    result = {}
+    for head, rows in found.items():
+        table = np.array(sorted(rows), dtype=np.float64).reshape(-1, 3)
+        result[head] = (table[:, :2].T.astype(np.int64), table[:, 2].astype(np.float32))
+    return result
 
 
 def _write_gold(folder: Path, head: str, names: list[str], gold: pd.DataFrame, labels: int, coded: np.ndarray) -> None:

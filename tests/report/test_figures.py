@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from medcode.report import figures
+from medcode.report import figures, label_figures
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -28,7 +28,14 @@ TWO_HEADS = [
 COUNTS = {"icd": np.array([500, 40, 3, 1, 0, 0]), "ccs": np.array([900, 30])}
 LENGTHS = np.array([100, 200, 300, 400, 500, 9000])
 
+LINKAGE = [
+    {"head": head, "group": group, "linked": linked, "codes": 12, "f1_macro_tuned": value}
+    for head in ("icd9", "icd10")
+    for group, linked, value in (("1-100", "yes", 0.31), ("1-100", "no", 0.22), ("101+", "yes", 0.6))
+]
+
 DRAW = {
+    "linkage": lambda: label_figures.linkage_figure(LINKAGE, "per_label_present"),
     "frequency": lambda: figures.frequency_figure(FREQUENCY, "caml"),
     "learning": lambda: figures.learning_figure(CURVE, 4),
     "labels": lambda: figures.label_figure(COUNTS),
@@ -57,6 +64,14 @@ def test_same_bytes_whatever_the_readers_matplotlibrc_says(name):
     svg = DRAW[name]()
     with matplotlib.rc_context({"font.size": 20, "axes.grid": False, "svg.hashsalt": None, "svg.fonttype": "path"}):
         assert DRAW[name]() == svg
+
+
+def test_linkage_shows_both_kinds_of_codes_where_there_are_any():
+    shown = texts(DRAW["linkage"]())
+    assert {"0.31", "0.22", "0.60", "n = 12", "With a link", "Without"} <= set(shown)
+    assert [text for text in shown if "per_label_present" in text] == [
+        "Macro F1 (per_label_present), icd9", "Macro F1 (per_label_present), icd10",
+    ]  # fmt: skip
 
 
 def test_frequency_shows_groups_sizes_and_values_of_every_head():

@@ -100,11 +100,18 @@ def run(tmp_path_factory, params):
         {"epoch": n, "train_loss": 1 / n, "dev_loss": 1.5 / n, "f1_micro": 0.1 * n, "f1_macro": 0.1, "map": 0.2}
         for n in (1, 2, 3)
     ]
+    linked = [{"head": "icd", "group": "1+", "linked": "yes", "codes": 20, "f1_macro_tuned": 0.5}]
     losses = [{"head": head, "rank": n, "loss": 0.1, "normalised_loss": 0.5} for head in sizes for n in (1, 2, 3)]
     vectors = [
         {"head": "icd", "category": "D1", "code": "1", "chosen": 0, "nearest": 1, "x": n, "y": n} for n in (0, 1)
     ]
-    tables = {"frequency.csv": rows, "curve.csv": curve, "losses.csv": losses, "vectors.csv": vectors}
+    tables = {
+        "frequency.csv": rows,
+        "curve.csv": curve,
+        "losses.csv": losses,
+        "vectors.csv": vectors,
+        "linkage.csv": linked,
+    }
     for name, table in tables.items():
         with open(folder / name, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
@@ -128,7 +135,8 @@ def command(run, root, out, hash_seed):
     arguments = {
         "params": root / "params.yaml", "inputs": run / "inputs", "corpus": run / "corpus.json",
         "test": run / "test.json", "train": run / "train.json",
-        "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv", "losses": run / "losses.csv",
+        "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv",
+        "linkage": run / "linkage.csv", "losses": run / "losses.csv",
         "vectors": run / "vectors.csv", "frequency-svg": out / "frequency.svg",
         "losses-svg": out / "losses.svg", "vectors-svg": out / "vectors.svg",
         "learning-svg": out / "learning.svg", "labels-svg": out / "labels.svg", "lengths-svg": out / "lengths.svg",
@@ -151,7 +159,7 @@ def test_stage_writes_the_same_bytes_every_time(run, root, tmp_path):
     drawn = ["frequency.svg", "labels.svg", "learning.svg", "lengths.svg", "losses.svg", "vectors.svg"]
     assert sorted(files[0]) == sorted([*drawn, "report.html"])
     shown = Page(files[0]["report.html"].decode())
-    assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 6 and "script" not in shown.tags
+    assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 7 and "script" not in shown.tags
     assert all(link.startswith("#") for link in shown.links)  # nothing is loaded from elsewhere
     assert not any(SECRET in text for text in shown.texts)
 

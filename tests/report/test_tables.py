@@ -47,6 +47,11 @@ def test_what_the_report_needs_must_be_there(tmp_path, text, message):
         tables.read_csv(tmp_path / "other.csv", ("epoch",))
 
 
+def test_a_table_that_may_be_empty(tmp_path):
+    (tmp_path / "linkage.csv").write_text("head,group\n", encoding="utf-8")
+    assert tables.read_csv(tmp_path / "linkage.csv", ("head", "group"), may_be_empty=True) == []
+
+
 def test_metrics_of_training_may_hold_more_but_not_less(tmp_path):
     path = tmp_path / "train.json"
     whole = dict.fromkeys(tables.TRAINED, 1) | {"more": 2}

@@ -25,7 +25,7 @@ class LabelAttention(nn.Module):
         features: D.
         labels: Y.
 
-    Shapes: [B, N, D], bool [B, N] or None -> logits [B, Y].
+    Shapes: [B, N, D], bool [B, N] or None -> logits [B, Y]. `queries` [Y, D] take the place of the layer's own.
     """
 
     def __init__(self, features: int, labels: int) -> None:
@@ -35,13 +35,14 @@ class LabelAttention(nn.Module):
         nn.init.xavier_uniform_(self.queries.weight)
         nn.init.xavier_uniform_(self.output.weight)
 
-    def weights(self, features: Tensor, mask: Tensor | None) -> Tensor:
+    def weights(self, features: Tensor, mask: Tensor | None, queries: Tensor | None = None) -> Tensor:
         """Attention of every label over the positions: [B, N, D] -> fp32 [B, Y, N]."""
-        return masked_softmax(self.queries.weight @ features.transpose(1, 2), mask)
+        queries = self.queries.weight if queries is None else queries
+        return masked_softmax(queries @ features.transpose(1, 2), mask)
 
-    def forward(self, features: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, features: Tensor, mask: Tensor | None, queries: Tensor | None = None) -> Tensor:
         values = self.output.weight @ features.transpose(1, 2)  # [B, Y, N]
-        return (self.weights(features, mask) * values.float()).sum(2) + self.output.bias  # [B, Y]
+        return (self.weights(features, mask, queries) * values.float()).sum(2) + self.output.bias  # [B, Y]
 
     def logits_from_context(self, features: Tensor, mask: Tensor | None) -> Tensor:
         """The published form, through the context vectors: the oracle for `forward`."""

@@ -64,6 +64,7 @@ class Model(nn.Module, ABC):
     paper: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
     needs_descriptions: ClassVar[bool] = False
+    needs_edges: ClassVar[bool] = False
 
     head_weights: dict[str, float] | None = None
 
@@ -129,8 +130,9 @@ class WordModel(Model):
         vectors: pretrained word vectors [vocabulary, E], or None to draw them with the papers' E = 100.
         heads: number of labels Y of each head, {"icd": Y}.
 
-    A subclass with `needs_descriptions` takes a fifth argument, the words of each label's title, {head: int [Y, T]}
-    padded with 0. Only training gives it; a saved model is built without.
+    A subclass with `needs_descriptions` also takes `descriptions`, the words of each label's title, {head: int [Y, T]}
+    padded with 0; one with `needs_edges` takes `edges`, {head: links of its codes to those of another head}. Only
+    training gives them; a saved model is built without.
     """
 
     def __init__(self, config: ModelConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""Figures about single codes: what each costs the model, and where it lies beside its CCS category."""
+"""Figures about single codes: what each costs the model, whether links help it, where it lies beside its category."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from medcode.report.figures import HEIGHT, INK, QUIET, SERIES, THOUSANDS, WIDE, canvas, to_svg
+from medcode.report.figures import BLUE, HEIGHT, INK, ORANGE, QUIET, SERIES, THOUSANDS, WIDE, canvas, to_svg
 
 COLOURS = (*SERIES, INK)
 BANDS = 100  # points of a line at most
@@ -105,3 +105,38 @@ def nearest_line(rows: Sequence[dict[str, Any]]) -> str:
         f"Of {len(asked):,} codes that have a category, {sum(row['nearest'] for row in asked):,.0f} have its vector "
         f"nearest among those of all categories."
     )
+
+
+def linkage_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
+    """Draws macro F1 of codes with and without a link to the other edition, by frequency, one panel per head.
+
+    Args:
+        rows: as `evaluation.frequency.linkage_table` makes them, at least one.
+        definition: the definition of macro F1 that the rows hold.
+    """
+    heads = list(dict.fromkeys(row["head"] for row in rows))
+    with canvas(WIDE, HEIGHT) as figure:
+        panels = figure.subplots(1, len(heads), sharey=True, squeeze=False)[0]
+        for head, axes in zip(heads, panels, strict=True):
+            own = {(row["group"], row["linked"]): row for row in rows if row["head"] == head}
+            told = {key: f"{row['f1_macro_tuned']:.2f}\nn = {row['codes']:,.0f}" for key, row in own.items()}
+            groups = list(dict.fromkeys(group for group, _ in own))
+            for offset, linked, label, colour in ((-0.2, "yes", "With a link", BLUE), (0.2, "no", "Without", ORANGE)):
+                values = [own.get((group, linked), {}).get("f1_macro_tuned", np.nan) for group in groups]
+                bars = axes.bar(np.arange(len(groups)) + offset, values, width=0.38, label=label, color=colour)
+                shown = [told.get((group, linked), "") for group in groups]
+                axes.bar_label(bars, shown, padding=2, fontsize=7.5, color=QUIET)
+            axes.set_xticks(np.arange(len(groups)), [group.replace("-", "\N{EN DASH}") for group in groups])
+            axes.set_title(f"Macro F1 ({definition}), {head}")
+            axes.set_xlabel("Training documents of the code (n: number of codes)")
+            axes.set_ylim(0, 1.15)
+            axes.set_yticks(np.linspace(0, 1, 6))
+            axes.grid(axis="x", visible=False)
+        panels[0].set_ylabel("F1 on test, threshold tuned on dev")
+        panels[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.55)
+        description = "; ".join(
+            f"{row['head']}, {row['group']} training documents, {'with' if row['linked'] == 'yes' else 'without'} a "
+            f"link: macro F1 {row['f1_macro_tuned']:.3f}"
+            for row in rows
+        )
+        return to_svg(figure, "linkage", "F1 of codes with and without a link to the other edition", description)

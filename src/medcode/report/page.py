@@ -81,7 +81,8 @@ def render(
         train: metrics/train.json: at least model, recipe, label_set, best_epoch, epochs_run and parameters.
         data: documents and labels, all three splits.
         corpus: metrics/corpus.json, what `corpus_summary.summarise` returns.
-        figures: the SVG of `frequency`, `losses`, `vectors`, `learning`, `labels` and `lengths`.
+        figures: the SVG of `frequency`, `losses`, `vectors`, `learning`, `labels`, `lengths` and, where codes have
+            links, `linkage`.
         vectors_note: what the figure `vectors` says; it is left out where there is nothing to say.
 
     Raises:
@@ -293,6 +294,8 @@ def _shown(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {_shown(item)}" for key, item in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(_shown, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

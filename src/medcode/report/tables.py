@@ -9,8 +9,9 @@ from typing import Any
 from medcode.errors import UserError
 from medcode.io import read_json
 
-TEXTS = ("head", "group", "category", "code")
+TEXTS = ("head", "group", "linked", "category", "code")
 FREQUENCY = ("head", "group", "codes", "gold", "f1_micro", "f1_macro", "f1_micro_tuned", "f1_macro_tuned")
+LINKAGE = ("head", "group", "linked", "codes", "f1_macro_tuned")
 LEARNING = ("epoch", "train_loss", "dev_loss", "f1_micro", "f1_macro", "map")
 HEAD_LOSSES = ("train_loss_", "dev_loss_")  # and the head, where a model has several
 LOSSES = ("head", "rank", "loss", "normalised_loss")
@@ -21,7 +22,7 @@ TRAINED = ("model", "recipe", "label_set", "best_epoch", "epochs_run", "stopped"
 def read_csv(
     path: str | os.PathLike, columns: tuple[str, ...], prefixes: tuple[str, ...] = (), *, may_be_empty: bool = False
 ) -> list[dict[str, Any]]:
-    """Reads the named columns of a table: numbers, but for head, group, category and code; an empty cell is NaN.
+    """Reads the named columns of a table: numbers, but for those of TEXTS; an empty cell is NaN.
 
     Args:
         path: the table.
