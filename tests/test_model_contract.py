@@ -37,12 +37,16 @@ SMALL = {
     },
     "joint_laat": {"hidden": 8, "projection": 8, "level_projection": 4},
     "laat": {"hidden": 8, "projection": 8},
+    "marn": {"hidden": 8},
+    "mt_ram": {"hidden": 8},
     "multirescnn": {"filters": 4, "kernels": [3, 5, 25]},
 }
 
 # Options of a model that change what it computes; the contract holds for each.
 VARIANTS = {
     "bigru": [{"bidirectional": False}],
+    "bigru_label_attention": [{"ram": True}],
+    "caml": [{"ram": True}, {"ram": True, "ram_position": "branches"}],
     "dcan": [{"levels": 1}, {"kernel": 3}],
     "dr_caml": [{"separate_description_table": True}],
     "fusion": [
@@ -61,7 +65,8 @@ VARIANTS = {
         {"symmetric": True},
     ],
     "laat": [{"rnn": "gru"}],
-    "multirescnn": [{"variant": "edin"}],
+    "mt_ram": [{"ram_combine": "add"}, {"ram_position": "branches"}],
+    "multirescnn": [{"variant": "edin"}, {"ram": True}],
 }
 
 # Parameters that no loss reaches, and why.
@@ -93,6 +98,8 @@ PUBLISHED_COUNTS = {
     "laat": {
         50: 6_094_606, 3_681: 13_888_829, 6_150: 17_683_682, 7_942: 20_437_986, 8_921: 21_942_709, 8_929: 21_955_005,
     },
+    "marn": {50: 9_154_100, (50, 38): 9_199_776, 8_921: 19_817_042, (8_921, 295): 20_171_632},
+    "mt_ram": {50: 9_154_100, (50, 38): 9_199_776, 8_921: 19_817_042, (8_921, 295): 20_171_632},
     "multirescnn": {
         50: 6_584_400, (50, 38): 6_607_276, 8_921: 11_924_742, (8_921, 295): 12_102_332, 8_922: 11_925_344,
     },
@@ -103,6 +110,15 @@ PUBLISHED_VARIANTS = [
     ("bigru", {"bidirectional": False}, 50, 6_160_654),
     ("bigru_label_attention", {"bidirectional": False}, 50, 5_583_800),
     ("bigru_label_attention", {"bidirectional": False}, (50, 38), 5_606_676),
+    ("bigru_label_attention", {"bidirectional": False, "ram": True}, (50, 38), 6_402_801),
+    ("bigru_label_attention", {"ram": True}, 50, 9_154_100),
+    ("bigru_label_attention", {"ram": True}, (50, 38), 9_199_776),
+    ("bigru_label_attention", {"ram": True}, 8_921, 19_817_042),
+    ("bigru_label_attention", {"ram": True}, (8_921, 295), 20_171_632),
+    ("caml", {"ram": True}, 50, 5_269_392),
+    ("caml", {"ram": True}, (50, 38), 5_273_268),
+    ("caml", {"ram": True, "ram_combine": "add"}, (50, 38), 5_273_268),
+    ("caml", {"ram": True, "ram_position": "branches"}, (50, 38), 5_273_268 + 22_342),
     ("dcan", {"levels": 1}, 50, 6_305_300),
     ("dcan", {"levels": 2}, 50, 7_747_700),
     ("dcan", {"levels": 4}, 50, 10_632_500),
@@ -119,6 +135,12 @@ PUBLISHED_VARIANTS = [
     ("jams", {"backbone": "multirescnn"}, (6_150, 7_942), 15_023_592),
     ("jams", {"backbone": "laat"}, (6_150, 7_942), 29_891_560),
     ("laat", {"hidden": 512, "projection": 512}, 50, 8_307_982),
+    ("mt_ram", {"bidirectional": False}, (50, 38), 6_402_801),
+    ("mt_ram", {"ram": False}, (50, 38), 6_021_276),
+    ("multirescnn", {"ram": True}, 50, 7_380_525),
+    ("multirescnn", {"ram": True}, (50, 38), 7_403_401),
+    ("multirescnn", {"ram": True}, 8_921, 12_720_867),
+    ("multirescnn", {"ram": True}, (8_921, 295), 12_898_457),
     ("multirescnn", {"variant": "edin"}, 50, 6_583_800),
     ("multirescnn", {"variant": "edin"}, 3_681, 8_769_662),
     ("multirescnn", {"variant": "edin"}, 6_150, 10_256_000),
@@ -134,6 +156,8 @@ PUBLISHED_TRAINABLE = [
     ("fusion", "published", 8_921, 12_903_466),
     ("laat", "published", 50, 902_706),
     ("bigru_label_attention", "published", 50, 783_700),
+    ("mt_ram", "published", (50, 38), 4_007_876),
+    ("marn", "published", (50, 38), 4_007_876),
 ]
 
 every_model = pytest.mark.parametrize("name", models.names())

@@ -39,6 +39,8 @@ SMALL = {
         },
         "joint_laat": {"hidden": 4, "projection": 4, "level_projection": 4, **TWO_EPOCHS},
         "laat": {"hidden": 4, "projection": 4, **TWO_EPOCHS},
+        "marn": {"hidden": 4, **TWO_EPOCHS},
+        "mt_ram": {"hidden": 4, **TWO_EPOCHS},
         "multirescnn": {"filters": 4, "kernels": [3, 5], **TWO_EPOCHS},
     },
 }

@@ -14,8 +14,9 @@ TOP = """# Models
 Written by `python -m medcode models --format markdown`; change the models' docstrings or params.yaml instead.
 
 Parameters are counted with the word vectors of MIMIC-III (51,919 rows of 100) and the published settings, all of them
-and, behind the stroke, the trainable ones. JointLAAT is counted with 40 and 1,149 categories, JAMS with the 6,150 and
-7,942 codes of MIMIC-IV alone.
+and, behind the stroke, the trainable ones. JointLAAT is counted with 40 and 1,149 categories, MT-RAM and MARN with 38
+and 295 of CCS, which is their authors' way to count: by bare numbers, diagnoses and procedures together; JAMS with the
+6,150 and 7,942 codes of MIMIC-IV alone.
 
 | model | paper | 50 codes | 8,921 codes | |
 |---|---|---|---|---|

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 SMALL_LABEL_SET = 100
 QUICK, PUBLISHED = "quick", "published"
-MIMIC3_LABELS = {"top50": {"icd": 50, "category": 40}, "full": {"icd": 8_921, "category": 1_149}}
+MIMIC3_LABELS = {
+    "top50": {"icd": 50, "category": 40, "ccs": 38},
+    "full": {"icd": 8_921, "category": 1_149, "ccs": 295},
+}
 MIMIC4_LABELS = {"icd9": 6_150, "icd10": 7_942}  # of models that have both heads; there are no 50 of each
 
 

@@ -118,12 +118,12 @@ class Jams(Model):
         return self.backbone.embedding_size
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        features, real = self.backbone.encode(tokens, lengths)
+        features, real = self.backbone.features(tokens, lengths)
         return self._split(self.backbone.attention[CODES](features, real, queries=self._queries()))
 
     def label_attention(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """See `Model`."""
-        features, real = self.backbone.encode(tokens, lengths)
+        features, real = self.backbone.features(tokens, lengths)
         return self._split(self.backbone.attention[CODES].weights(features, real, self._queries()))
 
     def regularisation(self, gold: dict[str, Tensor]) -> Tensor | None:
