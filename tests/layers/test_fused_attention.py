@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -199,8 +201,8 @@ def test_attention_can_be_asked_for_some_labels():
 
 
 def test_a_device_without_kernels_is_told_of_once(monkeypatch, capsys):
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an old device")
+    old = SimpleNamespace(name="an old device", shared_memory_per_block_optin=65_536)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: old)
     fused._triton_kernels.cache_clear()
     device = torch.device("cuda", 0)
     assert all(fused._triton_kernels(device, torch.float32) is None for _ in range(2))

@@ -41,6 +41,8 @@ PLAIN_LABELS = 256
 CPU_SLICE, CUDA_SLICE = 2**22, 2**25
 # Slices start at a multiple of this, which is a tile of the kernels.
 CUDA_TILE = 128
+# Shared memory that a program of the kernels may take: less than an A100, an H100 and later ones of their kind have.
+KERNEL_BYTES = 132 * 1024
 # A finite score for what is masked: a slice of nothing else has a maximum, and the next one's outweighs it by far.
 MASKED = -1e30
 
@@ -174,8 +176,9 @@ def _triton_kernels(device: torch.device, dtype: torch.dtype) -> ModuleType | No
     """The Triton kernels, or None where they cannot run on a CUDA device, which is said once."""
     if dtype == torch.float64:
         return None
-    if torch.cuda.get_device_capability(device) < (8, 0):
-        reason = f"{torch.cuda.get_device_name(device)} is older than compute capability 8.0"
+    properties = torch.cuda.get_device_properties(device)
+    if properties.shared_memory_per_block_optin < KERNEL_BYTES:
+        reason = f"{properties.name} has less than {KERNEL_BYTES // 1024} KiB of shared memory for a block"
     else:
         try:
             from medcode.layers import fused_attention_triton
