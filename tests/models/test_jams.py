@@ -81,6 +81,14 @@ def test_on_laat_both_systems_share_one_projection(recipe, head):
     assert sum("projection" in name for name, _ in model.named_parameters()) == 1
 
 
+def test_output_vectors_start_as_those_of_a_system_alone(recipe):
+    config = models.configure("jams", OPTIONS | {"backbone": "caml"}, recipe)
+    model = Jams(config, plain.WORDS, None, {"icd9": 2_000, "icd10": 20})
+    for own, labels in zip(model.backbone.attention[CODES].output.weight.split([2_000, 20]), (2_000, 20), strict=True):
+        bound = (6 / (4 + labels)) ** 0.5
+        assert 0.8 * bound < own.abs().max() <= bound
+
+
 def test_symmetric_edges_are_those_of_both_directions(recipe):
     config = models.configure("jams", OPTIONS | {"backbone": "caml", "symmetric": True}, recipe)
     model = Jams(config, plain.WORDS, None, HEADS, edges=edges())
@@ -127,6 +135,12 @@ def test_a_backbone_that_cannot_be_is_told(recipe, changes, message):
 def test_an_attention_without_a_query_for_each_label_is_refused(recipe):
     with pytest.raises(UserError, match=r"models.jams.backbones.fusion: its attention has no query for each label"):
         build(recipe, "fusion")
+
+
+def test_two_heads_of_one_name_are_refused(recipe):
+    config = models.configure("jams", OPTIONS | {"backbone": "caml"}, recipe)
+    with pytest.raises(UserError, match=r"models.jams.heads: two different heads are joined, found icd9"):
+        Jams(config, plain.WORDS, None, {"icd9": 3})
 
 
 def test_every_backbone_and_recipe_in_params_yaml_can_be_built(root):

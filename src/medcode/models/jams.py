@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from medcode import models
 from medcode.config import build
@@ -64,19 +64,20 @@ class Jams(Model):
     A document's loss is that over the labels of its own system; the mean over a batch is equation 3.
 
     Args: config: backbone, a model with label attention; backbones, the options of each; heads, the two systems;
-        renormalised and symmetric, what MAT does with edges that are approximate or stand in one direction's file alone
-        (neither is in the paper).
-        Then what the backbone takes between `config` and `heads`, and `heads`.
+        renormalised and symmetric, variants of MAT for edges that are approximate and for those of one direction alone.
+        reads: what the backbone takes between `config` and `heads`, and `heads`.
         descriptions: for a backbone that reads titles, {head: int [Y, T]}.
         edges: {head: the edges that change the vectors of its codes}; needed for training alone, a saved model has
             them among its weights.
 
+    Raises:
+        UserError: there are not two heads, or the backbone's attention has no query for each label.
+
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, P]} with the backbone's P.
 
     Departures: as the backbone; `faithful` is passed on to it. Both systems' labels are one head of the backbone, so
-        that a projection before the attention is shared, as in the authors' code; output vectors that are drawn by
-        Xavier's rule start a little smaller, since that rule sees the labels of both. The authors' edges are not
-        public: here they are the rows of the General Equivalence Mappings, each direction from its own file.
+        that a projection before the attention is shared, as in the authors' code. The authors' edges are not public:
+        here they are the rows of the General Equivalence Mappings, each direction from its own file.
     """
 
     paper = "Jeong et al. 2024"
@@ -94,7 +95,7 @@ class Jams(Model):
         *reads, heads = reads
         super().__init__(config, heads)
         if len(heads) != 2:
-            raise ValueError(f"JAMS joins two heads, not {len(heads)}")
+            raise UserError(f"models.jams.heads: two different heads are joined, found {', '.join(heads)}")
         known = {}
         if config.backbone_kind.needs_descriptions and descriptions is not None:
             known["descriptions"] = {CODES: _one_below_the_other(list(descriptions.values()))}
@@ -108,6 +109,9 @@ class Jams(Model):
                 first: edges[first].symmetric(edges[second]),
                 second: edges[second].symmetric(edges[first]),
             }
+        if isinstance(attention, LabelAttention):  # Xavier's rule looks at the number of labels: those of one system
+            for own in attention.output.weight.split(list(heads.values())):
+                nn.init.xavier_uniform_(own)
         features = attention.queries.in_features
         attention.queries = None  # MAT's vectors take their place
         self.codes = MedicalCodeAttention(heads, features, edges, renormalised=config.renormalised)
@@ -121,10 +125,14 @@ class Jams(Model):
         features, real = self.backbone.features(tokens, lengths)
         return self._split(self.backbone.attention[CODES](features, real, queries=self._queries()))
 
-    def label_attention(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+    def label_attention(
+        self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """See `Model`."""
-        features, real = self.backbone.features(tokens, lengths)
-        return self._split(self.backbone.attention[CODES].weights(features, real, self._queries()))
+        read, queries = self.backbone.features(tokens, lengths), self.codes()
+        if labels is not None:
+            queries = {head: queries[head][own] for head, own in labels.items()}
+        return {head: self.backbone.attention[CODES].weights(*read, own) for head, own in queries.items()}
 
     def regularisation(self, gold: dict[str, Tensor]) -> Tensor | None:
         """See `Model`; what the backbone asks for."""
@@ -144,4 +152,4 @@ class Jams(Model):
 def _one_below_the_other(words: list[Tensor]) -> Tensor:
     """Words of the labels of all heads, padded with 0 to the longest title: [Y + Y', T]."""
     longest = max(own.shape[1] for own in words)
-    return torch.cat([torch.nn.functional.pad(own, (0, longest - own.shape[1])) for own in words])
+    return torch.cat([nn.functional.pad(own, (0, longest - own.shape[1])) for own in words])
