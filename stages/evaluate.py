@@ -16,12 +16,13 @@ from medcode.training import distributed, reproducibility
 from medcode.training.scoring import probabilities, score
 
 
-@stage(inputs=Path, model=Path, metrics=Path, frequency=Path)
+@stage(inputs=Path, subword=Path, model=Path, metrics=Path, frequency=Path)
 def main(params: Params, model: Path, metrics: Path, frequency: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads)
     trained = model_folder.load(model)
     network = trained.model.to(distributed.choose_device(params.training.device))
-    data = inputs.load(paths["inputs"], ("dev", "test"))
+    subword = paths["subword"] if trained.pieces is not None else None
+    data = inputs.load(paths["inputs"], ("dev", "test"), subword=subword)
     options = params.evaluation
     scores = {
         name: score(

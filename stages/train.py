@@ -13,13 +13,25 @@ import torch
 
 from medcode import inputs, io, model_folder, models
 from medcode.config import Params
-from medcode.models.base import Model
+from medcode.encoders import folder
+from medcode.encoders.pieces import PieceTokenizer
+from medcode.models.base import Basis, Model
 from medcode.training import curve, distributed, outcome, reproducibility
 from medcode.training.checkpoint import Checkpoints, fingerprint
 from medcode.training.loop import Result, Trainer
 
 
-@stage(inputs=Path, checkpoints=Path, timings=Path, curve=Path, metrics=Path, model=Path)
+@stage(
+    inputs=Path,
+    subword=Path,
+    encoder=Path,
+    pretrained=Path,
+    checkpoints=Path,
+    timings=Path,
+    curve=Path,
+    metrics=Path,
+    model=Path,
+)
 def main(params: Params, **paths: Path) -> None:
     if params.training.processes > 1 and "WORLD_SIZE" not in os.environ:
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={params.training.processes}"]
@@ -35,19 +47,24 @@ def train(params: Params, paths: dict[str, Path], device: torch.device, world: d
     recipe = block.training[params.recipe]
     config = models.configure(params.model, block.architecture, recipe)
     kind = models.find(params.model)
-    data = inputs.load(paths["inputs"], ("train", "dev"), descriptions=kind.needs_descriptions)
+    subword, encoder, tokenizer = None, None, None
+    if kind.reads_pieces(config):
+        subword, source = paths["subword"], folder.further(paths["encoder"], paths["pretrained"])
+        encoder, tokenizer = folder.read(source), folder.read_tokenizer(source)
+    data = inputs.load(paths["inputs"], ("train", "dev"), descriptions=kind.needs_descriptions, subword=subword)
     torch.manual_seed(params.seed)
-    vectors = torch.from_numpy(data.vectors)
     words = {head: torch.from_numpy(data.descriptions[head]).long() for head in config.heads if data.descriptions}
     extra = [words] if kind.needs_descriptions else []
-    model = kind(config, len(vectors), vectors, data.heads_named(config.heads), *extra).to(device)
+    basis = Basis(len(data.vectors), torch.from_numpy(data.vectors), encoder)
+    model = kind.build(config, basis, data.heads_named(config.heads), *extra).to(device)
     settings = {
         "config": config.model_dump(),
         "recipe": recipe.model_dump(),
         "seed": params.seed,
         "training": params.training.model_dump(exclude={"checkpoint_steps"}),
     }
-    checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings, paths["inputs"], model))
+    read = [paths[name] for name in ("inputs", "subword", "encoder", "pretrained")]  # all but one empty without pieces
+    checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings, read, model))
 
     def on_epoch(history: list[dict[str, float]], seconds: float) -> None:
         curve.write_curve(paths["curve"], history)
@@ -61,18 +78,21 @@ def train(params: Params, paths: dict[str, Path], device: torch.device, world: d
         result = trainer.run()
         if world.leads:
             model.finish({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
-            write(params, paths, model, data, result)
+            write(params, paths, model, data, result, tokenizer)
             checkpoints.remove()
 
 
-def write(params: Params, paths: dict[str, Path], model: Model, data: inputs.Inputs, result: Result) -> None:
+def write(
+    params: Params, paths: dict[str, Path], model: Model, data: inputs.Inputs, result: Result, tokenizer: str | None
+) -> None:
     max_tokens = params.models[params.model].training[params.recipe].max_tokens
     thresholds = outcome.tune_thresholds(model, data, max_tokens, params.training.precision)
     labels = {head: data.labels[head] for head in model.heads}
+    pieces = None if tokenizer is None else PieceTokenizer(tokenizer, params.subword.text)
     trained = model_folder.TrainedModel(
-        params.model, model, data.vocabulary, labels, thresholds, max_tokens, data.rule, params.label_set
+        params.model, model, data.vocabulary, labels, thresholds, max_tokens, data.rule, params.label_set, pieces
     )
-    provenance = {"corpus": params.corpus, "recipe": params.recipe, "seed": params.seed}
+    provenance = {name: getattr(params, name) for name in ("corpus", "encoder", "recipe", "seed")}
     model_folder.save(paths["model"], trained, provenance)
     io.write_metrics(paths["metrics"], outcome.metrics(params, model, result, thresholds))
 

@@ -14,7 +14,8 @@ TOP = """# Models
 Written by `python -m medcode models --format markdown`; change the models' docstrings or params.yaml instead.
 
 Parameters are counted with the word vectors of MIMIC-III (51,919 rows of 100) and the published settings, all of them
-and, behind the stroke, the trainable ones. JointLAAT is counted with 40 and 1,149 categories.
+and, behind the stroke, the trainable ones. JointLAAT is counted with 40 and 1,149 categories, the models of the BERT
+study with BERT-base's cased vocabulary (28,996 pieces), PLM-ICD with RoBERTa-base and a vocabulary of 50,008.
 
 | model | paper | 50 codes | 8,921 codes | |
 |---|---|---|---|---|

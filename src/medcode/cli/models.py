@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from medcode.config import ModelBlock
 
 SMALL_LABEL_SET = 100
+ENCODERS = ("bert-base-cased", "bert-base-uncased", "roberta-base", "roberta-base-pm")
 MIMIC3_LABELS = {"top50": {"icd": 50, "category": 40}, "full": {"icd": 8_921, "category": 1_149}}
 
 
@@ -20,6 +21,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--params", default="params.yaml", help="settings of the models (default: %(default)s)")
     parser.add_argument("--name", help="show one model")
     parser.add_argument("--vocabulary", type=int, default=51_919, help="embedding rows, PAD and UNK included")
+    parser.add_argument(
+        "--encoder",
+        choices=ENCODERS,
+        help="size of the encoder of models on one (default: as they were published)",
+    )
     parser.add_argument(
         "--labels",
         default="icd=50",
@@ -92,7 +98,7 @@ def describe(
 
     from medcode import models
     from medcode.errors import UserError, nearest
-    from medcode.models.base import count_parameters
+    from medcode.models.base import Basis, count_parameters
 
     block = block_of(name, raw, arguments, label_set)
     if arguments.recipe not in block.training:
@@ -100,8 +106,13 @@ def describe(
     options = models.configure(name, block.architecture, block.training[arguments.recipe], arguments.params)
     kind = models.find(name)
     heads = {head: MIMIC3_LABELS[label_set][head] for head in options.heads if head not in heads} | heads
+    encoder = None
+    if kind.reads_pieces(options):
+        from medcode.encoders.outline import PUBLISHED
+
+        encoder = PUBLISHED[arguments.encoder or kind.published_encoder]
     with torch.device("meta"):
-        counts = count_parameters(kind(options, arguments.vocabulary, None, heads))
+        counts = count_parameters(kind.build(options, Basis(arguments.vocabulary, encoder=encoder), heads))
     summary = (sys.modules[kind.__module__].__doc__ or "").strip().splitlines()[0]
     return {
         "name": name,
