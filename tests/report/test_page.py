@@ -121,8 +121,8 @@ def read(run, **changes):
 
 def command(run, root, out, hash_seed):
     arguments = {
-        "params": root / "params.yaml", "inputs": run / "inputs", "subword": run / "subword", "corpus": run / "corpus.json",
-        "test": run / "test.json", "train": run / "train.json",
+        "params": root / "params.yaml", "inputs": run / "inputs", "subword": run / "subword",
+        "corpus": run / "corpus.json", "test": run / "test.json", "train": run / "train.json",
         "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv", "frequency-svg": out / "frequency.svg",
         "learning-svg": out / "learning.svg", "labels-svg": out / "labels.svg", "lengths-svg": out / "lengths.svg",
         "page": out / "report.html",

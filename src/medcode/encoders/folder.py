@@ -36,7 +36,10 @@ def adopt(source: Path, target: str | os.PathLike) -> None:
         UserError: transformers cannot read it, or its tokenizer has no special pieces.
     """
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.set_verbosity_error()  # what it would say of weights left out is no news here
+    logging.disable_progress_bar()
     options = {"trust_remote_code": False, "local_files_only": True}
     if not any(found for pattern in TOKENIZERS for found in source.glob(pattern)):  # transformers would make one up
         raise UserError(f"{source}: holds no tokenizer ({', '.join(TOKENIZERS)})")
