@@ -22,7 +22,7 @@ from medcode.encoders.outline import PUBLISHED, Encoder
 from medcode.models.base import Basis, Model, count_parameters
 from medcode.training import distributed
 from medcode.training.optimisation import head_losses, make_optimiser
-from medcode.training.scoring import autocast
+from medcode.training.precision import autocast
 
 
 def build(arguments: argparse.Namespace, encoder: Encoder) -> tuple[Model, config.Recipe]:

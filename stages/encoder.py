@@ -9,7 +9,7 @@ from pathlib import Path
 from medcode import io
 from medcode.config import Params
 from medcode.encoders import folder, scratch, sources
-from medcode.encoders.pieces import texts_of
+from medcode.encoders.texts import texts_of
 
 
 @stage(tokens=Path, notes=Path, documents=Path, out=Path)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from medcode.config import Params
 from medcode.encoders import folder
-from medcode.encoders.pieces import PieceTokenizer, cut_into_pieces, texts_of
+from medcode.encoders.pieces import PieceTokenizer, cut_into_pieces
+from medcode.encoders.texts import texts_of
 
 
 @stage(encoder=Path, tokens=Path, notes=Path, out=Path)

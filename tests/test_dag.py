@@ -49,6 +49,9 @@ NOT_READ = {
         "src/medcode/corpora/jsonl.py",
         "src/medcode/corpora/mimic4.py",
     },
+    # Read in place of data/tokens with subword.text: raw.
+    "encoder": {"data/extracted/notes.parquet"},
+    "subword": {"data/extracted/notes.parquet"},
     # It pins the package that codes and titles come from.
     "reference": {"data/checked.json", "requirements.txt"},
     "synthesize": {"data/checked.json", "requirements.txt"},

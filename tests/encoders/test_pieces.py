@@ -9,7 +9,8 @@ import plain_encoder
 import pytest
 
 from medcode.encoders import scratch
-from medcode.encoders.pieces import Pieces, PieceTokenizer, cut_into_pieces, texts_of
+from medcode.encoders.pieces import Pieces, PieceTokenizer, cut_into_pieces
+from medcode.encoders.texts import texts_of
 from medcode.errors import UserError
 from medcode.text.tokenization import text_of
 from medcode.text.tokens import tokenized

@@ -59,3 +59,12 @@ def test_the_vectors_of_pieces_can_be_left_as_they_are():
     table = build(embedding="static").encoder.get_input_embeddings().weight
     assert not table.requires_grad
     assert build().encoder.get_input_embeddings().weight.requires_grad
+
+
+def test_every_part_of_the_encoder_knows_the_layers_above_it():
+    model = build(head="label_attention")
+    above = model.layers_above()
+    assert set(above) == {name for name, _ in model.named_parameters() if name.startswith("encoder.")}
+    assert above["encoder.embeddings.word_embeddings.weight"] == above["encoder.embeddings.LayerNorm.bias"] == 2
+    assert above["encoder.encoder.layer.0.attention.self.query.weight"] == 1
+    assert above["encoder.encoder.layer.1.output.dense.weight"] == above["encoder.pooler.dense.weight"] == 0

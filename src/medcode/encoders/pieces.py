@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
-from tqdm import tqdm
 
 from medcode import io
 from medcode.errors import UserError
-from medcode.text.tokens import Tokens, documents_of
 
 _BATCH = 512
 
@@ -39,22 +37,6 @@ class PieceTokenizer:
         """Pieces of some texts, on all cores, int32 [N] each."""
         encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [np.array(each.ids, dtype=np.int32) for each in encoded]
-
-
-def texts_of(text: str, tokens: str | os.PathLike, notes: str | os.PathLike) -> Iterator[tuple[str, str]]:
-    """Admission and text of every document, in the order of notes.parquet, with a progress bar.
-
-    Args:
-        text: words or raw, as `text_of` has it.
-        tokens: data/tokens.
-        notes: notes.parquet; only for raw text is it read.
-    """
-    if text == "raw":
-        yield from documents_of(notes)
-        return
-    words = Tokens.read(tokens)
-    for number, admission in enumerate(tqdm(words.admissions, desc="read", unit="note", disable=None)):
-        yield admission, " ".join(words.words(number))
 
 
 @dataclass(frozen=True)

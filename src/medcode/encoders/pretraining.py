@@ -15,7 +15,7 @@ from medcode.config import Pretrain
 from medcode.encoders import folder
 from medcode.encoders.pieces import Pieces
 from medcode.errors import UserError
-from medcode.training.scoring import autocast
+from medcode.training.precision import autocast
 
 IGNORED = -100  # what cross entropy passes over
 WARMUP = 0.1  # share of the steps

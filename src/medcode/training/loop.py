@@ -24,7 +24,8 @@ from medcode.training import batches, optimisation, reproducibility, stopping
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.distributed import World
 from medcode.training.interruption import Interruption
-from medcode.training.scoring import autocast, probabilities, score
+from medcode.training.precision import autocast
+from medcode.training.scoring import probabilities, score
 
 WATCHED = ("f1_micro", "f1_macro", "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map")
 SCORING_BATCH = 32
