@@ -18,7 +18,7 @@ import yaml
 
 from medcode import config, models
 from medcode.encoders import folder
-from medcode.encoders.outline import PUBLISHED, Encoder
+from medcode.encoders.outline import PUBLISHED_SIZES, Encoder
 from medcode.models.base import Basis, Model, count_parameters
 from medcode.training import distributed
 from medcode.training.optimisation import head_losses, make_optimiser
@@ -66,7 +66,7 @@ def main() -> None:
     """Reads the options, trains for some steps and prints a line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="bert_hier", choices=("bert_hier", "bert_trun", "plm_icd"))
-    parser.add_argument("--size", default="bert-base-uncased", choices=sorted(PUBLISHED), help="of the encoder")
+    parser.add_argument("--size", default="bert-base-uncased", choices=sorted(PUBLISHED_SIZES), help="of the encoder")
     parser.add_argument("--folder", type=Path, help="data/encoder, instead of --size")
     parser.add_argument("--options", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--labels", type=int, default=50)
@@ -81,7 +81,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     arguments.device = distributed.choose_device(arguments.device)
-    encoder = folder.read(arguments.folder) if arguments.folder else PUBLISHED[arguments.size]
+    encoder = folder.read(arguments.folder) if arguments.folder else PUBLISHED_SIZES[arguments.size]
     model, recipe = build(arguments, encoder)
     optimiser = make_optimiser(model, recipe, model.layers_above())
     step(model, recipe, optimiser, arguments)

@@ -13,25 +13,17 @@ import torch
 
 from medcode import inputs, io, model_folder, models
 from medcode.config import Params
-from medcode.encoders import folder
 from medcode.encoders.pieces import PieceTokenizer
-from medcode.models.base import Basis, Model
-from medcode.training import curve, distributed, outcome, reproducibility
+from medcode.models.base import Model
+from medcode.training import curve, distributed, outcome, reproducibility, start
 from medcode.training.checkpoint import Checkpoints, fingerprint
 from medcode.training.loop import Result, Trainer
 
 
 @stage(
-    inputs=Path,
-    subword=Path,
-    encoder=Path,
-    pretrained=Path,
-    checkpoints=Path,
-    timings=Path,
-    curve=Path,
-    metrics=Path,
-    model=Path,
-)
+    inputs=Path, subword=Path, encoder=Path, pretrained=Path,
+    checkpoints=Path, timings=Path, curve=Path, metrics=Path, model=Path,
+)  # fmt: skip
 def main(params: Params, **paths: Path) -> None:
     if params.training.processes > 1 and "WORLD_SIZE" not in os.environ:
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={params.training.processes}"]
@@ -47,16 +39,9 @@ def train(params: Params, paths: dict[str, Path], device: torch.device, world: d
     recipe = block.training[params.recipe]
     config = models.configure(params.model, block.architecture, recipe)
     kind = models.find(params.model)
-    subword, encoder, tokenizer = None, None, None
-    if kind.reads_pieces(config):
-        subword, source = paths["subword"], folder.further(paths["encoder"], paths["pretrained"])
-        encoder, tokenizer = folder.read(source), folder.read_tokenizer(source)
-    data = inputs.load(paths["inputs"], ("train", "dev"), descriptions=kind.needs_descriptions, subword=subword)
+    data, basis, tokenizer = start.read(kind, config, paths)
     torch.manual_seed(params.seed)
-    words = {head: torch.from_numpy(data.descriptions[head]).long() for head in config.heads if data.descriptions}
-    extra = [words] if kind.needs_descriptions else []
-    basis = Basis(len(data.vectors), torch.from_numpy(data.vectors), encoder)
-    model = kind.build(config, basis, data.heads_named(config.heads), *extra).to(device)
+    model = start.build(kind, config, basis, data).to(device)
     settings = {
         "config": config.model_dump(),
         "recipe": recipe.model_dump(),

@@ -6,7 +6,7 @@ import plain_encoder
 import pytest
 import torch
 
-from medcode.encoders.outline import PUBLISHED, Encoder
+from medcode.encoders.outline import PUBLISHED_SIZES, Encoder
 
 
 @pytest.fixture(params=["bert", "roberta", "mpnet"])
@@ -57,10 +57,10 @@ def test_it_survives_being_described(outline):
 
 
 def test_published_sizes():
-    assert {name: encoder.config["vocab_size"] for name, encoder in PUBLISHED.items()} == {
+    assert {name: encoder.config["vocab_size"] for name, encoder in PUBLISHED_SIZES.items()} == {
         "bert-base-cased": 28_996,
         "bert-base-uncased": 30_522,
         "roberta-base": 50_265,
         "roberta-base-pm": 50_008,
     }
-    assert PUBLISHED["roberta-base"].positions == 512
+    assert PUBLISHED_SIZES["roberta-base"].positions == 512

@@ -88,7 +88,7 @@ def _roberta(pieces: int) -> Encoder:
 
 
 # Sizes of encoders of the publications, to count parameters by without their files.
-PUBLISHED = {
+PUBLISHED_SIZES = {
     "bert-base-cased": _bert(28_996),
     "bert-base-uncased": _bert(30_522),
     "roberta-base": _roberta(50_265),

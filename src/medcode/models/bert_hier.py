@@ -56,7 +56,7 @@ class BertHier(StudyModel):
     def __init__(self, config: BertHierConfig, encoder: Encoder, heads: dict[str, int]) -> None:
         super().__init__(config, encoder, heads)
         self.upper = nn.ModuleList(
-            TransformerLayer(self.features, config.upper_heads, config.upper_feed_forward, dropout=config.dropout)
+            TransformerLayer(self.width, config.upper_heads, config.upper_feed_forward, dropout=config.dropout)
             for _ in range(config.upper_layers if config.attention_over == "chunks" else 0)
         )
 

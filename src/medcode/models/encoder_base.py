@@ -40,7 +40,7 @@ class EncoderModel(Model):
         UserError: the encoder reads fewer pieces at a time than a chunk has.
     """
 
-    published_encoder: ClassVar[str]  # a key of medcode.encoders.outline.PUBLISHED
+    published_size: ClassVar[str]  # of the encoder, a key of medcode.encoders.outline.PUBLISHED_SIZES
     keeps_pooler: ClassVar[bool] = False
 
     def __init__(self, config: EncoderConfig, encoder: Encoder, heads: dict[str, int]) -> None:
@@ -51,13 +51,13 @@ class EncoderModel(Model):
             )
         self.outline = encoder.outline()
         self.encoder = encoder.module(config.dropout, pooler=self.keeps_pooler)
-        self.features = self.encoder.config.hidden_size
+        self.width = self.encoder.config.hidden_size
         self.encoder.get_input_embeddings().weight.requires_grad_(config.embedding == "trained")
 
     @classmethod
-    def reads_pieces(cls, config: ModelConfig) -> bool:
+    def published_encoder(cls, config: ModelConfig) -> str | None:
         """See `Model`."""
-        return True
+        return cls.published_size
 
     @classmethod
     def given(cls, config: ModelConfig, basis: Basis) -> tuple[Any, ...]:
@@ -99,7 +99,7 @@ class StudyModel(LabelAttentionHeads, EncoderModel):
     counts of parameters, though nothing reads it.
     """
 
-    published_encoder = "bert-base-cased"
+    published_size = "bert-base-cased"
     keeps_pooler = True
     pooling: ClassVar[Literal["first", "max"]]
 
@@ -109,15 +109,17 @@ class StudyModel(LabelAttentionHeads, EncoderModel):
 
     def _head(self, labels: int) -> nn.Module:
         if self.config.head == "fcn":
-            return PooledClassifier(self.features, labels, self.pooling, self.config.dropout)
-        return LabelAttention(self.features, labels)
+            return PooledClassifier(self.width, labels, self.pooling, self.config.dropout)
+        return LabelAttention(self.width, labels)
 
     def has_label_attention(self) -> bool:
         """See `Model`."""
         return self.config.head == "label_attention"
 
-    def label_attention(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+    def label_attention(
+        self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """See `Model`."""
         if not self.has_label_attention():
             raise NotImplementedError(f"{type(self).__name__} has no label attention with head: fcn")
-        return super().label_attention(tokens, lengths)
+        return super().label_attention(tokens, lengths, labels)

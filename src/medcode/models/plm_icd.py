@@ -41,12 +41,12 @@ class PlmIcd(LabelAttentionHeads, EncoderModel):
 
     paper = "Huang et al. 2022"
     Config = PlmIcdConfig
-    published_encoder = "roberta-base-pm"
+    published_size = "roberta-base-pm"
 
     def __init__(self, config: PlmIcdConfig, encoder: Encoder, heads: dict[str, int]) -> None:
         super().__init__(config, encoder, heads)
         self.attention = nn.ModuleDict(
-            {head: ProjectedLabelAttention(self.features, self.features, labels) for head, labels in heads.items()}
+            {head: ProjectedLabelAttention(self.width, self.width, labels) for head, labels in heads.items()}
         )
         if config.variant == "original":
             for attention in self.attention.values():
@@ -59,4 +59,4 @@ class PlmIcd(LabelAttentionHeads, EncoderModel):
         if masked:
             return join(self.run(chunks, chunks.real)[chunks.real], lengths + 2, tokens.shape[1] + 2)
         seen = None if self.config.variant == "edin" else chunks.real | ~chunks.real.any(1, keepdim=True)
-        return self.run(chunks, seen).reshape(len(tokens), -1, self.features), None
+        return self.run(chunks, seen).reshape(len(tokens), -1, self.width), None

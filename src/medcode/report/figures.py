@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -69,7 +71,7 @@ def frequency_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
         definition: the definition of macro F1 that the rows hold.
     """
     heads = list(dict.fromkeys(row["head"] for row in rows))
-    with _figure(WIDE, HEIGHT * len(heads)) as figure:
+    with canvas(WIDE, HEIGHT * len(heads)) as figure:
         panels = figure.subplots(len(heads), 2, sharey=True, squeeze=False)
         for head, (left, right) in zip(heads, panels, strict=True):
             own = [row for row in rows if row["head"] == head]
@@ -88,7 +90,7 @@ def frequency_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
             f"{row['f1_micro_tuned']:.3f} at the tuned threshold"
             for row in rows
         )
-        return _svg(figure, "frequency", "F1 by training frequency of the code", description)
+        return to_svg(figure, "frequency", "F1 by training frequency of the code", description)
 
 
 def _bars(axes: Axes, rows: Sequence[dict[str, Any]], column: str) -> None:
@@ -112,19 +114,32 @@ def _bars(axes: Axes, rows: Sequence[dict[str, Any]], column: str) -> None:
 def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: int) -> str:
     """Draws the losses on the left and the metrics of dev on the right, by epoch, with the best epoch marked.
 
+    A second row shows the loss of each head, where there are several.
+
     Args:
-        rows: epoch, train_loss, dev_loss, f1_micro, f1_macro and map; NaN leaves a gap.
+        rows: epoch, train_loss, dev_loss, f1_micro, f1_macro and map, and train_loss_<head> and dev_loss_<head> where
+            there are several heads; NaN leaves a gap.
         best_epoch: the epoch whose weights were kept.
     """
-    with _figure(WIDE, HEIGHT) as figure:
-        left, right = figure.subplots(1, 2)
+    heads = [column.removeprefix("train_loss_") for column in rows[0] if column.startswith("train_loss_")]
+    lines = 1 + math.ceil(len(heads) / 2)
+    with canvas(WIDE, HEIGHT * lines) as figure:
+        (left, right), *others = figure.subplots(lines, 2, squeeze=False)
         _lines(left, rows, {"train_loss": "Train", "dev_loss": "Dev"})
         left.set_title("Loss")
-        left.set_ylabel("Binary cross entropy per decision")
+        left.set_ylabel("Loss per decision")
         _lines(right, rows, {"f1_micro": "Micro F1", "f1_macro": "Macro F1", "map": "MAP"})
         right.set_title("Metrics on dev")
         right.set_ylim(0, 1)
-        for axes in (left, right):
+        below = [axes for line in others for axes in line]
+        for head, axes in itertools.zip_longest(heads, below):
+            if head is None:
+                axes.set_axis_off()
+                continue
+            _lines(axes, rows, {f"train_loss_{head}": "Train", f"dev_loss_{head}": "Dev"})
+            axes.set_title(f"Loss, {head}")
+            axes.set_ylabel("Loss per decision")
+        for axes in (left, right, *below[: len(heads)]):
             axes.axvline(best_epoch, color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
             axes.annotate(
                 "best epoch", (best_epoch, 1), xycoords=("data", "axes fraction"), xytext=(-4, -2),
@@ -132,7 +147,7 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: int) -> str:
             )  # fmt: skip
         best = next((row for row in rows if row["epoch"] == best_epoch), rows[-1])
         description = f"{len(rows)} epochs; in the best, epoch {best_epoch}, micro F1 on dev was {best['f1_micro']:.3f}"
-        return _svg(figure, "learning", "Learning curve", description)
+        return to_svg(figure, "learning", "Learning curve", description)
 
 
 def _lines(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> None:
@@ -156,7 +171,7 @@ def label_figure(train_counts: dict[str, np.ndarray]) -> str:
     Args:
         train_counts: per head, the training documents of each label.
     """
-    with _figure(NARROW, HEIGHT) as figure:
+    with canvas(NARROW, HEIGHT) as figure:
         axes = figure.subplots()
         told = []
         for (head, counts), colour in zip(train_counts.items(), SERIES * len(train_counts), strict=False):
@@ -176,7 +191,7 @@ def label_figure(train_counts: dict[str, np.ndarray]) -> str:
             axis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
             axis.set_major_formatter(THOUSANDS)
             axis.set_minor_formatter(NullFormatter())
-        return _svg(figure, "labels", "Training documents of each code", "; ".join(told))
+        return to_svg(figure, "labels", "Training documents of each code", "; ".join(told))
 
 
 def length_figure(lengths: np.ndarray, max_tokens: int, unit: str = "words") -> str:
@@ -192,7 +207,7 @@ def length_figure(lengths: np.ndarray, max_tokens: int, unit: str = "words") -> 
     limit = max(float(np.quantile(lengths, 0.995)), 1.0)
     longer = float(np.mean(lengths > max_tokens))
     median = float(np.median(lengths))
-    with _figure(NARROW, HEIGHT) as figure:
+    with canvas(NARROW, HEIGHT) as figure:
         axes = figure.subplots()
         shown = np.minimum(lengths, limit)
         share = np.full(len(shown), 1 / len(shown))
@@ -213,7 +228,7 @@ def length_figure(lengths: np.ndarray, max_tokens: int, unit: str = "words") -> 
             f"{len(lengths):,} notes; median {median:,.0f} {unit}; {longer:.1%} are longer than the {max_tokens:,} "
             "that the model reads"
         )
-        return _svg(figure, "lengths", "Length of the notes", description)
+        return to_svg(figure, "lengths", "Length of the notes", description)
 
 
 def _mark(axes: Axes, at: float, text: str, colour: str, *, left: bool) -> None:
@@ -229,7 +244,7 @@ def _plural(number: float, noun: str) -> str:
 
 
 @contextlib.contextmanager
-def _figure(width: float, height: float) -> Iterator[Figure]:
+def canvas(width: float, height: float) -> Iterator[Figure]:
     """A figure in our style, whatever the reader's own matplotlibrc says."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -239,7 +254,7 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
         yield figure
 
 
-def _svg(figure: Figure, name: str, title: str, description: str) -> str:
+def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     """Renders without a date or a version, with ids of its own so that several figures fit in one page."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
