@@ -17,7 +17,9 @@ from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Model
 from medcode.training import curve, distributed, outcome, reproducibility
 from medcode.training.checkpoint import Checkpoints, fingerprint
+from medcode.training.initialisation import initialise
 from medcode.training.loop import Result, Trainer
+from medcode.training.titles import with_title_documents
 
 
 @stage(inputs=Path, checkpoints=Path, timings=Path, curve=Path, metrics=Path, model=Path)
@@ -36,11 +38,13 @@ def train(params: Params, paths: dict[str, Path], device: torch.device, world: d
     recipe = block.training[params.recipe]
     config = models.configure(params.model, block.architecture, recipe)
     kind = models.find(params.model)
-    needs = {"descriptions": kind.needs_descriptions, "edges": kind.needs_edges}
+    needs = {"descriptions": kind.needs_descriptions or recipe.reads_titles, "edges": kind.needs_edges}
     data = inputs.load(paths["inputs"], ("train", "dev"), **needs)
     torch.manual_seed(params.seed)
     vectors, heads = torch.from_numpy(data.vectors), data.heads_named(config.heads)
     model = kind(config, len(vectors), vectors, heads, **known_of_labels(kind, data, heads)).to(device)
+    initialise(model, recipe, data)
+    seen = with_title_documents(data, heads) if recipe.title_documents else data
     settings = {
         "config": config.model_dump(),
         "recipe": recipe.model_dump(),
@@ -57,7 +61,7 @@ def train(params: Params, paths: dict[str, Path], device: torch.device, world: d
             print(f"epoch {history[-1]['epoch']:>3}  {shown}  {seconds:.1f} s", flush=True)
 
     with checkpoints.locked() if world.leads else contextlib.nullcontext():
-        trainer = Trainer(model, data, recipe, params.training, params.seed, checkpoints, world, on_epoch)
+        trainer = Trainer(model, seen, recipe, params.training, params.seed, checkpoints, world, on_epoch)
         result = trainer.run()
         if world.leads:
             model.finish({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from medcode import config, model_folder, models
+from medcode.layers import fused_attention
 from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Model, count_parameters
 from medcode.training.optimisation import head_losses, weigh
@@ -398,6 +400,24 @@ def test_attention_sums_to_one_and_is_zero_on_pads(name, variant):
             alone = model.label_attention(tokens[row : row + 1, : max(1, length)], real[row : row + 1])[head][0]
             torch.testing.assert_close(weights[row, :, : alone.shape[1]], alone)
             assert (weights[row, :, alone.shape[1] :] == 0).all()
+    chosen = {head: torch.tensor([labels - 1, 0]) for head, labels in model.heads.items()}
+    for head, weights in model.label_attention(tokens, real, chosen).items():
+        torch.testing.assert_close(weights, model.label_attention(tokens, real)[head][:, chosen[head]])
+
+
+@every_variant
+def test_streaming_label_attention_changes_no_logit_and_no_gradient(name, variant, monkeypatch):
+    if not models.find(name).has_label_attention():
+        pytest.skip(f"{name} has no label attention")
+    results = []
+    for limit in (sys.maxsize, 0):
+        monkeypatch.setattr(fused_attention, "PLAIN_LABELS", limit)
+        model = build(name, **variant)
+        logits = model(*notes([13, 4, 0], padded=30))
+        sum(values.sin().sum() for values in logits.values()).backward()
+        results.append([*logits.values(), *(x.grad for x in model.parameters() if x.grad is not None)])
+    for plain, streamed in zip(*results, strict=True):
+        torch.testing.assert_close(streamed, plain, rtol=1e-4, atol=1e-5)
 
 
 @every_model

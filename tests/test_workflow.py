@@ -146,8 +146,9 @@ def test_codes_and_their_categories_are_trained_and_measured_together(clean):
 
 def test_the_composition_is_a_model_of_its_own_too(clean):
     """dvc.yaml names its file for the models that are settings of it; here it is named twice."""
-    heads = "models.bigru_label_attention.heads=[icd,ccs]"
-    assert clean.experiment("model=bigru_label_attention", heads) == {"check", *FROM_TRAIN}
+    block = "models.bigru_label_attention"
+    changes = (f"{block}.heads=[icd,ccs]", f"{block}.ram=true", f"{block}.ram_combine=add")
+    assert clean.experiment("model=bigru_label_attention", *changes) == {"check", *FROM_TRAIN}
     assert clean.repro() == set()
     assert list(json.loads(clean.read("metrics/test.json"))) == ["icd", "ccs"]
 
@@ -192,6 +193,31 @@ def test_a_mistake_on_the_command_line_is_told_in_one_line_before_anything_runs(
     assert f"error: {message}" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert set(RAN.findall(done.stdout)) <= {"check"} or set(RAN.findall(done.stdout)) == {"train"}
+
+
+def test_labels_start_from_their_titles_and_titles_are_documents_where_a_recipe_says_so(clean):
+    assert clean.experiment("recipe=small", "models.caml.training.small.epochs=1") == {"check", *FROM_TRAIN}
+    trained = json.loads(clean.read("metrics/train.json"))
+    assert trained["recipe"] == "small" and trained["train_loss"] > 0
+
+
+def test_the_zoo_measures_models_after_the_same_budget_and_measures_none_twice(clean):
+    zoo = ["python", "benchmarks/zoo.py", "--models", "cnn", "--epochs", "1", "--out", "logs/zoo", "--share"]
+    first = clean.run(*zoo, "-1").stdout
+    header, _, *rows = first.splitlines()
+    assert header.split(" | ")[:3] == ["| model", "parameters", "micro F1"] and "share" in header
+    assert sorted(row.split(" | ")[0] for row in rows) == ["| caml", "| cnn"]
+    results = {path: path.stat().st_mtime_ns for path in (clean.folder / "logs/zoo").glob("*/result.json")}
+    assert len(results) == 2
+    tested = json.loads(next(path for path in results if "cnn" in path.parent.name).read_text())
+    assert tested["dev"]["AUC"] != tested["test"]["AUC"]
+    again = clean.run(*zoo, "9", check=False)
+    assert again.returncode == 1 and again.stdout == first
+    assert "not above 9 of caml's dev micro F1: caml (" in again.stderr and "cnn (" in again.stderr
+    assert results == {path: path.stat().st_mtime_ns for path in results}
+    clean.set({"models": {"cnn": {"filters": 9}}})
+    clean.run(*zoo, "-1")
+    assert len(list((clean.folder / "logs/zoo").glob("*/result.json"))) == 3
 
 
 def test_training_on_two_processes_measures_the_same(clean):

@@ -20,6 +20,10 @@ class Recipe(Section):
     `focal_alpha` and `focal_gamma` matter to `loss: focal` alone, and are MARN's where a recipe does not name them.
     `head_weights` weighs the losses of a model with several heads; null weighs each 1, or as the model's paper says.
     `criterion_heads` says whether the criterion is that of the first head, or the mean over all.
+
+    Three options for corpora with few documents: `label_vectors: titles` lets label attention start from the titles of
+    labels, `label_biases: log_odds` starts each output bias from how frequent its label is, and `title_documents` makes
+    the title of each label one more training document.
     """
 
     optimizer: Literal["adam", "adamw"]
@@ -41,6 +45,14 @@ class Recipe(Section):
     max_tokens: Positive
     dropout: Annotated[Share, Field(lt=1)]
     embedding: Literal["trained", "static"]
+    label_vectors: Literal["drawn", "titles"] = "drawn"
+    label_biases: Literal["drawn", "log_odds"] = "drawn"
+    title_documents: bool = False
+
+    @property
+    def reads_titles(self) -> bool:
+        """Whether training needs the words of titles, whatever the model."""
+        return self.title_documents or self.label_vectors == "titles"
 
 
 class Training(Section):

@@ -96,9 +96,9 @@ class RecalibratedBranch(nn.Module):
         super().__init__()
         self.recalibration, self.attention = recalibration, attention
 
-    def weights(self, features: Tensor, mask: Tensor | None) -> Tensor:
-        """Attention of every label over the positions: [B, N, D] -> fp32 [B, Y, N]."""
-        return self.attention.weights(self.recalibration(features, mask), mask)
+    def weights(self, features: Tensor, mask: Tensor | None, *, labels: Tensor | None = None) -> Tensor:
+        """Attention of every label, or of the labels with these numbers: [B, N, D] -> fp32 [B, Y, N]."""
+        return self.attention.weights(self.recalibration(features, mask), mask, labels=labels)
 
     def forward(self, features: Tensor, mask: Tensor | None) -> Tensor:
         return self.attention(self.recalibration(features, mask), mask)

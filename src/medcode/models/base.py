@@ -85,8 +85,14 @@ class Model(nn.Module, ABC):
             {head: logits [B, Y]}.
         """
 
-    def label_attention(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        """Attention of every label over the positions, {head: fp32 [B, Y, positions]}.
+    def label_attention(
+        self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Attention of labels over the positions, {head: fp32 [B, Y, positions]}.
+
+        Args:
+            tokens, lengths: as for `forward`.
+            labels: the labels that are asked about, {head: int [Y], their numbers}; None asks about all of every head.
 
         Raises:
             NotImplementedError: the model has no label attention.
@@ -172,9 +178,11 @@ class LabelAttentionHeads(Model):
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         return run_heads(self.attention, *self.features(tokens, lengths))
 
-    def label_attention(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+    def label_attention(
+        self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """See `Model`."""
-        return attend_heads(self.attention, *self.features(tokens, lengths))
+        return attend_heads(self.attention, *self.features(tokens, lengths), labels)
 
     def label_vectors(self) -> dict[str, Tensor]:
         """See `Model`."""

@@ -125,10 +125,14 @@ class Jams(Model):
         features, real = self.backbone.features(tokens, lengths)
         return self._split(self.backbone.attention[CODES](features, real, queries=self._queries()))
 
-    def label_attention(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+    def label_attention(
+        self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """See `Model`."""
-        features, real = self.backbone.features(tokens, lengths)
-        return self._split(self.backbone.attention[CODES].weights(features, real, self._queries()))
+        read, queries = self.backbone.features(tokens, lengths), self.codes()
+        if labels is not None:
+            queries = {head: queries[head][own] for head, own in labels.items()}
+        return {head: self.backbone.attention[CODES].weights(*read, own) for head, own in queries.items()}
 
     def regularisation(self, gold: dict[str, Tensor]) -> Tensor | None:
         """See `Model`; what the backbone asks for."""
