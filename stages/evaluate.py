@@ -16,8 +16,8 @@ from medcode.training import distributed, reproducibility
 from medcode.training.scoring import probabilities, score
 
 
-@stage(inputs=Path, model=Path, metrics=Path, frequency=Path)
-def main(params: Params, model: Path, metrics: Path, frequency: Path, **paths: Path) -> None:
+@stage(inputs=Path, model=Path, metrics=Path, frequency=Path, optional={"predictions": Path})
+def main(params: Params, model: Path, metrics: Path, frequency: Path, predictions: Path | None, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads)
     trained = model_folder.load(model)
     network = trained.model.to(distributed.choose_device(params.training.device))
@@ -29,7 +29,7 @@ def main(params: Params, model: Path, metrics: Path, frequency: Path, **paths: P
         )
         for name, split in data.splits.items()
     }
-    measured, table = {}, []
+    measured, table, decided = {}, [], {}
     dev, test = data.splits["dev"], data.splits["test"]
     for head in trained.labels:
         tuning, coded = dev.has[head], test.has[head]  # a document is measured where it was coded in the head's system
@@ -42,6 +42,14 @@ def main(params: Params, model: Path, metrics: Path, frequency: Path, **paths: P
         outside = test.outside[head][coded] if params.label_set == "full" else None
         measured[head] = summarise(gold, predicted, counts, threshold, options, outside)
         table += frequency_table(gold, predicted, counts, threshold, options, head)
+        if predictions:
+            from medcode.studies import predictions as kept
+
+            names = [name for name, has in zip(test.documents, coded, strict=True) if has]
+            codes = [f"{label['system']}:{label['code']}" for label in data.labels[head]]
+            decided[head] = kept.decide(names, codes, gold, predicted, counts, options.fixed_threshold, threshold)
+    if predictions:
+        kept.write(predictions, decided)
     io.write_metrics(metrics, measured)
     with io.atomic_write(frequency, "w") as file:
         writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")

@@ -15,9 +15,10 @@ from medcode import corpus_summary
 from medcode.config import Evaluation, Params, Recipe
 from medcode.errors import UserError
 from medcode.inputs import Inputs
-from medcode.report import figures as drawing
+from medcode.report import canvas as drawing
 
 TEMPLATE = Path(__file__).with_name("page.html")
+STYLE = Path(__file__).with_name("style.css")
 
 # Colours of the figures that the page replaces by its own, which differ in the dark.
 COLOURS = {
@@ -92,6 +93,7 @@ def render(
     )
     environment.filters |= {"score": _score, "count": lambda number: f"{number:,.0f}"}
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        style=Markup(STYLE.read_text(encoding="utf-8")),
         title=f"{train['model']} on {params.corpus}, {_label_set(train['label_set'])}",
         training=_training(params, train),
         heads=[_head(head, test, params.evaluation, data) for head in page_heads(test, data)],
