@@ -27,11 +27,16 @@ def main(params: Params, base: Path, changes: Path, corpus: str, lists: Path, ou
     with io.atomic_folder(out) as folder:
         io.write_text(folder / "params.yaml", yaml.safe_dump(resolved, sort_keys=False))
         config.load(folder / "params.yaml")
+        for encoder in resolved.get("encoders", {}):
+            chosen = resolved | {"encoder": encoder}
+            io.write_text(folder / f"{encoder}.yaml", yaml.safe_dump(chosen, sort_keys=False))
+            own = {"encoders": {encoder: resolved["encoders"][encoder]}}
+            io.write_text(folder / "sections" / f"encoder-{encoder}.yaml", yaml.safe_dump(own))
         shutil.copytree(published, folder / "published")
         # One file a section, so that a stage runs again for the sections that it depends on.
         for key, section in resolved.items():
             own = {corpus: section[corpus]} if key == "corpora" else section
-            io.write_text(folder / f"{key}.yaml", yaml.safe_dump({key: own}, sort_keys=False))
+            io.write_text(folder / "sections" / f"{key}.yaml", yaml.safe_dump({key: own}, sort_keys=False))
 
 
 if __name__ == "__main__":

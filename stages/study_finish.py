@@ -1,4 +1,4 @@
-"""Notes where a training of a study ran, keeps its label vectors on request, and removes its model."""
+"""Notes where a training of a study ran, and removes its model."""
 
 from __future__ import annotations
 
@@ -9,24 +9,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from medcode import io, model_folder
+from medcode import io
 from medcode.config import Params
 from medcode.training import distributed
 
 
-@stage(model=Path, out=Path, optional={"label_vectors": Path})
-def main(params: Params, model: Path, out: Path, label_vectors: Path | None) -> None:
-    if label_vectors:
-        trained = model_folder.load(model)
-        arrays = {}
-        for head, layer in getattr(trained.model, "attention", {}).items():
-            arrays[f"{head}/vectors"] = layer.output.weight.detach().numpy()
-            arrays[f"{head}/codes"] = np.array([f"{label['system']}:{label['code']}" for label in trained.labels[head]])
-        with io.atomic_write(label_vectors) as file:
-            np.savez_compressed(file, **arrays)
+@stage(model=Path, out=Path)
+def main(params: Params, model: Path, out: Path) -> None:
     device = distributed.choose_device(params.training.device)
     io.write_json(
         out,

@@ -25,7 +25,7 @@ def main(params: Params, base: Path, changes: Path, out: Path, **paths: Path) ->
                     path = folder / label_set / row / f"{seed}.yaml"
                     resolved = settling.settle(raw, chosen, row, label_set, seed)
                     io.write_text(path, yaml.safe_dump(resolved, sort_keys=False))
-                    io.write_json(path.with_suffix(".json"), settling.rests_on(resolved, path, Path()))
+                    io.write_json(path.with_suffix(".json"), settling.rests_on(path, Path()))
 
 
 if __name__ == "__main__":

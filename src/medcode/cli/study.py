@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
         study.choose(ROOT, arguments.name, seeds, arguments.corpus)
     chosen = study.load(ROOT, arguments.name)
     if arguments.targets:
-        print("\n".join(pipeline.targets(chosen, arguments.targets)))
+        print("\n".join(pipeline.targets(chosen, Path(), arguments.targets)))
         return
     pipeline.write(chosen, Path())
     print(f"{ROOT / arguments.name}/dvc.yaml: {state.described(chosen)}")

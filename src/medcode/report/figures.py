@@ -1,21 +1,63 @@
-"""Figures of the report as SVG text: the same numbers give the same bytes."""
+"""Figures as SVG text: the same numbers give the same bytes.
+
+Text stays text, so that a reader can select it and a page can choose its font. The colours tell apart for readers with
+any of the common colour vision deficiencies (after Okabe and Ito), and differ in lightness too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import io
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
+from xml.sax.saxutils import escape
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from medcode.report.canvas import BLUE, INK, ORANGE, PAPER, QUIET, SERIES
-from medcode.report.canvas import figure as _figure
-from medcode.report.canvas import svg as _svg
-
+BLUE, ORANGE, GREEN = "#0b62a4", "#e08214", "#3f9f7f"
+SERIES = (BLUE, ORANGE, GREEN)
+INK, QUIET, GRID, PAPER = "#1f2a37", "#5b6776", "#dfe4ea", "#ffffff"
+FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 HEIGHT = 3.15  # inches, of one row of panels
 WIDE, NARROW = 9.6, 4.75
 
+STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the layout is the same on every machine
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelcolor": QUIET,
+    "axes.edgecolor": QUIET,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "axes.titlecolor": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.8,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": "none",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "medcode",
+}
 THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
@@ -27,7 +69,7 @@ def frequency_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
         definition: the definition of macro F1 that the rows hold.
     """
     heads = list(dict.fromkeys(row["head"] for row in rows))
-    with _figure(WIDE, HEIGHT * len(heads)) as figure:
+    with canvas(WIDE, HEIGHT * len(heads)) as figure:
         panels = figure.subplots(len(heads), 2, sharey=True, squeeze=False)
         for head, (left, right) in zip(heads, panels, strict=True):
             own = [row for row in rows if row["head"] == head]
@@ -46,7 +88,7 @@ def frequency_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
             f"{row['f1_micro_tuned']:.3f} at the tuned threshold"
             for row in rows
         )
-        return _svg(figure, "frequency", "F1 by training frequency of the code", description)
+        return to_svg(figure, "frequency", "F1 by training frequency of the code", description)
 
 
 def _bars(axes: Axes, rows: Sequence[dict[str, Any]], column: str) -> None:
@@ -74,7 +116,7 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: int) -> str:
         rows: epoch, train_loss, dev_loss, f1_micro, f1_macro and map; NaN leaves a gap.
         best_epoch: the epoch whose weights were kept.
     """
-    with _figure(WIDE, HEIGHT) as figure:
+    with canvas(WIDE, HEIGHT) as figure:
         left, right = figure.subplots(1, 2)
         _lines(left, rows, {"train_loss": "Train", "dev_loss": "Dev"})
         left.set_title("Loss")
@@ -90,7 +132,7 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: int) -> str:
             )  # fmt: skip
         best = next((row for row in rows if row["epoch"] == best_epoch), rows[-1])
         description = f"{len(rows)} epochs; in the best, epoch {best_epoch}, micro F1 on dev was {best['f1_micro']:.3f}"
-        return _svg(figure, "learning", "Learning curve", description)
+        return to_svg(figure, "learning", "Learning curve", description)
 
 
 def _lines(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> None:
@@ -114,7 +156,7 @@ def label_figure(train_counts: dict[str, np.ndarray]) -> str:
     Args:
         train_counts: per head, the training documents of each label.
     """
-    with _figure(NARROW, HEIGHT) as figure:
+    with canvas(NARROW, HEIGHT) as figure:
         axes = figure.subplots()
         told = []
         for (head, counts), colour in zip(train_counts.items(), SERIES * len(train_counts), strict=False):
@@ -134,7 +176,7 @@ def label_figure(train_counts: dict[str, np.ndarray]) -> str:
             axis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
             axis.set_major_formatter(THOUSANDS)
             axis.set_minor_formatter(NullFormatter())
-        return _svg(figure, "labels", "Training documents of each code", "; ".join(told))
+        return to_svg(figure, "labels", "Training documents of each code", "; ".join(told))
 
 
 def length_figure(lengths: np.ndarray, max_tokens: int) -> str:
@@ -149,7 +191,7 @@ def length_figure(lengths: np.ndarray, max_tokens: int) -> str:
     limit = max(float(np.quantile(lengths, 0.995)), 1.0)
     longer = float(np.mean(lengths > max_tokens))
     median = float(np.median(lengths))
-    with _figure(NARROW, HEIGHT) as figure:
+    with canvas(NARROW, HEIGHT) as figure:
         axes = figure.subplots()
         shown = np.minimum(lengths, limit)
         share = np.full(len(shown), 1 / len(shown))
@@ -170,7 +212,7 @@ def length_figure(lengths: np.ndarray, max_tokens: int) -> str:
             f"{len(lengths):,} notes; median {median:,.0f} words; {longer:.1%} are longer than the {max_tokens:,} "
             "that the model reads"
         )
-        return _svg(figure, "lengths", "Length of the notes", description)
+        return to_svg(figure, "lengths", "Length of the notes", description)
 
 
 def _mark(axes: Axes, at: float, text: str, colour: str, *, left: bool) -> None:
@@ -183,3 +225,28 @@ def _mark(axes: Axes, at: float, text: str, colour: str, *, left: bool) -> None:
 
 def _plural(number: float, noun: str) -> str:
     return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
+
+
+@contextlib.contextmanager
+def canvas(width: float, height: float) -> Iterator[Figure]:
+    """A figure in our style, whatever the reader's own matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.05)
+        yield figure
+
+
+def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
+    """Renders without a date or a version, with ids of its own so that several figures fit in one page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = buffer.getvalue()
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    text = text.replace("'DejaVu Sans'", FONTS)
+    label = f'role="img" aria-labelledby="{name}-title {name}-description"'
+    inside = (
+        f'<title id="{name}-title">{escape(title)}</title>\n <desc id="{name}-description">{escape(description)}</desc>'
+    )
+    return re.sub(r"<svg ([^>]*)>", lambda tag: f"<svg {label} {tag[1]}>\n {inside}", text, count=1)

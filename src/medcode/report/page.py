@@ -15,7 +15,7 @@ from medcode import corpus_summary
 from medcode.config import Evaluation, Params, Recipe
 from medcode.errors import UserError
 from medcode.inputs import Inputs
-from medcode.report import canvas as drawing
+from medcode.report import figures as drawing
 
 TEMPLATE = Path(__file__).with_name("page.html")
 STYLE = Path(__file__).with_name("style.css")

@@ -11,17 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter
 
 from medcode import io
-from medcode.evaluation.metrics import ratio
-from medcode.report.canvas import BLUE, GRID, INK, ORANGE, QUIET, SERIES, figure, svg
+from medcode.report.figures import BLUE, INK, ORANGE, QUIET, SERIES, WIDE, canvas, to_svg
 from medcode.studies import results
-from medcode.studies.predictions import Decisions
 from medcode.studies.published import CORPORA, METRICS, Table
 from medcode.studies.results import Run, Summary
 from medcode.studies.study import Study
 from medcode.studies.table import Section, same_corpus
 
-WIDE = 9.6  # inches
-RARE = 100  # training documents up to which JAMS calls a code rare
 HEADLINE = ("f1_micro", "f1_macro")
 MORE = (*SERIES, "#8c5fb0", "#b0413e", "#5b6776")
 
@@ -62,13 +58,13 @@ def rows_figures(study: Study, made: list[Section], runs: Runs) -> dict[str, Dra
             if not lines:
                 continue
             name = f"rows-{section.key}-{group}"
-            with figure(WIDE, 0.9 + 0.3 * len(lines)) as page:
+            with canvas(WIDE, 0.9 + 0.3 * len(lines)) as page:
                 for axes, column in zip(page.subplots(1, 2, sharey=True), HEADLINE, strict=True):
                     _dots(axes, section, lines, group, column, compared=same_corpus(study, section.table))
                 best = max(lines, key=lambda line: line.ours[group, "f1_micro"].mean)
                 text = f"{best.title} has the best micro F1, {best.ours[group, 'f1_micro'].mean:.1f}"
                 drawn[name] = Drawn(
-                    svg(page, name, f"F1 of each row, {group}", text),
+                    to_svg(page, name, f"F1 of each row, {group}", text),
                     f"F1 of each row{f', {group}' if len(section.table.groups) > 1 else ''}",
                     _rows_caption(study, section.table),
                 )
@@ -102,27 +98,39 @@ def _rows_caption(study: Study, table: Table) -> str:
 def frequency_figures(study: Study, made: list[Section], runs: Runs) -> dict[str, Drawn]:
     """Macro F1 by how often a code occurs in training, one line a row."""
     section = made[0]
-    drawn, column = {}, "f1_macro" + ("_tuned" if section.table.threshold == "tuned" else "")
+    drawn, column = {}, _column(section.table)
     for group in section.table.groups:
         rows = _places(study, section, group, runs)
         if not rows:
             continue
-        groups = list(dict.fromkeys(line["group"] for own, head in rows.values() for line in own[0].frequency(head)))
-        codes = {line["group"]: int(line["codes"]) for own, head in rows.values() for line in own[0].frequency(head)}
+        groups = list(
+            dict.fromkeys(
+                line["group"] for own, head in rows.values() for line in own[0].table("frequency_f1.csv", head)
+            )
+        )
+        codes = {
+            line["group"]: int(line["codes"])
+            for own, head in rows.values()
+            for line in own[0].table("frequency_f1.csv", head)
+        }
         values = {row: _by_group(own, head, groups, column) for row, (own, head) in rows.items()}
         name = f"frequency-{group}"
-        with figure(WIDE, 3.4) as page:
+        with canvas(WIDE, 3.4) as page:
             axes = page.subplots()
-            _grouped_bars(axes, study, values, [f"{label}\nn = {codes[label]:,}" for label in groups])
+            _grouped_bars(axes, study, values, [f"{label}\nn = {int(codes[label]):,}" for label in groups])
             axes.set_xlabel("Training documents of the code (n: number of codes)")
             text = "; ".join(f"{study.definition.rows[row].title} {own[0][0]:.1f}" for row, own in values.items())
             drawn[name] = Drawn(
-                svg(page, name, f"Macro F1 by training frequency, {group}", f"In the rarest group: {text}"),
+                to_svg(page, name, f"Macro F1 by training frequency, {group}", f"In the rarest group: {text}"),
                 f"Macro F1 by training frequency of the code, {group}",
                 f"Macro F1 as {section.table.macro_f1} within each group; bars: mean over seeds, "
                 "lines: sample standard deviation.",
             )
     return drawn
+
+
+def _column(table: Table) -> str:
+    return "f1_macro_tuned" if table.threshold == "tuned" else "f1_macro"
 
 
 def _places(study: Study, section: Section, group: str, runs: Runs) -> dict[str, tuple[list[Run], str]]:
@@ -137,7 +145,7 @@ def _places(study: Study, section: Section, group: str, runs: Runs) -> dict[str,
 
 def _by_group(own: list[Run], head: str, groups: list[str], column: str) -> list[tuple[float, float]]:
     """Mean and deviation of a column, in per cent, by group of frequency."""
-    tables = [{line["group"]: 100 * float(line[column]) for line in run.frequency(head)} for run in own]
+    tables = [{line["group"]: 100 * float(line[column]) for line in run.table("frequency_f1.csv", head)} for run in own]
     return [_mean([table.get(group, math.nan) for table in tables]) for group in groups]
 
 
@@ -162,89 +170,75 @@ def _grouped_bars(axes: Axes, study: Study, values: dict[str, list[tuple[float, 
 
 
 def linkage_figures(study: Study, made: list[Section], runs: Runs) -> dict[str, Drawn]:
-    """Macro F1 of codes with at most 100 training documents, with and without an edge of the GEMs."""
-    table = made[0].table
-    edges = io.read_table(study.root.parent / "data/studies" / study.definition.corpus / "gem.parquet").to_pandas()
-    linked = {code for column in edges.columns if column.startswith("code") or column.endswith("code")
-              for code in edges[column]}  # fmt: skip
-    drawn = {}
-    for group in table.groups:
-        rows = _places(study, made[0], group, runs)
-        values: dict[str, list[tuple[float, float]]] = {}
-        sizes = [0, 0]
-        for row, (own, head) in rows.items():
-            per_seed = []
-            for run in own:
-                decided = run.decisions(head)
-                rare = (decided.train_counts > 0) & (decided.train_counts <= RARE)
-                has_edge = np.array([str(code).split(":", 1)[1] in linked for code in decided.codes])
-                parts = [rare & has_edge, rare & ~has_edge]
-                sizes = [int(part.sum()) for part in parts]
-                per_seed.append([100 * _macro_f1(decided, part, table) for part in parts])
-            values[row] = [_mean(list(column)) for column in zip(*per_seed, strict=True)]
-        if not values:
+    """Macro F1 of the rarest codes, those with and those without a link to a code of the other edition of ICD."""
+    section = made[0]
+    drawn, column = {}, _column(section.table)
+    for group in section.table.groups:
+        rows = _places(study, section, group, runs)
+        tables = {row: [run.table("linkage_f1.csv", head) for run in own] for row, (own, head) in rows.items()}
+        tables = {row: own for row, own in tables.items() if all(own)}
+        if not tables:
             continue
+        rarest = next(line["group"] for own in tables.values() for line in own[0] if line["group"] != "0")
+        kinds = {"yes": "With a link", "no": "Without"}
+        codes: dict[str, int] = {}
+        values = {row: [] for row in tables}
+        for row, own in tables.items():
+            for kind in kinds:
+                lines = [line for table in own for line in table if (line["group"], line["linked"]) == (rarest, kind)]
+                codes[kind] = int(float(lines[0]["codes"])) if lines else 0
+                values[row].append(_mean([100 * float(line[column]) for line in lines] or [0.0]))
         name = f"linkage-{group}"
-        with figure(WIDE, 3.4) as page:
+        with canvas(WIDE, 3.4) as page:
             axes = page.subplots()
-            _grouped_bars(axes, study, values, [f"With an edge\nn = {sizes[0]:,}", f"Without\nn = {sizes[1]:,}"])
+            _grouped_bars(axes, study, values, [f"{title}\nn = {codes[kind]:,}" for kind, title in kinds.items()])
             text = "; ".join(
                 f"{study.definition.rows[row].title} {a:.1f} and {b:.1f}" for row, ((a, _), (b, _)) in values.items()
             )
             drawn[name] = Drawn(
-                svg(page, name, f"Rare codes with and without a GEM edge, {group}", text),
-                f"Codes of 1 to {RARE} training documents, with and without a GEM edge, {group}",
-                "Macro F1 over the codes that occur in test; n: number of codes. Bars: mean over seeds, lines: std.",
+                to_svg(page, name, f"Rare codes with and without a GEM link, {group}", text),
+                f"Codes of {rarest} training documents, with and without a GEM link, {group}",
+                f"Macro F1 as {section.table.macro_f1}; n: number of codes. Bars: mean over seeds, lines: deviation.",
             )
     return drawn
-
-
-def _macro_f1(decided: Decisions, chosen: np.ndarray, table: Table) -> float:
-    gold, predicted = decided.gold[:, chosen], decided.predicted(table.threshold)[:, chosen]
-    hits, made, true = ((gold * predicted).sum(0), predicted.sum(0), gold.sum(0))
-    each = ratio(2 * hits, made + true)
-    present = true > 0
-    return float(each[present].mean()) if present.any() else 0.0
 
 
 def loss_figures(study: Study, made: list[Section], runs: Runs) -> dict[str, Drawn]:
-    """Cross entropy of each code on test, divided by its mean over codes, from the most to the least frequent code."""
+    """Normalised cross entropy of each code on test, from the most to the least frequent code, one line a row."""
+    from medcode.report.label_figures import loss_figure
+
     drawn = {}
     for group in made[0].table.groups:
         rows = _places(study, made[0], group, runs)
-        if not rows:
-            continue
-        name = f"loss-{group}"
-        told = []
-        with figure(WIDE, 3.4) as page:
-            axes = page.subplots()
-            for number, (row, (own, head)) in enumerate(rows.items()):
-                decided = [run.decisions(head) for run in own]
-                order = np.argsort(-decided[0].train_counts, kind="stable")
-                losses = np.mean([one.cross_entropy[order] for one in decided], axis=0)
-                losses = losses / losses.mean()
-                rank, smooth = _smoothed(losses)
-                title = study.definition.rows[row].title
-                axes.plot(np.arange(1, len(losses) + 1), losses, ".", markersize=2, color=MORE[number], alpha=0.25)
-                axes.plot(rank, smooth, color=MORE[number], label=title)
-                told.append(f"{title}: the spread over codes (deviation by mean) is {losses.std():.2f}")
-            axes.axhline(1, color=GRID, linewidth=1)
-            axes.set_xlabel("Codes, the most frequent in training first")
-            axes.set_ylabel("Cross entropy / its mean over codes")
-            axes.legend(loc="upper right")
-            text = "; ".join(told)
-            drawn[name] = Drawn(
-                svg(page, name, f"Cross entropy of each code, {group}", text),
-                f"Normalised cross entropy of each code, {group}",
-                f"On test, mean over seeds; lines: running means. {text}.",
-            )
+        models = {}
+        for row, (own, head) in rows.items():
+            tables = [run.table("label_losses.csv", head) for run in own]
+            models[study.definition.rows[row].title] = [
+                {
+                    "head": head,
+                    "rank": float(lines[0]["rank"]),
+                    "normalised_loss": np.mean([float(line["normalised_loss"] or "nan") for line in lines]),
+                }
+                for lines in zip(*tables, strict=True)
+            ]
+        if models:
+            caption = "On test, means over seeds; 1 is the loss of giving every note the code's frequency."
+            drawn[f"loss-{group}"] = Drawn(loss_figure(models), "Loss of each code, by its training frequency", caption)
     return drawn
 
 
-def _smoothed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    width = max(1, len(values) // 20)
-    kernel = np.ones(width) / width
-    return np.arange(1, len(values) + 1)[width - 1 :] - (width - 1) / 2, np.convolve(values, kernel, "valid")
+def embedding_figures(study: Study, made: list[Section], runs: Runs) -> dict[str, Drawn]:
+    """Vectors of CCS categories and of their ICD codes in two dimensions (t-SNE), of the first seed of each row."""
+    from medcode.report.label_figures import map_figure, nearest_line
+    from medcode.report.tables import VECTORS, read_csv
+
+    drawn = {}
+    for (row, label_set), own in runs.items():
+        if own:
+            points = read_csv(own[0].folder / "label_vectors.csv", VECTORS, may_be_empty=True)
+            title = f"CCS categories (stars) and their ICD codes, {study.definition.rows[row].title}"
+            drawn[f"embeddings-{row}-{label_set}"] = Drawn(map_figure(points), title, nearest_line(points))
+    return drawn
 
 
 def parameter_figures(study: Study, made: list[Section], runs: Runs) -> dict[str, Drawn]:
@@ -252,7 +246,7 @@ def parameter_figures(study: Study, made: list[Section], runs: Runs) -> dict[str
     counts = io.read_json(study.root / study.name / "parameters.json")
     (section,) = made
     lines = [line for line in section.lines if line.row]
-    with figure(WIDE, 0.9 + 0.45 * len(lines)) as page:
+    with canvas(WIDE, 0.9 + 0.45 * len(lines)) as page:
         axes = page.subplots()
         places = np.arange(len(lines))[::-1]
         for place, line in zip(places, lines, strict=True):
@@ -268,20 +262,6 @@ def parameter_figures(study: Study, made: list[Section], runs: Runs) -> dict[str
         axes.set_xlabel("Millions of parameters")
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         axes.legend(handles.values(), handles.keys(), loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
-        drawn = svg(page, "parameters", "Parameters of each model", "Millions of parameters")
+        drawn = to_svg(page, "parameters", "Parameters of each model", "Millions of parameters")
     caption = "With MIMIC-III's 51,919 rows of word vectors; published numbers mix label sets."
     return {"parameters": Drawn(drawn, "Parameters", caption)}
-
-
-def embedding_figures(study: Study, made: list[Section], runs: Runs) -> dict[str, Drawn]:
-    """Output vectors of CCS categories and of their ICD codes in two dimensions (t-SNE), the first seed."""
-    from medcode.studies.embeddings import draw_embeddings
-
-    drawn = {}
-    for (row, label_set), own in runs.items():
-        if own and (own[0].folder / "label_vectors.npz").exists():
-            name = f"embeddings-{row}-{label_set}"
-            text, caption = draw_embeddings(study, own[0], label_set, name)
-            title = f"Vectors of CCS categories and their ICD codes, {study.definition.rows[row].title}"
-            drawn[name] = Drawn(text, title, caption)
-    return drawn

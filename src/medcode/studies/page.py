@@ -73,10 +73,11 @@ def _warning(study: Study, made: list[Section]) -> str | None:
     table = made[0].table
     if tables.same_corpus(study, table):
         return None
+    remark = (study.definition.small_remark or "").strip() if study.small else ""
     return (
         f"The published numbers, in grey, are of {CORPORA[table.corpus]}; ours are of {study.definition.corpus}. They "
-        "cannot be compared with one another, only rows of one kind among themselves."
-    )
+        f"cannot be compared with one another, only rows of one kind among themselves. {remark}"
+    ).strip()
 
 
 def _table(study: Study, section: Section, group: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from medcode import io
 from medcode.errors import UserError
-from medcode.evaluation.metrics import BLOCK, as_gold
+from medcode.evaluation.metrics import as_gold
 
 KINDS = ("gold", "fixed", "tuned")
 
@@ -27,7 +27,6 @@ class Decisions:
         fixed: what is predicted above the fixed threshold, CSR [n, Y].
         tuned: the same above the threshold tuned on dev.
         train_counts: training documents of each label, int64 [Y].
-        cross_entropy: binary cross entropy of each label, a mean over documents, float64 [Y].
     """
 
     documents: np.ndarray
@@ -36,7 +35,6 @@ class Decisions:
     fixed: sparse.csr_array
     tuned: sparse.csr_array
     train_counts: np.ndarray
-    cross_entropy: np.ndarray
 
     def predicted(self, threshold: str) -> sparse.csr_array:
         """The decisions at the `fixed` or the `tuned` threshold."""
@@ -50,18 +48,8 @@ def decide(
     gold = as_gold(gold)
     fixed, tuned = (sparse.csr_array(scores > scores.dtype.type(threshold), dtype=np.uint8) for threshold in thresholds)
     return Decisions(
-        np.array(documents), np.array(codes), gold.astype(np.uint8), fixed, tuned, np.asarray(train_counts),
-        _cross_entropy(gold, scores),
-    )  # fmt: skip
-
-
-def _cross_entropy(gold: sparse.csr_array, scores: np.ndarray) -> np.ndarray:
-    total = np.zeros(scores.shape[1])
-    for start in range(0, len(scores), BLOCK):
-        rows = slice(start, start + BLOCK)
-        p = np.clip(scores[rows].astype(np.float64), 1e-7, 1 - 1e-7)
-        total -= np.where(gold[rows].toarray() > 0, np.log(p), np.log1p(-p)).sum(0)
-    return total / max(len(scores), 1)
+        np.array(documents), np.array(codes), gold.astype(np.uint8), fixed, tuned, np.asarray(train_counts)
+    )
 
 
 def write(path: str | os.PathLike, heads: dict[str, Decisions]) -> None:
@@ -71,7 +59,7 @@ def write(path: str | os.PathLike, heads: dict[str, Decisions]) -> None:
         for kind in KINDS:
             matrix = getattr(decisions, kind)
             arrays |= {f"{head}/{kind}/indices": matrix.indices, f"{head}/{kind}/indptr": matrix.indptr}
-        for name in ("documents", "codes", "train_counts", "cross_entropy"):
+        for name in ("documents", "codes", "train_counts"):
             arrays[f"{head}/{name}"] = getattr(decisions, name)
     with io.atomic_write(path) as file:
         np.savez_compressed(file, **arrays)
@@ -98,7 +86,4 @@ def _head(arrays: dict[str, np.ndarray], head: str) -> Decisions:
         indices, indptr = arrays[f"{head}/{kind}/indices"], arrays[f"{head}/{kind}/indptr"]
         return sparse.csr_array((np.ones(len(indices), np.uint8), indices, indptr), (len(documents), len(codes)))
 
-    return Decisions(
-        documents, codes, *(matrix(kind) for kind in KINDS), arrays[f"{head}/train_counts"],
-        arrays[f"{head}/cross_entropy"],
-    )  # fmt: skip
+    return Decisions(documents, codes, *(matrix(kind) for kind in KINDS), arrays[f"{head}/train_counts"])

@@ -39,9 +39,9 @@ class Run:
         """What it decided on test."""
         return predictions.read(self.folder / "predictions.npz")[head]
 
-    def frequency(self, head: str) -> list[dict[str, str]]:
-        """F1 by group of training frequency."""
-        with open(self.folder / "frequency_f1.csv", encoding="utf-8", newline="") as file:
+    def table(self, name: str, head: str) -> list[dict[str, str]]:
+        """The lines of a table that it wrote about a head."""
+        with open(self.folder / name, encoding="utf-8", newline="") as file:
             return [line for line in csv.DictReader(file) if line["head"] == head]
 
 
@@ -169,8 +169,10 @@ def settings(study: Study) -> dict[str, dict[str, Any]]:
     """What each row was trained with, on the first of its label sets and seeds, without the code's digests."""
     found = {}
     for name in study.definition.rows:
-        by = study.trained_by(name)
-        label_set = study.label_sets(name)[0]
+        by, label_sets = study.trained_by(name), study.label_sets(name)
+        if not label_sets:
+            continue
+        label_set = label_sets[0]
         folder = study.root / by.study.name / "settings" / label_set / by.name
         path = folder / f"{study.definition.seeds[0]}.json"
         if path.exists():

@@ -12,9 +12,8 @@ from medcode import config
 from medcode.errors import UserError, nearest
 from medcode.studies.study import FILE, Study
 
-# Sections of params.yaml that shape the data: a study's rows share their corpus's data, and cannot change them.
-DATA_SECTIONS = ("synthesize", "corpora", "reference", "ccs", "gem", "tokenize", "split", "embed")
-SET_ELSEWHERE = ("corpus", "label_set", "seed", *DATA_SECTIONS)
+# What a row may set of params.yaml; the data are the same for all rows.
+SET_HERE = ("model", "recipe", "encoder", "training", "evaluation", "models")
 COMMANDS = ("train.py", "evaluate.py")
 
 
@@ -43,19 +42,14 @@ def settle(raw: dict[str, Any], study: Study, name: str, label_set: str, seed: i
     """
     origin = study.origin(name)
     where = f"{origin.study.root / origin.study.name / FILE}: rows.{origin.name}"
-    layers = [(f"{where}: settings of all rows", origin.study.definition.settings), (where, origin.row.settings)]
-    if study.small:
-        layers.insert(1, (f"{where}: small settings of all rows", origin.study.definition.small))
-        layers.append((f"{where}.small", origin.row.small))
-    chosen = {key: value for _, settings in layers for key, value in settings.items() if key in ("model", "recipe")}
-    model, recipe = (chosen.get(key, raw[key]) for key in ("model", "recipe"))
+    model, recipe = (study.setting(name, key, raw[key]) for key in ("model", "recipe"))
     if model not in raw["models"]:
         raise UserError(f"{where}: model: params.yaml has no models.{model}; {nearest(model, raw['models'])}")
     recipes = raw["models"][model]["training"]
     if recipe not in recipes:
         raise UserError(f"{where}: recipe: there is no models.{model}.training.{recipe}; {nearest(recipe, recipes)}")
     resolved = copy.deepcopy(raw) | {"label_set": label_set, "seed": seed, "model": model, "recipe": recipe}
-    for place, settings in layers:
+    for place, settings in study.layers(name):
         for key, value in settings.items():
             _apply(resolved, key, value, model, recipe, place)
     block = resolved["models"][model]
@@ -65,10 +59,10 @@ def settle(raw: dict[str, Any], study: Study, name: str, label_set: str, seed: i
 
 def _apply(resolved: dict[str, Any], key: str, value: Any, model: str, recipe: str, where: str) -> None:
     parts = key.split(".")
-    if parts[0] in SET_ELSEWHERE:
+    if parts[0] not in SET_HERE:
         raise UserError(
-            f"{where}: {key}: belongs to the corpus, the label set or the seeds; the data of all studies is set in "
-            "studies/data/settings.yaml"
+            f"{where}: {key}: a study sets {', '.join(SET_HERE)} only; label sets and seeds have keys of their own, "
+            "and the data of all studies are set in studies/data/settings.yaml"
         )
     if parts[0] == "models" and len(parts) > 1:
         if parts[1] not in ("*", model):
@@ -115,33 +109,28 @@ def check_settings(study: Study, raw: dict[str, Any]) -> None:
                 raise UserError(f"{where}: no row has the model {pieces[1]}; {nearest(pieces[1], used)}")
 
 
-def rests_on(resolved: dict[str, Any], path: Path, code: Path) -> dict[str, Any]:
+def rests_on(path: Path, code: Path) -> dict[str, Any]:
     """What a training and its evaluation depend on, beside the inputs: settings that matter, and digests of code.
 
     DVC runs a training again when this changes, so that another model's block or file changes nothing.
 
     Args:
-        resolved: from `settle`.
-        path: the file that it was written to, for messages.
+        path: the params.yaml of the training, what `settle` made.
         code: the root of the repository.
 
     Raises:
         UserError: the settings do not make a valid configuration.
     """
     from medcode import models
-    from medcode.models.base import WordModel
 
     params = config.load(path)
     block = params.models[params.model]
     recipe = block.training[params.recipe]
     shown = models.configure(params.model, block.architecture, recipe, path)
     settings: dict[str, Any] = {key: getattr(params, key) for key in ("corpus", "label_set", "model", "recipe", "seed")}
-    settings |= {"options": shown.model_dump(), "training recipe": recipe.model_dump()}
-    settings |= {"training": params.training.model_dump(exclude={"checkpoint_steps"})}
+    settings |= {"options": shown.model_dump(), "learning": recipe.model_dump()}
+    settings |= {"engine": params.training.model_dump(exclude={"checkpoint_steps"})}
     settings |= {"evaluation": params.evaluation.model_dump()}
-    if not issubclass(models.find(params.model), WordModel):  # an encoder, say
-        known = {*SET_ELSEWHERE, *settings, "models"}
-        settings |= {key: value for key, value in resolved.items() if key not in known}
     return {"settings": settings, "code": digests(code, params.model, block.architecture)}
 
 

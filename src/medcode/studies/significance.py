@@ -74,7 +74,7 @@ def _chosen(own: Decisions, documents: np.ndarray, codes: np.ndarray) -> Decisio
         return own
     rows, columns = _places(own.documents, documents), _places(own.codes, codes)
     matrices = [matrix[rows][:, columns] for matrix in (own.gold, own.fixed, own.tuned)]
-    return Decisions(documents, codes, *matrices, own.train_counts[columns], own.cross_entropy[columns])
+    return Decisions(documents, codes, *matrices, own.train_counts[columns])
 
 
 def _places(all_of: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ DONE = "environment.json"  # the last file that a training writes
 
 def progress(one: Study) -> tuple[int, int]:
     """How many trainings there are results of, and how many the study shows."""
-    if "parameters" in one.definition.figures:
+    if one.counts_only:
         return int((one.root / one.name / "parameters.json").exists()), 1
     folders = [
         one.run_folder(name, label_set, seed)
@@ -28,7 +28,7 @@ def described(one: Study) -> str:
     """The size of a study in words."""
     definition = one.definition
     done, total = progress(one)
-    if "parameters" in definition.figures:
+    if one.counts_only:
         return f"{len(definition.rows)} rows, no training"
     return (
         f"{len(definition.rows)} rows, seeds {definition.seeds}, {definition.corpus}: {done} of {total} trainings done"

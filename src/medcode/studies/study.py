@@ -27,7 +27,8 @@ class Row(Section):
     """A row of the table: settings as differences from params.yaml, by dotted key; `*` is the row's model or recipe.
 
     `published` names the row of the paper, `table/row`. `label_sets` says on which label sets to train, where these are
-    not those of the published table. A row with `same_as: study/row` is that study's row, and shares its trainings.
+    not those of the published table. A row with `same_as: study/row` is that study's row, and shares its trainings. One
+    that is `mimic_only` is not trained on other corpora.
     """
 
     title: str
@@ -36,13 +37,15 @@ class Row(Section):
     settings: Settings = Field({})
     small: Settings = Field({})
     same_as: str | None = None
+    mimic_only: bool = False
 
 
 class Definition(Section):
     """The content of study.yaml.
 
-    `settings` hold for all rows, and `small` on top of them for corpora other than MIMIC; a row's own come last.
-    `comparisons` are pairs of rows whose difference is tested.
+    `settings` hold for all rows, then a row's own; on corpora other than MIMIC, `small` and then a row's own `small`
+    come after them.
+    `small_remark` says what they change for a reader. `comparisons` are pairs of rows whose difference is tested.
     """
 
     title: str
@@ -53,6 +56,7 @@ class Definition(Section):
     figures: list[Figure] = Field(["rows"])
     settings: Settings = Field({})
     small: Settings = Field({})
+    small_remark: str | None = None
     rows: Annotated[dict[str, Row], Field(min_length=1)]
     comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field([])
 
@@ -80,6 +84,23 @@ class Study:
         """Whether the corpus is not MIMIC, so that `small` settings hold."""
         return self.definition.corpus not in MIMIC
 
+    @property
+    def counts_only(self) -> bool:
+        """Whether the study counts parameters, and trains nothing."""
+        return "parameters" in self.definition.figures
+
+    def layers(self, name: str) -> list[tuple[str, Settings]]:
+        """The settings of a row, each with where it stands; later ones hold."""
+        origin = self.origin(name)
+        parts = [("settings", origin.study.definition.settings), (f"rows.{origin.name}.settings", origin.row.settings)]
+        if self.small:
+            parts += [("small", origin.study.definition.small), (f"rows.{origin.name}.small", origin.row.small)]
+        return [(f"{self.root / origin.study.name / FILE}: {part}", settings) for part, settings in parts]
+
+    def setting(self, name: str, key: str, default: Any) -> Any:
+        """The value that the study gives a key of a row, the default where it gives none."""
+        return next((own[key] for _, own in reversed(self.layers(name)) if key in own), default)
+
     def tables(self) -> dict[str, published.Table]:
         """The published tables, by key."""
         return {key: self.paper.tables[key] for key in self.definition.tables}
@@ -91,6 +112,8 @@ class Study:
     def label_sets(self, name: str) -> list[str]:
         """The label sets on which a row is trained."""
         row = self.definition.rows[name]
+        if row.mimic_only and self.small:
+            return []
         groups = self.paper.tables[self.table_of(row)].groups
         return list(dict.fromkeys(row.label_sets or [group.label_set for group in groups.values()]))
 
@@ -125,7 +148,7 @@ class Study:
         """The rows that this study itself trains, by label set."""
         own: dict[str, list[str]] = {}
         for name in self.definition.rows:
-            if self.trained_by(name).study is self and "parameters" not in self.definition.figures:
+            if self.trained_by(name).study is self and not self.counts_only:
                 for label_set in self.label_sets(name):
                     own.setdefault(label_set, []).append(name)
         return own

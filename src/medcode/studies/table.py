@@ -206,7 +206,7 @@ def _about(study: Study, made: list[Section]) -> str:
             f" **The published rows are of {CORPORA[table.corpus]} and ours of {definition.corpus}: they cannot be "
             "compared with one another, only rows of one kind among themselves.**"
         )
-    return text
+    return f"{text} {definition.small_remark.strip()}" if study.small and definition.small_remark else text
 
 
 def _threshold(table: Table) -> str:
