@@ -245,7 +245,7 @@ def parameter_figures(study: Study, made: list[Section], runs: Runs) -> dict[str
     """Millions of parameters of each row with 50 and with all codes, beside the published number."""
     counts = io.read_json(study.root / study.name / "parameters.json")
     (section,) = made
-    lines = [line for line in section.lines if line.row]
+    lines = [line for line in section.lines if line.row in counts]
     with canvas(WIDE, 0.9 + 0.45 * len(lines)) as page:
         axes = page.subplots()
         places = np.arange(len(lines))[::-1]

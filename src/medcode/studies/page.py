@@ -60,6 +60,8 @@ def render(
 
 def _about(study: Study, made: list[Section]) -> str:
     definition, table = study.definition, made[0].table
+    if study.counts_only:
+        return f"Beside {study.paper.short}. Ours are counted with the sizes of MIMIC-III; nothing is trained."
     seeds = ", ".join(map(str, definition.seeds))
     many = len(definition.seeds) > 1
     return (
@@ -117,7 +119,9 @@ def _system(
         texts = [tables.shown_difference(own, other, table) for own, other in zip(ours, published, strict=True)]
         cells = [{"text": text.split()[0], "verdict": " ".join(text.split()[1:])} for text in texts]
         rows.append(_row("gap", "difference", cells))
-    means = [own.mean if own else (other.value if other else None) for own, other in zip(ours, published, strict=True)]
+    # Numbers of another corpus do not mix with ours when the table is sorted.
+    others = [other.value if other and compared else None for other in published]
+    means = [own.mean if own else other for own, other in zip(ours, others, strict=True)]
     return {"title": line.title, "rows": rows, "sort": json.dumps([line.title, None, *means])}
 
 
@@ -169,6 +173,8 @@ def _trained(study: Study, runs: Runs, settings: Mapping[str, dict[str, Any]]) -
 def _settings(
     study: Study, settings: Mapping[str, dict[str, Any]]
 ) -> tuple[list[tuple[str, str]], list[dict[str, Any]]]:
+    if not settings:
+        return [], []
     flat = {name: _flat(own) for name, own in settings.items()}
     keys = list(dict.fromkeys(key for own in flat.values() for key in own if key not in ("seed", "label_set")))
     same = [key for key in keys if len({own.get(key) for own in flat.values()}) == 1]

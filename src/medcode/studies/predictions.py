@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +75,7 @@ def read(path: str | os.PathLike) -> dict[str, Decisions]:
     try:
         with open(path, "rb") as file:
             arrays = dict(np.load(file, allow_pickle=False))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: cannot be read ({error}); run the study again") from error
     return {head: _head(arrays, head) for head in sorted({name.split("/")[0] for name in arrays})}
 

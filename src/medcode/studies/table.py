@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from medcode.io import read_json
 from medcode.studies import results, significance
 from medcode.studies.published import CORPORA, METRICS, Cell, Table, cell
 from medcode.studies.results import Run, Summary
@@ -68,11 +69,26 @@ def sections(study: Study, runs: dict[tuple[str, str], list[Run]]) -> list[Secti
             line.slips = {tuple(slip.split(".", 1)): note for slip, note in row.slips.items()}
             lines.append(line)
         lines += [Line(row.title, name) for name, row in ours.items() if not row.published]
+        if study.counts_only:
+            lines = _with_counts(study, table, lines)
         for line in lines:
-            if line.row:
+            if line.row and not study.counts_only:
                 line.ours = _ours(study, runs, table, line.row)
         made.append(Section(key, table, lines))
     return made
+
+
+def _with_counts(study: Study, table: Table, lines: list[Line]) -> list[Line]:
+    """Puts our counts below each published number: it does not say with how many codes it was counted."""
+    counts = read_json(study.root / study.name / "parameters.json")
+    (group,) = table.groups
+    more = []
+    for line in lines:
+        more.append(line)
+        for label_set, title in (("top50", "50 codes"), ("full", "all 8,921 codes")) if line.row else ():
+            total = Summary((counts[line.row][label_set]["total"] / 1e6,))
+            more.append(Line(f"{study.definition.rows[line.row].title}, {title}", ours={(group, "parameters"): total}))
+    return more
 
 
 def _ours(
@@ -195,6 +211,8 @@ TESTS = (
 
 def _about(study: Study, made: list[Section]) -> str:
     definition, table = study.definition, made[0].table
+    if study.counts_only:
+        return f"{study.paper.short}. Ours are counted with the sizes of MIMIC-III; nothing is trained."
     seeds = ", ".join(map(str, definition.seeds))
     means = "mean ± sample standard deviation" if len(definition.seeds) > 1 else "one seed"
     text = (
