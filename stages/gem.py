@@ -1,4 +1,4 @@
-"""Links the ICD-9 and ICD-10 codes of the full label set by the General Equivalence Mappings."""
+"""Links the ICD-9 and ICD-10 labels of the joint label set by the General Equivalence Mappings."""
 
 from __future__ import annotations
 

@@ -11,8 +11,10 @@ from medcode.config import Params
 from medcode.text.tokens import Tokens
 
 
-@stage(tokens=Path, vocabulary=Path, vectors=Path, split=Path, codes=Path, out=Path)
-def main(params: Params, tokens: Path, vocabulary: Path, vectors: Path, split: Path, codes: Path, out: Path) -> None:
+@stage(
+    tokens=Path, vocabulary=Path, vectors=Path, split=Path, codes=Path, ccs=Path, gem=Path, out=Path,
+)  # fmt: skip
+def main(params: Params, tokens: Path, vocabulary: Path, vectors: Path, split: Path, out: Path, **tables: Path) -> None:
     input_layout.write(
         out,
         Tokens.read(tokens),
@@ -20,8 +22,10 @@ def main(params: Params, tokens: Path, vocabulary: Path, vectors: Path, split: P
         io.read_array(vectors),
         documents=io.read_table(split / "documents.parquet"),
         labels=io.read_table(split / "labels.parquet"),
-        codes=io.read_table(codes),
+        codes=io.read_table(tables["codes"]),
+        ccs=io.read_table(tables["ccs"]),
         rule=params.tokenize.rule,
+        links=io.read_table(tables["gem"]),
     )
 
 

@@ -11,28 +11,37 @@ import numpy as np
 from medcode import inputs as model_inputs
 from medcode import io
 from medcode.config import Params
-from medcode.report import figures, tables
+from medcode.report import figures, label_figures, tables
 from medcode.report.page import page_heads, render
 
 
 @stage(
-    inputs=Path, corpus=Path, test=Path, train=Path, learning_curve=Path, frequency=Path,
-    frequency_svg=Path, learning_svg=Path, labels_svg=Path, lengths_svg=Path, page=Path,
+    inputs=Path, corpus=Path, test=Path, train=Path,
+    learning_curve=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
+    frequency_svg=Path, losses_svg=Path, vectors_svg=Path, learning_svg=Path, labels_svg=Path, lengths_svg=Path,
+    page=Path,
 )  # fmt: skip
 def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
     data = model_inputs.load(inputs, model_inputs.SPLITS)
     trained, measured = tables.read_trained(train), io.read_json(test)
-    curve = tables.read_csv(paths["learning_curve"], tables.LEARNING)
+    curve = tables.read_csv(paths["learning_curve"], tables.LEARNING, tables.HEAD_LOSSES)
     groups = tables.read_csv(paths["frequency"], tables.FREQUENCY)
+    linked = tables.read_csv(paths["linkage"], tables.LINKAGE, may_be_empty=True)
+    losses = tables.read_csv(paths["losses"], tables.LOSSES)
+    vectors = tables.read_csv(paths["vectors"], tables.VECTORS, may_be_empty=True)
     lengths = np.concatenate([np.diff(split.offsets).ravel() for split in data.splits.values()])
     max_tokens = params.models[params.model].training[params.recipe].max_tokens
     drawn = {
         "frequency": figures.frequency_figure(groups, params.evaluation.macro_f1),
+        "losses": label_figures.loss_figure({trained["model"]: losses}),
+        "vectors": label_figures.map_figure(vectors),
         "learning": figures.learning_figure(curve, trained["best_epoch"]),
         "labels": figures.label_figure({head: data.train_counts(head) for head in page_heads(measured, data)}),
         "lengths": figures.length_figure(lengths, max_tokens),
     }
-    html = render(params, measured, trained, data, io.read_json(corpus), drawn)
+    beside = {"linkage": label_figures.linkage_figure(linked, params.evaluation.macro_f1)} if linked else {}
+    note = label_figures.nearest_line(vectors) if vectors else ""
+    html = render(params, measured, trained, data, io.read_json(corpus), drawn | beside, note)
     for name, svg in drawn.items():
         io.write_text(paths[f"{name}_svg"], svg)
     io.write_text(page, html)

@@ -13,6 +13,7 @@ import torch
 
 from medcode import inputs, io, model_folder, models
 from medcode.config import Params
+from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Model
 from medcode.training import curve, distributed, outcome, reproducibility
 from medcode.training.checkpoint import Checkpoints, fingerprint
@@ -35,12 +36,11 @@ def train(params: Params, paths: dict[str, Path], device: torch.device, world: d
     recipe = block.training[params.recipe]
     config = models.configure(params.model, block.architecture, recipe)
     kind = models.find(params.model)
-    data = inputs.load(paths["inputs"], ("train", "dev"), descriptions=kind.needs_descriptions)
+    needs = {"descriptions": kind.needs_descriptions, "edges": kind.needs_edges}
+    data = inputs.load(paths["inputs"], ("train", "dev"), **needs)
     torch.manual_seed(params.seed)
-    vectors = torch.from_numpy(data.vectors)
-    words = {head: torch.from_numpy(data.descriptions[head]).long() for head in config.heads if data.descriptions}
-    extra = [words] if kind.needs_descriptions else []
-    model = kind(config, len(vectors), vectors, data.heads_named(config.heads), *extra).to(device)
+    vectors, heads = torch.from_numpy(data.vectors), data.heads_named(config.heads)
+    model = kind(config, len(vectors), vectors, heads, **known_of_labels(kind, data, heads)).to(device)
     settings = {
         "config": config.model_dump(),
         "recipe": recipe.model_dump(),
@@ -63,6 +63,18 @@ def train(params: Params, paths: dict[str, Path], device: torch.device, world: d
             model.finish({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
             write(params, paths, model, data, result)
             checkpoints.remove()
+
+
+def known_of_labels(kind: type[Model], data: inputs.Inputs, heads: dict[str, int]) -> dict[str, dict]:
+    known = {}
+    if kind.needs_descriptions:
+        known["descriptions"] = {head: torch.from_numpy(data.descriptions[head]).long() for head in heads}
+    if kind.needs_edges:
+        known["edges"] = {
+            head: Edges(*torch.from_numpy(pairs), torch.from_numpy(weights))
+            for head, (pairs, weights) in data.edges.items()
+        }
+    return known
 
 
 def write(params: Params, paths: dict[str, Path], model: Model, data: inputs.Inputs, result: Result) -> None:

@@ -55,6 +55,43 @@ def residual(x: Tensor, block: nn.Module, norm) -> Tensor:
     )
 
 
+def spread(x: Tensor, layer: nn.ConvTranspose1d) -> Tensor:
+    """Transposed convolution that keeps the number of positions: each adds to itself and to its neighbours."""
+    around = layer.weight.shape[2] // 2
+    outputs = torch.zeros(len(x), layer.weight.shape[1], dtype=x.dtype)
+    for place, value in enumerate(x):
+        for offset in range(layer.weight.shape[2]):
+            if 0 <= place + offset - around < len(x):
+                outputs[place + offset - around] += value @ layer.weight[:, :, offset]
+    return outputs
+
+
+def normalise(notes: list[Tensor], layer: nn.BatchNorm1d) -> list[Tensor]:
+    """Batch normalisation of notes [N, D]: in training by the words of all notes, else by what was seen in training."""
+    words = torch.cat(notes)
+    mean, variance = layer.running_mean, layer.running_var
+    if layer.training:
+        mean = words.mean(0)
+        variance = (words - mean).square().mean(0)
+    return [(x - mean) / (variance + layer.eps).sqrt() * layer.weight + layer.bias for x in notes]
+
+
+def recalibrate(notes: list[Tensor], ram: nn.Module) -> list[Tensor]:
+    """MT-RAM's recalibrated aggregation of notes [N, D], without dropout."""
+
+    def node(convolve, inputs: list[Tensor], layer: nn.Module) -> list[Tensor]:
+        h = normalise([convolve(x, layer.first) for x in inputs], layer.first_norm)
+        return normalise([convolve(torch.tanh(x), layer.second) for x in h], layer.second_norm)
+
+    once = node(same, notes, ram.first_down)
+    twice = node(same, node(same, once, ram.second_down), ram.lateral)
+    both = [a + b for a, b in zip(once, node(spread, twice, ram.first_up), strict=True)]
+    weights = node(spread, both, ram.second_up)
+    if ram.combine == "add":
+        return [torch.tanh(o + x) for o, x in zip(weights, notes, strict=True)]
+    return [torch.tanh(o * x) for o, x in zip(weights, notes, strict=True)]
+
+
 def attend(h: Tensor, queries: Tensor, weight: Tensor, bias: Tensor, keys: Tensor | None = None) -> Tensor:
     """Label attention over [N, D]: one label after the other, [Y]."""
     keys, logits = h if keys is None else keys, []
@@ -97,3 +134,21 @@ def scramble(model: nn.Module, seed: int = 1) -> nn.Module:
             drawn = torch.rand(value.shape, generator=generator)
             value.copy_(drawn + 0.5 if "norm" in name else drawn - 0.5)
     return model
+
+
+def medical_codes(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormalised: bool = False) -> Tensor:
+    """JAMS' equations 1 and 2 for the codes of one system, one after the other, by a matrix of all pairs: [Y, d].
+
+    `weights` [Y, Y'] holds the weight of each edge and 0 where there is none; `a` is [2d].
+    """
+    rows = []
+    for code, own in zip(u, weights, strict=True):
+        near = own.nonzero().squeeze(1).tolist()
+        seen = [code, *(v[other] for other in near)]
+        counts = [1.0, *(own[other] for other in near)]
+        scores = [(a @ torch.cat([code, vector])).item() for vector in seen]
+        shares = torch.tensor([score if score > 0 else 0.2 * score for score in scores], dtype=u.dtype).softmax(0)
+        parts = [share * count for share, count in zip(shares, counts, strict=True)]
+        total = sum(parts) if renormalised else 1.0
+        rows.append(nn.functional.elu(sum(part * vector for part, vector in zip(parts, seen, strict=True)) / total))
+    return torch.stack(rows)

@@ -31,7 +31,7 @@ TINY: dict[str, Any] = {
     },
     "comparisons": [["caml", "caml_wide"], ["caml", "cnn"]],
 }
-CODES = [f"icd9cm:{number}" for number in range(20)]
+LABELS = [{"system": "icd9cm", "code": str(number)} for number in range(20)]
 OPTIONS = Evaluation(
     macro_f1="caml", fixed_threshold=0.5, threshold_grid=100, at=[5, 8, 15], frequency_bins=[50, 200], batch_size=8
 )
@@ -55,7 +55,7 @@ def pretend(study: Study, quality: dict[str, float], seeds: tuple[int, ...] | No
                 noise = np.random.default_rng(100 * seed).random(gold.shape)
                 scores = (know * gold + (1 - know) * noise).astype(np.float32)
                 folder = study.run_folder(row, label_set, seed)
-                decided = predictions.decide(documents, CODES, gold, scores, counts, 0.5, 0.4)
+                decided = predictions.decide(documents, LABELS, gold, scores, counts, 0.5, 0.4)
                 predictions.write(folder / "predictions.npz", {"icd": decided})
                 write_metrics(folder / "test.json", {"icd": summarise(gold, scores, counts, 0.4, OPTIONS)})
                 table = frequency_table(gold, scores, counts, 0.4, OPTIONS)

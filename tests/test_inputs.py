@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from medcode import input_layout, inputs
+from medcode.codes.gem import EDGES
 from medcode.errors import UserError
 from medcode.text.tokens import tokenized
 
@@ -20,6 +21,15 @@ NOTES = {
     "15": "rigors",
 }
 VOCABULARY = ["chills", "cough", "fever"]
+# 99.04 is no label; 48.6 has no category.
+CCS = pa.table(
+    {
+        "system": ["icd9cm", "icd9cm", "icd9proc"],
+        "code": ["486", "038.9", "99.04"],
+        "category": ["D122", "D2", "P222"],
+        "category_title": ["Pneumonia", "Septicemia", "Blood transfusion"],
+    }
+)
 
 
 @pytest.fixture
@@ -45,6 +55,7 @@ def folder(tmp_path):
             [{"head": "icd", "system": s, "code": c, "title": f"title {c}", "train_documents": 1} for s, c in labels]
         ),
         codes=pa.Table.from_pylist([{"admission_id": a, "system": s, "code": c} for a, s, c in codes]),
+        ccs=CCS,
         rule="caml",
     )
     return tmp_path / "inputs"
@@ -69,11 +80,11 @@ def test_labels_become_columns_by_system_and_code(folder):
     assert gold == {"train": [[1, 0, 1], [0, 1, 0]], "dev": [[1, 0, 0]], "test": [[0, 1, 0], [0, 0, 0]]}
     assert data.splits["test"].outside["icd"].tolist() == [1, 1]
     assert data.splits["test"].has["icd"].tolist() == [True, True]
-    assert data.heads == {"icd": 3, "category": 3}
+    assert data.heads == {"icd": 3, "category": 3, "ccs": 2}
     assert data.train_counts("icd").tolist() == [1, 1, 1]
 
 
-def write(folder, labels, documents):
+def write(folder, labels, documents, links=()):
     """Documents 10 (ICD-9), 11 (ICD-10), 12 (both), 13 (ICD-9, an unlabelled code only)."""
     codes = [
         ("10", "icd9cm", "486"),
@@ -92,8 +103,38 @@ def write(folder, labels, documents):
         documents=pa.table({"admission_id": list(documents), "split": list(documents.values())}),
         labels=pa.table(schema),
         codes=pa.Table.from_pylist([{"admission_id": a, "system": s, "code": c} for a, s, c in codes]),
+        ccs=CCS,
         rule="caml",
+        links=pa.Table.from_pylist([dict(zip(EDGES.names, link, strict=True)) for link in links], schema=EDGES),
     )
+
+
+OLD, NEW = "icd9_to_icd10", "icd10_to_icd9"
+LINKS = [
+    (OLD, "icd9cm", "999.9", "icd10cm", "I10", 1.0, False),  # not among the labels
+    (OLD, "icd9proc", "48.6", "icd10cm", "I10", 0.5, True),
+    (OLD, "icd9cm", "486", "icd10pcs", "0DTJ4ZZ", 1.0, False),
+    (OLD, "icd9cm", "486", "icd10cm", "I10", 0.5, True),
+    (NEW, "icd10cm", "I10", "icd9cm", "486", 1.0, False),
+]
+
+
+def test_links_become_pairs_of_columns_in_the_direction_of_their_file(tmp_path):
+    old, new = [("icd9cm", "486"), ("icd9proc", "48.6")], [("icd10cm", "I10"), ("icd10pcs", "0DTJ4ZZ")]
+    labels = [(head, *code, "", 1) for head, codes in (("icd9", old), ("icd10", new)) for code in codes]
+    write(tmp_path / "joint", labels, {"10": "train", "11": "train", "12": "dev", "13": "test"}, LINKS)
+    data = inputs.load(tmp_path / "joint", (), edges=True, linked=True)
+    found = {head: (pairs.tolist(), weights.tolist()) for head, (pairs, weights) in data.edges.items()}
+    assert found == {"icd9": ([[0, 0, 1], [0, 1, 0]], [0.5, 1.0, 0.5]), "icd10": ([[0], [0]], [1.0])}
+    assert {head: own.tolist() for head, own in data.linked.items()} == {"icd9": [True, True], "icd10": [True, False]}
+
+
+def test_a_label_set_of_one_head_knows_which_codes_are_linked_but_has_no_pairs(tmp_path):
+    labels = [("icd", "icd9cm", "486", "", 1), ("icd", "icd10pcs", "0DTJ4ZZ", "", 1)]
+    write(tmp_path / "inputs", labels, {"10": "train", "12": "dev", "13": "test"}, LINKS)
+    assert inputs.load(tmp_path / "inputs", (), linked=True).linked["icd"].tolist() == [True, False]
+    with pytest.raises(UserError, match=r"label_set: the model links the codes of ICD-9 to those of ICD-10, .* joint"):
+        inputs.load(tmp_path / "inputs", (), edges=True)
 
 
 def test_each_head_has_its_own_gold_and_says_which_documents_have_any(tmp_path):
@@ -127,14 +168,50 @@ def test_categories_are_those_of_the_codes_that_are_labels(folder):
     assert not any(split.outside["category"].any() for split in data.splits.values())
 
 
-def test_codes_of_one_category_are_one_label_of_it():
-    labels = [{"system": "icd9cm", "code": code} for code in ("401.9", "486", "401.1")]
-    gold = {"a": [0, 2], "b": [2, 1, -1], "c": [0]}
+def test_ccs_categories_are_those_of_the_codes_that_are_labels(folder):
+    data = inputs.load(folder, inputs.SPLITS)
+    assert data.labels["ccs"] == [
+        {"system": "ccs", "code": "D122", "title": "Pneumonia", "train_documents": 1},
+        {"system": "ccs", "code": "D2", "title": "Septicemia", "train_documents": 1},
+    ]
+    gold = {name: split.labels["ccs"].toarray().tolist() for name, split in data.splits.items()}
+    # 48.6 of the first note has no category and adds nothing, nor does 999.9, which is no label.
+    assert gold == {"train": [[1, 0], [0, 1]], "dev": [[1, 0]], "test": [[0, 1], [0, 0]]}
+    assert not any(split.outside["ccs"].any() for split in data.splits.values())
+
+
+def test_ccs_says_nothing_of_a_note_that_was_not_coded_in_a_system_with_categories(folder):
+    data = inputs.load(folder, inputs.SPLITS)
+    assert {name: split.has["ccs"].tolist() for name, split in data.splits.items()} == {
+        "train": [True, True],
+        "dev": [True],
+        "test": [True, False],  # the last was coded in ICD-10 alone
+    }
+
+
+def test_without_any_category_there_is_no_head_ccs(tmp_path):
+    write(tmp_path / "inputs", [("icd", "icd10cm", "I10", "", 1)], {"11": "train", "12": "dev", "10": "test"})
+    data = inputs.load(tmp_path / "inputs", ("train",))
+    assert data.heads == {"icd": 1, "category": 1}
+    with pytest.raises(UserError, match="the inputs have no head 'ccs'"):
+        data.heads_named(["icd", "ccs"])
+
+
+def test_codes_of_one_group_are_one_label_of_it():
+    hypertension, pneumonia = ("ccs", "D98", "Essential hypertension"), ("ccs", "D122", "Pneumonia")
+    gold = {"a": [0, 2], "b": [2, 1, -1], "c": [0, 3], "d": [3]}
     frame = pd.DataFrame([(name, column) for name, own in gold.items() for column in own])
     frame.columns = ["admission_id", "column"]
-    records, above = input_layout.categories(labels, frame, train=["a", "b"])
-    assert [(record["code"], record["train_documents"]) for record in records] == [("401", 2), ("486", 1)]
-    assert list(above.itertuples(index=False, name=None)) == [("a", 0), ("b", 0), ("b", 1), ("c", 0)]
+    above = [hypertension, pneumonia, hypertension, None]
+    records, groups = input_layout.group_labels(above, frame, train=["a", "b"])
+    assert [(record["code"], record["train_documents"]) for record in records] == [("D98", 2), ("D122", 1)]
+    assert list(groups.itertuples(index=False, name=None)) == [("a", 0), ("b", 0), ("b", 1), ("c", 0)]
+
+
+def test_what_stands_above_a_label():
+    labels = [{"system": "icd9cm", "code": code} for code in ("401.9", "486", "401.1")]
+    assert [code for _, code, _ in input_layout.first_characters(labels)] == ["401", "486", "401"]
+    assert input_layout.clinical_categories(labels, CCS) == [None, ("ccs", "D122", "Pneumonia"), None]
 
 
 def test_titles_become_rows_of_the_embedding(folder):
@@ -144,6 +221,7 @@ def test_titles_become_rows_of_the_embedding(folder):
     assert {head: rows.tolist() for head, rows in data.descriptions.items()} == {
         "icd": [[4], [4], [4]],
         "category": [[0], [0], [0]],
+        "ccs": [[4], [4]],
     }
     rows = input_layout.description_rows(["Cough, FEVER 2", "", "rigors"], VOCABULARY, "caml")
     assert rows.tolist() == [[2, 3], [0, 0], [4, 0]]

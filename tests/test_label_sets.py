@@ -184,6 +184,16 @@ def test_both_editions_side_by_side():
     assert len(split_of(joint)) == 7
 
 
+def test_joint_has_the_documents_splits_and_labels_of_each_edition_alone():
+    """So that a model of one edition is trained and measured on what JAMS sees of it."""
+    notes, codes = mixed()
+    old, new, joint = (choose(name, notes, codes, min_occurrences=1) for name in ("icd9", "icd10", "joint"))
+    assert split_of(joint) == split_of(old) | split_of(new)
+    for head, alone in (("icd9", old), ("icd10", new)):
+        own = [row | {"head": "icd"} for row in joint.labels.to_pylist() if row["head"] == head]
+        assert own == alone.labels.to_pylist()
+
+
 def test_a_corpus_without_an_edition():
     notes, codes = coded(["train", "dev", "test"], [["icd9cm:401.9"]] * 3)
     for name in ("icd10", "joint"):

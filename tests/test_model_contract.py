@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from medcode import config, model_folder, models
+from medcode.layers import fused_attention
+from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Model, count_parameters
 from medcode.training.optimisation import head_losses, weigh
 
@@ -26,14 +29,26 @@ SMALL = {
     "dr_caml": {"filters": 8},
     "fusion": {"filters": 4, "kernels": [3, 5], "attention_heads": 2, "feed_forward": 16, "positions": 10},
     "gatedcnn_nci": {"hidden": 8},
+    "jams": {
+        "backbones": {
+            "caml": {"filters": 8, "kernel": 10},
+            "dr_caml": {"filters": 8, "kernel": 10, "description_weight": 1.0, "separate_description_table": False},
+            "laat": {"rnn": "lstm", "hidden": 8, "projection": 6},
+            "multirescnn": {"filters": 4, "kernels": [3, 5], "variant": "edin"},
+        },
+    },
     "joint_laat": {"hidden": 8, "projection": 8, "level_projection": 4},
     "laat": {"hidden": 8, "projection": 8},
+    "marn": {"hidden": 8},
+    "mt_ram": {"hidden": 8},
     "multirescnn": {"filters": 4, "kernels": [3, 5, 25]},
 }
 
 # Options of a model that change what it computes; the contract holds for each.
 VARIANTS = {
     "bigru": [{"bidirectional": False}],
+    "bigru_label_attention": [{"ram": True}],
+    "caml": [{"ram": True}, {"ram": True, "ram_position": "branches"}],
     "dcan": [{"levels": 1}, {"kernel": 3}],
     "dr_caml": [{"separate_description_table": True}],
     "fusion": [
@@ -44,8 +59,16 @@ VARIANTS = {
         {"window": 3},
     ],
     "gatedcnn_nci": [{"label_vectors": "learned"}],
+    "jams": [
+        {"backbone": "dr_caml"},
+        {"backbone": "laat"},
+        {"backbone": "multirescnn"},
+        {"renormalised": True},
+        {"symmetric": True},
+    ],
     "laat": [{"rnn": "gru"}],
-    "multirescnn": [{"variant": "edin"}],
+    "mt_ram": [{"ram_combine": "add"}, {"ram_position": "branches"}],
+    "multirescnn": [{"variant": "edin"}, {"ram": True}],
 }
 
 # Parameters that no loss reaches, and why.
@@ -72,10 +95,13 @@ PUBLISHED_COUNTS = {
     "dr_caml": {50: 5_299_650, 8_921: 6_204_492},
     "fusion": {50: 8_313_424, 8_921: 13_653_766},
     "gatedcnn_nci": {50: 7_603_700},
+    "jams": {(6_150, 7_942): 6_665_342},
     "joint_laat": {(50, 40): 6_267_958, (8_921, 1_149): 25_521_970},
     "laat": {
         50: 6_094_606, 3_681: 13_888_829, 6_150: 17_683_682, 7_942: 20_437_986, 8_921: 21_942_709, 8_929: 21_955_005,
     },
+    "marn": {50: 9_154_100, (50, 38): 9_199_776, 8_921: 19_817_042, (8_921, 295): 20_171_632},
+    "mt_ram": {50: 9_154_100, (50, 38): 9_199_776, 8_921: 19_817_042, (8_921, 295): 20_171_632},
     "multirescnn": {
         50: 6_584_400, (50, 38): 6_607_276, 8_921: 11_924_742, (8_921, 295): 12_102_332, 8_922: 11_925_344,
     },
@@ -86,6 +112,15 @@ PUBLISHED_VARIANTS = [
     ("bigru", {"bidirectional": False}, 50, 6_160_654),
     ("bigru_label_attention", {"bidirectional": False}, 50, 5_583_800),
     ("bigru_label_attention", {"bidirectional": False}, (50, 38), 5_606_676),
+    ("bigru_label_attention", {"bidirectional": False, "ram": True}, (50, 38), 6_402_801),
+    ("bigru_label_attention", {"ram": True}, 50, 9_154_100),
+    ("bigru_label_attention", {"ram": True}, (50, 38), 9_199_776),
+    ("bigru_label_attention", {"ram": True}, 8_921, 19_817_042),
+    ("bigru_label_attention", {"ram": True}, (8_921, 295), 20_171_632),
+    ("caml", {"ram": True}, 50, 5_269_392),
+    ("caml", {"ram": True}, (50, 38), 5_273_268),
+    ("caml", {"ram": True, "ram_combine": "add"}, (50, 38), 5_273_268),
+    ("caml", {"ram": True, "ram_position": "branches"}, (50, 38), 5_273_268 + 22_342),
     ("dcan", {"levels": 1}, 50, 6_305_300),
     ("dcan", {"levels": 2}, 50, 7_747_700),
     ("dcan", {"levels": 4}, 50, 10_632_500),
@@ -99,7 +134,15 @@ PUBLISHED_VARIANTS = [
     ("fusion", {"pooling": "max"}, 50, 8_313_424 - 600),
     ("gatedcnn_nci", {"hidden": 400, "kernel": 2}, 50, 7_604_100),
     ("gatedcnn_nci", {"hidden": 200, "kernel": 5}, 50, 7_603_300),
+    ("jams", {"backbone": "multirescnn"}, (6_150, 7_942), 15_023_592),
+    ("jams", {"backbone": "laat"}, (6_150, 7_942), 29_891_560),
     ("laat", {"hidden": 512, "projection": 512}, 50, 8_307_982),
+    ("mt_ram", {"bidirectional": False}, (50, 38), 6_402_801),
+    ("mt_ram", {"ram": False}, (50, 38), 6_021_276),
+    ("multirescnn", {"ram": True}, 50, 7_380_525),
+    ("multirescnn", {"ram": True}, (50, 38), 7_403_401),
+    ("multirescnn", {"ram": True}, 8_921, 12_720_867),
+    ("multirescnn", {"ram": True}, (8_921, 295), 12_898_457),
     ("multirescnn", {"variant": "edin"}, 50, 6_583_800),
     ("multirescnn", {"variant": "edin"}, 3_681, 8_769_662),
     ("multirescnn", {"variant": "edin"}, 6_150, 10_256_000),
@@ -115,6 +158,8 @@ PUBLISHED_TRAINABLE = [
     ("fusion", "published", 8_921, 12_903_466),
     ("laat", "published", 50, 902_706),
     ("bigru_label_attention", "published", 50, 783_700),
+    ("mt_ram", "published", (50, 38), 4_007_876),
+    ("marn", "published", (50, 38), 4_007_876),
 ]
 
 every_model = pytest.mark.parametrize("name", models.names())
@@ -142,14 +187,31 @@ def params(label_set: str = "top50") -> config.Params:
 def options(name: str, **changes) -> models.ModelConfig:
     block = params().models[name]
     architecture = block.architecture | SMALL.get(name, {})
-    return models.configure(name, architecture, block.training["published"]).model_copy(update=changes)
+    return models.configure(name, architecture, published(block)).model_copy(update=changes)
+
+
+def published(block: config.ModelBlock) -> config.Recipe:
+    """The published recipe of a model; JAMS has one for each backbone."""
+    return block.training.get("published") or block.training[block.architecture["backbone"]]
 
 
 def build(name: str, seed: int = 0, heads: dict[str, int] | None = None, **changes) -> Model:
     torch.manual_seed(seed)
     heads, kind, vectors = heads or HEADS, models.find(name), torch.randn(ROWS, SIZE)
-    extra = [descriptions(heads)] if kind.needs_descriptions else []
-    return kind(options(name, **changes), ROWS, vectors, heads, *extra).eval()
+    known = {"descriptions": descriptions(heads)} if kind.needs_descriptions else {}
+    known |= {"edges": edges(heads)} if kind.needs_edges else {}
+    return kind(options(name, **changes), ROWS, vectors, heads, **known).eval()
+
+
+def edges(heads: dict[str, int]) -> dict[str, Edges]:
+    """A link from each label of a head to one or two of the other, every third of them approximate."""
+    first, second = heads
+    links = {}
+    for head, other in ((first, second), (second, first)):
+        own = torch.arange(heads[head]).repeat_interleave(2)
+        pairs = torch.stack([own, (own + torch.arange(len(own)) % 2) % heads[other]]).unique(dim=1)
+        links[head] = Edges(pairs[0], pairs[1], torch.where(pairs[0] % 3 == 0, 0.5, 1.0))
+    return links
 
 
 def descriptions(heads: dict[str, int]) -> dict[str, Tensor]:
@@ -269,7 +331,7 @@ def test_static_vectors_are_not_trained(name):
     static, trained = (count_parameters(build(name, embedding=kind)) for kind in ("static", "trained"))
     assert static["total"] == trained["total"]
     assert trained["trainable"] - static["trainable"] == ROWS * SIZE
-    assert "embedding.table.weight" in dict(build(name).named_parameters())
+    assert any(part.endswith("embedding.table.weight") for part, _ in build(name).named_parameters())
 
 
 @every_model
@@ -338,11 +400,30 @@ def test_attention_sums_to_one_and_is_zero_on_pads(name, variant):
             alone = model.label_attention(tokens[row : row + 1, : max(1, length)], real[row : row + 1])[head][0]
             torch.testing.assert_close(weights[row, :, : alone.shape[1]], alone)
             assert (weights[row, :, alone.shape[1] :] == 0).all()
+    chosen = {head: torch.tensor([labels - 1, 0]) for head, labels in model.heads.items()}
+    for head, weights in model.label_attention(tokens, real, chosen).items():
+        torch.testing.assert_close(weights, model.label_attention(tokens, real)[head][:, chosen[head]])
+
+
+@every_variant
+def test_streaming_label_attention_changes_no_logit_and_no_gradient(name, variant, monkeypatch):
+    if not models.find(name).has_label_attention():
+        pytest.skip(f"{name} has no label attention")
+    results = []
+    for limit in (sys.maxsize, 0):
+        monkeypatch.setattr(fused_attention, "PLAIN_LABELS", limit)
+        model = build(name, **variant)
+        logits = model(*notes([13, 4, 0], padded=30))
+        sum(values.sin().sum() for values in logits.values()).backward()
+        results.append([*logits.values(), *(x.grad for x in model.parameters() if x.grad is not None)])
+    for plain, streamed in zip(*results, strict=True):
+        torch.testing.assert_close(streamed, plain, rtol=1e-4, atol=1e-5)
 
 
 @every_model
 def test_attention_has_as_many_positions_as_published(name):
-    positions = {"caml": 34, "dr_caml": 34, "fusion": 17}.get(name, 33)  # N + 1 for an even kernel, ceil(N / 2)
+    # N + 1 for an even kernel, ceil(N / 2) for pairs of words.
+    positions = {"caml": 34, "dr_caml": 34, "fusion": 17, "jams": 34}.get(name, 33)
     model = build(name)
     if model.has_label_attention():
         for head, weights in model.label_attention(*notes([33])).items():
@@ -359,10 +440,11 @@ def test_bf16_is_close_to_fp32(name):
         torch.testing.assert_close(rough[head].float(), values, rtol=0.05, atol=0.05)
 
 
-def count(name: str, labels: int | tuple[int, int], recipe: str = "published", **changes) -> dict[str, int]:
+def count(name: str, labels: int | tuple[int, int], recipe: str | None = None, **changes) -> dict[str, int]:
     icd, category = labels if isinstance(labels, tuple) else (labels, 0)
     block = params("top50" if icd <= 50 else "full").models[name]
-    configured = models.configure(name, block.architecture | changes, block.training[recipe])
+    trained = block.training[recipe] if recipe else published(block)
+    configured = models.configure(name, block.architecture | changes, trained)
     heads = {"icd": icd} | ({"category": category} if category else {})
     with torch.device("meta"):
         return count_parameters(models.find(name)(configured, 51_919, None, heads))

@@ -20,15 +20,19 @@ pytestmark = pytest.mark.workflow
 
 STAGES = {
     "check", "synthesize", "reference", "extract", "tokenize", "assign", "embed", "describe", "inputs", "train",
-    "evaluate", "report", *(f"split@{name}" for name in ("top50", "top50_extra", "full", "icd9", "icd10", "joint")),
-    "coverage", "ccs@top50", "ccs@full", "gem",
+    "evaluate", "report", "coverage", "gem",
+    *(f"{stage}@{name}" for stage in ("split", "ccs") for name in (
+        "top50", "top50_extra", "full", "icd9", "icd10", "joint"
+    )),
 }  # fmt: skip
-# Nothing that leads to the report needs them.
+# Nothing that leads to the report needs them, with the label set top50 or full.
 BESIDE = {
-    "coverage", "ccs@top50", "ccs@full", "gem",
-    *(f"split@{name}" for name in ("top50_extra", "icd9", "icd10", "joint")),
+    "coverage",
+    *(f"split@{name}" for name in ("top50_extra", "icd9", "icd10")),
+    *(f"ccs@{name}" for name in ("top50_extra", "icd9", "icd10", "joint")),
 }  # fmt: skip
 FROM_TRAIN = {"train", "evaluate", "report"}
+CCS = {stage for stage in STAGES if stage.startswith("ccs@")}
 FROM_EXTRACT = STAGES - {"check", "synthesize", "reference"}
 
 
@@ -64,7 +68,8 @@ def test_a_second_run_does_nothing(clean):
         (["label_set=full"], {"check", "describe", "inputs", *FROM_TRAIN}),
         (["label_set=icd9"], {"check", "describe", "inputs", *FROM_TRAIN}),
         (["embed.window=3"], {"embed", "inputs", *FROM_TRAIN}),
-        (["ccs.bare_numbers=true"], {"ccs@top50", "ccs@full"}),
+        (["ccs.bare_numbers=true"], {*CCS, "inputs", *FROM_TRAIN}),
+        (["model=mt_ram"], {"check", *FROM_TRAIN}),
         (["gem.procedures=false"], {"gem"}),
         (["models.cnn.filters=9"], set()),
         (["corpora.codiesp.language=es"], set()),
@@ -110,13 +115,42 @@ def test_two_fresh_copies_come_out_the_same_to_the_byte(clean, tmp_path):
         assert other.read(name) == clean.read(name), name
 
 
-@pytest.mark.parametrize("model", ["dr_caml", "fusion", "gatedcnn_nci", "joint_laat"])
+@pytest.mark.parametrize("model", ["dr_caml", "fusion", "gatedcnn_nci", "joint_laat", "marn"])
 def test_a_model_trains_and_is_measured_on_each_of_its_heads(clean, model):
     assert clean.experiment(f"model={model}") == {"check", *FROM_TRAIN}
     heads = yaml.safe_load(clean.read("params.yaml"))["models"][model]["heads"]
     measured = json.loads(clean.read("metrics/test.json"))
     assert list(measured) == heads
     assert set(json.loads(clean.read("models/current/labels.json"))) == set(heads)
+
+
+def test_codes_and_their_categories_are_trained_and_measured_together(clean):
+    assert clean.experiment("model=mt_ram") == {"check", *FROM_TRAIN}
+    assert clean.repro() == set()
+    measured = json.loads(clean.read("metrics/test.json"))
+    categories = json.loads(clean.read("metrics/ccs/top50.json"))["categories"]
+    assert {head: own["counts"]["labels"] for head, own in measured.items()} == {"icd": 50, "ccs": categories}
+    trained = json.loads(clean.read("metrics/train.json"))
+    assert trained["train_loss"] == pytest.approx(
+        0.7 * trained["train_loss_icd"] + 0.3 * trained["train_loss_ccs"], rel=1e-4
+    )
+    assert not any(name.startswith("train") for name in trained["dev"])
+    for name in ("frequency_f1", "label_losses", "label_vectors"):
+        rows = clean.read(f"plots/{name}.csv").decode().splitlines()[1:]
+        assert {row.split(",")[0] for row in rows} == {"icd", "ccs"}, name
+    page = clean.read("plots/report.html").decode()
+    assert "Loss, ccs" in page and "Codes and their categories" in page
+    predicted = clean.run("python", "-m", "medcode", "predict", "--format", "json", "--top", "1", "params.yaml").stdout
+    assert [code["head"] for code in json.loads(predicted)["codes"]] == ["icd", "ccs"]
+
+
+def test_the_composition_is_a_model_of_its_own_too(clean):
+    """dvc.yaml names its file for the models that are settings of it; here it is named twice."""
+    block = "models.bigru_label_attention"
+    changes = (f"{block}.heads=[icd,ccs]", f"{block}.ram=true", f"{block}.ram_combine=add")
+    assert clean.experiment("model=bigru_label_attention", *changes) == {"check", *FROM_TRAIN}
+    assert clean.repro() == set()
+    assert list(json.loads(clean.read("metrics/test.json"))) == ["icd", "ccs"]
 
 
 def test_results_hold_no_text_of_a_note(clean):
@@ -223,7 +257,7 @@ def test_your_own_corpus_runs_from_jsonl(tmp_path):
     folder = project.folder / "data/raw/jsonl"
     folder.mkdir(parents=True)
     (folder / "notes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in notes_of_a_hospital(120)))
-    assert project.repro("report") == STAGES - {"synthesize", "split@top50"} - BESIDE
+    assert project.repro("report") == STAGES - {"synthesize", "split@top50", "ccs@top50"} - BESIDE
     measured = json.loads(project.read("metrics/test.json"))
     assert measured["icd"]["counts"]["labels"] == 3
 
@@ -248,7 +282,7 @@ def test_codiesp_runs_from_its_official_files(shared, tmp_path, language):
     project = Project(tmp_path / "medcode", changes)
     source = ("--from", str(shared / "corpora/codiesp"))
     project.run("python", "-m", "medcode", "fetch", "codiesp", *source, "--to", "data/raw/codiesp")
-    assert project.repro("report") == STAGES - {"synthesize"} - BESIDE
+    assert project.repro("report") == STAGES - {"synthesize", "ccs@full"} - BESIDE
     extracted = json.loads(project.read("metrics/extract.json"))
     assert extracted["codes"]["icd10cm"] == {"assigned": 11_158, "distinct": 2_557}
     split = json.loads(project.read("metrics/splits/full.json"))
@@ -293,6 +327,34 @@ def test_a_label_set_that_the_corpus_cannot_have_is_refused_when_it_is_chosen(cl
     assert done.returncode != 0
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
     assert "the label set chosen is empty in this corpus (metrics/splits says why)" in line
+
+
+def test_jams_learns_both_systems_and_measures_each_as_it_would_alone(clean):
+    joint = ("corpus=synthetic-mimic4", "label_set=joint", "split.min_occurrences=3", "evaluation.at=[5,8,15]")
+    assert clean.experiment(*joint, "model=jams") >= {"gem", "inputs", "train", "evaluate", "report"}
+    measured = json.loads(clean.read("metrics/test.json"))
+    assert list(measured) == ["icd9", "icd10"]
+    for own in measured.values():
+        assert {"micro", "macro"} <= set(own["auc"])
+        assert {"exact_match", "macro_f1", "f1"} <= set(own["tuned"])
+        assert {"precision_at_8", "precision_at_15", "r_precision", "map"} <= set(own["ranking"])
+    trained = json.loads(clean.read("metrics/train.json"))
+    assert "mean_of_seven" in trained["dev"] and set(trained["thresholds"]) == {"icd9", "icd10"}
+    linked = [line.split(",")[:3] for line in clean.read("plots/linkage_f1.csv").decode().splitlines()[1:]]
+    assert {(head, kind) for head, _, kind in linked} == {(h, k) for h in ("icd9", "icd10") for k in ("yes", "no")}
+    assert "F1 of codes with and without a link" in clean.read("plots/report.html").decode()
+    found = json.loads(
+        clean.run("python", "-m", "medcode", "predict", "--format", "json", "--top", "1", "params.yaml").stdout
+    )
+    assert [code["head"] for code in found["codes"]] == ["icd9", "icd10"]
+    assert "train" in clean.experiment(*joint, "model=jams", "models.jams.backbone=laat")
+
+
+def test_jams_on_a_label_set_without_both_systems_is_refused(clean):
+    done = clean.run("dvc", "exp", "run", "-S", "model=jams", check=False)
+    assert done.returncode != 0
+    assert "error: label_set: the model links the codes of ICD-9 to those of ICD-10" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_published_lists_are_followed(clean, tmp_path):

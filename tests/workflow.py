@@ -34,8 +34,14 @@ SMALL = {
         "dr_caml": {"filters": 6, "kernel": 4, **TWO_EPOCHS},
         "fusion": {"filters": 4, "kernels": [3, 5], "feed_forward": 8, **TWO_EPOCHS},
         "gatedcnn_nci": {"hidden": 6, **TWO_EPOCHS},
+        "jams": {
+            "backbones": {"caml": {"filters": 6, "kernel": 4}, "laat": {"hidden": 4, "projection": 4}},
+            **TWO_EPOCHS,
+        },
         "joint_laat": {"hidden": 4, "projection": 4, "level_projection": 4, **TWO_EPOCHS},
         "laat": {"hidden": 4, "projection": 4, **TWO_EPOCHS},
+        "marn": {"hidden": 4, **TWO_EPOCHS},
+        "mt_ram": {"hidden": 4, **TWO_EPOCHS},
         "multirescnn": {"filters": 4, "kernels": [3, 5], **TWO_EPOCHS},
     },
 }

@@ -15,6 +15,7 @@ from medcode import io
 from medcode.errors import UserError, nearest
 
 SPLITS = ("train", "dev", "test")
+LINKED_HEADS = ("icd9", "icd10")  # of the label set joint
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class Inputs:
     """Word numbers of all documents, memory-mapped int32; vectors [V + 2, E]; label records by head; splits by name.
 
     Row 0 of the vectors is PAD, row i + 1 is `vocabulary[i]`, the last row is UNK. `descriptions` has the words of each
-    label's title by head, int32 [Y, T] padded with 0, where they were asked for.
+    label's title by head, int32 [Y, T] padded with 0, where they were asked for; `edges` the links from the labels of
+    a head to those of the other, int64 [2, E] and float32 [E], and `linked` which labels have a link to one of the
+    other edition, bool [Y] a head, likewise.
     """
 
     tokens: np.ndarray
@@ -61,6 +64,8 @@ class Inputs:
     rule: str
     splits: dict[str, Split]
     descriptions: dict[str, np.ndarray] = field(default_factory=dict)
+    edges: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    linked: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def heads(self) -> dict[str, int]:
@@ -83,16 +88,25 @@ class Inputs:
         return np.array([label["train_documents"] for label in self.labels[head]], dtype=np.int64)
 
 
-def load(folder: str | os.PathLike, splits: tuple[str, ...], *, descriptions: bool = False) -> Inputs:
+def load(
+    folder: str | os.PathLike,
+    splits: tuple[str, ...],
+    *,
+    descriptions: bool = False,
+    edges: bool = False,
+    linked: bool = False,
+) -> Inputs:
     """Reads data/inputs; of the splits only those named, so that training can be seen not to open the test split.
 
     Args:
         folder: data/inputs.
         splits: which splits to read.
         descriptions: whether to read the words of titles.
+        edges: whether to read the links between the codes of two heads.
+        linked: whether to read which labels have such a link.
 
     Raises:
-        UserError: a file is missing or damaged.
+        UserError: a file is missing or damaged; edges are asked for where there are none.
     """
     folder = Path(folder)
     heads = io.read_json(folder / "heads.json")
@@ -105,9 +119,23 @@ def load(folder: str | os.PathLike, splits: tuple[str, ...], *, descriptions: bo
             rule=io.read_json(folder / "text.json")["rule"],
             splits={split: _load_split(folder / split, list(heads)) for split in splits},
             descriptions={head: io.read_array(folder / f"descriptions.{head}.npy") for head in heads if descriptions},
+            edges=_load_edges(folder) if edges else {},
+            linked={head: io.read_array(folder / f"linked.{head}.npy") for head in heads if linked},
         )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{folder}: cannot be read ({error}); make it again (dvc repro inputs)") from error
+
+
+def _load_edges(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    if not (folder / f"edges.{LINKED_HEADS[0]}.npy").exists():
+        raise UserError(
+            "label_set: the model links the codes of ICD-9 to those of ICD-10, and the label set chosen does not have "
+            "both side by side; set label_set: joint"
+        )
+    return {
+        head: (io.read_array(folder / f"edges.{head}.npy"), io.read_array(folder / f"edge_weights.{head}.npy"))
+        for head in LINKED_HEADS
+    }
 
 
 def _load_split(folder: Path, heads: list[str]) -> Split:

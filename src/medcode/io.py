@@ -7,6 +7,7 @@ never by a library's own C code, so that an audit hook sees every file that a st
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import math
 import os
@@ -142,6 +143,14 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [_rounded(item) for item in value]
     return round(value, METRIC_DECIMALS) if isinstance(value, float) else value
+
+
+def write_csv(path: str | os.PathLike, rows: Iterable[dict[str, Any]], columns: list[str]) -> None:
+    """Writes a table of few rows as text, floats to six digits; without rows, the names of the columns alone."""
+    with atomic_write(path, "w") as file:
+        table = csv.DictWriter(file, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
 
 
 def read_json(path: str | os.PathLike) -> Any:

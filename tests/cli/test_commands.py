@@ -108,7 +108,7 @@ def test_heads_that_a_model_needs_and_that_are_not_named_are_mimics(command):
 
 def test_only_models_with_the_recipe_are_listed(command):
     listed = json.loads(command("models", "--format", "json", "--recipe", "mtram")[1])
-    assert [item["name"] for item in listed] == ["caml", "multirescnn"]
+    assert [item["name"] for item in listed] == ["caml", "dr_caml", "multirescnn"]
 
 
 def test_the_page_of_models_is_what_the_command_writes(command, root):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medcode.config import Evaluation
-from medcode.evaluation.frequency import frequency_groups, frequency_table
+from medcode.evaluation.frequency import COLUMNS, frequency_groups, frequency_table, linkage_table
 
 
 @pytest.fixture
@@ -47,3 +47,16 @@ def test_table_by_hand(options):
         {"head": "ccs", "group": "11+", "codes": 1, "gold": 2,
          "f1_micro": 2 / 3, "f1_macro": 2 / 3, "f1_micro_tuned": 1.0, "f1_macro_tuned": 1.0},
     ]  # fmt: skip
+
+
+def test_codes_with_a_link_are_measured_apart(options):
+    train_counts, linked = np.array([50, 2, 1, 0]), np.array([False, True, False, False])
+    gold = np.array([[1, 1, 0, 0], [1, 0, 1, 1]])
+    scores = np.array([[0.9, 0.4, 0.1, 0.1], [0.4, 0.1, 0.6, 0.1]], np.float32)
+    rows = linkage_table(gold, scores, train_counts, 0.3, options, "icd9", linked)
+    assert [(row["group"], row["linked"], row["codes"], row["gold"]) for row in rows] == [
+        ("0", "no", 1, 1), ("1-2", "yes", 1, 1), ("1-2", "no", 1, 1), ("11+", "no", 1, 2),
+    ]  # fmt: skip
+    assert [(row["f1_macro"], row["f1_macro_tuned"]) for row in rows[1:3]] == [(0.0, 1.0), (1.0, 1.0)]
+    assert all(list(row) == ["head", "group", "linked", *COLUMNS] for row in rows)
+    assert linkage_table(gold, scores, train_counts, 0.3, options, "icd9", np.zeros(4, bool)) == []

@@ -101,3 +101,23 @@ def test_only_what_is_asked_is_computed(problem, monkeypatch):
 def test_impossible_names_are_the_users_mistake(problem, name, message):
     with pytest.raises(UserError, match=message):
         summary.during_training(*problem, names=[name])
+
+
+def test_the_mean_of_seven_is_that_of_jams():
+    random = np.random.default_rng(2)
+    gold = (random.random((40, 20)) < 0.2).astype(np.uint8)
+    gold[:, 19] = 0  # present in no document: it does not count
+    scores = np.clip(random.normal(0.1 + 0.8 * gold, 0.2), 0, 1).astype(np.float32)
+    whole = summary.summarise(gold, scores, np.ones(20), 0.5, OPTIONS.model_copy(update={"at": [8, 15]}))
+    fixed, ranks = whole["fixed"], whole["ranking"]
+    expected = np.mean(
+        [fixed["macro_f1"]["per_label_present"], fixed["f1"]["micro"], fixed["exact_match"], ranks["precision_at_8"],
+         ranks["precision_at_15"], ranks["r_precision"], ranks["map"]]
+    )  # fmt: skip
+    assert fixed["exact_match"] > 0
+    # The headline macro F1 is another; the mean does not follow it.
+    found = summary.during_training(gold, scores, ["f1_macro", "mean_of_seven"], "caml")
+    assert found["f1_macro"] == fixed["macro_f1"]["caml"]
+    assert found["mean_of_seven"] == pytest.approx(expected)
+    with pytest.raises(UserError, match="there are only 14 labels"):
+        summary.during_training(gold[:, :14], scores[:, :14], ["mean_of_seven"])

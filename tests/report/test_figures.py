@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from medcode.report import figures
+from medcode.report import figures, label_figures
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -22,10 +22,20 @@ CURVE = [
      "f1_macro": 0.08 * epoch, "map": float("nan")}
     for epoch in range(1, 6)
 ]  # fmt: skip
+TWO_HEADS = [
+    row | {"train_loss_icd": 0.5, "dev_loss_icd": 0.6, "train_loss_<&>": 0.1, "dev_loss_<&>": 0.2} for row in CURVE
+]
 COUNTS = {"icd": np.array([500, 40, 3, 1, 0, 0]), "ccs": np.array([900, 30])}
 LENGTHS = np.array([100, 200, 300, 400, 500, 9000])
 
+LINKAGE = [
+    {"head": head, "group": group, "linked": linked, "codes": 12, "f1_macro_tuned": value}
+    for head in ("icd9", "icd10")
+    for group, linked, value in (("1-100", "yes", 0.31), ("1-100", "no", 0.22), ("101+", "yes", 0.6))
+]
+
 DRAW = {
+    "linkage": lambda: label_figures.linkage_figure(LINKAGE, "per_label_present"),
     "frequency": lambda: figures.frequency_figure(FREQUENCY, "caml"),
     "learning": lambda: figures.learning_figure(CURVE, 4),
     "labels": lambda: figures.label_figure(COUNTS),
@@ -56,6 +66,14 @@ def test_same_bytes_whatever_the_readers_matplotlibrc_says(name):
         assert DRAW[name]() == svg
 
 
+def test_linkage_shows_both_kinds_of_codes_where_there_are_any():
+    shown = texts(DRAW["linkage"]())
+    assert {"0.31", "0.22", "0.60", "n = 12", "With a link", "Without"} <= set(shown)
+    assert [text for text in shown if "per_label_present" in text] == [
+        "Macro F1 (per_label_present), icd9", "Macro F1 (per_label_present), icd10",
+    ]  # fmt: skip
+
+
 def test_frequency_shows_groups_sizes_and_values_of_every_head():
     shown = texts(DRAW["frequency"]())
     assert shown.count("n = 1,234") == 4 and shown.count("1\N{EN DASH}10") == 4  # two panels, two heads
@@ -68,6 +86,15 @@ def test_learning_curve_marks_the_best_epoch():
     assert texts(svg).count("best epoch") == 2
     assert "epoch 4, micro F1 on dev was 0.400" in svg
     ElementTree.fromstring(figures.learning_figure(CURVE[:1], 1))
+
+
+def test_learning_curve_shows_the_loss_of_each_of_several_heads():
+    shown = texts(figures.learning_figure(TWO_HEADS, 4))
+    assert {"Loss", "Loss, icd", "Loss, <&>"} <= set(shown)
+    assert shown.count("best epoch") == 4
+    one_more = [row | {"train_loss_third": 1.0, "dev_loss_third": 1.0} for row in TWO_HEADS]
+    assert texts(figures.learning_figure(one_more, 4)).count("best epoch") == 5
+    assert not any(text and text.startswith("Loss,") for text in texts(DRAW["learning"]()))
 
 
 def test_labels_tells_what_cannot_be_drawn():

@@ -100,7 +100,19 @@ def run(tmp_path_factory, params):
         {"epoch": n, "train_loss": 1 / n, "dev_loss": 1.5 / n, "f1_micro": 0.1 * n, "f1_macro": 0.1, "map": 0.2}
         for n in (1, 2, 3)
     ]
-    for name, table in (("frequency.csv", rows), ("curve.csv", curve)):
+    linked = [{"head": "icd", "group": "1+", "linked": "yes", "codes": 20, "f1_macro_tuned": 0.5}]
+    losses = [{"head": head, "rank": n, "loss": 0.1, "normalised_loss": 0.5} for head in sizes for n in (1, 2, 3)]
+    vectors = [
+        {"head": "icd", "category": "D1", "code": "1", "chosen": 0, "nearest": 1, "x": n, "y": n} for n in (0, 1)
+    ]
+    tables = {
+        "frequency.csv": rows,
+        "curve.csv": curve,
+        "losses.csv": losses,
+        "vectors.csv": vectors,
+        "linkage.csv": linked,
+    }
+    for name, table in tables.items():
         with open(folder / name, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
             writer.writeheader()
@@ -111,7 +123,7 @@ def run(tmp_path_factory, params):
 def read(run, **changes):
     test, trained = io.read_json(run / "test.json"), io.read_json(run / "train.json")
     svg = figures.length_figure(np.array([1, 2, 3]), 2)
-    drawn = dict.fromkeys(("frequency", "learning", "labels", "lengths"), svg)
+    drawn = dict.fromkeys(("frequency", "losses", "vectors", "learning", "labels", "lengths"), svg)
     return (
         {"test": test, "train": trained, "data": model_inputs.load(run / "inputs", model_inputs.SPLITS)}
         | {"figures": drawn, "corpus": io.read_json(run / "corpus.json")}
@@ -123,7 +135,10 @@ def command(run, root, out, hash_seed):
     arguments = {
         "params": root / "params.yaml", "inputs": run / "inputs", "corpus": run / "corpus.json",
         "test": run / "test.json", "train": run / "train.json",
-        "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv", "frequency-svg": out / "frequency.svg",
+        "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv",
+        "linkage": run / "linkage.csv", "losses": run / "losses.csv",
+        "vectors": run / "vectors.csv", "frequency-svg": out / "frequency.svg",
+        "losses-svg": out / "losses.svg", "vectors-svg": out / "vectors.svg",
         "learning-svg": out / "learning.svg", "labels-svg": out / "labels.svg", "lengths-svg": out / "lengths.svg",
         "page": out / "report.html",
     }  # fmt: skip
@@ -141,9 +156,10 @@ def test_stage_writes_the_same_bytes_every_time(run, root, tmp_path):
         assert (done.returncode, done.stderr) == (0, "")
     files = [{path.name: path.read_bytes() for path in sorted(out.iterdir())} for out in outs]
     assert files[0] == files[1]
-    assert sorted(files[0]) == ["frequency.svg", "labels.svg", "learning.svg", "lengths.svg", "report.html"]
+    drawn = ["frequency.svg", "labels.svg", "learning.svg", "lengths.svg", "losses.svg", "vectors.svg"]
+    assert sorted(files[0]) == sorted([*drawn, "report.html"])
     shown = Page(files[0]["report.html"].decode())
-    assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 4 and "script" not in shown.tags
+    assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 7 and "script" not in shown.tags
     assert all(link.startswith("#") for link in shown.links)  # nothing is loaded from elsewhere
     assert not any(SECRET in text for text in shown.texts)
 
@@ -170,6 +186,13 @@ def test_the_corpus_is_described(run, params):
     assert "12 (7 to 1,234)" in shown and "59.7%" in shown
     assert any("train and dev 1" in text for text in shown)
     assert "Most frequent labels: icd9cm 486 46.3%" in shown
+
+
+def test_vectors_are_shown_where_there_is_something_to_say_of_them(run, params):
+    assert "Codes and their categories" not in page.render(params, **read(run))
+    shown = Page(page.render(params, **read(run, vectors_note="Of 2 codes, 1 is near.")))
+    assert "Codes and their categories" in shown.texts
+    assert any("Of 2 codes, 1 is near." in text for text in shown.texts)
 
 
 def test_everything_is_escaped(run, params):

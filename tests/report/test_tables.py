@@ -17,6 +17,19 @@ def test_numbers_are_numbers_and_names_stay_names(tmp_path):
     assert second["group"] == "1-10" and math.isnan(second["codes"])
 
 
+def test_columns_that_some_models_have_are_read_by_how_they_begin(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_text("epoch,loss,loss_icd,loss_ccs\n1,2,3,4\n", encoding="utf-8")
+    assert tables.read_csv(path, ("epoch",), ("loss_",)) == [{"epoch": 1.0, "loss_icd": 3.0, "loss_ccs": 4.0}]
+    assert tables.read_csv(path, ("epoch",)) == [{"epoch": 1.0}]
+
+
+def test_a_table_may_be_empty_where_that_is_said(tmp_path):
+    path = tmp_path / "vectors.csv"
+    path.write_text("head,x\n", encoding="utf-8")
+    assert tables.read_csv(path, ("head", "x"), may_be_empty=True) == []
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -32,6 +45,11 @@ def test_what_the_report_needs_must_be_there(tmp_path, text, message):
         tables.read_csv(path, ("epoch", "map"))
     with pytest.raises(UserError, match="no such file"):
         tables.read_csv(tmp_path / "other.csv", ("epoch",))
+
+
+def test_a_table_that_may_be_empty(tmp_path):
+    (tmp_path / "linkage.csv").write_text("head,group\n", encoding="utf-8")
+    assert tables.read_csv(tmp_path / "linkage.csv", ("head", "group"), may_be_empty=True) == []
 
 
 def test_metrics_of_training_may_hold_more_but_not_less(tmp_path):

@@ -13,11 +13,12 @@ def test_decisions_come_back_as_they_were_written(tmp_path):
     random = np.random.default_rng(1)
     gold, scores = (random.random((9, 4)) < 0.3).astype(np.uint8), random.random((9, 4)).astype(np.float32)
     scores[0, 0] = 0.5  # exactly at the threshold is negative
-    codes, documents = [f"icd9cm:{n}" for n in range(4)], [f"d{n}" for n in range(9)]
-    decided = predictions.decide(documents, codes, gold, scores, np.arange(4), 0.5, 0.25)
+    documents = [f"d{n}" for n in range(9)]
+    labels = [{"system": "icd9cm", "code": f"{n}"} for n in range(4)]
+    decided = predictions.decide(documents, labels, gold, scores, np.arange(4), 0.5, 0.25)
     predictions.write(tmp_path / "p.npz", {"icd": decided})
     found = predictions.read(tmp_path / "p.npz")["icd"]
-    assert list(found.documents) == documents and list(found.codes) == codes
+    assert list(found.documents) == documents and list(found.codes) == [f"icd9cm:{n}" for n in range(4)]
     assert list(found.train_counts) == [0, 1, 2, 3]
     np.testing.assert_array_equal(found.gold.toarray(), gold)
     np.testing.assert_array_equal(found.predicted("fixed").toarray(), scores > 0.5)

@@ -22,7 +22,8 @@ def model(seed: int, quality: float) -> tuple[Decisions, np.ndarray, np.ndarray]
     noise = np.random.default_rng(seed).random(gold.shape)
     scores = (quality * gold + (1 - quality) * noise).astype(np.float32)
     names = [f"d{number}" for number in range(DOCUMENTS)]
-    decided = decide(names, [f"c{n}" for n in range(LABELS)], gold, scores, np.ones(LABELS), 0.5, 0.4)
+    labels = [{"system": "s", "code": str(number)} for number in range(LABELS)]
+    decided = decide(names, labels, gold, scores, np.ones(LABELS), 0.5, 0.4)
     return decided, gold, (scores > 0.5).astype(np.uint8)
 
 

@@ -84,6 +84,22 @@ def test_a_head_in_whose_system_a_document_was_not_coded_adds_nothing(recipe):
     assert losses.tolist() == pytest.approx([math.log(2), math.log(2), 2 * math.log(2)])
 
 
+@settings(max_examples=30)
+@given(coded=st.lists(st.booleans(), min_size=1, max_size=9), seed=st.integers(0, 99))
+def test_the_mean_over_a_batch_is_equation_3_of_jams(recipe, coded, seed):
+    """(L9 mu + L10 eta) / (mu + eta), with L9 and L10 torch's own means over the documents of one system."""
+    torch.manual_seed(seed)
+    old = torch.tensor(coded)  # whether a document is coded in ICD-9, else in ICD-10
+    logits = {"icd9": torch.randn(len(coded), 5), "icd10": torch.randn(len(coded), 3)}
+    gold = {head: (torch.rand_like(x) < 0.5).float() for head, x in logits.items()}
+    found = weigh(head_losses(logits, gold, recipe, {"icd9": old, "icd10": ~old}), None).mean()
+    cross_entropy, total = torch.nn.functional.binary_cross_entropy_with_logits, 0.0
+    for head, own in (("icd9", old), ("icd10", ~old)):
+        if own.any():
+            total += cross_entropy(logits[head][own], gold[head][own]).item() * own.sum().item()
+    assert found.item() == pytest.approx(total / len(coded), rel=1e-5)
+
+
 def test_the_rate_rises_then_falls_in_a_line(recipe):
     linear = recipe.model_copy(update={"schedule": "linear", "warmup_steps": 4, "learning_rate": 1.0})
     assert [learning_rate(linear, step, 12) for step in range(12)] == pytest.approx(

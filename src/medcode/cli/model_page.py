@@ -7,14 +7,16 @@ import inspect
 from typing import Any
 
 from medcode import models
-from medcode.cli.models import MIMIC3_LABELS, block_of, describe
+from medcode.cli.models import MIMIC3_LABELS, MIMIC4_LABELS, block_of, describe
 
 TOP = """# Models
 
 Written by `python -m medcode models --format markdown`; change the models' docstrings or params.yaml instead.
 
 Parameters are counted with the word vectors of MIMIC-III (51,919 rows of 100) and the published settings, all of them
-and, behind the stroke, the trainable ones. JointLAAT is counted with 40 and 1,149 categories.
+and, behind the stroke, the trainable ones. JointLAAT is counted with 40 and 1,149 categories, MT-RAM and MARN with 38
+and 295 of CCS, which is their authors' way to count: by bare numbers, diagnoses and procedures together; JAMS with the
+6,150 and 7,942 codes of MIMIC-IV alone.
 
 | model | paper | 50 codes | 8,921 codes | |
 |---|---|---|---|---|
@@ -37,8 +39,11 @@ def page(names: list[str], raw: dict[str, Any], arguments: argparse.Namespace) -
 
 
 def _row(name: str, raw: dict[str, Any], arguments: argparse.Namespace) -> str:
-    counts = []
+    counts, heads = [], block_of(name, raw, arguments, "full").architecture["heads"]
     for label_set in MIMIC3_LABELS:
+        if label_set == "top50" and set(heads) <= MIMIC4_LABELS.keys():
+            counts.append("\N{EN DASH}")
+            continue
         found = describe(name, raw, arguments, {"icd": MIMIC3_LABELS[label_set]["icd"]}, label_set)
         counts.append(f"{found['parameters']:,} / {found['trainable']:,}")
     return f"| [{name}](#{name}) | {found['paper']} | {counts[0]} | {counts[1]} | {found['description']} |\n"
@@ -72,4 +77,4 @@ def _paragraphs(text: str) -> list[str]:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list | dict) else str(value)

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from medcode.config import ModelBlock
 
 SMALL_LABEL_SET = 100
-MIMIC3_LABELS = {"top50": {"icd": 50, "category": 40}, "full": {"icd": 8_921, "category": 1_149}}
+QUICK, PUBLISHED = "quick", "published"
+MIMIC3_LABELS = {
+    "top50": {"icd": 50, "category": 40, "ccs": 38},
+    "full": {"icd": 8_921, "category": 1_149, "ccs": 295},
+}
+MIMIC4_LABELS = {"icd9": 6_150, "icd10": 7_942}  # of models that have both heads; there are no 50 of each
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -24,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--labels",
         default="icd=50",
         help="labels of each head, e.g. icd=50,ccs=38 (default: %(default)s); a head that a model needs and that is "
-        "not named has as many as in MIMIC-III",
+        "not named has as many as in MIMIC-III, icd9 and icd10 as in MIMIC-IV",
     )
     parser.add_argument(
         "--set",
@@ -34,7 +39,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         dest="changes",
         help="change an option, e.g. caml.filters=100; repeatable",
     )
-    parser.add_argument("--recipe", default="published", help="which training of each model (default: %(default)s)")
+    parser.add_argument(
+        "--recipe", help=f"which training of each model (default: {PUBLISHED}, or the first after quick)"
+    )
     parser.add_argument(
         "--label-set",
         choices=("top50", "full"),
@@ -95,11 +102,15 @@ def describe(
     from medcode.models.base import count_parameters
 
     block = block_of(name, raw, arguments, label_set)
-    if arguments.recipe not in block.training:
-        raise UserError(f"--recipe: {name} has no '{arguments.recipe}'; {nearest(arguments.recipe, block.training)}")
-    options = models.configure(name, block.architecture, block.training[arguments.recipe], arguments.params)
+    recipe = arguments.recipe or default_recipe(block)
+    if recipe not in block.training:
+        raise UserError(f"--recipe: {name} has no '{recipe}'; {nearest(recipe, block.training)}")
+    options = models.configure(name, block.architecture, block.training[recipe], arguments.params)
     kind = models.find(name)
-    heads = {head: MIMIC3_LABELS[label_set][head] for head in options.heads if head not in heads} | heads
+    if not heads.keys() & set(options.heads):  # the heads named are those of other models
+        heads = {}
+    usual = MIMIC3_LABELS[label_set] | MIMIC4_LABELS
+    heads = {head: usual[head] for head in options.heads if head not in heads} | heads
     with torch.device("meta"):
         counts = count_parameters(kind(options, arguments.vocabulary, None, heads))
     summary = (sys.modules[kind.__module__].__doc__ or "").strip().splitlines()[0]
@@ -112,8 +123,13 @@ def describe(
     }
 
 
+def default_recipe(block: ModelBlock) -> str:
+    """The recipe `published`; of a model that has none of that name, the first that is not ours."""
+    return PUBLISHED if PUBLISHED in block.training else next(name for name in block.training if name != QUICK)
+
+
 def with_recipe(raw: dict[str, Any], arguments: argparse.Namespace) -> list[str]:
-    """The models that have the recipe asked for.
+    """The models that have the recipe asked for; all where none was.
 
     Raises:
         UserError: there is none.
@@ -122,7 +138,7 @@ def with_recipe(raw: dict[str, Any], arguments: argparse.Namespace) -> list[str]
     from medcode.errors import UserError, nearest
 
     recipes = {name: block_of(name, raw, arguments, "top50").training for name in models.names()}
-    names = [name for name, own in recipes.items() if arguments.recipe in own]
+    names = [name for name, own in recipes.items() if arguments.recipe is None or arguments.recipe in own]
     if not names:
         known = {recipe for own in recipes.values() for recipe in own}
         raise UserError(f"--recipe: no model has '{arguments.recipe}'; {nearest(arguments.recipe, known)}")

@@ -10,7 +10,7 @@ from medcode.config.section import Ascending, Count, Number, Positive, Section, 
 
 Criterion = Literal[
     "f1_micro", "f1_macro", "auc_micro", "auc_macro",
-    "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map", "loss",
+    "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map", "mean_of_seven", "loss",
 ]  # fmt: skip
 
 

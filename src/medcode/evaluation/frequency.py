@@ -11,6 +11,8 @@ from scipy import sparse
 from medcode.config import Evaluation
 from medcode.evaluation.metrics import Counts, as_gold, counts, f1_macro, f1_micro
 
+COLUMNS = ("codes", "gold", "f1_micro", "f1_macro", "f1_micro_tuned", "f1_macro_tuned")
+
 
 def frequency_groups(train_counts: np.ndarray, bins: Sequence[int]) -> list[tuple[str, np.ndarray]]:
     """Sorts labels into groups by their number of training documents.
@@ -57,14 +59,48 @@ def frequency_table(
     gold = as_gold(gold)
     fixed, _ = counts(gold, scores, options.fixed_threshold)
     tuned, _ = counts(gold, scores, tuned_threshold)
+    return [
+        {"head": head, "group": name, **_row(fixed[labels], tuned[labels], options)}
+        for name, labels in frequency_groups(train_counts, options.frequency_bins)
+    ]
+
+
+def linkage_table(
+    gold: sparse.spmatrix | sparse.sparray | np.ndarray,
+    scores: np.ndarray,
+    train_counts: np.ndarray,
+    tuned_threshold: float,
+    options: Evaluation,
+    head: str,
+    linked: np.ndarray,
+) -> list[dict[str, Any]]:
+    """F1 of each group of training frequency, of codes with and without a link to a code of the other edition.
+
+    Source: figure 3 of JAMS, which shows the rarest group.
+
+    Args:
+        linked: whether each label has a link, bool [labels]; the others as for `frequency_table`.
+
+    Returns:
+        One row per group and kind that has labels: head, group, linked (yes or no), and the columns of
+        `frequency_table`. No row where no label has a link.
+    """
+    if not linked.any():
+        return []
+    gold = as_gold(gold)
+    fixed, _ = counts(gold, scores, options.fixed_threshold)
+    tuned, _ = counts(gold, scores, tuned_threshold)
     rows = []
     for name, labels in frequency_groups(train_counts, options.frequency_bins):
-        row = {"head": head, "group": name, "codes": len(labels), "gold": int(fixed.gold[labels].sum())}
-        row |= _f1(fixed[labels], options) | {
-            f"{key}_tuned": value for key, value in _f1(tuned[labels], options).items()
-        }
-        rows.append(row)
+        for kind, own in (("yes", labels[linked[labels]]), ("no", labels[~linked[labels]])):
+            if len(own):
+                rows.append({"head": head, "group": name, "linked": kind, **_row(fixed[own], tuned[own], options)})
     return rows
+
+
+def _row(fixed: Counts, tuned: Counts, options: Evaluation) -> dict[str, Any]:
+    at_tuned = {f"{key}_tuned": value for key, value in _f1(tuned, options).items()}
+    return {"codes": len(fixed.gold), "gold": int(fixed.gold.sum())} | _f1(fixed, options) | at_tuned
 
 
 def _f1(labels: Counts, options: Evaluation) -> dict[str, float]:

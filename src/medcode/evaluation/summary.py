@@ -24,6 +24,8 @@ TRAINING_METRICS = (
     "r_precision", "map", "auc_micro", "auc_macro",
 )  # fmt: skip
 TRAINING_THRESHOLD = 0.5
+# What JAMS' code selects the epoch by: the mean of these, with the macro F1 of Edin et al. whatever the headline is.
+SEVEN = ("f1_macro", "f1_micro", "exact_match", "precision_at_8", "precision_at_15", "r_precision", "map")
 
 
 def summarise(
@@ -131,8 +133,9 @@ def during_training(
     Args:
         gold: 0/1, [documents, labels].
         scores: probabilities, float32 [documents, labels].
-        names: which metrics, of TRAINING_METRICS or precision_at_k and recall_at_k with another k; what they do not
-            need is not computed. None: all of TRAINING_METRICS that the number of labels allows.
+        names: which metrics, of TRAINING_METRICS, exact_match, mean_of_seven (of SEVEN, with per_label_present), or
+            precision_at_k and recall_at_k with another k; what they do not need is not computed. None: all of
+            TRAINING_METRICS that the number of labels allows.
         macro_f1: the definition of f1_macro.
 
     Raises:
@@ -144,32 +147,37 @@ def during_training(
         names = [name for name in TRAINING_METRICS if (_k(name) or 0) <= gold.shape[1]]
 
     @functools.cache
-    def labels() -> Counts:
-        return metrics.counts(gold, scores, TRAINING_THRESHOLD)[0]
+    def counted() -> tuple[Counts, Counts]:
+        return metrics.counts(gold, scores, TRAINING_THRESHOLD)
 
     @functools.cache
     def ranks() -> Ranking:
         return ranking.gold_ranks(gold, scores)
 
+    def seven() -> float:
+        macro = metrics.f1_macro(counted()[0], "per_label_present")
+        return float(np.mean([macro if name == "f1_macro" else measure(name) for name in SEVEN]))
+
     measures: dict[str, Callable[[], float]] = {
-        "f1_micro": lambda: metrics.f1_micro(labels()),
-        "f1_macro": lambda: metrics.f1_macro(labels(), macro_f1),
+        "f1_micro": lambda: metrics.f1_micro(counted()[0]),
+        "f1_macro": lambda: metrics.f1_macro(counted()[0], macro_f1),
+        "exact_match": lambda: metrics.exact_match(counted()[1]),
         "r_precision": lambda: ranking.r_precision(ranks()),
         "map": lambda: ranking.mean_average_precision(ranks()),
         "auc_micro": lambda: ranking.auc_micro(gold, scores),
         "auc_macro": lambda: ranking.auc_macro(gold, scores),
+        "mean_of_seven": seven,
     }
-    values = {}
-    for name in names:
+
+    def measure(name: str) -> float:
         k = _k(name)
         if k is not None:
-            at = ranking.precision_at if name.startswith("precision") else ranking.recall_at
-            values[name] = at(ranks(), k)
-        elif name in measures:
-            values[name] = measures[name]()
-        else:
-            raise UserError(f"metric '{name}' is unknown; {nearest(name, TRAINING_METRICS)}")
-    return values
+            return (ranking.precision_at if name.startswith("precision") else ranking.recall_at)(ranks(), k)
+        if name not in measures:
+            raise UserError(f"metric '{name}' is unknown; {nearest(name, measures)}")
+        return measures[name]()
+
+    return {name: measure(name) for name in names}
 
 
 def _k(name: str) -> int | None:

@@ -28,9 +28,10 @@ class DocumentAttention(nn.Module):
         nn.init.xavier_uniform_(self.query.weight)
         nn.init.xavier_uniform_(self.output.weight)
 
-    def weights(self, features: Tensor, mask: Tensor | None) -> Tensor:
-        """Attention over the positions, the same for every label: [B, N, D] -> fp32 [B, Y, N]."""
-        return self._weights(features, mask).expand(-1, self.output.out_features, -1)
+    def weights(self, features: Tensor, mask: Tensor | None, *, labels: Tensor | None = None) -> Tensor:
+        """Attention over the positions, the same for every label, or for these: [B, N, D] -> fp32 [B, Y, N]."""
+        count = self.output.out_features if labels is None else len(labels)
+        return self._weights(features, mask).expand(-1, count, -1)
 
     def forward(self, features: Tensor, mask: Tensor | None) -> Tensor:
         document = self._weights(features, mask).to(features.dtype) @ features  # [B, 1, D]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
+from medcode.layers.fused_attention import fused_attention, pays
 from medcode.layers.masks import masked_softmax
 
 
@@ -16,7 +18,8 @@ class LabelAttention(nn.Module):
         a_y = softmax_n(u_y . h_n),   logit_y = w_y . (sum_n a_yn h_n) + b_y
 
     The context sum_n a_yn h_n, [B, Y, D], is needed only for its product with w_y, so the sum is taken over the
-    scalars w_y . h_n instead: the same number, without the largest tensor. `logits_from_context` is the plain form.
+    scalars w_y . h_n instead: the same number, without the largest tensor. `logits_from_context` is the plain form. For
+    many labels the sum streams over the positions (`fused_attention`), to the same logits but for rounding.
 
     The queries have a bias, as in the authors' code, where it is never used; it would shift all scores of a label
     alike, which softmax ignores. It is kept so that parameters count as published, and never gets a gradient.
@@ -25,7 +28,7 @@ class LabelAttention(nn.Module):
         features: D.
         labels: Y.
 
-    Shapes: [B, N, D], bool [B, N] or None -> logits [B, Y].
+    Shapes: [B, N, D], bool [B, N] or None -> logits [B, Y]. `queries` [Y, D] take the place of the layer's own.
     """
 
     def __init__(self, features: int, labels: int) -> None:
@@ -35,13 +38,21 @@ class LabelAttention(nn.Module):
         nn.init.xavier_uniform_(self.queries.weight)
         nn.init.xavier_uniform_(self.output.weight)
 
-    def weights(self, features: Tensor, mask: Tensor | None) -> Tensor:
-        """Attention of every label over the positions: [B, N, D] -> fp32 [B, Y, N]."""
-        return masked_softmax(self.queries.weight @ features.transpose(1, 2), mask)
+    def weights(
+        self, features: Tensor, mask: Tensor | None, queries: Tensor | None = None, labels: Tensor | None = None
+    ) -> Tensor:
+        """Attention of every label, or of the labels with these numbers: [B, N, D] -> fp32 [B, Y, N]."""
+        queries = self.queries.weight if queries is None else queries
+        queries = queries if labels is None else queries[labels]
+        return masked_softmax(queries @ features.transpose(1, 2), mask)
 
-    def forward(self, features: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, features: Tensor, mask: Tensor | None, queries: Tensor | None = None) -> Tensor:
+        if pays(self.output.out_features):
+            queries = self.queries.weight if queries is None else queries
+            features = features.contiguous()
+            return fused_attention(queries, features, features, self.output.weight, mask) + self.output.bias
         values = self.output.weight @ features.transpose(1, 2)  # [B, Y, N]
-        return (self.weights(features, mask) * values.float()).sum(2) + self.output.bias  # [B, Y]
+        return (self.weights(features, mask, queries) * values.float()).sum(2) + self.output.bias  # [B, Y]
 
     def logits_from_context(self, features: Tensor, mask: Tensor | None) -> Tensor:
         """The published form, through the context vectors: the oracle for `forward`."""
@@ -55,10 +66,24 @@ def label_attention_heads(features: int, heads: dict[str, int]) -> nn.ModuleDict
 
 
 def run_heads(heads: nn.ModuleDict, features: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
-    """Logits of every head: {head: [B, Y]}."""
-    return {name: head(features, mask) for name, head in heads.items()}
+    """Logits of every head: {head: [B, Y]}. Heads of many labels are read as one."""
+    layers = list(heads.values())
+    joined = len(layers) > 1 and all(type(layer) is LabelAttention for layer in layers)
+    labels = [layer.output.out_features for layer in layers] if joined else []
+    if not pays(sum(labels)):
+        return {name: head(features, mask) for name, head in heads.items()}
+    queries = torch.cat([layer.queries.weight for layer in layers])
+    outputs = torch.cat([layer.output.weight for layer in layers])
+    bias = torch.cat([layer.output.bias for layer in layers])
+    features = features.contiguous()
+    logits = fused_attention(queries, features, features, outputs, mask) + bias
+    return dict(zip(heads, logits.split(labels, dim=1), strict=True))
 
 
-def attend_heads(heads: nn.ModuleDict, features: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
-    """Attention of every head: {head: fp32 [B, Y, N]}."""
+def attend_heads(
+    heads: nn.ModuleDict, features: Tensor, mask: Tensor | None, labels: dict[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """Attention of every head, or of some labels of some heads, {head: their numbers}: {head: fp32 [B, Y, N]}."""
+    if labels is not None:
+        return {name: heads[name].weights(features, mask, labels=own) for name, own in labels.items()}
     return {name: head.weights(features, mask) for name, head in heads.items()}

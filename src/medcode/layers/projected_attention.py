@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from medcode.layers.fused_attention import fused_attention, pays
 from medcode.layers.masks import masked_softmax
 
 
@@ -16,7 +17,8 @@ class ProjectedLabelAttention(nn.Module):
 
         a_y = softmax_n(u_y . tanh(W h_n)),   logit_y = w_y . [sum_n a_yn h_n; s] + b_y
 
-    As in `LabelAttention`, the sum is taken over the scalars w_y . h_n, never over vectors of each label.
+    As in `LabelAttention`, the sum is taken over the scalars w_y . h_n, never over vectors of each label, and for
+    many labels streams over the positions (`fused_attention`).
 
     Args:
         features: D.
@@ -24,7 +26,8 @@ class ProjectedLabelAttention(nn.Module):
         labels: Y.
         extra: size of s, a vector of the document beside its features; 0 for none.
 
-    Shapes: [B, N, D], bool [B, N] or None, s [B, extra] or None -> logits [B, Y].
+    Shapes: [B, N, D], bool [B, N] or None, s [B, extra] or None -> logits [B, Y]. `queries` [Y, projection] take the
+        place of the layer's own.
     """
 
     def __init__(self, features: int, projection: int, labels: int, extra: int = 0) -> None:
@@ -36,13 +39,24 @@ class ProjectedLabelAttention(nn.Module):
         for layer in (self.projection, self.queries, self.output):
             nn.init.normal_(layer.weight, std=0.03)
 
-    def weights(self, features: Tensor, mask: Tensor | None) -> Tensor:
-        """Attention of every label over the positions: [B, N, D] -> fp32 [B, Y, N]."""
+    def weights(
+        self, features: Tensor, mask: Tensor | None, queries: Tensor | None = None, labels: Tensor | None = None
+    ) -> Tensor:
+        """Attention of every label, or of the labels with these numbers: [B, N, D] -> fp32 [B, Y, N]."""
+        queries = self.queries.weight if queries is None else queries
+        queries = queries if labels is None else queries[labels]
         projected = torch.tanh(self.projection(features))
-        return masked_softmax(self.queries.weight @ projected.transpose(1, 2), mask)
+        return masked_softmax(queries @ projected.transpose(1, 2), mask)
 
-    def forward(self, features: Tensor, mask: Tensor | None, extra: Tensor | None = None) -> Tensor:
+    def forward(
+        self, features: Tensor, mask: Tensor | None, extra: Tensor | None = None, queries: Tensor | None = None
+    ) -> Tensor:
         own, beside = self.output.weight.split([self.features, self.output.in_features - self.features], dim=1)
-        values = own @ features.transpose(1, 2)  # [B, Y, N]
-        logits = (self.weights(features, mask) * values.float()).sum(2) + self.output.bias
+        if pays(self.output.out_features):
+            queries = self.queries.weight if queries is None else queries
+            projected = torch.tanh(self.projection(features))
+            logits = fused_attention(queries, projected, features, own, mask) + self.output.bias
+        else:
+            values = own @ features.transpose(1, 2)  # [B, Y, N]
+            logits = (self.weights(features, mask, queries) * values.float()).sum(2) + self.output.bias
         return logits if extra is None else logits + nn.functional.linear(extra, beside)

@@ -1,6 +1,7 @@
 """One file per published model. A model is found by the name of its file.
 
-Importing one model imports no other, so that a change to another model cannot touch its results.
+Importing one model imports no other, so that a change to another model cannot touch its results; but for MT-RAM and
+MARN, which are settings of bigru_label_attention.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
 from medcode.config import Section, Share
-from medcode.layers.label_attention import attend_heads, run_heads
+from medcode.layers.label_attention import LabelAttention, attend_heads, label_attention_heads, run_heads
 from medcode.layers.masks import position_mask
+from medcode.layers.recalibrated_aggregation import RecalibratedAggregation, RecalibratedBranch
 from medcode.layers.word_embedding import WordEmbedding
 
 PAPERS_EMBEDDING_SIZE = 100
@@ -63,6 +64,7 @@ class Model(nn.Module, ABC):
     paper: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
     needs_descriptions: ClassVar[bool] = False
+    needs_edges: ClassVar[bool] = False
 
     head_weights: dict[str, float] | None = None
 
@@ -83,13 +85,26 @@ class Model(nn.Module, ABC):
             {head: logits [B, Y]}.
         """
 
-    def label_attention(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        """Attention of every label over the positions, {head: fp32 [B, Y, positions]}.
+    def label_attention(
+        self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Attention of labels over the positions, {head: fp32 [B, Y, positions]}.
+
+        Args:
+            tokens, lengths: as for `forward`.
+            labels: the labels that are asked about, {head: int [Y], their numbers}; None asks about all of every head.
 
         Raises:
             NotImplementedError: the model has no label attention.
         """
         raise NotImplementedError(f"{type(self).__name__} has no label attention")
+
+    def label_vectors(self) -> dict[str, Tensor]:
+        """Vectors by which labels are scored, in one space for all heads, {head: [Y, D]}; none where there are no such.
+
+        The score of a label is the product of its vector with what the model read for it.
+        """
+        return {}
 
     def regularisation(self, gold: dict[str, Tensor]) -> Tensor | None:
         """What the trainer adds to the loss of each document, [B]; None where the model asks for nothing.
@@ -121,8 +136,9 @@ class WordModel(Model):
         vectors: pretrained word vectors [vocabulary, E], or None to draw them with the papers' E = 100.
         heads: number of labels Y of each head, {"icd": Y}.
 
-    A subclass with `needs_descriptions` takes a fifth argument, the words of each label's title, {head: int [Y, T]}
-    padded with 0. Only training gives it; a saved model is built without.
+    A subclass with `needs_descriptions` also takes `descriptions`, the words of each label's title, {head: int [Y, T]}
+    padded with 0; one with `needs_edges` takes `edges`, {head: links of its codes to those of another head}. Only
+    training gives them; a saved model is built without.
     """
 
     def __init__(self, config: ModelConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
@@ -155,16 +171,69 @@ class LabelAttentionHeads(Model):
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         """Features [B, P, D] and which positions are real, bool [B, P], or None where pads take part."""
 
-    def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        return run_heads(self.attention, *self.encode(tokens, lengths))
+    def features(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the heads read, as `encode` returns it; a subclass may put something between."""
+        return self.encode(tokens, lengths)
 
-    def label_attention(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+    def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        return run_heads(self.attention, *self.features(tokens, lengths))
+
+    def label_attention(
+        self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """See `Model`."""
-        return attend_heads(self.attention, *self.encode(tokens, lengths))
+        return attend_heads(self.attention, *self.features(tokens, lengths), labels)
+
+    def label_vectors(self) -> dict[str, Tensor]:
+        """See `Model`."""
+        return {head: own.output.weight for head, own in self.attention.items() if isinstance(own, LabelAttention)}
 
 
 class LabelAttentionModel(LabelAttentionHeads, WordModel):
     """A model on word vectors that ends in one label attention per head."""
+
+
+class RecalibratedConfig(ModelConfig):
+    """Options of a model whose heads may read its features through RAM: any of MT-RAM's ablations.
+
+    `ram_combine` says how RAM joins its weights with the features, `ram_position` whether the heads share one RAM or
+    each has its own.
+    """
+
+    ram: bool = False
+    ram_combine: Literal["multiply", "add"] = "multiply"
+    ram_position: Literal["shared", "branches"] = "shared"
+
+
+class RecalibratedModel(LabelAttentionModel):
+    """A model on word vectors, then RAM where `ram` asks for it, then one label attention per head.
+
+    Source: Sun et al. 2021 (MT-RAM), whose ablations put RAM on three encoders. A subclass makes its encoder, and ends
+    its constructor with `make_heads`.
+    """
+
+    config: RecalibratedConfig
+
+    def make_heads(self, features: int) -> None:
+        """Makes RAM and the heads.
+
+        Args:
+            features: D of the encoder.
+        """
+        position = self.config.ram_position if self.config.ram else "nowhere"
+        self.attention = label_attention_heads(features, self.heads)
+        if position == "branches":
+            for head, own in list(self.attention.items()):
+                self.attention[head] = RecalibratedBranch(self._ram(features), own)
+        self.recalibration = self._ram(features) if position == "shared" else None
+
+    def _ram(self, features: int) -> RecalibratedAggregation:
+        return RecalibratedAggregation(features, self.config.ram_combine, self.config.dropout)
+
+    def features(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `LabelAttentionHeads`."""
+        features, real = self.encode(tokens, lengths)
+        return (features if self.recalibration is None else self.recalibration(features, real)), real
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:

@@ -7,26 +7,25 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from medcode.layers.label_attention import label_attention_heads
 from medcode.layers.recurrent import Recurrent
-from medcode.models.base import LabelAttentionModel, ModelConfig
+from medcode.models.base import RecalibratedConfig, RecalibratedModel
 
 
-class BiGruLabelAttentionConfig(ModelConfig):
+class BiGruLabelAttentionConfig(RecalibratedConfig):
     """Options of the BiGRU with label attention."""
 
     hidden: Annotated[int, Field(ge=1)]
     bidirectional: bool
 
 
-class BiGruLabelAttention(LabelAttentionModel):
+class BiGruLabelAttention(RecalibratedModel):
     """BiGRU with label attention (Sun et al. 2021, "Multitask Recalibrated Aggregation Network for Medical Code
     Prediction"; the authors' code, class RNNmodel).
 
         h = BiGRU(dropout(x))
         a_y = softmax_n(u_y . h_n),   logit_y = w_y . (sum_n a_yn h_n) + b_y
 
-    Args: see `WordModel`; config: hidden width of each direction, bidirectional.
+    Args: see `WordModel`; config: hidden width of each direction, bidirectional, and RAM (`RecalibratedConfig`).
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}.
 
@@ -42,7 +41,7 @@ class BiGruLabelAttention(LabelAttentionModel):
     ) -> None:
         super().__init__(config, vocabulary, vectors, heads)
         self.recurrent = Recurrent("gru", self.embedding_size, config.hidden, bidirectional=config.bidirectional)
-        self.attention = label_attention_heads(self.recurrent.features, heads)
+        self.make_heads(self.recurrent.features)
 
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         features, _ = self.recurrent(self.embedding(tokens), lengths if self.config.masked else None)  # [B, N, D]

@@ -7,25 +7,24 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from medcode.layers.label_attention import label_attention_heads
 from medcode.layers.tanh_convolution import TanhConvolution
-from medcode.models.base import LabelAttentionModel, ModelConfig
+from medcode.models.base import RecalibratedConfig, RecalibratedModel
 
 
-class CamlConfig(ModelConfig):
+class CamlConfig(RecalibratedConfig):
     """Options of CAML."""
 
     filters: Annotated[int, Field(ge=1)]
     kernel: Annotated[int, Field(ge=1)]
 
 
-class Caml(LabelAttentionModel):
+class Caml(RecalibratedModel):
     """CAML (Mullenbach et al. 2018, "Explainable Prediction of Medical Codes from Clinical Text"; the authors' code).
 
         h = tanh(conv(dropout(x)))
         a_y = softmax_n(u_y . h_n),   logit_y = w_y . (sum_n a_yn h_n) + b_y
 
-    Args: see `WordModel`; config: filters D, kernel K.
+    Args: see `WordModel`; config: filters D, kernel K, and RAM (`RecalibratedConfig`).
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, P]} with P = N + 2 floor(K/2) - K + 1, one
         more than N for an even kernel. Position p reads the words from p - floor(K/2) on.
@@ -39,7 +38,7 @@ class Caml(LabelAttentionModel):
     def __init__(self, config: CamlConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
         super().__init__(config, vocabulary, vectors, heads)
         self.convolution = TanhConvolution(self.embedding_size, config.filters, config.kernel)
-        self.attention = label_attention_heads(config.filters, heads)
+        self.make_heads(config.filters)
 
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         features = self.convolution(self.embedding(tokens).transpose(1, 2)).transpose(1, 2)  # [B, P, D]

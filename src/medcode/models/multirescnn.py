@@ -9,14 +9,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from medcode.layers.batch_norm import MaskedBatchNorm
-from medcode.layers.label_attention import label_attention_heads
 from medcode.layers.masks import fill_pads
 from medcode.layers.residual_block import ResidualBlock
 from medcode.layers.tanh_convolution import TanhConvolution
-from medcode.models.base import LabelAttentionModel, ModelConfig, OddKernels
+from medcode.models.base import OddKernels, RecalibratedConfig, RecalibratedModel
 
 
-class MultiResCnnConfig(ModelConfig):
+class MultiResCnnConfig(RecalibratedConfig):
     """Options of MultiResCNN."""
 
     kernels: OddKernels
@@ -24,16 +23,16 @@ class MultiResCnnConfig(ModelConfig):
     variant: Literal["original", "edin"]
 
 
-class MultiResCnn(LabelAttentionModel):
+class MultiResCnn(RecalibratedModel):
     """MultiResCNN (Li and Yu 2020, "ICD Coding from Clinical Text Using Multi-Filter Residual Convolutional Neural
     Network"; the authors' code).
 
         h = [residual_k(tanh(conv_k(dropout(x)))) for each kernel k]
         a_y = softmax_n(u_y . h_n),   logit_y = w_y . (sum_n a_yn h_n) + b_y
 
-    Args: see `WordModel`; config: kernels, filters of each kernel's residual block, variant. The variant `edin` is
-        that of Edin et al. 2023 and JAMS: first convolutions without bias and with torch's initial weights, and
-        another tanh before the attention.
+    Args: see `WordModel`; config: kernels, filters of each kernel's residual block, variant, and RAM
+        (`RecalibratedConfig`). The variant `edin` is that of Edin et al. 2023 and JAMS: first convolutions without
+        bias and with torch's initial weights, and another tanh before the attention.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}.
 
@@ -56,7 +55,7 @@ class MultiResCnn(LabelAttentionModel):
         self.residuals = nn.ModuleList(
             ResidualBlock(size, config.filters, kernel, MaskedBatchNorm, config.dropout) for kernel in config.kernels
         )
-        self.attention = label_attention_heads(config.filters * len(config.kernels), heads)
+        self.make_heads(config.filters * len(config.kernels))
 
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         x = self.embedding(tokens).transpose(1, 2)  # [B, E, N]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -112,19 +114,32 @@ def _bars(axes: Axes, rows: Sequence[dict[str, Any]], column: str) -> None:
 def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: int) -> str:
     """Draws the losses on the left and the metrics of dev on the right, by epoch, with the best epoch marked.
 
+    A second row shows the loss of each head, where there are several.
+
     Args:
-        rows: epoch, train_loss, dev_loss, f1_micro, f1_macro and map; NaN leaves a gap.
+        rows: epoch, train_loss, dev_loss, f1_micro, f1_macro and map, and train_loss_<head> and dev_loss_<head> where
+            there are several heads; NaN leaves a gap.
         best_epoch: the epoch whose weights were kept.
     """
-    with canvas(WIDE, HEIGHT) as figure:
-        left, right = figure.subplots(1, 2)
+    heads = [column.removeprefix("train_loss_") for column in rows[0] if column.startswith("train_loss_")]
+    lines = 1 + math.ceil(len(heads) / 2)
+    with canvas(WIDE, HEIGHT * lines) as figure:
+        (left, right), *others = figure.subplots(lines, 2, squeeze=False)
         _lines(left, rows, {"train_loss": "Train", "dev_loss": "Dev"})
         left.set_title("Loss")
-        left.set_ylabel("Binary cross entropy per decision")
+        left.set_ylabel("Loss per decision")
         _lines(right, rows, {"f1_micro": "Micro F1", "f1_macro": "Macro F1", "map": "MAP"})
         right.set_title("Metrics on dev")
         right.set_ylim(0, 1)
-        for axes in (left, right):
+        below = [axes for line in others for axes in line]
+        for head, axes in itertools.zip_longest(heads, below):
+            if head is None:
+                axes.set_axis_off()
+                continue
+            _lines(axes, rows, {f"train_loss_{head}": "Train", f"dev_loss_{head}": "Dev"})
+            axes.set_title(f"Loss, {head}")
+            axes.set_ylabel("Loss per decision")
+        for axes in (left, right, *below[: len(heads)]):
             axes.axvline(best_epoch, color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
             axes.annotate(
                 "best epoch", (best_epoch, 1), xycoords=("data", "axes fraction"), xytext=(-4, -2),

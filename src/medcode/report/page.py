@@ -72,6 +72,7 @@ def render(
     data: Inputs,
     corpus: Mapping[str, Any],
     figures: Mapping[str, str],
+    vectors_note: str = "",
 ) -> str:
     """Writes the report as HTML: inline style and figures, no script, nothing loaded from elsewhere.
 
@@ -81,7 +82,9 @@ def render(
         train: metrics/train.json: at least model, recipe, label_set, best_epoch, epochs_run and parameters.
         data: documents and labels, all three splits.
         corpus: metrics/corpus.json, what `corpus_summary.summarise` returns.
-        figures: the SVG of `frequency`, `learning`, `labels` and `lengths`.
+        figures: the SVG of `frequency`, `losses`, `vectors`, `learning`, `labels`, `lengths` and, where codes have
+            links, `linkage`.
+        vectors_note: what the figure `vectors` says; it is left out where there is nothing to say.
 
     Raises:
         UserError: the metrics have no head, the inputs lack a head that was measured, or the parameters lack the model
@@ -94,11 +97,12 @@ def render(
     environment.filters |= {"score": _score, "count": lambda number: f"{number:,.0f}"}
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         style=Markup(STYLE.read_text(encoding="utf-8")),
-        title=f"{train['model']} on {params.corpus}, {_label_set(train['label_set'])}",
+        title=f"{train['model']} on {params.corpus}, {LABEL_SETS.get(train['label_set'], train['label_set'])}",
         training=_training(params, train),
         heads=[_head(head, test, params.evaluation, data) for head in page_heads(test, data)],
         figures={name: inline(svg) for name, svg in figures.items()},
         frequency_note=_frequency_note(params.evaluation),
+        vectors_note=vectors_note,
         learning_note=_learning_note(train, recipe.criterion),
         max_tokens=recipe.max_tokens,
         splits=_splits(data, page_heads(test, data), recipe.max_tokens),
@@ -145,10 +149,6 @@ def _recipe(params: Params, train: Mapping[str, Any]) -> Recipe:
 
 def _score(value: float | None) -> str:
     return "\N{EN DASH}" if value is None or np.isnan(value) else f"{value:.3f}"
-
-
-def _label_set(name: str) -> str:
-    return LABEL_SETS.get(name, name)
 
 
 def _training(params: Params, train: Mapping[str, Any]) -> str:
@@ -296,6 +296,8 @@ def _shown(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {_shown(item)}" for key, item in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(_shown, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

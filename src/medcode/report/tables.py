@@ -9,14 +9,26 @@ from typing import Any
 from medcode.errors import UserError
 from medcode.io import read_json
 
-TEXTS = ("head", "group")
+TEXTS = ("head", "group", "linked", "category", "code")
 FREQUENCY = ("head", "group", "codes", "gold", "f1_micro", "f1_macro", "f1_micro_tuned", "f1_macro_tuned")
+LINKAGE = ("head", "group", "linked", "codes", "f1_macro_tuned")
 LEARNING = ("epoch", "train_loss", "dev_loss", "f1_micro", "f1_macro", "map")
+HEAD_LOSSES = ("train_loss_", "dev_loss_")  # and the head, where a model has several
+LOSSES = ("head", "rank", "loss", "normalised_loss")
+VECTORS = ("head", "category", "code", "chosen", "nearest", "x", "y")
 TRAINED = ("model", "recipe", "label_set", "best_epoch", "epochs_run", "stopped", "parameters")
 
 
-def read_csv(path: str | os.PathLike, columns: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Reads the named columns of a table: numbers, but for head and group; an empty cell is NaN.
+def read_csv(
+    path: str | os.PathLike, columns: tuple[str, ...], prefixes: tuple[str, ...] = (), *, may_be_empty: bool = False
+) -> list[dict[str, Any]]:
+    """Reads the named columns of a table: numbers, but for those of TEXTS; an empty cell is NaN.
+
+    Args:
+        path: the table.
+        columns: which must be there.
+        prefixes: columns whose names begin so are read where they are there.
+        may_be_empty: whether a table without a row is one.
 
     Raises:
         UserError: the file is missing, has no row, lacks a column, or a cell is not a number.
@@ -26,11 +38,14 @@ def read_csv(path: str | os.PathLike, columns: tuple[str, ...]) -> list[dict[str
             rows = list(csv.DictReader(file))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
+    if not rows and may_be_empty:
+        return []
     if not rows:
         raise UserError(f"{path}: no rows; expected the columns {', '.join(columns)}")
     for column in columns:
         if column not in rows[0]:
             raise UserError(f"{path}: there is no column {column}; found {', '.join(map(str, rows[0]))}")
+    columns += tuple(name for name in rows[0] if name and name.startswith(prefixes))
     return [
         {column: row[column] if column in TEXTS else _number(row[column], path, line, column) for column in columns}
         for line, row in enumerate(rows, start=2)

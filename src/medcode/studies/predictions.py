@@ -43,9 +43,24 @@ class Decisions:
 
 
 def decide(
-    documents: list[str], codes: list[str], gold: Any, scores: np.ndarray, train_counts: np.ndarray, *thresholds: float
+    documents: list[str],
+    labels: list[dict[str, Any]],
+    gold: Any,
+    scores: np.ndarray,
+    train_counts: np.ndarray,
+    *thresholds: float,
 ) -> Decisions:
-    """Turns probabilities [n, Y] into decisions at the fixed and at the tuned threshold."""
+    """Turns probabilities [n, Y] into decisions at the fixed and at the tuned threshold.
+
+    Args:
+        documents: admission ids [n].
+        labels: records with system and code [Y].
+        gold: 0/1 [n, Y].
+        scores: probabilities, float32 [n, Y].
+        train_counts: training documents of each label [Y].
+        thresholds: the fixed and the tuned one.
+    """
+    codes = [f"{label['system']}:{label['code']}" for label in labels]
     gold = as_gold(gold)
     fixed, tuned = (sparse.csr_array(scores > scores.dtype.type(threshold), dtype=np.uint8) for threshold in thresholds)
     return Decisions(

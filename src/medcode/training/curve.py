@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from pathlib import Path
@@ -13,11 +12,7 @@ from medcode import io
 
 def write_curve(path: str | os.PathLike, history: list[dict[str, float]]) -> None:
     """Writes one line an epoch, replacing the file."""
-    with io.atomic_write(path, "w") as file:
-        table = csv.DictWriter(file, list(history[0]) if history else ["epoch"], lineterminator="\n")
-        table.writeheader()
-        for row in history:
-            table.writerow({name: f"{x:.6g}" if isinstance(x, float) else x for name, x in row.items()})
+    io.write_csv(path, history, list(history[0]) if history else ["epoch"])
 
 
 def append_log(path: str | os.PathLike, record: dict[str, Any]) -> None:

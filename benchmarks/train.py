@@ -1,0 +1,198 @@
+"""Speed and memory of training: any model, label count, batch, device and precision, on documents of MIMIC's lengths.
+
+    python benchmarks/train.py caml multirescnn laat --labels 8921 --device cuda --against
+    python benchmarks/train.py mt_ram --labels 50 38 --device cuda --precision fp32 --against
+
+Words and codes are random; lengths are log-normal with the median of MIMIC-III's discharge summaries, and the
+vocabulary is as large as caml-mimic's. Steps are those of the Trainer, over the batches of its first epoch, after one
+step at each length that it pads to. Recipe and architecture are those of params.yaml.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "stages"))
+import common  # noqa: F401  sets what the numeric libraries read when they are loaded
+
+import argparse
+import copy
+import multiprocessing
+import resource
+import tempfile
+import time
+import warnings
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch.utils.flop_counter import FlopCounterMode
+
+from medcode import config, models
+from medcode.inputs import Inputs, Split
+from medcode.layers import fused_attention
+from medcode.layers.medical_code_attention import Edges
+from medcode.models.base import Model
+from medcode.training import reproducibility
+from medcode.training.batches import Batch
+from medcode.training.checkpoint import Checkpoints
+from medcode.training.distributed import choose_device
+from medcode.training.loop import Trainer
+
+PARAMS, ROWS, VECTOR, TITLE, CODES = "params.yaml", 51_919, 100, 8, 16
+MEDIAN_WORDS, SIGMA = 1_350, 0.55  # mean 1,570; 95 of 100 documents below 3,340
+
+# Notes a second of the authors' implementations, measured on one H200 with torch 2.11, batches as in their recipes:
+# those of Edin et al. (2023) in fp16, MT-RAM's own in fp32.
+AUTHORS = {
+    ("cnn", 8921): 2347, ("caml", 8921): 1078, ("multirescnn", 8921): 132, ("laat", 8921): 57,
+    ("cnn", 50): 1979, ("caml", 50): 1407, ("multirescnn", 50): 134, ("laat", 50): 53, ("mt_ram", 50, 38): 132,
+}  # fmt: skip
+# Matrix products a second by data sheet, without sparsity: bf16, fp32.
+PEAK = {"H200": (989e12, 67e12), "H100": (989e12, 67e12), "A100": (312e12, 19.5e12)}
+COLUMNS = "model | labels | batch, max words | notes/s | ms/step | of it CPU | peak, MiB | padding | TFLOP | of peak"
+
+
+def synthetic_inputs(heads: dict[str, int], max_tokens: int, documents: int) -> Inputs:
+    """A training split of random words and codes, which is the dev split too."""
+    random = np.random.default_rng(1)
+    lengths = np.exp(random.normal(np.log(MEDIAN_WORDS), SIGMA, documents)).astype(np.int64).clip(1, max_tokens)
+    ends = lengths.cumsum()
+    shares = {head: min(0.5, CODES / labels) for head, labels in heads.items()}
+    gold = {head: sparse.random_array((documents, heads[head]), density=shares[head], rng=random) > 0 for head in heads}
+    split = Split(
+        documents=[str(number) for number in range(documents)],
+        offsets=np.stack([ends - lengths, ends], axis=1),
+        labels={head: sparse.csr_matrix(own, dtype=np.uint8) for head, own in gold.items()},
+        outside={head: np.zeros(documents, np.int64) for head in heads},
+        has={head: np.ones(documents, bool) for head in heads},
+    )
+    tokens = random.integers(1, ROWS, int(ends[-1]), dtype=np.int32)
+    return Inputs(tokens, [], np.empty(0), {}, "caml", {"train": split, "dev": split})
+
+
+def make_trainer(name: str, options: argparse.Namespace) -> Trainer:
+    """A trainer of the model, as the stage makes it, on synthetic inputs."""
+    size = "top50" if options.labels[0] <= 50 else "full"
+    params = config.build(config.Params, config.for_label_set(config.read_yaml(PARAMS), size), PARAMS)
+    block = params.models[name]
+    changed = {"batch_size": options.batch, "max_tokens": options.max_tokens}
+    recipe = block.training[options.recipe].model_copy(update={k: v for k, v in changed.items() if v})
+    asked = {"device": options.device, "precision": options.precision, "threads": options.threads}
+    settings = params.training.model_copy(update=asked | {"overfit": 0, "limit": 0})
+    kind, architecture = models.find(name), models.configure(name, block.architecture, recipe)
+    names = architecture.heads if len(architecture.heads) == len(options.labels) else ["icd", "ccs"]
+    heads = dict(zip(names, options.labels, strict=False))
+    reproducibility.prepare(options.threads)
+    torch.manual_seed(1)
+    known = {}
+    if kind.needs_descriptions:
+        known["descriptions"] = {head: torch.randint(1, ROWS, (labels, TITLE)) for head, labels in heads.items()}
+    if kind.needs_edges:
+        pairs = torch.stack([torch.randint(labels, (20_000,)) for labels in options.labels]).unique(dim=1)
+        both = zip(heads, (pairs, pairs.flip(0)), strict=True)
+        known["edges"] = {head: Edges(*own, torch.ones(own.shape[1])) for head, own in both}
+    model = kind(architecture, ROWS, torch.randn(ROWS, VECTOR), heads, **known).to(choose_device(options.device))
+    inputs = synthetic_inputs(heads, recipe.max_tokens, options.documents)
+    return Trainer(model, inputs, recipe, settings, 1, Checkpoints(tempfile.gettempdir()))
+
+
+def run_steps(trainer: Trainer, plan: list[Batch]) -> tuple[float, float]:
+    """Seconds that steps take, and those of them that this process spent on CPUs."""
+    trainer.model.train()
+    started, computed = time.perf_counter(), time.process_time()
+    for batch in plan:
+        trainer._step(trainer.model, batch, len(plan))
+        trainer.progress.steps += 1
+    computed = time.process_time() - computed
+    if trainer.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started, computed
+
+
+def flops_of_a_word(model: Model) -> float:
+    """Operations in matrix products and convolutions for one word, forward and backward, without recomputation.
+
+    Counted on a CPU, where recurrent networks consist of such products too, by the plain form of label attention.
+    """
+    twin, words = copy.deepcopy(model).cpu().eval(), 512
+    counter, limit = FlopCounterMode(display=False), fused_attention.PLAIN_LABELS
+    fused_attention.PLAIN_LABELS = sys.maxsize
+    with torch.no_grad(), warnings.catch_warnings(action="ignore"), torch.backends.mkldnn.flags(enabled=False), counter:
+        twin(torch.randint(1, ROWS, (1, words)), torch.tensor([words]))
+    fused_attention.PLAIN_LABELS = limit
+    return 3 * counter.get_total_flops() / words  # backward makes two products for each of forward's
+
+
+def peak_mib(device: torch.device) -> float:
+    """The most memory held so far: by tensors on a GPU, else by the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def device_peak(device: torch.device, precision: str) -> float | None:
+    """Operations a second of which the device is capable, where known."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    return next((peaks[precision == "fp32"] for known, peaks in PEAK.items() if known in name), None)
+
+
+def shown(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def row(name: str, options: argparse.Namespace) -> None:
+    """Measures one model and prints its row of the table."""
+    if options.label_attention != "auto":
+        fused_attention.PLAIN_LABELS = sys.maxsize if options.label_attention == "plain" else 0
+    before = peak_mib(torch.device("cpu"))
+    trainer = make_trainer(name, options)
+    plan = trainer._plan(0)
+    run_steps(trainer, list({batch.length: batch for batch in plan}.values()))
+    plan = plan[: options.steps]
+    seconds, computed = run_steps(trainer, plan)
+    peak = peak_mib(trainer.device) - (0 if trainer.device.type == "cuda" else before)
+    notes, padded = sum(len(batch.documents) for batch in plan), sum(len(b.documents) * b.length for b in plan)
+    words = sum(int(trainer.lengths[batch.documents].sum()) for batch in plan)
+    operations, rate = flops_of_a_word(trainer.model) * padded, device_peak(trainer.device, options.precision)
+    recipe, labels = trainer.recipe, tuple(trainer.model.heads.values())
+    cells = [name, " + ".join(f"{own:,}" for own in labels), f"{recipe.batch_size}, {recipe.max_tokens}"]
+    cells += map(shown, (notes / seconds, 1000 * seconds / len(plan), 1000 * computed / len(plan), peak))
+    cells += [f"{1 - words / padded:.1%}", shown(operations / len(plan) / 1e12)]
+    cells.append(f"{operations / seconds / rate:.1%}" if rate else "unknown")
+    if options.against:
+        known = AUTHORS.get((name, *labels))
+        cells += [f"{known:,}", shown(notes / seconds / known)] if known else ["unknown"] * 2
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    """Prints a table in Markdown; each model in a process of its own, so that each has a peak of its own."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--labels", type=int, nargs="+", default=[50], help="of each head")
+    parser.add_argument("--recipe", default="published")
+    parser.add_argument("--batch", type=int, help="documents in a batch (default: the recipe's)")
+    parser.add_argument("--max-tokens", type=int, help="(default: the recipe's)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--documents", type=int, default=4000, help="of the corpus (default: %(default)s)")
+    parser.add_argument("--label-attention", choices=("auto", "plain", "fused"), default="auto")
+    parser.add_argument("--against", action="store_true", help="beside the authors' code on one H200")
+    options = parser.parse_args()
+    columns = COLUMNS + (" | authors, notes/s | times as fast" if options.against else "")
+    print(f"| {columns} |\n|{'---|' * (columns.count('|') + 1)}", flush=True)
+    for name in options.models:
+        process = multiprocessing.get_context("spawn").Process(target=row, args=(name, options))
+        process.start()
+        process.join()
+        if process.exitcode:
+            sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

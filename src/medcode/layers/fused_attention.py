@@ -1,0 +1,190 @@
+"""Label attention that streams over the tokens, for many labels.
+
+    s_yn = q_y . k_n,   p_y = softmax_n(s_y),   t_yn = w_y . v_n,   z_y = sum_n p_yn t_yn
+
+for queries q and output weights w of each label y, and keys k and values v of each position n of a document. The plain
+form stores s, p and t, three tensors of [B, Y, N]; here they exist for a slice of the positions at a time. Forward
+keeps a running maximum and running sums (the online softmax of Milakov and Gimelshein 2018, "Online normalizer
+calculation for softmax"), and remembers z and the logarithm of the softmax's denominator, [B, Y] each. Backward makes
+s and t of a slice anew, as FlashAttention does (Dao et al. 2022), so that p = exp(s - log of the denominator). With
+g_y the gradient of z_y,
+
+    dz_y/dt_yn = p_yn                 so  dt_yn = g_y p_yn
+    dz_y/ds_yn = p_yn (t_yn - z_y)    so  ds_yn = g_y p_yn (t_yn - z_y) = dt_yn (t_yn - z_y)
+
+    dQ = sum over documents and slices of ds K,   dW = likewise dt V,   dK = ds^T Q,   dV = dt^T W.
+
+The second line is the derivative of the softmax, dp_ym/ds_yn = p_ym (1[m = n] - p_yn), summed against t. Slices run
+over positions, not labels, because each then ends with a part of dK and dV, and only dQ and dW, which have no batch
+axis, add up. FlashAttention's two backward kernels, which keep the sums on the chip, would have to make s and t anew
+for each 256 of the K + D features; with ds and dt of a slice in memory they are made once, and the four products above
+are ordinary matrix products, for any K and D. Nothing is added atomically: gradients do not depend on chance.
+
+The two steps that touch scores are functions of this file (`attend`, `score_gradients`), and kernels of the same names
+in `fused_attention_triton`, which a CUDA device uses.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Up to so many labels the plain form is as quick or quicker, and its tensors are small; above, this one is used.
+PLAIN_LABELS = 256
+# Numbers of a slice, labels x documents x positions: where a cache, and on a GPU launches and memory, set the pace.
+CPU_SLICE, CUDA_SLICE = 2**22, 2**25
+# Slices start at a multiple of this, which is a tile of the kernels.
+CUDA_TILE = 128
+# Shared memory that a program of the kernels may take: less than an A100, an H100 and later ones of their kind have.
+KERNEL_BYTES = 132 * 1024
+# A finite score for what is masked: a slice of nothing else has a maximum, and the next one's outweighs it by far.
+MASKED = -1e30
+
+
+def pays(labels: int) -> bool:
+    """Whether so many labels are scored by `fused_attention` rather than by the plain form."""
+    return labels > PLAIN_LABELS
+
+
+def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, outputs: Tensor, mask: Tensor | None) -> Tensor:
+    """Attention-weighted sum over the positions of w_y . v_n, for every label y.
+
+    The softmax and all sums are in fp32 (float64 for float64). Under autocast the matrix products are in its type.
+    Heads that share keys and values are one call, with their labels one after the other.
+
+    Args:
+        queries: [Y, K].
+        keys: [B, N, K].
+        values: [B, N, D].
+        outputs: [Y, D].
+        mask: bool [B, N], each row with at least one true; None lets every position take part.
+
+    Shapes: -> [B, Y], fp32 (float64 for float64).
+    """
+    device = keys.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else keys.dtype
+    matrices = [matrix.to(dtype) for matrix in (queries, keys, values, outputs)]
+    triton = _triton_kernels(keys.device, dtype) if device == "cuda" else None
+    if triton is not None:
+        return _FusedAttention.apply(triton, *triton.aligned(*matrices, mask))
+    return _FusedAttention.apply(None, *matrices, mask)
+
+
+class _FusedAttention(torch.autograd.Function):
+    """z of the docstring above; `kernels` is the module of the Triton kernels, or None for the functions below."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        kernels: ModuleType | None,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        outputs: Tensor,
+        mask: Tensor | None,
+    ) -> Tensor:
+        inputs = [tensor.contiguous() for tensor in (queries, keys, values, outputs)]
+        z, log_sum = (kernels.attend if kernels else attend)(*inputs, mask)
+        ctx.kernels = kernels
+        ctx.save_for_backward(*inputs, mask, z, log_sum)
+        return z
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        queries, keys, values, outputs, mask, z, log_sum = ctx.saved_tensors
+        function = ctx.kernels.score_gradients if ctx.kernels else score_gradients
+        documents, gradient = len(keys), gradient.contiguous()
+        d_queries, d_outputs = (torch.zeros_like(matrix, dtype=z.dtype) for matrix in (queries, outputs))
+        d_keys, d_values = torch.empty_like(keys), torch.empty_like(values)
+        for part in _slices(keys, len(queries)):
+            k, v = keys[:, part].contiguous(), values[:, part].contiguous()
+            own = None if mask is None else mask[:, part].contiguous()
+            ds, dt = function(queries, k, v, outputs, own, z, log_sum, gradient)  # [Y, B n]
+            d_queries += ds @ k.flatten(0, 1)
+            d_outputs += dt @ v.flatten(0, 1)
+            d_keys[:, part] = (ds.T @ queries).unflatten(0, (documents, -1))
+            d_values[:, part] = (dt.T @ outputs).unflatten(0, (documents, -1))
+        return None, d_queries.to(queries.dtype), d_keys, d_values, d_outputs.to(outputs.dtype), None
+
+
+def attend(
+    queries: Tensor, keys: Tensor, values: Tensor, outputs: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """z and the logarithm of the softmax's denominator, [B, Y] each."""
+    shape = len(queries), len(keys)
+    wide = torch.promote_types(keys.dtype, torch.float32)
+    highest = keys.new_full(shape, MASKED, dtype=wide)
+    total, weighted = (keys.new_zeros(shape, dtype=wide) for _ in range(2))
+    for part in _slices(keys, len(queries)):
+        scores = _products(queries, keys[:, part], None if mask is None else mask[:, part])
+        peak = torch.maximum(highest, scores.amax(2))
+        shares, decay = scores.sub_(peak.unsqueeze(2)).exp_(), (highest - peak).exp_()
+        total = total * decay + shares.sum(2)
+        weighted = weighted * decay + shares.mul_(_products(outputs, values[:, part])).sum(2)
+        highest = peak
+    return (weighted / total).T.contiguous(), (highest + total.log()).T.contiguous()
+
+
+def score_gradients(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    outputs: Tensor,
+    mask: Tensor | None,
+    z: Tensor,
+    log_sum: Tensor,
+    gradient: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """ds and dt of a slice of n positions.
+
+    Args:
+        keys, values, mask: of the slice.
+        z, log_sum: from `attend`.
+        gradient: of z.
+
+    Shapes: -> [Y, B n] each, in the type of the keys.
+    """
+    z, log_sum, gradient = (tensor.T.unsqueeze(2) for tensor in (z, log_sum, gradient))
+    dt = _products(queries, keys, mask).sub_(log_sum).exp_().mul_(gradient)  # [Y, B, n]
+    ds = _products(outputs, values).sub_(z).mul_(dt)
+    return ds.flatten(1).to(keys.dtype), dt.flatten(1).to(keys.dtype)
+
+
+def _products(rows: Tensor, features: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Products of [Y, D] with [B, n, D], [Y, B, n] in fp32 or wider."""
+    products = rows @ features.reshape(-1, features.shape[2]).T
+    products = products.to(torch.promote_types(products.dtype, torch.float32)).unflatten(1, features.shape[:2])
+    return products if mask is None else products.masked_fill_(~mask, MASKED)
+
+
+def _slices(keys: Tensor, labels: int) -> list[slice]:
+    documents, positions = keys.shape[:2]
+    size = (CUDA_SLICE if keys.is_cuda else CPU_SLICE) // (documents * labels)
+    size = max(CUDA_TILE, size // CUDA_TILE * CUDA_TILE) if keys.is_cuda else max(1, size)
+    return [slice(start, start + size) for start in range(0, positions, size)]
+
+
+@functools.cache
+def _triton_kernels(device: torch.device, dtype: torch.dtype) -> ModuleType | None:
+    """The Triton kernels, or None where they cannot run on a CUDA device, which is said once."""
+    if dtype == torch.float64:
+        return None
+    properties = torch.cuda.get_device_properties(device)
+    if properties.shared_memory_per_block_optin < KERNEL_BYTES:
+        reason = f"{properties.name} has less than {KERNEL_BYTES // 1024} KiB of shared memory for a block"
+    else:
+        try:
+            from medcode.layers import fused_attention_triton
+        except ImportError as error:
+            reason = f"Triton cannot be imported ({error})"
+        else:
+            return fused_attention_triton
+    print(f"note: label attention runs without its Triton kernels: {reason}", file=sys.stderr)
+    return None

@@ -1,0 +1,104 @@
+"""MT-RAM's recalibrated aggregation module (RAM): neighbours tell how much of each feature to keep."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from medcode.layers.batch_norm import MaskedBatchNorm
+from medcode.layers.dropout import Dropout
+from medcode.layers.masks import fill_pads
+
+KERNEL = 3
+
+
+class Node(nn.Module):
+    """Two convolutions that change the number of features and keep that of positions.
+
+    Source: Sun et al. 2021, equation 4; the authors' code, whose batch normalisation the paper leaves out.
+
+        x' = norm(conv(tanh(norm(conv(x)))))
+
+    Args:
+        inputs: D of the input.
+        outputs: D of the output.
+        convolution: nn.Conv1d, or nn.ConvTranspose1d for an up node.
+
+    Shapes: [B, inputs, N], bool [B, N] or None -> [B, outputs, N]. Pads are zero in the output, and must be in the
+    input, where there is a mask.
+    """
+
+    def __init__(self, inputs: int, outputs: int, convolution: type[nn.Conv1d | nn.ConvTranspose1d]) -> None:
+        super().__init__()
+        self.first = convolution(inputs, outputs, KERNEL, padding=KERNEL // 2, bias=False)
+        self.first_norm = MaskedBatchNorm(outputs)
+        self.second = convolution(outputs, outputs, KERNEL, padding=KERNEL // 2, bias=False)
+        self.second_norm = MaskedBatchNorm(outputs)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        h = fill_pads(torch.tanh(self.first_norm(self.first(x), mask)), mask)
+        return fill_pads(self.second_norm(self.second(h), mask), mask)
+
+
+class RecalibratedAggregation(nn.Module):
+    """RAM: features are weighed by what convolutions make of them and of their neighbours.
+
+    Source: Sun et al. 2021, "Multitask Recalibrated Aggregation Network for Medical Code Prediction", section 3.3, and
+    4.6 for `combine`; the authors' code, whose dropout the paper leaves out.
+
+        a = down1(h),   a' = down2(a),   b = a + up1(lateral(a')),   o = up2(b)
+        h' = dropout(tanh(o * h))
+
+    Down and up change the number of features, D to D/2 to D/4 and back (rounded down), never that of positions. Ten
+    convolutions of width 3 see ten positions to each side; the paper calls that global.
+
+    Args:
+        features: D.
+        combine: multiply, or add: h' = dropout(tanh(o + h)).
+        dropout: probability that a value of the output is dropped.
+
+    Shapes: [B, N, D], bool [B, N] or None -> [B, N, D]. Pads have no part in batch normalisation where there is a mask,
+    and are zero in the output.
+    """
+
+    def __init__(self, features: int, combine: Literal["multiply", "add"], dropout: float) -> None:
+        super().__init__()
+        half, quarter = features // 2, features // 4
+        self.combine = combine
+        self.first_down = Node(features, half, nn.Conv1d)
+        self.second_down = Node(half, quarter, nn.Conv1d)
+        self.lateral = Node(quarter, quarter, nn.Conv1d)
+        self.first_up = Node(quarter, half, nn.ConvTranspose1d)
+        self.second_up = Node(half, features, nn.ConvTranspose1d)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, features: Tensor, mask: Tensor | None) -> Tensor:
+        h = fill_pads(features.transpose(1, 2), mask)  # [B, D, N]
+        a = self.first_down(h, mask)
+        b = a + self.first_up(self.lateral(self.second_down(a, mask), mask), mask)
+        o = self.second_up(b, mask)
+        return self.dropout(torch.tanh(o * h if self.combine == "multiply" else o + h)).transpose(1, 2)
+
+
+class RecalibratedBranch(nn.Module):
+    """A label attention that reads features through a RAM of its own (Sun et al. 2021, section 4.6).
+
+    Args:
+        recalibration: the RAM.
+        attention: the label attention behind it.
+
+    Shapes: [B, N, D], bool [B, N] or None -> logits [B, Y].
+    """
+
+    def __init__(self, recalibration: RecalibratedAggregation, attention: nn.Module) -> None:
+        super().__init__()
+        self.recalibration, self.attention = recalibration, attention
+
+    def weights(self, features: Tensor, mask: Tensor | None, *, labels: Tensor | None = None) -> Tensor:
+        """Attention of every label, or of the labels with these numbers: [B, N, D] -> fp32 [B, Y, N]."""
+        return self.attention.weights(self.recalibration(features, mask), mask, labels=labels)
+
+    def forward(self, features: Tensor, mask: Tensor | None) -> Tensor:
+        return self.attention(self.recalibration(features, mask), mask)

@@ -1,0 +1,155 @@
+"""JAMS: ICD-9 and ICD-10 learned together, by any label-attention model, with codes linked across the two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from medcode import models
+from medcode.config import build
+from medcode.errors import UserError, nearest
+from medcode.layers.label_attention import LabelAttention
+from medcode.layers.medical_code_attention import Edges, MedicalCodeAttention
+from medcode.layers.projected_attention import ProjectedLabelAttention
+from medcode.models.base import LabelAttentionHeads, Model, ModelConfig
+
+CODES = "codes"  # the backbone's one head: the labels of both systems, one after the other
+
+
+class JamsConfig(ModelConfig):
+    """Options of JAMS; those of the backbone stand under its name, but for what every model has."""
+
+    heads: list[str] = Field(["icd9", "icd10"], min_length=2, max_length=2)
+    backbone: str
+    backbones: dict[str, dict[str, Any]]
+    renormalised: bool
+    symmetric: bool
+
+    @property
+    def backbone_kind(self) -> type[LabelAttentionHeads]:
+        """The class of the backbone."""
+        return models.find(self.backbone)
+
+    @property
+    def backbone_config(self) -> ModelConfig:
+        """What the backbone's constructor is told."""
+        common = {name: getattr(self, name) for name in ModelConfig.model_fields}
+        options = self.backbones[self.backbone] | common | {"heads": [CODES]}
+        return build(self.backbone_kind.Config, options, "params.yaml", f"models.jams.backbones.{self.backbone}")
+
+    @model_validator(mode="after")
+    def _check_backbone(self) -> JamsConfig:
+        if self.backbone not in self.backbones:
+            raise UserError(
+                f"params.yaml: models.jams.backbone: there is no block models.jams.backbones.{self.backbone}; "
+                f"{nearest(self.backbone, self.backbones)}"
+            )
+        if self.backbone == "jams" or not issubclass(self.backbone_kind, LabelAttentionHeads):
+            raise UserError(f"params.yaml: models.jams.backbone: {self.backbone} has no label attention of its own")
+        _ = self.backbone_config
+        return self
+
+
+class Jams(Model):
+    """JAMS (Jeong et al., "Bridging the Code Gap: A Joint Learning Framework Across Medical Coding Systems"; the
+    authors' code).
+
+        h = encoder of the backbone, shared by both systems
+        u', v' = MAT(u, v, edges between ICD-9 and ICD-10 codes)
+        logits = the backbone's label attention with u' (ICD-9) and v' (ICD-10) as the queries
+
+    A document's loss is that over the labels of its own system; the mean over a batch is equation 3.
+
+    Args: config: backbone, a model with label attention; backbones, the options of each; heads, the two systems;
+        renormalised and symmetric, variants of MAT for edges that are approximate and for those of one direction alone.
+        reads: what the backbone takes between `config` and `heads`, and `heads`.
+        descriptions: for a backbone that reads titles, {head: int [Y, T]}.
+        edges: {head: the edges that change the vectors of its codes}; needed for training alone, a saved model has
+            them among its weights.
+
+    Raises:
+        UserError: there are not two heads, or the backbone's attention has no query for each label.
+
+    Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, P]} with the backbone's P.
+
+    Departures: as the backbone; `faithful` is passed on to it. Both systems' labels are one head of the backbone, so
+        that a projection before the attention is shared, as in the authors' code. The authors' edges are not public:
+        here they are the rows of the General Equivalence Mappings, each direction from its own file.
+    """
+
+    paper = "Jeong et al. 2024"
+    Config = JamsConfig
+    needs_descriptions = True
+    needs_edges = True
+
+    def __init__(
+        self,
+        config: JamsConfig,
+        *reads: Any,
+        descriptions: dict[str, Tensor] | None = None,
+        edges: dict[str, Edges] | None = None,
+    ) -> None:
+        *reads, heads = reads
+        super().__init__(config, heads)
+        if len(heads) != 2:
+            raise UserError(f"models.jams.heads: two different heads are joined, found {', '.join(heads)}")
+        known = {}
+        if config.backbone_kind.needs_descriptions and descriptions is not None:
+            known["descriptions"] = {CODES: _one_below_the_other(list(descriptions.values()))}
+        self.backbone = config.backbone_kind(config.backbone_config, *reads, {CODES: sum(heads.values())}, **known)
+        attention = self.backbone.attention[CODES]
+        if not isinstance(attention, LabelAttention | ProjectedLabelAttention):
+            raise UserError(f"models.jams.backbones.{config.backbone}: its attention has no query for each label")
+        if edges is not None and config.symmetric:
+            first, second = heads
+            edges = {
+                first: edges[first].symmetric(edges[second]),
+                second: edges[second].symmetric(edges[first]),
+            }
+        if isinstance(attention, LabelAttention):  # Xavier's rule looks at the number of labels: those of one system
+            for own in attention.output.weight.split(list(heads.values())):
+                nn.init.xavier_uniform_(own)
+        features = attention.queries.in_features
+        attention.queries = None  # MAT's vectors take their place
+        self.codes = MedicalCodeAttention(heads, features, edges, renormalised=config.renormalised)
+
+    @property
+    def embedding_size(self) -> int:
+        """Of the backbone's word vectors."""
+        return self.backbone.embedding_size
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        features, real = self.backbone.features(tokens, lengths)
+        return self._split(self.backbone.attention[CODES](features, real, queries=self._queries()))
+
+    def label_attention(
+        self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """See `Model`."""
+        read, queries = self.backbone.features(tokens, lengths), self.codes()
+        if labels is not None:
+            queries = {head: queries[head][own] for head, own in labels.items()}
+        return {head: self.backbone.attention[CODES].weights(*read, own) for head, own in queries.items()}
+
+    def regularisation(self, gold: dict[str, Tensor]) -> Tensor | None:
+        """See `Model`; what the backbone asks for."""
+        return self.backbone.regularisation({CODES: torch.cat([gold[head] for head in self.heads], dim=1)})
+
+    def finish(self, train_counts: dict[str, Tensor]) -> None:
+        """See `Model`; what the backbone asks for."""
+        self.backbone.finish({CODES: torch.cat([train_counts[head] for head in self.heads])})
+
+    def _queries(self) -> Tensor:
+        return torch.cat(list(self.codes().values()))
+
+    def _split(self, values: Tensor) -> dict[str, Tensor]:
+        return dict(zip(self.heads, values.split(list(self.heads.values()), dim=1), strict=True))
+
+
+def _one_below_the_other(words: list[Tensor]) -> Tensor:
+    """Words of the labels of all heads, padded with 0 to the longest title: [Y + Y', T]."""
+    longest = max(own.shape[1] for own in words)
+    return torch.cat([nn.functional.pad(own, (0, longest - own.shape[1])) for own in words])

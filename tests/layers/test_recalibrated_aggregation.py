@@ -1,0 +1,79 @@
+"""RAM against its formula, note by note and position by position."""
+
+from __future__ import annotations
+
+import plain
+import pytest
+import torch
+
+from medcode.layers.masks import position_mask
+from medcode.layers.recalibrated_aggregation import RecalibratedAggregation
+
+LENGTHS = [9, 1, 4]
+
+
+def build(combine: str = "multiply", dropout: float = 0.0, features: int = 10) -> RecalibratedAggregation:
+    torch.manual_seed(0)
+    return plain.scramble(RecalibratedAggregation(features, combine, dropout)).eval().double()
+
+
+def example(padded: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features of three notes; those of pads are anything but zero."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(3, padded, 10, generator=generator).double(), position_mask(torch.tensor(LENGTHS), padded)
+
+
+@pytest.mark.parametrize(("features", "expected"), [(600, 3_178_500), (300, 796_125), (50, 22_342)])
+def test_parameters_count_as_published_and_the_shape_stays(features, expected):
+    layer = RecalibratedAggregation(features, "multiply", 0.2)
+    assert sum(parameter.numel() for parameter in layer.parameters()) == expected
+    assert layer(torch.randn(2, 7, features), None).shape == (2, 7, features)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("combine", ["multiply", "add"])
+def test_words_are_recalibrated_as_if_there_were_no_pads(combine, training):
+    layer, (x, mask) = build(combine).train(training), example()
+    expected = plain.recalibrate([own[:length] for own, length in zip(x, LENGTHS, strict=True)], layer)
+    found = layer(x, mask)
+    for own, note in zip(found, expected, strict=True):
+        torch.testing.assert_close(own[: len(note)], note, rtol=1e-5, atol=1e-6)  # fp32 in batch normalisation
+        assert (own[len(note) :] == 0).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("training", [False, True])
+def test_without_a_mask_pads_are_words_like_others(training):
+    layer, (x, _) = build().train(training), example()
+    expected = plain.recalibrate(list(x), layer)
+    torch.testing.assert_close(layer(x, None), torch.stack(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_statistics_and_gradients_do_not_depend_on_padding():
+    results = []
+    for padded in (12, 30):
+        layer, (x, mask) = build().train(), example(12)
+        x = torch.nn.functional.pad(x, (0, 0, 0, padded - 12), value=7.0).requires_grad_()
+        mask = torch.nn.functional.pad(mask, (0, padded - 12))
+        layer(x, mask)[mask].sin().sum().backward()
+        gradients = [parameter.grad for parameter in layer.parameters()]
+        results.append([x.grad[:, :12], *gradients, layer.second_up.second_norm.running_var])
+    assert results[0][0][0, 11:].abs().sum() == 0, "a pad got a gradient"
+    for short, long in zip(*results, strict=True):
+        torch.testing.assert_close(short, long, rtol=1e-5, atol=1e-7)
+
+
+def test_it_sees_ten_positions_to_each_side():
+    layer, x = build(), torch.randn(1, 41, 10).double()
+    changed = x.clone()
+    changed[0, 20] += 1
+    moved = (layer(x, None) != layer(changed, None)).any(2)[0].nonzero().flatten().tolist()
+    assert moved == list(range(10, 31))
+
+
+def test_values_of_the_output_are_dropped():
+    layer, (x, mask) = build(dropout=0.5).train(), example()
+    dropped = (layer(x, mask)[mask] == 0).double().mean()
+    assert 0.3 < dropped < 0.7
+    assert (layer.eval()(x, mask)[mask] != 0).all()

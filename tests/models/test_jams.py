@@ -1,0 +1,153 @@
+"""JAMS is its backbone with the queries that MAT makes, a head for each system."""
+
+from __future__ import annotations
+
+import plain
+import pytest
+import torch
+from torch import Tensor
+
+from medcode import models
+from medcode.config import Recipe, load
+from medcode.errors import UserError
+from medcode.layers.medical_code_attention import Edges
+from medcode.models.jams import CODES, Jams
+
+NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
+HEADS = {"icd9": 3, "icd10": 4}
+BACKBONES = {
+    "caml": {"filters": 4, "kernel": 3},
+    "dr_caml": {"filters": 4, "kernel": 3, "description_weight": 1.0, "separate_description_table": False},
+    "fusion": {
+        "kernels": [3], "filters": 4, "pooling": "soft", "window": 2, "transformer": False, "positions": 0,
+        "attention_heads": 1, "feed_forward": 4, "attention": "document", "block_local": False,
+    },
+    "gatedcnn_nci": {},
+    "laat": {"rnn": "lstm", "hidden": 3, "projection": 4},
+}  # fmt: skip
+OPTIONS = {"backbones": BACKBONES, "renormalised": False, "symmetric": False, "mask_padding": True, "faithful": False}
+
+TO_ICD10 = torch.tensor([[1.0, 0.5, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+TO_ICD9 = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.5], [0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])
+
+
+def edges() -> dict[str, Edges]:
+    matrices = {"icd9": TO_ICD10, "icd10": TO_ICD9}
+    return {head: Edges(*matrix.nonzero(as_tuple=True), matrix[matrix > 0]) for head, matrix in matrices.items()}
+
+
+def build(recipe: Recipe, backbone: str = "caml", **known) -> Jams:
+    still = recipe.model_copy(update={"dropout": 0.0})
+    config = models.configure("jams", OPTIONS | {"backbone": backbone}, still)
+    torch.manual_seed(0)
+    return Jams(config, plain.WORDS, torch.randn(plain.WORDS, 5), HEADS, **({"edges": edges()} | known)).eval().double()
+
+
+def queries(model: Jams) -> dict[str, Tensor]:
+    """u' and v' by the papers' formula and a matrix of all pairs."""
+    u, v, a = model.codes.tables["icd9"], model.codes.tables["icd10"], model.codes.vector.squeeze(1)
+    return {
+        "icd9": plain.medical_codes(u, v, a, TO_ICD10.double()),
+        "icd10": plain.medical_codes(v, u, a, TO_ICD9.double()),
+    }
+
+
+def rows(model: Jams, head: str) -> tuple[Tensor, Tensor]:
+    """Output vectors and biases of a head."""
+    place = slice(0, 3) if head == "icd9" else slice(3, 7)
+    output = model.backbone.attention[CODES].output
+    return output.weight[place], output.bias[place]
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_on_caml_it_is_camls_formula_with_the_queries_of_mat(recipe, head):
+    def by_hand(model: Jams, words: list[int]) -> Tensor:
+        layer = model.backbone.convolution
+        h = torch.tanh(plain.convolve(plain.vectors(model.backbone, words), layer.weight, layer.bias, left=1, right=1))
+        return plain.attend(h, queries(model)[head], *rows(model, head))
+
+    plain.agree(build(recipe), NOTES, by_hand, head, padded=12)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_on_laat_both_systems_share_one_projection(recipe, head):
+    def by_hand(model: Jams, words: list[int]) -> Tensor:
+        h = plain.read_by_torch(model.backbone.recurrent, plain.vectors(model.backbone, words))
+        keys = torch.tanh(h @ model.backbone.attention[CODES].projection.weight.T)
+        return plain.attend(h, queries(model)[head], *rows(model, head), keys)
+
+    model = build(recipe, "laat")
+    plain.agree(model, NOTES, by_hand, head, padded=12)
+    assert sum("projection" in name for name, _ in model.named_parameters()) == 1
+
+
+def test_output_vectors_start_as_those_of_a_system_alone(recipe):
+    config = models.configure("jams", OPTIONS | {"backbone": "caml"}, recipe)
+    model = Jams(config, plain.WORDS, None, {"icd9": 2_000, "icd10": 20})
+    for own, labels in zip(model.backbone.attention[CODES].output.weight.split([2_000, 20]), (2_000, 20), strict=True):
+        bound = (6 / (4 + labels)) ** 0.5
+        assert 0.8 * bound < own.abs().max() <= bound
+
+
+def test_symmetric_edges_are_those_of_both_directions(recipe):
+    config = models.configure("jams", OPTIONS | {"backbone": "caml", "symmetric": True}, recipe)
+    model = Jams(config, plain.WORDS, None, HEADS, edges=edges())
+    both = torch.maximum(TO_ICD10, TO_ICD9.T)
+    for head, matrix in (("icd9", both), ("icd10", both.T)):
+        found, kept = torch.zeros_like(matrix), model.codes.edges(head)
+        found[kept.own, kept.other] = kept.weight
+        assert torch.equal(found, matrix)
+
+
+def test_a_backbone_that_reads_titles_draws_the_output_vectors_of_both_systems(recipe):
+    words = {"icd9": torch.tensor([[3, 4], [5, 0], [0, 0]]), "icd10": torch.tensor([[3], [4], [5], [6]])}
+    model = build(recipe, "dr_caml", descriptions=words)
+    gold = {"icd9": torch.tensor([[1.0, 0, 1]]).double(), "icd10": torch.tensor([[0.0, 1, 0, 0]]).double()}
+    weight = model.backbone.attention[CODES].output.weight
+    described = model.backbone._describe(CODES, torch.tensor([0, 4]))  # the third code has no title
+    expected = (weight[[0, 4]] - described).square().mean(1).sum()
+    torch.testing.assert_close(model.regularisation(gold), expected[None])
+    model.finish({"icd9": torch.tensor([1, 1, 1]), "icd10": torch.tensor([1, 0, 1, 1])})
+    torch.testing.assert_close(weight[4], described[1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"backbone": "lat"},
+            "models.jams.backbone: there is no block models.jams.backbones.lat; did you mean 'laat'?",
+        ),
+        ({"backbone": "gatedcnn_nci"}, "models.jams.backbone: gatedcnn_nci has no label attention of its own"),
+        (
+            {"backbone": "caml", "backbones": {"caml": {"filters": 0, "kernel": 3}}},
+            "models.jams.backbones.caml.filters",
+        ),
+        ({"backbone": "caml", "heads": ["icd9"]}, "models.jams.heads: "),
+    ],
+)
+def test_a_backbone_that_cannot_be_is_told(recipe, changes, message):
+    with pytest.raises(UserError) as refused:
+        models.configure("jams", OPTIONS | changes, recipe)
+    assert f"params.yaml: {message}" in str(refused.value)
+
+
+def test_an_attention_without_a_query_for_each_label_is_refused(recipe):
+    with pytest.raises(UserError, match=r"models.jams.backbones.fusion: its attention has no query for each label"):
+        build(recipe, "fusion")
+
+
+def test_two_heads_of_one_name_are_refused(recipe):
+    config = models.configure("jams", OPTIONS | {"backbone": "caml"}, recipe)
+    with pytest.raises(UserError, match=r"models.jams.heads: two different heads are joined, found icd9"):
+        Jams(config, plain.WORDS, None, {"icd9": 3})
+
+
+def test_every_backbone_and_recipe_in_params_yaml_can_be_built(root):
+
+    block = load(root / "params.yaml").models["jams"]
+    for backbone in block.architecture["backbones"]:
+        for trained in block.training.values():
+            config = models.configure("jams", block.architecture | {"backbone": backbone}, trained)
+            with torch.device("meta"):
+                assert Jams(config, 40, None, {"icd9": 6, "icd10": 7}).codes.tables["icd9"].shape[0] == 6

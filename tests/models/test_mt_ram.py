@@ -1,0 +1,179 @@
+"""MT-RAM against its formula, the rows of its ablation tables, and that they are settings."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import plain
+import pytest
+import torch
+from torch import Tensor, nn
+
+from medcode import config, models
+from medcode.models.base import count_parameters
+
+PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
+NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
+HEADS = {"icd": 6, "ccs": 4}
+SMALL = {
+    "bigru_label_attention": {"hidden": 4},
+    "caml": {"filters": 8, "kernel": 4},
+    "marn": {"hidden": 4},
+    "mt_ram": {"hidden": 4},
+    "multirescnn": {"filters": 4, "kernels": [3, 5]},
+}
+
+
+@functools.cache
+def block(name: str, label_set: str = "top50") -> config.ModelBlock:
+    raw = config.for_label_set(config.read_yaml(PARAMS), label_set)
+    return config.build(config.Params, raw, PARAMS).models[name]
+
+
+def build(name: str = "mt_ram", heads: dict[str, int] = HEADS, **changes) -> models.Model:
+    recipe = block(name).training["quick"].model_copy(update={"dropout": 0.0})
+    configured = models.configure(
+        name, block(name).architecture | SMALL[name] | {"heads": list(heads)} | changes, recipe
+    )
+    torch.manual_seed(0)
+    model = models.find(name)(configured, plain.WORDS, torch.randn(plain.WORDS, 5), heads)
+    return plain.scramble(model).eval().double()
+
+
+def states(model: nn.Module, words: list[int]) -> Tensor:
+    return plain.read_by_torch(model.recurrent, plain.vectors(model, words))
+
+
+def encoded(model: nn.Module, words: list[int]) -> Tensor:
+    """Features of a note alone, whatever the encoder; what the encoders compute is tested with their models."""
+    return model.encode(*plain.batch([words]))[0][0]
+
+
+def assert_scores(model: nn.Module, notes: list[list[int]], expected: dict[str, list[Tensor]], padded: int = 0) -> None:
+    logits = model(*plain.batch(notes, padded))
+    assert list(logits) == list(expected)
+    for head, own in expected.items():
+        torch.testing.assert_close(logits[head], torch.stack(own), rtol=1e-5, atol=1e-6)  # fp32 in norms and softmax
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("combine", ["multiply", "add"])
+@pytest.mark.parametrize("name", ["mt_ram", "marn"])
+def test_logits_of_both_heads_follow_the_formula(name, combine, training):
+    model = build(name, ram_combine=combine).train(training)
+    h = plain.recalibrate([states(model, words) for words in NOTES], model.recalibration)
+    expected = {head: [plain.caml_attention(own, model.attention[head]) for own in h] for head in HEADS}
+    assert_scores(model, NOTES, expected, padded=14)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("training", [False, True])
+def test_pads_are_read_recalibrated_and_attended_as_in_the_authors_code(training):
+    model = build(faithful=True).train(training)
+    padded = [[*words, *[0] * (12 - len(words))] for words in NOTES]
+    h = plain.recalibrate([states(model, words) for words in padded], model.recalibration)
+    expected = {head: [plain.caml_attention(own, model.attention[head]) for own in h] for head in HEADS}
+    assert_scores(model, NOTES, expected, padded=12)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["bigru_label_attention", "caml", "multirescnn"])
+def test_every_encoder_takes_one_ram_for_all_heads_or_one_for_each(name):
+    model = build(name, ram=True)
+    h = plain.recalibrate([encoded(model, words) for words in NOTES], model.recalibration)
+    expected = {head: [plain.caml_attention(own, model.attention[head]) for own in h] for head in HEADS}
+    assert_scores(model, NOTES, expected, padded=14)
+    model = build(name, ram=True, ram_position="branches")
+    expected = {}
+    for head, branch in model.attention.items():
+        h = plain.recalibrate([encoded(model, words) for words in NOTES], branch.recalibration)
+        expected[head] = [plain.caml_attention(own, branch.attention) for own in h]
+    assert_scores(model, NOTES, expected, padded=14)
+
+
+@pytest.mark.parametrize("name", ["bigru_label_attention", "caml", "multirescnn"])
+def test_ram_leaves_the_other_initial_weights_as_they_are(name):
+    without, with_ram = build(name).state_dict(), build(name, ram=True).state_dict()
+    assert not any("recalibration" in key for key in without)
+    for key, value in without.items():
+        if value.dim() > 1:  # the others were drawn anew by `scramble`
+            assert torch.equal(value, with_ram[key]), key
+
+
+def test_label_vectors_of_both_heads_are_in_one_space_only_behind_one_ram():
+    vectors = build().label_vectors()
+    assert {head: tuple(own.shape) for head, own in vectors.items()} == {"icd": (6, 8), "ccs": (4, 8)}
+    assert build(ram_position="branches").label_vectors() == {}
+
+
+# Rows of the paper's tables as settings: (model, options), and the parameters that the model must have with 50 codes
+# and 38 categories. Of CCS categories alone: computed from the published counts.
+MTL, RAM = {"heads": ["icd", "ccs"]}, {"ram": True}
+ADD = RAM | {"ram_combine": "add"}
+TABLE_2 = [
+    ("caml", {"heads": ["ccs"]}, 5_247_050 - 12 * 2 * 51),
+    ("dr_caml", {"heads": ["ccs"]}, 5_299_650 - 12 * 2 * 51),
+    ("multirescnn", {"heads": ["ccs"]}, 6_584_400 - 12 * 2 * 301),
+    ("mt_ram", {}, 9_199_776),
+]
+TABLE_3 = [
+    ("caml", {}, 5_247_050),
+    ("caml", RAM, 5_269_392),
+    ("caml", MTL, 5_250_926),
+    ("caml", MTL | RAM, 5_273_268),
+    ("multirescnn", {}, 6_584_400),
+    ("multirescnn", RAM, 7_380_525),
+    ("multirescnn", MTL, 6_607_276),
+    ("multirescnn", MTL | RAM, 7_403_401),
+    ("bigru_label_attention", {}, 5_975_600),
+    ("bigru_label_attention", RAM, 9_154_100),
+    ("bigru_label_attention", MTL, 6_021_276),
+    ("bigru_label_attention", MTL | RAM, 9_199_776),
+]
+TABLE_4 = [
+    (name, MTL | ram, count)
+    for name, count in (("caml", 5_273_268), ("multirescnn", 7_403_401), ("bigru_label_attention", 9_199_776))
+    for ram in (RAM, ADD)
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "expected"), [*TABLE_2, *TABLE_3, *TABLE_4])
+def test_a_row_of_the_papers_tables_is_a_setting(name, changes, expected):
+    recipe = "mtram" if "mtram" in block(name).training else "published"
+    configured = models.configure(name, block(name).architecture | changes, block(name).training[recipe])
+    heads = {head: {"icd": 50, "ccs": 38}[head] for head in configured.heads}
+    words = [{head: torch.zeros(labels, 3, dtype=torch.long) for head, labels in heads.items()}]
+    kind = models.find(name)
+    with torch.device("meta"):
+        model = kind(configured, 51_919, None, heads, *(words if kind.needs_descriptions else []))
+    assert count_parameters(model)["total"] == expected
+
+
+def test_mt_ram_and_marn_are_settings_of_the_bigru():
+    bigru = build("bigru_label_attention", ram=True)
+    for name in ("mt_ram", "marn"):
+        model = build(name)
+        assert {key: value.shape for key, value in model.state_dict().items()} == {
+            key: value.shape for key, value in bigru.state_dict().items()
+        }
+        assert model.config.heads == ["icd", "ccs"]
+
+
+def test_published_trainings():
+    """The paper's table of settings, the authors' commands, and MARN's."""
+    for name in ("mt_ram", "bigru_label_attention"):
+        recipe = block(name).training["published"]
+        assert (recipe.optimizer, recipe.learning_rate, recipe.clip_norm) == ("adam", 0.008, 1.0)
+        assert (recipe.batch_size, recipe.epochs, recipe.max_tokens) == (16, 50, 2500)
+        assert (recipe.loss, recipe.head_weights) == ("bce", {"icd": 0.7, "ccs": 0.3})
+        full = block(name, "full").training["published"]
+        assert (full.batch_size, full.epochs) == (32, 100)
+        for baseline in ("caml", "multirescnn"):
+            assert block(baseline).training["mtram"] == recipe
+    marn = block("marn").training["published"]
+    assert (marn.optimizer, marn.learning_rate, marn.clip_norm) == ("adamw", 0.001, 1.0)
+    assert (marn.batch_size, marn.epochs, marn.max_tokens) == (16, 50, 4000)
+    assert (marn.loss, marn.focal_alpha, marn.focal_gamma) == ("focal", 0.999, 2.0)
+    assert marn.head_weights == {"icd": 0.7, "ccs": 0.3}
