@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from pathlib import Path
@@ -115,6 +116,20 @@ def test_rows_of_another_study_are_read_from_there(project):
     assert stages.keys() == {"report"}
     assert "studies/tiny/runs/synthetic-mimic3/top50/caml" in stages["report"]["deps"]
     assert (project / "studies/tiny/dvc.yaml").exists()
+
+
+@pytest.mark.parametrize("name", study.names(ROOT / "studies"))
+def test_the_data_that_a_study_asks_for_are_stages(name):
+    one = study.load(ROOT / "studies", name)
+    stages = pipeline.read_data(ROOT)[1].pipeline()["stages"]
+    known = {
+        f"studies/data/dvc.yaml:{stage}@{'-'.join(chosen)}"
+        for stage, described in stages.items()
+        for chosen in itertools.product(*described["matrix"].values())
+    }
+    asked = {target for target in pipeline.targets(one, ROOT, "data") if target.startswith("studies/data/")}
+    assert asked <= known
+    assert asked or not one.runs()
 
 
 @pytest.mark.parametrize("name", study.names(ROOT / "studies"))

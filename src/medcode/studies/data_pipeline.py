@@ -91,7 +91,8 @@ class DataPipeline:
     def address(self, path: str, corpus: str, **chosen: str) -> str:
         """The stage, as `dvc repro` is told it, that makes a path of the main workflow for a corpus of the studies."""
         name = self._maker(path) or ""
-        return f"studies/data/dvc.yaml:{name}@{'-'.join([corpus, *(chosen[axis] for axis in self.axes[name])])}"
+        matrix = [*self.axes[name], *self.stages[name].get("matrix", {})]
+        return f"studies/data/dvc.yaml:{name}@{'-'.join([corpus, *(chosen[key] for key in matrix)])}"
 
     def pipeline(self) -> dict[str, Any]:
         """The content of studies/data/dvc.yaml."""
