@@ -20,8 +20,8 @@ from sklearn.svm import LinearSVC
 
 from medcode import inputs
 from medcode.config import Evaluation
-from medcode.evaluation.summary import summarise
-from medcode.evaluation.thresholds import tune_threshold
+from medcode.evaluation.summary import during_training, summarise
+from medcode.evaluation.thresholds import sweep, tune_threshold
 
 OPTIONS = Evaluation(
     macro_f1="caml", fixed_threshold=0.5, threshold_grid=1000, at=[5, 8, 15], frequency_bins=[10], batch_size=1
@@ -45,13 +45,17 @@ def main() -> None:
         kind = LogisticRegression(C=arguments.cost or 10, solver="liblinear")
     else:
         kind = LinearSVC(C=arguments.cost or 1)
-    gold = {name: split.labels["icd"] for name, split in data.splits.items()}
+    # scikit-learn numbers labels in the type of the matrix: with uint8, label 256 would be label 0.
+    gold = {name: split.labels["icd"].astype(np.int64) for name, split in data.splits.items()}
     classifier = OneVsRestClassifier(kind).fit(features["train"], gold["train"])
     scores = {name: squashed(classifier, features[name]) for name in ("dev", "test")}
     threshold = tune_threshold(gold["dev"], scores["dev"], OPTIONS.threshold_grid)
     outside = data.splits["test"].outside["icd"]
     measured = summarise(gold["test"], scores["test"], data.train_counts("icd"), threshold, OPTIONS, outside)
     print(json.dumps(measured, indent=2))
+    on_dev = sweep(gold["dev"], scores["dev"], OPTIONS.threshold_grid)[1].max()
+    ranked = during_training(gold["dev"], scores["dev"], ["map"])["map"]
+    print(f"dev: micro F1 {on_dev:.4f} with the threshold tuned on it, MAP {ranked:.4f}")
     print(f"{features['train'].shape[1]:,} features, {time.perf_counter() - started:.0f} s")
 
 

@@ -17,14 +17,16 @@ from medcode.training.scoring import probabilities, score
 
 
 @stage(
-    inputs=Path, ccs=Path, model=Path, metrics=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
+    inputs=Path, subword=Path, ccs=Path, model=Path,
+    metrics=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
     optional={"predictions": Path},
 )  # fmt: skip
 def main(params: Params, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads)
     trained = model_folder.load(model)
     network = trained.model.to(distributed.choose_device(params.training.device))
-    data = inputs.load(paths["inputs"], ("dev", "test"), linked=True)
+    subword = paths["subword"] if trained.pieces is not None else None
+    data = inputs.load(paths["inputs"], ("dev", "test"), linked=True, subword=subword)
     options = params.evaluation
     scores = {
         name: score(

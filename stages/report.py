@@ -12,17 +12,18 @@ from medcode import inputs as model_inputs
 from medcode import io
 from medcode.config import Params
 from medcode.report import figures, label_figures, tables
-from medcode.report.page import page_heads, render
+from medcode.report.page import page_heads, render, unit_of
 
 
 @stage(
-    inputs=Path, corpus=Path, test=Path, train=Path,
+    inputs=Path, subword=Path, corpus=Path, test=Path, train=Path,
     learning_curve=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
     frequency_svg=Path, losses_svg=Path, vectors_svg=Path, learning_svg=Path, labels_svg=Path, lengths_svg=Path,
     page=Path,
 )  # fmt: skip
 def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
-    data = model_inputs.load(inputs, model_inputs.SPLITS)
+    subword = None if params.encoder == "none" else paths["subword"]
+    data = model_inputs.load(inputs, model_inputs.SPLITS, subword=subword)
     trained, measured = tables.read_trained(train), io.read_json(test)
     curve = tables.read_csv(paths["learning_curve"], tables.LEARNING, tables.HEAD_LOSSES)
     groups = tables.read_csv(paths["frequency"], tables.FREQUENCY)
@@ -37,7 +38,7 @@ def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, pa
         "vectors": label_figures.map_figure(vectors),
         "learning": figures.learning_figure(curve, trained["best_epoch"]),
         "labels": figures.label_figure({head: data.train_counts(head) for head in page_heads(measured, data)}),
-        "lengths": figures.length_figure(lengths, max_tokens),
+        "lengths": figures.length_figure(lengths, max_tokens, unit_of(params)),
     }
     beside = {"linkage": label_figures.linkage_figure(linked, params.evaluation.macro_f1)} if linked else {}
     note = label_figures.nearest_line(vectors) if vectors else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,9 @@ NOT_READ = {
         "src/medcode/corpora/jsonl.py",
         "src/medcode/corpora/mimic4.py",
     },
+    # Read in place of data/tokens with subword.text: raw.
+    "encoder": {"data/extracted/notes.parquet"},
+    "subword": {"data/extracted/notes.parquet"},
     # It pins the package that codes and titles come from.
     "reference": {"data/checked.json", "requirements.txt"},
     "synthesize": {"data/checked.json", "requirements.txt"},
@@ -63,18 +67,31 @@ ALWAYS_READ = {"params.yaml", "src/medcode/__init__.py"}
 BESIDE = {"train": {"checkpoints", "logs"}}
 
 
+# Some stages do their work only for a model on word pieces; so a second run is for one.
+RUNS = ({}, {"model": "bert_hier", "encoder": "scratch-tiny", "pretrain": {"steps": 2}})
+
+
 @pytest.fixture(scope="module")
-def audited(tmp_path_factory) -> tuple[Path, dict[str, dict]]:
-    """The project's folder, and for each stage its definition and the files that it opened, {path: written}."""
+def audited(tmp_path_factory) -> tuple[Path, list[tuple[str, dict]]]:
+    """The project's folder, and each stage that a run ran, with its definition and the files that it opened, {path:
+    written}."""
     folder = tmp_path_factory.mktemp("project")
     project, audit = Project(folder / "medcode"), folder / "audit"
     (audit / "hook").mkdir(parents=True)
     (audit / "hook" / "sitecustomize.py").write_text(textwrap.dedent(AUDIT))
     path = f"{audit / 'hook'}:{project.folder / 'src'}"
-    project.run("dvc", "repro", AUDIT=str(audit), PYTHONPATH=path)
-    stages = yaml.safe_load(project.read("dvc.lock"))["stages"]
-    opened = {}
-    for file in audit.glob("*.json"):
+    ran = []
+    for number, changes in enumerate(RUNS):
+        project.set(changes)
+        (audit / str(number)).mkdir()
+        project.run("dvc", "repro", AUDIT=str(audit / str(number)), PYTHONPATH=path)
+        stages = yaml.safe_load(project.read("dvc.lock"))["stages"]
+        ran += [(name, {"stage": stages[name], "opened": own}) for name, own in _opened(project, audit, number, stages)]
+    return project.folder, ran
+
+
+def _opened(project: Project, audit: Path, number: int, stages: dict) -> Iterator[tuple[str, dict[str, bool]]]:
+    for file in (audit / str(number)).glob("*.json"):
         noted = json.loads(file.read_text())
         command = " ".join(noted["command"])
         (name,) = (
@@ -85,8 +102,7 @@ def audited(tmp_path_factory) -> tuple[Path, dict[str, dict]]:
             if Path(path).is_relative_to(project.folder):
                 name_in = str(Path(path).relative_to(project.folder))
                 files[name_in] = files.get(name_in, False) or written
-        opened[name] = files
-    return project.folder, {name: {"stage": stage, "opened": opened.get(name)} for name, stage in stages.items()}
+        yield name, files
 
 
 def _relative(command: str, project: Project) -> str:
@@ -99,7 +115,7 @@ STAGES = sorted(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].keys()
 
 
 def _of(audited, name):
-    return [(full, item) for full, item in audited[1].items() if full.split("@")[0] == name]
+    return [(full, item) for full, item in audited[1] if full.split("@")[0] == name]
 
 
 def _under(path: str, folders: set[str]) -> bool:
@@ -123,7 +139,7 @@ def test_a_stage_reads_only_its_deps(audited, name):
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_reads_all_its_deps(audited, name):
     for full, item in _of(audited, name):
-        read = set(item["opened"])
+        read = {path for other, run in _of(audited, name) if other == full for path in run["opened"]}
         idle = {
             dep
             for dep in _paths(item["stage"], "deps") - NOT_READ.get(name, set())
@@ -150,9 +166,18 @@ def test_a_stage_writes_only_its_outs(audited, name):
 
 
 def test_training_never_opens_the_test_split(audited):
-    (_, train), (_, evaluate) = *_of(audited, "train"), *_of(audited, "evaluate")
-    assert not [path for path in train["opened"] if path.startswith("data/inputs/test/")]
-    assert [path for path in evaluate["opened"] if path.startswith("data/inputs/test/")]
+    trained, evaluated = _of(audited, "train"), _of(audited, "evaluate")
+    assert len(trained) == len(evaluated) == len(RUNS)
+    for _, item in trained:
+        assert not [path for path in item["opened"] if path.startswith("data/inputs/test/")]
+    for _, item in evaluated:
+        assert [path for path in item["opened"] if path.startswith("data/inputs/test/")]
+
+
+def test_a_model_on_words_opens_nothing_of_an_encoder(audited):
+    (_, train), (_, evaluate) = _of(audited, "train")[0], _of(audited, "evaluate")[0]
+    pieces = ("data/encoder/", "data/pretrained/", "data/subword/")
+    assert not [path for path in [*train["opened"], *evaluate["opened"]] if path.startswith(pieces)]
 
 
 def test_the_package_itself_is_a_docstring_only():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import plain_encoder
 import pyarrow as pa
 import pytest
 
 from medcode import input_layout, inputs
 from medcode.codes.gem import EDGES
+from medcode.encoders.pieces import PieceTokenizer, cut_into_pieces
 from medcode.errors import UserError
 from medcode.text.tokens import tokenized
 
@@ -72,6 +74,23 @@ def test_words_become_rows_of_the_embedding(folder):
     assert texts == {"10": "fever <unk> chills", "13": "cough fever fever", "12": "", "11": "chills", "15": "<unk>"}
     assert data.vectors.shape == (5, 2)
     assert data.rule == "caml"
+
+
+def test_documents_can_be_read_as_word_pieces_instead(folder, tmp_path):
+    order = ["15", "14", "10", "11", "12", "13"]  # of the notes, whatever the splits
+    definition = plain_encoder.tokenizer(["fever", "chills", "and", "cough"])
+    cut_into_pieces([(name, NOTES[name]) for name in order], PieceTokenizer(definition)).write(tmp_path / "subword")
+    data = inputs.load(folder, inputs.SPLITS, subword=tmp_path / "subword")
+    texts = {
+        name: data.tokens[start:end].tolist()
+        for split in data.splits.values()
+        for name, (start, end) in zip(split.documents, split.offsets, strict=True)
+    }
+    assert texts == {"10": [0, 2, 1], "13": [3, 0, 0], "12": [], "11": [1], "15": [4]}
+    words = inputs.load(folder, inputs.SPLITS)
+    for name, split in words.splits.items():
+        assert split.documents == data.splits[name].documents
+        assert (split.labels["icd"] != data.splits[name].labels["icd"]).nnz == 0
 
 
 def test_labels_become_columns_by_system_and_code(folder):

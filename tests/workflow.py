@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = (
-    ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "data/splits-published/none",
+    ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "benchmarks", "data/splits-published/none",
     "dvc.yaml", "params.yaml", "reference/official/README.md", "reference/package", "requirements.txt", "src", "stages",
     "studies/data", "studies/published",
 )  # fmt: skip
@@ -24,8 +24,12 @@ TWO_EPOCHS = {"training": {"quick": {"epochs": 2, "batch_size": 32}}}
 SMALL = {
     "synthesize": {"admissions": 220, "mean_words": 120, "other_notes": 0.5},
     "embed": {"size": 12, "epochs": 1},
+    "encoders": {"scratch-tiny": {"scratch": {"pieces": 300, "layers": 1, "hidden": 16, "feed_forward": 32}}},
+    "pretrain": {"batch_size": 4, "pieces": 32},
     "training": {"threads": 1, "buckets": 2},
     "models": {
+        "bert_hier": {"chunk": 40, **TWO_EPOCHS},
+        "bert_trun": {"chunk": 40, **TWO_EPOCHS},
         "bigru": {"width": 8, **TWO_EPOCHS},
         "bigru_label_attention": {"hidden": 4, **TWO_EPOCHS},
         "caml": {"filters": 6, "kernel": 4, **TWO_EPOCHS},
@@ -43,6 +47,7 @@ SMALL = {
         "marn": {"hidden": 4, **TWO_EPOCHS},
         "mt_ram": {"hidden": 4, **TWO_EPOCHS},
         "multirescnn": {"filters": 4, "kernels": [3, 5], **TWO_EPOCHS},
+        "plm_icd": {"chunk": 40, **TWO_EPOCHS},
     },
 }
 
@@ -84,10 +89,10 @@ class Project:
         """Runs `dvc repro`; returns the stages that ran."""
         return set(RAN.findall(self.run("dvc", "repro", *targets).stdout))
 
-    def experiment(self, *changes: str) -> set[str]:
+    def experiment(self, *changes: str, targets: tuple[str, ...] = ()) -> set[str]:
         """Runs `dvc exp run -S ...`; returns the stages that ran."""
         settings = [part for change in changes for part in ("-S", change)]
-        return set(RAN.findall(self.run("dvc", "exp", "run", *settings).stdout))
+        return set(RAN.findall(self.run("dvc", "exp", "run", *settings, *targets).stdout))
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
         """Runs a command in the copy, with the copy's own code."""

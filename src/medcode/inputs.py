@@ -1,10 +1,10 @@
-"""The arrays that a model on words is trained and tested on: reads data/inputs, which `input_layout` writes."""
+"""The arrays that a model is trained and tested on: reads data/inputs, which `input_layout` writes."""
 
 from __future__ import annotations
 
 import os
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ class Split:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Word numbers of all documents, memory-mapped int32; vectors [V + 2, E]; label records by head; splits by name.
+    """Numbers of the words, or of an encoder's word pieces, of all documents, memory-mapped int32; vectors [V + 2, E];
+    label records by head; splits by name.
 
     Row 0 of the vectors is PAD, row i + 1 is `vocabulary[i]`, the last row is UNK. `descriptions` has the words of each
     label's title by head, int32 [Y, T] padded with 0, where they were asked for; `edges` the links from the labels of
@@ -95,6 +96,7 @@ def load(
     descriptions: bool = False,
     edges: bool = False,
     linked: bool = False,
+    subword: str | os.PathLike | None = None,
 ) -> Inputs:
     """Reads data/inputs; of the splits only those named, so that training can be seen not to open the test split.
 
@@ -104,6 +106,7 @@ def load(
         descriptions: whether to read the words of titles.
         edges: whether to read the links between the codes of two heads.
         linked: whether to read which labels have such a link.
+        subword: data/subword, for documents as word pieces instead of words.
 
     Raises:
         UserError: a file is missing or damaged; edges are asked for where there are none.
@@ -111,7 +114,7 @@ def load(
     folder = Path(folder)
     heads = io.read_json(folder / "heads.json")
     try:
-        return Inputs(
+        data = Inputs(
             tokens=io.read_array(folder / "tokens.npy", mapped=True),
             vocabulary=io.read_lines(folder / "vocabulary.txt"),
             vectors=io.read_array(folder / "embedding.npy"),
@@ -124,6 +127,16 @@ def load(
         )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{folder}: cannot be read ({error}); make it again (dvc repro inputs)") from error
+    return data if subword is None else _in_pieces(data, subword)
+
+
+def _in_pieces(data: Inputs, subword: str | os.PathLike) -> Inputs:
+    """The same documents, their words replaced by pieces."""
+    from medcode.encoders.pieces import Pieces  # models on words need none of it
+
+    pieces = Pieces.read(subword)
+    splits = {name: replace(own, offsets=pieces.spans(own.documents)) for name, own in data.splits.items()}
+    return replace(data, tokens=pieces.ids, splits=splits)
 
 
 def _load_edges(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -1,4 +1,7 @@
-"""A trained model as a folder that needs nothing else: weights, vocabulary, codes, titles, thresholds, settings."""
+"""A trained model as a folder that needs nothing else: weights, vocabulary, codes, titles, thresholds, settings.
+
+A model on word pieces has its tokenizer in place of the vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +19,10 @@ from safetensors.torch import save as save_tensors
 from medcode import io, models
 from medcode.config import build
 from medcode.errors import UserError
-from medcode.models.base import Model
+from medcode.models.base import Basis, Model
+
+if TYPE_CHECKING:
+    from medcode.encoders.pieces import PieceTokenizer
 
 FORMAT = 1
 TRAIN_AGAIN = "train it again (dvc repro train)"
@@ -27,7 +33,8 @@ class TrainedModel:
     """A model with what it takes to read a note and to name its codes.
 
     `labels` has records {system, code, title, train_documents} by head, in the order of the logits; `thresholds` the
-    tuned probability above which a code is predicted, by head; `rule` how text becomes words.
+    tuned probability above which a code is predicted, by head; `rule` how text becomes words. A model on word pieces
+    has `pieces` instead of a vocabulary.
     """
 
     name: str
@@ -38,6 +45,7 @@ class TrainedModel:
     max_tokens: int
     rule: str
     label_set: str
+    pieces: PieceTokenizer | None = None
 
 
 def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str, Any]) -> None:
@@ -50,7 +58,10 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
     with io.atomic_folder(folder) as target:
         with io.atomic_write(target / "weights.safetensors") as file:
             file.write(weights)
-        io.write_text(target / "vocabulary.txt", "".join(f"{word}\n" for word in trained.vocabulary))
+        if trained.pieces is None:
+            io.write_text(target / "vocabulary.txt", "".join(f"{word}\n" for word in trained.vocabulary))
+        else:
+            io.write_text(target / "tokenizer.json", trained.pieces.definition)
         io.write_json(target / "labels.json", trained.labels)
         description = {
             "format": FORMAT,
@@ -60,7 +71,8 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
             "max_tokens": trained.max_tokens,
             "rule": trained.rule,
             "thresholds": trained.thresholds,
-            "embedding_size": trained.model.embedding_size,
+            **({} if trained.pieces is None else {"text": trained.pieces.text}),
+            **trained.model.described_basis(),
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "provenance": {**provenance, "torch": torch.__version__},
         }
@@ -91,17 +103,14 @@ def load(folder: str | os.PathLike) -> TrainedModel:
 def _build(folder: Path, description: dict[str, Any]) -> TrainedModel:
     kind = models.find(description["name"])
     config = build(kind.Config, description["config"], folder / "model.json", "config")
-    vocabulary = io.read_lines(folder / "vocabulary.txt")
+    vocabulary, pieces, basis = _basis(folder, description)
     labels = io.read_json(folder / "labels.json")
-    rows = len(vocabulary) + 2
-    heads = {head: len(records) for head, records in labels.items()}
-    model = kind(config, rows, torch.empty(rows, description["embedding_size"]), heads)
+    model = kind.build(config, basis, {head: len(records) for head, records in labels.items()})
     try:
         model.load_state_dict(load_tensors(_weights(folder, description["weights_sha256"])))
     except (RuntimeError, SafetensorError) as error:
-        raise UserError(
-            f"{folder}: weights do not fit vocabulary.txt, labels.json or model.json; {TRAIN_AGAIN}"
-        ) from error
+        basis_in = "vocabulary.txt" if pieces is None else "tokenizer.json"
+        raise UserError(f"{folder}: weights do not fit {basis_in}, labels.json or model.json; {TRAIN_AGAIN}") from error
     return TrainedModel(
         name=description["name"],
         model=model.eval(),
@@ -111,7 +120,22 @@ def _build(folder: Path, description: dict[str, Any]) -> TrainedModel:
         max_tokens=description["max_tokens"],
         rule=description["rule"],
         label_set=description["label_set"],
+        pieces=pieces,
     )
+
+
+def _basis(folder: Path, description: dict[str, Any]) -> tuple[list[str], PieceTokenizer | None, Basis]:
+    """Vocabulary or tokenizer, and what the model is built on, without weights."""
+    if "encoder" in description:
+        from medcode.encoders.folder import read_tokenizer
+        from medcode.encoders.outline import Encoder
+        from medcode.encoders.pieces import PieceTokenizer
+
+        basis = Basis(encoder=Encoder.from_description(description["encoder"]))
+        return [], PieceTokenizer(read_tokenizer(folder), description["text"]), basis
+    vocabulary = io.read_lines(folder / "vocabulary.txt")
+    rows = len(vocabulary) + 2
+    return vocabulary, None, Basis(rows, torch.empty(rows, description["embedding_size"]))
 
 
 def _weights(folder: Path, digest: str) -> bytes:

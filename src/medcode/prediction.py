@@ -9,18 +9,22 @@ import numpy as np
 
 from medcode.errors import UserError
 from medcode.model_folder import TrainedModel
-from medcode.text.tokenization import tokenize
+from medcode.text.tokenization import text_of, tokenize
 from medcode.training.scoring import probabilities, score
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Codes above the threshold, most probable first; how many words the note has, how many were read and known."""
+    """Codes above the threshold, most probable first; how many words the note has, how many were read and known.
+
+    `unit` says what counts as a word: words, or the pieces of an encoder.
+    """
 
     codes: list[dict[str, Any]]
     words: int
     words_read: int
     words_known: int
+    unit: str
 
 
 def predict(trained: TrainedModel, text: str, threshold: float | None = None, top: int | None = None) -> Prediction:
@@ -35,12 +39,10 @@ def predict(trained: TrainedModel, text: str, threshold: float | None = None, to
     Raises:
         UserError: there is no word to read.
     """
-    words = tokenize(text, trained.rule)
-    if not words:
+    whole, unknown = numbers(trained, text)
+    if not len(whole):
         raise UserError("no words to read: it is empty, or holds numbers and signs only")
-    row_of = {word: row for row, word in enumerate(trained.vocabulary, start=1)}
-    unknown = len(trained.vocabulary) + 1
-    tokens = np.array([row_of.get(word, unknown) for word in words[: trained.max_tokens]], dtype=np.int32)
+    tokens = whole[: trained.max_tokens]
     logits = score(trained.model, tokens, np.array([[0, len(tokens)]]), trained.max_tokens, batch_size=1)
     codes = []
     for head, labels in trained.labels.items():
@@ -54,4 +56,15 @@ def predict(trained: TrainedModel, text: str, threshold: float | None = None, to
             | {"probability": round(float(values[number]), 4)}
             for number in chosen
         ]
-    return Prediction(codes, len(words), len(tokens), int((tokens != unknown).sum()))
+    known, unit = int((tokens != unknown).sum()), "words" if trained.pieces is None else "pieces"
+    return Prediction(codes, len(whole), len(tokens), known, unit)
+
+
+def numbers(trained: TrainedModel, text: str) -> tuple[np.ndarray, int | None]:
+    """A note as numbers of words or pieces, int32 [N], and the number that stands for the unknown."""
+    if trained.pieces is not None:
+        (own,) = trained.pieces([text_of(text, trained.pieces.text, trained.rule)])
+        return own, trained.pieces.unknown
+    row_of = {word: row for row, word in enumerate(trained.vocabulary, start=1)}
+    unknown = len(trained.vocabulary) + 1
+    return np.array([row_of.get(word, unknown) for word in tokenize(text, trained.rule)], dtype=np.int32), unknown

@@ -6,11 +6,14 @@ import io
 import json
 import sys
 
+import plain_encoder
 import pytest
 import torch
 from coded_corpus import DESCRIBED
 
 from medcode import __main__, model_folder, models
+from medcode.encoders.pieces import PieceTokenizer
+from medcode.models.base import Basis
 
 TEXT = "Fever and chills. Chest film: pneumonia."
 
@@ -74,6 +77,44 @@ def test_check_finds_mistakes_in_the_block_of_any_model(command, root, tmp_path,
     code, out, err = command("check", "--params", path)
     assert (code, out) == (2, "")
     assert err.startswith(f"error: {path}: {message}") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "encoder", "message"),
+    [
+        ("bert_hier", "scratch-tiny", None),
+        ("caml", "minilm", "encoder: caml reads words and has no encoder; set encoder: none"),
+        (
+            "plm_icd",
+            "none",
+            "encoder: plm_icd reads word pieces and needs an encoder; choose one of encoders, for instance "
+            "-S model=plm_icd -S encoder=scratch-tiny",
+        ),
+        ("bert_trun", "biobart", "encoder: there is no block encoders.biobart; did you mean 'biobert'?"),
+    ],
+)
+def test_check_wants_an_encoder_for_models_on_word_pieces_and_for_them_alone(
+    command, root, tmp_path, model, encoder, message
+):
+    path = tmp_path / "params.yaml"
+    text = (root / "params.yaml").read_text()
+    path.write_text(
+        text.replace("\nmodel: caml", f"\nmodel: {model}").replace("\nencoder: none", f"\nencoder: {encoder}")
+    )
+    code, out, err = command("check", "--params", path)
+    if message is None:
+        assert (code, err) == (0, "")
+    else:
+        assert (code, out, err) == (2, "", f"error: {path}: {message}\n")
+
+
+def test_models_on_an_encoder_are_counted_with_any_published_size(command):
+    sizes = {}
+    for size in ("bert-base-cased", "bert-base-uncased"):
+        code, out, _ = command("models", "--format", "json", "--name", "bert_hier", "--encoder", size)
+        assert code == 0
+        sizes[size] = json.loads(out)[0]["parameters"]
+    assert sizes == {"bert-base-cased": 113_901_156, "bert-base-uncased": 115_073_124}
 
 
 def test_models_are_listed_with_their_parameter_counts(command):
@@ -209,6 +250,34 @@ def test_a_missing_model_is_told_in_one_line(command, note, tmp_path):
     assert (
         err == f"error: {tmp_path / 'none'}: holds no trained model (no model.json); train it again (dvc repro train)\n"
     )
+
+
+@pytest.fixture
+def on_pieces(recipe, tmp_path):
+    """A folder of an untrained model that reads the pieces of raw text."""
+    options = {"head": "fcn", "chunk": 8, "mask_padding": True, "faithful": False}
+    config = models.configure("bert_trun", options, recipe)
+    words = ["fever", "and", "chills", "Fever"]
+    network = models.find("bert_trun").build(config, Basis(encoder=plain_encoder.tiny(pieces=5)), {"icd": 2})
+    labels = [{"system": "icd9cm", "code": code, "title": "", "train_documents": 3} for code in ("486", "038.9")]
+    pieces = PieceTokenizer(plain_encoder.tokenizer(words), "raw")
+    trained = model_folder.TrainedModel(
+        "bert_trun", network, [], {"icd": labels}, {"icd": 0.4}, 3, "caml", "top50", pieces
+    )
+    model_folder.save(tmp_path / "pieces", trained, {})
+    return tmp_path / "pieces"
+
+
+def test_a_model_on_word_pieces_predicts_without_data_or_network(command, on_pieces, tmp_path):
+    note = tmp_path / "note.txt"
+    note.write_text("Fever and rigors and chills")
+    code, out, err = command("predict", "--format", "json", "--top", "2", "--model", on_pieces, note)
+    found = json.loads(out)
+    assert code == 0 and err == "note: read the first 3 of 5 pieces\n"
+    assert (found["words"], found["words_read"], found["words_known"], found["unit"]) == (5, 3, 2, "pieces")
+    assert len(found["codes"]) == 2
+    note.write_text(" ")
+    assert command("predict", "--model", on_pieces, note)[0] == 2
 
 
 def test_words_that_the_model_does_not_know_are_told(command, model, tmp_path):

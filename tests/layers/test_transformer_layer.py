@@ -36,3 +36,22 @@ def test_the_table_counts_as_published_and_is_not_trained():
     assert table.numel() == 750_300 and not table.requires_grad
     assert not table[0].any()
     assert table[1, :2].tolist() == [0, 1]
+
+
+def test_dropout_falls_where_torchs_layer_has_it(monkeypatch):
+    """Told by what is dropped, and from what: the attention within torch's kernel, and three times by itself."""
+    layer, x, seen = TransformerLayer(8, 2, 16, dropout=0.5), torch.randn(1, 3, 8), []
+    layer.dropout.register_forward_hook(lambda module, inputs, output: seen.append((inputs[0].shape[2], output)))
+    attend = nn.functional.scaled_dot_product_attention
+    asked = []
+    monkeypatch.setattr(
+        nn.functional,
+        "scaled_dot_product_attention",
+        lambda *parts, dropout_p, **options: asked.append(dropout_p) or attend(*parts, **options),
+    )
+    layer.train()(x, None)
+    layer.eval()(x, None)
+    assert asked == [0.5, 0.0]
+    assert [width for width, _ in seen] == [8, 16, 8] * 2
+    dropped = [bool((output == 0).any()) for width, output in seen if width == 8]
+    assert dropped == [True, True, False, False]

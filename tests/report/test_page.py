@@ -133,8 +133,8 @@ def read(run, **changes):
 
 def command(run, root, out, hash_seed):
     arguments = {
-        "params": root / "params.yaml", "inputs": run / "inputs", "corpus": run / "corpus.json",
-        "test": run / "test.json", "train": run / "train.json",
+        "params": root / "params.yaml", "inputs": run / "inputs", "subword": run / "subword",
+        "corpus": run / "corpus.json", "test": run / "test.json", "train": run / "train.json",
         "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv",
         "linkage": run / "linkage.csv", "losses": run / "losses.csv",
         "vectors": run / "vectors.csv", "frequency-svg": out / "frequency.svg",

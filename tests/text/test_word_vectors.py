@@ -10,7 +10,9 @@ from medcode.errors import UserError
 from medcode.text import word_vectors
 from medcode.text.tokens import tokenized
 
-OPTIONS = Embed(documents="train", background=True, min_documents=2, size=8, window=2, epochs=3, seed=1)
+OPTIONS = Embed(
+    documents="train", background=True, min_documents=2, size=8, window=2, epochs=3, seed=1, decorrelate=False
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,33 @@ def test_vectors_are_the_same_to_the_bit_and_depend_on_the_seed(tokens):
     )
     assert first.tobytes() == again.tobytes()
     assert not np.array_equal(first, other)
+
+
+def test_decorrelated_vectors_have_no_mean_and_no_direction_of_their_own():
+    random = np.random.default_rng(0)
+    vectors = random.standard_normal((400, 5)) * [5, 3, 1, 1, 0.1] + [2, 0, 0, 0, 0]
+    found = word_vectors.decorrelated(vectors)
+    np.testing.assert_allclose(found.mean(0), 0, atol=1e-9)
+    np.testing.assert_allclose(found.T @ found / len(found), np.eye(5), atol=1e-9)
+    for column in range(5):
+        assert np.corrcoef(vectors[:, column], found[:, column])[0, 1] > 0.8
+
+
+def test_decorrelated_vectors_are_finite_where_a_direction_is_empty():
+    vectors = np.random.default_rng(0).standard_normal((3, 8))
+    found = word_vectors.decorrelated(vectors)
+    assert np.isfinite(found).all() and np.linalg.matrix_rank(found) == 2
+
+
+def test_the_table_is_decorrelated_where_it_is_wanted(tokens):
+    words = word_vectors.vocabulary(tokens, np.arange(14), 2)
+    plain, apart = (
+        word_vectors.train(tokens, np.arange(14), words, OPTIONS.model_copy(update={"decorrelate": wanted}))
+        for wanted in (False, True)
+    )
+    np.testing.assert_allclose(np.linalg.norm(apart[1:], axis=1), 1, atol=1e-4)
+    np.testing.assert_array_equal(apart[[0, -1]], plain[[0, -1]])
+    assert np.linalg.norm(apart[1:-1].mean(0)) < np.linalg.norm(plain[1:-1].mean(0))
 
 
 def test_a_long_document_is_read_to_its_end(tokens):

@@ -18,9 +18,11 @@ from scipy import sparse
 
 from medcode import models
 from medcode.config import Recipe, Training, load
+from medcode.encoders.outline import Encoder
 from medcode.errors import UserError
 from medcode.evaluation.summary import during_training
 from medcode.inputs import Inputs, Split
+from medcode.models.base import Basis
 from medcode.training import distributed, outcome, reproducibility
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.interruption import Interruption
@@ -42,17 +44,18 @@ ARCHITECTURES = {
     "caml": {"filters": 10, "kernel": 4},
     "mt_ram": {"hidden": 4, "bidirectional": True},
     "multirescnn": {"filters": 4, "kernels": [3, 5], "variant": "original"},
+    "plm_icd": {"chunk": 16, "variant": "original"},
 }
 
 
 WEIGHTS = {"icd": 0.7, "ccs": 0.3}
 
 
-def build(inputs: Inputs, recipe: Recipe, name: str = "caml") -> models.Model:
+def build(inputs: Inputs, recipe: Recipe, name: str = "caml", encoder: Encoder | None = None) -> models.Model:
     config = models.configure(name, ARCHITECTURES[name] | OPTIONS | {"heads": list(inputs.heads)}, recipe)
     torch.manual_seed(0)
     vectors = torch.from_numpy(inputs.vectors)
-    return models.find(name)(config, len(vectors), vectors, inputs.heads)
+    return models.find(name).build(config, Basis(len(vectors), vectors, encoder), inputs.heads)
 
 
 def trainer(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path, name: str = "caml", **options) -> Trainer:
@@ -86,6 +89,65 @@ def test_the_weights_returned_are_those_of_the_best_epoch(tiny_inputs, recipe, e
     assert result.best_epoch < 6
     short = ruinous.model_copy(update={"epochs": result.best_epoch})
     assert_same(train(tiny_inputs, short, engine, tmp_path / "short")[1], weights)
+
+
+def test_the_last_epoch_can_be_kept_instead(tiny_inputs, recipe, engine, tmp_path):
+    recipe = recipe.model_copy(update={"keep": "last", "epochs": 3, "learning_rate": 1.0})
+    running = trainer(tiny_inputs, recipe, engine, tmp_path)
+    saved = {}
+    running.on_epoch = lambda history, seconds: saved.update(
+        {len(history): {name: weights.clone() for name, weights in running.model.state_dict().items()}}
+    )
+    result = running.run()
+    assert result.best_epoch == 3
+    assert int(np.argmax([row["f1_micro"] for row in result.history])) != 2, "the best is the last: nothing is shown"
+    assert_same(running.model.state_dict(), saved[3])
+
+
+@pytest.mark.parametrize("size", [1, 3, 4])
+def test_micro_batches_add_up_to_the_batch(tiny_inputs, recipe, engine, tmp_path, size):
+    recipe = recipe.model_copy(update={"dropout": 0.0, "epochs": 1, "clip_norm": 1.0})
+    result, weights = train(tiny_inputs, recipe, engine, tmp_path / "whole")
+    parts, in_parts = train(tiny_inputs, recipe, engine.model_copy(update={"micro_batch": size}), tmp_path / "parts")
+    assert parts.history[0]["train_loss"] == pytest.approx(result.history[0]["train_loss"], rel=1e-5)
+    for name, own in weights.items():
+        torch.testing.assert_close(in_parts[name], own, rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_that_normalises_over_its_batch_takes_no_micro_batches(tiny_inputs, recipe, engine, tmp_path):
+    with pytest.raises(UserError, match=r"training\.micro_batch: the model normalises over its batch; set 0"):
+        trainer(tiny_inputs, recipe, engine.model_copy(update={"micro_batch": 2}), tmp_path, "multirescnn")
+
+
+@pytest.mark.parametrize(("size", "micro"), [(1, 0), (1, 3), (2, 0), (2, 3), (3, 1), (3, 2), (9, 2)])
+@pytest.mark.parametrize("whole", [1, 5, 8])
+def test_processes_share_a_batch_in_as_many_parts_each(tiny_inputs, recipe, engine, tmp_path, size, micro, whole):
+    settings = engine.model_copy(update={"micro_batch": micro})
+    running = trainer(tiny_inputs, recipe, settings, tmp_path)
+    shared = []
+    for rank in range(size):
+        running.world = distributed.World(rank, size)
+        shared.append(running._parts(whole))
+    assert len({len(parts) for parts in shared}) == 1
+    documents = [number for parts in shared for first, last in parts for number in range(first, last)]
+    assert sorted(documents) == list(range(whole))
+    assert not micro or all(last - first <= micro for parts in shared for first, last in parts)
+
+
+def test_an_encoders_activations_can_be_computed_twice(tiny_inputs, recipe, engine, tmp_path):
+    import plain_encoder  # not to be found by the processes of torchrun, which run this file
+
+    recipe = recipe.model_copy(update={"dropout": 0.0, "epochs": 1, "learning_rate": 0.001})
+    found = {}
+    for kept in (True, False):
+        settings = engine.model_copy(update={"gradient_checkpointing": not kept, "limit": 3})
+        model = build(tiny_inputs, recipe, "plm_icd", plain_encoder.tiny(pieces=len(tiny_inputs.vectors)))
+        running = Trainer(model, tiny_inputs, recipe, settings, 1, Checkpoints(tmp_path / str(kept)))
+        assert model.encoder.is_activation_checkpointing is not kept
+        running.run()
+        found[kept] = running.model.state_dict()
+    for name, own in found[True].items():
+        torch.testing.assert_close(found[False][name], own)
 
 
 def test_it_stops_after_patience_epochs_without_a_better_one(tiny_inputs, recipe, engine, tmp_path):
@@ -220,10 +282,10 @@ def test_overfit_trains_and_validates_on_the_first_documents(tiny_inputs, recipe
 def test_what_a_model_adds_to_the_loss_is_trained_on(tiny_inputs, recipe, engine, tmp_path):
     running = trainer(tiny_inputs, recipe.model_copy(update={"dropout": 0.0}), engine, tmp_path)
     batch = running._plan(0)[0]
-    plain = running._losses(running.model, batch)["train_loss"]
+    plain = running._losses(running.model, batch, 0, len(batch.documents))["train_loss"]
     running.model.regularisation = lambda gold: 0.5 * gold["icd"].sum(1)
     codes = tiny_inputs.splits["train"].labels["icd"][batch.documents].sum(1).mean()
-    with_extra = running._losses(running.model, batch)["train_loss"]
+    with_extra = running._losses(running.model, batch, 0, len(batch.documents))["train_loss"]
     torch.testing.assert_close(with_extra, plain + 0.5 * codes, check_dtype=False)
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcode.training.optimisation import head_losses, learning_rate, make_optimiser, weigh
+from medcode.training.optimisation import head_losses, learning_rate, make_optimiser, set_learning_rate, weigh
 
 LOGITS = {"icd": torch.tensor([[0.5, -2.0, 1.0]]), "ccs": torch.tensor([[-1.0]])}
 GOLD = {"icd": torch.tensor([[1.0, 0.0, 1.0]]), "ccs": torch.tensor([[0.0]])}
@@ -118,3 +118,25 @@ def test_static_vectors_are_not_given_to_the_optimiser(recipe):
     assert isinstance(optimiser, torch.optim.AdamW)
     assert [parameter.shape for parameter in optimiser.param_groups[0]["params"]] == [layer.weight.shape]
     assert optimiser.defaults["weight_decay"] == 0.1
+
+
+def test_layers_of_an_encoder_learn_at_rates_of_their_own(recipe):
+    model = torch.nn.ModuleDict({name: torch.nn.Linear(1, 1, bias=False) for name in ("head", "top", "low")})
+    changes = {"learning_rate": 0.1, "encoder_learning_rate": 0.02, "layer_decay": 0.5}
+    above = {"top.weight": 0, "low.weight": 3}
+    optimiser = make_optimiser(model, recipe.model_copy(update=changes), above)
+    set_learning_rate(optimiser, 0.05)  # half of the peak
+    rates = {id(group["params"][0]): group["lr"] for group in optimiser.param_groups}
+    assert rates[id(model["head"].weight)] == optimiser.param_groups[0]["lr"] == pytest.approx(0.05)
+    assert rates[id(model["top"].weight)] == pytest.approx(0.01)
+    assert rates[id(model["low"].weight)] == pytest.approx(0.01 / 8)
+    same = make_optimiser(model, recipe.model_copy(update={"learning_rate": 0.1}), above)
+    assert len(same.param_groups) == 1
+
+
+def test_the_warm_up_can_be_a_share_of_the_steps(recipe):
+    shared = recipe.model_copy(update={"warmup_share": 0.1, "schedule": "linear"})
+    stated = recipe.model_copy(update={"warmup_steps": 20, "schedule": "linear"})
+    assert [learning_rate(shared, step, 200) for step in range(200)] == [
+        learning_rate(stated, step, 200) for step in range(200)
+    ]

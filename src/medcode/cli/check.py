@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from medcode.config import Params
 
 MADE_HERE = "synthetic-"  # corpora that the workflow itself makes
 
@@ -26,14 +30,37 @@ def run(arguments: argparse.Namespace) -> None:
     from medcode import config, io
     from medcode.errors import UserError
 
-    corpus = config.load(arguments.params).corpus
+    params = config.load(arguments.params)
     check_models(arguments.params)
+    check_encoder(params, arguments.params)
+    corpus = params.corpus
     if arguments.raw and not corpus.startswith(MADE_HERE) and not (arguments.raw / corpus).is_dir():
         raise UserError(f"{arguments.raw / corpus}: no such folder; docs/DATA.md says how to get the corpus {corpus}")
     if arguments.out:
         # The same whatever was checked, so that nothing reruns because of it.
         io.write_json(arguments.out, {"checked": True})
     print(f"{arguments.params}: all right")
+
+
+def check_encoder(params: Params, path: str) -> None:
+    """Checks that a model on word pieces has an encoder, and a model on words none.
+
+    Raises:
+        UserError: it is not so; says what to choose.
+    """
+    from medcode import models
+    from medcode.errors import UserError
+
+    block = params.models[params.model]
+    configured = models.configure(params.model, block.architecture, block.training[params.recipe], path)
+    in_pieces = models.find(params.model).reads_pieces(configured)
+    if in_pieces and params.encoder == "none":
+        raise UserError(
+            f"{path}: encoder: {params.model} reads word pieces and needs an encoder; choose one of encoders, for "
+            f"instance -S model={params.model} -S encoder=scratch-tiny"
+        )
+    if not in_pieces and params.encoder != "none":
+        raise UserError(f"{path}: encoder: {params.model} reads words and has no encoder; set encoder: none")
 
 
 def check_models(path: str) -> None:

@@ -16,7 +16,8 @@ Written by `python -m medcode models --format markdown`; change the models' docs
 Parameters are counted with the word vectors of MIMIC-III (51,919 rows of 100) and the published settings, all of them
 and, behind the stroke, the trainable ones. JointLAAT is counted with 40 and 1,149 categories, MT-RAM and MARN with 38
 and 295 of CCS, which is their authors' way to count: by bare numbers, diagnoses and procedures together; JAMS with the
-6,150 and 7,942 codes of MIMIC-IV alone.
+6,150 and 7,942 codes of MIMIC-IV alone; the models of the BERT study with BERT-base's cased vocabulary (28,996 pieces),
+PLM-ICD with RoBERTa-base and a vocabulary of 50,008.
 
 | model | paper | 50 codes | 8,921 codes | |
 |---|---|---|---|---|

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from medcode.config import ModelBlock
 
 SMALL_LABEL_SET = 100
+ENCODERS = ("bert-base-cased", "bert-base-uncased", "roberta-base", "roberta-base-pm")
 QUICK, PUBLISHED = "quick", "published"
 MIMIC3_LABELS = {
     "top50": {"icd": 50, "category": 40, "ccs": 38},
@@ -25,6 +26,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--params", default="params.yaml", help="settings of the models (default: %(default)s)")
     parser.add_argument("--name", help="show one model")
     parser.add_argument("--vocabulary", type=int, default=51_919, help="embedding rows, PAD and UNK included")
+    parser.add_argument(
+        "--encoder",
+        choices=ENCODERS,
+        help="size of the encoder of models on one (default: as they were published)",
+    )
     parser.add_argument(
         "--labels",
         default="icd=50",
@@ -99,7 +105,7 @@ def describe(
 
     from medcode import models
     from medcode.errors import UserError, nearest
-    from medcode.models.base import count_parameters
+    from medcode.models.base import Basis, count_parameters
 
     block = block_of(name, raw, arguments, label_set)
     recipe = arguments.recipe or default_recipe(block)
@@ -111,8 +117,13 @@ def describe(
         heads = {}
     usual = MIMIC3_LABELS[label_set] | MIMIC4_LABELS
     heads = {head: usual[head] for head in options.heads if head not in heads} | heads
+    basis = Basis(arguments.vocabulary)
+    if (size := kind.published_encoder(options)) is not None:
+        from medcode.encoders.outline import PUBLISHED_SIZES
+
+        basis = Basis(encoder=PUBLISHED_SIZES[arguments.encoder or size])
     with torch.device("meta"):
-        counts = count_parameters(kind(options, arguments.vocabulary, None, heads))
+        counts = count_parameters(kind.build(options, basis, heads))
     summary = (sys.modules[kind.__module__].__doc__ or "").strip().splitlines()[0]
     return {
         "name": name,

@@ -42,7 +42,9 @@ def run(arguments: argparse.Namespace) -> None:
     except UserError as error:
         raise UserError(f"{_name(arguments.note)}: {error}") from error
     if prediction.words_read < prediction.words:
-        print(f"note: read the first {prediction.words_read:,} of {prediction.words:,} words", file=sys.stderr)
+        print(
+            f"note: read the first {prediction.words_read:,} of {prediction.words:,} {prediction.unit}", file=sys.stderr
+        )
     if not prediction.words_known:
         print("note: not one word of it is in the model's vocabulary", file=sys.stderr)
     if arguments.format == "json":

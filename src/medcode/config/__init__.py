@@ -28,6 +28,7 @@ from medcode.config.data import (
     System,
     Tokenize,
 )
+from medcode.config.encoders import EncoderSource, Pretrain, Scratch, Subword
 from medcode.config.learning import Criterion, Evaluation, ModelBlock, Recipe, Training
 from medcode.config.section import Count, Number, Section, Share, build
 from medcode.errors import UserError, nearest
@@ -38,6 +39,7 @@ __all__ = [
     "Corpora",
     "Criterion",
     "Embed",
+    "EncoderSource",
     "Evaluation",
     "Gem",
     "Jsonl",
@@ -47,11 +49,14 @@ __all__ = [
     "ModelBlock",
     "Number",
     "Params",
+    "Pretrain",
     "Recipe",
     "Reference",
+    "Scratch",
     "Section",
     "Share",
     "Split",
+    "Subword",
     "Synthesize",
     "System",
     "Tokenize",
@@ -70,6 +75,7 @@ class Params(Section):
     corpus: Literal["synthetic-mimic3", "synthetic-mimic4", "mimic3", "mimic4", "codiesp", "jsonl"]
     label_set: LabelSet
     model: str
+    encoder: str
     recipe: str
     seed: Count
     synthesize: Synthesize
@@ -80,6 +86,9 @@ class Params(Section):
     tokenize: Tokenize
     split: Split
     embed: Embed
+    encoders: dict[str, EncoderSource]
+    subword: Subword
+    pretrain: Pretrain
     training: Training
     evaluation: Evaluation
     models: dict[str, ModelBlock]
@@ -104,6 +113,10 @@ def load(path: str | os.PathLike) -> Params:
     if params.recipe not in recipes:
         where = f"models.{params.model}.training"
         raise UserError(f"{path}: recipe: there is no {where}.{params.recipe}; {nearest(params.recipe, recipes)}")
+    if params.encoder not in params.encoders:
+        raise UserError(
+            f"{path}: encoder: there is no block encoders.{params.encoder}; {nearest(params.encoder, params.encoders)}"
+        )
     if params.split.published != "none" and params.split.source == "stratified":
         raise UserError(
             f"{path}: split: source: stratified sets published lists aside, yet published is {params.split.published}; "

@@ -119,3 +119,4 @@ class Embed(Section):
     window: Positive
     epochs: Positive
     seed: Count
+    decorrelate: bool

@@ -20,6 +20,13 @@ class Recipe(Section):
     `focal_alpha` and `focal_gamma` matter to `loss: focal` alone, and are MARN's where a recipe does not name them.
     `head_weights` weighs the losses of a model with several heads; null weighs each 1, or as the model's paper says.
     `criterion_heads` says whether the criterion is that of the first head, or the mean over all.
+    `encoder_learning_rate` is that of the top layer of a pretrained encoder, each layer below having `layer_decay`
+    times the rate of the one above; null gives the top layer `learning_rate`. `warmup_share` states the warm-up as a
+    share of all steps. `keep: last` keeps the weights of the last epoch instead of those of the best.
+
+    Three options for corpora with few documents: `label_vectors: titles` lets label attention start from the titles of
+    labels, `label_biases: log_odds` starts each output bias from how frequent its label is, and `title_documents` makes
+    the title of each label one more training document.
     """
 
     optimizer: Literal["adam", "adamw"]
@@ -27,12 +34,16 @@ class Recipe(Section):
     weight_decay: Annotated[Number, Field(ge=0)]
     schedule: Literal["constant", "linear", "plateau"]
     warmup_steps: Count
+    warmup_share: Share = 0.0
+    encoder_learning_rate: Annotated[Number, Field(gt=0)] | None = None
+    layer_decay: Annotated[Share, Field(gt=0)] = 1.0
     clip_norm: Annotated[Number, Field(gt=0)] | None
     batch_size: Positive
     epochs: Positive
     patience: Positive | None
     criterion: Criterion
     criterion_heads: Literal["first", "all"] = "first"
+    keep: Literal["best", "last"] = "best"
     loss: Literal["bce", "focal"]
     focal_alpha: Annotated[Number, Field(gt=0)] = 0.999
     focal_gamma: Annotated[Number, Field(ge=0)] = 2.0
@@ -41,6 +52,14 @@ class Recipe(Section):
     max_tokens: Positive
     dropout: Annotated[Share, Field(lt=1)]
     embedding: Literal["trained", "static"]
+    label_vectors: Literal["drawn", "titles"] = "drawn"
+    label_biases: Literal["drawn", "log_odds"] = "drawn"
+    title_documents: bool = False
+
+    @property
+    def reads_titles(self) -> bool:
+        """Whether training needs the words of titles, whatever the model."""
+        return self.title_documents or self.label_vectors == "titles"
 
 
 class Training(Section):
@@ -51,6 +70,8 @@ class Training(Section):
     threads: Positive
     processes: Positive
     buckets: Positive
+    micro_batch: Count = 0
+    gradient_checkpointing: bool = False
     checkpoint_steps: Positive
     overfit: Count
     limit: Count

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from medcode.layers.dropout import Dropout
+
 
 class TransformerLayer(nn.Module):
-    """Post-norm transformer encoder layer without dropout.
+    """Post-norm transformer encoder layer.
 
     Source: Vaswani et al. 2017, section 3.1; Fusion's authors' code for `block_local`.
 
@@ -18,11 +20,15 @@ class TransformerLayer(nn.Module):
         block_local: as Fusion's code, which separates heads by a view without a transposition: head h sees the h-th
             part of the positions alone, each position as `heads` shorter ones; and scales scores by
             floor(D / heads / heads)^-0.5.
+        dropout: probability that a value is dropped: of the attention, of what it and the feed-forward network give,
+            and within the latter, as in torch's layer.
 
     Shapes: [B, N, D], bool [B, N] or None -> [B, N, D].
     """
 
-    def __init__(self, features: int, heads: int, feed_forward: int, *, block_local: bool = False) -> None:
+    def __init__(
+        self, features: int, heads: int, feed_forward: int, *, block_local: bool = False, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.heads, self.block_local = heads, block_local
         self.query = nn.Linear(features, features)
@@ -33,10 +39,11 @@ class TransformerLayer(nn.Module):
         self.widen = nn.Linear(features, feed_forward)
         self.narrow = nn.Linear(feed_forward, features)
         self.norm = nn.LayerNorm(features)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        x = self.attention_norm(x + self.output(self._attend(x, mask)))
-        return self.norm(x + self.narrow(torch.relu(self.widen(x))))
+        x = self.attention_norm(x + self.dropout(self.output(self._attend(x, mask))))
+        return self.norm(x + self.dropout(self.narrow(self.dropout(torch.relu(self.widen(x))))))
 
     def _attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
         batch, positions, features = x.shape
@@ -49,7 +56,8 @@ class TransformerLayer(nn.Module):
             parts = [part.unflatten(2, (self.heads, width)).transpose(1, 2) for part in parts]  # [B, heads, N, D/heads]
             scale = width**-0.5
         keys = None if mask is None else mask[:, None, None]
-        seen = nn.functional.scaled_dot_product_attention(*parts, attn_mask=keys, scale=scale)
+        dropped = self.dropout.p if self.training else 0.0
+        seen = nn.functional.scaled_dot_product_attention(*parts, attn_mask=keys, dropout_p=dropped, scale=scale)
         return seen.reshape(x.shape) if self.block_local else seen.transpose(1, 2).flatten(2)
 
 

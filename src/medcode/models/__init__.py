@@ -15,7 +15,7 @@ from medcode.config import Recipe, build
 from medcode.errors import UserError, nearest
 from medcode.models.base import Model, ModelConfig
 
-NOT_MODELS = {"base"}
+NOT_MODELS = {"base", "encoder_base"}
 
 
 def names() -> list[str]:

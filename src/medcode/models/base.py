@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, ClassVar, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from medcode.layers.label_attention import LabelAttention, attend_heads, label_a
 from medcode.layers.masks import position_mask
 from medcode.layers.recalibrated_aggregation import RecalibratedAggregation, RecalibratedBranch
 from medcode.layers.word_embedding import WordEmbedding
+
+if TYPE_CHECKING:
+    from medcode.encoders.outline import Encoder
 
 PAPERS_EMBEDDING_SIZE = 100
 
@@ -47,6 +51,15 @@ class ModelConfig(Section):
         return self.mask_padding and not self.faithful
 
 
+@dataclass(frozen=True)
+class Basis:
+    """What a model can be built on: word vectors of so many `rows`, drawn where they are None; or an encoder."""
+
+    rows: int = 0
+    vectors: Tensor | None = None
+    encoder: Encoder | None = None
+
+
 class Model(nn.Module, ABC):
     """A medical coder: documents in, one logit per label and head out.
 
@@ -73,12 +86,43 @@ class Model(nn.Module, ABC):
         self.config = config
         self.heads = dict(heads)
 
+    @classmethod
+    def build(cls, config: ModelConfig, basis: Basis, heads: dict[str, int], **known: Any) -> Model:
+        """Builds a model of any family: for training, from its folder, or on the meta device to count its parameters.
+
+        Args:
+            config: the model's `Config`.
+            basis: what it stands on.
+            heads: number of labels of each head.
+            known: what it needs of the labels, `descriptions` or `edges`.
+        """
+        return cls(config, *cls.given(config, basis), heads, **known)
+
+    @classmethod
+    @abstractmethod
+    def given(cls, config: ModelConfig, basis: Basis) -> tuple[Any, ...]:
+        """What the constructor takes between config and heads."""
+
+    @classmethod
+    def published_encoder(cls, config: ModelConfig) -> str | None:
+        """Size of the encoder that it was published with, for counts of parameters; None for a model on words."""
+        return None
+
+    @classmethod
+    def reads_pieces(cls, config: ModelConfig) -> bool:
+        """Whether its tokens are an encoder's word pieces; else they are words."""
+        return cls.published_encoder(config) is not None
+
+    @abstractmethod
+    def described_basis(self) -> dict[str, Any]:
+        """What a saved model says of its basis, so that it can be built again without it."""
+
     @abstractmethod
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """Scores every label.
 
         Args:
-            tokens: word numbers padded with 0, int [B, N].
+            tokens: numbers of words, or of pieces, padded with 0, int [B, N].
             lengths: number of words of each document, int [B]; 0 for a document without words.
 
         Returns:
@@ -121,6 +165,13 @@ class Model(nn.Module, ABC):
             train_counts: training documents of each label, {head: int [Y]}.
         """
 
+    def layers_above(self) -> dict[str, int]:
+        """How many layers of a pretrained encoder lie above each of its parameters, by name; empty without one."""
+        return {}
+
+    def save_memory(self) -> None:
+        """Makes training compute activations a second time instead of keeping them, where the model can."""
+
     @classmethod
     def has_label_attention(cls) -> bool:
         """Whether `label_attention` can be asked for."""
@@ -148,6 +199,15 @@ class WordModel(Model):
         self.embedding = WordEmbedding(
             vocabulary, self.embedding_size, vectors, trained=trained, dropout=config.dropout
         )
+
+    @classmethod
+    def given(cls, config: ModelConfig, basis: Basis) -> tuple[Any, ...]:
+        """See `Model`."""
+        return basis.rows, basis.vectors
+
+    def described_basis(self) -> dict[str, Any]:
+        """See `Model`."""
+        return {"embedding_size": self.embedding_size}
 
     def real_positions(self, lengths: Tensor, positions: int) -> Tensor | None:
         """Which of an encoder's positions are real, bool [B, positions], or None where pads take part.

@@ -56,13 +56,13 @@ class GatedCnnNci(WordModel):
     ) -> None:
         super().__init__(config, vocabulary, vectors, heads)
         size = self.embedding_size
-        self.encoder = TrellisEncoder(size, config.hidden + size, config.kernel, config.levels, config.dropout)
+        self.encoder = TrellisEncoder(size, config.hidden + size, size, config.kernel, config.levels, config.dropout)
         self.interaction = nn.ModuleDict({head: CodeInteraction(size, labels) for head, labels in heads.items()})
         if descriptions is not None and config.label_vectors == "descriptions":
             for head, interaction in self.interaction.items():
                 interaction.fix_queries(mean_vectors(self.embedding.table.weight, descriptions[head]))
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        h = self.encoder(self.embedding(tokens).transpose(1, 2))[:, -self.embedding_size :]  # [B, E, N]
+        h = self.encoder(self.embedding(tokens).transpose(1, 2))  # [B, E, N]
         h = fill_pads(h, self.real_positions(lengths, tokens.shape[1]))
         return {head: interaction(h) for head, interaction in self.interaction.items()}

@@ -14,7 +14,7 @@ from medcode.errors import UserError, nearest
 from medcode.layers.label_attention import LabelAttention
 from medcode.layers.medical_code_attention import Edges, MedicalCodeAttention
 from medcode.layers.projected_attention import ProjectedLabelAttention
-from medcode.models.base import LabelAttentionHeads, Model, ModelConfig
+from medcode.models.base import Basis, LabelAttentionHeads, Model, ModelConfig
 
 CODES = "codes"  # the backbone's one head: the labels of both systems, one after the other
 
@@ -116,10 +116,27 @@ class Jams(Model):
         attention.queries = None  # MAT's vectors take their place
         self.codes = MedicalCodeAttention(heads, features, edges, renormalised=config.renormalised)
 
-    @property
-    def embedding_size(self) -> int:
-        """Of the backbone's word vectors."""
-        return self.backbone.embedding_size
+    @classmethod
+    def published_encoder(cls, config: JamsConfig) -> str | None:
+        """See `Model`; the backbone's."""
+        return config.backbone_kind.published_encoder(config.backbone_config)
+
+    @classmethod
+    def given(cls, config: JamsConfig, basis: Basis) -> tuple[Any, ...]:
+        """See `Model`; what the backbone takes."""
+        return config.backbone_kind.given(config.backbone_config, basis)
+
+    def described_basis(self) -> dict[str, Any]:
+        """See `Model`; the backbone's."""
+        return self.backbone.described_basis()
+
+    def layers_above(self) -> dict[str, int]:
+        """See `Model`; those of the backbone's encoder."""
+        return {f"backbone.{name}": above for name, above in self.backbone.layers_above().items()}
+
+    def save_memory(self) -> None:
+        """See `Model`."""
+        self.backbone.save_memory()
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         features, real = self.backbone.features(tokens, lengths)

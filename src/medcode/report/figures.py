@@ -194,7 +194,7 @@ def label_figure(train_counts: dict[str, np.ndarray]) -> str:
         return to_svg(figure, "labels", "Training documents of each code", "; ".join(told))
 
 
-def length_figure(lengths: np.ndarray, max_tokens: int) -> str:
+def length_figure(lengths: np.ndarray, max_tokens: int, unit: str = "words") -> str:
     """Draws the distribution of note lengths, with the median and the length beyond which the model reads nothing.
 
     The longest half per cent share the last bar.
@@ -202,6 +202,7 @@ def length_figure(lengths: np.ndarray, max_tokens: int) -> str:
     Args:
         lengths: words of each note.
         max_tokens: the number of words that the model reads at most.
+        unit: words, or word pieces.
     """
     limit = max(float(np.quantile(lengths, 0.995)), 1.0)
     longer = float(np.mean(lengths > max_tokens))
@@ -212,7 +213,7 @@ def length_figure(lengths: np.ndarray, max_tokens: int) -> str:
         share = np.full(len(shown), 1 / len(shown))
         axes.hist(shown, bins=np.linspace(0, limit, 41), weights=share, color=BLUE, edgecolor=PAPER, linewidth=0.5)
         axes.set_title("Length of the notes")
-        axes.set_xlabel("Words per note")
+        axes.set_xlabel(f"{unit.capitalize()} per note")
         axes.set_ylabel("Share of notes")
         axes.xaxis.set_major_formatter(THOUSANDS)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
@@ -224,7 +225,7 @@ def length_figure(lengths: np.ndarray, max_tokens: int) -> str:
         if max_tokens < limit:
             _mark(axes, max_tokens, f"read up to {max_tokens:,}", ORANGE, left=max_tokens > 0.6 * limit)
         description = (
-            f"{len(lengths):,} notes; median {median:,.0f} words; {longer:.1%} are longer than the {max_tokens:,} "
+            f"{len(lengths):,} notes; median {median:,.0f} {unit}; {longer:.1%} are longer than the {max_tokens:,} "
             "that the model reads"
         )
         return to_svg(figure, "lengths", "Length of the notes", description)

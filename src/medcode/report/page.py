@@ -103,14 +103,20 @@ def render(
         figures={name: inline(svg) for name, svg in figures.items()},
         frequency_note=_frequency_note(params.evaluation),
         vectors_note=vectors_note,
-        learning_note=_learning_note(train, recipe.criterion),
+        learning_note=_learning_note(train, recipe),
         max_tokens=recipe.max_tokens,
+        unit=unit_of(params),
         splits=_splits(data, page_heads(test, data), recipe.max_tokens),
         corpus=corpus_summary.table(corpus),
         corpus_notes=[corpus_summary.identical_line(corpus), *corpus_summary.commonest_lines(corpus)],
         parameters=_parameters(params, train),
         footer="Numbers and code counts only: this page holds no text of any note.",
     )
+
+
+def unit_of(params: Params) -> str:
+    """What the lengths of notes are counted in."""
+    return "words" if params.encoder == "none" else "word pieces"
 
 
 def page_heads(test: Mapping[str, Any], data: Inputs) -> list[str]:
@@ -153,10 +159,11 @@ def _score(value: float | None) -> str:
 
 def _training(params: Params, train: Mapping[str, Any]) -> str:
     total, trainable = (train["parameters"][kind] for kind in ("total", "trainable"))
+    kept = "the one kept" if _recipe(params, train).keep == "last" else "the best"
     trained = "all" if trainable == total else f"{trainable:,}"
     return (
         f"{total:,} parameters, {trained} of them trained with the recipe {train['recipe']} and seed {params.seed}; "
-        f"the best of {_epochs(train['epochs_run'])} was epoch {train['best_epoch']}."
+        f"{kept} of {_epochs(train['epochs_run'])} was epoch {train['best_epoch']}."
     )
 
 
@@ -245,9 +252,10 @@ def _frequency_note(options: Evaluation) -> str:
     return f"The fixed threshold is {options.fixed_threshold:g}; the other was tuned on dev for the best micro F1."
 
 
-def _learning_note(train: Mapping[str, Any], criterion: str) -> str:
+def _learning_note(train: Mapping[str, Any], recipe: Recipe) -> str:
+    kept = "last epoch" if recipe.keep == "last" else f"epoch with the best {recipe.criterion} on dev"
     return (
-        f"The weights of the epoch with the best {criterion} on dev are kept. Training ended: {train['stopped']}. "
+        f"The weights of the {kept} are kept. Training ended: {train['stopped']}. "
         "Metrics on dev are at the threshold 0.5."
     )
 
@@ -276,7 +284,7 @@ def _or_zero(function: Any, values: np.ndarray) -> float:
 
 def _parameters(params: Params, train: Mapping[str, Any]) -> list[dict[str, Any]]:
     model = params.models[train["model"]]
-    run = {key: getattr(params, key) for key in ("corpus", "label_set", "model", "recipe", "seed")}
+    run = {key: getattr(params, key) for key in ("corpus", "label_set", "model", "encoder", "recipe", "seed")}
     return [
         {"name": f"Recipe {train['recipe']}", "rows": _rows(_recipe(params, train).model_dump())},
         {"name": "Run", "rows": _rows(run)},

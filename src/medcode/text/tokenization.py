@@ -100,3 +100,14 @@ def spans(text: str, rule: str = "caml") -> list[tuple[int, int]]:
     """
     chosen = rule_named(rule)
     return [match.span() for match in chosen.pattern.finditer(text) if chosen.form(match.group()) is not None]
+
+
+def text_of(note: str, text: str, rule: str) -> str:
+    """What is cut into pieces of a note.
+
+    Args:
+        note: as it was written.
+        text: `words`, those that a rule makes, set apart by spaces; or `raw`, the note as it is.
+        rule: how text becomes words.
+    """
+    return " ".join(tokenize(note, rule)) if text == "words" else note

@@ -54,7 +54,7 @@ def train(tokens: Tokens, documents: np.ndarray, words: np.ndarray, options: Emb
         tokens: all documents.
         documents: numbers of the documents that word2vec reads.
         words: numbers of the word types of the vocabulary [V].
-        options: size E, window, epochs, seed.
+        options: size E, window, epochs, seed, decorrelate.
 
     Returns:
         float32 [V + 2, E]: PAD, the words, UNK.
@@ -72,9 +72,29 @@ def train(tokens: Tokens, documents: np.ndarray, words: np.ndarray, options: Emb
     )
     sentences.bar.close()
     unknown = np.random.default_rng(options.seed).standard_normal(options.size)
-    known = [model.wv[tokens.types[number]] for number in words]  # word2vec reads all training documents, or more
+    # word2vec reads all training documents, or more, so that it knows every word of the vocabulary.
+    known = np.stack([model.wv[tokens.types[number]] for number in words])
+    if options.decorrelate:
+        known = decorrelated(known)
     table = np.stack([np.zeros(options.size), *known, unknown]).astype(np.float32)
     return table / (np.linalg.norm(table, axis=1, keepdims=True) + np.float32(1e-6))
+
+
+def decorrelated(vectors: np.ndarray) -> np.ndarray:
+    """Unit vectors turned into vectors with mean zero and the identity as covariance, as near to them as such can be.
+
+    Word vectors of a small corpus all point the same way, and chance resemblance hides which words are the same; the
+    first directions say most about frequency (Mu and Viswanath 2018, "All-but-the-Top"). This goes further and makes
+    all directions weigh alike (zero-phase whitening). A direction without variance stays without.
+
+    Shapes: [V, E] -> float64 [V, E].
+    """
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    centred = units - units.mean(0, dtype=np.float64)
+    variances, directions = np.linalg.eigh(centred.T @ centred / len(centred))
+    varied = variances > variances.max() * 1e-9
+    scales = np.where(varied, 1 / np.sqrt(np.where(varied, variances, 1)), 0)
+    return centred @ (directions * scales) @ directions.T
 
 
 class _Sentences:

@@ -20,7 +20,7 @@ from medcode import io
 from medcode.errors import UserError
 
 
-def fingerprint(settings: dict[str, Any], inputs: str | os.PathLike, model: torch.nn.Module) -> str:
+def fingerprint(settings: dict[str, Any], inputs: list[Path], model: torch.nn.Module) -> str:
     """Identifies a training: two runs with one fingerprint compute the same weights.
 
     Covers the settings, the content of the inputs that training reads, and the source of every module of this package
@@ -28,13 +28,14 @@ def fingerprint(settings: dict[str, Any], inputs: str | os.PathLike, model: torc
 
     Args:
         settings: everything of params.yaml that training depends on.
-        inputs: the folder data/inputs.
+        inputs: data/inputs, and other folders that training reads.
         model: its class is part of the fingerprint.
     """
     digest = hashlib.sha256(json.dumps([settings, type(model).__name__, torch.__version__], sort_keys=True).encode())
     modules = sorted((name, module) for name, module in sys.modules.items() if name.split(".")[0] == "medcode")
     sources = [Path(module.__file__) for _, module in modules if getattr(module, "__file__", None)]
-    read = [path for path in sorted(Path(inputs).rglob("*")) if path.is_file() and path.parent.name != "test"]
+    files = (path for folder in inputs for path in sorted(folder.rglob("*")) if path.is_file())
+    read = [path for path in files if path.parent.name != "test"]
     for path in [*sources, *read]:
         with open(path, "rb") as file:
             digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm import tqdm
 
 from medcode.config import Recipe, Training
@@ -23,7 +24,8 @@ from medcode.training import batches, optimisation, reproducibility, stopping
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.distributed import World
 from medcode.training.interruption import Interruption
-from medcode.training.scoring import autocast, probabilities, score
+from medcode.training.precision import autocast
+from medcode.training.scoring import probabilities, score
 
 WATCHED = ("f1_micro", "f1_macro", "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map")
 SCORING_BATCH = 32
@@ -70,7 +72,7 @@ class Trainer:
         on_epoch: called with the learning curve after every epoch, by the leading process.
 
     Raises:
-        UserError: a head of the model has no weight in the recipe.
+        UserError: a head of the model has no weight in the recipe; the model cannot be trained in micro-batches.
     """
 
     def __init__(
@@ -98,8 +100,12 @@ class Trainer:
         left_out = sorted(model.heads.keys() - (self.weights or model.heads).keys())
         if left_out and len(model.heads) > 1:
             raise UserError(f"head_weights of the recipe: no weight for the model's head {', '.join(left_out)}")
+        if settings.micro_batch and any(isinstance(module, _BatchNorm) for module in model.modules()):
+            raise UserError("training.micro_batch: the model normalises over its batch; set 0, all of it at once")
+        if settings.gradient_checkpointing:
+            model.save_memory()
         self.progress = Progress()
-        self.optimiser = optimisation.make_optimiser(model, recipe)
+        self.optimiser = optimisation.make_optimiser(model, recipe, model.layers_above())
 
     def run(self) -> Result:
         """Trains to the end, from the last checkpoint where there is one.
@@ -156,28 +162,37 @@ class Trainer:
         """One update of the weights; returns the mean losses of the batch."""
         reproducibility.seed_step(self.seed, self.progress.steps)
         rate = optimisation.learning_rate(self.recipe, self.progress.steps, total_steps, self._watched())
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        losses = self._losses(network, batch)
-        loss = losses["train_loss"]
-        values = dict(zip(losses, self.world.sum(torch.stack(list(losses.values())).detach()).tolist(), strict=True))
+        optimisation.set_learning_rate(self.optimiser, rate)
+        self.optimiser.zero_grad(set_to_none=True)
+        losses: dict[str, torch.Tensor] = {}
+        for first, last in self._parts(len(batch.documents)):
+            own = self._losses(network, batch, first, last)
+            (own["train_loss"] * self.world.size).backward()  # gradients are averaged over the processes
+            losses = {name: losses.get(name, 0.0) + value.detach() for name, value in own.items()}
+        values = dict(zip(losses, self.world.sum(torch.stack(list(losses.values()))).tolist(), strict=True))
         if not math.isfinite(value := values["train_loss"]):
             documents = ", ".join(self.train.documents[number] for number in batch.documents)
             raise UserError(
                 f"training: the loss is {value} at step {self.progress.steps + 1} with learning rate {rate:g}, "
                 f"admissions {documents}; a lower learning_rate or a clip_norm in the recipe may help"
             )
-        self.optimiser.zero_grad(set_to_none=True)
-        (loss * self.world.size).backward()  # gradients are averaged over the processes
         if self.recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         self.optimiser.step()
         return values
 
-    def _losses(self, network: nn.Module, batch: batches.Batch) -> dict[str, torch.Tensor]:
-        """This process's part of the mean losses over the documents of a batch."""
-        whole = len(batch.documents)
+    def _parts(self, whole: int) -> list[tuple[int, int]]:
+        """This process's documents of a batch, as many at a time as `micro_batch` says: first, and one past the last.
+
+        Every process has as many parts as the others, so some may be empty.
+        """
         first, last = self.world.rows(whole)
+        size, most = self.settings.micro_batch or whole, -(-whole // self.world.size)
+        return [(min(start, last), min(start + size, last)) for start in range(first, first + most, size)]
+
+    def _losses(self, network: nn.Module, batch: batches.Batch, first: int, last: int) -> dict[str, torch.Tensor]:
+        """What some documents of a batch add to the mean losses over all of them."""
+        whole = len(batch.documents)
         empty = first == last  # more processes than documents: a document of no weight keeps the processes in step
         if empty:
             first, last = 0, 1
@@ -266,7 +281,9 @@ class Trainer:
         return [row[self.criterion] for row in self.progress.history]
 
     def _best_epoch(self) -> int:
-        """Number of the best epoch so far, from 1; 0 before the first."""
+        """Number of the epoch to keep, from 1: the best so far, or the last; 0 before the first."""
+        if self.recipe.keep == "last":
+            return len(self.progress.history)
         return stopping.best(self._watched(), lowest=self.lowest) + 1 if self.progress.history else 0
 
     def _headline(self) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -58,19 +59,44 @@ def weigh(losses: dict[str, Tensor], weights: dict[str, float] | None) -> Tensor
     return sum(weights[head] * own for head, own in losses.items())
 
 
-def make_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Adam or AdamW over the trainable parameters."""
+def make_optimiser(
+    model: nn.Module, recipe: Recipe, layers_above: Mapping[str, int] = MappingProxyType({})
+) -> torch.optim.Optimizer:
+    """Adam or AdamW over the trainable parameters, in one group for each `scale` of the learning rate.
+
+    The first group has scale 1. The top layer of a pretrained encoder has the scale
+    `encoder_learning_rate / learning_rate`, and every layer below it `layer_decay` times that of the one above.
+
+    Source: Sun et al. 2019, "How to Fine-Tune BERT for Text Classification?", on layer-wise decreasing rates.
+
+    Args:
+        model: the network.
+        recipe: optimiser, rates and decays.
+        layers_above: how many layers of an encoder lie above each of its parameters, by name.
+    """
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return kind(trainable, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    top = (recipe.encoder_learning_rate or recipe.learning_rate) / recipe.learning_rate
+    groups: dict[float, list[nn.Parameter]] = {1.0: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            scale = top * recipe.layer_decay ** layers_above[name] if name in layers_above else 1.0
+            groups.setdefault(scale, []).append(parameter)
+    listed = [{"params": own, "scale": scale} for scale, own in groups.items() if own or scale == 1.0]
+    return kind(listed, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Gives every group of parameters its part of a learning rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["scale"]
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int, history: Sequence[float] = ()) -> float:
     """Learning rate of a step, a pure function, so that nothing of it needs saving.
 
-    Rises in a line over `warmup_steps`; then stays (`constant`), falls in a line to zero at the last step (`linear`),
-    or is multiplied by 0.9 whenever more than 5 epochs have passed without a better criterion, down to 1e-4
-    (`plateau`, LAAT).
+    Rises in a line over `warmup_steps`, or that share of all steps that `warmup_share` says; then stays (`constant`),
+    falls in a line to zero at the last step (`linear`), or is multiplied by 0.9 whenever more than 5 epochs have passed
+    without a better criterion, down to 1e-4 (`plateau`, LAAT).
 
     Args:
         recipe: peak rate, schedule and warm-up.
@@ -78,10 +104,11 @@ def learning_rate(recipe: Recipe, step: int, steps: int, history: Sequence[float
         steps: of the whole training.
         history: the criterion after each epoch so far.
     """
-    if step < recipe.warmup_steps:
-        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
+    warmup = recipe.warmup_steps or round(recipe.warmup_share * steps)
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / warmup
     if recipe.schedule == "linear":
-        return recipe.learning_rate * max(0.0, (steps - step) / max(1, steps - recipe.warmup_steps))
+        return recipe.learning_rate * max(0.0, (steps - step) / max(1, steps - warmup))
     if recipe.schedule == "plateau":
         return _after_plateaus(recipe.learning_rate, history, lowest=recipe.criterion == "loss")
     return recipe.learning_rate

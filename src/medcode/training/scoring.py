@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import numpy as np
 import torch
 
 from medcode.models.base import Model
 from medcode.training.batches import pad, scoring_batches, truncated_lengths
-
-
-def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
-    """bf16 where asked for; `auto` asks for it on a GPU."""
-    if precision == "bf16" or (precision == "auto" and device.type == "cuda"):
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return contextlib.nullcontext()
+from medcode.training.precision import autocast
 
 
 @torch.inference_mode()

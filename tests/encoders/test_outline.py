@@ -1,0 +1,66 @@
+"""What a model is told of an encoder."""
+
+from __future__ import annotations
+
+import plain_encoder
+import pytest
+import torch
+
+from medcode.encoders.outline import PUBLISHED_SIZES, Encoder
+
+
+@pytest.fixture(params=["bert", "roberta", "mpnet"])
+def outline(request) -> Encoder:
+    return plain_encoder.tiny(request.param)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_a_module_runs_on_torchs_attention(kind):
+    module = plain_encoder.tiny(kind).module(0.0, pooler=False)
+    assert module.config._attn_implementation == "sdpa"
+
+
+def test_dropout_replaces_what_the_configuration_says(outline):
+    module = outline.module(0.25, pooler=False)
+    assert {layer.p for layer in module.modules() if isinstance(layer, torch.nn.Dropout)} == {0.25}
+
+
+def test_weights_are_those_given_and_else_follow_the_seed(outline):
+    torch.manual_seed(1)
+    first = outline.module(0.0, pooler=True).state_dict()
+    torch.manual_seed(1)
+    again = outline.module(0.0, pooler=True).state_dict()
+    other = Encoder(outline.config, outline.specials, first).module(0.0, pooler=False).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert {name for name in first if name not in other} == {"pooler.dense.weight", "pooler.dense.bias"}
+    assert all(torch.equal(first[name], other[name]) for name in other)
+
+
+def test_weights_of_another_kind_are_no_surprise():
+    weights = plain_encoder.tiny("bert", layers=1).module(0.0, pooler=True).state_dict()
+    wrong = Encoder(plain_encoder.tiny("bert").config, plain_encoder.tiny().specials, weights)
+    with pytest.raises(ValueError, match=r"weights of another kind of encoder: encoder\.layer\.1"):
+        wrong.module(0.0, pooler=True)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_as_many_positions_as_the_kind_can_use(kind):
+    outline = plain_encoder.tiny(kind)
+    assert outline.positions == 64
+    outline.module(0.0, pooler=False)(input_ids=torch.full((1, 64), 3))
+    with pytest.raises((IndexError, RuntimeError)):
+        outline.module(0.0, pooler=False)(input_ids=torch.full((1, 65), 3))
+
+
+def test_it_survives_being_described(outline):
+    assert Encoder.from_description(outline.described()) == outline.outline()
+
+
+def test_published_sizes():
+    assert {name: encoder.config["vocab_size"] for name, encoder in PUBLISHED_SIZES.items()} == {
+        "bert-base-cased": 28_996,
+        "bert-base-uncased": 30_522,
+        "roberta-base": 50_265,
+        "roberta-base-pm": 50_008,
+    }
+    assert PUBLISHED_SIZES["roberta-base"].positions == 512

@@ -1,0 +1,76 @@
+"""Notes as word pieces."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import plain_encoder
+import pytest
+
+from medcode.encoders import scratch
+from medcode.encoders.pieces import Pieces, PieceTokenizer, cut_into_pieces
+from medcode.encoders.texts import texts_of
+from medcode.errors import UserError
+from medcode.text.tokenization import text_of
+from medcode.text.tokens import tokenized
+
+WORDS = ["fever", "and", "chills"]
+
+
+def test_documents_become_numbers_in_their_order(tmp_path):
+    documents = [("7", "fever and fever"), ("3", ""), ("9", "chills rigors")]
+    pieces = cut_into_pieces(documents, PieceTokenizer(plain_encoder.tokenizer(WORDS)))
+    pieces.write(tmp_path / "subword")
+    read = Pieces.read(tmp_path / "subword")
+    assert [read.document(number).tolist() for number in range(3)] == [[0, 1, 0], [], [2, 3]]
+    assert read.admissions == ["7", "3", "9"]
+    assert read.spans(["9", "7"]).tolist() == [[3, 5], [0, 3]]
+    assert read.ids.dtype == np.int32
+
+
+def test_many_documents_and_none():
+    tokenizer = PieceTokenizer(plain_encoder.tokenizer(WORDS))
+    many = cut_into_pieces(((str(number), "and " * (number % 7)) for number in range(1_500)), tokenizer)
+    assert np.diff(many.offsets).tolist() == [number % 7 for number in range(1_500)]
+    assert cut_into_pieces([], tokenizer).offsets.tolist() == [0]
+
+
+def test_a_missing_document_and_files_that_do_not_belong_together_are_told(tmp_path):
+    tokenizer = PieceTokenizer(plain_encoder.tokenizer(WORDS))
+    pieces = cut_into_pieces([("7", "fever")], tokenizer)
+    with pytest.raises(UserError, match="data/subword: lacks admission '8'"):
+        pieces.spans(["7", "8"])
+    pieces.write(tmp_path / "subword")
+    (tmp_path / "subword/admissions.txt").write_text("7\n8\n")
+    with pytest.raises(UserError, match="its files do not belong together"):
+        Pieces.read(tmp_path / "subword")
+
+
+def test_what_a_tokenizer_cuts_off_or_adds_by_itself_is_left_alone():
+    definition = json.loads(plain_encoder.tokenizer(WORDS))
+    definition["truncation"] = {"max_length": 2, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}
+    definition["padding"] = {
+        "strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0,
+        "pad_token": "fever",
+    }  # fmt: skip
+    assert PieceTokenizer(json.dumps(definition))(["and and and chills"])[0].tolist() == [1, 1, 1, 2]
+
+
+def test_what_looks_like_a_special_piece_is_text():
+    tokenizer = scratch.train_pieces(["fever [and] chills pad sep cls mask"] * 9, 200)
+    specials = {tokenizer.token_to_id(piece) for piece in scratch.SPECIALS} - {tokenizer.token_to_id("[UNK]")}
+    (own,) = PieceTokenizer(tokenizer.to_str())(["fever [PAD] chills [SEP] [CLS] [MASK]"])
+    assert len(own) and not specials & set(own.tolist())
+
+
+def test_words_are_those_of_the_rule_and_raw_is_the_note(tmp_path):
+    note = "Fever, 38.5 C; chills"
+    assert text_of(note, "words", "caml") == "fever c chills"
+    assert text_of(note, "raw", "caml") == note
+    tokenized([("5", note)]).write(tmp_path / "tokens")
+    assert list(texts_of("words", tmp_path / "tokens", tmp_path / "absent.parquet")) == [("5", "fever c chills")]
+
+
+def test_the_piece_for_the_unknown_is_known():
+    assert PieceTokenizer(plain_encoder.tokenizer(WORDS)).unknown == 3

@@ -1,0 +1,82 @@
+"""Continued pretraining on a tiny encoder."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from medcode.config import Pretrain, Scratch
+from medcode.encoders import folder, scratch
+from medcode.encoders.pieces import Pieces, PieceTokenizer, cut_into_pieces
+from medcode.encoders.pretraining import IGNORED, Pretrainer, blocks_of, mask_pieces
+from medcode.errors import UserError
+
+SIZES = Scratch(pieces=120, layers=1, hidden=16, attention_heads=2, feed_forward=32, positions=32)
+OPTIONS = Pretrain(steps=60, learning_rate=0.01, batch_size=8, pieces=16, masked=0.15, background=True, seed=1)
+NOTES = [f"the patient with {what} was given {drug} daily" for what, drug in
+         (("asthma", "salbutamol"), ("gout", "allopurinol"), ("angina", "nitrates"))] * 20  # fmt: skip
+
+
+@pytest.fixture
+def source(tmp_path):
+    scratch.make(tmp_path / "encoder", NOTES, SIZES)
+    return tmp_path / "encoder"
+
+
+@pytest.fixture
+def pieces(source) -> Pieces:
+    documents = [(str(number), note) for number, note in enumerate(NOTES)]
+    return cut_into_pieces(documents, PieceTokenizer(folder.read_tokenizer(source)))
+
+
+def test_documents_follow_each_other_in_sequences_of_one_length():
+    pieces = Pieces(np.arange(10, 31, dtype=np.int32), np.array([0, 7, 7, 21]), ["a", "b", "c"])
+    blocks = blocks_of(pieces, np.array([2, 1, 0]), {"begin": 1, "end": 2}, 10)
+    assert blocks.tolist() == [[1, *range(17, 25), 2], [1, *range(25, 31), 10, 11, 2]]
+    assert blocks_of(pieces, np.array([1]), {"begin": 1, "end": 2}, 10).shape == (0, 10)
+
+
+def test_pieces_are_hidden_as_bert_hid_them():
+    blocks = torch.full((400, 52), 7)
+    blocks[:, [0, -1]] = 1
+    seen, said = mask_pieces(blocks, 0.15, 3, 1000, torch.Generator().manual_seed(0))
+    chosen = said != IGNORED
+    assert not chosen[:, [0, -1]].any()
+    assert (said[chosen] == 7).all() and (seen[~chosen] == blocks[~chosen]).all()
+    assert chosen[:, 1:-1].float().mean().item() == pytest.approx(0.15, abs=0.01)
+    assert (seen[chosen] == 3).float().mean().item() == pytest.approx(0.8, abs=0.02)
+    assert (seen[chosen] == 7).float().mean().item() == pytest.approx(0.1, abs=0.02)
+
+
+def test_it_learns_to_guess_and_gives_an_encoder_like_any_other(source, pieces, tmp_path):
+    trainer = Pretrainer(source, OPTIONS, torch.device("cpu"), "fp32")
+    train = blocks_of(pieces, np.arange(45), trainer.specials, OPTIONS.pieces)
+    dev = blocks_of(pieces, np.arange(45, 60), trainer.specials, OPTIONS.pieces)
+    losses = trainer.run(train, dev)
+    assert losses["dev_loss_after"] < 0.6 * losses["dev_loss_before"]
+    trainer.save(source, tmp_path / "pretrained")
+    encoder = folder.read(tmp_path / "pretrained")
+    trained = trainer.model.base_model.state_dict()
+    assert encoder.weights.keys() == trained.keys()
+    encoder.module(0.0, pooler=True)
+    folder.adopt(tmp_path / "pretrained", tmp_path / "adopted")
+    again = Pretrainer(tmp_path / "adopted", OPTIONS, torch.device("cpu"), "fp32")
+    assert again._dev_loss(dev) == pytest.approx(losses["dev_loss_after"], rel=1e-5)
+
+
+def test_it_is_the_same_for_the_same_seed(source, pieces):
+    options = OPTIONS.model_copy(update={"steps": 3})
+    found = []
+    for _ in range(2):
+        trainer = Pretrainer(source, options, torch.device("cpu"), "fp32")
+        blocks = blocks_of(pieces, np.arange(60), trainer.specials, options.pieces)
+        trainer.run(blocks, blocks)
+        found.append(trainer.model.state_dict())
+    assert all(torch.equal(found[0][name], weights) for name, weights in found[1].items())
+
+
+def test_too_little_text_is_told(source, pieces):
+    trainer = Pretrainer(source, OPTIONS, torch.device("cpu"), "fp32")
+    with pytest.raises(UserError, match="pretrain: the training notes together are shorter than 16 pieces"):
+        trainer.run(torch.empty(0, 16, dtype=torch.long), torch.empty(0, 16, dtype=torch.long))

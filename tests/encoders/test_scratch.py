@@ -1,0 +1,58 @@
+"""New encoders."""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+import subprocess
+import sys
+
+import torch
+
+from medcode.config import Scratch
+from medcode.encoders import folder, scratch
+from medcode.encoders.pieces import PieceTokenizer
+
+SIZES = Scratch(pieces=200, layers=1, hidden=8, attention_heads=2, feed_forward=16, positions=32)
+
+
+def texts() -> list[str]:
+    draw = random.Random(1)
+    words = ["".join(draw.choices(string.ascii_lowercase, k=draw.randint(1, 7))) for _ in range(300)]
+    return [" ".join(draw.choices(words, k=40)) for _ in range(60)]
+
+
+def test_the_folder_is_an_encoder_without_weights_that_models_can_be_built_on(tmp_path):
+    scratch.make(tmp_path / "encoder", texts(), SIZES)
+    assert sorted(file.name for file in (tmp_path / "encoder").iterdir()) == [
+        "config.json", "specials.json", "tokenizer.json",
+    ]  # fmt: skip
+    encoder = folder.read(tmp_path / "encoder")
+    assert encoder.weights is None and encoder.positions == 32
+    pieces = PieceTokenizer(folder.read_tokenizer(tmp_path / "encoder"))(texts())
+    assert max(own.max() for own in pieces) < encoder.config["vocab_size"] == 200
+    module = encoder.module(0.0, pooler=False)
+    assert module(input_ids=torch.from_numpy(pieces[0][:32]).long().unsqueeze(0)).last_hidden_state.shape == (1, 32, 8)
+
+
+def test_every_character_of_the_corpus_has_a_piece():
+    tokenizer = scratch.train_pieces([*texts(), "Ärger über ß"], 10)
+    (own,) = PieceTokenizer(tokenizer.to_str())(["arger uber ßzq"])
+    assert tokenizer.token_to_id("[UNK]") not in own.tolist()
+
+
+def test_frequent_words_become_one_piece():
+    tokenizer = scratch.train_pieces(["pneumonia of the left lung", "pneumonia again"] * 50, 200)
+    assert tokenizer.encode("Pneumonia", add_special_tokens=False).tokens == ["pneumonia"]
+
+
+def test_two_processes_make_the_same_pieces():
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_scratch as t; "
+        "print(t.scratch.train_pieces(t.texts(), 200).to_str())"
+    )
+    here = __file__.rsplit("/", 1)[0]
+    found = {subprocess.check_output([sys.executable, "-c", code, here]) for _ in range(3)}
+    assert len(found) == 1
+    assert len(json.loads(found.pop())["model"]["vocab"]) == 200

@@ -1,0 +1,92 @@
+"""Where encoders come from, and what is said where they are not there. No test needs a network."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import pytest
+
+from medcode.config import EncoderSource, build
+from medcode.encoders import sources
+from medcode.errors import UserError
+
+HUB = EncoderSource(hub="someone/some-encoder", revision="abc")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch, tmp_path):
+    """An empty cache, and a hub that nothing answers for."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+
+
+def cached(tmp_path, *files: str, revision: str = "abc") -> None:
+    """Lays out Hugging Face's cache as a download would have left it."""
+    repository = tmp_path / "cache/models--someone--some-encoder"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / revision).write_text("0123")
+    (repository / "snapshots/0123").mkdir(parents=True)
+    for file in files:
+        (repository / "snapshots/0123" / file).write_text("{}")
+
+
+def test_what_is_in_the_cache_needs_no_network(tmp_path):
+    cached(tmp_path, "config.json", "vocab.txt", "model.safetensors")
+    assert sources.find("it", HUB) == tmp_path / "cache/models--someone--some-encoder/snapshots/0123"
+
+
+@pytest.mark.parametrize("files", [(), ("config.json", "vocab.txt")])
+def test_what_is_not_there_is_one_line_that_says_how_to_get_it(tmp_path, files):
+    if files:
+        cached(tmp_path, *files)
+    with pytest.raises(UserError) as mistake:
+        sources.find("it", HUB)
+    said = str(mistake.value)
+    assert said.startswith("encoder it: someone/some-encoder is not in the cache of Hugging Face and cannot be fetched")
+    assert "hf download someone/some-encoder --revision abc" in said and "encoders.local.folder" in said
+    assert "\n" not in said
+
+
+def test_an_installed_package_is_not_run(tmp_path, monkeypatch):
+    package = tmp_path / "weighty"
+    (package / "model").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('run')")
+    (package / "model/config.json").write_text("{}")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    assert sources.find("it", EncoderSource(package="weighty", folder="model")) == package / "model"
+    with pytest.raises(UserError, match=r"weighty/other: holds no config\.json; is encoders\.it\.folder right\?"):
+        sources.find("it", EncoderSource(package="weighty", folder="other"))
+
+
+def test_a_package_that_is_not_installed_is_named():
+    with pytest.raises(UserError, match="encoder it: the Python package no_such_encoder is not installed; pip install"):
+        sources.find("it", EncoderSource(package="no_such_encoder", folder="model"))
+
+
+def test_a_folder_is_taken_as_it_is_and_missed_in_one_line(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    assert sources.find("it", EncoderSource(folder=str(tmp_path))) == tmp_path
+    with pytest.raises(UserError, match=r"local: no folder: holds no config\.json; set encoders\.local\.folder"):
+        sources.find("local", EncoderSource())
+    with pytest.raises(UserError, match=r"holds no config\.json; unpack https://host/it\.tar\.gz there"):
+        sources.find("it", EncoderSource(folder=str(tmp_path / "no"), url="https://host/it.tar.gz"))
+
+
+@pytest.mark.parametrize(
+    "raw", [{"hub": "a/b", "package": "c"}, {"hub": "a/b", "folder": "c"}, {"folder": "a", "scratch": {"pieces": 100}}]
+)
+def test_an_encoder_comes_from_one_place(raw):
+    if "scratch" in raw:
+        raw["scratch"] |= {"layers": 1, "hidden": 2, "attention_heads": 1, "feed_forward": 2, "positions": 8}
+    with pytest.raises(UserError, match=r"encoders\.it: expected one place: hub, package \(with its folder\), folder"):
+        build(EncoderSource, json.loads(json.dumps(raw)), "params.yaml", "encoders.it")
+
+
+def test_heads_of_attention_divide_the_width():
+    sizes = {"pieces": 100, "layers": 1, "hidden": 9, "attention_heads": 2, "feed_forward": 2, "positions": 8}
+    with pytest.raises(UserError, match=r"encoders\.it\.scratch: hidden: expected a multiple of attention_heads \(2\)"):
+        build(EncoderSource, {"scratch": sizes}, "params.yaml", "encoders.it")

@@ -1,0 +1,98 @@
+"""PLM-ICD against its formula."""
+
+from __future__ import annotations
+
+import plain
+import plain_encoder
+import pytest
+import torch
+from torch import Tensor
+
+from medcode.models.plm_icd import PlmIcd, PlmIcdConfig
+
+NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(30, seed=2), plain.note(14, seed=3), []]
+
+
+def build(kind: str = "roberta", labels: int = 6, **changes) -> PlmIcd:
+    options = {"chunk": 8, "variant": "original", "dropout": 0.0, "embedding": "trained", "mask_padding": True}
+    config = PlmIcdConfig(**{**options, "faithful": False, **changes})
+    torch.manual_seed(0)
+    encoder = plain_encoder.tiny(kind, plain.WORDS)
+    return plain.scramble(PlmIcd(config, encoder, {"icd": labels}).eval()).double()
+
+
+def states(model: PlmIcd, words: list[int]) -> Tensor:
+    """States of all chunks of the note between its special pieces, side by side."""
+    whole, size = [model.outline.specials.begin, *words, model.outline.specials.end], model.config.chunk
+    chunks = [whole[start : start + size] for start in range(0, len(whole), size)]
+    return torch.cat([plain_encoder.states(model.encoder, chunk) for chunk in chunks])
+
+
+def scores(model: PlmIcd, h: Tensor) -> Tensor:
+    head = model.attention["icd"]
+    keys = torch.tanh(h @ head.projection.weight.T)
+    return plain.attend(h, head.queries.weight, head.output.weight, head.output.bias, keys)
+
+
+def by_hand(model: PlmIcd, words: list[int]) -> Tensor:
+    return scores(model, states(model, words))
+
+
+@pytest.mark.parametrize("kind", ["roberta", "bert"])
+@pytest.mark.parametrize("chunk", [3, 8, 40])
+def test_logits_follow_the_formula(kind, chunk):
+    plain.agree(build(kind, chunk=chunk), NOTES, by_hand, padded=37)
+
+
+@torch.no_grad()
+def test_pads_of_a_document_in_whole_chunks_change_nothing_unless_they_are_asked_for():
+    """Notes that fill their chunks, as long as each other: there are no pads, so both ways agree."""
+    notes = [plain.note(14), plain.note(14, seed=1)]
+    expected = build()(*plain.batch(notes))["icd"]
+    for variant in ("original", "edin"):
+        model = build(faithful=True, variant=variant)
+        model.load_state_dict(build().state_dict())
+        torch.testing.assert_close(model(*plain.batch(notes))["icd"], expected)
+
+
+@torch.no_grad()
+def test_in_edins_code_pads_are_pieces_like_others():
+    """Seven pieces, special ones included, in two chunks of four, and a chunk of pads, which in BERT have positions."""
+    model = build("bert", chunk=4, variant="edin", faithful=True)
+    note, specials = plain.note(5), model.outline.specials
+    found = model(*plain.batch([note], padded=10))["icd"][0]
+    whole = [specials.begin, *note, specials.end, *[specials.pad] * 5]
+    parts = [plain_encoder.states(model.encoder, whole[start : start + 4]) for start in (0, 4, 8)]
+    torch.testing.assert_close(found, scores(model, torch.cat(parts)), rtol=1e-5, atol=1e-7)
+
+
+@torch.no_grad()
+def test_in_the_authors_code_pads_are_seen_by_the_label_attention_alone():
+    model = build("bert", chunk=4, faithful=True)
+    note = plain.note(5)
+    changed = model(*plain.batch([note], padded=6))["icd"][0]
+    real = states(model, note)
+    features = model.encode(*plain.batch([note], padded=6))[0][0]
+    torch.testing.assert_close(features[:7], real)  # what pads there are, no piece has read
+    assert features.shape == (8, 16)
+    torch.testing.assert_close(changed, scores(model, features), rtol=1e-5, atol=1e-7)
+    assert not torch.allclose(changed, scores(model, real))
+
+
+@pytest.mark.parametrize(("variant", "std"), [("original", 0.02), ("edin", 0.03)])
+def test_the_label_attention_starts_as_in_either_code(variant, std):
+    config = build(variant=variant).config
+    torch.manual_seed(0)
+    head = PlmIcd(config, plain_encoder.tiny("roberta"), {"icd": 400}).attention["icd"]
+    for layer in (head.queries, head.output):
+        assert layer.weight.std().item() == pytest.approx(std, rel=0.05)
+    assert head.projection.weight.shape == (16, 16)
+
+
+@torch.no_grad()
+def test_a_note_of_twelve_thousand_pieces_is_read_to_its_end():
+    model, note = build().float(), plain.note(12_000)
+    logits = model(*plain.batch([note]))["icd"]
+    assert logits.isfinite().all()
+    note[-1] = note[-1] % (plain.WORDS - 1) + 1
+    assert not torch.equal(model(*plain.batch([note]))["icd"], logits)

@@ -1,0 +1,109 @@
+"""Titles of labels: as what label attention starts from, and as documents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import test_model_contract as contract
+import torch
+
+from medcode import models
+from medcode.errors import UserError
+from medcode.layers.label_attention import LabelAttention
+from medcode.layers.projected_attention import ProjectedLabelAttention
+from medcode.models.base import LabelAttentionModel
+from medcode.training import titles
+
+TITLES = np.array([[3, 4, 0], [41, 7, 5], [0, 0, 0], [41, 41, 0], [9, 0, 0], [10, 11, 12]], dtype=np.int32)
+UNKNOWN = 41
+
+
+@pytest.fixture
+def described(tiny_inputs):
+    assert len(tiny_inputs.vectors) == UNKNOWN + 1
+    return replace(tiny_inputs, descriptions={"icd": TITLES})
+
+
+def starts_from_titles(name: str) -> bool:
+    model = contract.build(name)
+    return isinstance(model, LabelAttentionModel) and all(
+        isinstance(own, LabelAttention | ProjectedLabelAttention) for own in model.attention.values()
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in models.names() if starts_from_titles(name)])
+def test_a_label_likes_its_own_title_and_keeps_its_vectors_where_it_has_none(name):
+    model = contract.build(name)
+    drawn = {key: value.clone() for key, value in model.state_dict().items()}
+    words = {head: torch.arange(10, 10 + labels).unsqueeze(1) for head, labels in contract.HEADS.items()}
+    for own in words.values():
+        own[-1] = 0
+    titles.start_from_titles(model, words)
+    assert all(torch.equal(value, drawn[key]) for key, value in model.state_dict().items() if key[:9] != "attention")
+    assert model.training
+    for head, labels in contract.HEADS.items():
+        for layer in ("queries", "output"):
+            key = f"attention.{head}.{layer}.weight"
+            changed = (model.state_dict()[key] != drawn[key]).any(1)
+            assert changed[:-1].all() and not changed[-1]
+        scores = torch.stack([model.eval()(own[None], torch.tensor([1]))[head][0, :-1] for own in words[head][:-1]])
+        scores = scores - scores.mean(0)
+        own, others = scores.diagonal(), scores[~torch.eye(labels - 1, dtype=torch.bool)]
+        assert own.mean() > 1 and others.mean() < 0 and (own > 0).all()
+
+
+def test_what_a_label_starts_from_is_what_the_model_makes_of_its_title():
+    model = contract.build("caml")
+    words = torch.tensor([[7, 8, 9], [10, 11, 0], [12, 0, 0], [0, 0, 0]])
+    titles.start_from_titles(model, {"icd": torch.cat([words, words[3:].expand(3, 3)]), "category": words[3:]})
+    features = [model.eval().encode(own[own > 0][None], (own > 0).sum()[None])[0][0] for own in words[:3]]
+    means = torch.stack([own.mean(0) for own in features])
+    size = torch.stack([own.norm(dim=1).mean() for own in features]).mean()
+    expected = torch.nn.functional.normalize(means - means.mean(0), dim=1) / size
+    attention = model.attention["icd"]
+    torch.testing.assert_close(attention.queries.weight[:3], titles.QUERY_SCALE * expected)
+    torch.testing.assert_close(attention.output.weight[:3], titles.OUTPUT_SCALE * expected)
+
+
+def test_models_without_label_attention_are_told_in_one_line():
+    with pytest.raises(UserError, match=r"label_vectors: titles is for models with label attention .* Cnn has not"):
+        titles.start_from_titles(contract.build("cnn"), {})
+    with pytest.raises(UserError, match="Fusion has not"):
+        titles.start_from_titles(contract.build("fusion", attention="document"), {})
+
+
+def test_unknown_words_of_titles_are_left_out(described):
+    known = titles.known_words(described, ["icd"])["icd"]
+    assert known.tolist() == [[3, 4, 0], [7, 5, 0], [0, 0, 0], [0, 0, 0], [9, 0, 0], [10, 11, 12]]
+
+
+def test_each_title_with_a_known_word_becomes_a_document_with_that_label_alone(described):
+    train, before = titles.with_title_documents(described, ["icd"]), described.splits["train"]
+    after, added = train.splits["train"], slice(len(before), None)
+    assert [train.tokens[start:end].tolist() for start, end in after.offsets[added]] == [
+        [3, 4], [7, 5], [9], [10, 11, 12],
+    ]  # fmt: skip
+    assert after.labels["icd"][added].toarray().argmax(1).tolist() == [0, 1, 4, 5]
+    assert after.labels["icd"][added].sum(1).ravel().tolist() == [[1, 1, 1, 1]]
+    assert after.has["icd"][added].all() and not after.outside["icd"][added].any()
+    np.testing.assert_array_equal(train.tokens[: len(described.tokens)], described.tokens)
+    assert (after.labels["icd"][: len(before)] != before.labels["icd"]).nnz == 0
+    assert train.splits["dev"] is described.splits["dev"]
+
+
+def test_titles_of_one_head_say_nothing_of_another(described):
+    train = described.splits["train"]
+    two = replace(
+        described,
+        splits={"train": replace(train, **{
+            key: {"icd": getattr(train, key)["icd"], "ccs": getattr(train, key)["icd"]}
+            for key in ("labels", "outside", "has")
+        })},
+        descriptions={"icd": TITLES, "ccs": TITLES[:, :1]},
+    )  # fmt: skip
+    after, added = titles.with_title_documents(two, ["icd", "ccs"]).splits["train"], slice(len(train), None)
+    assert after.has["icd"][added].tolist() == [True] * 4 + [False] * 3
+    assert after.has["ccs"][added].tolist() == [False] * 4 + [True] * 3
+    assert after.labels["ccs"][added].toarray().nonzero()[1].tolist() == [0, 4, 5]
