@@ -10,8 +10,10 @@ from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
+from study_results import TINY, pretend, write_study
 
 from medcode.studies import figures, page, results, table
+from medcode.studies.study import load
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -105,7 +107,24 @@ def test_a_click_on_a_heading_sorts(browser, rendered, tmp_path):
     assert len(order) == 14
 
 
-def test_it_prints_without_cutting_a_table_off(browser, rendered, tmp_path):
+@pytest.mark.parametrize("width", [1366, 1280])
+def test_the_widest_table_is_not_cut_off_on_a_laptop(browser, studies, tmp_path, width):
+    rows = {"caml": {"title": "CAML", "published": "table2/CAML"}}
+    changes = {"paper": "jams", "tables": ["table2"], "rows": rows, "comparisons": [], "corpus": "mimic4"}
+    write_study(studies, "tiny", TINY, **changes)
+    pretend(study := load(studies, "tiny"), {"caml": 0.45})
+    runs = results.read(study)
+    made = table.sections(study, runs)
+    text = page.render(study, made, [], {}, runs, results.settings(study))
+    measure = """<script>
+      document.title = [...document.querySelectorAll(".card")].map(card => card.scrollWidth - card.clientWidth).join();
+    </script></body>"""
+    (tmp_path / "report.html").write_text(text.replace("</body>", measure))
+    dom = run(browser, f"--window-size={width},900", "--dump-dom", f"file://{tmp_path}/report.html")
+    assert set(re.search(r"<title>(.*?)</title>", dom)[1].split(",")) == {"0"}
+
+
+def test_it_can_be_printed(browser, rendered, tmp_path):
     (tmp_path / "report.html").write_text(rendered)
     run(browser, f"--print-to-pdf={tmp_path}/report.pdf", f"file://{tmp_path}/report.html")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")

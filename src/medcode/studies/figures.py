@@ -19,7 +19,7 @@ from medcode.studies.study import Study
 from medcode.studies.table import Section, same_corpus
 
 HEADLINE = ("f1_micro", "f1_macro")
-MORE = (*SERIES, "#8c5fb0", "#b0413e", "#5b6776")
+MORE = (*SERIES, "#8c5fb0", "#b0413e", "#5b6776", "#c9a227", "#6b4a3a")
 
 Runs = dict[tuple[str, str], list[Run]]
 

@@ -91,6 +91,7 @@ def _table(study: Study, section: Section, group: str) -> dict[str, Any]:
         "title": f"{title}, {group}" if len(table.groups) > 1 else title,
         "columns": [METRICS.get(column, column) for column in columns],
         "systems": [system for system in systems if system["rows"]],
+        "compared": any(row["kind"] == "gap" for system in systems for row in system["rows"]),
         "remark": table.remark,
         "notes": notes,
     }
