@@ -5,10 +5,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-fast lint check corpus reference splits lock clean
+.PHONY: help setup repro test test-fast lint check corpus reference splits study studies leaderboard lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/ready ## build the virtual environment from requirements.txt
 
@@ -45,6 +45,20 @@ reference: setup ## get the official tables of codes: make reference [FROM=folde
 
 splits: setup ## get published splits: make splits NAME=caml FROM=folder
 	@python -m medcode splits "$(NAME)" --from "$(FROM)" --to "data/splits-published/$(NAME)"
+
+study: setup ## the table of a paper: make study NAME=mtram-ablation [SEEDS=3] [CORPUS=mimic3] [JOBS=2]
+	@python -m medcode study "$(NAME)" $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(CORPUS),--corpus "$(CORPUS)")
+ifdef JOBS
+	python -m medcode study "$(NAME)" --targets data | xargs dvc repro
+	python -m medcode study "$(NAME)" --targets runs | xargs -n 1 -P "$(JOBS)" dvc --wait-for-lock repro --single-item
+endif
+	dvc repro --keep-going "studies/$(NAME)/dvc.yaml"
+
+studies: setup ## list the studies, and how far they are
+	@python -m medcode study
+
+leaderboard: setup ## write docs/LEADERBOARD.md from all finished studies
+	@python -m medcode study --leaderboard docs/LEADERBOARD.md
 
 lock: ## pin requirements.in and all that it needs into requirements.txt
 	$(PYTHON) -m venv .lock && .lock/bin/pip install --quiet -r requirements.in

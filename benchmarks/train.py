@@ -30,6 +30,7 @@ from scipy import sparse
 from torch.utils.flop_counter import FlopCounterMode
 
 from medcode import config, models
+from medcode.errors import nearest
 from medcode.inputs import Inputs, Split
 from medcode.layers import fused_attention
 from medcode.layers.medical_code_attention import Edges
@@ -74,21 +75,21 @@ def synthetic_inputs(heads: dict[str, int], max_tokens: int, documents: int) -> 
 
 def make_trainer(name: str, options: argparse.Namespace) -> Trainer:
     """A trainer of the model, as the stage makes it, on synthetic inputs."""
-    size = "top50" if options.labels[0] <= 50 else "full"
-    params = config.build(config.Params, config.for_label_set(config.read_yaml(PARAMS), size), PARAMS)
+    raw = config.for_label_set(config.read_yaml(PARAMS), "top50" if options.labels[0] <= 50 else "full")
+    params, kind = config.build(config.Params, raw, PARAMS), models.find(name)
     block = params.models[name]
+    if options.recipe not in block.training:
+        sys.exit(f"error: --recipe: {name} has no '{options.recipe}'; {nearest(options.recipe, block.training)}")
     changed = {"batch_size": options.batch, "max_tokens": options.max_tokens}
     recipe = block.training[options.recipe].model_copy(update={k: v for k, v in changed.items() if v})
-    asked = {"device": options.device, "precision": options.precision, "threads": options.threads}
-    settings = params.training.model_copy(update=asked | {"overfit": 0, "limit": 0})
-    kind, architecture = models.find(name), models.configure(name, block.architecture, recipe)
+    settings = params.training.model_copy(update={"precision": options.precision, "overfit": 0, "limit": 0})
+    architecture = models.configure(name, block.architecture, recipe)
     names = architecture.heads if len(architecture.heads) == len(options.labels) else ["icd", "ccs"]
     heads = dict(zip(names, options.labels, strict=False))
     reproducibility.prepare(options.threads)
     torch.manual_seed(1)
-    known = {}
-    if kind.needs_descriptions:
-        known["descriptions"] = {head: torch.randint(1, ROWS, (labels, TITLE)) for head, labels in heads.items()}
+    titles = {head: torch.randint(1, ROWS, (labels, TITLE)) for head, labels in heads.items()}
+    known = {"descriptions": titles} if kind.needs_descriptions else {}
     if kind.needs_edges:
         pairs = torch.stack([torch.randint(labels, (20_000,)) for labels in options.labels]).unique(dim=1)
         both = zip(heads, (pairs, pairs.flip(0)), strict=True)
@@ -157,7 +158,7 @@ def row(name: str, options: argparse.Namespace) -> None:
     notes, padded = sum(len(batch.documents) for batch in plan), sum(len(b.documents) * b.length for b in plan)
     words = sum(int(trainer.lengths[batch.documents].sum()) for batch in plan)
     operations, rate = flops_of_a_word(trainer.model) * padded, device_peak(trainer.device, options.precision)
-    recipe, labels = trainer.recipe, tuple(trainer.model.heads.values())
+    recipe, labels = trainer.recipe, trainer.model.heads.values()
     cells = [name, " + ".join(f"{own:,}" for own in labels), f"{recipe.batch_size}, {recipe.max_tokens}"]
     cells += map(shown, (notes / seconds, 1000 * seconds / len(plan), 1000 * computed / len(plan), peak))
     cells += [f"{1 - words / padded:.1%}", shown(operations / len(plan) / 1e12)]
@@ -174,8 +175,8 @@ def main() -> None:
     parser.add_argument("models", nargs="+")
     parser.add_argument("--labels", type=int, nargs="+", default=[50], help="of each head")
     parser.add_argument("--recipe", default="published")
-    parser.add_argument("--batch", type=int, help="documents in a batch (default: the recipe's)")
-    parser.add_argument("--max-tokens", type=int, help="(default: the recipe's)")
+    for name in ("--batch", "--max-tokens"):
+        parser.add_argument(name, type=int, help="(default: the recipe's)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     parser.add_argument("--threads", type=int, default=2)
@@ -191,7 +192,7 @@ def main() -> None:
         process.start()
         process.join()
         if process.exitcode:
-            sys.exit(1)
+            sys.exit(process.exitcode)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import argparse
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from medcode import config
@@ -25,8 +25,12 @@ for _name, _value in PORTABLE_ARITHMETIC.items():
     os.environ.setdefault(_name, _value)
 
 
-def stage(**options: Callable[[str], Any]) -> Callable[[Callable], Callable[[], None]]:
+def stage(
+    optional: Mapping[str, Callable[[str], Any]] | None = None, **options: Callable[[str], Any]
+) -> Callable[[Callable], Callable[[], None]]:
     """Makes a command of `main(params, **options)`: one required --option each, and --params.
+
+    Options named in `optional` may be left out, and are None then.
 
     A UserError becomes one line on stderr and exit code 2.
     """
@@ -36,8 +40,8 @@ def stage(**options: Callable[[str], Any]) -> Callable[[Callable], Callable[[], 
         def command() -> None:
             parser = argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
             parser.add_argument("--params", required=True)
-            for name, kind in options.items():
-                parser.add_argument(f"--{name.replace('_', '-')}", type=kind, required=True)
+            for name, kind in {**options, **(optional or {})}.items():
+                parser.add_argument(f"--{name.replace('_', '-')}", type=kind, required=name in options)
             arguments = vars(parser.parse_args())
             try:
                 main(config.load(arguments.pop("params")), **arguments)

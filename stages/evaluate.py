@@ -19,6 +19,7 @@ from medcode.training.scoring import probabilities, score
 @stage(
     inputs=Path, subword=Path, ccs=Path, model=Path,
     metrics=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
+    optional={"predictions": Path},
 )  # fmt: skip
 def main(params: Params, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads)
@@ -33,7 +34,7 @@ def main(params: Params, model: Path, metrics: Path, **paths: Path) -> None:
         )
         for name, split in data.splits.items()
     }
-    measured, groups, linked, losses = {}, [], [], []
+    measured, groups, linked, losses, decided = {}, [], [], [], {}
     dev, test = data.splits["dev"], data.splits["test"]
     for head, labels in trained.labels.items():
         tuning, coded = dev.has[head], test.has[head]  # a document is measured where it was coded in the head's system
@@ -48,11 +49,17 @@ def main(params: Params, model: Path, metrics: Path, **paths: Path) -> None:
         groups += frequency.frequency_table(gold, predicted, *known, head)
         linked += frequency.linkage_table(gold, predicted, *known, head, data.linked[head])
         losses += label_losses.loss_table(gold, logits, labels, head)
+        names = [name for name, has in zip(test.documents, coded, strict=True) if has]
+        decided[head] = (names, labels, gold, predicted, known[0], options.fixed_threshold, threshold)
     io.write_metrics(metrics, measured)
     io.write_csv(paths["frequency"], groups, ["head", "group", *frequency.COLUMNS])
     io.write_csv(paths["linkage"], linked, ["head", "group", "linked", *frequency.COLUMNS])
     io.write_csv(paths["losses"], losses, label_losses.COLUMNS)
     io.write_csv(paths["vectors"], mapped(trained, paths["ccs"]), label_map.COLUMNS)
+    if paths["predictions"]:
+        from medcode.studies import predictions
+
+        predictions.write(paths["predictions"], {head: predictions.decide(*own) for head, own in decided.items()})
 
 
 def mapped(trained: model_folder.TrainedModel, ccs: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import sys
 
 from medcode.errors import UserError
 
-COMMANDS = ("check", "models", "predict", "fetch", "splits", "corpus")
+COMMANDS = ("check", "models", "predict", "fetch", "splits", "corpus", "study")
 
 
 def main(arguments: list[str] | None = None) -> int:

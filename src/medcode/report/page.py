@@ -18,6 +18,7 @@ from medcode.inputs import Inputs
 from medcode.report import figures as drawing
 
 TEMPLATE = Path(__file__).with_name("page.html")
+STYLE = Path(__file__).with_name("style.css")
 
 # Colours of the figures that the page replaces by its own, which differ in the dark.
 COLOURS = {
@@ -95,6 +96,7 @@ def render(
     )
     environment.filters |= {"score": _score, "count": lambda number: f"{number:,.0f}"}
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        style=Markup(STYLE.read_text(encoding="utf-8")),
         title=f"{train['model']} on {params.corpus}, {LABEL_SETS.get(train['label_set'], train['label_set'])}",
         training=_training(params, train),
         heads=[_head(head, test, params.evaluation, data) for head in page_heads(test, data)],

@@ -1,0 +1,105 @@
+"""What a trained model decided on test, kept small: enough to test differences between models and to look at codes."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from medcode import io
+from medcode.errors import UserError
+from medcode.evaluation.metrics import as_gold
+
+KINDS = ("gold", "fixed", "tuned")
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """One head on the test documents that were coded in its system.
+
+    Attributes:
+        documents: admission ids [n]: restricted, so that the file never leaves the machine.
+        codes: `system:code` of each label [Y].
+        gold: 0/1, CSR [n, Y].
+        fixed: what is predicted above the fixed threshold, CSR [n, Y].
+        tuned: the same above the threshold tuned on dev.
+        train_counts: training documents of each label, int64 [Y].
+    """
+
+    documents: np.ndarray
+    codes: np.ndarray
+    gold: sparse.csr_array
+    fixed: sparse.csr_array
+    tuned: sparse.csr_array
+    train_counts: np.ndarray
+
+    def predicted(self, threshold: str) -> sparse.csr_array:
+        """The decisions at the `fixed` or the `tuned` threshold."""
+        return self.fixed if threshold == "fixed" else self.tuned
+
+
+def decide(
+    documents: list[str],
+    labels: list[dict[str, Any]],
+    gold: Any,
+    scores: np.ndarray,
+    train_counts: np.ndarray,
+    *thresholds: float,
+) -> Decisions:
+    """Turns probabilities [n, Y] into decisions at the fixed and at the tuned threshold.
+
+    Args:
+        documents: admission ids [n].
+        labels: records with system and code [Y].
+        gold: 0/1 [n, Y].
+        scores: probabilities, float32 [n, Y].
+        train_counts: training documents of each label [Y].
+        thresholds: the fixed and the tuned one.
+    """
+    codes = [f"{label['system']}:{label['code']}" for label in labels]
+    gold = as_gold(gold)
+    fixed, tuned = (sparse.csr_array(scores > scores.dtype.type(threshold), dtype=np.uint8) for threshold in thresholds)
+    return Decisions(
+        np.array(documents), np.array(codes), gold.astype(np.uint8), fixed, tuned, np.asarray(train_counts)
+    )
+
+
+def write(path: str | os.PathLike, heads: dict[str, Decisions]) -> None:
+    """Writes the decisions of all heads as one compressed file."""
+    arrays: dict[str, np.ndarray] = {}
+    for head, decisions in heads.items():
+        for kind in KINDS:
+            matrix = getattr(decisions, kind)
+            arrays |= {f"{head}/{kind}/indices": matrix.indices, f"{head}/{kind}/indptr": matrix.indptr}
+        for name in ("documents", "codes", "train_counts"):
+            arrays[f"{head}/{name}"] = getattr(decisions, name)
+    with io.atomic_write(path) as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read(path: str | os.PathLike) -> dict[str, Decisions]:
+    """Reads the decisions of all heads.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        with open(path, "rb") as file:
+            arrays = dict(np.load(file, allow_pickle=False))
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run the study again") from error
+    return {head: _head(arrays, head) for head in sorted({name.split("/")[0] for name in arrays})}
+
+
+def _head(arrays: dict[str, np.ndarray], head: str) -> Decisions:
+    documents, codes = arrays[f"{head}/documents"], arrays[f"{head}/codes"]
+
+    def matrix(kind: str) -> sparse.csr_array:
+        indices, indptr = arrays[f"{head}/{kind}/indices"], arrays[f"{head}/{kind}/indptr"]
+        return sparse.csr_array((np.ones(len(indices), np.uint8), indices, indptr), (len(documents), len(codes)))
+
+    return Decisions(documents, codes, *(matrix(kind) for kind in KINDS), arrays[f"{head}/train_counts"])

@@ -1,0 +1,51 @@
+"""Notes where a training of a study ran, and removes its model."""
+
+from __future__ import annotations
+
+from common import stage
+
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import torch
+
+from medcode import io
+from medcode.config import Params
+from medcode.training import distributed
+
+
+@stage(model=Path, out=Path)
+def main(params: Params, model: Path, out: Path) -> None:
+    device = distributed.choose_device(params.training.device)
+    io.write_json(
+        out,
+        {
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()})",
+            "threads": params.training.threads,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "commit": commit(),
+        },
+    )
+    shutil.rmtree(model)
+
+
+def commit() -> str | None:
+    """The revision of the code, with a + where the code differs from it; None outside git."""
+    revision = _git("rev-parse", "--short=10", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages", "params.yaml")
+    return f"{revision}{'+' if changed else ''}" if revision else None
+
+
+def _git(*command: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *command], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Figures of studies."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+
+from study_results import TINY, pretend, write_study
+
+from medcode.io import write_json
+from medcode.studies import figures, results, table
+from medcode.studies.study import load
+
+
+def drawn(study):
+    runs = results.read(study)
+    return figures.draw(study, table.sections(study, runs), runs)
+
+
+def texts(svg):
+    root = ElementTree.fromstring(svg)
+    return ["".join(element.itertext()).strip() for element in root.iter() if element.tag.endswith("text")]
+
+
+def test_rows_are_drawn_with_their_names_and_published_numbers_only_of_the_same_corpus(studies, tiny):
+    own = drawn(tiny)["rows-table3-icd"]
+    assert {"CAML", "CAML, wider", "CNN"} <= set(texts(own.svg))
+    assert "Diamonds" not in own.caption
+    write_study(studies, "tiny", TINY, corpus="mimic3")
+    pretend(study := load(studies, "tiny"), {"caml": 0.45})
+    assert "Diamonds: MIMIC-III, published." in drawn(study)["rows-table3-icd"].caption
+
+
+def test_the_same_results_make_the_same_bytes(tiny):
+    assert drawn(tiny) == drawn(tiny)
+
+
+def test_frequency_groups_are_drawn_with_their_sizes(studies):
+    write_study(studies, "tiny", TINY, figures=["frequency"])
+    pretend(study := load(studies, "tiny"), {"caml": 0.45, "cnn": 0.3})
+    (figure,) = drawn(study).values()
+    found = texts(figure.svg)
+    assert {"CAML", "CNN", "1-50", "51-200", "201+"} <= set(found)
+    assert any(text.startswith("n = ") for text in found)
+
+
+def test_codes_with_and_without_a_link_are_drawn_for_the_rarest_group(studies):
+    write_study(studies, "tiny", TINY, figures=["linkage"])
+    pretend(study := load(studies, "tiny"), {"caml": 0.45, "cnn": 0.3})
+    for row in ("caml", "cnn"):
+        for seed in (1, 2):
+            path = study.run_folder(row, "top50", seed) / "linkage_f1.csv"
+            lines = ["head,group,linked,codes,f1_macro", "icd,0,no,3,0.0"]
+            path.write_text(
+                "\n".join([*lines, "icd,1-100,yes,7,0.5", "icd,1-100,no,2,0.25", "icd,101+,yes,4,1"]) + "\n"
+            )
+    (figure,) = drawn(study).values()
+    assert {"With a link", "Without", "n = 7", "n = 2"} <= set(texts(figure.svg))
+    assert "CAML 50.0 and 25.0" in figure.svg
+
+
+def test_parameters_are_drawn_beside_the_published_ones(studies):
+    rows = {"caml": {"title": "CAML", "published": "parameters/CAML (Mullenbach et al., 2018)"}}
+    changes = {"paper": "slides", "tables": ["parameters"], "figures": ["parameters"], "rows": rows, "comparisons": []}
+    write_study(studies, "tiny", TINY, **changes)
+    counts = {"top50": {"total": 5_247_050}, "full": {"total": 6_151_892}}
+    write_json(studies / "tiny/parameters.json", {"caml": counts})
+    study = load(studies, "tiny")
+    assert {"top50", "full", "published"} <= set(texts(drawn(study)["parameters"].svg))
+    text = table.markdown(study, table.sections(study, {}), [])
+    assert "| CAML, 50 codes | **ours**, synthetic-mimic3 | 5.2 |" in text
+    assert "| CAML, all 8,921 codes | **ours**, synthetic-mimic3 | 6.2 |" in text

@@ -1,0 +1,124 @@
+"""The table as the paper's author would read it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+
+import pytest
+from study_results import TINY, pretend, write_study
+
+from medcode.studies import results, state, table
+from medcode.studies.study import load
+
+
+def lines_of(text: str, *starts: str) -> list[list[str]]:
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")
+    ]
+    return [line for line in cells if not starts or line[0] in starts]
+
+
+def on_mimic(studies):
+    write_study(studies, "tiny", TINY, corpus="mimic3")
+    study = load(studies, "tiny")
+    pretend(study, {"caml": 0.45, "caml_wide": 0.47, "cnn": 0.3})
+    return study
+
+
+def test_our_row_stands_below_the_published_one_with_mean_and_sample_deviation(studies):
+    study = on_mimic(studies)
+    runs = results.read(study)
+    text = table.markdown(study, table.sections(study, runs), [])
+    start = next(number for number, line in enumerate(lines_of(text)) if line[0] == "CAML")
+    published, ours, gap = lines_of(text)[start : start + 3]
+    assert published[1:] == ["MIMIC-III, quoted", "87.5", "90.9", "53.2", "61.4", "60.9"]
+    measured = [run.test["icd"]["fixed"]["f1"]["micro"] * 100 for run in runs["caml", "top50"]]
+    mean, deviation = statistics.mean(measured), statistics.stdev(measured)
+    assert ours[1] == "**ours**, mimic3"
+    assert ours[5] == f"{mean:.1f} ± {deviation:.1f}"
+    assert gap[1] == "difference"
+    inside = "inside" if abs(mean - 61.4) <= deviation else "outside"
+    assert gap[5] == f"{'+' if mean > 61.4 else table.MINUS}{abs(mean - 61.4):.1f} {inside}"
+
+
+def test_macro_f1_and_threshold_are_the_papers(studies):
+    study = on_mimic(studies)
+    (run, _), published = results.read(study)["caml", "top50"], study.paper.tables["table3"]
+    measured = run.test["icd"]
+    assert results.metric(measured, "f1_macro", published) == measured["fixed"]["macro_f1"]["caml"]
+    edin = published.model_copy(update={"macro_f1": "per_label_present", "threshold": "tuned"})
+    assert results.metric(measured, "f1_macro", edin) == measured["tuned"]["macro_f1"]["per_label_present"]
+    assert results.metric(measured, "exact_match", edin) == measured["tuned"]["exact_match"]
+    assert results.metric(measured, "precision_at_5", edin) == measured["ranking"]["precision_at_5"]
+    assert results.metric(measured, "precision_at_50", edin) is None
+
+
+def test_on_another_corpus_nothing_is_compared(tiny):
+    text = table.markdown(tiny, table.sections(tiny, results.read(tiny)), [])
+    assert "they cannot be compared" in text
+    assert "difference" not in text
+    published = lines_of(text, "CAML")[0]
+    assert published[1] == "MIMIC-III, quoted" and published[2] == "*87.5*"
+
+
+def test_rows_that_we_do_not_train_and_rows_of_our_own_are_shown(tiny):
+    text = table.markdown(tiny, table.sections(tiny, results.read(tiny)), [])
+    titles = [line[0] for line in lines_of(text)]
+    order = ["CAML", "BiGRU + MTL + RAM (MT-RAM)", "CAML, wider", "CNN"]
+    assert [title for title in titles if title in order] == order
+    assert "65.1* (!)" in text and "table 1 prints 65.2 for the same model" in text
+
+
+def test_one_seed_has_no_deviation_and_no_verdict(studies):
+    write_study(studies, "tiny", TINY, corpus="mimic3", seeds=[1])
+    study = load(studies, "tiny")
+    pretend(study, {"caml": 0.45})
+    text = table.markdown(study, table.sections(study, results.read(study)), [])
+    ours = next(line for line in lines_of(text) if line[1] == "**ours**, mimic3")
+    assert "±" not in " ".join(ours)
+    assert "inside" not in text and "outside" not in text
+
+
+def test_a_study_that_is_half_done_shows_what_there_is(studies):
+    study = load(studies, "tiny")
+    pretend(study, {"caml": 0.45}, seeds=(1,))
+    assert state.progress(study) == (1, 6)
+    made = table.sections(study, results.read(study))
+    assert [line.row for line in made[0].lines if line.ours] == ["caml"]
+    assert not results.record(study, results.read(study), results.settings(study))["finished"]
+
+
+def test_the_csv_has_every_published_cell_and_every_one_of_ours(studies):
+    study = on_mimic(studies)
+    made = table.sections(study, results.read(study))
+    rows = list(csv.DictReader(io.StringIO(table.as_csv(study, made))))
+    assert len(rows) == (12 + 2) * 5
+    caml = next(row for row in rows if row["row"] == "caml" and row["metric"] == "f1_micro")
+    assert (caml["published"], caml["published_corpus"], caml["seeds"]) == ("61.4", "MIMIC-III", "2")
+    assert float(caml["difference"]) == pytest.approx(float(caml["ours"]) - 61.4, abs=1e-3)
+    slip = next(row for row in rows if row["system"].endswith("(MT-RAM)") and row["metric"] == "f1_micro")
+    assert slip["slip"].startswith("table 1 prints 70.7") and not slip["ours"]
+
+
+def test_differences_are_tested_and_corrected(tiny):
+    runs = results.read(tiny)
+    tested = table.comparisons(tiny, runs)
+    assert [(one.first, one.second) for one in tested] == [("caml", "caml_wide"), ("caml", "cnn")]
+    assert tested[1].micro.observed < 0 and tested[1].micro.high < 0
+    assert all(one.holm["micro"] >= one.micro.p for one in tested)
+    text = table.markdown(tiny, table.sections(tiny, runs), tested)
+    line = lines_of(text, "CAML")[-1]
+    assert line[1] == "CNN" and line[3].startswith(table.MINUS) and line[4] == "< 0.001"
+
+
+def test_a_row_of_both_editions_shows_the_head_of_each_group(studies):
+    from medcode.studies import published
+
+    jams = published.load(studies / "published", "jams").tables["table2"]
+    assert results.place(jams, "icd9", ["joint"]) == ("joint", "icd9")
+    assert results.place(jams, "icd10", ["icd9", "icd10"]) == ("icd10", "icd")
+    assert results.place(jams, "icd10", ["icd9"]) is None
+    extra = published.load(studies / "published", "fusion").tables["table3"]
+    assert results.place(extra, "top50", ["top50_extra"]) == ("top50_extra", "icd")
