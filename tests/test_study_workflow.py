@@ -93,7 +93,7 @@ def clean(project):
     """The same, put back to what was committed."""
     project.define()
     project.run("git", "checkout", "--quiet", "--force", ".")
-    project.run("dvc", "checkout", "--force")
+    project.run("dvc", "checkout", "--force", "--allow-missing")
     return project
 
 

