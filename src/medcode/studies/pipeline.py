@@ -115,7 +115,9 @@ def _report(study: Study) -> dict[str, Any]:
     folder, corpus = f"studies/{study.name}", study.definition.corpus
     deps = {f"{folder}/{FILE}", f"studies/published/{study.definition.paper}.yaml"}
     deps |= {f"stages/{name}.py" for name in ("common", "study_report")}
-    deps |= {f"src/medcode/{name}" for name in (*CODE, "corpus_summary.py", "evaluation", "report", "studies")}
+    deps |= {
+        f"src/medcode/{name}" for name in (*CODE, "corpus_summary.py", "evaluation", "inputs.py", "report", "studies")
+    }
     if study.counts_only:
         deps.add(f"{folder}/parameters.json")
     elif study.runs():

@@ -221,9 +221,9 @@ def choose(root: Path, name: str, seeds: list[int] | None = None, corpus: str | 
     changes = {"corpus": corpus, "seeds": None if seeds is None else str(seeds)}
     for key, value in changes.items():
         if value is not None:
-            text, found = re.subn(
-                rf"^({key}:\s+)[^#\n]*?(\s*(?:#.*)?)$", rf"\g<1>{value}\g<2>", text, count=1, flags=re.M
-            )
+            # The value may also stand below its key, one item a line; a remark behind the key stays.
+            value_of_key = rf"^{key}:[^#\n]*?([ \t]*#[^\n]*)?(?:\n[ \t]*- [^\n]*)*$"
+            text, found = re.subn(value_of_key, rf"{key}: {value}\g<1>", text, count=1, flags=re.M)
             if not found:
                 raise UserError(f"{path}: expected a line '{key}: ...' to change")
     if corpus is not None and corpus not in Corpora.names():
