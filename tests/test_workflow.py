@@ -428,27 +428,6 @@ def test_a_label_set_that_the_corpus_cannot_have_is_refused_when_it_is_chosen(cl
     assert "the label set chosen is empty in this corpus (metrics/splits says why)" in line
 
 
-def test_jams_learns_both_systems_and_measures_each_as_it_would_alone(clean):
-    joint = ("corpus=synthetic-mimic4", "label_set=joint", "split.min_occurrences=3", "evaluation.at=[5,8,15]")
-    assert clean.experiment(*joint, "model=jams") >= {"gem", "inputs", "train", "evaluate", "report"}
-    measured = json.loads(clean.read("metrics/test.json"))
-    assert list(measured) == ["icd9", "icd10"]
-    for own in measured.values():
-        assert {"micro", "macro"} <= set(own["auc"])
-        assert {"exact_match", "macro_f1", "f1"} <= set(own["tuned"])
-        assert {"precision_at_8", "precision_at_15", "r_precision", "map"} <= set(own["ranking"])
-    trained = json.loads(clean.read("metrics/train.json"))
-    assert "mean_of_seven" in trained["dev"] and set(trained["thresholds"]) == {"icd9", "icd10"}
-    linked = [line.split(",")[:3] for line in clean.read("plots/linkage_f1.csv").decode().splitlines()[1:]]
-    assert {(head, kind) for head, _, kind in linked} == {(h, k) for h in ("icd9", "icd10") for k in ("yes", "no")}
-    assert "F1 of codes with and without a link" in clean.read("plots/report.html").decode()
-    found = json.loads(
-        clean.run("python", "-m", "medcode", "predict", "--format", "json", "--top", "1", "params.yaml").stdout
-    )
-    assert [code["head"] for code in found["codes"]] == ["icd9", "icd10"]
-    assert "train" in clean.experiment(*joint, "model=jams", "models.jams.backbone=laat")
-
-
 def test_jams_on_a_label_set_without_both_systems_is_refused(clean):
     done = clean.run("dvc", "exp", "run", "-S", "model=jams", check=False)
     assert done.returncode != 0
