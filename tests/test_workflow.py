@@ -454,21 +454,6 @@ def test_published_lists_are_followed(clean, tmp_path):
     assert "Words per document" in shown and f"{fifty['train']['documents']}" in shown
 
 
-def test_two_heads_are_trained_and_measured_each_on_its_own_documents(clean):
-    changes = (
-        "corpus=synthetic-mimic4",
-        "label_set=joint",
-        "models.caml.heads=[icd9,icd10]",
-        "split.min_occurrences=2",
-    )
-    assert "train" in clean.experiment(*changes)
-    measured = json.loads(clean.read("metrics/test.json"))
-    documents = {head: measured[head]["counts"]["documents"] for head in ("icd9", "icd10")}
-    split = json.loads(clean.read("metrics/splits/joint.json"))
-    assert sum(documents.values()) == split["test"]["documents"]  # no admission of this corpus is coded in both
-    assert list(json.loads(clean.read("data/inputs/heads.json"))) == ["icd9", "icd10"]
-
-
 def test_committed_results_belong_to_the_code_and_the_parameters(tmp_path):
     """Nothing that dvc.lock rests on has changed since it was written; shown without data, as in a fresh clone."""
     if not (ROOT / ".git").exists():
