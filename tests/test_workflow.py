@@ -35,6 +35,7 @@ BESIDE = {
 FROM_TRAIN = {"train", "evaluate", "report"}
 FROM_ENCODER = {"encoder", "subword", "pretrain", *FROM_TRAIN}
 CCS = {stage for stage in STAGES if stage.startswith("ccs@")}
+JOINT = ("corpus=synthetic-mimic4", "label_set=joint", "split.min_occurrences=3")
 FROM_EXTRACT = STAGES - {"check", "synthesize", "reference"}
 
 
@@ -67,11 +68,10 @@ def test_a_second_run_does_nothing(clean):
         (["seed=2"], FROM_TRAIN),
         (["models.caml.training.quick.learning_rate=0.01"], FROM_TRAIN),
         (["evaluation.threshold_grid=50"], {"evaluate", "report"}),
-        (["label_set=full"], {"check", "ccs@full", "describe", "inputs", *FROM_TRAIN}),
+        (["label_set=full"], {"check", "describe", "inputs", *FROM_TRAIN}),
         (["label_set=icd9"], {"check", "describe", "inputs", *FROM_TRAIN}),
         (["embed.window=3"], {"embed", "inputs", *FROM_TRAIN}),
         (["ccs.bare_numbers=true"], {*CCS, "inputs", *FROM_TRAIN}),
-        (["model=mt_ram"], {"check", *FROM_TRAIN}),
         (["gem.procedures=false"], {"gem"}),
         (["models.cnn.filters=9"], set()),
         (["encoders.scratch-small.scratch.layers=1"], set()),
@@ -428,6 +428,27 @@ def test_a_label_set_that_the_corpus_cannot_have_is_refused_when_it_is_chosen(cl
     assert "the label set chosen is empty in this corpus (metrics/splits says why)" in line
 
 
+def test_jams_learns_both_systems_and_measures_each_as_it_would_alone(clean):
+    joint = (*JOINT, "model=jams", "evaluation.at=[5,8,15]")
+    assert clean.experiment(*joint) >= {"gem", "inputs", "train", "evaluate", "report"}
+    measured = json.loads(clean.read("metrics/test.json"))
+    assert list(measured) == ["icd9", "icd10"]
+    for own in measured.values():
+        assert {"micro", "macro"} <= set(own["auc"])
+        assert {"exact_match", "macro_f1", "f1"} <= set(own["tuned"])
+        assert {"precision_at_8", "precision_at_15", "r_precision", "map"} <= set(own["ranking"])
+    trained = json.loads(clean.read("metrics/train.json"))
+    assert "mean_of_seven" in trained["dev"] and set(trained["thresholds"]) == {"icd9", "icd10"}
+    linked = [line.split(",")[:3] for line in clean.read("plots/linkage_f1.csv").decode().splitlines()[1:]]
+    assert {(head, kind) for head, _, kind in linked} == {(h, k) for h in ("icd9", "icd10") for k in ("yes", "no")}
+    assert "F1 of codes with and without a link" in clean.read("plots/report.html").decode()
+    found = json.loads(
+        clean.run("python", "-m", "medcode", "predict", "--format", "json", "--top", "1", "params.yaml").stdout
+    )
+    assert [code["head"] for code in found["codes"]] == ["icd9", "icd10"]
+    assert "train" in clean.experiment(*joint, "models.jams.backbone=laat")
+
+
 def test_jams_on_a_label_set_without_both_systems_is_refused(clean):
     done = clean.run("dvc", "exp", "run", "-S", "model=jams", check=False)
     assert done.returncode != 0
@@ -452,6 +473,15 @@ def test_published_lists_are_followed(clean, tmp_path):
     assert fifty["train"]["documents"] < 0.6 * found["train"]["documents"]
     shown = clean.run("python", "-m", "medcode", "corpus").stdout
     assert "Words per document" in shown and f"{fifty['train']['documents']}" in shown
+
+
+def test_two_heads_are_trained_and_measured_each_on_its_own_documents(clean):
+    assert "train" in clean.experiment(*JOINT, "models.caml.heads=[icd9,icd10]")
+    measured = json.loads(clean.read("metrics/test.json"))
+    documents = {head: measured[head]["counts"]["documents"] for head in ("icd9", "icd10")}
+    split = json.loads(clean.read("metrics/splits/joint.json"))
+    assert sum(documents.values()) == split["test"]["documents"]  # no admission of this corpus is coded in both
+    assert list(json.loads(clean.read("data/inputs/heads.json"))) == ["icd9", "icd10"]
 
 
 def test_committed_results_belong_to_the_code_and_the_parameters(tmp_path):
