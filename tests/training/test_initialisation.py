@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import test_model_contract as contract
+import small_models
 import torch
 
 from medcode.errors import UserError
@@ -15,7 +15,7 @@ from medcode.training.initialisation import initialise, start_from_frequencies
 
 
 def test_without_the_options_weights_and_random_numbers_stay(tiny_inputs, recipe):
-    model = contract.build("caml", heads={"icd": 6})
+    model = small_models.build("caml", heads={"icd": 6})
     before, state = {key: value.clone() for key, value in model.state_dict().items()}, torch.get_rng_state()
     initialise(model, recipe, tiny_inputs)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
@@ -23,7 +23,7 @@ def test_without_the_options_weights_and_random_numbers_stay(tiny_inputs, recipe
 
 
 def test_both_options_draw_no_random_number(tiny_inputs, recipe):
-    model, state = contract.build("caml", heads={"icd": 6}), torch.get_rng_state()
+    model, state = small_models.build("caml", heads={"icd": 6}), torch.get_rng_state()
     data = replace(tiny_inputs, descriptions={"icd": np.arange(1, 7, dtype=np.int32)[:, None]})
     before = {key: value.clone() for key, value in model.state_dict().items()}
     initialise(model, recipe.model_copy(update={"label_vectors": "titles", "label_biases": "log_odds"}), data)
@@ -34,7 +34,7 @@ def test_both_options_draw_no_random_number(tiny_inputs, recipe):
 
 @pytest.mark.parametrize("name", ["caml", "cnn", "laat"])
 def test_biases_are_the_log_odds_of_training_frequency(name):
-    model = contract.build(name, heads={"icd": 3})
+    model = small_models.build(name, heads={"icd": 3})
     start_from_frequencies(model, "icd", np.array([0, 5, 10]), 10)
     layer = model.output["icd"] if name == "cnn" else model.attention["icd"].output
     torch.testing.assert_close(layer.bias, torch.tensor([math.log(0.5 / 10.5), 0.0, math.log(10.5 / 0.5)]))
@@ -42,4 +42,4 @@ def test_biases_are_the_log_odds_of_training_frequency(name):
 
 def test_a_model_without_such_a_bias_is_told_in_one_line():
     with pytest.raises(UserError, match=r"label_biases: log_odds is for models .* GatedCnnNci has not"):
-        start_from_frequencies(contract.build("gatedcnn_nci"), "icd", np.ones(7), 10)
+        start_from_frequencies(small_models.build("gatedcnn_nci"), "icd", np.ones(7), 10)

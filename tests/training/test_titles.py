@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import test_model_contract as contract
+import small_models
 import torch
 
 from medcode import models
@@ -27,7 +27,7 @@ def described(tiny_inputs):
 
 
 def starts_from_titles(name: str) -> bool:
-    model = contract.build(name)
+    model = small_models.build(name)
     return isinstance(model, LabelAttentionModel) and all(
         isinstance(own, LabelAttention | ProjectedLabelAttention) for own in model.attention.values()
     )
@@ -35,15 +35,15 @@ def starts_from_titles(name: str) -> bool:
 
 @pytest.mark.parametrize("name", [name for name in models.names() if starts_from_titles(name)])
 def test_a_label_likes_its_own_title_and_keeps_its_vectors_where_it_has_none(name):
-    model = contract.build(name)
+    model = small_models.build(name)
     drawn = {key: value.clone() for key, value in model.state_dict().items()}
-    words = {head: torch.arange(10, 10 + labels).unsqueeze(1) for head, labels in contract.HEADS.items()}
+    words = {head: torch.arange(10, 10 + labels).unsqueeze(1) for head, labels in small_models.HEADS.items()}
     for own in words.values():
         own[-1] = 0
     titles.start_from_titles(model, words)
     assert all(torch.equal(value, drawn[key]) for key, value in model.state_dict().items() if key[:9] != "attention")
     assert model.training
-    for head, labels in contract.HEADS.items():
+    for head, labels in small_models.HEADS.items():
         for layer in ("queries", "output"):
             key = f"attention.{head}.{layer}.weight"
             changed = (model.state_dict()[key] != drawn[key]).any(1)
@@ -55,7 +55,7 @@ def test_a_label_likes_its_own_title_and_keeps_its_vectors_where_it_has_none(nam
 
 
 def test_what_a_label_starts_from_is_what_the_model_makes_of_its_title():
-    model = contract.build("caml")
+    model = small_models.build("caml")
     words = torch.tensor([[7, 8, 9], [10, 11, 0], [12, 0, 0], [0, 0, 0]])
     titles.start_from_titles(model, {"icd": torch.cat([words, words[3:].expand(3, 3)]), "category": words[3:]})
     features = [model.eval().encode(own[own > 0][None], (own > 0).sum()[None])[0][0] for own in words[:3]]
@@ -69,9 +69,9 @@ def test_what_a_label_starts_from_is_what_the_model_makes_of_its_title():
 
 def test_models_without_label_attention_are_told_in_one_line():
     with pytest.raises(UserError, match=r"label_vectors: titles is for models with label attention .* Cnn has not"):
-        titles.start_from_titles(contract.build("cnn"), {})
+        titles.start_from_titles(small_models.build("cnn"), {})
     with pytest.raises(UserError, match="Fusion has not"):
-        titles.start_from_titles(contract.build("fusion", attention="document"), {})
+        titles.start_from_titles(small_models.build("fusion", attention="document"), {})
 
 
 def test_unknown_words_of_titles_are_left_out(described):
