@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import workflow
 from hypothesis import settings
 from scipy import sparse
 
@@ -112,3 +113,20 @@ def engine() -> Training:
         overfit=0,
         limit=0,
     )
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """A copy in which the whole workflow has run once, with everything committed."""
+    project = workflow.Project(tmp_path_factory.mktemp("project") / "medcode")
+    assert project.repro() == workflow.STAGES
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def clean(project):
+    """The same, put back to what was committed."""
+    project.run("git", "checkout", "--quiet", "--force", ".")
+    project.run("dvc", "checkout", "--force", "--allow-missing")
+    return project

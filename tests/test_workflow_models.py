@@ -1,0 +1,111 @@
+"""Models through the workflow: trained, measured on each head, and read again to predict."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from workflow import FROM_TRAIN, JOINT
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.mark.parametrize("model", ["dr_caml", "fusion", "gatedcnn_nci", "joint_laat", "marn"])
+def test_a_model_trains_and_is_measured_on_each_of_its_heads(clean, model):
+    assert clean.experiment(f"model={model}") == {"check", *FROM_TRAIN}
+    heads = yaml.safe_load(clean.read("params.yaml"))["models"][model]["heads"]
+    measured = json.loads(clean.read("metrics/test.json"))
+    assert list(measured) == heads
+    assert set(json.loads(clean.read("models/current/labels.json"))) == set(heads)
+
+
+def test_codes_and_their_categories_are_trained_and_measured_together(clean):
+    assert clean.experiment("model=mt_ram") == {"check", *FROM_TRAIN}
+    assert clean.repro() == set()
+    measured = json.loads(clean.read("metrics/test.json"))
+    categories = json.loads(clean.read("metrics/ccs/top50.json"))["categories"]
+    assert {head: own["counts"]["labels"] for head, own in measured.items()} == {"icd": 50, "ccs": categories}
+    trained = json.loads(clean.read("metrics/train.json"))
+    assert trained["train_loss"] == pytest.approx(
+        0.7 * trained["train_loss_icd"] + 0.3 * trained["train_loss_ccs"], rel=1e-4
+    )
+    assert not any(name.startswith("train") for name in trained["dev"])
+    for name in ("frequency_f1", "label_losses", "label_vectors"):
+        rows = clean.read(f"plots/{name}.csv").decode().splitlines()[1:]
+        assert {row.split(",")[0] for row in rows} == {"icd", "ccs"}, name
+    page = clean.read("plots/report.html").decode()
+    assert "Loss, ccs" in page and "Codes and their categories" in page
+    predicted = clean.run("python", "-m", "medcode", "predict", "--format", "json", "--top", "1", "params.yaml").stdout
+    assert [code["head"] for code in json.loads(predicted)["codes"]] == ["icd", "ccs"]
+
+
+def test_the_composition_is_a_model_of_its_own_too(clean):
+    """dvc.yaml names its file for the models that are settings of it; here it is named twice."""
+    block = "models.bigru_label_attention"
+    changes = (f"{block}.heads=[icd,ccs]", f"{block}.ram=true", f"{block}.ram_combine=add")
+    assert clean.experiment("model=bigru_label_attention", *changes) == {"check", *FROM_TRAIN}
+    assert clean.repro() == set()
+    assert list(json.loads(clean.read("metrics/test.json"))) == ["icd", "ccs"]
+
+
+def test_the_predict_command_reads_the_model_that_was_trained(clean):
+    command = ("python", "-m", "medcode", "predict", "--format", "json", "--top", "3")
+    found = clean.run(*command, "params.yaml").stdout  # any text will do
+    codes = json.loads(found)["codes"]
+    assert len(codes) == 3 and all(code["title"] for code in codes)
+
+
+def test_labels_start_from_their_titles_and_titles_are_documents_where_a_recipe_says_so(clean):
+    assert clean.experiment("recipe=small", "models.caml.training.small.epochs=1") == {"check", *FROM_TRAIN}
+    trained = json.loads(clean.read("metrics/train.json"))
+    assert trained["recipe"] == "small" and trained["train_loss"] > 0
+
+
+def test_the_zoo_measures_models_after_the_same_budget_and_measures_none_twice(clean):
+    zoo = ["python", "benchmarks/zoo.py", "--models", "cnn", "--epochs", "1", "--out", "logs/zoo", "--share"]
+    first = clean.run(*zoo, "-1").stdout
+    header, _, *rows = first.splitlines()
+    assert header.split(" | ")[:3] == ["| model", "parameters", "micro F1"] and "share" in header
+    assert sorted(row.split(" | ")[0] for row in rows) == ["| caml", "| cnn"]
+    results = {path: path.stat().st_mtime_ns for path in (clean.folder / "logs/zoo").glob("*/result.json")}
+    assert len(results) == 2
+    tested = json.loads(next(path for path in results if "cnn" in path.parent.name).read_text())
+    assert tested["dev"]["AUC"] != tested["test"]["AUC"]
+    again = clean.run(*zoo, "9", check=False)
+    assert again.returncode == 1 and again.stdout == first
+    assert "not above 9 of caml's dev micro F1: caml (" in again.stderr and "cnn (" in again.stderr
+    assert results == {path: path.stat().st_mtime_ns for path in results}
+    clean.set({"models": {"cnn": {"filters": 9}}})
+    clean.run(*zoo, "-1")
+    assert len(list((clean.folder / "logs/zoo").glob("*/result.json"))) == 3
+
+
+def test_jams_learns_both_systems_and_measures_each_as_it_would_alone(clean):
+    joint = (*JOINT, "model=jams", "evaluation.at=[5,8,15]")
+    assert clean.experiment(*joint) >= FROM_TRAIN
+    measured = json.loads(clean.read("metrics/test.json"))
+    assert list(measured) == ["icd9", "icd10"]
+    for own in measured.values():
+        assert {"micro", "macro"} <= set(own["auc"])
+        assert {"exact_match", "macro_f1", "f1"} <= set(own["tuned"])
+        assert {"precision_at_8", "precision_at_15", "r_precision", "map"} <= set(own["ranking"])
+    trained = json.loads(clean.read("metrics/train.json"))
+    assert "mean_of_seven" in trained["dev"] and set(trained["thresholds"]) == {"icd9", "icd10"}
+    linked = [line.split(",")[:3] for line in clean.read("plots/linkage_f1.csv").decode().splitlines()[1:]]
+    assert {(head, kind) for head, _, kind in linked} == {(h, k) for h in ("icd9", "icd10") for k in ("yes", "no")}
+    assert "F1 of codes with and without a link" in clean.read("plots/report.html").decode()
+    found = json.loads(
+        clean.run("python", "-m", "medcode", "predict", "--format", "json", "--top", "1", "params.yaml").stdout
+    )
+    assert [code["head"] for code in found["codes"]] == ["icd9", "icd10"]
+    assert "train" in clean.experiment(*joint, "models.jams.backbone=laat")
+
+
+def test_two_heads_are_trained_and_measured_each_on_its_own_documents(clean):
+    assert "train" in clean.experiment(*JOINT, "models.caml.heads=[icd9,icd10]")
+    measured = json.loads(clean.read("metrics/test.json"))
+    documents = {head: measured[head]["counts"]["documents"] for head in ("icd9", "icd10")}
+    split = json.loads(clean.read("metrics/splits/joint.json"))
+    assert sum(documents.values()) == split["test"]["documents"]  # no admission of this corpus is coded in both
+    assert list(json.loads(clean.read("data/inputs/heads.json"))) == ["icd9", "icd10"]
