@@ -9,6 +9,7 @@ import plain_encoder
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from medcode.encoders import folder, sources
 from medcode.encoders.pieces import PieceTokenizer
@@ -81,6 +82,25 @@ def test_pickled_weights_are_read_where_there_are_no_others(source, tmp_path):
     folder.adopt(source, tmp_path / "encoder")
     found = folder.read(tmp_path / "encoder").weights
     assert all(torch.equal(found[name], own) for name, own in weights.items())
+
+
+def test_a_pooler_that_the_source_lacks_is_not_made_up(source, tmp_path):
+    """It would be another one each time, and whatever rests on the folder would run again."""
+    for name in ("once", "twice"):
+        folder.adopt(source, tmp_path / name)  # with the head of its pretraining it was saved without a pooler
+    once, twice = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("once", "twice"))
+    assert once == twice
+    assert not any(name.startswith("pooler") for name in folder.read(tmp_path / "once").weights)
+
+
+def test_weights_that_are_missing_are_not_drawn(source, tmp_path):
+    weights = load_file(source / "model.safetensors")
+    for change in (lambda name: name.replace("attention", "attend"), lambda name: name):
+        kept = {change(name): own for name, own in weights.items() if not name.endswith("output.dense.bias")}
+        save_file(kept, source / "model.safetensors", {"format": "pt"})
+        with pytest.raises(UserError, match=r"source: its weights lack \d+ of the encoder's \(encoder\.layer\.0\."):
+            folder.adopt(source, tmp_path / "encoder")
+    assert not (tmp_path / "encoder").exists()
 
 
 def custom_code(source):

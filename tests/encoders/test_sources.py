@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 
+import httpx2
 import pytest
 
 from medcode.config import EncoderSource, build
@@ -48,6 +49,19 @@ def test_what_is_not_there_is_one_line_that_says_how_to_get_it(tmp_path, files):
     assert said.startswith("encoder it: someone/some-encoder is not in the cache of Hugging Face and cannot be fetched")
     assert "hf download someone/some-encoder --revision abc" in said and "encoders.local.folder" in said
     assert "\n" not in said
+
+
+def test_a_machine_without_a_network_is_told_in_one_line_too(monkeypatch):
+    """Not every error of a connection is an OSError, and nobody need have said that the machine is offline."""
+    from huggingface_hub import constants
+
+    def nobody_answers(*_: object, **__: object) -> None:
+        raise httpx2.ConnectError("[Errno -2] Name or service not known")
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.list_repo_files", nobody_answers)
+    with pytest.raises(UserError, match=r"cannot be fetched \(\[Errno -2\] Name or service not known\); "):
+        sources.find("it", HUB)
 
 
 def test_an_installed_package_is_not_run(tmp_path, monkeypatch):

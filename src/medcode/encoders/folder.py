@@ -7,6 +7,7 @@ model.safetensors; masked_lm.safetensors where it has the head of a masked langu
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from medcode import io
-from medcode.encoders.outline import Encoder
+from medcode.encoders.outline import POOLER, Encoder
 from medcode.errors import UserError
 from medcode.layers.chunks import Specials
 
@@ -33,7 +34,7 @@ def adopt(source: Path, target: str | os.PathLike) -> None:
         source: a folder with config, tokenizer and weights, safetensors preferred.
 
     Raises:
-        UserError: transformers cannot read it, or its tokenizer has no special pieces.
+        UserError: transformers cannot read it, weights are missing, or its tokenizer has no special pieces.
     """
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
@@ -45,11 +46,12 @@ def adopt(source: Path, target: str | os.PathLike) -> None:
         raise UserError(f"{source}: holds no tokenizer ({', '.join(TOKENIZERS)})")
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, **options)
-        module = AutoModel.from_pretrained(source, dtype="float32", **options)
+        module, report = AutoModel.from_pretrained(source, dtype="float32", output_loading_info=True, **options)
         definition = tokenizer.backend_tokenizer.to_str()
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{source}: not an encoder that transformers can read ({reason})") from error
+    weights = _only_read(source, module.state_dict(), report["missing_keys"])
     specials = {
         "begin": _first(tokenizer.cls_token_id, tokenizer.bos_token_id),
         "end": _first(tokenizer.sep_token_id, tokenizer.eos_token_id),
@@ -60,7 +62,15 @@ def adopt(source: Path, target: str | os.PathLike) -> None:
     if lacking:
         raise UserError(f"{source}: its tokenizer has no special piece for {', '.join(lacking)}")
     config = {**module.config.to_dict(), "pad_token_id": specials["pad"]}
-    write(target, config, definition, specials, module.state_dict(), _language_head(source, options))
+    write(target, config, definition, specials, weights, _language_head(source, options))
+
+
+def _only_read(source: Path, weights: dict[str, Tensor], drawn: Collection[str]) -> dict[str, Tensor]:
+    """Weights without those that were drawn because the source lacks them: a pooler may, nothing else."""
+    lacking = sorted(name for name in drawn if not name.startswith(POOLER))
+    if lacking:
+        raise UserError(f"{source}: its weights lack {len(lacking)} of the encoder's ({', '.join(lacking[:3])}, ...)")
+    return {name: tensor for name, tensor in weights.items() if name not in drawn}
 
 
 def _first(*numbers: int | None) -> int | None:

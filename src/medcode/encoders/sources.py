@@ -44,8 +44,12 @@ def find(name: str, source: EncoderSource) -> Path:
 
 
 def _from_hub(name: str, repository: str, revision: str | None) -> Path:
+    from httpx2 import HTTPError  # what the hub is spoken to with
     from huggingface_hub import list_repo_files, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.utils import logging
+
+    logging.set_verbosity_error()  # it would tell of every attempt
 
     def files(*patterns: str, **options: bool) -> Path:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns), **options))
@@ -59,7 +63,7 @@ def _from_hub(name: str, repository: str, revision: str | None) -> Path:
     try:
         safe = any(file.endswith(".safetensors") for file in list_repo_files(repository, revision=revision))
         return files(*WANTED, *(WEIGHTS if safe else PICKLED))
-    except (OSError, HfHubHTTPError, HFValidationError) as error:
+    except (OSError, HTTPError, HfHubHTTPError, HFValidationError) as error:
         at = f" --revision {revision}" if revision else ""
         reason = str(error).strip().splitlines()[0][:120]
         raise UserError(
