@@ -49,8 +49,8 @@ splits: setup ## get published splits: make splits NAME=caml FROM=folder
 study: setup ## the table of a paper: make study NAME=mtram-ablation [SEEDS=3] [CORPUS=mimic3] [JOBS=2]
 	@python -m medcode study "$(NAME)" $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(CORPUS),--corpus "$(CORPUS)")
 ifdef JOBS
-	python -m medcode study "$(NAME)" --targets data | xargs dvc repro
-	python -m medcode study "$(NAME)" --targets runs | xargs -n 1 -P "$(JOBS)" dvc --wait-for-lock repro --single-item
+	python -m medcode study "$(NAME)" --targets data | xargs -r dvc repro
+	python -m medcode study "$(NAME)" --targets runs | xargs -r -n 1 -P "$(JOBS)" dvc --wait-for-lock repro --single-item
 endif
 	dvc repro --keep-going "studies/$(NAME)/dvc.yaml"
 

@@ -31,9 +31,20 @@ SMALL = {
     "gatedcnn_nci": {"hidden": 8},
     "jams": {
         "backbones": {
+            "bert_hier": {
+                "head": "label_attention", "attention_over": "chunks", "chunk": 8, "upper_layers": 1,
+                "upper_heads": 2, "upper_feed_forward": 16,
+            },
+            "bigru_label_attention": {"hidden": 8, "bidirectional": True},
             "caml": {"filters": 8, "kernel": 10},
+            "dcan": {"levels": 2, "hidden": 8, "projection": 8, "kernel": 2},
             "dr_caml": {"filters": 8, "kernel": 10, "description_weight": 1.0, "separate_description_table": False},
+            "fusion": {
+                "kernels": [3, 5], "filters": 4, "pooling": "soft", "window": 2, "transformer": True, "positions": 10,
+                "attention_heads": 2, "feed_forward": 16, "attention": "code", "block_local": False,
+            },
             "laat": {"rnn": "lstm", "hidden": 8, "projection": 6},
+            "mt_ram": {"hidden": 8, "bidirectional": True, "ram": True},
             "multirescnn": {"filters": 4, "kernels": [3, 5], "variant": "edin"},
             "plm_icd": {"chunk": 8, "variant": "edin"},
         },
@@ -44,7 +55,7 @@ SMALL = {
     "mt_ram": {"hidden": 8},
     "multirescnn": {"filters": 4, "kernels": [3, 5, 25]},
     "plm_icd": {"chunk": 8},
-}
+}  # fmt: skip
 
 # Options of a model that change what it computes; the contract holds for each.
 VARIANTS = {
@@ -64,8 +75,13 @@ VARIANTS = {
     ],
     "gatedcnn_nci": [{"label_vectors": "learned"}],
     "jams": [
+        {"backbone": "bert_hier"},
+        {"backbone": "bigru_label_attention"},
+        {"backbone": "dcan"},
         {"backbone": "dr_caml"},
+        {"backbone": "fusion"},
         {"backbone": "laat"},
+        {"backbone": "mt_ram"},
         {"backbone": "multirescnn"},
         {"backbone": "plm_icd"},
         {"renormalised": True},

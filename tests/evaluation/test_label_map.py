@@ -44,6 +44,12 @@ def test_chosen_are_the_authors_and_then_the_most_frequent_of_several_codes():
     assert label_map.choose(bare, [category.lstrip("DP") for category in above]) == ["3", "223", "54", "101"]
 
 
+def test_of_a_diagnosis_and_a_procedure_of_one_number_the_more_frequent_is_shown():
+    counts = {"P3": 9, "D3": 8, "D11": 7, "P11": 6, "D195": 5, "D223": 4, "P223": 3}
+    labels = [{"code": code, "train_documents": documents} for code, documents in counts.items()]
+    assert label_map.choose(labels, []) == ["P3", "D11", "D195", "D223"]
+
+
 def test_every_code_and_category_has_a_place_and_codes_are_near_their_category():
     rows = label_map.label_map(*vectors(), ICD, CCS, ABOVE)
     assert len(rows) == len(CODES) + len(CATEGORIES)

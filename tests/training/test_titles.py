@@ -13,6 +13,7 @@ from medcode import models
 from medcode.errors import UserError
 from medcode.layers.label_attention import LabelAttention
 from medcode.layers.projected_attention import ProjectedLabelAttention
+from medcode.layers.recalibrated_aggregation import RecalibratedAggregation
 from medcode.models.base import LabelAttentionModel
 from medcode.training import titles
 
@@ -28,6 +29,8 @@ def described(tiny_inputs):
 
 def starts_from_titles(name: str) -> bool:
     model = small_models.build(name)
+    if any(isinstance(module, RecalibratedAggregation) for module in model.modules()):
+        return False
     return isinstance(model, LabelAttentionModel) and all(
         isinstance(own, LabelAttention | ProjectedLabelAttention) for own in model.attention.values()
     )
@@ -52,6 +55,11 @@ def test_a_label_likes_its_own_title_and_keeps_its_vectors_where_it_has_none(nam
         scores = scores - scores.mean(0)
         own, others = scores.diagonal(), scores[~torch.eye(labels - 1, dtype=torch.bool)]
         assert own.mean() > 1 and others.mean() < 0 and (own > 0).all()
+
+
+def test_behind_ram_labels_do_not_start_from_titles():
+    with pytest.raises(UserError, match="label_vectors: titles goes without RAM"):
+        titles.start_from_titles(small_models.build("caml", ram=True), {})
 
 
 def test_what_a_label_starts_from_is_what_the_model_makes_of_its_title():

@@ -71,12 +71,15 @@ def label_map(
 def choose(ccs_labels: Labels, above: Sequence[str]) -> list[str]:
     """The categories to be shown: the authors' that are present, then the most frequent of several codes.
 
+    The authors give bare numbers; where diagnoses and procedures both have one, the more frequent is shown.
+
     Args:
         ccs_labels: code, perhaps with "D" or "P" before its number, and train_documents.
         above: category of each code.
     """
     frequent = sorted(ccs_labels, key=lambda label: -label["train_documents"])
-    listed = [label["code"] for number in SHOWN for label in frequent if label["code"].lstrip("DP") == number]
+    most = {label["code"].lstrip("DP"): label["code"] for label in reversed(frequent)}
+    listed = [most[number] for number in SHOWN if number in most]
     several = [label["code"] for label in frequent if above.count(label["code"]) > 1]
     return list(dict.fromkeys([*listed, *several]))[: len(SHOWN)]
 

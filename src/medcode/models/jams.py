@@ -61,7 +61,8 @@ class Jams(Model):
         u', v' = MAT(u, v, edges between ICD-9 and ICD-10 codes)
         logits = the backbone's label attention with u' (ICD-9) and v' (ICD-10) as the queries
 
-    A document's loss is that over the labels of its own system; the mean over a batch is equation 3.
+    A document's loss is that over the labels of its own system; the mean over a batch is equation 3. A document coded
+    in both systems, of which MIMIC-IV has a handful, brings the losses of both and counts once.
 
     Args: config: backbone, a model with label attention; backbones, the options of each; heads, the two systems;
         renormalised and symmetric, variants of MAT for edges that are approximate and for those of one direction alone.

@@ -14,6 +14,7 @@ from medcode.errors import UserError
 from medcode.inputs import Inputs, Split
 from medcode.layers.label_attention import LabelAttention
 from medcode.layers.projected_attention import ProjectedLabelAttention
+from medcode.layers.recalibrated_aggregation import RecalibratedAggregation
 from medcode.layers.word_embedding import PAD
 from medcode.models.base import LabelAttentionModel, Model
 
@@ -36,14 +37,9 @@ def start_from_titles(model: Model, titles: dict[str, Tensor]) -> None:
         titles: the known words of each label's title, {head: int [Y, T]} padded with 0.
 
     Raises:
-        UserError: the model has no label attention on words.
+        UserError: the model has no label attention on words, or reads its features through RAM.
     """
-    heads = model.attention if isinstance(model, LabelAttentionModel) else {}
-    if not heads or not all(isinstance(own, LabelAttention | ProjectedLabelAttention) for own in heads.values()):
-        raise UserError(
-            f"recipe: label_vectors: titles is for models with label attention on word vectors, which "
-            f"{type(model).__name__} has not; set label_vectors: drawn"
-        )
+    heads = _attention_on_words(model)
     device = next(model.parameters()).device
     model.eval()
     for head, attention in heads.items():
@@ -55,6 +51,21 @@ def start_from_titles(model: Model, titles: dict[str, Tensor]) -> None:
         attention.queries.weight[known] = QUERY_SCALE * queries
         attention.output.weight[known.nonzero(), torch.arange(outputs.shape[1], device=device)] = OUTPUT_SCALE * outputs
     model.train()
+
+
+def _attention_on_words(model: Model) -> nn.ModuleDict | dict[str, nn.Module]:
+    heads = model.attention if isinstance(model, LabelAttentionModel) else {}
+    if not heads or not all(isinstance(own, LabelAttention | ProjectedLabelAttention) for own in heads.values()):
+        raise UserError(
+            f"recipe: label_vectors: titles is for models with label attention on word vectors, which "
+            f"{type(model).__name__} has not; set label_vectors: drawn"
+        )
+    if any(isinstance(module, RecalibratedAggregation) for module in model.modules()):
+        raise UserError(
+            "recipe: label_vectors: titles goes without RAM, whose batch normalisation makes something else of titles "
+            "before training than of documents in training; set label_vectors: drawn"
+        )
+    return heads
 
 
 def _title_vectors(model: LabelAttentionModel, attention: nn.Module, words: Tensor) -> tuple[Tensor, Tensor]:
