@@ -61,7 +61,8 @@ def pretend(study: Study, quality: dict[str, float], seeds: tuple[int, ...] | No
                 table = frequency_table(gold, scores, counts, 0.4, OPTIONS)
                 lines = [",".join(table[0]), *(",".join(map(str, line.values())) for line in table)]
                 (folder / "frequency_f1.csv").write_text("\n".join(lines) + "\n")
-                trained = {"parameters": {"total": 1234, "trainable": 1234}, "epochs_run": 2}
+                trained = {"parameters": {"total": 1234, "trainable": 1234}, "epochs_run": 2, "best_epoch": 1}
+                trained["stopped"] = "last epoch" if seed == 1 else "3 epochs without a better f1_micro"
                 write_metrics(folder / "train.json", trained)
                 (folder / "epochs.jsonl").write_text('{"epoch": 1, "seconds": 2.5}\n{"epoch": 2, "seconds": 3.5}\n')
                 place = {"device": "CPU (test)", "threads": 1, "torch": "2", "python": "3", "commit": "abc123"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 from study_results import TINY, pretend, write_study
 
 from medcode.io import write_metrics
@@ -32,6 +34,27 @@ def test_it_has_every_row_of_finished_studies_the_best_first(studies, tiny, tmp_
     assert rows[0][7:11] == ["2", "1,234", "6 s", "CPU (test)"]
     assert all("±" in cell for cell in rows[0][1:6])
     assert "half" not in text
+
+
+def test_a_commit_is_a_link_where_the_study_knows_its_repository(studies, tiny, tmp_path):
+    for repository, shown in ((None, "| `abc1234` |"), ("https://github.com/a/b", "[abc1234](https://github.com/a/b/")):
+        runs = results.read(tiny)
+        for run in [run for own in runs.values() for run in own]:
+            run.environment["commit"] = "abc1234"
+        content = results.record(tiny, runs, results.settings(tiny), repository)
+        write_metrics(studies / "tiny/results.json", content)
+        leaderboard.write(studies, tmp_path / "LEADERBOARD.md")
+        assert shown in (tmp_path / "LEADERBOARD.md").read_text()
+
+
+def test_a_committed_study_counts_where_its_trainings_are_not(studies, tiny):
+    record(tiny)
+    shutil.rmtree(studies / "tiny/runs")
+    assert "6/6 (committed)" in state.listing(studies)
+    write_study(studies, "tiny", TINY, seeds=[1, 2, 3])
+    assert "6/9 (committed)" in state.listing(studies)
+    write_study(studies, "tiny", TINY, corpus="codiesp")
+    assert "0/6 " in state.listing(studies) and "committed" not in state.listing(studies)
 
 
 def test_without_a_finished_study_it_says_so(studies, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from study_results import TINY, pretend, write_study
 
-from medcode.studies import figures, page, results, table
+from medcode.studies import differences, figures, page, results, sections
 from medcode.studies.study import load
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -21,7 +21,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 @pytest.fixture
 def rendered(tiny) -> str:
     runs = results.read(tiny)
-    made, tested = table.sections(tiny, runs), table.comparisons(tiny, runs)
+    made, tested = sections.sections(tiny, runs), differences.comparisons(tiny, runs)
     return page.render(tiny, made, tested, figures.draw(tiny, made, runs), runs, results.settings(tiny))
 
 
@@ -60,7 +60,7 @@ def test_every_system_and_comparison_has_sort_keys_for_its_columns(rendered):
 
 
 def tables_of(text):
-    for found in re.findall(r'<table class="sortable">(.*?)</table>', text, re.DOTALL):
+    for found in re.findall(r'<table class="sortable(?: wide)?">(.*?)</table>', text, re.DOTALL):
         unescaped = found.replace("&#34;", '"').replace("&lt;", "<").replace("&amp;", "&").replace("&#39;", "'")
         yield found.split("</thead>")[0], *re.findall(r'data-keys="(\[.*?\])"[^>]*>', unescaped)
 
@@ -68,6 +68,37 @@ def tables_of(text):
 def test_it_says_how_rows_were_trained(rendered):
     assert "CPU (test)" in rendered and "abc123" in rendered and "1,234" in rendered
     assert "model: caml_wide" in rendered and "engine.threads: 1" in rendered
+    assert "last epoch (seed 1); 3 epochs without a better f1_micro (seed 2)" in rendered
+    assert "3 of 6 trainings ended at the last epoch" in rendered and "Ours are small: recipe quick" in rendered
+
+
+def test_a_revision_is_a_link_or_says_how_to_see_it(tiny):
+    runs = results.read(tiny)
+    for own in runs.values():
+        for run in own:
+            run.environment["commit"] = "0123456789+"
+    made, settings = sections.sections(tiny, runs), results.settings(tiny)
+    without = page.render(tiny, made, [], {}, runs, settings)
+    assert '<code title="git show 0123456789, and changes that were not committed">0123456789+</code>' in without
+    linked = page.render(tiny, made, [], {}, runs, settings, "https://github.com/a/b")
+    assert '<a href="https://github.com/a/b/commit/0123456789">0123456789+</a>' in linked
+
+
+def test_settings_that_differ_between_label_sets_are_shown_for_each(studies):
+    rows = {"caml": {"title": "CAML", "label_sets": ["top50", "full"]}, "cnn": {"title": "CNN"}}
+    write_study(studies, "tiny", TINY, rows=rows, comparisons=[])
+    study = load(studies, "tiny")
+    pretend(study, {"caml": 0.45, "cnn": 0.3})
+    path = studies / "tiny/settings/full/caml/1.json"
+    path.write_text(path.read_text().replace('"recipe": "quick"', '"recipe": "slow"'))
+    runs = results.read(study)
+    text = page.render(study, sections.sections(study, runs), [], {}, runs, results.settings(study))
+    assert re.search(r"CAML, top50</th><td>.*recipe: quick", text) and re.search(r"CAML, full</th>.*recipe: slow", text)
+    assert re.search(r"CNN</th><td>.*recipe: quick", text)
+    assert [row["recipe"] for row in results.record(study, runs, results.settings(study))["rows"]][:2] == [
+        "quick",
+        "slow",
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +140,12 @@ def test_a_click_on_a_heading_sorts(browser, rendered, tmp_path):
 
 @pytest.mark.parametrize("width", [1366, 1280])
 def test_the_widest_table_is_not_cut_off_on_a_laptop(browser, studies, tmp_path, width):
-    rows = {"caml": {"title": "CAML", "published": "table2/CAML"}}
+    rows = {"bigru_label_attention": {"title": "BiGRU + MTL + RAM (MT-RAM)", "published": "table2/CAML"}}
     changes = {"paper": "jams", "tables": ["table2"], "rows": rows, "comparisons": [], "corpus": "mimic4"}
     write_study(studies, "tiny", TINY, **changes)
-    pretend(study := load(studies, "tiny"), {"caml": 0.45})
+    pretend(study := load(studies, "tiny"), {"bigru_label_attention": 0.45})
     runs = results.read(study)
-    made = table.sections(study, runs)
+    made = sections.sections(study, runs)
     text = page.render(study, made, [], {}, runs, results.settings(study))
     measure = """<script>
       document.title = [...document.querySelectorAll(".card")].map(card => card.scrollWidth - card.clientWidth).join();

@@ -11,23 +11,50 @@ from medcode.errors import UserError
 from medcode.studies import published
 
 PAPERS = ("bert-study", "fusion", "jams", "mt-ram", "slides")
+WITHOUT_TEXT = ("anemic", "marn")  # known from readmes, whose numbers no text at hand can prove
 GAP = r"[^0-9]{0,14}"
 
 
 def tables(root):
-    for name in PAPERS:
+    for name in (*PAPERS, *WITHOUT_TEXT):
         paper = published.load(root / "studies/published", name)
         for key, table in paper.tables.items():
             yield name, paper, key, table
 
 
 def test_there_is_a_file_for_each_paper_and_each_can_be_read(root):
-    assert sorted(path.stem for path in (root / "studies/published").glob("*.yaml")) == sorted(PAPERS)
-    counted = dict.fromkeys(PAPERS, 0)
+    assert sorted(path.stem for path in (root / "studies/published").glob("*.yaml")) == sorted((*PAPERS, *WITHOUT_TEXT))
+    counted = dict.fromkeys((*PAPERS, *WITHOUT_TEXT), 0)
     for name, _, _, table in tables(root):
         for row in table.rows.values():
             counted[name] += sum(cell is not None for cells in row.cells.values() for cell in cells)
-    assert counted == {"bert-study": 343, "fusion": 106, "jams": 162, "mt-ram": 145, "slides": 29}
+    papers = {"bert-study": 343, "fusion": 106, "jams": 162, "mt-ram": 160, "slides": 29}
+    assert counted == papers | {"anemic": 80, "marn": 62}
+
+
+def test_a_table_that_is_in_no_text_says_where_it_is_from(root):
+    unproven = {(name, key): table for name, paper, key, table in tables(root) if not paper.text or is_readme(table)}
+    assert {name for name, _ in unproven} == {*WITHOUT_TEXT, "mt-ram"}
+    for where, table in unproven.items():
+        assert is_readme(table) and table.remark.startswith("From the readme"), where
+
+
+def is_readme(table: published.Table) -> bool:
+    return table.number.startswith("Readme")
+
+
+@pytest.mark.parametrize(
+    ("paper", "table", "said", "cells"),
+    [
+        ("bert-study", "table2", "improvements of 3.9% and 3.3% for F1 macro and micro", ["3.9", "3.8"]),
+        ("mt-ram", "table3", "improved by 2.1%, 1.2% and 0.8%", ["0.8", "0.7"]),
+        ("fusion", "table1", "in terms of all the metrics", ["0.083", "0.088"]),
+    ],
+)
+def test_what_a_text_says_against_its_table_is_remarked(root, shared, paper, table, said, cells):
+    found = published.load(root / "studies/published", paper)
+    assert said in (shared / "papers" / found.text).read_text(encoding="utf-8")
+    assert all(cell in found.tables[table].remark for cell in cells)
 
 
 def test_the_columns_of_results_are_metrics_that_we_measure(root):
@@ -51,7 +78,7 @@ def test_rows_that_nobody_can_train_are_there_as_published_only(root):
         ("bert-study", "table3", "PubMedBERT full text", "full.precision_at_15"),
         ("bert-study", "table6", "CAML (Mullenbach et al., 2018)", "full.precision_at_15"),
         ("fusion", "table1", "Fusion", "full.auc_micro"),
-        ("slides", "parameters", "DCAN (Ji et al., 2020)", "any.parameters"),
+        ("slides", "parameters", "DCAN (Ji et al., 2020)", "any.trainable"),
     ],
 )
 def test_known_slips_are_marked(root, paper, table, row, slip):
@@ -67,7 +94,7 @@ def test_each_row_stands_in_the_paper_beside_its_name(root, shared, name):
         f"{key}, {title}"
         for key, table in paper.tables.items()
         for title, row in table.rows.items()
-        if not stands_in(text, title, row, table, key)
+        if not is_readme(table) and not stands_in(text, title, row, table, key)
     ]
     assert not missing
 

@@ -92,6 +92,15 @@ def test_the_corpus_is_prepared_as_the_papers_did(studies):
     assert settled(studies, "caml")["split"]["published"] == "none"
 
 
+def test_what_the_main_workflow_makes_for_all_is_not_set_for_the_studies(studies):
+    path = studies / "data/settings.yaml"
+    path.write_text(path.read_text() + "codiesp:\n  reference.source: official\n")
+    raw = config.read_yaml(ROOT / "params.yaml")
+    settling.for_corpus(raw, path, "mimic4")
+    with pytest.raises(UserError, match=re.escape("codiesp: reference.source: studies and main workflow share")):
+        settling.for_corpus(raw, path, "codiesp")
+
+
 def test_a_row_that_is_the_same_shares_trainings_only_where_corpus_and_seeds_fit(studies):
     rows = {"caml": {"title": "CAML again", "same_as": "tiny/caml"}}
     write_study(studies, "other", TINY, rows=rows, comparisons=[], seeds=[2])

@@ -9,7 +9,7 @@ import statistics
 import pytest
 from study_results import TINY, pretend, write_study
 
-from medcode.studies import results, state, table
+from medcode.studies import differences, results, sections, significance, state, table
 from medcode.studies.study import load
 
 
@@ -30,7 +30,7 @@ def on_mimic(studies):
 def test_our_row_stands_below_the_published_one_with_mean_and_sample_deviation(studies):
     study = on_mimic(studies)
     runs = results.read(study)
-    text = table.markdown(study, table.sections(study, runs), [])
+    text = table.markdown(study, sections.sections(study, runs), [], runs)
     start = next(number for number, line in enumerate(lines_of(text)) if line[0] == "CAML")
     published, ours, gap = lines_of(text)[start : start + 3]
     assert published[1:] == ["MIMIC-III, quoted", "87.5", "90.9", "53.2", "61.4", "60.9"]
@@ -56,7 +56,7 @@ def test_macro_f1_and_threshold_are_the_papers(studies):
 
 
 def test_on_another_corpus_nothing_is_compared(tiny):
-    text = table.markdown(tiny, table.sections(tiny, results.read(tiny)), [])
+    text = table.markdown(tiny, sections.sections(tiny, results.read(tiny)), [], results.read(tiny))
     assert "they cannot be compared" in text
     assert "difference" not in text
     published = lines_of(text, "CAML")[0]
@@ -64,7 +64,7 @@ def test_on_another_corpus_nothing_is_compared(tiny):
 
 
 def test_rows_that_we_do_not_train_and_rows_of_our_own_are_shown(tiny):
-    text = table.markdown(tiny, table.sections(tiny, results.read(tiny)), [])
+    text = table.markdown(tiny, sections.sections(tiny, results.read(tiny)), [], results.read(tiny))
     titles = [line[0] for line in lines_of(text)]
     order = ["CAML", "BiGRU + MTL + RAM (MT-RAM)", "CAML, wider", "CNN"]
     assert [title for title in titles if title in order] == order
@@ -75,7 +75,7 @@ def test_one_seed_has_no_deviation_and_no_verdict(studies):
     write_study(studies, "tiny", TINY, corpus="mimic3", seeds=[1])
     study = load(studies, "tiny")
     pretend(study, {"caml": 0.45})
-    text = table.markdown(study, table.sections(study, results.read(study)), [])
+    text = table.markdown(study, sections.sections(study, results.read(study)), [], results.read(study))
     ours = next(line for line in lines_of(text) if line[1] == "**ours**, mimic3")
     assert "±" not in " ".join(ours)
     assert "inside" not in text and "outside" not in text
@@ -85,14 +85,14 @@ def test_a_study_that_is_half_done_shows_what_there_is(studies):
     study = load(studies, "tiny")
     pretend(study, {"caml": 0.45}, seeds=(1,))
     assert state.progress(study) == (1, 6)
-    made = table.sections(study, results.read(study))
+    made = sections.sections(study, results.read(study))
     assert [line.row for line in made[0].lines if line.ours] == ["caml"]
     assert not results.record(study, results.read(study), results.settings(study))["finished"]
 
 
 def test_the_csv_has_every_published_cell_and_every_one_of_ours(studies):
     study = on_mimic(studies)
-    made = table.sections(study, results.read(study))
+    made = sections.sections(study, results.read(study))
     rows = list(csv.DictReader(io.StringIO(table.as_csv(study, made))))
     assert len(rows) == (12 + 2) * 5
     caml = next(row for row in rows if row["row"] == "caml" and row["metric"] == "f1_micro")
@@ -104,13 +104,29 @@ def test_the_csv_has_every_published_cell_and_every_one_of_ours(studies):
 
 def test_differences_are_tested_and_corrected(tiny):
     runs = results.read(tiny)
-    tested = table.comparisons(tiny, runs)
+    tested = differences.comparisons(tiny, runs)
     assert [(one.first, one.second) for one in tested] == [("caml", "caml_wide"), ("caml", "cnn")]
     assert tested[1].micro.observed < 0 and tested[1].micro.high < 0
     assert all(one.holm["micro"] >= one.micro.p for one in tested)
-    text = table.markdown(tiny, table.sections(tiny, runs), tested)
+    text = table.markdown(tiny, sections.sections(tiny, runs), tested, runs)
     line = lines_of(text, "CAML")[-1]
     assert line[1] == "CNN" and line[3].startswith(table.MINUS) and line[4] == "< 0.001"
+
+
+def test_p_at_the_floor_of_the_resamples_is_told_as_a_bound():
+    assert significance.floor(9) == pytest.approx(9 * 2 / 10_001)
+    assert differences.p_value(significance.floor(9), significance.floor(9)) == "≤ 0.002"
+    assert differences.p_value(significance.floor(11), significance.floor(11)) == "≤ 0.003"  # 0.0022, rounded up
+    assert differences.p_value(0.0022, significance.floor(9)) == "0.002"
+    assert differences.p_value(significance.floor(2), significance.floor(2)) == "< 0.001"
+    for told in ("percentage points", "10,000 resamples", "each of the three columns", "variance between seeds"):
+        assert told in differences.TESTS
+
+
+def test_the_floor_is_what_the_bootstrap_gives_where_one_row_is_always_better(tiny):
+    runs = results.read(tiny)
+    sides = [[run.decisions("icd") for run in runs[row, "top50"]] for row in ("cnn", "caml")]
+    assert significance.bootstrap(*sides, "fixed", None, resamples=99).p == significance.floor(1, 99)
 
 
 def test_a_row_of_both_editions_shows_the_head_of_each_group(studies):

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from medcode import io
+from medcode.studies import revisions
 
 HEAD = """# Leaderboard
 
 Every row of every finished study, from `studies/*/results.json`; `make leaderboard` writes this page. F1 is at the
 threshold tuned on dev, macro F1 in the definition of Mullenbach et al. (2018); means ± sample standard deviations over
 seeds, in per cent. Time is that of one training, a mean over seeds. Rows compare within one corpus and label set only.
+`git show` tells what a commit is where it is no link.
 """
 COLUMNS = (
     ("F1 micro", ("tuned", "f1", "micro")),
@@ -39,7 +41,7 @@ def page(found: list[dict[str, Any]]) -> str:
         for row in result["rows"]:
             for head, measured in row["test"].items():
                 f1 = statistics.fmean(_at(measured, COLUMNS[0][1]))
-                line = _line(result["study"], row, measured)
+                line = _line(result, row, measured)
                 tables.setdefault((result["corpus"], row["label_set"], head), []).append((-f1, line))
     parts = [HEAD]
     for (corpus, label_set, head), lines in sorted(tables.items()):
@@ -52,13 +54,18 @@ def page(found: list[dict[str, Any]]) -> str:
     return "".join(parts)
 
 
-def _line(study: str, row: dict[str, Any], measured: dict[str, Any]) -> str:
+def _line(result: dict[str, Any], row: dict[str, Any], measured: dict[str, Any]) -> str:
+    study, repository = result["study"], result.get("repository")
     seconds = statistics.fmean(row["seconds"])
     cells = [f"{row['title']} (`{row['model']}`, {row['recipe']})"]
     cells += [_shown(_at(measured, path)) for _, path in COLUMNS]
     cells += [str(len(row["seeds"])), f"{row['parameters']['total']:,}"]
     cells += [f"{seconds / 60:.1f} min" if seconds >= 100 else f"{seconds:.0f} s", row["device"], row["torch"]]
-    cells += [", ".join(row["commits"]), f"[{study}](../studies/{study}/table.md)"]
+    links = {commit: revisions.link(repository, commit) for commit in row["commits"]}
+    cells += [
+        ", ".join(f"[{commit}]({url})" if url else f"`{commit}`" for commit, url in links.items()),
+        f"[{study}](../studies/{study}/table.md)",
+    ]
     return "| " + " | ".join(cells) + " |"
 
 

@@ -12,11 +12,15 @@ import jinja2
 from markupsafe import Markup
 
 from medcode.report.page import STYLE, inline
+from medcode.studies import differences, revisions, words
 from medcode.studies import table as tables
-from medcode.studies.figures import Drawn, Runs
-from medcode.studies.published import CORPORA, METRICS
+from medcode.studies.differences import Comparison
+from medcode.studies.drawn import Drawn
+from medcode.studies.published import CORPORA, column_title
+from medcode.studies.results import RowSettings, Run, Runs
+from medcode.studies.sections import Line, Section, same_corpus
 from medcode.studies.study import Study
-from medcode.studies.table import DASH, Comparison, Line, Section
+from medcode.studies.table import DASH
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
@@ -27,7 +31,8 @@ def render(
     tested: list[Comparison],
     drawn: Mapping[str, Drawn],
     runs: Runs,
-    settings: Mapping[str, dict[str, Any]],
+    settings: RowSettings,
+    repository: str | None = None,
 ) -> str:
     """Writes the page: inline style, figures and the few lines that sort tables; nothing is loaded from elsewhere.
 
@@ -38,6 +43,7 @@ def render(
         drawn: figures by name.
         runs: trainings by row and label set.
         settings: what each row was trained with.
+        repository: where commits can be looked at, as `revisions.address` says.
     """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -48,11 +54,12 @@ def render(
         title=study.definition.title,
         about=_about(study, made),
         warning=_warning(study, made),
+        how=None if study.counts_only else words.trained(study, runs),
         tables=[_table(study, section, group) for section in made for group in section.table.groups],
         figures=[{"svg": inline(f.svg), "title": f.title, "caption": f.caption} for f in drawn.values()],
-        tested=[_tested(study, one) for one in tested],
-        tests=tables.TESTS,
-        trained=_trained(study, runs, settings),
+        tested=[_tested(study, one, len(tested)) for one in tested],
+        tests=differences.TESTS,
+        trained=_trained(study, runs, settings, repository),
         shared=shared,
         differing=differing,
     )
@@ -73,13 +80,12 @@ def _about(study: Study, made: list[Section]) -> str:
 
 def _warning(study: Study, made: list[Section]) -> str | None:
     table = made[0].table
-    if tables.same_corpus(study, table):
+    if same_corpus(study, table):
         return None
-    remark = (study.definition.small_remark or "").strip() if study.small else ""
     return (
         f"The published numbers, in grey, are of {CORPORA[table.corpus]}; ours are of {study.definition.corpus}. They "
-        f"cannot be compared with one another, only rows of one kind among themselves. {remark}"
-    ).strip()
+        "cannot be compared with one another, only rows of one kind among themselves."
+    )
 
 
 def _table(study: Study, section: Section, group: str) -> dict[str, Any]:
@@ -89,10 +95,10 @@ def _table(study: Study, section: Section, group: str) -> dict[str, Any]:
     title = f"{table.number}: {table.title}"
     return {
         "title": f"{title}, {group}" if len(table.groups) > 1 else title,
-        "columns": [METRICS.get(column, column) for column in columns],
+        "columns": [column_title(column) for column in columns],
         "systems": [system for system in systems if system["rows"]],
         "compared": any(row["kind"] == "gap" for system in systems for row in system["rows"]),
-        "remark": table.remark,
+        "remarks": section.remarks,
         "notes": notes,
     }
 
@@ -100,7 +106,7 @@ def _table(study: Study, section: Section, group: str) -> dict[str, Any]:
 def _system(
     study: Study, section: Section, line: Line, group: str, columns: list[str], notes: list[str]
 ) -> dict[str, Any]:
-    table, compared = section.table, tables.same_corpus(study, section.table)
+    table, compared = section.table, same_corpus(study, section.table)
     published = [line.published.get((group, column)) for column in columns]
     ours = [line.ours.get((group, column)) for column in columns]
     rows = []
@@ -109,7 +115,7 @@ def _system(
         for column, found in zip(columns, published, strict=True):
             slip = line.slips.get((group, column))
             if slip:
-                notes.append(f"{line.title}, {METRICS.get(column, column)}: {slip}.")
+                notes.append(f"{line.title}, {column_title(column)}: {slip}.")
             cells.append({"text": tables.shown_published(found, table), "note": len(notes) if slip else None})
         label = f"{CORPORA[table.corpus]}, {'quoted' if line.quoted else 'published'}"
         rows.append(_row("published", label, cells, "" if compared else "elsewhere"))
@@ -131,61 +137,79 @@ def _row(kind: str, label: str, cells: list[dict[str, Any]], style: str = "") ->
     return {"kind": kind, "label": label, "cells": cells, "class": style}
 
 
-def _tested(study: Study, one: Comparison) -> dict[str, Any]:
+def _tested(study: Study, one: Comparison, of: int) -> dict[str, Any]:
     first, second = (study.definition.rows[row].title for row in (one.first, one.second))
-    decisions = f"{one.decisions.first_right:,} : {one.decisions.second_right:,}"
-    p = {name: tables.p_value(value) for name, value in one.holm.items()}
-    cells = [
-        tables.shown_gap(one.micro),
-        p["micro"],
-        tables.shown_gap(one.macro),
-        p["macro"],
-        decisions,
-        p["decisions"],
-    ]
     keys = [
         first, second, one.group, one.micro.observed, one.holm["micro"], one.macro.observed, one.holm["macro"],
         one.decisions.second_right - one.decisions.first_right, one.holm["decisions"],
     ]  # fmt: skip
-    return {"first": first, "second": second, "group": one.group, "cells": cells, "sort": json.dumps(keys)}
+    return {
+        "first": first,
+        "second": second,
+        "group": one.group,
+        "cells": differences.cells(one, of),
+        "sort": json.dumps(keys),
+    }
 
 
-def _trained(study: Study, runs: Runs, settings: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _trained(study: Study, runs: Runs, settings: RowSettings, repository: str | None) -> list[dict[str, Any]]:
     rows = []
     for (name, label_set), own in runs.items():
-        if not own or name not in settings:
+        if not own or (name, label_set) not in settings:
             continue
+        resting = settings[name, label_set]
         seconds = [second for run in own for second in run.epochs()]
-        epochs = sorted({run.train["epochs_run"] for run in own})
         mean = statistics.fmean(seconds) if seconds else None
         total = own[0].train["parameters"]["total"]
         title = study.definition.rows[name].title
-        commits = ", ".join(sorted({run.environment["commit"] or DASH for run in own}))
+        commits = sorted({run.environment["commit"] or DASH for run in own})
         cells = [
-            title, label_set, settings[name]["model"], settings[name]["recipe"], f"{total:,}",
-            f"{epochs[0]}" if len(epochs) == 1 else f"{epochs[0]}\N{EN DASH}{epochs[-1]}",
-            DASH if mean is None else f"{mean:.1f}", own[0].environment["device"], own[0].environment["torch"], commits,
+            title, label_set, resting["model"], resting["recipe"], f"{total:,}", _span(own, "epochs_run"),
+            _span(own, "best_epoch"), _ends(own), DASH if mean is None else f"{mean:.1f}",
+            own[0].environment["device"], own[0].environment["torch"],
         ]  # fmt: skip
-        keys = [*cells[:4], total, epochs[-1], mean, *cells[7:]]
-        rows.append({"cells": cells, "sort": json.dumps(keys)})
+        last, best = (max(run.train[key] for run in own) for key in ("epochs_run", "best_epoch"))
+        keys = [*cells[:4], total, last, best, cells[7], mean, *cells[9:], ", ".join(commits)]
+        links = [
+            {"id": commit, "url": revisions.link(repository, commit), "command": revisions.command(commit)}
+            for commit in commits
+        ]
+        rows.append({"cells": cells, "commits": links, "sort": json.dumps(keys)})
     return rows
 
 
-def _settings(
-    study: Study, settings: Mapping[str, dict[str, Any]]
-) -> tuple[list[tuple[str, str]], list[dict[str, Any]]]:
+def _span(own: list[Run], key: str) -> str:
+    """A number of each seed, from the lowest to the highest."""
+    values = sorted({run.train[key] for run in own})
+    return f"{values[0]}" if len(values) == 1 else f"{values[0]}{DASH}{values[-1]}"
+
+
+def _ends(own: list[Run]) -> str:
+    """Why the trainings ended, each reason with its seeds where these differ."""
+    seeds: dict[str, list[int]] = {}
+    for run in own:
+        seeds.setdefault(run.train["stopped"], []).append(run.seed)
+    many = len(seeds) > 1
+    return "; ".join(f"{why} (seed {', '.join(map(str, of))})" if many else why for why, of in seeds.items())
+
+
+def _settings(study: Study, settings: RowSettings) -> tuple[list[tuple[str, str]], list[dict[str, Any]]]:
+    """The settings that all share, and those of each row; of each of its label sets where these differ."""
     if not settings:
         return [], []
-    flat = {name: _flat(own) for name, own in settings.items()}
+    flat = {where: _flat(own) for where, own in settings.items()}
     keys = list(dict.fromkeys(key for own in flat.values() for key in own if key not in ("seed", "label_set")))
     same = [key for key in keys if len({own.get(key) for own in flat.values()}) == 1]
-    differing = [
-        {
-            "title": study.definition.rows[name].title,
-            "settings": [(key, own[key]) for key in keys if key in own and key not in same],
-        }
-        for name, own in flat.items()
-    ]
+    rows: dict[str, dict[str, list[tuple[str, str]]]] = {}
+    for (name, label_set), own in flat.items():
+        rows.setdefault(name, {})[label_set] = [(key, own[key]) for key in keys if key in own and key not in same]
+    differing = []
+    for name, of in rows.items():
+        title, first = study.definition.rows[name].title, next(iter(of.values()))
+        if all(own == first for own in of.values()):
+            differing.append({"title": title, "settings": first})
+        else:
+            differing += [{"title": f"{title}, {label_set}", "settings": own} for label_set, own in of.items()]
     return [(key, flat[next(iter(flat))][key]) for key in same], differing
 
 

@@ -16,7 +16,7 @@ from medcode import config
 from medcode.config import Section, build
 from medcode.errors import UserError, nearest
 
-# The metrics of a trained row, and how a table names them. Other columns, such as numbers of documents, are facts.
+# The metrics of a trained row, and how a table names them.
 METRICS = {
     "auc_macro": "AUC macro",
     "auc_micro": "AUC micro",
@@ -28,6 +28,12 @@ METRICS = {
     "exact_match": "EMR",
     "r_precision": "R-precision",
     "map": "MAP",
+}
+# Other columns that have a name of their own; the rest, such as numbers of documents, are facts of the paper alone.
+TITLES = METRICS | {
+    "f1_macro_gain": "Gain in F1 macro",
+    "trainable": "Trainable, millions",
+    "total": "In total, millions",
 }
 Unit = Literal["percent", "fraction", "count", "millions"]
 CORPORA = {"mimic3": "MIMIC-III", "mimic4": "MIMIC-IV"}
@@ -41,15 +47,26 @@ class Group(Section):
     columns: Annotated[list[str], Field(min_length=1)]
 
 
+class Codes(Section):
+    """Some of the codes: those of a group of training frequency, and of it only those that are linked or are not.
+
+    `linked` is whether GEMs lead to a code of the other edition of ICD; without it, both.
+    """
+
+    group: str
+    linked: bool | None = None
+
+
 class PublishedRow(Section):
     """A row: cells by group, in the order of its columns.
 
     `quoted` marks numbers that the paper took from other publications. `slips` are misprints and contradictions, by
-    `group.column`.
+    `group.column`. `codes` say on which codes one system gains over another, where that is what the row tells.
     """
 
     cells: dict[str, list[float | str | None]]
     quoted: bool = False
+    codes: Codes | None = None
     slips: dict[str, str] = Field({})
 
 
@@ -83,7 +100,11 @@ class Table(Section):
 
 
 class Paper(Section):
-    """A publication and its tables, by key."""
+    """A publication and its tables, by key.
+
+    `text` is the file with its text, by which the numbers are checked; without it, the remark of each table says how
+    its numbers are known.
+    """
 
     title: str
     authors: str
@@ -99,6 +120,11 @@ class Cell:
 
     value: float
     deviation: float = math.nan
+
+
+def column_title(column: str) -> str:
+    """How a column is headed."""
+    return TITLES.get(column, column)
 
 
 def cell(written: float | str | None) -> Cell | None:

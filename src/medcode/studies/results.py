@@ -16,6 +16,8 @@ from medcode.studies.published import METRICS, Table
 from medcode.studies.state import DONE
 from medcode.studies.study import Study
 
+RowSettings = dict[tuple[str, str], dict[str, Any]]  # of each row and label set
+
 JOINT = "joint"  # the label set with a head for each edition of ICD
 
 
@@ -45,6 +47,9 @@ class Run:
             return [line for line in csv.DictReader(file) if line["head"] == head]
 
 
+Runs = dict[tuple[str, str], list[Run]]  # the trainings of each row and label set
+
+
 @dataclass(frozen=True)
 class Summary:
     """Mean and sample standard deviation over seeds, the deviation NaN for a single one."""
@@ -66,9 +71,9 @@ class Summary:
         return None if math.isnan(self.deviation) else abs(self.mean - value) <= self.deviation + 1e-12
 
 
-def read(study: Study) -> dict[tuple[str, str], list[Run]]:
+def read(study: Study) -> Runs:
     """The trainings that are done, by row and label set, in the order of the seeds."""
-    found: dict[tuple[str, str], list[Run]] = {}
+    found: Runs = {}
     for name in study.definition.rows:
         for label_set in study.label_sets(name):
             folders = {seed: study.run_folder(name, label_set, seed) for seed in study.definition.seeds}
@@ -110,6 +115,11 @@ def metric(measured: dict[str, Any], name: str, table: Table) -> float | None:
     return values.get(name)
 
 
+def group_column(table: Table) -> str:
+    """The column of macro F1 in a training's own tables by group of codes, at the threshold of the paper."""
+    return "f1_macro_tuned" if table.threshold == "tuned" else "f1_macro"
+
+
 def summarise(runs: list[Run], head: str, name: str, table: Table) -> Summary | None:
     """A metric over the seeds, in the unit of the table; None where it is no metric, or some seed has none."""
     if name not in METRICS:
@@ -119,13 +129,20 @@ def summarise(runs: list[Run], head: str, name: str, table: Table) -> Summary | 
     return Summary(tuple(known)) if known and len(known) == len(values) else None
 
 
-def record(study: Study, runs: dict[tuple[str, str], list[Run]], settings: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The content of results.json: what the leaderboard and later readers need, numbers only."""
+def record(study: Study, runs: Runs, settings: RowSettings, repository: str | None = None) -> dict[str, Any]:
+    """The content of results.json: what the leaderboard and later readers need, numbers only.
+
+    Args:
+        study: the study.
+        runs: its trainings.
+        settings: what each row was trained with.
+        repository: where its commits can be looked at, as `revisions.address` says.
+    """
     rows = []
     for (name, label_set), own in runs.items():
         if not own:
             continue
-        resting = settings[name]
+        resting = settings[name, label_set]
         rows.append(
             {
                 "row": name,
@@ -136,6 +153,8 @@ def record(study: Study, runs: dict[tuple[str, str], list[Run]], settings: dict[
                 "seeds": [run.seed for run in own],
                 "parameters": own[0].train["parameters"],
                 "epochs": [run.train["epochs_run"] for run in own],
+                "best_epochs": [run.train["best_epoch"] for run in own],
+                "stopped": [run.train["stopped"] for run in own],
                 "seconds": [round(sum(run.epochs()), 1) for run in own],
                 "device": own[0].environment["device"],
                 "torch": own[0].environment["torch"],
@@ -151,6 +170,7 @@ def record(study: Study, runs: dict[tuple[str, str], list[Run]], settings: dict[
         "study": study.name,
         "title": study.definition.title,
         "corpus": study.definition.corpus,
+        "repository": repository,
         "finished": done,
         "rows": rows,
     }
@@ -165,16 +185,17 @@ def _values(runs: list[Run], head: str, key: str) -> dict[str, Any]:
     return gather([run.test[head][key] for run in runs])
 
 
-def settings(study: Study) -> dict[str, dict[str, Any]]:
-    """What each row was trained with, on the first of its label sets and seeds, without the code's digests."""
+def settings(study: Study) -> RowSettings:
+    """What each row was trained with on each label set, without the code's digests.
+
+    Those of the first seed: the settings of two seeds differ in the seed alone.
+    """
     found = {}
     for name in study.definition.rows:
-        by, label_sets = study.trained_by(name), study.label_sets(name)
-        if not label_sets:
-            continue
-        label_set = label_sets[0]
-        folder = study.root / by.study.name / "settings" / label_set / by.name
-        path = folder / f"{study.definition.seeds[0]}.json"
-        if path.exists():
-            found[name] = io.read_json(path)["settings"]
+        by = study.trained_by(name)
+        for label_set in study.label_sets(name):
+            folder = study.root / by.study.name / "settings" / label_set / by.name
+            path = folder / f"{study.definition.seeds[0]}.json"
+            if path.exists():
+                found[name, label_set] = io.read_json(path)["settings"]
     return found

@@ -15,16 +15,23 @@ from medcode.studies.study import FILE, Study
 # What a row may set of params.yaml; the data are the same for all rows.
 SET_HERE = ("model", "recipe", "encoder", "training", "evaluation", "models")
 COMMANDS = ("train.py", "evaluate.py")
+# Sections whose stages the studies share with the main workflow: a value of their own would change nothing.
+OF_MAIN_WORKFLOW = ("reference", "synthesize")
 
 
 def for_corpus(raw: dict[str, Any], settings_file: Path, corpus: str) -> dict[str, Any]:
     """params.yaml as the studies prepare a corpus: with what studies/data/settings.yaml says of it.
 
     Raises:
-        UserError: a setting names a key that is not there.
+        UserError: a setting names a key that is not there, or that only the main workflow reads.
     """
     resolved = copy.deepcopy(raw) | {"corpus": corpus}
     for key, value in (config.read_yaml(settings_file).get(corpus) or {}).items():
+        if (section := key.split(".")[0]) in OF_MAIN_WORKFLOW:
+            raise UserError(
+                f"{settings_file}: {corpus}: {key}: studies and main workflow share what {section} makes; set it in "
+                "params.yaml"
+            )
         put(resolved, key, value, f"{settings_file}: {corpus}")
     return resolved
 

@@ -121,9 +121,15 @@ def bootstrap(
             for size in np.diff([*range(0, resamples, BLOCK), resamples])
         ]
     )
+    # The observed one counts among them, so that no p is 0.
     tails = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
     low, high = np.quantile(drawn, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
     return Difference(observed, float(low), float(high), min(1.0, 2 * (tails + 1) / (resamples + 1)))
+
+
+def floor(comparisons: int, resamples: int = RESAMPLES) -> float:
+    """The smallest p that the bootstrap can give, after Holm's correction for so many comparisons."""
+    return min(1.0, comparisons * 2 / (resamples + 1))
 
 
 def _counted(own: Decisions, threshold: str, *, micro: bool) -> tuple[sparse.csr_array, sparse.csr_array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from medcode import io
 from medcode.errors import UserError
 from medcode.studies import study
 from medcode.studies.study import Study
@@ -24,6 +25,20 @@ def progress(one: Study) -> tuple[int, int]:
     return sum((folder / DONE).exists() for folder in folders), len(folders)
 
 
+def committed(one: Study) -> int:
+    """How many of them are in results.json, which is in git where their folders are not."""
+    path = one.root / one.name / "results.json"
+    results = io.read_json(path) if path.exists() else {}
+    if results.get("corpus") != one.definition.corpus:
+        return 0
+    seeds = {(row["row"], row["label_set"]): row["seeds"] for row in results["rows"]}
+    return sum(
+        len(set(seeds.get((name, label_set), [])) & set(one.definition.seeds))
+        for name in one.definition.rows
+        for label_set in one.label_sets(name)
+    )
+
+
 def described(one: Study) -> str:
     """The size of a study in words."""
     definition = one.definition
@@ -42,8 +57,10 @@ def listing(root: Path) -> str:
         try:
             one = study.load(root, name)
             done, total = progress(one)
+            known = 0 if one.counts_only else committed(one)
+            told = f"{known}/{total} (committed)" if known > done else f"{done}/{total}"
             report = "report" if (root / name / "report.html").exists() else ""
-            lines.append((name, f"{done}/{total}", one.definition.corpus, report, one.definition.title))
+            lines.append((name, told, one.definition.corpus, report, one.definition.title))
         except UserError as error:
             lines.append((name, "wrong", "", "", str(error)))
     head = ("study", "trainings", "corpus", "", "title")
