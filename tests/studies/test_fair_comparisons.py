@@ -23,7 +23,8 @@ EXCEPTIONS = {
 def pairs(root):
     for name in studies.names(root):
         study = studies.load(root, name)
-        yield from ((study, *pair) for pair in study.definition.comparisons if study.small)
+        trained = {row for row in study.definition.rows if study.label_sets(row)}  # a row for MIMIC alone is not
+        yield from ((study, *pair) for pair in study.definition.comparisons if study.small and trained >= set(pair))
 
 
 def budget(raw, study, row):
