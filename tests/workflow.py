@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COPIED = (
     ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "benchmarks", "data/splits-published/none",
     "dvc.yaml", "params.yaml", "reference/official/README.md", "reference/package", "requirements.txt", "src", "stages",
-    "studies/data", "studies/published",
+    "studies/data/settings.yaml", "studies/published",
 )  # fmt: skip
 RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
