@@ -16,7 +16,7 @@ from medcode.report.page import page_heads, render, unit_of
 
 
 @stage(
-    inputs=Path, subword=Path, corpus=Path, test=Path, train=Path,
+    inputs=Path, subword=Path, corpus=Path, test=Path, seeds=Path, train=Path,
     learning_curve=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
     frequency_svg=Path, losses_svg=Path, vectors_svg=Path, learning_svg=Path, labels_svg=Path, lengths_svg=Path,
     page=Path,
@@ -42,7 +42,8 @@ def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, pa
     }
     beside = {"linkage": label_figures.linkage_figure(linked, params.evaluation.macro_f1)} if linked else {}
     note = label_figures.nearest_line(vectors) if vectors else ""
-    html = render(params, measured, trained, data, io.read_json(corpus), drawn | beside, note)
+    spread = io.read_json(paths["seeds"]).get("standard_deviation", {})
+    html = render(params, measured, trained, data, io.read_json(corpus), drawn | beside, note, spread)
     for name, svg in drawn.items():
         io.write_text(paths[f"{name}_svg"], svg)
     io.write_text(page, html)

@@ -1,4 +1,4 @@
-"""Trains the model that params.yaml names, and writes it as a folder that needs nothing else."""
+"""Trains the model that params.yaml names, with one seed or several, and writes it as a folder of its own."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from common import stage
 import contextlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from medcode import inputs, io, model_folder, models
+from medcode import io, models
 from medcode.config import Params
-from medcode.encoders.pieces import PieceTokenizer
-from medcode.models.base import Model
-from medcode.training import curve, distributed, outcome, reproducibility, start
+from medcode.training import curve, distributed, outcome, reproducibility, side_by_side, start
 from medcode.training.checkpoint import Checkpoints, fingerprint
 from medcode.training.initialisation import initialise
-from medcode.training.loop import Result, Trainer
+from medcode.training.loop import Trainer
 from medcode.training.titles import with_title_documents
 
 
@@ -42,48 +41,35 @@ def train(params: Params, paths: dict[str, Path], device: torch.device, world: d
     config = models.configure(params.model, block.architecture, recipe)
     kind = models.find(params.model)
     data, basis, tokenizer = start.read(kind, config, paths, titles=recipe.reads_titles)
-    torch.manual_seed(params.seed)
-    model = start.build(kind, config, basis, data).to(device)
-    initialise(model, recipe, data)
-    seen = with_title_documents(data, model.heads) if recipe.title_documents else data
+    read = [paths[name] for name in ("inputs", "subword", "encoder", "pretrained")]  # all but one empty without pieces
     settings = {
         "config": config.model_dump(),
         "recipe": recipe.model_dump(),
-        "seed": params.seed,
         "training": params.training.model_dump(exclude={"checkpoint_steps"}),
     }
-    read = [paths[name] for name in ("inputs", "subword", "encoder", "pretrained")]  # all but one empty without pieces
-    checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings, read, model))
-
-    def on_epoch(history: list[dict[str, float]], seconds: float) -> None:
-        curve.write_curve(paths["curve"], history)
-        if seconds:
-            curve.append_log(paths["timings"], {"model": params.model, "seconds": round(seconds, 2), **history[-1]})
-            shown = "  ".join(f"{k} {v:.4f}" for k, v in history[-1].items() if k not in ("epoch", "learning_rate"))
-            print(f"epoch {history[-1]['epoch']:>3}  {shown}  {seconds:.1f} s", flush=True)
-
-    with checkpoints.locked() if world.leads else contextlib.nullcontext():
-        trainer = Trainer(model, seen, recipe, params.training, params.seed, checkpoints, world, on_epoch)
-        result = trainer.run()
-        if world.leads:
-            model.finish({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
-            write(params, paths, model, data, result, tokenizer)
-            checkpoints.remove()
-
-
-def write(
-    params: Params, paths: dict[str, Path], model: Model, data: inputs.Inputs, result: Result, tokenizer: str | None
-) -> None:
-    max_tokens = params.models[params.model].training[params.recipe].max_tokens
-    thresholds = outcome.tune_thresholds(model, data, max_tokens, params.training.precision)
-    labels = {head: data.labels[head] for head in model.heads}
-    pieces = None if tokenizer is None else PieceTokenizer(tokenizer, params.subword.text)
-    trained = model_folder.TrainedModel(
-        params.model, model, data.vocabulary, labels, thresholds, max_tokens, data.rule, params.label_set, pieces
-    )
-    provenance = {name: getattr(params, name) for name in ("corpus", "encoder", "recipe", "seed")}
-    model_folder.save(paths["model"], trained, provenance)
-    io.write_metrics(paths["metrics"], outcome.metrics(params, model, result, thresholds))
+    seen = with_title_documents(data, config.heads) if recipe.title_documents else data
+    trainers: list[Trainer] = []
+    told = curve.Curves(paths["curve"], paths["timings"], params.model, several=params.seeds > 1)
+    for seed in params.all_seeds:
+        torch.manual_seed(seed)
+        model = start.build(kind, config, basis, data).to(device)
+        initialise(model, recipe, data)
+        checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings | {"seed": seed}, read, model))
+        on_epoch = partial(told.on_epoch, seed)
+        trainers.append(Trainer(model, seen, recipe, params.training, seed, checkpoints, world, on_epoch))
+    with contextlib.ExitStack() as locks:
+        for trainer in trainers if world.leads else []:
+            locks.enter_context(trainer.checkpoints.locked())
+        results = side_by_side.train(trainers)
+        if not world.leads:
+            return
+        for trainer in trainers:
+            trainer.model.finish({head: torch.from_numpy(data.train_counts(head)) for head in trainer.model.heads})
+        trained = [trainer.model for trainer in trainers]
+        thresholds = outcome.save(params, paths["model"], trained, data, tokenizer)
+        io.write_metrics(paths["metrics"], outcome.metrics(params, trained[0], results, thresholds))
+        for trainer in trainers:
+            trainer.checkpoints.remove()
 
 
 if __name__ == "__main__":

@@ -60,6 +60,8 @@ QUICK = "models/caml/training/quick"
         ({"model": "camll"}, "model: there is no block models.camll; did you mean 'caml'?"),
         ({"recipe": "publishd"}, "recipe: there is no models.caml.training.publishd; did you mean 'published'?"),
         ({"split/dev_share": 0.5, "split/test_share": 0.5}, "split: dev_share + test_share must be below 1"),
+        ({"seeds": 0}, "seeds: Input should be greater than or equal to 1, found 0"),
+        ({"seeds": 3, "training/processes": 2}, "seeds: 3 seeds train side by side in one process, yet training.proc"),
         ({"split/published": "edin"}, "split.published: Input should be 'none', 'caml',"),
         ({"split/published": "caml", "split/source": "stratified"}, "split: source: stratified sets published lists"),
         # A choice by label set is checked whole, whichever label set is chosen now.

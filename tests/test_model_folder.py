@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -43,6 +44,21 @@ def test_it_holds_all_that_a_prediction_needs(folder):
     assert sorted(file.name for file in folder.iterdir()) == [
         "labels.json", "model.json", "vocabulary.txt", "weights.safetensors",
     ]  # fmt: skip
+
+
+def test_it_has_the_models_of_other_seeds_within(folder):
+    assert model_folder.of_all_seeds(folder) == {1: folder}
+    for seed in (10, 2):
+        shutil.copytree(folder, model_folder.of_seed(folder, seed), ignore=shutil.ignore_patterns("seeds"))
+    found = model_folder.of_all_seeds(folder)
+    assert list(found) == [1, 2, 10]
+    assert found[1] == folder and model_folder.load(found[10]).name == "cnn"
+
+
+def test_a_folder_that_does_not_say_its_seed_is_refused_in_one_line(folder):
+    edit(folder, provenance={})
+    with pytest.raises(UserError, match=r"model.json: damaged \('seed' is missing\); train it again"):
+        model_folder.of_all_seeds(folder)
 
 
 def cut(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 
 import pytest
 import yaml
@@ -47,6 +48,25 @@ def test_the_composition_is_a_model_of_its_own_too(clean):
     assert clean.experiment("model=bigru_label_attention", *changes) == {"check", *FROM_TRAIN}
     assert clean.repro() == set()
     assert list(json.loads(clean.read("metrics/test.json"))) == ["icd", "ccs"]
+
+
+def test_several_seeds_are_trained_together_and_each_as_alone(clean):
+    assert clean.experiment("seeds=3", "seed=5") == {"check", *FROM_TRAIN}
+    assert clean.repro() == set()
+    several = json.loads(clean.read("metrics/seeds.json"))
+    assert list(several["seeds"]) == ["5", "6", "7"]
+    micro = [own["icd"]["fixed"]["f1"]["micro"] for own in several["seeds"].values()]
+    measured, trained = (json.loads(clean.read(f"metrics/{name}.json")) for name in ("test", "train"))
+    assert measured["icd"]["fixed"]["f1"]["micro"] == pytest.approx(statistics.fmean(micro), abs=1e-6)
+    assert several["standard_deviation"]["icd"]["fixed"]["f1"]["micro"] == pytest.approx(
+        statistics.stdev(micro), abs=1e-6
+    )
+    assert list(trained["seeds"]) == ["5", "6", "7"]
+    page = clean.read("plots/report.html").decode()
+    assert "the seeds 5 to 7" in page and "\N{PLUS-MINUS SIGN}" in page
+    assert clean.experiment("seeds=1", "seed=6") == {"check", *FROM_TRAIN}
+    assert json.loads(clean.read("metrics/test.json")) == several["seeds"]["6"]
+    assert json.loads(clean.read("metrics/seeds.json")) == {}
 
 
 def test_the_predict_command_reads_the_model_that_was_trained(clean):

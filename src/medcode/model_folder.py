@@ -1,6 +1,7 @@
 """A trained model as a folder that needs nothing else: weights, vocabulary, codes, titles, thresholds, settings.
 
-A model on word pieces has its tokenizer in place of the vocabulary.
+A model on word pieces has its tokenizer in place of the vocabulary. Where several seeds were trained together, the
+folder is the model of the first, and has those of the others in folders within it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from medcode.encoders.pieces import PieceTokenizer
 
 FORMAT = 1
+OTHERS = "seeds"
 TRAIN_AGAIN = "train it again (dvc repro train)"
 
 
@@ -79,6 +81,26 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
         io.write_json(target / "model.json", description)
 
 
+def of_seed(folder: Path, seed: int) -> Path:
+    """Where the folder of a first seed has the model of another."""
+    return folder / OTHERS / str(seed)
+
+
+def of_all_seeds(folder: str | os.PathLike) -> dict[int, Path]:
+    """The folders of all seeds that were trained together, the first one's first.
+
+    Raises:
+        UserError: there is no trained model.
+    """
+    folder = Path(folder)
+    try:
+        first = _description(folder)["provenance"]["seed"]
+    except KeyError as error:
+        raise UserError(f"{folder / 'model.json'}: damaged ({error} is missing); {TRAIN_AGAIN}") from error
+    others = sorted(int(other.name) for other in (folder / OTHERS).glob("*") if other.name.isdecimal())
+    return {first: folder} | {seed: of_seed(folder, seed) for seed in others}
+
+
 def load(folder: str | os.PathLike) -> TrainedModel:
     """Reads the folder, in evaluation mode on the CPU.
 
@@ -86,6 +108,14 @@ def load(folder: str | os.PathLike) -> TrainedModel:
         UserError: the folder is missing, incomplete, damaged, or written by another version.
     """
     folder = Path(folder)
+    description = _description(folder)
+    try:
+        return _build(folder, description)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder / 'model.json'}: damaged ({error} is missing); {TRAIN_AGAIN}") from error
+
+
+def _description(folder: Path) -> dict[str, Any]:
     if not (folder / "model.json").exists():
         raise UserError(f"{folder}: holds no trained model (no model.json); {TRAIN_AGAIN}")
     description = io.read_json(folder / "model.json")
@@ -94,10 +124,7 @@ def load(folder: str | os.PathLike) -> TrainedModel:
         raise UserError(
             f"{folder / 'model.json'}: written in format {found}, this version reads {FORMAT}; {TRAIN_AGAIN}"
         )
-    try:
-        return _build(folder, description)
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{folder / 'model.json'}: damaged ({error} is missing); {TRAIN_AGAIN}") from error
+    return description
 
 
 def _build(folder: Path, description: dict[str, Any]) -> TrainedModel:

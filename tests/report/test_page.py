@@ -15,6 +15,7 @@ from scipy import sparse
 from medcode import config, io
 from medcode import inputs as model_inputs
 from medcode.errors import UserError
+from medcode.evaluation import seeds
 from medcode.evaluation.frequency import frequency_table
 from medcode.evaluation.summary import summarise
 from medcode.report import figures, page
@@ -90,6 +91,7 @@ def run(tmp_path_factory, params):
     }
     io.write_json(folder / "inputs/heads.json", described)
     io.write_metrics(folder / "test.json", measured)
+    io.write_json(folder / "seeds.json", {})
     io.write_metrics(folder / "corpus.json", DESCRIBED)
     trained = {
         "model": params.model, "recipe": params.recipe, "label_set": "full", "best_epoch": 2, "epochs_run": 3,
@@ -135,7 +137,7 @@ def command(run, root, out, hash_seed):
     arguments = {
         "params": root / "params.yaml", "inputs": run / "inputs", "subword": run / "subword",
         "corpus": run / "corpus.json", "test": run / "test.json", "train": run / "train.json",
-        "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv",
+        "seeds": run / "seeds.json", "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv",
         "linkage": run / "linkage.csv", "losses": run / "losses.csv",
         "vectors": run / "vectors.csv", "frequency-svg": out / "frequency.svg",
         "losses-svg": out / "losses.svg", "vectors-svg": out / "vectors.svg",
@@ -179,6 +181,22 @@ def test_numbers_of_every_head_with_icd_first(run, params):
     assert "1,234,567 parameters, 1,234 of them trained" in text
     assert "15 gold codes of test are in no training document" in text
     assert "learning_rate" in shown.texts and f"{params.seed}" in shown.texts
+
+
+def test_means_over_seeds_stand_beside_their_deviations(run, params):
+    test = io.read_json(run / "test.json")
+    spread = seeds.deviation([test, seeds.mean([test, json.loads(json.dumps(test).replace("0.", "0.1"))])])
+    params = params.model_copy(update={"seed": 7, "seeds": 3})
+    trained = io.read_json(run / "train.json") | {"best_epoch": 2.333333, "epochs_run": 3}
+    shown = Page(page.render(params, **read(run, train=trained, spread=spread))).texts
+    assert any("the seeds 7 to 9; the best of 3 epochs was on average epoch 2.33." in text for text in shown)
+    for head, own in test.items():
+        for value, deviation in (
+            (own["tuned"]["f1"]["micro"], spread[head]["tuned"]["f1"]["micro"]),
+            (own["ranking"]["map"], spread[head]["ranking"]["map"]),
+        ):
+            assert deviation > 0.001
+            assert f"{value:.3f}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{deviation:.3f}" in shown
 
 
 def test_the_corpus_is_described(run, params):

@@ -25,7 +25,6 @@ from medcode.inputs import Inputs, Split
 from medcode.models.base import Basis
 from medcode.training import distributed, outcome, reproducibility
 from medcode.training.checkpoint import Checkpoints
-from medcode.training.interruption import Interruption
 from medcode.training.loop import Result, Trainer
 from medcode.training.scoring import probabilities, score
 
@@ -256,7 +255,7 @@ def test_a_request_to_stop_saves_the_state_first(tiny_inputs, recipe, engine, tm
         stopped.run()
     assert stop.value.code == 128 + signal.SIGTERM
     resumed = trainer(tiny_inputs, recipe, engine, tmp_path / "stopped")
-    resumed._resume()
+    resumed.resume()
     assert resumed.progress.steps == 5
     assert resumed.run() == expected
     assert_same(weights, resumed.model.state_dict())
@@ -397,7 +396,7 @@ def test_a_head_without_a_weight_is_the_users_mistake(two_heads, recipe, engine,
 
 def test_what_training_tells_of_its_best_epoch_parts_train_from_dev(two_heads, recipe, engine, tmp_path, root):
     running = trainer(two_heads, recipe.model_copy(update={"epochs": 1}), engine, tmp_path)
-    told = outcome.metrics(load(root / "params.yaml"), running.model, running.run(), {"icd": 0.5, "ccs": 0.5})
+    told = outcome.metrics(load(root / "params.yaml"), running.model, [running.run()], [{"icd": 0.5, "ccs": 0.5}])
     assert {"train_loss", "train_loss_icd", "train_loss_ccs"} <= told.keys()
     assert {"dev_loss", "dev_loss_icd", "dev_loss_ccs", "f1_micro"} <= told["dev"].keys()
     assert not any(name.startswith(("train", "epoch", "learning")) for name in told["dev"])
@@ -407,9 +406,9 @@ def test_the_rate_of_a_plateau_survives_being_killed(tiny_inputs, recipe, engine
     still = recipe.model_copy(update={"learning_rate": 1e-3, "schedule": "plateau", "epochs": 9, "criterion": "loss"})
     expected, weights = train(tiny_inputs, still, engine, tmp_path / "undisturbed")
     stopped = trainer(tiny_inputs, still, engine, tmp_path / "killed")
-    with Interruption() as interruption:
-        for _ in range(7):
-            stopped._epoch(stopped.model, interruption)
+    for _ in stopped.steps():
+        if len(stopped.progress.history) == 7:
+            break
     resumed = trainer(tiny_inputs, still, engine, tmp_path / "killed")
     assert resumed.run() == expected
     assert_same(weights, resumed.model.state_dict())

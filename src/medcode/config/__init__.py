@@ -30,7 +30,7 @@ from medcode.config.data import (
 )
 from medcode.config.encoders import EncoderSource, Pretrain, Scratch, Subword
 from medcode.config.learning import Criterion, Evaluation, ModelBlock, Recipe, Training
-from medcode.config.section import Count, Number, Section, Share, build
+from medcode.config.section import Count, Number, Positive, Section, Share, build
 from medcode.errors import UserError, nearest
 
 __all__ = [
@@ -78,6 +78,7 @@ class Params(Section):
     encoder: str
     recipe: str
     seed: Count
+    seeds: Positive
     synthesize: Synthesize
     corpora: Corpora
     reference: Reference
@@ -92,6 +93,11 @@ class Params(Section):
     training: Training
     evaluation: Evaluation
     models: dict[str, ModelBlock]
+
+    @property
+    def all_seeds(self) -> list[int]:
+        """The seeds to train, `seed` the first."""
+        return list(range(self.seed, self.seed + self.seeds))
 
 
 def load(path: str | os.PathLike) -> Params:
@@ -121,6 +127,11 @@ def load(path: str | os.PathLike) -> Params:
         raise UserError(
             f"{path}: split: source: stratified sets published lists aside, yet published is {params.split.published}; "
             "set source: auto or published: none"
+        )
+    if params.seeds > 1 and params.training.processes > 1:
+        raise UserError(
+            f"{path}: seeds: {params.seeds} seeds train side by side in one process, yet training.processes is "
+            f"{params.training.processes}; set one of the two to 1"
         )
     if params.split.dev_share + params.split.test_share >= 1:
         raise UserError(f"{path}: split: dev_share + test_share must be below 1, or no training document is left")

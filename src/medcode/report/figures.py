@@ -111,7 +111,7 @@ def _bars(axes: Axes, rows: Sequence[dict[str, Any]], column: str) -> None:
     axes.grid(axis="x", visible=False)
 
 
-def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: int) -> str:
+def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float) -> str:
     """Draws the losses on the left and the metrics of dev on the right, by epoch, with the best epoch marked.
 
     A second row shows the loss of each head, where there are several.
@@ -119,7 +119,7 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: int) -> str:
     Args:
         rows: epoch, train_loss, dev_loss, f1_micro, f1_macro and map, and train_loss_<head> and dev_loss_<head> where
             there are several heads; NaN leaves a gap.
-        best_epoch: the epoch whose weights were kept.
+        best_epoch: the epoch whose weights were kept, a mean where there were several seeds.
     """
     heads = [column.removeprefix("train_loss_") for column in rows[0] if column.startswith("train_loss_")]
     lines = 1 + math.ceil(len(heads) / 2)
@@ -145,8 +145,10 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: int) -> str:
                 "best epoch", (best_epoch, 1), xycoords=("data", "axes fraction"), xytext=(-4, -2),
                 textcoords="offset points", fontsize=7.5, color=QUIET, rotation=90, va="top", ha="right",
             )  # fmt: skip
-        best = next((row for row in rows if row["epoch"] == best_epoch), rows[-1])
-        description = f"{len(rows)} epochs; in the best, epoch {best_epoch}, micro F1 on dev was {best['f1_micro']:.3f}"
+        best = min(rows, key=lambda row: abs(row["epoch"] - best_epoch))
+        description = (
+            f"{len(rows)} epochs; in the best, epoch {best['epoch']:g}, micro F1 on dev was {best['f1_micro']:.3f}"
+        )
         return to_svg(figure, "learning", "Learning curve", description)
 
 

@@ -73,6 +73,7 @@ def render(
     corpus: Mapping[str, Any],
     figures: Mapping[str, str],
     vectors_note: str = "",
+    spread: Mapping[str, Any] | None = None,
 ) -> str:
     """Writes the report as HTML: inline style and figures, no script, nothing loaded from elsewhere.
 
@@ -85,6 +86,7 @@ def render(
         figures: the SVG of `frequency`, `losses`, `vectors`, `learning`, `labels`, `lengths` and, where codes have
             links, `linkage`.
         vectors_note: what the figure `vectors` says; it is left out where there is nothing to say.
+        spread: the standard deviation over several seeds of everything in `test`, likewise.
 
     Raises:
         UserError: the metrics have no head, the inputs lack a head that was measured, or the parameters lack the model
@@ -99,7 +101,7 @@ def render(
         style=Markup(STYLE.read_text(encoding="utf-8")),
         title=f"{train['model']} on {params.corpus}, {LABEL_SETS.get(train['label_set'], train['label_set'])}",
         training=_training(params, train),
-        heads=[_head(head, test, params.evaluation, data) for head in page_heads(test, data)],
+        heads=[_head(head, test, params.evaluation, data, spread or {}) for head in page_heads(test, data)],
         figures={name: inline(svg) for name, svg in figures.items()},
         frequency_note=_frequency_note(params.evaluation),
         vectors_note=vectors_note,
@@ -153,32 +155,52 @@ def _recipe(params: Params, train: Mapping[str, Any]) -> Recipe:
     return block.training[train["recipe"]]
 
 
-def _score(value: float | None) -> str:
+def _score(value: float | str | None) -> str:
+    if isinstance(value, str):
+        return value
     return "\N{EN DASH}" if value is None or np.isnan(value) else f"{value:.3f}"
+
+
+def _with_spread(value: Any, spread: Any) -> Any:
+    """Metrics and their standard deviations as texts, in the same nested mappings; as they are without deviations."""
+    if isinstance(value, Mapping):
+        return {key: _with_spread(own, (spread or {}).get(key)) for key, own in value.items()}
+    return (
+        value
+        if spread is None
+        else f"{_score(value)}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{spread:.3f}"
+    )
 
 
 def _training(params: Params, train: Mapping[str, Any]) -> str:
     total, trainable = (train["parameters"][kind] for kind in ("total", "trainable"))
     kept = "the one kept" if _recipe(params, train).keep == "last" else "the best"
     trained = "all" if trainable == total else f"{trainable:,}"
+    if params.seeds == 1:
+        seeds, which = f"seed {params.seed}", "was epoch"
+    else:
+        seeds, which = f"the seeds {params.seed} to {params.all_seeds[-1]}", "was on average epoch"
     return (
-        f"{total:,} parameters, {trained} of them trained with the recipe {train['recipe']} and seed {params.seed}; "
-        f"{kept} of {_epochs(train['epochs_run'])} was epoch {train['best_epoch']}."
+        f"{total:,} parameters, {trained} of them trained with the recipe {train['recipe']} and {seeds}; "
+        f"{kept} of {_epochs(train['epochs_run'])} {which} {train['best_epoch']:.3g}."
     )
 
 
-def _epochs(number: int) -> str:
-    return f"{number} epoch" + ("" if number == 1 else "s")
+def _epochs(number: float) -> str:
+    return f"{number:.3g} epoch" + ("" if number == 1 else "s")
 
 
-def _head(name: str, test: Mapping[str, Any], options: Evaluation, data: Inputs) -> dict[str, Any]:
+def _head(
+    name: str, test: Mapping[str, Any], options: Evaluation, data: Inputs, spread: Mapping[str, Any]
+) -> dict[str, Any]:
     own = test[name]
+    shown = _with_spread(own, spread.get(name))
     return {
         "name": name,
-        "tiles": _tiles(own, options),
+        "tiles": _tiles(shown, options),
         "fixed": own["fixed"]["threshold"],
         "tuned": own["tuned"]["threshold"],
-        "groups": _groups(own),
+        "groups": _groups(shown),
         "labels": _labels(name, own["counts"], data.train_counts(name)),
     }
 
@@ -284,7 +306,7 @@ def _or_zero(function: Any, values: np.ndarray) -> float:
 
 def _parameters(params: Params, train: Mapping[str, Any]) -> list[dict[str, Any]]:
     model = params.models[train["model"]]
-    run = {key: getattr(params, key) for key in ("corpus", "label_set", "model", "encoder", "recipe", "seed")}
+    run = {key: getattr(params, key) for key in ("corpus", "label_set", "model", "encoder", "recipe", "seed", "seeds")}
     return [
         {"name": f"Recipe {train['recipe']}", "rows": _rows(_recipe(params, train).model_dump())},
         {"name": "Run", "rows": _rows(run)},

@@ -55,7 +55,7 @@ def settle(raw: dict[str, Any], study: Study, name: str, label_set: str, seed: i
     recipes = raw["models"][model]["training"]
     if recipe not in recipes:
         raise UserError(f"{where}: recipe: there is no models.{model}.training.{recipe}; {nearest(recipe, recipes)}")
-    resolved = copy.deepcopy(raw) | {"label_set": label_set, "seed": seed, "model": model, "recipe": recipe}
+    resolved = copy.deepcopy(raw) | {"label_set": label_set, "seed": seed, "seeds": 1, "model": model, "recipe": recipe}
     for place, settings in study.layers(name):
         for key, value in settings.items():
             _apply(resolved, key, value, model, recipe, place)

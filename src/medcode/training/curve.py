@@ -8,9 +8,41 @@ from pathlib import Path
 from typing import Any
 
 from medcode import io
+from medcode.evaluation import seeds
+
+History = list[dict[str, float]]
 
 
-def write_curve(path: str | os.PathLike, history: list[dict[str, float]]) -> None:
+class Curves:
+    """Tells of every epoch as it ends: on the terminal, in the log, and in the table of the learning curve.
+
+    With several seeds the table has the mean over the trainings that came as far as an epoch, and how many they are.
+
+    Args:
+        table: where the learning curve is written.
+        log: where lines are appended.
+        model: its name, for the log.
+        several: whether there is more than one seed.
+    """
+
+    def __init__(self, table: Path, log: Path, model: str, *, several: bool) -> None:
+        self.table, self.log, self.model, self.several = table, log, model, several
+        self.histories: dict[int, History] = {}
+
+    def on_epoch(self, seed: int, history: History, seconds: float) -> None:
+        """Hears of the learning curve of a seed so far, and of the seconds of its last epoch; 0 for one resumed."""
+        self.histories[seed] = history
+        write_curve(self.table, seeds.mean_curve(self.histories.values()) if self.several else history)
+        if not seconds:
+            return
+        own = {"seed": seed} if self.several else {}
+        append_log(self.log, {"model": self.model, **own, "seconds": round(seconds, 2), **history[-1]})
+        shown = "  ".join(f"{k} {v:.4f}" for k, v in history[-1].items() if k not in ("epoch", "learning_rate"))
+        which = f"seed {seed}  " if self.several else ""
+        print(f"{which}epoch {history[-1]['epoch']:>3}  {shown}  {seconds:.1f} s", flush=True)
+
+
+def write_curve(path: str | os.PathLike, history: History) -> None:
     """Writes one line an epoch, replacing the file."""
     io.write_csv(path, history, list(history[0]) if history else ["epoch"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -20,10 +20,9 @@ from medcode.evaluation.summary import during_training
 from medcode.inputs import Inputs, Split
 from medcode.layers.dropout import share_batch
 from medcode.models.base import Model
-from medcode.training import batches, optimisation, reproducibility, stopping
+from medcode.training import batches, optimisation, reproducibility, side_by_side, stopping
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.distributed import World
-from medcode.training.interruption import Interruption
 from medcode.training.precision import autocast
 from medcode.training.scoring import probabilities, score
 
@@ -114,45 +113,74 @@ class Trainer:
             UserError: the loss is no longer finite, or the criterion cannot be computed on dev.
             SystemExit: SIGTERM or SIGINT came; the state is saved first.
         """
+        return side_by_side.train([self])[0]
+
+    def resume(self) -> None:
+        """Goes back to the last checkpoint, where there is one."""
+        state: dict[str, Any] | None = self.checkpoints.load()
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.progress = Progress(**state["progress"])
+        if self.world.leads:
+            self.on_epoch(self.progress.history, 0.0)
+
+    def steps(self) -> Iterator[None]:
+        """Trains to the end and pauses after every step, so that others can train in between, or the state be saved."""
         network = self.world.wrap(self.model, self.device)
-        self._resume()
-        with Interruption() as interruption:
-            while not self.progress.stopped:
-                self._epoch(network, interruption)
+        while not self.progress.stopped:
+            yield from self._epoch(network)
+
+    def save(self) -> None:
+        """Replaces the last checkpoint by the present state."""
+        if self.world.leads:
+            self.checkpoints.save(
+                {
+                    "model": self.model.state_dict(),
+                    "optimiser": self.optimiser.state_dict(),
+                    "progress": asdict(self.progress),
+                    "best_epoch": self._best_epoch(),
+                }
+            )
+
+    def finish(self) -> Result:
+        """Gives the model the weights to keep, once training has ended."""
         best_epoch = self._best_epoch()
         self.world.wait()  # the leader has written the weights
         self.model.load_state_dict(self.checkpoints.load_best(best_epoch))
         return Result(self.progress.history, best_epoch, self.progress.stopped)
 
-    def _epoch(self, network: nn.Module, interruption: Interruption) -> None:
-        started, progress = time.perf_counter(), self.progress
+    def _epoch(self, network: nn.Module) -> Iterator[None]:
+        progress, seconds = self.progress, 0.0
         plan = self._plan(progress.epoch)
-        bar = tqdm(
-            total=len(plan),
-            initial=progress.step,
-            desc=f"epoch {progress.epoch + 1}/{self.recipe.epochs}",
+        network.train()
+        with self._bar(len(plan)) as bar:
+            for batch in plan[progress.step :]:
+                started = time.perf_counter()
+                for name, value in self._step(network, batch, len(plan) * self.recipe.epochs).items():
+                    progress.losses[name] = progress.losses.get(name, 0.0) + value
+                progress.step += 1
+                progress.steps += 1
+                mean_loss = progress.losses["train_loss"] / progress.step
+                bar.set_postfix(loss=f"{mean_loss:.4f}", **self._headline(), refresh=False)
+                bar.update()
+                if progress.step % self.settings.checkpoint_steps == 0 and progress.step < len(plan):
+                    self.save()
+                seconds += time.perf_counter() - started
+                yield
+        losses = {name: total / len(plan) for name, total in progress.losses.items()}
+        self._finish_epoch(losses, seconds)
+
+    def _bar(self, steps: int) -> tqdm:
+        return tqdm(
+            total=steps,
+            initial=self.progress.step,
+            desc=f"seed {self.seed}, epoch {self.progress.epoch + 1}/{self.recipe.epochs}",
             unit="batch",
             disable=None if self.world.leads else True,
             leave=False,
         )
-        network.train()
-        for batch in plan[progress.step :]:
-            for name, value in self._step(network, batch, len(plan) * self.recipe.epochs).items():
-                progress.losses[name] = progress.losses.get(name, 0.0) + value
-            progress.step += 1
-            progress.steps += 1
-            mean_loss = progress.losses["train_loss"] / progress.step
-            bar.set_postfix(loss=f"{mean_loss:.4f}", **self._headline(), refresh=False)
-            bar.update()
-            if interruption.signal is not None:
-                self._save()
-                bar.close()
-                raise SystemExit(128 + interruption.signal)
-            if progress.step % self.settings.checkpoint_steps == 0 and progress.step < len(plan):
-                self._save()
-        bar.close()
-        losses = {name: total / len(plan) for name, total in progress.losses.items()}
-        self._finish_epoch(losses, time.perf_counter() - started)
 
     def _plan(self, epoch: int) -> list[batches.Batch]:
         plan = batches.epoch_batches(self.lengths, self.padded, self.recipe.batch_size, self.seed, epoch)
@@ -245,7 +273,7 @@ class Trainer:
             if self._best_epoch() == progress.epoch:
                 self.checkpoints.save_best(progress.epoch, self.model.state_dict())
             self.on_epoch(progress.history, seconds)
-        self._save()
+        self.save()
 
     def _watch(self, split: Split) -> Row:
         """Dev losses, and dev metrics on documents coded in the head's system, each a mean over the watched heads."""
@@ -289,24 +317,3 @@ class Trainer:
     def _headline(self) -> dict[str, str]:
         """The last dev metric, for the progress bar."""
         return {f"dev {self.criterion}": f"{value:.4f}" for value in self._watched()[-1:]}
-
-    def _save(self) -> None:
-        if self.world.leads:
-            self.checkpoints.save(
-                {
-                    "model": self.model.state_dict(),
-                    "optimiser": self.optimiser.state_dict(),
-                    "progress": asdict(self.progress),
-                    "best_epoch": self._best_epoch(),
-                }
-            )
-
-    def _resume(self) -> None:
-        state: dict[str, Any] | None = self.checkpoints.load()
-        if state is None:
-            return
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.progress = Progress(**state["progress"])
-        if self.world.leads:
-            self.on_epoch(self.progress.history, 0.0)

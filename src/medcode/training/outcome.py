@@ -1,10 +1,14 @@
-"""What a training leaves behind: thresholds and metrics, from the weights of the best epoch."""
+"""What a training leaves behind: the model with its thresholds, and metrics, from the weights of the best epoch."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from medcode import io, model_folder
 from medcode.config import Params
+from medcode.encoders.pieces import PieceTokenizer
+from medcode.evaluation import seeds
 from medcode.evaluation.thresholds import tune_threshold
 from medcode.inputs import Inputs
 from medcode.models.base import Model, count_parameters
@@ -24,9 +28,46 @@ def tune_thresholds(model: Model, data: Inputs, max_tokens: int, precision: str)
     }
 
 
-def metrics(params: Params, model: Model, result: Result, thresholds: dict[str, float]) -> dict[str, Any]:
-    """The content of metrics/train.json: what was trained, how it ended, and the dev metrics of the best epoch."""
-    best = result.history[result.best_epoch - 1]
+def save(
+    params: Params, folder: Path, trained: list[Model], data: Inputs, tokenizer: str | None
+) -> list[dict[str, float]]:
+    """Writes the models of all seeds, that of the first where every command looks for it.
+
+    Args:
+        params: the parameters.
+        folder: models/current.
+        trained: the model of each seed.
+        data: what they were trained on.
+        tokenizer: the encoder's tokenizer.json, None for models on words.
+
+    Returns:
+        The thresholds of each seed, by head.
+    """
+    max_tokens = params.models[params.model].training[params.recipe].max_tokens
+    pieces = None if tokenizer is None else PieceTokenizer(tokenizer, params.subword.text)
+    thresholds = []
+    with io.atomic_folder(folder) as target:
+        for seed, model in zip(params.all_seeds, trained, strict=True):
+            thresholds.append(tune_thresholds(model, data, max_tokens, params.training.precision))
+            known = params.model, model, data.vocabulary, {head: data.labels[head] for head in model.heads}
+            whole = model_folder.TrainedModel(*known, thresholds[-1], max_tokens, data.rule, params.label_set, pieces)
+            provenance = {name: getattr(params, name) for name in ("corpus", "encoder", "recipe")} | {"seed": seed}
+            model_folder.save(target if seed == params.seed else model_folder.of_seed(target, seed), whole, provenance)
+    return thresholds
+
+
+def metrics(params: Params, model: Model, results: list[Result], thresholds: list[dict[str, float]]) -> dict[str, Any]:
+    """The content of metrics/train.json: what was trained, how it ended, and the dev metrics of the best epoch.
+
+    With several seeds every number is a mean over them, beside their deviation and the numbers of each.
+
+    Args:
+        params: the parameters.
+        model: of any seed.
+        results: of each seed.
+        thresholds: of each seed, by head.
+    """
+    found = [_found(result, own) for result, own in zip(results, thresholds, strict=True)]
     return {
         "model": params.model,
         "recipe": params.recipe,
@@ -34,6 +75,14 @@ def metrics(params: Params, model: Model, result: Result, thresholds: dict[str, 
         "label_set": params.label_set,
         **({} if params.encoder == "none" else {"encoder": params.encoder}),
         "parameters": count_parameters(model),
+        **seeds.mean(found),
+        **seeds.spread(dict(zip(map(str, params.all_seeds), found, strict=True))),
+    }
+
+
+def _found(result: Result, thresholds: dict[str, float]) -> dict[str, Any]:
+    best = result.history[result.best_epoch - 1]
+    return {
         "epochs_run": len(result.history),
         "best_epoch": result.best_epoch,
         "stopped": result.stopped,

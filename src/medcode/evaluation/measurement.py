@@ -1,0 +1,57 @@
+"""What one trained model shows on test."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from medcode.config import Params
+from medcode.evaluation import frequency, label_losses
+from medcode.evaluation.summary import summarise
+from medcode.evaluation.thresholds import tune_threshold
+from medcode.inputs import Inputs
+from medcode.model_folder import TrainedModel
+from medcode.training import distributed
+from medcode.training.scoring import probabilities, score
+
+
+class Measured(NamedTuple):
+    """Metrics by head; tables by frequency, by linkage, and of losses; what was decided on each document, by head."""
+
+    metrics: dict[str, Any]
+    tables: tuple[list[dict[str, Any]], ...]
+    decided: dict[str, tuple]
+
+
+def measure(params: Params, trained: TrainedModel, data: Inputs) -> Measured:
+    """Measures a model on the test split, at the fixed threshold and at the one with the best micro F1 on dev.
+
+    Args:
+        params: the device, and how to evaluate.
+        trained: the model.
+        data: with the splits dev and test, and with which labels are linked.
+    """
+    network, options = trained.model.to(distributed.choose_device(params.training.device)), params.evaluation
+    scores = {
+        name: score(
+            network, data.tokens, split.offsets, trained.max_tokens, options.batch_size, params.training.precision
+        )
+        for name, split in data.splits.items()
+    }
+    measured, groups, linked, losses, decided = {}, [], [], [], {}
+    dev, test = data.splits["dev"], data.splits["test"]
+    for head, labels in trained.labels.items():
+        tuning, coded = dev.has[head], test.has[head]  # a document is measured where it was coded in the head's system
+        threshold = tune_threshold(
+            dev.labels[head][tuning], probabilities(scores["dev"][head][tuning]), options.threshold_grid
+        )
+        gold, logits = test.labels[head][coded], scores["test"][head][coded]
+        predicted, known = probabilities(logits), (data.train_counts(head), threshold, options)
+        # Codes outside the fifty most frequent are left out on purpose; codes never seen in training are not.
+        outside = test.outside[head][coded] if params.label_set == "full" else None
+        measured[head] = summarise(gold, predicted, *known, outside)
+        groups += frequency.frequency_table(gold, predicted, *known, head)
+        linked += frequency.linkage_table(gold, predicted, *known, head, data.linked[head])
+        losses += label_losses.loss_table(gold, logits, labels, head)
+        names = [name for name, has in zip(test.documents, coded, strict=True) if has]
+        decided[head] = (names, labels, gold, predicted, known[0], options.fixed_threshold, threshold)
+    return Measured(measured, (groups, linked, losses), decided)

@@ -1,0 +1,54 @@
+"""Numbers of several seeds together."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+import pytest
+
+from medcode.evaluation import seeds
+
+THREE = [
+    {"icd": {"f1": {"micro": value}, "counts": {"labels": 50}, "auc": None}, "stopped": ended}
+    for value, ended in ((0.5, "last epoch"), (0.7, "3 epochs without"), (0.9, "last epoch"))
+]
+
+
+def test_the_mean_is_taken_of_every_number():
+    assert seeds.mean(THREE) == {
+        "icd": {"f1": {"micro": pytest.approx(0.7)}, "counts": {"labels": 50}, "auc": None},
+        "stopped": "last epoch; 3 epochs without",
+    }
+
+
+def test_the_deviation_is_that_of_a_sample():
+    found = seeds.deviation(THREE)["icd"]
+    assert found["f1"]["micro"] == pytest.approx(statistics.stdev([0.5, 0.7, 0.9]))
+    assert found["counts"]["labels"] == 0
+    assert found["auc"] is None
+
+
+def test_one_seed_is_its_own_mean_and_has_no_spread():
+    assert seeds.mean(THREE[:1]) == THREE[0]
+    assert seeds.spread({"1337": THREE[0]}) == {}
+
+
+def test_the_spread_of_several_has_the_numbers_of_each():
+    found = seeds.spread({"1": THREE[0], "2": THREE[1]})
+    assert found["seeds"] == {"1": THREE[0], "2": THREE[1]}
+    assert found["standard_deviation"]["icd"]["f1"]["micro"] == pytest.approx(statistics.stdev([0.5, 0.7]))
+
+
+def test_tables_are_averaged_row_by_row_and_a_number_that_is_not_known_stays_so():
+    tables = [[{"group": "1-10", "f1": 0.2}, {"group": "11+", "f1": math.nan}], [{"group": "1-10", "f1": 0.4}] * 2]
+    tables[1][1] = {"group": "11+", "f1": math.nan}
+    first, second = seeds.mean(tables)
+    assert first == {"group": "1-10", "f1": pytest.approx(0.3)}
+    assert second["group"] == "11+" and math.isnan(second["f1"])
+
+
+def test_a_curve_is_the_mean_of_those_that_came_so_far():
+    found = seeds.mean_curve([[{"epoch": 1, "map": 0.2}, {"epoch": 2, "map": 0.5}], [{"epoch": 1, "map": 0.4}]])
+    assert found == [{"epoch": 1, "map": pytest.approx(0.3), "seeds": 2}, {"epoch": 2, "map": 0.5, "seeds": 1}]
+    assert seeds.mean_curve([[]]) == []

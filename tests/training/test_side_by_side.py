@@ -1,0 +1,166 @@
+"""Several seeds in one process: each comes out as it does alone, whatever the others do."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+import torch
+
+from medcode import models
+from medcode.errors import UserError
+from medcode.models.base import Basis
+from medcode.training import reproducibility, side_by_side
+from medcode.training.checkpoint import Checkpoints
+from medcode.training.loop import Trainer
+
+SEEDS = (1, 2, 3)
+ARCHITECTURES = {
+    "caml": {"filters": 10, "kernel": 4},
+    "mt_ram": {"hidden": 4, "bidirectional": True},  # with batch norms, whose running means are state too
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    reproducibility.prepare(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def make(tiny_inputs, recipe, engine):
+    """Makes the trainer of a seed."""
+
+    def trainer(seed, folder, name="caml", **changes):
+        own = recipe.model_copy(update=changes)
+        options = ARCHITECTURES[name] | {"mask_padding": True, "faithful": False, "heads": ["icd"]}
+        torch.manual_seed(seed)
+        vectors = torch.from_numpy(tiny_inputs.vectors)
+        kind, config = models.find(name), models.configure(name, options, own)
+        model = kind.build(config, Basis(len(vectors), vectors), tiny_inputs.heads)
+        return Trainer(model, tiny_inputs, own, engine, seed, Checkpoints(folder / str(seed)))
+
+    return trainer
+
+
+def weights(trainer):
+    return {name: value.clone() for name, value in trainer.model.state_dict().items()}
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    for name, own in first.items():
+        assert torch.equal(own, second[name]), name
+
+
+def alone(make, folder, **changes):
+    """Result and weights of each seed, trained by itself."""
+    found = {}
+    for seed in SEEDS:
+        trainer = make(seed, folder, **changes)
+        found[seed] = trainer.run(), weights(trainer)
+    return found
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_each_seed_comes_out_as_it_does_alone_to_the_bit(make, tmp_path, name):
+    expected = alone(make, tmp_path / "alone", name=name)
+    together = [make(seed, tmp_path / "together", name=name) for seed in SEEDS]
+    for seed, trainer, result in zip(SEEDS, together, side_by_side.train(together), strict=True):
+        assert result == expected[seed][0]
+        assert_same(weights(trainer), expected[seed][1])
+    curves = [result.history for result, _ in expected.values()]
+    assert curves[0] != curves[1] != curves[2], "the seeds do not differ, so nothing is shown"
+
+
+def test_a_seed_that_stops_early_leaves_the_group(make, tmp_path):
+    patient = {"patience": 1, "epochs": 30}
+    expected = alone(make, tmp_path / "alone", **patient)
+    epochs = [len(result.history) for result, _ in expected.values()]
+    assert len(set(epochs)) > 1, "all stop at the same epoch, so nothing is shown"
+    together = [make(seed, tmp_path / "together", **patient) for seed in SEEDS]
+    assert side_by_side.train(together) == [result for result, _ in expected.values()]
+    for seed, trainer in zip(SEEDS, together, strict=True):
+        assert trainer.progress.steps == 11 * len(expected[seed][0].history)  # 41 documents, 4 in a batch
+        assert_same(weights(trainer), expected[seed][1])
+
+
+def test_steps_are_taken_in_turns(make, tmp_path, monkeypatch):
+    together, taken = [make(seed, tmp_path, epochs=1) for seed in SEEDS], []
+    for trainer in together:
+        step = trainer._step
+        monkeypatch.setattr(
+            trainer, "_step", lambda *given, step=step, seed=trainer.seed: (taken.append(seed), step(*given))[1]
+        )
+    side_by_side.train(together)
+    assert taken == list(SEEDS) * 11
+
+
+def interrupt(trainer, at, monkeypatch):
+    step = trainer._step
+
+    def interrupted(*given):
+        if trainer.progress.steps == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(*given)
+
+    monkeypatch.setattr(trainer, "_step", interrupted)
+
+
+@pytest.mark.parametrize("at", [0, 4, 15])
+@pytest.mark.parametrize("which", [0, 2])
+def test_a_request_to_stop_saves_every_seed_and_all_go_on_from_there(make, tmp_path, monkeypatch, at, which):
+    expected = alone(make, tmp_path / "alone")
+    stopped = [make(seed, tmp_path / "together") for seed in SEEDS]
+    interrupt(stopped[which], at, monkeypatch)
+    with pytest.raises(SystemExit) as stop:
+        side_by_side.train(stopped)
+    assert stop.value.code == 128 + signal.SIGTERM
+    resumed = [make(seed, tmp_path / "together") for seed in SEEDS]
+    for number, trainer in enumerate(resumed):
+        trainer.resume()
+        assert trainer.progress.steps == (at + 1 if number <= which else at)
+    assert side_by_side.train(resumed) == [result for result, _ in expected.values()]
+    for seed, trainer in zip(SEEDS, resumed, strict=True):
+        assert_same(weights(trainer), expected[seed][1])
+
+
+def test_one_seed_goes_on_alone_from_a_group_that_was_stopped(make, tmp_path, monkeypatch):
+    expected = alone(make, tmp_path / "alone")
+    stopped = [make(seed, tmp_path / "together") for seed in SEEDS]
+    interrupt(stopped[1], 7, monkeypatch)
+    with pytest.raises(SystemExit):
+        side_by_side.train(stopped)
+    trainer = make(2, tmp_path / "together")
+    assert trainer.run() == expected[2][0]
+    assert_same(weights(trainer), expected[2][1])
+
+
+def test_a_loss_that_is_not_finite_stops_the_group(make, tmp_path):
+    together = [make(seed, tmp_path) for seed in SEEDS]
+    with torch.no_grad():
+        together[1].model.convolution.bias.fill_(torch.nan)
+    with pytest.raises(UserError, match="loss is nan at step 1"):
+        side_by_side.train(together)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="streams are of CUDA")
+def test_on_a_gpu_seeds_on_streams_of_their_own_come_out_as_alone(make, tmp_path):
+    found = []
+    for folder, train in (("alone", lambda group: [own.run() for own in group]), ("together", side_by_side.train)):
+        group = []
+        for seed in SEEDS:
+            trainer = make(seed, tmp_path / folder)
+            on_gpu = trainer.model.cuda()
+            group.append(Trainer(on_gpu, trainer.inputs, trainer.recipe, trainer.settings, seed, trainer.checkpoints))
+        found.append((train(group), [weights(trainer) for trainer in group]))
+    (expected, those), (together, these) = found
+    for one, other in zip(expected, together, strict=True):
+        assert [row["train_loss"] for row in other.history] == pytest.approx([row["train_loss"] for row in one.history])
+    for one, other in zip(those, these, strict=True):
+        for name, own in one.items():
+            torch.testing.assert_close(other[name], own, rtol=1e-4, atol=1e-5, msg=name)
