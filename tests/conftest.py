@@ -108,7 +108,7 @@ def engine() -> Training:
         precision="fp32",
         threads=1,
         processes=1,
-        buckets=3,
+        padding=0.1,
         checkpoint_steps=3,
         overfit=0,
         limit=0,

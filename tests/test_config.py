@@ -52,6 +52,8 @@ QUICK = "models/caml/training/quick"
         ({"training/threads": 2.0}, "training.threads: Input should be a valid integer, found 2.0"),
         ({"training/threads": True}, "training.threads: Input should be a valid integer, found True"),
         ({"training/threads": "2"}, "training.threads: Input should be a valid integer, found '2'"),
+        ({"training/padding": 1.5}, "training.padding: Input should be less than or equal to 1, found 1.5"),
+        ({"training/buckets": 8}, "training.buckets: unknown key"),
         ({f"{QUICK}/learning_rate": -1}, "models.caml.training.quick.learning_rate: Input should be greater than 0"),
         ({f"{QUICK}/learning_rate": "fast"}, "models.caml.training.quick.learning_rate: "),
         ({f"{QUICK}/dropout": 1.0}, "models.caml.training.quick.dropout: Input should be less than 1"),

@@ -45,7 +45,7 @@ SMALL = {
     "embed": {"size": 12, "epochs": 1},
     "encoders": {"scratch-tiny": {"scratch": {"pieces": 300, "layers": 1, "hidden": 16, "feed_forward": 32}}},
     "pretrain": {"batch_size": 4, "pieces": 32},
-    "training": {"threads": 1, "buckets": 2},
+    "training": {"threads": 1, "padding": 0.3},
     "models": {
         "bert_hier": {"chunk": 40, **TWO_EPOCHS},
         "bert_trun": {"chunk": 40, **TWO_EPOCHS},

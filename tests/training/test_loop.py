@@ -91,7 +91,7 @@ def test_the_weights_returned_are_those_of_the_best_epoch(tiny_inputs, recipe, e
 
 
 def test_the_last_epoch_can_be_kept_instead(tiny_inputs, recipe, engine, tmp_path):
-    recipe = recipe.model_copy(update={"keep": "last", "epochs": 3, "learning_rate": 1.0})
+    recipe = recipe.model_copy(update={"keep": "last", "epochs": 3, "learning_rate": 3.0})
     running = trainer(tiny_inputs, recipe, engine, tmp_path)
     saved = {}
     running.on_epoch = lambda history, seconds: saved.update(

@@ -20,7 +20,7 @@ and 295 of CCS, which is their authors' way to count: by bare numbers, diagnoses
 PLM-ICD with RoBERTa-base and a vocabulary of 50,008.
 
 `faithful: true` lets pads do what they do in the authors' code, but the pads are those of this workflow: a batch is
-padded to one of a few lengths (`training.buckets`), not to its longest note.
+padded to one of a few lengths (`training.padding`), not to its longest note.
 
 | model | paper | 50 codes | 8,921 codes | |
 |---|---|---|---|---|

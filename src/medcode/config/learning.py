@@ -69,7 +69,7 @@ class Training(Section):
     precision: Literal["auto", "fp32", "bf16"]
     threads: Positive
     processes: Positive
-    buckets: Positive
+    padding: Share
     micro_batch: Count = 0
     gradient_checkpointing: bool = False
     checkpoint_steps: Positive

@@ -19,27 +19,46 @@ class Batch:
     length: int
 
 
-def bucket_lengths(lengths: np.ndarray, buckets: int) -> np.ndarray:
-    """Chooses a few lengths to pad to, so that kernels and plans are reused.
+def bucket_lengths(lengths: np.ndarray, batch_size: int, padding: float) -> np.ndarray:
+    """Chooses the fewest lengths to pad to with which at most a given share of what is computed is padding.
 
-    They are quantiles of the documents' lengths, rounded up; the last one holds the longest document.
+    Few, so that kernels and plans are reused. `epoch_batches` cuts the documents, ordered by bucket, into batches: the
+    one that ends with the i-th document is padded for the i-th shortest, whichever document that is in an epoch. So
+    padding is the same in every epoch, and the best lengths group the batches by the length of their last document:
+    by dynamic programming, exactly.
 
     Args:
         lengths: tokens of each document after truncation, [n].
-        buckets: how many lengths at most.
+        batch_size: documents in a batch.
+        padding: the share, from 0 to 1. Where no choice keeps to it, the lengths are those that pad least.
 
     Returns:
-        Ascending int64, at most `buckets` values.
+        Ascending int64, multiples of 16. The last one holds the longest document.
     """
-    quantiles = np.quantile(lengths, np.arange(1, buckets + 1) / buckets, method="higher")
-    return np.unique(np.maximum(1, -(-quantiles.astype(np.int64) // ROUND_TO)) * ROUND_TO)
+    last = np.append(np.arange(batch_size - 1, len(lengths) - 1, batch_size), len(lengths) - 1)
+    multiples = np.maximum(1, -(-np.sort(lengths)[last] // ROUND_TO)) * ROUND_TO
+    ends, group = np.unique(multiples, return_inverse=True)
+    documents = np.cumsum(np.bincount(group, weights=np.diff(last, prepend=-1)))
+    before = np.append(0, documents)
+    # padded[i, j]: tokens of the batches that end at ends[i] to ends[j], padded to ends[j]
+    padded = np.triu(ends * (documents - before[:-1, None]))
+    padded[np.tril_indices(len(ends), -1)] = np.inf
+    least, starts = padded[0], [np.zeros(len(ends), np.int64)]
+    while 1 - lengths.sum() / least[-1] > padding and len(starts) < len(ends):
+        split = np.append(np.inf, least[:-1])[:, None] + padded
+        least = split.min(0)
+        starts.append(split.argmin(0))
+    chosen = [len(ends) - 1]
+    for start in starts[:0:-1]:
+        chosen.append(start[chosen[-1]] - 1)
+    return ends[chosen[::-1]]
 
 
 def epoch_batches(lengths: np.ndarray, padded: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[Batch]:
     """Deals all documents into batches, each document once.
 
-    Documents are shuffled, grouped by bucket, and the batches shuffled. What does not fill a batch of its bucket moves
-    up to the next, so that only one batch of an epoch is smaller than the others.
+    Documents are shuffled, ordered by bucket and cut into batches, and the batches shuffled. What does not fill a
+    batch of its bucket thus moves up to the next, so that only one batch of an epoch is smaller than the others.
 
     Args:
         lengths: tokens of each document after truncation, [n].
@@ -49,15 +68,9 @@ def epoch_batches(lengths: np.ndarray, padded: np.ndarray, batch_size: int, seed
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(lengths))
-    bucket = np.searchsorted(padded, lengths[order])
-    batches, left = [], order[:0]
-    for number, length in enumerate(padded):
-        members = np.concatenate([left, order[bucket == number]])
-        whole = len(members) - len(members) % batch_size
-        batches += [Batch(part, int(length)) for part in members[:whole].reshape(-1, batch_size)]
-        left = members[whole:]
-    if len(left):
-        batches.append(Batch(left, int(padded[-1])))
+    order = order[np.argsort(np.searchsorted(padded, lengths[order]), kind="stable")]
+    parts = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    batches = [Batch(part, int(padded[np.searchsorted(padded, lengths[part[-1]])])) for part in parts]
     return [batches[number] for number in random.permutation(len(batches))]
 
 

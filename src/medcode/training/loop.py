@@ -92,7 +92,7 @@ class Trainer:
         if settings.overfit:
             self.train = self.dev = self.train.first(settings.overfit)
         self.lengths = batches.truncated_lengths(self.train.offsets, recipe.max_tokens)
-        self.padded = batches.bucket_lengths(self.lengths, settings.buckets)
+        self.padded = batches.bucket_lengths(self.lengths, recipe.batch_size, settings.padding)
         self.lowest = recipe.criterion == "loss"
         self.criterion = "dev_loss" if self.lowest else recipe.criterion
         self.weights = recipe.head_weights or model.head_weights
