@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcode.training.batches import Batch, bucket_lengths, epoch_batches, pad, scoring_batches, truncated_lengths
+from medcode.training.batches import Batch, bucket_lengths, epoch_batches, scoring_batches
 
 note_lengths = st.lists(st.integers(0, 3000), min_size=1, max_size=200).map(lambda x: np.array(x, dtype=np.int64))
 few_lengths = st.lists(st.integers(0, 90), min_size=1, max_size=24).map(lambda x: np.array(x, dtype=np.int64))
@@ -97,12 +97,3 @@ def test_scoring_without_padding_puts_only_equal_lengths_together(lengths, size)
     plan = scoring_batches(lengths, size, padding=False)
     assert sorted(np.concatenate([batch.documents for batch in plan])) == list(range(len(lengths)))
     assert all(len(set(lengths[batch.documents])) == 1 and len(batch.documents) <= size for batch in plan)
-
-
-def test_notes_are_gathered_truncated_and_padded():
-    tokens = np.arange(1, 20, dtype=np.int32)
-    offsets = np.array([[0, 3], [3, 3], [3, 10]])
-    words, lengths = pad(tokens, offsets, Batch(np.array([2, 1, 0]), 5), max_tokens=4)
-    assert words.tolist() == [[4, 5, 6, 7, 0], [0, 0, 0, 0, 0], [1, 2, 3, 0, 0]]
-    assert lengths.tolist() == [4, 0, 3]
-    assert truncated_lengths(offsets, 4).tolist() == [3, 0, 4]

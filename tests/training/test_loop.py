@@ -271,6 +271,57 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_admissi
         running.run()
 
 
+@pytest.fixture
+def lost(tiny_inputs, recipe, engine, tmp_path, monkeypatch) -> Trainer:
+    """A training whose third step has a loss that is not a number, and that saves its state after every third."""
+    running = trainer(tiny_inputs, recipe, engine.model_copy(update={"checkpoint_steps": 3}), tmp_path)
+    compute = running._losses
+    monkeypatch.setattr(
+        running,
+        "_losses",
+        lambda *arguments: {
+            name: value * (torch.nan if running.progress.steps == 2 else 1.0)
+            for name, value in compute(*arguments).items()
+        },
+    )
+    return running
+
+
+@pytest.mark.parametrize("every", [1000, 3])
+def test_a_loss_read_a_step_late_names_its_own_step_and_admissions(lost, every):
+    lost.settings = lost.settings.model_copy(update={"checkpoint_steps": every})
+    third = ", ".join(lost.train.documents[number] for number in lost._plan(0)[2].documents)
+    with pytest.raises(UserError, match=f"loss is nan at step 3 with learning rate 0.01, admissions {third};"):
+        lost.run()
+    assert lost.progress.steps == 3, "it is not read before the next step is under way, or the state is saved"
+    assert lost.checkpoints.load() is None
+
+
+def test_the_loss_of_an_epoch_is_that_of_its_steps_to_the_bit(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
+    running, told = trainer(tiny_inputs, recipe.model_copy(update={"epochs": 2}), engine, tmp_path), []
+    take_step = running._step
+    monkeypatch.setattr(running, "_step", lambda *arguments: told.append(take_step(*arguments)) or told[-1])
+    history = running.run().history
+    steps = len(running._plan(0))
+    for row, own in zip(history, (told[:steps], told[steps:]), strict=True):
+        assert row["train_loss"] == sum(losses.read()["train_loss"] for losses in own) / steps
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_no_step_waits_for_the_gpu(tiny_inputs, recipe, engine, tmp_path):
+    model = build(tiny_inputs, recipe.model_copy(update={"clip_norm": 1.0})).to("cuda")
+    running = Trainer(model, tiny_inputs, recipe, engine, 1, Checkpoints(tmp_path))
+    running.model.train()
+    batch = running._plan(0)[0]
+    running._step(running.model, batch, 9)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        losses = running._step(running.model, batch, 9)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert losses.read()["train_loss"] > 0
+
+
 def test_overfit_trains_and_validates_on_the_first_documents(tiny_inputs, recipe, engine, tmp_path):
     settings = engine.model_copy(update={"overfit": 8})
     recipe = recipe.model_copy(update={"epochs": 60, "dropout": 0.0})

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 ROUND_TO = 16
 
@@ -86,26 +84,6 @@ def scoring_batches(lengths: np.ndarray, batch_size: int, *, padding: bool) -> l
     same_length = [order] if padding else np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
     parts = [group[start : start + batch_size] for group in same_length for start in range(0, len(group), batch_size)]
     return [Batch(part, max(1, int(lengths[part].max()))) for part in parts]
-
-
-def pad(tokens: np.ndarray, offsets: np.ndarray, batch: Batch, max_tokens: int) -> tuple[Tensor, Tensor]:
-    """Gathers the first words of each document of a batch.
-
-    Args:
-        tokens: word numbers of all documents.
-        offsets: start and end of each document in `tokens`, [n, 2].
-        max_tokens: words kept of each document.
-
-    Returns:
-        int64 [B, N] padded with 0, and lengths int64 [B].
-    """
-    starts, ends = offsets[batch.documents].T
-    lengths = np.minimum(ends - starts, max_tokens)
-    places = np.arange(batch.length)
-    words = np.zeros((len(starts), batch.length), dtype=np.int64)
-    real = places < lengths[:, None]
-    words[real] = tokens[(starts[:, None] + places)[real]]
-    return torch.from_numpy(words), torch.from_numpy(lengths)
 
 
 def truncated_lengths(offsets: np.ndarray, max_tokens: int) -> np.ndarray:

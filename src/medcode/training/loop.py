@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm import tqdm
 
@@ -23,8 +22,11 @@ from medcode.models.base import Model
 from medcode.training import batches, optimisation, reproducibility, side_by_side, stopping
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.distributed import World
+from medcode.training.documents import Documents, Gold
+from medcode.training.losses import StepLosses
 from medcode.training.precision import autocast
-from medcode.training.scoring import probabilities, score
+from medcode.training.scoring import probabilities, score_documents
+from medcode.training.transfer import Arrival, to_device
 
 WATCHED = ("f1_micro", "f1_macro", "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map")
 SCORING_BATCH = 32
@@ -91,7 +93,11 @@ class Trainer:
         self.train, self.dev = inputs.splits["train"], inputs.splits["dev"]
         if settings.overfit:
             self.train = self.dev = self.train.first(settings.overfit)
-        self.lengths = batches.truncated_lengths(self.train.offsets, recipe.max_tokens)
+        self.documents, self.dev_documents = (
+            Documents(inputs.tokens, split.offsets, recipe.max_tokens, self.device) for split in (self.train, self.dev)
+        )
+        self.gold, self.dev_gold = self._gold(self.train, self.device), self._gold(self.dev, torch.device("cpu"))
+        self.lengths = self.documents.lengths
         self.padded = batches.bucket_lengths(self.lengths, recipe.batch_size, settings.padding)
         self.lowest = recipe.criterion == "loss"
         self.criterion = "dev_loss" if self.lowest else recipe.criterion
@@ -104,6 +110,7 @@ class Trainer:
         if settings.gradient_checkpointing:
             model.save_memory()
         self.progress = Progress()
+        self.pending: StepLosses | None = None
         self.optimiser = optimisation.make_optimiser(model, recipe, model.layers_above())
 
     def run(self) -> Result:
@@ -134,6 +141,7 @@ class Trainer:
 
     def save(self) -> None:
         """Replaces the last checkpoint by the present state."""
+        self._settle()
         if self.world.leads:
             self.checkpoints.save(
                 {
@@ -158,17 +166,18 @@ class Trainer:
         with self._bar(len(plan)) as bar:
             for batch in plan[progress.step :]:
                 started = time.perf_counter()
-                for name, value in self._step(network, batch, len(plan) * self.recipe.epochs).items():
-                    progress.losses[name] = progress.losses.get(name, 0.0) + value
+                self._settle(self._step(network, batch, len(plan) * self.recipe.epochs))
+                if progress.step:
+                    mean_loss = progress.losses["train_loss"] / progress.step
+                    bar.set_postfix(loss=f"{mean_loss:.4f}", **self._headline(), refresh=False)
                 progress.step += 1
                 progress.steps += 1
-                mean_loss = progress.losses["train_loss"] / progress.step
-                bar.set_postfix(loss=f"{mean_loss:.4f}", **self._headline(), refresh=False)
                 bar.update()
                 if progress.step % self.settings.checkpoint_steps == 0 and progress.step < len(plan):
                     self.save()
                 seconds += time.perf_counter() - started
                 yield
+        self._settle()
         losses = {name: total / len(plan) for name, total in progress.losses.items()}
         self._finish_epoch(losses, seconds)
 
@@ -186,28 +195,33 @@ class Trainer:
         plan = batches.epoch_batches(self.lengths, self.padded, self.recipe.batch_size, self.seed, epoch)
         return plan[: self.settings.limit] if self.settings.limit else plan
 
-    def _step(self, network: nn.Module, batch: batches.Batch, total_steps: int) -> Row:
+    def _step(self, network: nn.Module, batch: batches.Batch, total_steps: int) -> StepLosses:
         """One update of the weights; returns the mean losses of the batch."""
         reproducibility.seed_step(self.seed, self.progress.steps)
         rate = optimisation.learning_rate(self.recipe, self.progress.steps, total_steps, self._watched())
         optimisation.set_learning_rate(self.optimiser, rate)
         self.optimiser.zero_grad(set_to_none=True)
-        losses: dict[str, torch.Tensor] = {}
+        losses: dict[str, Tensor] = {}
         for first, last in self._parts(len(batch.documents)):
             own = self._losses(network, batch, first, last)
             (own["train_loss"] * self.world.size).backward()  # gradients are averaged over the processes
             losses = {name: losses.get(name, 0.0) + value.detach() for name, value in own.items()}
-        values = dict(zip(losses, self.world.sum(torch.stack(list(losses.values()))).tolist(), strict=True))
-        if not math.isfinite(value := values["train_loss"]):
-            documents = ", ".join(self.train.documents[number] for number in batch.documents)
-            raise UserError(
-                f"training: the loss is {value} at step {self.progress.steps + 1} with learning rate {rate:g}, "
-                f"admissions {documents}; a lower learning_rate or a clip_norm in the recipe may help"
-            )
+        values = Arrival(self.world.sum(torch.stack(list(losses.values()))))
         if self.recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         self.optimiser.step()
-        return values
+        documents = [self.train.documents[number] for number in batch.documents]
+        return StepLosses(tuple(losses), values, self.progress.steps + 1, rate, documents)
+
+    def _settle(self, following: StepLosses | None = None) -> None:
+        """Adds the losses of the last step to those of the epoch, now that the following one is under way.
+
+        Raises:
+            UserError: the loss is not finite.
+        """
+        pending, self.pending = self.pending, following
+        for name, value in (pending.read() if pending else {}).items():
+            self.progress.losses[name] = self.progress.losses.get(name, 0.0) + value
 
     def _parts(self, whole: int) -> list[tuple[int, int]]:
         """This process's documents of a batch, as many at a time as `micro_batch` says: first, and one past the last.
@@ -218,7 +232,7 @@ class Trainer:
         size, most = self.settings.micro_batch or whole, -(-whole // self.world.size)
         return [(min(start, last), min(start + size, last)) for start in range(first, first + most, size)]
 
-    def _losses(self, network: nn.Module, batch: batches.Batch, first: int, last: int) -> dict[str, torch.Tensor]:
+    def _losses(self, network: nn.Module, batch: batches.Batch, first: int, last: int) -> dict[str, Tensor]:
         """What some documents of a batch add to the mean losses over all of them."""
         whole = len(batch.documents)
         empty = first == last  # more processes than documents: a document of no weight keeps the processes in step
@@ -227,41 +241,33 @@ class Trainer:
         if self.world.size > 1:
             share_batch(self.model, (first, last, whole))
         share = batches.Batch(batch.documents[first:last], batch.length)
-        words, lengths = batches.pad(self.inputs.tokens, self.train.offsets, share, self.recipe.max_tokens)
+        documents = to_device(share.documents, self.device)
+        gold = {head: own.rows(documents) for head, own in self.gold.items()}
         with autocast(self.device, self.settings.precision):
-            logits, gold = network(words.to(self.device), lengths.to(self.device)), self._gold(share.documents)
+            logits = network(*self.documents.gather(share))
             extra = self.model.regularisation(gold)
-        losses = self._by_document(logits, gold, self.train, share.documents, "train_loss")
+        coded = {head: own.coded(documents) for head, own in self.gold.items()}
+        losses = self._by_document(logits, gold, coded, "train_loss")
         if extra is not None:
             losses["train_loss"] = losses["train_loss"] + extra
         return {name: values.sum() / whole * (0.0 if empty else 1.0) for name, values in losses.items()}
 
     def _by_document(
-        self,
-        logits: dict[str, torch.Tensor],
-        gold: dict[str, torch.Tensor],
-        split: Split,
-        documents: np.ndarray,
-        name: str,
-    ) -> dict[str, torch.Tensor]:
+        self, logits: dict[str, Tensor], gold: dict[str, Tensor], coded: dict[str, Tensor], name: str
+    ) -> dict[str, Tensor]:
         """The loss of each document, and that of each head where there are several, {name or name_<head>: [B]}."""
-        coded = {head: torch.from_numpy(split.has[head][documents]).to(x.device) for head, x in logits.items()}
         losses = optimisation.head_losses(logits, gold, self.recipe, coded)
         whole = optimisation.weigh(losses, self.weights)
         return {name: whole} | ({f"{name}_{head}": own for head, own in losses.items()} if len(losses) > 1 else {})
 
-    def _gold(self, documents: np.ndarray) -> dict[str, torch.Tensor]:
-        labels = self.train.labels
-        return {
-            head: torch.from_numpy(labels[head][documents].toarray()).to(self.device, torch.float32)
-            for head in self.model.heads
-        }
+    def _gold(self, split: Split, device: torch.device) -> dict[str, Gold]:
+        return {head: Gold(split.labels[head], split.has[head], device) for head in self.model.heads}
 
     def _finish_epoch(self, train_losses: Row, seconds: float) -> None:
         progress, started = self.progress, time.perf_counter()
         row = {"epoch": progress.epoch + 1, **train_losses}
         if self.world.leads:
-            row |= self._watch(self.dev) | {"learning_rate": self.optimiser.param_groups[0]["lr"]}
+            row |= self._watch() | {"learning_rate": self.optimiser.param_groups[0]["lr"]}
         progress.history.append(self.world.agree(row))
         progress.epoch, progress.step, progress.losses = progress.epoch + 1, 0, {}
         seconds += time.perf_counter() - started
@@ -275,21 +281,15 @@ class Trainer:
             self.on_epoch(progress.history, seconds)
         self.save()
 
-    def _watch(self, split: Split) -> Row:
+    def _watch(self) -> Row:
         """Dev losses, and dev metrics on documents coded in the head's system, each a mean over the watched heads."""
-        logits = score(
-            self.model,
-            self.inputs.tokens,
-            split.offsets,
-            self.recipe.max_tokens,
-            SCORING_BATCH,
-            self.settings.precision,
-        )
-        gold = {head: torch.from_numpy(split.labels[head].toarray()).float() for head in logits}
-        scores = {head: torch.from_numpy(x) for head, x in logits.items()}
-        losses = self._by_document(scores, gold, split, np.arange(len(split)), "dev_loss")
+        logits = score_documents(self.model, self.dev_documents, SCORING_BATCH, self.settings.precision)
+        scores, everyone = {head: torch.from_numpy(x) for head, x in logits.items()}, torch.arange(len(self.dev))
+        gold = {head: own.rows(everyone) for head, own in self.dev_gold.items()}
+        coded = {head: own.coded(everyone) for head, own in self.dev_gold.items()}
+        losses = self._by_document(scores, gold, coded, "dev_loss")
         heads = list(logits) if self.recipe.criterion_heads == "all" else list(logits)[:1]
-        measured = [self._measure(split, head, logits[head]) for head in heads]
+        measured = [self._measure(self.dev, head, logits[head]) for head in heads]
         shared = [name for name in measured[0] if all(name in own for own in measured)]
         means = {name: float(np.mean([own[name] for own in measured])) for name in shared}
         return {name: values.mean().item() for name, values in losses.items()} | means

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 
 from medcode.models.base import Model
-from medcode.training.batches import pad, scoring_batches, truncated_lengths
+from medcode.training.batches import scoring_batches
+from medcode.training.documents import Documents
 from medcode.training.precision import autocast
+from medcode.training.transfer import Arrival
 
 
-@torch.inference_mode()
 def score(
     model: Model, tokens: np.ndarray, offsets: np.ndarray, max_tokens: int, batch_size: int, precision: str = "auto"
 ) -> dict[str, np.ndarray]:
@@ -27,17 +28,31 @@ def score(
     Returns:
         {head: float32 [n, Y]}.
     """
+    documents = Documents(tokens, offsets, max_tokens, next(model.parameters()).device)
+    return score_documents(model, documents, batch_size, precision)
+
+
+@torch.inference_mode()
+def score_documents(
+    model: Model, documents: Documents, batch_size: int, precision: str = "auto"
+) -> dict[str, np.ndarray]:
+    """As `score`, of documents that are with the model already."""
     model.eval()
-    device = next(model.parameters()).device
-    scores = {head: np.empty((len(offsets), labels), dtype=np.float32) for head, labels in model.heads.items()}
-    lengths = truncated_lengths(offsets, max_tokens)
-    for batch in scoring_batches(lengths, batch_size, padding=model.config.masked):
-        words, real = (tensor.to(device) for tensor in pad(tokens, offsets, batch, max_tokens))
-        with autocast(device, precision):
+    scores = {head: np.empty((len(documents), labels), dtype=np.float32) for head, labels in model.heads.items()}
+    arriving: list[tuple[str, np.ndarray, Arrival]] = []
+    for batch in scoring_batches(documents.lengths, batch_size, padding=model.config.masked):
+        words, real = documents.gather(batch)
+        with autocast(documents.device, precision):
             logits = model(words, real)
-        for head, values in logits.items():
-            scores[head][batch.documents] = values.float().cpu().numpy()
+        before, arriving = arriving, [(head, batch.documents, Arrival(x.float())) for head, x in logits.items()]
+        _keep(scores, before)  # while the device computes this batch
+    _keep(scores, arriving)
     return scores
+
+
+def _keep(scores: dict[str, np.ndarray], arriving: list[tuple[str, np.ndarray, Arrival]]) -> None:
+    for head, documents, values in arriving:
+        scores[head][documents] = values.read().numpy()
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

@@ -1,0 +1,33 @@
+"""Copies between host and device that wait for nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """Copies an array to a device; a GPU gets it, from memory that stays in place, when it comes to it."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+class Arrival:
+    """A tensor on its way to the host, so that the device can be given more work before it is read.
+
+    Args:
+        tensor: on its device; it must not change any more.
+    """
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._host = tensor.to("cpu", non_blocking=True)
+        self._copied = torch.cuda.Event() if tensor.device.type == "cuda" else None
+        if self._copied is not None:
+            self._copied.record(torch.cuda.current_stream(tensor.device))
+
+    def read(self) -> Tensor:
+        """Waits until the tensor is there."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self._host
