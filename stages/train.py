@@ -56,7 +56,8 @@ def train(params: Params, paths: dict[str, Path], device: torch.device, world: d
         initialise(model, recipe, data)
         checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings | {"seed": seed}, read, model))
         on_epoch = partial(told.on_epoch, seed)
-        trainers.append(Trainer(model, seen, recipe, params.training, seed, checkpoints, world, on_epoch))
+        beside = trainers[0] if trainers else None
+        trainers.append(Trainer(model, seen, recipe, params.training, seed, checkpoints, world, on_epoch, beside))
     with contextlib.ExitStack() as locks:
         for trainer in trainers if world.leads else []:
             locks.enter_context(trainer.checkpoints.locked())

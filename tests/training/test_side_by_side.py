@@ -35,14 +35,14 @@ def one_thread():
 def make(tiny_inputs, recipe, engine):
     """Makes the trainer of a seed."""
 
-    def trainer(seed, folder, name="caml", **changes):
+    def trainer(seed, folder, name="caml", beside=None, **changes):
         own = recipe.model_copy(update=changes)
         options = ARCHITECTURES[name] | {"mask_padding": True, "faithful": False, "heads": ["icd"]}
         torch.manual_seed(seed)
         vectors = torch.from_numpy(tiny_inputs.vectors)
         kind, config = models.find(name), models.configure(name, options, own)
         model = kind.build(config, Basis(len(vectors), vectors), tiny_inputs.heads)
-        return Trainer(model, tiny_inputs, own, engine, seed, Checkpoints(folder / str(seed)))
+        return Trainer(model, tiny_inputs, own, engine, seed, Checkpoints(folder / str(seed)), beside=beside)
 
     return trainer
 
@@ -69,7 +69,10 @@ def alone(make, folder, **changes):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_each_seed_comes_out_as_it_does_alone_to_the_bit(make, tmp_path, name):
     expected = alone(make, tmp_path / "alone", name=name)
-    together = [make(seed, tmp_path / "together", name=name) for seed in SEEDS]
+    first, *others = SEEDS
+    together = [make(first, tmp_path / "together", name=name)]
+    together += [make(seed, tmp_path / "together", name=name, beside=together[0]) for seed in others]
+    assert together[0].documents is together[2].documents
     for seed, trainer, result in zip(SEEDS, together, side_by_side.train(together), strict=True):
         assert result == expected[seed][0]
         assert_same(weights(trainer), expected[seed][1])

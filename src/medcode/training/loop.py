@@ -71,6 +71,7 @@ class Trainer:
         checkpoints: where this training's state is kept.
         world: this process among those that train together.
         on_epoch: called with the learning curve after every epoch, by the leading process.
+        beside: another training of the same inputs, recipe and settings, whose documents on the device it shares.
 
     Raises:
         UserError: a head of the model has no weight in the recipe; the model cannot be trained in micro-batches.
@@ -86,6 +87,7 @@ class Trainer:
         checkpoints: Checkpoints,
         world: World | None = None,
         on_epoch: Callable[[list[Row], float], None] = lambda history, seconds: None,
+        beside: Trainer | None = None,
     ) -> None:
         self.model, self.inputs, self.recipe, self.settings, self.seed = model, inputs, recipe, settings, seed
         self.checkpoints, self.world, self.on_epoch = checkpoints, world or World(), on_epoch
@@ -93,10 +95,8 @@ class Trainer:
         self.train, self.dev = inputs.splits["train"], inputs.splits["dev"]
         if settings.overfit:
             self.train = self.dev = self.train.first(settings.overfit)
-        self.documents, self.dev_documents = (
-            Documents(inputs.tokens, split.offsets, recipe.max_tokens, self.device) for split in (self.train, self.dev)
-        )
-        self.gold, self.dev_gold = self._gold(self.train, self.device), self._gold(self.dev, torch.device("cpu"))
+        self.material = self._material(inputs.tokens) if beside is None else beside.material
+        self.documents, self.dev_documents, self.gold, self.dev_gold = self.material
         self.lengths = self.documents.lengths
         self.padded = batches.bucket_lengths(self.lengths, recipe.batch_size, settings.padding)
         self.lowest = recipe.criterion == "loss"
@@ -260,8 +260,14 @@ class Trainer:
         whole = optimisation.weigh(losses, self.weights)
         return {name: whole} | ({f"{name}_{head}": own for head, own in losses.items()} if len(losses) > 1 else {})
 
-    def _gold(self, split: Split, device: torch.device) -> dict[str, Gold]:
-        return {head: Gold(split.labels[head], split.has[head], device) for head in self.model.heads}
+    def _material(self, tokens: np.ndarray) -> tuple[Documents, Documents, dict[str, Gold], dict[str, Gold]]:
+        def gold(split: Split, device: torch.device) -> dict[str, Gold]:
+            return {head: Gold(split.labels[head], split.has[head], device) for head in self.model.heads}
+
+        train, dev = (
+            Documents(tokens, split.offsets, self.recipe.max_tokens, self.device) for split in (self.train, self.dev)
+        )
+        return train, dev, gold(self.train, self.device), gold(self.dev, torch.device("cpu"))
 
     def _finish_epoch(self, train_losses: Row, seconds: float) -> None:
         progress, started = self.progress, time.perf_counter()
