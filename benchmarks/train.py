@@ -104,7 +104,7 @@ def run_steps(trainer: Trainer, plan: list[Batch]) -> tuple[float, float]:
     trainer.model.train()
     started, computed = time.perf_counter(), time.process_time()
     for batch in plan:
-        trainer._settle(trainer._step(trainer.model, batch, len(plan)))
+        trainer._settle(trainer._step(batch, len(plan)))
         trainer.progress.steps += 1
     computed = time.process_time() - computed
     if trainer.device.type == "cuda":

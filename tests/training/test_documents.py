@@ -47,7 +47,8 @@ def test_batches_are_those_gathered_document_by_document(device, notes, most, da
     read = Documents(tokens, offsets, most, device)
     chosen = np.array(data.draw(st.lists(st.integers(0, len(offsets) - 1), min_size=1, max_size=8)))
     batch = Batch(chosen, max(1, int(read.lengths[chosen].max())) + data.draw(st.integers(0, 9)))
-    for found, expected in zip(read.gather(batch), plain_batch(tokens, offsets, batch, most), strict=True):
+    gathered = read.gather(to_device(chosen, device), batch.length)
+    for found, expected in zip(gathered, plain_batch(tokens, offsets, batch, most), strict=True):
         assert found.device == device
         assert found.dtype == expected.dtype
         assert torch.equal(found.cpu(), expected)
@@ -93,9 +94,8 @@ def test_documents_on_the_host_come_to_the_gpu_in_batches(monkeypatch):
     monkeypatch.setattr(documents, "room_for", lambda size, device: torch.device("cpu"))
     tokens, offsets, batch = np.arange(1, 20, dtype=np.int32), np.array([[0, 3], [3, 3], [3, 10]]), np.array([2, 1, 0])
     read = Documents(tokens, offsets, 4, torch.device("cuda", 0))
-    for found, expected in zip(
-        read.gather(Batch(batch, 5)), plain_batch(tokens, offsets, Batch(batch, 5), 4), strict=True
-    ):
+    gathered = read.gather(torch.from_numpy(batch).cuda(), 5)
+    for found, expected in zip(gathered, plain_batch(tokens, offsets, Batch(batch, 5), 4), strict=True):
         assert found.device.type == "cuda"
         assert torch.equal(found.cpu(), expected)
 

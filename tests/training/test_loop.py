@@ -125,8 +125,8 @@ def test_processes_share_a_batch_in_as_many_parts_each(tiny_inputs, recipe, engi
     running = trainer(tiny_inputs, recipe, settings, tmp_path)
     shared = []
     for rank in range(size):
-        running.world = distributed.World(rank, size)
-        shared.append(running._parts(whole))
+        running.step.world = distributed.World(rank, size)
+        shared.append(running.step.parts(whole))
     assert len({len(parts) for parts in shared}) == 1
     documents = [number for parts in shared for first, last in parts for number in range(first, last)]
     assert sorted(documents) == list(range(whole))
@@ -275,10 +275,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_admissi
 def lost(tiny_inputs, recipe, engine, tmp_path, monkeypatch) -> Trainer:
     """A training whose third step has a loss that is not a number, and that saves its state after every third."""
     running = trainer(tiny_inputs, recipe, engine.model_copy(update={"checkpoint_steps": 3}), tmp_path)
-    compute = running._losses
+    compute = running.step.losses
     monkeypatch.setattr(
-        running,
-        "_losses",
+        running.step,
+        "losses",
         lambda *arguments: {
             name: value * (torch.nan if running.progress.steps == 2 else 1.0)
             for name, value in compute(*arguments).items()
@@ -313,10 +313,10 @@ def test_no_step_waits_for_the_gpu(tiny_inputs, recipe, engine, tmp_path):
     running = Trainer(model, tiny_inputs, recipe, engine, 1, Checkpoints(tmp_path))
     running.model.train()
     batch = running._plan(0)[0]
-    running._step(running.model, batch, 9)
+    running._step(batch, 9)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        losses = running._step(running.model, batch, 9)
+        losses = running._step(batch, 9)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert losses.read()["train_loss"] > 0
@@ -332,10 +332,11 @@ def test_overfit_trains_and_validates_on_the_first_documents(tiny_inputs, recipe
 def test_what_a_model_adds_to_the_loss_is_trained_on(tiny_inputs, recipe, engine, tmp_path):
     running = trainer(tiny_inputs, recipe.model_copy(update={"dropout": 0.0}), engine, tmp_path)
     batch = running._plan(0)[0]
-    plain = running._losses(running.model, batch, 0, len(batch.documents))["train_loss"]
+    documents = torch.from_numpy(batch.documents)
+    plain = running.step.losses(documents, batch.length, 0, len(documents))["train_loss"]
     running.model.regularisation = lambda gold: 0.5 * gold["icd"].sum(1)
     codes = tiny_inputs.splits["train"].labels["icd"][batch.documents].sum(1).mean()
-    with_extra = running._losses(running.model, batch, 0, len(batch.documents))["train_loss"]
+    with_extra = running.step.losses(documents, batch.length, 0, len(documents))["train_loss"]
     torch.testing.assert_close(with_extra, plain + 0.5 * codes, check_dtype=False)
 
 

@@ -9,7 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcode.training.optimisation import head_losses, learning_rate, make_optimiser, set_learning_rate, weigh
+from medcode.training.optimisation import (
+    head_losses,
+    learning_rate,
+    make_optimiser,
+    put_rates_on_device,
+    set_learning_rate,
+    weigh,
+)
 
 LOGITS = {"icd": torch.tensor([[0.5, -2.0, 1.0]]), "ccs": torch.tensor([[-1.0]])}
 GOLD = {"icd": torch.tensor([[1.0, 0.0, 1.0]]), "ccs": torch.tensor([[0.0]])}
@@ -118,6 +125,31 @@ def test_static_vectors_are_not_given_to_the_optimiser(recipe):
     assert isinstance(optimiser, torch.optim.AdamW)
     assert [parameter.shape for parameter in optimiser.param_groups[0]["params"]] == [layer.weight.shape]
     assert optimiser.defaults["weight_decay"] == 0.1
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_updates_are_those_of_the_optimisers_of_torch(recipe, kind):
+    """One kernel for all parameters, and the learning rate in a tensor, change nothing but the rounding."""
+    changed = recipe.model_copy(update={"optimizer": kind, "weight_decay": 0.1})
+    theirs_of = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]
+    random, layers = torch.Generator().manual_seed(1), [torch.nn.Linear(30, 20) for _ in range(3)]
+    for layer in layers[1:]:
+        layer.load_state_dict(layers[0].state_dict())
+    ours, recorded = (make_optimiser(layer, changed) for layer in layers[:2])
+    put_rates_on_device(recorded)
+    theirs = theirs_of(layers[2].parameters(), lr=1.0, weight_decay=0.1, foreach=False)
+    for step in range(20):
+        gradients = [torch.randn(shape, generator=random) for shape in ((20, 30), (20,))]
+        theirs.param_groups[0]["lr"] = rate = 0.01 / (step + 1)
+        for layer, optimiser in zip(layers, (ours, recorded, theirs), strict=True):
+            layer.weight.grad, layer.bias.grad = (gradient.clone() for gradient in gradients)
+            if optimiser is not theirs:
+                set_learning_rate(optimiser, rate)
+            optimiser.step()
+    assert isinstance(recorded.param_groups[0]["lr"], torch.Tensor)
+    for layer in layers[:2]:
+        torch.testing.assert_close(layer.weight, layers[2].weight, rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(layer.bias, layers[2].bias, rtol=1e-6, atol=1e-7)
 
 
 def test_layers_of_an_encoder_learn_at_rates_of_their_own(recipe):

@@ -72,6 +72,7 @@ class Training(Section):
     padding: Share
     micro_batch: Count = 0
     gradient_checkpointing: bool = False
+    cuda_graphs: bool = False
     checkpoint_steps: Positive
     overfit: Count
     limit: Count

@@ -11,7 +11,7 @@ from scipy import sparse
 from torch import Tensor
 
 from medcode.evaluation.metrics import as_gold
-from medcode.training.batches import Batch, truncated_lengths
+from medcode.training.batches import truncated_lengths
 from medcode.training.transfer import to_device
 
 PART_OF_FREE = 8  # what one split may take of the memory that a GPU has left; the rest is for the network
@@ -45,12 +45,17 @@ class Documents:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def gather(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The words of a batch, int64 [B, N] padded with 0, and lengths, int64 [B]."""
+    def gather(self, documents: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """The words of some documents, int64 [B, N] padded with 0 to a length, and their lengths, int64 [B].
+
+        Args:
+            documents: their numbers, int64 [B], on the device.
+            length: N.
+        """
         home = self._tokens.device
-        chosen = to_device(batch.documents, home)
+        chosen = documents.to(home)
         starts, lengths = self._starts[chosen], self._lengths[chosen]
-        places = torch.arange(batch.length, device=home)
+        places = torch.arange(length, device=home)
         words = self._tokens[torch.where(places < lengths[:, None], starts[:, None] + places, 0)].long()
         if home.type == self.device.type:
             return words, lengths

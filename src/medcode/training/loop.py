@@ -9,24 +9,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm import tqdm
 
 from medcode.config import Recipe, Training
-from medcode.errors import UserError
 from medcode.evaluation.summary import during_training
 from medcode.inputs import Inputs, Split
-from medcode.layers.dropout import share_batch
 from medcode.models.base import Model
-from medcode.training import batches, optimisation, reproducibility, side_by_side, stopping
+from medcode.training import batches, optimisation, side_by_side, stopping
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.distributed import World
 from medcode.training.documents import Documents, Gold
-from medcode.training.losses import StepLosses
-from medcode.training.precision import autocast
+from medcode.training.losses import StepLosses, by_document
 from medcode.training.scoring import probabilities, score_documents
-from medcode.training.transfer import Arrival, to_device
+from medcode.training.step import Step
+from medcode.training.transfer import Arrival
 
 WATCHED = ("f1_micro", "f1_macro", "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map")
 SCORING_BATCH = 32
@@ -101,17 +97,9 @@ class Trainer:
         self.padded = batches.bucket_lengths(self.lengths, recipe.batch_size, settings.padding)
         self.lowest = recipe.criterion == "loss"
         self.criterion = "dev_loss" if self.lowest else recipe.criterion
-        self.weights = recipe.head_weights or model.head_weights
-        left_out = sorted(model.heads.keys() - (self.weights or model.heads).keys())
-        if left_out and len(model.heads) > 1:
-            raise UserError(f"head_weights of the recipe: no weight for the model's head {', '.join(left_out)}")
-        if settings.micro_batch and any(isinstance(module, _BatchNorm) for module in model.modules()):
-            raise UserError("training.micro_batch: the model normalises over its batch; set 0, all of it at once")
-        if settings.gradient_checkpointing:
-            model.save_memory()
+        self.step = Step(model, self.documents, self.gold, recipe, settings, self.world)
         self.progress = Progress()
         self.pending: StepLosses | None = None
-        self.optimiser = optimisation.make_optimiser(model, recipe, model.layers_above())
 
     def run(self) -> Result:
         """Trains to the end, from the last checkpoint where there is one.
@@ -128,16 +116,15 @@ class Trainer:
         if state is None:
             return
         self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.step.load_optimiser(state["optimiser"])
         self.progress = Progress(**state["progress"])
         if self.world.leads:
             self.on_epoch(self.progress.history, 0.0)
 
     def steps(self) -> Iterator[None]:
         """Trains to the end and pauses after every step, so that others can train in between, or the state be saved."""
-        network = self.world.wrap(self.model, self.device)
         while not self.progress.stopped:
-            yield from self._epoch(network)
+            yield from self._epoch()
 
     def save(self) -> None:
         """Replaces the last checkpoint by the present state."""
@@ -146,7 +133,7 @@ class Trainer:
             self.checkpoints.save(
                 {
                     "model": self.model.state_dict(),
-                    "optimiser": self.optimiser.state_dict(),
+                    "optimiser": self.step.optimiser.state_dict(),
                     "progress": asdict(self.progress),
                     "best_epoch": self._best_epoch(),
                 }
@@ -159,14 +146,15 @@ class Trainer:
         self.model.load_state_dict(self.checkpoints.load_best(best_epoch))
         return Result(self.progress.history, best_epoch, self.progress.stopped)
 
-    def _epoch(self, network: nn.Module) -> Iterator[None]:
+    def _epoch(self) -> Iterator[None]:
         progress, seconds = self.progress, 0.0
         plan = self._plan(progress.epoch)
-        network.train()
+        total_steps = len(plan) * self.recipe.epochs
+        self.step.network.train()
         with self._bar(len(plan)) as bar:
             for batch in plan[progress.step :]:
                 started = time.perf_counter()
-                self._settle(self._step(network, batch, len(plan) * self.recipe.epochs))
+                self._settle(self._step(batch, total_steps))
                 if progress.step:
                     mean_loss = progress.losses["train_loss"] / progress.step
                     bar.set_postfix(loss=f"{mean_loss:.4f}", **self._headline(), refresh=False)
@@ -178,8 +166,9 @@ class Trainer:
                 seconds += time.perf_counter() - started
                 yield
         self._settle()
-        losses = {name: total / len(plan) for name, total in progress.losses.items()}
-        self._finish_epoch(losses, seconds)
+        row = {name: total / len(plan) for name, total in progress.losses.items()}
+        rate = optimisation.learning_rate(self.recipe, progress.steps - 1, total_steps, self._watched())
+        self._finish_epoch(row, rate, seconds)
 
     def _bar(self, steps: int) -> tqdm:
         return tqdm(
@@ -195,23 +184,13 @@ class Trainer:
         plan = batches.epoch_batches(self.lengths, self.padded, self.recipe.batch_size, self.seed, epoch)
         return plan[: self.settings.limit] if self.settings.limit else plan
 
-    def _step(self, network: nn.Module, batch: batches.Batch, total_steps: int) -> StepLosses:
+    def _step(self, batch: batches.Batch, total_steps: int) -> StepLosses:
         """One update of the weights; returns the mean losses of the batch."""
-        reproducibility.seed_step(self.seed, self.progress.steps)
-        rate = optimisation.learning_rate(self.recipe, self.progress.steps, total_steps, self._watched())
-        optimisation.set_learning_rate(self.optimiser, rate)
-        self.optimiser.zero_grad(set_to_none=True)
-        losses: dict[str, Tensor] = {}
-        for first, last in self._parts(len(batch.documents)):
-            own = self._losses(network, batch, first, last)
-            (own["train_loss"] * self.world.size).backward()  # gradients are averaged over the processes
-            losses = {name: losses.get(name, 0.0) + value.detach() for name, value in own.items()}
-        values = Arrival(self.world.sum(torch.stack(list(losses.values()))))
-        if self.recipe.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
-        self.optimiser.step()
-        documents = [self.train.documents[number] for number in batch.documents]
-        return StepLosses(tuple(losses), values, self.progress.steps + 1, rate, documents)
+        number = self.progress.steps
+        rate = optimisation.learning_rate(self.recipe, number, total_steps, self._watched())
+        values = Arrival(self.step(batch, rate, self.seed, number))
+        documents = [self.train.documents[own] for own in batch.documents]
+        return StepLosses(self.step.names, values, number + 1, rate, documents)
 
     def _settle(self, following: StepLosses | None = None) -> None:
         """Adds the losses of the last step to those of the epoch, now that the following one is under way.
@@ -223,43 +202,6 @@ class Trainer:
         for name, value in (pending.read() if pending else {}).items():
             self.progress.losses[name] = self.progress.losses.get(name, 0.0) + value
 
-    def _parts(self, whole: int) -> list[tuple[int, int]]:
-        """This process's documents of a batch, as many at a time as `micro_batch` says: first, and one past the last.
-
-        Every process has as many parts as the others, so some may be empty.
-        """
-        first, last = self.world.rows(whole)
-        size, most = self.settings.micro_batch or whole, -(-whole // self.world.size)
-        return [(min(start, last), min(start + size, last)) for start in range(first, first + most, size)]
-
-    def _losses(self, network: nn.Module, batch: batches.Batch, first: int, last: int) -> dict[str, Tensor]:
-        """What some documents of a batch add to the mean losses over all of them."""
-        whole = len(batch.documents)
-        empty = first == last  # more processes than documents: a document of no weight keeps the processes in step
-        if empty:
-            first, last = 0, 1
-        if self.world.size > 1:
-            share_batch(self.model, (first, last, whole))
-        share = batches.Batch(batch.documents[first:last], batch.length)
-        documents = to_device(share.documents, self.device)
-        gold = {head: own.rows(documents) for head, own in self.gold.items()}
-        with autocast(self.device, self.settings.precision):
-            logits = network(*self.documents.gather(share))
-            extra = self.model.regularisation(gold)
-        coded = {head: own.coded(documents) for head, own in self.gold.items()}
-        losses = self._by_document(logits, gold, coded, "train_loss")
-        if extra is not None:
-            losses["train_loss"] = losses["train_loss"] + extra
-        return {name: values.sum() / whole * (0.0 if empty else 1.0) for name, values in losses.items()}
-
-    def _by_document(
-        self, logits: dict[str, Tensor], gold: dict[str, Tensor], coded: dict[str, Tensor], name: str
-    ) -> dict[str, Tensor]:
-        """The loss of each document, and that of each head where there are several, {name or name_<head>: [B]}."""
-        losses = optimisation.head_losses(logits, gold, self.recipe, coded)
-        whole = optimisation.weigh(losses, self.weights)
-        return {name: whole} | ({f"{name}_{head}": own for head, own in losses.items()} if len(losses) > 1 else {})
-
     def _material(self, tokens: np.ndarray) -> tuple[Documents, Documents, dict[str, Gold], dict[str, Gold]]:
         def gold(split: Split, device: torch.device) -> dict[str, Gold]:
             return {head: Gold(split.labels[head], split.has[head], device) for head in self.model.heads}
@@ -269,11 +211,11 @@ class Trainer:
         )
         return train, dev, gold(self.train, self.device), gold(self.dev, torch.device("cpu"))
 
-    def _finish_epoch(self, train_losses: Row, seconds: float) -> None:
+    def _finish_epoch(self, train_losses: Row, rate: float, seconds: float) -> None:
         progress, started = self.progress, time.perf_counter()
         row = {"epoch": progress.epoch + 1, **train_losses}
         if self.world.leads:
-            row |= self._watch() | {"learning_rate": self.optimiser.param_groups[0]["lr"]}
+            row |= self._watch() | {"learning_rate": rate}
         progress.history.append(self.world.agree(row))
         progress.epoch, progress.step, progress.losses = progress.epoch + 1, 0, {}
         seconds += time.perf_counter() - started
@@ -293,7 +235,7 @@ class Trainer:
         scores, everyone = {head: torch.from_numpy(x) for head, x in logits.items()}, torch.arange(len(self.dev))
         gold = {head: own.rows(everyone) for head, own in self.dev_gold.items()}
         coded = {head: own.coded(everyone) for head, own in self.dev_gold.items()}
-        losses = self._by_document(scores, gold, coded, "dev_loss")
+        losses = by_document(scores, gold, coded, self.recipe, self.step.weights, "dev_loss")
         heads = list(logits) if self.recipe.criterion_heads == "all" else list(logits)[:1]
         measured = [self._measure(self.dev, head, logits[head]) for head in heads]
         shared = [name for name in measured[0] if all(name in own for own in measured)]

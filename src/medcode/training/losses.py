@@ -1,4 +1,4 @@
-"""The losses of a training step, on their way from the device."""
+"""The losses of documents, and those of a training step on their way from the device."""
 
 from __future__ import annotations
 
@@ -6,8 +6,34 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
+from medcode.config import Recipe
 from medcode.errors import UserError
+from medcode.training import optimisation
 from medcode.training.transfer import Arrival
+
+
+def by_document(
+    logits: dict[str, Tensor],
+    gold: dict[str, Tensor],
+    coded: dict[str, Tensor],
+    recipe: Recipe,
+    weights: dict[str, float] | None,
+    name: str,
+) -> dict[str, Tensor]:
+    """The loss of each document, and that of each head where there are several.
+
+    Args:
+        logits, gold, coded, recipe: as for `optimisation.head_losses`.
+        weights: of the heads, as for `optimisation.weigh`.
+        name: of the loss.
+
+    Shapes: -> {name or name_<head>: [B]}.
+    """
+    losses = optimisation.head_losses(logits, gold, recipe, coded)
+    whole = optimisation.weigh(losses, weights)
+    return {name: whole} | ({f"{name}_{head}": own for head, own in losses.items()} if len(losses) > 1 else {})
 
 
 @dataclass(frozen=True)

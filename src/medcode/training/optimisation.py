@@ -60,7 +60,11 @@ def weigh(losses: dict[str, Tensor], weights: dict[str, float] | None) -> Tensor
 
 
 def make_optimiser(
-    model: nn.Module, recipe: Recipe, layers_above: Mapping[str, int] = MappingProxyType({})
+    model: nn.Module,
+    recipe: Recipe,
+    layers_above: Mapping[str, int] = MappingProxyType({}),
+    *,
+    recorded: bool = False,
 ) -> torch.optim.Optimizer:
     """Adam or AdamW over the trainable parameters, in one group for each `scale` of the learning rate.
 
@@ -73,6 +77,7 @@ def make_optimiser(
         model: the network.
         recipe: optimiser, rates and decays.
         layers_above: how many layers of an encoder lie above each of its parameters, by name.
+        recorded: whether its steps are recorded, so that the device must find the learning rate in a tensor.
     """
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
     top = (recipe.encoder_learning_rate or recipe.learning_rate) / recipe.learning_rate
@@ -82,13 +87,26 @@ def make_optimiser(
             scale = top * recipe.layer_decay ** layers_above[name] if name in layers_above else 1.0
             groups.setdefault(scale, []).append(parameter)
     listed = [{"params": own, "scale": scale} for scale, own in groups.items() if own or scale == 1.0]
-    return kind(listed, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimiser = kind(listed, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, capturable=recorded)
+    if recorded:
+        put_rates_on_device(optimiser)
+    return optimiser
+
+
+def put_rates_on_device(optimiser: torch.optim.Optimizer) -> None:
+    """Makes the learning rate of each group a tensor beside its parameters; `set_learning_rate` then writes there."""
+    for group in optimiser.param_groups:
+        group["lr"] = torch.tensor(float(group["lr"]), device=group["params"][0].device)
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """Gives every group of parameters its part of a learning rate."""
     for group in optimiser.param_groups:
-        group["lr"] = rate * group["scale"]
+        own = rate * group["scale"]
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(own)
+        else:
+            group["lr"] = own
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int, history: Sequence[float] = ()) -> float:

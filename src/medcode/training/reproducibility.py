@@ -9,6 +9,7 @@ def prepare(threads: int) -> None:
     """Fixes the number of threads and asks for deterministic algorithms; raises where an operation has none."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # it shows what reads memory too early, and takes time
     torch.backends.cudnn.benchmark = False
 
 

@@ -9,7 +9,7 @@ from medcode.models.base import Model
 from medcode.training.batches import scoring_batches
 from medcode.training.documents import Documents
 from medcode.training.precision import autocast
-from medcode.training.transfer import Arrival
+from medcode.training.transfer import Arrival, to_device
 
 
 def score(
@@ -41,7 +41,7 @@ def score_documents(
     scores = {head: np.empty((len(documents), labels), dtype=np.float32) for head, labels in model.heads.items()}
     arriving: list[tuple[str, np.ndarray, Arrival]] = []
     for batch in scoring_batches(documents.lengths, batch_size, padding=model.config.masked):
-        words, real = documents.gather(batch)
+        words, real = documents.gather(to_device(batch.documents, documents.device), batch.length)
         with autocast(documents.device, precision):
             logits = model(words, real)
         before, arriving = arriving, [(head, batch.documents, Arrival(x.float())) for head, x in logits.items()]
