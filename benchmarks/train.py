@@ -2,10 +2,11 @@
 
     python benchmarks/train.py caml multirescnn laat --labels 8921 --device cuda --against
     python benchmarks/train.py mt_ram --labels 50 38 --device cuda --precision fp32 --against
+    python benchmarks/train.py mt_ram --labels 50 38 --device cuda --seeds 10 --graphs --against
 
 Words and codes are random; lengths are log-normal with the median of MIMIC-III's discharge summaries, and the
-vocabulary is as large as caml-mimic's. Steps are those of the Trainer, over the batches of its first epoch, after one
-step at each length that it pads to. Recipe and architecture are those of params.yaml.
+vocabulary is as large as caml-mimic's. Steps are those of the Trainer, over the batches of its first epoch, after a
+step or two at each length that it pads to. Recipe and architecture are those of params.yaml.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from medcode.inputs import Inputs, Split
 from medcode.layers import fused_attention
 from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Model
-from medcode.training import reproducibility
+from medcode.training import reproducibility, side_by_side
 from medcode.training.batches import Batch
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.distributed import choose_device
@@ -73,8 +74,8 @@ def synthetic_inputs(heads: dict[str, int], max_tokens: int, documents: int) -> 
     return Inputs(tokens, [], np.empty(0), {}, "caml", {"train": split, "dev": split})
 
 
-def make_trainer(name: str, options: argparse.Namespace) -> Trainer:
-    """A trainer of the model, as the stage makes it, on synthetic inputs."""
+def make_trainers(name: str, options: argparse.Namespace) -> list[Trainer]:
+    """A trainer of the model for each seed, as the stage makes them, on synthetic inputs."""
     raw = config.for_label_set(config.read_yaml(PARAMS), "top50" if options.labels[0] <= 50 else "full")
     params, kind = config.build(config.Params, raw, PARAMS), models.find(name)
     block = params.models[name]
@@ -82,7 +83,8 @@ def make_trainer(name: str, options: argparse.Namespace) -> Trainer:
         sys.exit(f"error: --recipe: {name} has no '{options.recipe}'; {nearest(options.recipe, block.training)}")
     changed = {"batch_size": options.batch, "max_tokens": options.max_tokens}
     recipe = block.training[options.recipe].model_copy(update={k: v for k, v in changed.items() if v})
-    settings = params.training.model_copy(update={"precision": options.precision, "overfit": 0, "limit": 0})
+    engine = {"precision": options.precision, "cuda_graphs": options.graphs, "overfit": 0, "limit": 0}
+    settings = params.training.model_copy(update=engine)
     architecture = models.configure(name, block.architecture, recipe)
     names = architecture.heads if len(architecture.heads) == len(options.labels) else ["icd", "ccs"]
     heads = dict(zip(names, options.labels, strict=False))
@@ -94,20 +96,29 @@ def make_trainer(name: str, options: argparse.Namespace) -> Trainer:
         pairs = torch.stack([torch.randint(labels, (20_000,)) for labels in options.labels]).unique(dim=1)
         both = zip(heads, (pairs, pairs.flip(0)), strict=True)
         known["edges"] = {head: Edges(*own, torch.ones(own.shape[1])) for head, own in both}
-    model = kind(architecture, ROWS, torch.randn(ROWS, VECTOR), heads, **known).to(choose_device(options.device))
-    inputs = synthetic_inputs(heads, recipe.max_tokens, options.documents)
-    return Trainer(model, inputs, recipe, settings, 1, Checkpoints(tempfile.gettempdir()))
+    inputs, vectors = synthetic_inputs(heads, recipe.max_tokens, options.documents), torch.randn(ROWS, VECTOR)
+    trainers: list[Trainer] = []
+    for seed in range(options.seeds):
+        model = kind(architecture, ROWS, vectors, heads, **known).to(choose_device(options.device))
+        beside = trainers[0] if trainers else None
+        checkpoints = Checkpoints(tempfile.gettempdir())
+        trainers.append(Trainer(model, inputs, recipe, settings, seed, checkpoints, beside=beside))
+    return trainers
 
 
-def run_steps(trainer: Trainer, plan: list[Batch]) -> tuple[float, float]:
-    """Seconds that steps take, and those of them that this process spent on CPUs."""
-    trainer.model.train()
+def run_steps(trainers: list[Trainer], plan: list[Batch]) -> tuple[float, float]:
+    """Seconds that steps of all trainers take, in turns, and those of them that this process spent on CPUs."""
+    lanes = side_by_side.lanes(trainers)
+    for trainer in trainers:
+        trainer.step.network.train()
     started, computed = time.perf_counter(), time.process_time()
     for batch in plan:
-        trainer._settle(trainer._step(batch, len(plan)))
-        trainer.progress.steps += 1
+        for trainer, lane in zip(trainers, lanes, strict=True):
+            with lane:
+                trainer._settle(trainer._step(batch, len(plan)))
+            trainer.progress.steps += 1
     computed = time.process_time() - computed
-    if trainer.device.type == "cuda":
+    if trainers[0].device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started, computed
 
@@ -149,15 +160,21 @@ def row(name: str, options: argparse.Namespace) -> None:
     if options.label_attention != "auto":
         fused_attention.PLAIN_LABELS = sys.maxsize if options.label_attention == "plain" else 0
     before = peak_mib(torch.device("cpu"))
-    trainer = make_trainer(name, options)
+    trainers = make_trainers(name, options)
+    trainer = trainers[0]
     plan = trainer._plan(0)
-    run_steps(trainer, list({batch.length: batch for batch in plan}.values()))
+    lengths = list({batch.length: batch for batch in plan}.values())
+    run_steps(trainers, lengths * (2 if options.graphs else 1))  # the second step of a length is the one recorded
     plan = plan[: options.steps]
-    seconds, computed = run_steps(trainer, plan)
+    seconds, computed = run_steps(trainers, plan)
     peak = peak_mib(trainer.device) - (0 if trainer.device.type == "cuda" else before)
     notes, padded = sum(len(batch.documents) for batch in plan), sum(len(b.documents) * b.length for b in plan)
+    notes *= options.seeds
     words = sum(int(trainer.lengths[batch.documents].sum()) for batch in plan)
-    operations, rate = flops_of_a_word(trainer.model) * padded, device_peak(trainer.device, options.precision)
+    operations, rate = (
+        flops_of_a_word(trainer.model) * padded * options.seeds,
+        device_peak(trainer.device, options.precision),
+    )
     recipe, labels = trainer.recipe, trainer.model.heads.values()
     cells = [name, " + ".join(f"{own:,}" for own in labels), f"{recipe.batch_size}, {recipe.max_tokens}"]
     cells += map(shown, (notes / seconds, 1000 * seconds / len(plan), 1000 * computed / len(plan), peak))
@@ -183,6 +200,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--documents", type=int, default=4000, help="of the corpus (default: %(default)s)")
     parser.add_argument("--label-attention", choices=("auto", "plain", "fused"), default="auto")
+    parser.add_argument("--seeds", type=int, default=1, help="models that train side by side; notes/s are of all")
+    parser.add_argument("--graphs", action="store_true", help="replay recorded steps (training.cuda_graphs)")
     parser.add_argument("--against", action="store_true", help="beside the authors' code on one H200")
     options = parser.parse_args()
     columns = COLUMNS + (" | authors, notes/s | times as fast" if options.against else "")

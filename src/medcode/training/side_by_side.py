@@ -32,17 +32,17 @@ def train(trainers: list[Trainer]) -> list[Result]:
     """
     for trainer in trainers:
         trainer.resume()
-    lanes = _lanes(trainers)
+    where = lanes(trainers)
     running = {number: trainer.steps() for number, trainer in enumerate(trainers)}
     with Interruption() as interruption:
         while running:
             for number, steps in list(running.items()):
-                with lanes[number]:
+                with where[number]:
                     if next(steps, "ended") == "ended":
                         del running[number]
                 if interruption.signal is not None and running:
                     for left, paused in running.items():
-                        with lanes[left]:
+                        with where[left]:
                             trainers[left].save()
                         paused.close()
                     raise SystemExit(128 + interruption.signal)
@@ -51,7 +51,7 @@ def train(trainers: list[Trainer]) -> list[Result]:
     return [trainer.finish() for trainer in trainers]
 
 
-def _lanes(trainers: list[Trainer]) -> list[contextlib.AbstractContextManager]:
+def lanes(trainers: list[Trainer]) -> list[contextlib.AbstractContextManager]:
     """Where each training puts its work: on a GPU streams, which begin after what was put on the present one."""
     device = trainers[0].device
     if len(trainers) == 1 or device.type != "cuda":
