@@ -14,11 +14,12 @@ import torch
 
 from medcode import io, models
 from medcode.config import Params
+from medcode.encoders.pieces import PieceTokenizer
 from medcode.training import curve, distributed, outcome, reproducibility, side_by_side, start
 from medcode.training.checkpoint import Checkpoints, fingerprint
 from medcode.training.initialisation import initialise
 from medcode.training.loop import Trainer
-from medcode.training.titles import with_title_documents
+from medcode.training.titles import known_titles, with_title_documents
 
 
 @stage(
@@ -47,27 +48,28 @@ def train(params: Params, paths: dict[str, Path], device: torch.device, world: d
         "recipe": recipe.model_dump(),
         "training": params.training.model_dump(exclude={"checkpoint_steps"}),
     }
-    seen = with_title_documents(data, config.heads) if recipe.title_documents else data
+    pieces = None if tokenizer is None else PieceTokenizer(tokenizer, params.subword.text)
+    titles = known_titles(data, config.heads, pieces) if recipe.reads_titles else {}
+    seen = with_title_documents(data, titles) if recipe.title_documents else data
     trainers: list[Trainer] = []
     told = curve.Curves(paths["curve"], paths["timings"], params.model, several=params.seeds > 1)
     for seed in params.all_seeds:
         torch.manual_seed(seed)
         model = start.build(kind, config, basis, data).to(device)
-        initialise(model, recipe, data)
+        initialise(model, recipe, data, titles)
         checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings | {"seed": seed}, read, model))
-        on_epoch = partial(told.on_epoch, seed)
-        beside = trainers[0] if trainers else None
-        trainers.append(Trainer(model, seen, recipe, params.training, seed, checkpoints, world, on_epoch, beside))
+        at_work = world, partial(told.on_epoch, seed), trainers[0] if trainers else None
+        trainers.append(Trainer(model, seen, recipe, params.training, seed, checkpoints, *at_work))
     with contextlib.ExitStack() as locks:
         for trainer in trainers if world.leads else []:
             locks.enter_context(trainer.checkpoints.locked())
         results = side_by_side.train(trainers)
         if not world.leads:
             return
-        for trainer in trainers:
-            trainer.model.finish({head: torch.from_numpy(data.train_counts(head)) for head in trainer.model.heads})
         trained = [trainer.model for trainer in trainers]
-        thresholds = outcome.save(params, paths["model"], trained, data, tokenizer)
+        for model in trained:
+            model.finish({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
+        thresholds = outcome.save(params, paths["model"], trained, data, pieces)
         io.write_metrics(paths["metrics"], outcome.metrics(params, trained[0], results, thresholds))
         for trainer in trainers:
             trainer.checkpoints.remove()

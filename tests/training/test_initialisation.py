@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,16 +16,16 @@ from medcode.training.initialisation import initialise, start_from_frequencies
 def test_without_the_options_weights_and_random_numbers_stay(tiny_inputs, recipe):
     model = small_models.build("caml", heads={"icd": 6})
     before, state = {key: value.clone() for key, value in model.state_dict().items()}, torch.get_rng_state()
-    initialise(model, recipe, tiny_inputs)
+    initialise(model, recipe, tiny_inputs, {})
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_both_options_draw_no_random_number(tiny_inputs, recipe):
     model, state = small_models.build("caml", heads={"icd": 6}), torch.get_rng_state()
-    data = replace(tiny_inputs, descriptions={"icd": np.arange(1, 7, dtype=np.int32)[:, None]})
+    known, both = {"icd": [np.array([y]) for y in range(1, 7)]}, {"label_vectors": "titles", "label_biases": "log_odds"}
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    initialise(model, recipe.model_copy(update={"label_vectors": "titles", "label_biases": "log_odds"}), data)
+    initialise(model, recipe.model_copy(update=both), tiny_inputs, known)
     changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {f"attention.icd.{name}" for name in ("queries.weight", "output.weight", "output.bias")}
     assert torch.equal(torch.get_rng_state(), state)

@@ -79,7 +79,7 @@ def record(trainer) -> OperationRecorder:
 
     optimisation.put_rates_on_device(step.optimiser)
     recorder = OperationRecorder(changed)
-    step._run = recording.RecordedSteps(step._update, recorder)
+    step._run = recording.RecordedSteps(step._update, recorder, step.random)
     return recorder
 
 
@@ -143,10 +143,13 @@ def test_what_cannot_be_recorded_is_done_as_it_is_given_and_said_once(capsys):
     def refuse(work):
         raise RuntimeError("operation not permitted\nwhen stream is capturing")
 
-    steps = recording.RecordedSteps(update, SimpleNamespace(record=refuse))
+    steps = recording.RecordedSteps(
+        update, SimpleNamespace(record=refuse), SimpleNamespace(renew=lambda: done.append(None))
+    )
     batches = [(torch.tensor([number]), length) for number, length in enumerate([16, 32, 16, 16, 32, 48])]
     for batch in batches:
         steps(*batch)
+    assert done.pop(2) is None, "the random numbers go on in a stream that was not being recorded"
     assert done == [(documents.tolist(), length) for documents, length in batches]
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("without CUDA graphs, they cannot be recorded: operation not permitted")

@@ -58,7 +58,7 @@ class Recipe(Section):
 
     @property
     def reads_titles(self) -> bool:
-        """Whether training needs the words of titles, whatever the model."""
+        """Whether training needs the titles of labels, whatever the model."""
         return self.title_documents or self.label_vectors == "titles"
 
 

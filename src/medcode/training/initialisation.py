@@ -10,23 +10,23 @@ from medcode.config import Recipe
 from medcode.errors import UserError
 from medcode.inputs import Inputs
 from medcode.models.base import Model
-from medcode.training import titles
+from medcode.training.titles import Titles, start_from_titles
 
 
-def initialise(model: Model, recipe: Recipe, data: Inputs) -> None:
+def initialise(model: Model, recipe: Recipe, data: Inputs, titles: Titles) -> None:
     """Changes the model's initial weights as `label_vectors` and `label_biases` of the recipe say, in place.
 
     Args:
         model: on its device, as its class draws it.
         recipe: the two options.
-        data: with the training split, and with descriptions where label vectors start from titles.
+        data: with the training split.
+        titles: of the labels; read where label vectors start from them.
 
     Raises:
         UserError: the model does not have what would be changed.
     """
     if recipe.label_vectors == "titles":
-        words = titles.known_words(data, model.heads)
-        titles.start_from_titles(model, {head: torch.from_numpy(own) for head, own in words.items()})
+        start_from_titles(model, titles)
     if recipe.label_biases == "log_odds":
         for head in model.heads:
             documents = int(data.splits["train"].has[head].sum())

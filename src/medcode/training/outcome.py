@@ -29,7 +29,7 @@ def tune_thresholds(model: Model, data: Inputs, max_tokens: int, precision: str)
 
 
 def save(
-    params: Params, folder: Path, trained: list[Model], data: Inputs, tokenizer: str | None
+    params: Params, folder: Path, trained: list[Model], data: Inputs, pieces: PieceTokenizer | None
 ) -> list[dict[str, float]]:
     """Writes the models of all seeds, that of the first where every command looks for it.
 
@@ -38,13 +38,12 @@ def save(
         folder: models/current.
         trained: the model of each seed.
         data: what they were trained on.
-        tokenizer: the encoder's tokenizer.json, None for models on words.
+        pieces: cuts notes into the encoder's pieces; None for models on words.
 
     Returns:
         The thresholds of each seed, by head.
     """
     max_tokens = params.models[params.model].training[params.recipe].max_tokens
-    pieces = None if tokenizer is None else PieceTokenizer(tokenizer, params.subword.text)
     thresholds = []
     with io.atomic_folder(folder) as target:
         for seed, model in zip(params.all_seeds, trained, strict=True):

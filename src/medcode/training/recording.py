@@ -58,10 +58,11 @@ class RecordedSteps:
         update: a step; its work depends on the tensors that it changes, on random numbers, on the numbers of the
             batch's documents, int [B], and on the length that they are padded to.
         recorder: records it.
+        random: where its random numbers come from.
     """
 
-    def __init__(self, update: Update, recorder: Recorder) -> None:
-        self._update, self._recorder = update, recorder
+    def __init__(self, update: Update, recorder: Recorder, random: RandomStream) -> None:
+        self._update, self._recorder, self._random = update, recorder, random
         self._recordings: dict[tuple[int, int], _Recording | None] = {}
         self._given_up = False
 
@@ -84,6 +85,7 @@ class RecordedSteps:
             recording = _Recording(own, *self._recorder.record(lambda: self._update(own, length)))
         except RuntimeError as error:
             self._given_up = True
+            self._random.renew()
             reason = str(error).splitlines()[0]
             print(f"note: training steps run without CUDA graphs, they cannot be recorded: {reason}", file=sys.stderr)
             return None
@@ -102,7 +104,13 @@ class RandomStream:
         if device.type == "cuda":
             number = torch.cuda.current_device() if device.index is None else device.index
             self._generator = torch.cuda.default_generators[number]
+            self.renew()
+
+    def renew(self) -> None:
+        """Leaves behind a stream that a recording has failed on and goes on with one like it."""
+        if self._generator is not None:
             self._state = self._generator.clone_state()
+            self.enter()
 
     def enter(self) -> None:
         """Makes what is drawn from now on come from this stream."""

@@ -8,7 +8,6 @@ import torch
 
 from medcode import inputs
 from medcode.encoders import folder
-from medcode.errors import UserError
 from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Basis, Model, ModelConfig
 
@@ -22,23 +21,15 @@ def read(
         kind: the model's class.
         config: its options.
         paths: inputs; and subword, encoder and pretrained for a model on word pieces.
-        titles: whether training needs the words of titles, whatever the model.
+        titles: whether training reads titles, whatever the model; one on word pieces needs no words of them.
 
     Returns:
         Documents and labels; word vectors or encoder; and the encoder's tokenizer.json, None for a model on words.
-
-    Raises:
-        UserError: titles are words, and the model reads word pieces.
     """
     needs = {"descriptions": kind.needs_descriptions or titles, "edges": kind.needs_edges}
     if not kind.reads_pieces(config):
         data = inputs.load(paths["inputs"], ("train", "dev"), **needs)
         return data, Basis(len(data.vectors), torch.from_numpy(data.vectors)), None
-    if titles:
-        raise UserError(
-            f"recipe: label_vectors and title_documents read titles as words, and {kind.__name__} reads word pieces; "
-            "set label_vectors: drawn and title_documents: false"
-        )
     source = folder.further(paths["encoder"], paths["pretrained"])
     basis, tokenizer = Basis(encoder=folder.read(source)), folder.read_tokenizer(source)
     return inputs.load(paths["inputs"], ("train", "dev"), **needs, subword=paths["subword"]), basis, tokenizer

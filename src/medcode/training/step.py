@@ -63,7 +63,9 @@ class Step:
         self.optimiser = optimisation.make_optimiser(model, recipe, model.layers_above(), recorded=self.recorded)
         self.network = world.wrap(model, self.device)
         self.random = recording.RandomStream(self.device)
-        self._run = recording.RecordedSteps(self._update, recording.CudaGraphs()) if self.recorded else self._update
+        self._run = self._update
+        if self.recorded:
+            self._run = recording.RecordedSteps(self._update, recording.CudaGraphs(), self.random)
 
     def __call__(self, batch: Batch, rate: float, seed: int, number: int) -> Tensor:
         """Updates the weights once.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from medcode.errors import UserError
 from medcode.inputs import Inputs, Split
@@ -16,16 +18,24 @@ from medcode.layers.label_attention import LabelAttention
 from medcode.layers.projected_attention import ProjectedLabelAttention
 from medcode.layers.recalibrated_aggregation import RecalibratedAggregation
 from medcode.layers.word_embedding import PAD
-from medcode.models.base import LabelAttentionModel, Model
+from medcode.models.base import LabelAttentionHeads, Model
+from medcode.text.tokenization import text_of
 
-# A label's score of words like its title, and what such words add to its logit; chosen on CodiEsp's dev documents.
+if TYPE_CHECKING:
+    from medcode.encoders.pieces import PieceTokenizer
+
+# A label's score of words like its title, and what such words add to its logit; chosen on CodiEsp's dev documents, for
+# words and for word pieces alike.
 QUERY_SCALE, OUTPUT_SCALE = 20.0, 5.0
 AT_A_TIME = 256
 
+# What is known of each label's title, by head: numbers of its words or word pieces, int64 [T] a label; T may be 0.
+Titles = dict[str, list[np.ndarray]]
+
 
 @torch.no_grad()
-def start_from_titles(model: Model, titles: dict[str, Tensor]) -> None:
-    """Gives every label whose title has a known word the vectors of that title, in place.
+def start_from_titles(model: Model, titles: Titles) -> None:
+    """Gives every label of whose title something is known the vectors of that title, in place.
 
     The model reads the title as it reads a document, with its initial weights. The mean of what its label attention
     would compare with a query becomes the query, the mean of the features the output vector: so the label looks for
@@ -34,31 +44,30 @@ def start_from_titles(model: Model, titles: dict[str, Tensor]) -> None:
 
     Args:
         model: on its device, with its initial weights.
-        titles: the known words of each label's title, {head: int [Y, T]} padded with 0.
+        titles: of the labels of every head of the model.
 
     Raises:
-        UserError: the model has no label attention on words, or reads its features through RAM.
+        UserError: the model has no label attention on features of words, or reads its features through RAM.
     """
-    heads = _attention_on_words(model)
+    heads = _attention_on_features(model)
     device = next(model.parameters()).device
     model.eval()
     for head, attention in heads.items():
-        words = titles[head][:, : max(1, int((titles[head] != PAD).sum(1).max()))].to(device)
-        known = words[:, 0] != PAD
+        known = torch.tensor([len(own) > 0 for own in titles[head]], device=device)
         if not known.any():
             continue
-        queries, outputs = _title_vectors(model, attention, words[known])
+        queries, outputs = _title_vectors(model, attention, [own for own in titles[head] if len(own)], device)
         attention.queries.weight[known] = QUERY_SCALE * queries
         attention.output.weight[known.nonzero(), torch.arange(outputs.shape[1], device=device)] = OUTPUT_SCALE * outputs
     model.train()
 
 
-def _attention_on_words(model: Model) -> nn.ModuleDict | dict[str, nn.Module]:
-    heads = model.attention if isinstance(model, LabelAttentionModel) else {}
+def _attention_on_features(model: Model) -> nn.ModuleDict | dict[str, nn.Module]:
+    heads = model.attention if isinstance(model, LabelAttentionHeads) else {}
     if not heads or not all(isinstance(own, LabelAttention | ProjectedLabelAttention) for own in heads.values()):
         raise UserError(
-            f"recipe: label_vectors: titles is for models with label attention on word vectors, which "
-            f"{type(model).__name__} has not; set label_vectors: drawn"
+            f"recipe: label_vectors: titles is for models with label attention, which {type(model).__name__} has not "
+            "with these options; set label_vectors: drawn"
         )
     if any(isinstance(module, RecalibratedAggregation) for module in model.modules()):
         raise UserError(
@@ -68,14 +77,18 @@ def _attention_on_words(model: Model) -> nn.ModuleDict | dict[str, nn.Module]:
     return heads
 
 
-def _title_vectors(model: LabelAttentionModel, attention: nn.Module, words: Tensor) -> tuple[Tensor, Tensor]:
-    """Keys and features of titles, each a mean over the title's positions: [Y, T] -> [Y, keys], [Y, D]."""
+def _title_vectors(
+    model: LabelAttentionHeads, attention: nn.Module, titles: list[np.ndarray], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Keys and features of Y titles, each a mean over the title's positions: [Y, keys], [Y, D]."""
+    tokens = pad_sequence([torch.from_numpy(own) for own in titles], batch_first=True, padding_value=PAD).to(device)
+    lengths = torch.tensor([len(own) for own in titles], device=device)
     means, sizes = [], []
-    for part in words.split(AT_A_TIME):
-        features, real = model.features(part, (part != PAD).sum(1))  # [Y, P, D]
+    for some, own in zip(tokens.split(AT_A_TIME), lengths.split(AT_A_TIME), strict=True):
+        features, real = model.features(some, own)  # [Y, P, D]
         projected = isinstance(attention, ProjectedLabelAttention)
         keys = torch.tanh(attention.projection(features)) if projected else features
-        weights = torch.ones(features.shape[:2], device=words.device) if real is None else real.float()
+        weights = torch.ones(features.shape[:2], device=device) if real is None else real.float()
         weights = (weights / weights.sum(1, keepdim=True)).unsqueeze(1)  # [Y, 1, P]
         means.append([(weights @ values).squeeze(1) for values in (keys, features)])
         sizes.append([(weights @ values.norm(dim=2, keepdim=True)).flatten() for values in (keys, features)])
@@ -86,31 +99,42 @@ def _title_vectors(model: LabelAttentionModel, attention: nn.Module, words: Tens
     return keys, features
 
 
-def known_words(data: Inputs, heads: Iterable[str]) -> dict[str, np.ndarray]:
-    """The words of each label's title that are in the vocabulary, {head: int64 [Y, T]} padded with 0 at the end."""
-    unknown, found = len(data.vectors) - 1, {}
-    for head in heads:
-        words = np.where(data.descriptions[head] == unknown, PAD, data.descriptions[head]).astype(np.int64)
-        found[head] = np.take_along_axis(words, np.argsort(words == PAD, axis=1, kind="stable"), axis=1)
-    return found
-
-
-def with_title_documents(data: Inputs, heads: Iterable[str]) -> Inputs:
-    """Inputs in which the title of each label is one more training document, coded with that label alone.
-
-    Only known words of titles count; a title without any makes no document. Other heads know nothing of it.
+def known_titles(data: Inputs, heads: Iterable[str], pieces: PieceTokenizer | None = None) -> Titles:
+    """Titles of the labels of some heads, without what is unknown of them.
 
     Args:
-        data: with descriptions.
+        data: with descriptions, for a model on words.
         heads: whose labels.
+        pieces: for a model on word pieces; titles are cut as notes are.
+    """
+    if pieces is None:
+        unknown = len(data.vectors) - 1
+        return {
+            head: [own[(own != PAD) & (own != unknown)].astype(np.int64) for own in data.descriptions[head]]
+            for head in heads
+        }
+    texts = {head: [text_of(label["title"], pieces.text, data.rule) for label in data.labels[head]] for head in heads}
+    return {
+        head: [own[own != pieces.unknown].astype(np.int64) for own in pieces(titles)] for head, titles in texts.items()
+    }
+
+
+def with_title_documents(data: Inputs, titles: Titles) -> Inputs:
+    """Inputs in which the title of each label is one more training document, coded with that label alone.
+
+    A title of which nothing is known makes no document. Other heads know nothing of it.
+
+    Args:
+        data: whose tokens are of the kind of the titles.
+        titles: of the labels of the heads to teach.
     """
     tokens, train = [data.tokens], data.splits["train"]
-    for head, words in known_words(data, heads).items():
-        labels = np.flatnonzero(words[:, 0] != PAD)
-        lengths = (words[labels] != PAD).sum(1)
-        ends = sum(map(len, tokens)) + np.cumsum(lengths)
-        tokens.append(words[labels][words[labels] != PAD].astype(data.tokens.dtype))
-        train = _joined(train, head, labels, np.stack([ends - lengths, ends], axis=1))
+    for head, own in titles.items():
+        lengths = np.array([len(title) for title in own], dtype=np.int64)
+        labels = np.flatnonzero(lengths)
+        ends = sum(map(len, tokens)) + np.cumsum(lengths[labels])
+        tokens.append(np.concatenate(own).astype(data.tokens.dtype))
+        train = _joined(train, head, labels, np.stack([ends - lengths[labels], ends], axis=1))
     return replace(data, tokens=np.concatenate(tokens), splits=data.splits | {"train": train})
 
 
