@@ -26,14 +26,14 @@ in `fused_attention_triton`, which a CUDA device uses.
 
 from __future__ import annotations
 
-import functools
-import sys
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from medcode.layers.kernels import triton_kernels
 
 # Up to so many labels the plain form is as quick or quicker, and its tensors are small; above, this one is used.
 PLAIN_LABELS = 256
@@ -171,20 +171,8 @@ def _slices(keys: Tensor, labels: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, positions, size)]
 
 
-@functools.cache
 def _triton_kernels(device: torch.device, dtype: torch.dtype) -> ModuleType | None:
-    """The Triton kernels, or None where they cannot run on a CUDA device, which is said once."""
+    """The Triton kernels, or None where they cannot run on a CUDA device."""
     if dtype == torch.float64:
         return None
-    properties = torch.cuda.get_device_properties(device)
-    if properties.shared_memory_per_block_optin < KERNEL_BYTES:
-        reason = f"{properties.name} has less than {KERNEL_BYTES // 1024} KiB of shared memory for a block"
-    else:
-        try:
-            from medcode.layers import fused_attention_triton
-        except ImportError as error:
-            reason = f"Triton cannot be imported ({error})"
-        else:
-            return fused_attention_triton
-    print(f"note: label attention runs without its Triton kernels: {reason}", file=sys.stderr)
-    return None
+    return triton_kernels("fused_attention_triton", "label attention runs", KERNEL_BYTES, device)
