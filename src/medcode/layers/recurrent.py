@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from medcode.layers.fused_recurrent import fused_recurrent, pays
 from medcode.layers.masks import position_mask
 
 
@@ -36,15 +37,19 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         batch, positions, _ = x.shape
         read = torch.full((batch,), positions, device=x.device) if lengths is None else lengths.clamp(min=1)
-        rows, ends = torch.arange(batch, device=x.device), read - 1
-        outputs = self.forwards(x)[0]
-        last = outputs[rows, ends]
+        rows, ends, places = torch.arange(batch, device=x.device), read - 1, torch.arange(positions, device=x.device)
+        turned = torch.where(places <= ends.unsqueeze(1), ends.unsqueeze(1) - places, places).unsqueeze(2)
+        networks, words = [self.forwards], [x]
         if self.backwards is not None:
-            places = torch.arange(positions, device=x.device)
-            turned = torch.where(places <= ends.unsqueeze(1), ends.unsqueeze(1) - places, places).unsqueeze(2)
-            from_end = self.backwards(_Rearrange.apply(x, turned))[0]
-            last = torch.cat([last, from_end[rows, ends]], dim=1)
-            outputs = torch.cat([outputs, _Rearrange.apply(from_end, turned)], dim=2)
+            networks.append(self.backwards)
+            words.append(_Rearrange.apply(x, turned))
+        if pays(self.forwards, x):
+            by_network = fused_recurrent(networks, words, read)
+        else:
+            by_network = [network(own)[0] for network, own in zip(networks, words, strict=True)]
+        last = torch.cat([own[rows, ends] for own in by_network], dim=1)
+        by_network[1:] = [_Rearrange.apply(own, turned) for own in by_network[1:]]
+        outputs = torch.cat(by_network, dim=2)
         if lengths is not None:
             outputs = outputs * position_mask(read, positions).unsqueeze(2)
         return outputs, last

@@ -1,0 +1,239 @@
+"""The two walks of `fused_recurrent` as Triton kernels: same names, same results.
+
+A program walks along a tile of documents for one network, from the first position to the last of the longest document,
+so that networks, and other models on other streams, run side by side and nothing is launched for a position. It shares
+nothing with other programs. At a position it makes TILE_H units of the state at a time, for which it reads their
+recurrent weights from the second-level cache: all are more than a multiprocessor keeps. Programs that share a network's
+units could keep them, but have to wait for one another at every position: all must be known to run at the same time,
+and the interpreter, which runs them one after the other, could not show that it works.
+
+While a CUDA graph is captured, where a launch costs the host nothing later, a position is a launch of its own, in which
+a program makes TILE_H units: so the weights are read by many multiprocessors at once. The kernels are the same, and the
+results too, to the last bit.
+
+The state before is read back from the outputs that the program wrote, after a barrier, which makes them visible to all
+its threads. The loop over positions must not be pipelined: it would read ahead what is not yet written. Tiles are fixed
+and not tuned at run time: another tile adds in another order, and a training would no longer be the same twice.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor, nn
+
+# By bytes of a number: documents, units and features of a tile, warps, stages of the software pipeline. For 16 bits: 3
+# or 4 tiles of weights of 8 KiB in a stage, and with three of them on their way what hides the time of a read.
+TILES = {2: (16, 64, 64, 8, 4), 4: (16, 64, 32, 8, 3)}
+# Hidden units are made a multiple of this, which TILE_H and TILE_K divide.
+UNITS = 64
+# Arguments that change from call to call: no kernel is compiled anew for their values.
+PLAIN = ["documents", "positions", "first", "last", "tiles"]
+
+# How numbers of fp32 are multiplied: exactly, without tensor cores.
+PRODUCTS = tl.constexpr("ieee")
+# The interpreter keeps bf16 as bits, and multiplies those.
+INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))
+
+
+def aligned(
+    of_words: Tensor, of_state: Tensor, biases: Tensor, inner: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Adds units whose weights are zero, and whose state therefore stays zero, as the kernels want them.
+
+    Shapes: [R, G, H, E], [R, G, H, H], [R, G, H], [R, H] -> the same with more H.
+    """
+    pad, extra = nn.functional.pad, -of_state.shape[2] % UNITS
+    of_words, of_state = pad(of_words, (0, 0, 0, extra)), pad(of_state, (0, extra, 0, extra))
+    return of_words, of_state, pad(biases, (0, extra)), None if inner is None else pad(inner, (0, extra))
+
+
+def read(projected: Tensor, weights: Tensor, inner: Tensor | None, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """See `fused_recurrent.read`; gates are in the type of the outputs, which are zero where no document is."""
+    (networks, positions, documents, _), hidden = projected.shape, weights.shape[2]
+    outputs = projected.new_zeros(networks, 1 + positions, documents, hidden)
+    states = torch.zeros_like(outputs, dtype=torch.float32)
+    gates = projected.new_empty(networks, positions, documents, 4 * hidden)
+    tensors = projected, weights, inner, lengths, outputs, states, gates
+    _walk(_read, tensors, weights.shape, documents, range(positions))
+    return outputs, states, gates
+
+
+def gate_gradients(gradient: Tensor, weights: Tensor, lengths: Tensor, states: Tensor, gates: Tensor) -> Tensor:
+    """See `fused_recurrent.gate_gradients`."""
+    networks, positions, documents, width = gates.shape
+    d_gates = gates.new_zeros(networks, positions + 1, documents, width)  # what is behind the last position stays zero
+    tensors = gradient, weights, lengths, states, gates, d_gates, torch.zeros_like(states[:, 0])
+    _walk(_gate_gradients, tensors, weights.shape, documents, range(positions)[::-1])
+    return d_gates[:, :-1]
+
+
+def _walk(kernel: triton.JITFunction, tensors: tuple, shape: torch.Size, documents: int, order: range) -> None:
+    """Runs a kernel for all positions."""
+    (networks, width, hidden), positions = shape, len(order)
+    tile_b, tile_h, tile_k, warps, stages = TILES[tensors[1].element_size()]
+    tiles, spread = hidden // tile_h, spreads()
+    grid = triton.cdiv(documents, tile_b), networks, tiles if spread else 1
+    for first, last in ((step, step + 1) for step in order) if spread else [(0, positions)]:
+        kernel[grid](
+            *tensors, documents, positions, first, last, 1 if spread else tiles,
+            width // hidden, hidden, tile_b, tile_h, tile_k, num_warps=warps, num_stages=stages,
+        )  # fmt: skip
+
+
+def spreads() -> bool:
+    """Whether each position is a launch, and units are spread over programs."""
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+
+
+@triton.jit
+def _product(a, b, sums):
+    if INTERPRETED:
+        a, b = a.to(tl.float32), b.to(tl.float32)
+    return tl.dot(a, b, sums, input_precision=PRODUCTS)
+
+
+@triton.jit
+def _tanh(x):
+    return 2 * tl.sigmoid(2 * x) - 1
+
+
+@triton.jit
+def _four(start, width):
+    """Loads four neighbouring parts of rows, `width` apart."""
+    a, b = tl.load(start).to(tl.float32), tl.load(start + width).to(tl.float32)
+    return a, b, tl.load(start + 2 * width).to(tl.float32), tl.load(start + 3 * width).to(tl.float32)
+
+
+@triton.jit
+def _store_four(start, width, a, b, c, d, mask):
+    kind = start.dtype.element_ty
+    tl.store(start, a.to(kind), mask=mask)
+    tl.store(start + width, b.to(kind), mask=mask)
+    tl.store(start + 2 * width, c.to(kind), mask=mask)
+    tl.store(start + 3 * width, d.to(kind), mask=mask)
+
+
+@triton.jit
+def _state_products(
+    outputs, weights, row, unit,
+    G: tl.constexpr, HIDDEN: tl.constexpr, TILE_B: tl.constexpr, TILE_H: tl.constexpr, TILE_K: tl.constexpr,
+):  # fmt: skip
+    """Products of rows of outputs with the weights of some units in each gate, fp32 [TILE_B, TILE_H]."""
+    a = tl.zeros([TILE_B, TILE_H], tl.float32)
+    b = tl.zeros([TILE_B, TILE_H], tl.float32)
+    c = tl.zeros([TILE_B, TILE_H], tl.float32)
+    d = tl.zeros([TILE_B, TILE_H], tl.float32)
+    for start in range(0, HIDDEN, TILE_K):
+        feature = start + tl.arange(0, TILE_K)
+        h = tl.load(outputs + row[:, None] * HIDDEN + feature[None, :])
+        own = weights + unit[None, :] * HIDDEN + feature[:, None]
+        a = _product(h, tl.load(own), a)
+        b = _product(h, tl.load(own + HIDDEN * HIDDEN), b)
+        c = _product(h, tl.load(own + 2 * HIDDEN * HIDDEN), c)
+        if G == 4:
+            d = _product(h, tl.load(own + 3 * HIDDEN * HIDDEN), d)
+    return a, b, c, d
+
+
+@triton.jit(do_not_specialize=PLAIN)
+def _read(
+    projected, weights, inner, lengths, outputs, states, gates, documents, positions, first, last, tiles,
+    G: tl.constexpr, HIDDEN: tl.constexpr, TILE_B: tl.constexpr, TILE_H: tl.constexpr, TILE_K: tl.constexpr,
+):  # fmt: skip
+    """Positions from the first to before the last of a tile of documents, for `tiles` tiles of units."""
+    document, network = tl.program_id(0) * TILE_B + tl.arange(0, TILE_B), tl.program_id(1).to(tl.int64)
+    inside, column = (document < documents)[:, None], tl.minimum(document, documents - 1)
+    last = tl.minimum(last, tl.max(tl.load(lengths + column)).to(tl.int32))
+    weights += network * G * HIDDEN * HIDDEN
+    for step in tl.range(first, last, num_stages=1):
+        row = (network * positions + step) * documents + column
+        before = row + network * documents  # in outputs and states, which start one position earlier
+        for tile in tl.range(tl.program_id(2) * tiles, (tl.program_id(2) + 1) * tiles, num_stages=1):
+            unit = tile * TILE_H + tl.arange(0, TILE_H)
+            at = before[:, None] * HIDDEN + unit[None, :]
+            own = projected + row[:, None] * (G * HIDDEN) + unit[None, :]
+            # What the words say is asked for before the products, to arrive meanwhile.
+            state = tl.load(states + at)
+            if G == 3:
+                n, r, z = tl.load(own), tl.load(own + HIDDEN), tl.load(own + 2 * HIDDEN)
+                bias = tl.load(inner + network * HIDDEN + unit)
+                u_r, u_z, u_n, _ = _state_products(outputs, weights, before, unit, G, HIDDEN, TILE_B, TILE_H, TILE_K)
+                a, b, c, d, state = _gru_step(n.to(tl.float32), r, z, u_r, u_z, u_n + bias[None, :], state)
+                h = state
+            else:
+                a, b, c, d = _four(own, HIDDEN)
+                i, f, g, o = _state_products(outputs, weights, before, unit, G, HIDDEN, TILE_B, TILE_H, TILE_K)
+                a, b, c, d, state, h = _lstm_step(a + i, b + f, c + g, d + o, state)
+            at += documents.to(tl.int64) * HIDDEN
+            tl.store(outputs + at, h.to(outputs.dtype.element_ty), mask=inside)
+            tl.store(states + at, state, mask=inside)
+            _store_four(gates + row[:, None] * (4 * HIDDEN) + unit[None, :], HIDDEN, a, b, c, d, inside)
+        tl.debug_barrier()
+
+
+@triton.jit
+def _gru_step(p_n, p_r, p_z, u_r, u_z, m, h):
+    r, z = tl.sigmoid(p_r + u_r), tl.sigmoid(p_z + u_z)
+    n = _tanh(p_n + r * m)
+    return n, r, z, m, (1 - z) * n + z * h
+
+
+@triton.jit
+def _lstm_step(i, f, g, o, c):
+    i, f, g, o = tl.sigmoid(i), tl.sigmoid(f), _tanh(g), tl.sigmoid(o)
+    c = f * c + i * g
+    return i, f, g, o, c, o * _tanh(c)
+
+
+@triton.jit(do_not_specialize=PLAIN)
+def _gate_gradients(
+    gradient, weights, lengths, states, gates, d_gates, carried, documents, positions, first, last, tiles,
+    G: tl.constexpr, HIDDEN: tl.constexpr, TILE_B: tl.constexpr, TILE_H: tl.constexpr, TILE_K: tl.constexpr,
+):  # fmt: skip
+    """Positions from before the last back to the first of a tile of documents, for `tiles` tiles of units."""
+    document, network = tl.program_id(0) * TILE_B + tl.arange(0, TILE_B), tl.program_id(1).to(tl.int64)
+    inside, column = (document < documents)[:, None], tl.minimum(document, documents - 1)
+    last = tl.minimum(last, tl.max(tl.load(lengths + column)).to(tl.int32))
+    weights += network * G * HIDDEN * HIDDEN
+    carried += (network * documents + column)[:, None] * HIDDEN
+    for step in tl.range(last - 1, first - 1, -1, num_stages=1):
+        row = (network * positions + step) * documents + column
+        before = row + network * documents  # in states, which start one position earlier,
+        found = d_gates + before[:, None] * (4 * HIDDEN)  # and here in gradients, which end one position later
+        after = found + documents.to(tl.int64) * (4 * HIDDEN) + (4 - G) * HIDDEN
+        for tile in tl.range(tl.program_id(2) * tiles, (tl.program_id(2) + 1) * tiles, num_stages=1):
+            unit = tile * TILE_H + tl.arange(0, TILE_H)
+            at = states + before[:, None] * HIDDEN + unit[None, :]
+            # What is known is asked for before the products, to arrive meanwhile.
+            a, b, c, d = _four(gates + row[:, None] * (4 * HIDDEN) + unit[None, :], HIDDEN)
+            state, state_after = tl.load(at), tl.load(at + documents.to(tl.int64) * HIDDEN)
+            carry = tl.load(carried + unit[None, :])
+            dh = tl.load(gradient + row[:, None] * HIDDEN + unit[None, :]).to(tl.float32)
+            for start in range(0, HIDDEN, TILE_K):
+                for gate in tl.static_range(G):
+                    place = gate * HIDDEN + start + tl.arange(0, TILE_K)
+                    own = tl.load(weights + place[:, None] * HIDDEN + unit[None, :])
+                    dh = _product(tl.load(after + place[None, :]), own, dh)
+            if G == 3:
+                a, b, c, d, carry = _gru_step_back(dh + carry, a, b, c, d, state)
+            else:
+                a, b, c, d, carry = _lstm_step_back(dh, carry, a, b, c, d, state, state_after)
+            tl.store(carried + unit[None, :], carry, mask=inside)
+            _store_four(found + unit[None, :], HIDDEN, a, b, c, d, inside)
+        tl.debug_barrier()
+
+
+@triton.jit
+def _gru_step_back(dh, n, r, z, m, before):
+    dn = dh * (1 - z) * (1 - n * n)
+    dm = dn * r
+    return dn, dm * m * (1 - r), dh * (before - n) * z * (1 - z), dm, dh * z
+
+
+@triton.jit
+def _lstm_step_back(dh, carried, i, f, g, o, before, c):
+    c = _tanh(c)
+    dc = carried + dh * o * (1 - c * c)
+    return dc * g * i * (1 - i), dc * before * f * (1 - f), dc * i * (1 - g * g), dh * c * o * (1 - o), dc * f

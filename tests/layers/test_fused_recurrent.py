@@ -1,0 +1,96 @@
+"""Recurrent networks side by side, with gradients by hand: torch's own are the oracle."""
+
+from __future__ import annotations
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from medcode.layers import fused_recurrent as fused
+from medcode.layers.kernels import triton_kernels
+from medcode.layers.masks import position_mask
+
+CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
+
+
+def results(function, cells, words, lengths):
+    """Outputs that are not pads, and gradients of words and weights of a loss of them."""
+    cells, words = copy.deepcopy(cells), [x.clone().requires_grad_() for x in words]
+    outputs = [own * position_mask(lengths, own.shape[1]).unsqueeze(2) for own in function(cells, words, lengths)]
+    sum((own * (1 + index)).sin().sum() for index, own in enumerate(outputs)).backward()
+    weights = [parameter.grad for cell in cells for parameter in cell.parameters()]
+    return [*(own.detach() for own in outputs), *(x.grad for x in words), *weights]
+
+
+def by_torch(cells, words, lengths):
+    return [cell(x)[0] for cell, x in zip(cells, words, strict=True)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kind=st.sampled_from(list(CELLS)), networks=st.integers(1, 3), documents=st.integers(1, 5),
+    positions=st.integers(1, 7), inputs=st.integers(1, 5), hidden=st.integers(1, 9), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_outputs_and_gradients_are_those_of_torch(kind, networks, documents, positions, inputs, hidden, seed):
+    torch.manual_seed(seed)
+    cells = [CELLS[kind](inputs, hidden, batch_first=True, dtype=torch.float64) for _ in range(networks)]
+    words = [torch.randn(documents, positions, inputs, dtype=torch.float64) for _ in range(networks)]
+    lengths = torch.randint(1, positions + 1, (documents,))
+    found = results(fused.fused_recurrent, cells, words, lengths)
+    for mine, theirs in zip(found, results(by_torch, cells, words, lengths), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_gradient_can_be_taken_twice(kind):
+    torch.manual_seed(0)
+    cells, words = [CELLS[kind](3, 4, batch_first=True)], [torch.randn(2, 5, 3)]
+    (outputs,) = fused.fused_recurrent(cells, words, torch.tensor([5, 5]))
+    first, second = (
+        torch.autograd.grad(outputs.sum(), cells[0].parameters(), retain_graph=keep) for keep in (True, False)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_under_autocast_outputs_are_in_its_type_and_gradients_in_that_of_the_weights(kind):
+    torch.manual_seed(0)
+    cells, words = [CELLS[kind](3, 40, batch_first=True) for _ in range(2)], [torch.randn(2, 5, 3) for _ in range(2)]
+    lengths = torch.tensor([5, 2])
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = fused.fused_recurrent(cells, words, lengths)
+    assert all(own.dtype == torch.bfloat16 for own in outputs)
+    found = results(torch.autocast("cpu", torch.bfloat16)(fused.fused_recurrent), cells, words, lengths)
+    expected = results(by_torch, cells, words, lengths)
+    scale = max(tensor.norm().item() for tensor in expected[2:])
+    for mine, theirs in zip(found[2:], expected[2:], strict=True):
+        assert mine.dtype == torch.float32
+        assert (mine - theirs).norm().item() <= 2e-2 * scale
+
+
+def on_gpu(dtype):
+    return SimpleNamespace(device=torch.device("cuda", 0), dtype=dtype)
+
+
+def test_kernels_are_used_where_they_run_and_pay(monkeypatch):
+    monkeypatch.setattr(fused, "triton_kernels", lambda *_: SimpleNamespace())
+    for dtype, pays in ((torch.float64, 0), (torch.float32, 128), (torch.bfloat16, 512), (torch.float16, 512)):
+        for kind, hidden in (("gru", 8), ("lstm", 128), ("gru", 300), ("lstm", 512), ("gru", 800)):
+            assert fused.pays(CELLS[kind](4, hidden), on_gpu(dtype)) == (hidden <= pays)
+    assert not fused.pays(nn.GRU(4, 8), torch.zeros(1))
+
+
+def test_a_device_without_kernels_is_told_of_once(monkeypatch, capsys):
+    old = SimpleNamespace(name="an old device", shared_memory_per_block_optin=65_536)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: old)
+    triton_kernels.cache_clear()
+    assert not any(fused.pays(network, on_gpu(torch.float32)) for network in (nn.GRU(4, 8), nn.LSTM(4, 8)))
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "recurrent networks run without Triton kernels: an old device" in said
+    triton_kernels.cache_clear()
