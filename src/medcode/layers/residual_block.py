@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from medcode.layers.convolution import Convolution
 from medcode.layers.dropout import Dropout
 from medcode.layers.masks import fill_pads
 
@@ -30,11 +31,11 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, features: int, kernel: int, norm: type[nn.Module], dropout: float) -> None:
         super().__init__()
-        self.first = nn.Conv1d(inputs, features, kernel, padding=kernel // 2, bias=False)
+        self.first = Convolution(inputs, features, kernel, padding=kernel // 2, bias=False)
         self.first_norm = norm(features)
-        self.second = nn.Conv1d(features, features, kernel, padding=kernel // 2, bias=False)
+        self.second = Convolution(features, features, kernel, padding=kernel // 2, bias=False)
         self.second_norm = norm(features)
-        self.shortcut = nn.Conv1d(inputs, features, 1, bias=False)
+        self.shortcut = Convolution(inputs, features, 1, bias=False)
         self.shortcut_norm = norm(features)
         self.dropout = Dropout(dropout)
 

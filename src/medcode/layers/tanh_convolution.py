@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from medcode.layers.convolution import Convolution
 
-class TanhConvolution(nn.Conv1d):
+
+class TanhConvolution(Convolution):
     """Convolution padded by floor(K/2) on both sides, and tanh.
 
     Source: caml-mimic. An odd kernel keeps the number of positions, an even one makes one more.

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from medcode.layers.convolution import Convolution
 from medcode.layers.dropout import Dropout
 
 
-class CausalConvolution(nn.Conv1d):
+class CausalConvolution(Convolution):
     """Convolution that reads a position and those before it: t, t - dilation, ..., t - (K - 1) dilation.
 
     Shapes: [B, E, N] -> [B, D, N].
@@ -43,7 +44,7 @@ class TemporalBlock(nn.Module):
         super().__init__()
         self.first = self._convolution(inputs, features, kernel, dilation)
         self.second = self._convolution(features, features, kernel, dilation)
-        self.shortcut = nn.Conv1d(inputs, features, 1) if inputs != features else nn.Identity()
+        self.shortcut = Convolution(inputs, features, 1) if inputs != features else nn.Identity()
         self.dropout = Dropout(dropout)
 
     @staticmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from medcode.layers.convolution import convolve
 from medcode.layers.dropout import Dropout
 
 
@@ -61,4 +62,4 @@ class TrellisEncoder(nn.Module):
 
     def _causal(self, x: Tensor, weights: Tensor, dilation: int) -> Tensor:
         x = nn.functional.pad(x, ((self.kernel - 1) * dilation, 0))
-        return nn.functional.conv1d(x, weights, dilation=dilation)
+        return convolve(x, weights, dilation=dilation)

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from medcode.layers.convolution import Convolution
 from medcode.layers.masks import fill_pads
 from medcode.models.base import ModelConfig, WordModel
 
@@ -38,7 +39,7 @@ class Cnn(WordModel):
 
     def __init__(self, config: CnnConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
         super().__init__(config, vocabulary, vectors, heads)
-        self.convolution = nn.Conv1d(self.embedding_size, config.filters, config.kernel)
+        self.convolution = Convolution(self.embedding_size, config.filters, config.kernel)
         nn.init.xavier_uniform_(self.convolution.weight)
         self.output = nn.ModuleDict({head: nn.Linear(config.filters, labels) for head, labels in heads.items()})
         for layer in self.output.values():

@@ -87,6 +87,7 @@ def make_optimiser(
             scale = top * recipe.layer_decay ** layers_above[name] if name in layers_above else 1.0
             groups.setdefault(scale, []).append(parameter)
     listed = [{"params": own, "scale": scale} for scale, own in groups.items() if own or scale == 1.0]
+    # Fused: one pass over a parameter and its moments instead of one for each operation.
     optimiser = kind(listed, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, capturable=recorded)
     if recorded:
         put_rates_on_device(optimiser)

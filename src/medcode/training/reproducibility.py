@@ -6,10 +6,13 @@ import torch
 
 
 def prepare(threads: int) -> None:
-    """Fixes the number of threads and asks for deterministic algorithms; raises where an operation has none."""
+    """Fixes the number of threads and asks for deterministic algorithms; raises where an operation has none.
+
+    New memory is not filled first, as torch would: every operation here writes what it reads.
+    """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # it shows what reads memory too early, and takes time
+    torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
 
 
