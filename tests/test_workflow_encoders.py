@@ -25,6 +25,7 @@ def in_pieces(tmp_path_factory):
     ("changes", "ran"),
     [
         (["model=bert_hier"], {"check", *FROM_TRAIN}),
+        (["recipe=small", "models.plm_icd.training.small.epochs=1"], {"check", *FROM_TRAIN}),
         (["encoders.scratch-tiny.scratch.layers=2"], FROM_ENCODER),
         (["encoders.scratch-small.scratch.layers=1"], set()),
         (["subword.text=raw"], FROM_ENCODER),
