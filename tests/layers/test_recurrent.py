@@ -51,3 +51,15 @@ def test_the_last_state_of_each_direction_is_where_it_ends():
     layer = Recurrent("gru", 3, 4, bidirectional=True)
     outputs, last = layer(torch.randn(1, 5, 3), None)
     torch.testing.assert_close(last, torch.cat([outputs[:, -1, :4], outputs[:, 0, 4:]], dim=1))
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_under_autocast_on_a_cpu_it_computes_in_fp32(kind):
+    """Some processors have no LSTM in bf16."""
+    torch.manual_seed(0)
+    layer, x, lengths = Recurrent(kind, 3, 4, bidirectional=True), torch.randn(2, 5, 3), torch.tensor([5, 2])
+    expected = layer(x, lengths)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(x, lengths)
+    for own, theirs in zip(found, expected, strict=True):
+        assert torch.equal(own, theirs)

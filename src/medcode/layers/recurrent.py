@@ -46,7 +46,9 @@ class Recurrent(nn.Module):
         if pays(self.forwards, x):
             by_network = fused_recurrent(networks, words, read)
         else:
-            by_network = [network(own)[0] for network, own in zip(networks, words, strict=True)]
+            # In bf16 oneDNN has no LSTM for processors, or limits on them, without AVX-512.
+            with torch.autocast("cpu", enabled=False):
+                by_network = [network(own)[0] for network, own in zip(networks, words, strict=True)]
         last = torch.cat([own[rows, ends] for own in by_network], dim=1)
         by_network[1:] = [_Rearrange.apply(own, turned) for own in by_network[1:]]
         outputs = torch.cat(by_network, dim=2)
