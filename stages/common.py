@@ -21,7 +21,10 @@ PORTABLE_ARITHMETIC = {
     "OPENBLAS_CORETYPE": "Haswell",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS has no deterministic algorithms
 }
-for _name, _value in PORTABLE_ARITHMETIC.items():
+# Threads that wait for others sleep. By default they spin, and take from those others the core that another program has
+# left them: beside one busy program a step on two threads took six times as long.
+PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+for _name, _value in (PORTABLE_ARITHMETIC | PATIENT_THREADS).items():
     os.environ.setdefault(_name, _value)
 
 
