@@ -28,16 +28,6 @@ from medcode.training.checkpoint import Checkpoints
 from medcode.training.loop import Result, Trainer
 from medcode.training.scoring import probabilities, score
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    reproducibility.prepare(1)
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
-
-
 OPTIONS = {"mask_padding": True, "faithful": False}
 ARCHITECTURES = {
     "caml": {"filters": 10, "kernel": 4},

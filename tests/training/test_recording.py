@@ -13,7 +13,7 @@ from small_models import HEADS, ROWS, build, every_model
 
 from medcode import models
 from medcode.inputs import Inputs, Split
-from medcode.training import optimisation, recording, reproducibility
+from medcode.training import optimisation, recording
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.loop import Trainer
 
@@ -25,15 +25,6 @@ WAITING = {
     "plm_icd": "likewise",
     "dr_caml": "reads the titles of those codes only that the batch has",
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    reproducibility.prepare(1)
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="module")

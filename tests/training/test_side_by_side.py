@@ -11,7 +11,7 @@ import torch
 from medcode import models
 from medcode.errors import UserError
 from medcode.models.base import Basis
-from medcode.training import reproducibility, side_by_side
+from medcode.training import side_by_side
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.loop import Trainer
 
@@ -20,15 +20,6 @@ ARCHITECTURES = {
     "caml": {"filters": 10, "kernel": 4},
     "mt_ram": {"hidden": 4, "bidirectional": True},  # with batch norms, whose running means are state too
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    reproducibility.prepare(1)
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture
