@@ -1,7 +1,7 @@
 """Speed and memory of training: any model, label count, batch, device and precision, on documents of MIMIC's lengths.
 
     python benchmarks/train.py caml multirescnn laat --labels 8921 --device cuda --against
-    python benchmarks/train.py mt_ram --labels 50 38 --device cuda --precision fp32 --against
+    python benchmarks/train.py mt_ram --labels 50 38 --device cuda --against
     python benchmarks/train.py mt_ram --labels 50 38 --device cuda --seeds 10 --graphs --against
 
 Words and codes are random; lengths are log-normal with the median of MIMIC-III's discharge summaries, and the
