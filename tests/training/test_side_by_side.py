@@ -7,6 +7,7 @@ import signal
 
 import pytest
 import torch
+from trainers import assert_same
 
 from medcode import models
 from medcode.errors import UserError
@@ -40,12 +41,6 @@ def make(tiny_inputs, recipe, engine):
 
 def weights(trainer):
     return {name: value.clone() for name, value in trainer.model.state_dict().items()}
-
-
-def assert_same(first, second):
-    assert first.keys() == second.keys()
-    for name, own in first.items():
-        assert torch.equal(own, second[name]), name
 
 
 def alone(make, folder, **changes):
@@ -118,6 +113,21 @@ def test_a_request_to_stop_saves_every_seed_and_all_go_on_from_there(make, tmp_p
     for number, trainer in enumerate(resumed):
         trainer.resume()
         assert trainer.progress.steps == (at + 1 if number <= which else at)
+    assert side_by_side.train(resumed) == [result for result, _ in expected.values()]
+    for seed, trainer in zip(SEEDS, resumed, strict=True):
+        assert_same(weights(trainer), expected[seed][1])
+
+
+def test_a_group_that_was_stopped_after_one_had_left_goes_on_without_it(make, tmp_path, monkeypatch):
+    patient = {"patience": 1, "epochs": 30}
+    expected = alone(make, tmp_path / "alone", **patient)
+    ends = [11 * len(result.history) for result, _ in expected.values()]
+    stopped = [make(seed, tmp_path / "together", **patient) for seed in SEEDS]
+    interrupt(stopped[ends.index(max(ends))], min(ends) + 2, monkeypatch)
+    with pytest.raises(SystemExit):
+        side_by_side.train(stopped)
+    assert [trainer.progress.stopped != "" for trainer in stopped] == [end == min(ends) for end in ends]
+    resumed = [make(seed, tmp_path / "together", **patient) for seed in SEEDS]
     assert side_by_side.train(resumed) == [result for result, _ in expected.values()]
     for seed, trainer in zip(SEEDS, resumed, strict=True):
         assert_same(weights(trainer), expected[seed][1])

@@ -1,0 +1,124 @@
+"""Training with several heads: their losses, weights and criterion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from trainers import WEIGHTS, Killed, assert_same, train, trainer
+
+from medcode.config import load
+from medcode.errors import UserError
+from medcode.evaluation.summary import during_training
+from medcode.inputs import Inputs, Split
+from medcode.training import outcome
+from medcode.training.scoring import probabilities, score
+
+
+@pytest.fixture(scope="module")
+def two_heads(tiny_inputs) -> Inputs:
+    """The tiny inputs with a second head, whose labels each stand above two or three codes."""
+    above = sparse.csr_matrix(np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 1], [0, 0]], dtype=np.uint8))
+
+    def with_categories(split: Split) -> Split:
+        groups = ((split.labels["icd"] @ above) > 0).astype(np.uint8).tocsr()
+        has = np.arange(len(split)) % 5 != 0  # some documents were not coded in it
+        return replace(
+            split,
+            labels=split.labels | {"ccs": groups},
+            outside=split.outside | {"ccs": np.zeros(len(split), np.int32)},
+            has=split.has | {"ccs": has},
+        )
+
+    labels = tiny_inputs.labels | {"ccs": [{"system": "ccs", "code": f"D{n}", "train_documents": 9} for n in (1, 2)]}
+    splits = {name: with_categories(split) for name, split in tiny_inputs.splits.items()}
+    return replace(tiny_inputs, labels=labels, splits=splits)
+
+
+@pytest.mark.parametrize("name", ["caml", "mt_ram"])
+def test_the_losses_of_the_heads_are_told_and_add_up_by_their_weights(two_heads, recipe, engine, tmp_path, name):
+    weighted = recipe.model_copy(update={"head_weights": WEIGHTS, "epochs": 2})
+    running = trainer(two_heads, weighted, engine, tmp_path, name)
+    for row in running.run().history:
+        for part in ("train_loss", "dev_loss"):
+            whole = sum(weight * row[f"{part}_{head}"] for head, weight in WEIGHTS.items())
+            assert row[part] == pytest.approx(whole, rel=1e-5)
+        assert row["train_loss_icd"] != pytest.approx(row["train_loss_ccs"])
+
+
+def test_a_heads_loss_on_dev_is_the_mean_over_its_documents(two_heads, recipe, engine, tmp_path):
+    running = trainer(two_heads, recipe.model_copy(update={"epochs": 1}), engine, tmp_path)
+    (row,) = running.run().history
+    dev = two_heads.splits["dev"]
+    logits = score(running.model, two_heads.tokens, dev.offsets, recipe.max_tokens, 4)
+    for head in ("icd", "ccs"):
+        scores, gold = (torch.from_numpy(np.asarray(x)) for x in (logits[head], dev.labels[head].toarray()))
+        each = torch.nn.functional.binary_cross_entropy_with_logits(scores, gold.float(), reduction="none").mean(1)
+        expected = (each * torch.from_numpy(dev.has[head])).mean().item()
+        assert row[f"dev_loss_{head}"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_head_alone_has_no_loss_of_its_own_beside_the_whole(tiny_inputs, recipe, engine, tmp_path):
+    weighted = recipe.model_copy(update={"head_weights": WEIGHTS, "epochs": 1})
+    (row,) = train(tiny_inputs, weighted, engine, tmp_path / "weighted")[0].history
+    (plain,) = train(tiny_inputs, recipe.model_copy(update={"epochs": 1}), engine, tmp_path / "plain")[0].history
+    assert row == plain
+    assert not any(name.startswith(("train_loss_", "dev_loss_")) for name in row)
+
+
+@pytest.mark.parametrize("heads", ["first", "all"])
+def test_the_criterion_is_that_of_the_first_head_or_the_mean_over_all(two_heads, recipe, engine, tmp_path, heads):
+    changes = {"criterion": "f1_macro", "criterion_heads": heads, "epochs": 12, "head_weights": WEIGHTS}
+    running = trainer(two_heads, recipe.model_copy(update=changes), engine, tmp_path)
+    result = running.run()
+    dev = two_heads.splits["dev"]
+    logits = score(running.model, two_heads.tokens, dev.offsets, recipe.max_tokens, 4)
+    measured = {
+        head: during_training(dev.labels[head][dev.has[head]], probabilities(logits[head][dev.has[head]]), ["f1_macro"])
+        for head in ("icd", "ccs")
+    }
+    own = {head: values["f1_macro"] for head, values in measured.items()}
+    assert own["icd"] != own["ccs"]
+    expected = own["icd"] if heads == "first" else (own["icd"] + own["ccs"]) / 2
+    assert result.history[result.best_epoch - 1]["f1_macro"] == pytest.approx(expected)
+    assert result.best_epoch == int(np.argmax([row["f1_macro"] for row in result.history])) + 1
+
+
+def test_a_run_with_two_heads_killed_within_an_epoch_ends_in_the_same_weights_and_losses(
+    two_heads, recipe, engine, tmp_path, monkeypatch
+):
+    weighted = recipe.model_copy(update={"head_weights": WEIGHTS, "epochs": 2})
+    expected = trainer(two_heads, weighted, engine, tmp_path / "undisturbed", "mt_ram")
+    result = expected.run()
+    stopped = trainer(two_heads, weighted, engine, tmp_path / "killed", "mt_ram")
+    take_step, taken = stopped._step, []
+
+    def dying(*arguments):
+        taken.append(1)
+        if len(taken) == 9:
+            raise Killed
+        return take_step(*arguments)
+
+    monkeypatch.setattr(stopped, "_step", dying)
+    with pytest.raises(Killed):
+        stopped.run()
+    resumed = trainer(two_heads, weighted, engine, tmp_path / "killed", "mt_ram")
+    assert resumed.run() == result
+    assert_same(expected.model.state_dict(), resumed.model.state_dict())
+
+
+def test_a_head_without_a_weight_is_the_users_mistake(two_heads, recipe, engine, tmp_path):
+    lacking = recipe.model_copy(update={"head_weights": {"icd": 1.0}})
+    with pytest.raises(UserError, match="head_weights of the recipe: no weight for the model's head ccs"):
+        trainer(two_heads, lacking, engine, tmp_path)
+
+
+def test_what_training_tells_of_its_best_epoch_parts_train_from_dev(two_heads, recipe, engine, tmp_path, root):
+    running = trainer(two_heads, recipe.model_copy(update={"epochs": 1}), engine, tmp_path)
+    told = outcome.metrics(load(root / "params.yaml"), running.model, [running.run()], [{"icd": 0.5, "ccs": 0.5}])
+    assert {"train_loss", "train_loss_icd", "train_loss_ccs"} <= told.keys()
+    assert {"dev_loss", "dev_loss_icd", "dev_loss_ccs", "f1_micro"} <= told["dev"].keys()
+    assert not any(name.startswith(("train", "epoch", "learning")) for name in told["dev"])
