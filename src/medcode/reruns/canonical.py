@@ -1,0 +1,70 @@
+"""What a statement does, written in one way whatever its layout, comments, docstrings and annotations are.
+
+`ast.dump` and `ast.unparse` differ between versions of Python; this text does not, so that one dvc.lock serves all.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from medcode.reruns.references import docstring
+
+# Fields that change nothing: they repeat others, or say how the code was written.
+IGNORED = {"ctx", "kind", "type_comment", "type_ignores", "returns"}
+
+
+def digest(*nodes: ast.AST) -> str:
+    """Return a short SHA-256 of what statements do."""
+    return hashlib.sha256("\n".join(canonical(node) for node in nodes).encode()).hexdigest()[:16]
+
+
+def canonical(value: Any, in_class: bool = False) -> str:
+    """Return the text of a node, of a list of nodes, or of a plain value.
+
+    Args:
+        value: what stands in a field of a syntax tree.
+        in_class: whether it stands in the body of a class, the only place where annotations are read.
+    """
+    if isinstance(value, list):
+        return f"[{','.join(canonical(item, in_class) for item in value if not _is_remark(item))}]"
+    if not isinstance(value, ast.AST):
+        return ascii(value)  # which characters `repr` escapes depends on Python's version
+    if isinstance(value, ast.JoinedStr):
+        return f"JoinedStr({','.join(_pieces(value, in_class))})"
+    inside = isinstance(value, ast.ClassDef) or (
+        in_class and not isinstance(value, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    fields = ",".join(f"{name}={canonical(item, inside)}" for name, item in _fields(value, in_class))
+    return f"{type(value).__name__}({fields})"
+
+
+def _fields(node: ast.AST, in_class: bool) -> Iterator[tuple[str, Any]]:
+    for name, item in ast.iter_fields(node):
+        if name in IGNORED or item is None or item == []:
+            continue
+        if name == "annotation" and (isinstance(node, ast.arg) or not in_class):
+            continue
+        yield name, item
+
+
+def _is_remark(item: Any) -> bool:
+    """Whether it is a docstring, of an attribute perhaps."""
+    return isinstance(item, ast.AST) and docstring(item) is not None
+
+
+def _pieces(node: ast.JoinedStr, in_class: bool) -> Iterator[str]:
+    """The parts of an f-string, with neighboring texts joined: where they are cut depends on Python's version."""
+    text = ""
+    for part in node.values:
+        if isinstance(part, ast.Constant):
+            text += str(part.value)
+            continue
+        if text:
+            yield ascii(text)
+        text = ""
+        yield canonical(part, in_class)
+    if text:
+        yield ascii(text)

@@ -1,0 +1,135 @@
+"""The definitions that a script reaches, through all modules of the project."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medcode.reruns.modules import ON_IMPORT, Definition, Module, parse
+
+FILE_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
+# Names that every module has, and that say nothing of its content.
+OF_EVERY_MODULE = {"__doc__", "__file__", "__name__", "__package__", "__path__", "__spec__"}
+
+
+@dataclass
+class Closure:
+    """What a script reaches: {module: {definition}}, and the data files that its definitions name."""
+
+    definitions: dict[str, set[str]] = field(default_factory=dict)
+    files: set[Path] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
+
+
+class Project:
+    """The modules of a project, read when they are first reached.
+
+    Args:
+        root: the folder of the packages.
+        package: the project's own package in it.
+        scripts: folders whose files import each other by their bare names, as scripts do.
+    """
+
+    def __init__(self, root: Path, package: str, scripts: Iterable[Path] = ()) -> None:
+        self.root, self.package, self.scripts = root, package, tuple(scripts)
+        self._modules: dict[str, Module | None] = {}
+
+    def module(self, name: str) -> Module | None:
+        """Return a module by its dotted name; None for one that is not the project's."""
+        if name not in self._modules:
+            path = self._path(name)
+            self._modules[name] = None if path is None else parse(name, path)
+        return self._modules[name]
+
+    def closure(self, script: str, chosen: Callable[[str], Iterable[str]] = lambda name: ()) -> Closure:
+        """Follow every reference from a script.
+
+        Args:
+            script: the name of its module.
+            chosen: says what a definition, given by its dotted name, imports by a name that only the run knows.
+
+        Raises:
+            UserError: a file that is reached is not valid Python.
+        """
+        closure = Closure()
+        waiting = self._imported(script, closure)
+        while waiting:
+            name, title = waiting.pop()
+            reached = closure.definitions.setdefault(name, set())
+            if title in reached or (module := self.module(name)) is None:
+                continue
+            reached.add(title)
+            definition = module.definitions[title]
+            closure.files |= self._named_files(module, definition)
+            closure.texts |= definition.texts
+            used = {*definition.references, *chosen(f"{name}.{title}")}
+            found = set().union(*map(self._resolved, used))
+            for imported in {*map(self._module_in, used | definition.imports), *(target for target, _ in found)}:
+                waiting += self._imported(imported, closure)
+            waiting += found
+        closure.definitions = {name: titles for name, titles in closure.definitions.items() if titles}
+        return closure
+
+    def _path(self, name: str) -> Path | None:
+        if name.split(".")[0] == self.package:
+            place = self.root.joinpath(*name.split("."))
+            return next((path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file()), None)
+        if "." in name:
+            return None
+        return next((path for folder in self.scripts if (path := folder / f"{name}.py").is_file()), None)
+
+    def _imported(self, name: str, closure: Closure) -> list[tuple[str, str]]:
+        """What importing a module does beside defining: in it, the packages above it, and all that they import."""
+        effects, waiting = [], [name]
+        while waiting:
+            current = waiting.pop()
+            if current in closure.definitions or (module := self.module(current)) is None:
+                continue
+            closure.definitions[current] = set()
+            if ON_IMPORT in module.definitions:
+                effects.append((current, ON_IMPORT))
+            waiting += [current.rsplit(".", 1)[0]] if "." in current else []
+            waiting += [self._module_in(dotted) for dotted in module.imports]
+        return effects
+
+    def _module_in(self, dotted: str) -> str:
+        """The longest beginning of a dotted name that is a module of the project; else the name."""
+        parts = dotted.split(".")
+        beginnings = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+        return next((name for name in beginnings if self.module(name) is not None), dotted)
+
+    def _resolved(self, dotted: str, seen: frozenset[str] = frozenset()) -> set[tuple[str, str]]:
+        """The definitions that a dotted name stands for; all of a module that is used as a whole."""
+        name = self._module_in(dotted)
+        if (module := self.module(name)) is None or dotted in seen:
+            return set()
+        first, *rest = dotted[len(name) + 1 :].split(".")
+        found = {(name, first)} if first in module.definitions else set()
+        for target in module.bindings.get(first, ()):
+            found |= self._resolved(".".join([target, *rest]), seen | {dotted})
+        if found or first in OF_EVERY_MODULE or first in module.bindings:
+            return found
+        # Without a rest the module is handed on; and any other name is there only if the module makes it while it runs.
+        shown = {target for targets in module.bindings.values() for target in targets if not self._is_module(target)}
+        found = {(name, title) for title in module.definitions}
+        return found.union(*(self._resolved(target, seen | {dotted}) for target in shown))
+
+    def _is_module(self, dotted: str) -> bool:
+        """Whether a dotted name is a module as a whole, and nothing in it."""
+        return self.module(dotted) is not None
+
+    def _named_files(self, module: Module, definition: Definition) -> set[Path]:
+        """Data files beside the module that a definition names: by themselves, their folder, a pattern or an ending."""
+        files: set[Path] = set()
+        for text in definition.texts:
+            beside = module.path.parent
+            if FILE_NAME.fullmatch(text):
+                path = beside / text
+                files |= {path} if path.is_file() else set()
+                if path.is_dir() and self.root in path.parents and not any(path.rglob("*.py")):
+                    files |= {inside for inside in path.rglob("*") if inside.is_file()}
+            elif re.fullmatch(r"(\*|[\w-]*\*[\w-]*)?\.\w+", text):  # `glob("*.csv")`, f"{name}.csv"
+                files |= set(beside.glob(text if "*" in text else f"*{text}"))
+        return {path for path in files if path.suffix not in ("", ".py", ".pyc")}

@@ -1,0 +1,178 @@
+"""A Python file as its definitions, each with a digest and with what it refers to."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medcode.errors import UserError
+from medcode.reruns.canonical import digest
+from medcode.reruns.references import Bindings, bound_within, docstring, import_targets, imported, references, texts
+
+ON_IMPORT = "on import"  # stands for the statements that do something when the module is imported
+# Packages whose decorators only make something of what they decorate; another may note it down somewhere.
+PURE = {"abc", "contextlib", "dataclasses", "enum", "functools", "pydantic", "torch", "triton", "typing"}
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+class Definition:
+    """A function, class or constant; what is asked of it is found out then, since few definitions are ever reached.
+
+    Args:
+        name: its dotted name.
+        nodes: its statements.
+        bindings: the names of its module.
+
+    Attributes:
+        imports: dotted names that it imports by itself, when it is called for instance.
+
+    Raises:
+        ValueError: an import statement in it does not say what it binds.
+    """
+
+    def __init__(self, name: str, nodes: list[ast.stmt], bindings: Bindings) -> None:
+        self._name, self._nodes, self._bindings = name, nodes, bindings
+        # Not put off, because an import that hides what it imports is refused.
+        self.imports = set().union(*map(import_targets, nodes))
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Of its statements."""
+        return digest(*self._nodes)
+
+    @functools.cached_property
+    def references(self) -> set[str]:
+        """Dotted names that it uses."""
+        return set().union(*(references(node, self._bindings) for node in self._nodes)) - {self._name}
+
+    @functools.cached_property
+    def texts(self) -> set[str]:
+        """Its string constants."""
+        return set().union(*map(texts, self._nodes))
+
+
+@dataclass
+class Module:
+    """A file of the project.
+
+    Attributes:
+        name: as it is imported.
+        path: the file.
+        definitions: by name; those that are statements with an effect stand under `ON_IMPORT`.
+        bindings: what it imports, {name: dotted names, several where that depends on something}.
+        imports: dotted names of modules that importing it imports.
+    """
+
+    name: str
+    path: Path
+    definitions: dict[str, Definition] = field(default_factory=dict)
+    bindings: dict[str, set[str]] = field(default_factory=dict)
+    imports: set[str] = field(default_factory=set)
+
+
+def parse(name: str, path: Path) -> Module:
+    """Read a file.
+
+    Raises:
+        UserError: it is not valid Python, or it hides what it imports.
+    """
+    try:
+        tree = ast.parse(path.read_bytes())
+        return _module(Module(name, path), list(_running(tree.body)))
+    except SyntaxError as error:
+        raise UserError(f"{path}: line {error.lineno}: not valid Python ({error.msg})") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _module(module: Module, statements: list[ast.stmt]) -> Module:
+    """Fills a module in.
+
+    Raises:
+        ValueError: an import statement does not say what it binds.
+    """
+    for statement in statements:
+        for node, binds in _imports(statement):
+            module.imports |= import_targets(node)
+            for name, dotted in imported(node) if binds else []:
+                module.bindings.setdefault(name, set()).add(dotted)
+    groups: dict[str, list[ast.stmt]] = {}
+    for statement in statements:
+        for title in _titles(statement):
+            groups.setdefault(title, []).append(statement)
+    known = {name: set(dotted) for name, dotted in module.bindings.items()}
+    for title in groups.keys() - {ON_IMPORT}:
+        known.setdefault(title, set()).add(f"{module.name}.{title}")
+    for statement in statements:
+        if isinstance(statement, DEFINITIONS) and _has_effect(statement, known):
+            groups.setdefault(ON_IMPORT, []).append(statement)
+    for title, nodes in groups.items():
+        module.definitions[title] = Definition(f"{module.name}.{title}", nodes, known)
+    return module
+
+
+def _running(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements that run when the module is imported: without those for type checkers, and docstrings."""
+    for statement in body:
+        checking = _is_type_checking(statement.test) if isinstance(statement, ast.If) else None
+        if checking is not None:
+            yield from _running(statement.orelse if checking else statement.body)
+        elif docstring(statement) is None:
+            yield statement
+
+
+def _is_type_checking(test: ast.expr) -> bool | None:
+    """Whether a condition holds for type checkers alone, or only for all others; None where neither."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        inner = _is_type_checking(test.operand)
+        return None if inner is None else not inner
+    return True if "TYPE_CHECKING" in (getattr(test, "id", ""), getattr(test, "attr", "")) else None
+
+
+def _imports(statement: ast.AST, binds: bool = True) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """The import statements that run with the module, not those of functions; and whether the module has the names."""
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        yield statement, binds
+    elif not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        for node in ast.iter_child_nodes(statement):
+            if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+                yield from _imports(node, binds and not isinstance(statement, ast.ClassDef))
+
+
+def _titles(statement: ast.stmt) -> list[str]:
+    """The definitions that a statement belongs to."""
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return []
+    if isinstance(statement, DEFINITIONS):
+        return [statement.name]
+    names = bound_within(statement)
+    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        changed = {base.id for target in targets for base in _changed(target)}
+        # It may change a part of something, wherever that is from.
+        return sorted(names | changed) + [ON_IMPORT] * bool(changed or not names)
+    return [*sorted(names), ON_IMPORT]
+
+
+def _changed(target: ast.expr) -> Iterator[ast.Name]:
+    """The names whose parts an assignment changes."""
+    for part in ast.walk(target):
+        base = part
+        while isinstance(base, ast.Attribute | ast.Subscript):
+            base = base.value
+        if base is not part and isinstance(base, ast.Name):
+            yield base
+
+
+def _has_effect(statement: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, known: Bindings) -> bool:
+    """Whether defining it may do more than define it: a decorator may note it down, and so may the body of a class."""
+    for decorator in statement.decorator_list:
+        called = decorator.func if isinstance(decorator, ast.Call) else decorator
+        used = references(called, known)
+        if not isinstance(called, ast.Name | ast.Attribute) or {dotted.split(".")[0] for dotted in used} - PURE:
+            return True
+    body = statement.body if isinstance(statement, ast.ClassDef) else []
+    return any(isinstance(part, ast.Expr) and not isinstance(part.value, ast.Constant) for part in body)

@@ -1,0 +1,230 @@
+"""The names of a module that a piece of its code uses, as dotted names of the project.
+
+Python looks a name up in the function, in the functions around it, then in the module. Only the last are references: a
+local variable that happens to be called like a function of the module is none. In doubt a name is a reference: one too
+many runs a stage for nothing, one too few lets a stale result stand. Annotations of functions change no
+result and count as comments; those of classes do, by pydantic.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+# Built-in functions that reach every name of the module.
+REACH_ALL = {"eval", "exec", "globals"}
+
+Bindings = Mapping[str, set[str]]
+
+
+@dataclass
+class _Scope:
+    names: set[str] = field(default_factory=set)  # bound here, so no reference
+    imports: dict[str, set[str]] = field(default_factory=dict)  # imported here, by the name that they have here
+    of_module: set[str] = field(default_factory=set)  # declared `global`
+    is_class: bool = False  # what a class binds is not visible in its methods
+
+
+def imported(node: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:
+    """Return what an import statement binds: names, each with the dotted name that it stands for.
+
+    Raises:
+        ValueError: it is relative or imports everything, so that it does not say what it binds.
+    """
+    if isinstance(node, ast.Import):
+        tops = [(alias, alias.name.split(".")[0]) for alias in node.names]
+        return [(alias.asname, alias.name) if alias.asname else (top, top) for alias, top in tops]
+    if node.level or any(alias.name == "*" for alias in node.names):
+        raise ValueError(f"line {node.lineno}: import by full names, and each by its name")
+    return [(alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names]
+
+
+def import_targets(node: ast.AST) -> set[str]:
+    """Return the dotted names of what a piece of code imports, wherever in it the import statements stand.
+
+    Raises:
+        ValueError: see `imported`.
+    """
+    targets = set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Import):
+            targets |= {alias.name for alias in part.names}
+        elif isinstance(part, ast.ImportFrom):
+            targets |= {dotted for _, dotted in imported(part)}
+    return targets
+
+
+def references(node: ast.AST, bindings: Bindings) -> set[str]:
+    """Return the dotted names that a statement uses of its module and of what that module imports.
+
+    Args:
+        node: a statement at the top of a module.
+        bindings: the names of the module, {name: the dotted names that it may stand for}.
+
+    Raises:
+        ValueError: an import statement in it does not say what it binds.
+    """
+    finder = _Finder(bindings)
+    finder.visit(node)
+    return finder.found
+
+
+def texts(node: ast.AST) -> set[str]:
+    """Return the string constants of a statement, docstrings left out."""
+    docs = {id(doc) for part in ast.walk(node) if (doc := docstring(part)) is not None}
+    strings = (part for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str))
+    return {part.value for part in strings if id(part) not in docs}
+
+
+def docstring(node: ast.AST) -> ast.Constant | None:
+    """Return the text of a statement that is nothing but a text: the docstring of what it stands in, or a remark."""
+    value = node.value if isinstance(node, ast.Expr) else None
+    return value if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
+
+
+class _Finder(ast.NodeVisitor):
+    def __init__(self, bindings: Bindings) -> None:
+        self.bindings, self.found, self.scopes = bindings, set(), list[_Scope]()
+
+    def visit_Name(self, node: ast.Name) -> None:
+        found = self._dotted(node.id, stored=not isinstance(node.ctx, ast.Load))
+        if not found and node.id in REACH_ALL:
+            found = set().union(*self.bindings.values())
+        self.found |= found
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        parts, base = [node.attr], node.value
+        while isinstance(base, ast.Attribute):
+            parts, base = [base.attr, *parts], base.value
+        if isinstance(base, ast.Name):
+            self.found |= {".".join([dotted, *parts]) for dotted in self._dotted(base.id)}
+        else:
+            self.visit(base)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        self._visit_all(*node.decorator_list, *_defaults(node.args))
+        self._enter(_scope_of(node), node.body)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        self._visit_all(*_defaults(node.args))
+        self._enter(_scope_of(node), [node.body])
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._visit_all(*node.decorator_list, *node.bases, *node.keywords)
+        self._enter(_scope_of(node), node.body)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        self._visit_all(node.target, node.value)
+        if self.scopes and self.scopes[-1].is_class:
+            self._visit_all(node.annotation, *_quoted(node.annotation))
+
+    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
+        first, *others = node.generators
+        self.visit(first.iter)  # evaluated outside, where the names of the comprehension are not bound yet
+        targets = (part for generator in node.generators for part in ast.walk(generator.target))
+        scope = _Scope({part.id for part in targets if isinstance(part, ast.Name) and not _read(part)})
+        values = (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,)
+        self._enter(scope, [first.target, *first.ifs, *others, *values])
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
+
+    def _visit_all(self, *nodes: ast.AST | None) -> None:
+        for node in nodes:
+            if node is not None:
+                self.visit(node)
+
+    def _enter(self, scope: _Scope, body: Iterable[ast.AST]) -> None:
+        self.scopes.append(scope)
+        self._visit_all(*body)
+        self.scopes.pop()
+
+    def _dotted(self, name: str, stored: bool = False) -> set[str]:
+        """The dotted names that a name may stand for; none for a local variable, or a name that is built in."""
+        for depth, scope in enumerate(reversed(self.scopes)):
+            if scope.is_class and depth:
+                continue
+            if name in scope.of_module:
+                break
+            if name in scope.imports:
+                return scope.imports[name] | (self.bindings.get(name, set()) if scope.is_class else set())
+            if name in scope.names:
+                if scope.is_class and not stored:  # it may still be the module's, where the class has not bound it yet
+                    break
+                return set()
+        return self.bindings.get(name, set())
+
+
+def _defaults(arguments: ast.arguments) -> list[ast.AST | None]:
+    return [*arguments.defaults, *arguments.kw_defaults]
+
+
+def _quoted(annotation: ast.AST) -> Iterator[ast.AST]:
+    """The expressions that stand in quotes in an annotation."""
+    for text in texts(annotation):
+        try:
+            yield ast.parse(text, mode="eval").body
+        except (SyntaxError, ValueError):
+            continue  # a value of a Literal
+
+
+def _scope_of(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef) -> _Scope:
+    """What a function or a class binds in its own body, that of functions within it left out."""
+    scope = _Scope(is_class=isinstance(node, ast.ClassDef))
+    if not scope.is_class:
+        arguments = node.args
+        given = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+        scope.names |= {argument.arg for argument in given if argument is not None}
+    for part in _own_nodes(node.body if isinstance(node.body, list) else [node.body]):
+        scope.names |= bound(part)
+        if isinstance(part, ast.Import | ast.ImportFrom):
+            for name, dotted in imported(part):
+                scope.imports.setdefault(name, set()).add(dotted)
+        elif isinstance(part, ast.Global):
+            scope.of_module |= set(part.names)
+    return scope
+
+
+def bound(node: ast.AST) -> set[str]:
+    """Return the names that a node by itself binds, import statements left out."""
+    if isinstance(node, ast.Name) and not _read(node):
+        return {node.id}
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+        return {node.name}
+    if isinstance(node, ast.MatchMapping) and node.rest:
+        return {node.rest}
+    return set()
+
+
+def bound_within(node: ast.AST) -> set[str]:
+    """Return the names that a statement binds in its module, that of functions within it left out."""
+    return set().union(*map(bound, _own_nodes([node])))
+
+
+def _read(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Load)
+
+
+def _own_nodes(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    for node in nodes:
+        if isinstance(node, COMPREHENSIONS):
+            yield from _walrus_targets(node)
+            continue
+        yield node
+        if not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+            yield from _own_nodes(ast.iter_child_nodes(node))
+
+
+def _walrus_targets(node: ast.AST) -> Iterator[ast.AST]:
+    """The names that `:=` in a comprehension binds around it."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.NamedExpr):
+            yield child.target
+        if not isinstance(child, ast.Lambda):
+            yield from _walrus_targets(child)

