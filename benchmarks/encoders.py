@@ -2,8 +2,8 @@
 
 Run as `python benchmarks/encoders.py` from the root of the repository, for instance
 `python benchmarks/encoders.py --model plm_icd --size roberta-base-pm --pieces 3070 --batch 16 --device cuda`. Weights
-and notes are random, which changes nothing of the time. --folder takes an encoder of your own, --options settings of
-the model in params.yaml, such as chunk=256.
+and notes are random, which changes nothing of the time. --folder takes an encoder of your own, --options options of
+the model's file, such as chunk=256.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import torch
 import yaml
 
 from medcode import config, models
+from medcode.config.recipes import model_settings
 from medcode.encoders import folder
-from medcode.encoders.outline import PUBLISHED_SIZES, Encoder
+from medcode.encoders.outline import Encoder
 from medcode.models.base import Basis, Model, count_parameters
+from medcode.models.catalogue import PUBLISHED_SIZES
 from medcode.training import distributed
 from medcode.training.optimisation import head_losses, make_optimiser
 from medcode.training.precision import autocast
@@ -27,15 +29,17 @@ from medcode.training.precision import autocast
 
 def build(arguments: argparse.Namespace, encoder: Encoder) -> tuple[Model, config.Recipe]:
     """The model with its published recipe, on its device."""
-    params = config.load("params.yaml")
-    block = params.models[arguments.model]
-    changes = {key: yaml.safe_load(value) for key, value in (option.split("=", 1) for option in arguments.options)}
-    recipe = block.training["published"]
-    configured = models.configure(arguments.model, block.architecture | changes, recipe)
-    model = models.find(arguments.model).build(configured, Basis(encoder=encoder), {"icd": arguments.labels})
+    path = Path(f"configs/models/{arguments.model}.yaml")
+    content = config.read_yaml(path)
+    for option in arguments.options:
+        key, value = option.split("=", 1)
+        content["options"][key] = yaml.safe_load(value)
+    label_set = "top50" if arguments.labels <= 50 else "full"
+    chosen = model_settings(content, path, arguments.model, "published", label_set)
+    model = models.find(arguments.model).build(chosen.config, Basis(encoder=encoder), {"icd": arguments.labels})
     if arguments.checkpointing:
         model.save_memory()
-    return model.to(arguments.device).train(), recipe
+    return model.to(arguments.device).train(), chosen.recipe
 
 
 def step(model: Model, recipe: config.Recipe, optimiser: torch.optim.Optimizer, arguments: argparse.Namespace) -> None:

@@ -71,7 +71,7 @@ def make_corpus(folder: Path, admissions: int, compressed: bool) -> None:
 
     if folder.is_dir():
         return
-    options = config.load(ROOT / "params.yaml").synthesize
+    options = config.load_all(ROOT / "params.yaml").synthesize
     write_mimic3(folder, options.model_copy(update=MIMIC3_SIZE | {"admissions": admissions}))
     if not compressed:
         for name in TABLES:
@@ -105,12 +105,14 @@ def run(raw: Path, out: Path) -> None:
     tokenize = stage("tokens", notes=notes, out=tokens, metrics=out / "tokens.json")
     documents, texts = _size_of_texts(notes)
     show("tokenize", tokenize, documents, texts)
-    measure("stages/reference.py", "--params", params, "--titles", out / "titles.parquet")
+    tables = {name: out / f"{name}.parquet" for name in ("titles", "ccs", "gem", "hierarchy")}
+    official = ROOT / "reference/official/files"
+    stage("reference", procedures=ROOT / "reference/package/procedure_ccs.csv", official=official, **tables)
     assigned = splits / "assigned.parquet"
     published = ROOT / "data/splits-published/none"
     assign = stage("assign", notes=notes, codes=codes, published=published, out=assigned, metrics=out / "assigned.json")
     show("assign (stratified by patient)", assign, documents, codes.stat().st_size)
-    paths = {"codes": codes, "titles": out / "titles.parquet", "out": splits / "full", "metrics": out / "full.json"}
+    paths = {"codes": codes, "titles": tables["titles"], "out": splits / "full", "metrics": out / "full.json"}
     split = stage("split", label_set="full", assigned=assigned, **paths)
     show("split (label set full)", split, documents, codes.stat().st_size)
     vocabulary = measure("-c", VOCABULARY, tokens, splits / "full/documents.parquet", out / "vocabulary.txt")

@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--admissions", type=int)
     parser.add_argument("--mimic3-size", action="store_true")
     arguments = parser.parse_args()
-    options = config.load(arguments.params).synthesize
+    options = config.load_all(arguments.params).synthesize
     if arguments.mimic3_size:
         options = options.model_copy(update=MIMIC3_SIZE)
     if arguments.admissions:

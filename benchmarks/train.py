@@ -6,7 +6,7 @@
 
 Words and codes are random; lengths are log-normal with the median of MIMIC-III's discharge summaries, and the
 vocabulary is as large as caml-mimic's. Steps are those of the Trainer, over the batches of its first epoch, after a
-step or two at each length that it pads to. Recipe and architecture are those of params.yaml.
+step or two at each length that it pads to. Recipe and options are those of the model's file in configs/models.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from scipy import sparse
 from torch.utils.flop_counter import FlopCounterMode
 
 from medcode import config, models
-from medcode.errors import nearest
+from medcode.errors import UserError, report
 from medcode.inputs import Inputs, Split
 from medcode.layers import fused_attention
 from medcode.layers.medical_code_attention import Edges
@@ -42,7 +42,8 @@ from medcode.training.checkpoint import Checkpoints
 from medcode.training.distributed import choose_device
 from medcode.training.loop import Trainer
 
-PARAMS, ROWS, VECTOR, TITLE, CODES = "params.yaml", 51_919, 100, 8, 16
+PARAMS, MODELS = Path("params.yaml"), Path("configs/models")
+ROWS, VECTOR, TITLE, CODES = 51_919, 100, 8, 16
 MEDIAN_WORDS, SIGMA = 1_350, 0.55  # mean 1,570; 95 of 100 documents below 3,340
 
 # Notes a second of the authors' implementations, measured on one H200 with torch 2.11, batches as in their recipes:
@@ -74,19 +75,22 @@ def synthetic_inputs(heads: dict[str, int], max_tokens: int, documents: int) -> 
     return Inputs(tokens, [], np.empty(0), {}, "caml", {"train": split, "dev": split})
 
 
+class Engine(config.Section):
+    """What is read of params.yaml."""
+
+    label_set: config.LabelSet
+    training: config.Training
+
+
 def make_trainers(name: str, options: argparse.Namespace) -> list[Trainer]:
     """A trainer of the model for each seed, as the stage makes them, on synthetic inputs."""
-    raw = config.for_label_set(config.read_yaml(PARAMS), "top50" if options.labels[0] <= 50 else "full")
-    params, kind = config.build(config.Params, raw, PARAMS), models.find(name)
-    block = params.models[name]
-    if options.recipe not in block.training:
-        sys.exit(f"error: --recipe: {name} has no '{options.recipe}'; {nearest(options.recipe, block.training)}")
-    changed = {"batch_size": options.batch, "max_tokens": options.max_tokens}
-    recipe = block.training[options.recipe].model_copy(update={k: v for k, v in changed.items() if v})
+    label_set = "top50" if options.labels[0] <= 50 else "full"
+    chosen = config.load_model(MODELS / f"{name}.yaml", name, options.recipe, label_set)
+    kind, changed = models.find(name), {"batch_size": options.batch, "max_tokens": options.max_tokens}
+    recipe = chosen.recipe.model_copy(update={k: v for k, v in changed.items() if v})
     engine = {"precision": options.precision, "cuda_graphs": options.graphs, "overfit": 0, "limit": 0}
-    settings = params.training.model_copy(update=engine)
-    architecture = models.configure(name, block.architecture, recipe)
-    names = architecture.heads if len(architecture.heads) == len(options.labels) else ["icd", "ccs"]
+    settings = config.load(Engine, PARAMS).training.model_copy(update=engine)
+    names = chosen.config.heads if len(chosen.config.heads) == len(options.labels) else ["icd", "ccs"]
     heads = dict(zip(names, options.labels, strict=False))
     reproducibility.prepare(options.threads)
     torch.manual_seed(1)
@@ -99,7 +103,7 @@ def make_trainers(name: str, options: argparse.Namespace) -> list[Trainer]:
     inputs, vectors = synthetic_inputs(heads, recipe.max_tokens, options.documents), torch.randn(ROWS, VECTOR)
     trainers: list[Trainer] = []
     for seed in range(options.seeds):
-        model = kind(architecture, ROWS, vectors, heads, **known).to(choose_device(options.device))
+        model = kind(chosen.config, ROWS, vectors, heads, **known).to(choose_device(options.device))
         beside = trainers[0] if trainers else None
         checkpoints = Checkpoints(tempfile.gettempdir())
         trainers.append(Trainer(model, inputs, recipe, settings, seed, checkpoints, beside=beside))
@@ -160,7 +164,10 @@ def row(name: str, options: argparse.Namespace) -> None:
     if options.label_attention != "auto":
         fused_attention.PLAIN_LABELS = sys.maxsize if options.label_attention == "plain" else 0
     before = peak_mib(torch.device("cpu"))
-    trainers = make_trainers(name, options)
+    try:
+        trainers = make_trainers(name, options)
+    except UserError as error:
+        sys.exit(report(error))
     trainer = trainers[0]
     plan = trainer._plan(0)
     lengths = list({batch.length: batch for batch in plan}.values())

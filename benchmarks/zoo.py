@@ -29,7 +29,9 @@ from typing import Any
 import yaml
 
 from medcode import config, io, models
-from medcode.models.base import WordModel
+from medcode.reruns.closure import Project
+from medcode.reruns.stages import project
+from medcode.studies import settling
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -50,12 +52,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--share", type=float, default=0.5, help="of CAML's dev micro F1 that every model must pass")
     parser.add_argument("--params", type=Path, default=ROOT / "params.yaml")
+    parser.add_argument("--files", type=Path, default=ROOT / "configs/models", help="the folder of the models' files")
     parser.add_argument("--inputs", type=Path, default=ROOT / "data/inputs")
     parser.add_argument("--out", type=Path, default=ROOT / "logs/zoo")
     arguments = parser.parse_args()
-    blocks = config.read_yaml(arguments.params)["models"]
-    on_words = [name for name in models.names() if issubclass(models.find(name), WordModel)]
-    chosen = arguments.models or [name for name in on_words if "icd" in blocks[name]["heads"]]
+    chosen = arguments.models or [name for name in models.names() if on_words(name, arguments)]
     results = {name: measured(name, arguments) for name in dict.fromkeys([BASELINE, *chosen])}
     print(table(results))
     below = [f"{name} ({share:.2f})" for name, share in shares(results).items() if share <= arguments.share]
@@ -63,14 +64,25 @@ def main() -> None:
         sys.exit(f"not above {arguments.share:g} of {BASELINE}'s dev micro F1: {', '.join(below)}")
 
 
+def on_words(name: str, arguments: argparse.Namespace) -> bool:
+    """Whether a model reads words and predicts the codes of a label set, whatever their edition."""
+    options = config.load_model(arguments.files / f"{name}.yaml", name, "quick", "full").config
+    return "icd" in options.heads and not options.uses_subwords
+
+
 def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Parameters, seconds per epoch, and dev and test metrics of a model; trains it where they are not there yet."""
-    settings = config.read_yaml(arguments.params) | {"model": name, "recipe": "quick"}
-    settings["models"][name]["training"]["quick"] |= {"epochs": arguments.epochs, "patience": None}
-    folder = arguments.out / f"{name}-{fingerprint(settings, arguments.inputs)}"
+    file = config.read_yaml(arguments.files / f"{name}.yaml")
+    recipe = file["recipes"]["quick"] | {"epochs": arguments.epochs, "patience": None}
+    settings = config.read_yaml(arguments.params) | {"model": name, "recipe": "quick", "encoder": "none"}
+    settings |= {"options": file["options"], "recipes": {"quick": recipe}}
+    path, code = arguments.out / f"{name}.yaml", project(ROOT)
+    io.write_text(path, yaml.safe_dump(settings, sort_keys=False))
+    folder = arguments.out / f"{name}-{fingerprint(path, code, arguments.inputs)}"
     result = folder / "result.json"
     if not result.exists():
-        io.write_text(folder / "params.yaml", yaml.safe_dump(settings, sort_keys=False))
+        io.write_text(folder / "params.yaml", path.read_text())
+        io.write_json(folder / "code.json", settling.training_code(path, code))
         run("train", folder, settings, arguments.inputs)
         epochs = [json.loads(line)["seconds"] for line in (folder / "train.jsonl").read_text().splitlines()]
         total = io.read_json(folder / "train.json")["parameters"]["total"]
@@ -83,15 +95,10 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return io.read_json(result)
 
 
-def fingerprint(settings: dict[str, Any], inputs: Path) -> str:
-    """Identifies a training and its measurement: their parameters, code and inputs, as dvc.yaml lists them."""
-    stages = STAGES["train"], STAGES["evaluate"]
-    keys = sorted({resolved(key, settings) for stage in stages for key in stage["params"]})
-    digest = hashlib.sha256(json.dumps([value_at(settings, key.split(".")) for key in keys]).encode())
-    named = {resolved(path, settings) for stage in stages for path in stage["deps"]}
-    sources = {ROOT / path for path in named if path.startswith(("src/", "stages/"))}
-    files = [file for path in sources for file in ([path] if path.is_file() else path.rglob("*.py"))]
-    for path in [*sorted(files), *sorted(path for path in inputs.rglob("*") if path.is_file())]:
+def fingerprint(settings: Path, code: Project, inputs: Path) -> str:
+    """Identifies a training and its measurement: their parameters, code and inputs."""
+    digest = hashlib.sha256(json.dumps(settling.run_fingerprint(settings, code), sort_keys=True).encode())
+    for path in sorted(path for path in inputs.rglob("*") if path.is_file()):
         with open(path, "rb") as file:
             digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:12]
@@ -122,6 +129,8 @@ def run(stage: str, folder: Path, settings: dict[str, Any], inputs: Path) -> Non
     script, *options = shlex.split(resolved(STAGES[stage]["cmd"], settings))[1:]
     pairs = zip(options[::2], options[1::2], strict=True)
     own = {"--params": folder / "params.yaml", "--inputs": inputs, "--model": folder / "model"}
+    if stage == "train":
+        own |= {"--model-settings": folder / "params.yaml", "--code": folder / "code.json"}
     read = {resolved(path, settings) for path in STAGES[stage]["deps"]}
     paths = {name: ROOT / path if path in read else folder / Path(path).name for name, path in pairs} | own
     named = [str(part) for pair in paths.items() for part in pair]

@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 
-from medcode.errors import UserError
+from medcode.errors import UserError, report
 
 COMMANDS = ("check", "models", "predict", "fetch", "splits", "corpus", "study")
 
@@ -23,8 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         chosen.run(chosen)
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return report(error)
     except BrokenPipeError:  # the reader, `head` for instance, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:

@@ -3,14 +3,45 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
+
+GUESS = "did you mean"
 
 
 class UserError(Exception):
     """A mistake that the user can mend: one line with what is wrong, where, and what would be right.
 
-    Commands print it without a traceback and exit with code 2. Never put a note's text in it.
+    Several mistakes found at once are several arguments, a line each. Commands print them without a traceback and exit
+    with code 2. Never put a note's text in it.
     """
+
+    def __str__(self) -> str:
+        """Join the lines."""
+        return "\n".join(str(line) for line in self.args)
+
+
+def report(error: UserError) -> int:
+    """Print each mistake in a line of its own on stderr, and return the exit code of a user's mistake."""
+    for line in error.args:
+        print(f"error: {line}", file=sys.stderr)
+    return 2
+
+
+def collect(*checks: Callable[[], object]) -> None:
+    """Run all checks, and raise their mistakes together.
+
+    Raises:
+        UserError: at least one check raised it; each mistake once, in the order of the checks.
+    """
+    lines: dict[str, None] = {}
+    for check in checks:
+        try:
+            check()
+        except UserError as error:
+            lines |= dict.fromkeys(error.args)
+    if lines:
+        raise UserError(*lines)
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
@@ -18,5 +49,10 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
     candidates = sorted(str(candidate) for candidate in candidates)
     close = difflib.get_close_matches(str(word), candidates, n=1, cutoff=0.5)
     if close:
-        return f"did you mean '{close[0]}'?"
+        return f"{GUESS} '{close[0]}'?"
     return f"valid: {', '.join(candidates)}" if candidates else "nothing is valid here"
+
+
+def is_guess(hint: str) -> bool:
+    """Say whether a hint of `nearest` is a guess, not a list."""
+    return hint.startswith(GUESS)

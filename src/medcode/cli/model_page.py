@@ -1,4 +1,4 @@
-"""docs/MODELS.md: every model with its formula, sizes, options and departures, from docstrings and params.yaml."""
+"""docs/MODELS.md: every model with its formula, sizes, options and departures, from docstrings and configs/models."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import inspect
 from typing import Any
 
 from medcode import models
-from medcode.cli.models import MIMIC3_LABELS, MIMIC4_LABELS, block_of, describe
+from medcode.cli.models import describe, settings_of
+from medcode.models.catalogue import MIMIC3_LABELS, MIMIC4_LABELS, described
 
 TOP = """# Models
 
-Written by `python -m medcode models --format markdown`; change the models' docstrings or params.yaml instead.
+Written by `python -m medcode models --format markdown`; change the models' docstrings or configs/models instead.
 
 Parameters are counted with the word vectors of MIMIC-III (51,919 rows of 100) and the published settings, all of them
 and, behind the stroke, the trainable ones. JointLAAT is counted with 40 and 1,149 categories, MT-RAM and MARN with 38
@@ -27,41 +28,44 @@ padded to one of a few lengths (`training.padding`), not to its longest note.
 """
 
 
-def page(names: list[str], raw: dict[str, Any], arguments: argparse.Namespace) -> str:
+def page(files: dict[str, dict[str, Any]], arguments: argparse.Namespace) -> str:
     """Writes the page.
 
     Args:
-        names: models, in the order of the page.
-        raw: params.yaml as it was read.
+        files: the content of each model's file, in the order of the page.
         arguments: of the command `models`.
 
     Raises:
-        UserError: params.yaml is wrong.
+        UserError: a file is wrong.
     """
-    rows = [_row(name, raw, arguments) for name in names]
-    return TOP + "".join(rows) + "".join(_section(name, raw, arguments) for name in names)
+    rows = [_row(name, file, arguments) for name, file in files.items()]
+    return TOP + "".join(rows) + "".join(_section(name, file, arguments) for name, file in files.items())
 
 
-def _row(name: str, raw: dict[str, Any], arguments: argparse.Namespace) -> str:
-    counts, heads = [], block_of(name, raw, arguments, "full").architecture["heads"]
+def _row(name: str, file: dict[str, Any], arguments: argparse.Namespace) -> str:
+    counts, heads = [], settings_of(name, file, arguments, "full").config.heads
     for label_set in MIMIC3_LABELS:
         if label_set == "top50" and set(heads) <= MIMIC4_LABELS.keys():
             counts.append("\N{EN DASH}")
             continue
-        found = describe(name, raw, arguments, {"icd": MIMIC3_LABELS[label_set]["icd"]}, label_set)
-        counts.append(f"{found['parameters']:,} / {found['trainable']:,}")
-    return f"| [{name}](#{name}) | {found['paper']} | {counts[0]} | {counts[1]} | {found['description']} |\n"
+        row = describe(name, file, arguments, {"icd": MIMIC3_LABELS[label_set]["icd"]}, label_set)
+        counts.append(f"{row['parameters']:,} / {row['trainable']:,}")
+    about = described(name)
+    return f"| [{name}](#{name}) | {about['paper']} | {counts[0]} | {counts[1]} | {about['description']} |\n"
 
 
-def _section(name: str, raw: dict[str, Any], arguments: argparse.Namespace) -> str:
-    blocks = [block_of(name, raw, arguments, label_set) for label_set in MIMIC3_LABELS]
+def _section(name: str, file: dict[str, Any], arguments: argparse.Namespace) -> str:
+    small, large = (
+        settings_of(name, file, arguments, label_set).config.model_dump(exclude={"dropout", "embedding"})
+        for label_set in MIMIC3_LABELS
+    )
     options = [
-        f"| `{key}` | {_shown(small)}{'' if small == large else f', with all codes {_shown(large)}'} |\n"
-        for (key, small), large in zip(blocks[0].architecture.items(), blocks[1].architecture.values(), strict=True)
+        f"| `{key}` | {_shown(value)}{'' if value == large[key] else f', with all codes {_shown(large[key])}'} |\n"
+        for key, value in small.items()
     ]
-    recipes = ", ".join(f"`{recipe}`" for recipe in blocks[0].training)
+    recipes = ", ".join(f"`{recipe}`" for recipe in file["recipes"])
     text = "\n\n".join(_paragraphs(inspect.cleandoc(models.find(name).__doc__)))
-    return f"\n## {name}\n\n{text}\n\n| option | in params.yaml |\n|---|---|\n{''.join(options)}\nRecipes: {recipes}.\n"
+    return f"\n## {name}\n\n{text}\n\n| option | value |\n|---|---|\n{''.join(options)}\nRecipes: {recipes}.\n"
 
 
 def _paragraphs(text: str) -> list[str]:

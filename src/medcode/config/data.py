@@ -1,4 +1,4 @@
-"""Sections of params.yaml about data: corpora, codes, words and splits."""
+"""Sections of params.yaml about data: the synthetic corpus, codes, words and splits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pydantic import Field
 from medcode.config.section import Count, Number, Positive, Section, Share
 
 LabelSet = Literal["top50", "top50_extra", "full", "icd9", "icd10", "joint"]
-System = Literal["icd9cm", "icd9proc", "icd10cm", "icd10pcs"]
 
 
 class Synthesize(Section):
@@ -24,52 +23,6 @@ class Synthesize(Section):
     misspelling_rate: Share
     other_notes: Annotated[Number, Field(ge=0, le=100)]
     icd10_share: Share
-
-
-class Mimic3(Section):
-    """MIMIC-III v1.4 tables: which code systems to predict, and whether to read codes with the papers' errors."""
-
-    systems: list[Literal["icd9cm", "icd9proc"]]
-    legacy_codes: bool
-
-
-class Mimic4(Section):
-    """MIMIC-IV v2.2 tables with MIMIC-IV-Note: which code systems to predict."""
-
-    systems: list[System]
-
-
-class CodiEsp(Section):
-    """CodiEsp v4: the language of the text and which code systems (D: icd10cm, P: icd10pcs) to predict."""
-
-    language: Literal["en", "es"]
-    systems: list[Literal["icd10cm", "icd10pcs"]]
-
-
-class Jsonl(Section):
-    """Your own corpus, one JSON object a line: which code systems to predict."""
-
-    systems: list[System]
-
-
-class Corpora(Section):
-    """One block per corpus; its name is a folder of data/raw."""
-
-    synthetic_mimic3: Mimic3 = Field(alias="synthetic-mimic3")
-    synthetic_mimic4: Mimic4 = Field(alias="synthetic-mimic4")
-    mimic3: Mimic3
-    mimic4: Mimic4
-    codiesp: CodiEsp
-    jsonl: Jsonl
-
-    def named(self, corpus: str) -> Mimic3 | Mimic4 | CodiEsp | Jsonl:
-        """Returns the block of a corpus, by its name in params.yaml."""
-        return getattr(self, corpus.replace("-", "_"))
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """Lists the corpora as params.yaml spells them."""
-        return [field.alias or name for name, field in cls.model_fields.items()]
 
 
 class Reference(Section):

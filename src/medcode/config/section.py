@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import Annotated, Any, TypeVar
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from medcode.errors import UserError, nearest
+from medcode.errors import UserError, is_guess, nearest
 
 # YAML 1.1 reads 1e-4 (without a point) as text.
 Number = Annotated[float, Field(strict=False), BeforeValidator(lambda v: _number(v))]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
+System = Literal["icd9cm", "icd9proc", "icd10cm", "icd10pcs"]
 Ascending = Annotated[list[Positive], AfterValidator(lambda v: _ascending(v))]
 
 
@@ -49,26 +51,41 @@ def build(cls: type[SectionType], raw: Any, path: str | os.PathLike, where: str 
         where: the key of the section within the file, dotted.
 
     Raises:
-        UserError: names the file, the key, what is wrong, and the nearest valid key or the valid values.
+        UserError: a line for each mistake, with the file, the key, what is wrong, and the nearest valid key or the
+            valid values.
     """
     try:
         return cls.model_validate(raw)
     except ValidationError as error:
-        raise UserError(_explain(cls, error, raw, path, where)) from None
+        raise UserError(*_explain(cls, error, raw, path, where)) from None
 
 
-def _explain(cls: type[BaseModel], error: ValidationError, raw: Any, path: str | os.PathLike, where: str) -> str:
-    # An unknown key often comes with a missing one: the unknown key is what the user can see.
-    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    location = [str(part) for part in first["loc"]]
-    key = ".".join([where, *location] if where else location)
-    if first["type"] == "extra_forbidden":
-        siblings = _keys(cls, location[:-1]) - set(_inside(raw, location[:-1]))
-        return f"{path}: {key}: unknown key; {nearest(location[-1], siblings or _keys(cls, location[:-1]))}"
-    if first["type"] == "missing":
-        return f"{path}: {key}: missing"
-    said = first["msg"].removeprefix("Value error, ")
-    return f"{path}: {key}: {said}, found {_shown(first['input'])}"
+def _explain(
+    cls: type[BaseModel], error: ValidationError, raw: Any, path: str | os.PathLike, where: str
+) -> Iterator[str]:
+    # A misspelled key often comes with a missing one: the misspelled key is what the user can see.
+    errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    misspelled = set()
+    for one in errors:
+        location = [str(part) for part in one["loc"]]
+        key = ".".join([where, *location] if where else location)
+        if one["type"] == "extra_forbidden":
+            keys = _keys(cls, location[:-1])
+            siblings = keys - set(_inside(raw, location[:-1]))
+            hint = next(filter(is_guess, (nearest(location[-1], some) for some in (siblings, keys))), "")
+            hint = hint or nearest(location[-1], siblings or keys)
+            misspelled |= {(*location[:-1], sibling) for sibling in siblings if f"'{sibling}'" in hint}
+            yield f"{path}: {key}: unknown key; {hint}"
+        elif one["type"] == "missing":
+            if tuple(location) not in misspelled:
+                yield f"{path}: {key}: missing"
+        else:
+            message = one["msg"].removeprefix("Value error, ")
+            # A rule about several keys names them itself; the mapping that they stand in would say nothing.
+            shown = (
+                "" if isinstance(one["input"], dict) and message != one["msg"] else f", found {_shown(one['input'])}"
+            )
+            yield f"{path}: {key}: {message}{shown}" if key else f"{path}: {message}{shown}"
 
 
 def _shown(value: Any) -> str:

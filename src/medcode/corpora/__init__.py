@@ -1,7 +1,6 @@
-"""Corpora: raw tables in, the two standard tables out. One file per corpus.
+"""Corpora: raw tables in, the two standard tables out. One file per format, its options in `config.corpora`.
 
-The readers are imported when they are asked for, so that a stage that needs one part of this package does not depend
-on the files of the others.
+The reader is imported when it is asked for, so that a run does not depend on the files of other corpora.
 """
 
 from __future__ import annotations
@@ -10,28 +9,20 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from medcode.errors import UserError, nearest
+from medcode.config.corpora import module_of
+from medcode.errors import UserError
 
 if TYPE_CHECKING:
     from medcode.corpora.extraction import Extraction
 
-READERS = {
-    "synthetic-mimic3": "mimic3",
-    "synthetic-mimic4": "mimic4",
-    "mimic3": "mimic3",
-    "mimic4": "mimic4",
-    "codiesp": "codiesp",
-    "jsonl": "jsonl",
-}
-
 
 def read(corpus: str, folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
-    """Reads the raw files of a corpus.
+    """Read the raw files of a corpus.
 
     Args:
         corpus: its name in params.yaml.
         folder: where its files are.
-        options: the corpus's block of params.yaml (`config.Mimic3` and so on).
+        options: the corpus's block of params.yaml (`config.corpora.find(corpus)`).
         spool: an open file that takes the texts until they are written; without one they stay in memory.
 
     Returns:
@@ -40,9 +31,7 @@ def read(corpus: str, folder: Path, options: Any, spool: BinaryIO | None = None)
     Raises:
         UserError: the corpus is unknown; a file or a column is missing; a file is damaged; nothing is left.
     """
-    if corpus not in READERS:
-        raise UserError(f"unknown corpus '{corpus}'; {nearest(corpus, READERS)}")
+    reader = importlib.import_module(f"medcode.corpora.{module_of(corpus)}")
     if not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder; the files of corpus '{corpus}' belong there")
-    reader = importlib.import_module(f"medcode.corpora.{READERS[corpus]}")
     return reader.read(Path(folder), options, spool)

@@ -76,21 +76,3 @@ def _load(module: nn.Module, weights: dict[str, Tensor]) -> None:
     strange = [name for name in (*missing, *unknown) if not name.startswith(POOLER)]
     if strange:
         raise ValueError(f"weights of another kind of encoder: {', '.join(strange[:3])}")
-
-
-def _bert(pieces: int) -> Encoder:
-    return Encoder({"model_type": "bert", "vocab_size": pieces, "pad_token_id": 0}, Specials(101, 102, 0))
-
-
-def _roberta(pieces: int) -> Encoder:
-    config = {"model_type": "roberta", "vocab_size": pieces, "max_position_embeddings": 514, "type_vocab_size": 1}
-    return Encoder({**config, "layer_norm_eps": 1e-5, "pad_token_id": 1}, Specials(0, 2, 1))
-
-
-# Sizes of encoders of the publications, to count parameters by without their files.
-PUBLISHED_SIZES = {
-    "bert-base-cased": _bert(28_996),
-    "bert-base-uncased": _bert(30_522),
-    "roberta-base": _roberta(50_265),
-    "roberta-base-pm": _roberta(50_008),  # the vocabulary of Lewis et al. 2020 (M3, Voc), not verified
-}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from medcode.config import Params
+from medcode.config import Evaluation, Machine
 from medcode.evaluation import frequency, label_losses
 from medcode.evaluation.summary import summarise
 from medcode.evaluation.thresholds import tune_threshold
@@ -22,19 +22,19 @@ class Measured(NamedTuple):
     decided: dict[str, tuple]
 
 
-def measure(params: Params, trained: TrainedModel, data: Inputs) -> Measured:
+def measure(options: Evaluation, machine: Machine, label_set: str, trained: TrainedModel, data: Inputs) -> Measured:
     """Measures a model on the test split, at the fixed threshold and at the one with the best micro F1 on dev.
 
     Args:
-        params: the device, and how to evaluate.
+        options: how to evaluate.
+        machine: where, and in which precision.
+        label_set: on which the model was trained.
         trained: the model.
         data: with the splits dev and test, and with which labels are linked.
     """
-    network, options = trained.model.to(distributed.choose_device(params.training.device)), params.evaluation
+    network = trained.model.to(distributed.choose_device(machine.device))
     scores = {
-        name: score(
-            network, data.tokens, split.offsets, trained.max_tokens, options.batch_size, params.training.precision
-        )
+        name: score(network, data.tokens, split.offsets, trained.max_tokens, options.batch_size, machine.precision)
         for name, split in data.splits.items()
     }
     measured, groups, linked, losses, decided = {}, [], [], [], {}
@@ -47,7 +47,7 @@ def measure(params: Params, trained: TrainedModel, data: Inputs) -> Measured:
         gold, logits = test.labels[head][coded], scores["test"][head][coded]
         predicted, known = probabilities(logits), (data.train_counts(head), threshold, options)
         # Codes outside the fifty most frequent are left out on purpose; codes never seen in training are not.
-        outside = test.outside[head][coded] if params.label_set == "full" else None
+        outside = test.outside[head][coded] if label_set == "full" else None
         measured[head] = summarise(gold, predicted, *known, outside)
         groups += frequency.frequency_table(gold, predicted, *known, head)
         linked += frequency.linkage_table(gold, predicted, *known, head, data.linked[head])

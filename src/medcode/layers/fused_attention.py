@@ -175,4 +175,10 @@ def _triton_kernels(device: torch.device, dtype: torch.dtype) -> ModuleType | No
     """The Triton kernels, or None where they cannot run on a CUDA device."""
     if dtype == torch.float64:
         return None
-    return triton_kernels("fused_attention_triton", "label attention runs", KERNEL_BYTES, device)
+    return triton_kernels(_load, "label attention runs", KERNEL_BYTES, device)
+
+
+def _load() -> ModuleType:
+    from medcode.layers import fused_attention_triton
+
+    return fused_attention_triton

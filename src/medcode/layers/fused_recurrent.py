@@ -202,4 +202,10 @@ def _kernels(network: nn.RNNBase, x: Tensor) -> ModuleType | None:
     weights = network.weight_hh_l0.numel() * dtype.itemsize
     if x.device.type != "cuda" or dtype == torch.float64 or weights > LARGEST[dtype.itemsize]:
         return None
-    return triton_kernels("fused_recurrent_triton", "recurrent networks run", KERNEL_BYTES, x.device)
+    return triton_kernels(_load, "recurrent networks run", KERNEL_BYTES, x.device)
+
+
+def _load() -> ModuleType:
+    from medcode.layers import fused_recurrent_triton
+
+    return fused_recurrent_triton

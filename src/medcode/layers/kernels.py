@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import sys
+from collections.abc import Callable
 from types import ModuleType
 
 import torch
 
 
 @functools.cache
-def triton_kernels(module: str, purpose: str, shared_bytes: int, device: torch.device) -> ModuleType | None:
+def triton_kernels(
+    load: Callable[[], ModuleType], purpose: str, shared_bytes: int, device: torch.device
+) -> ModuleType | None:
     """A module of Triton kernels, or None where they cannot run, which is said once.
 
     Args:
-        module: its name within this package.
+        load: imports the module.
         purpose: what runs, to be said.
         shared_bytes: memory that a program of the kernels may share.
         device: a CUDA device.
@@ -25,7 +27,7 @@ def triton_kernels(module: str, purpose: str, shared_bytes: int, device: torch.d
         reason = f"{properties.name} has less than {shared_bytes // 1024} KiB of shared memory for a block"
     else:
         try:
-            return importlib.import_module(f"medcode.layers.{module}")
+            return load()
         except ImportError as error:
             reason = f"Triton cannot be imported ({error})"
     print(f"note: {purpose} without Triton kernels: {reason}", file=sys.stderr)

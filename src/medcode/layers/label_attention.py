@@ -38,6 +38,10 @@ class LabelAttention(nn.Module):
         nn.init.xavier_uniform_(self.queries.weight)
         nn.init.xavier_uniform_(self.output.weight)
 
+    def keys(self, features: Tensor) -> Tensor:
+        """Return what queries are compared with: the features themselves, [B, N, D]."""
+        return features
+
     def weights(
         self, features: Tensor, mask: Tensor | None, queries: Tensor | None = None, labels: Tensor | None = None
     ) -> Tensor:

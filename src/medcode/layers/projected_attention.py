@@ -39,14 +39,17 @@ class ProjectedLabelAttention(nn.Module):
         for layer in (self.projection, self.queries, self.output):
             nn.init.normal_(layer.weight, std=0.03)
 
+    def keys(self, features: Tensor) -> Tensor:
+        """Return what queries are compared with: [B, N, D] -> [B, N, projection]."""
+        return torch.tanh(self.projection(features))
+
     def weights(
         self, features: Tensor, mask: Tensor | None, queries: Tensor | None = None, labels: Tensor | None = None
     ) -> Tensor:
         """Attention of every label, or of the labels with these numbers: [B, N, D] -> fp32 [B, Y, N]."""
         queries = self.queries.weight if queries is None else queries
         queries = queries if labels is None else queries[labels]
-        projected = torch.tanh(self.projection(features))
-        return masked_softmax(queries @ projected.transpose(1, 2), mask)
+        return masked_softmax(queries @ self.keys(features).transpose(1, 2), mask)
 
     def forward(
         self, features: Tensor, mask: Tensor | None, extra: Tensor | None = None, queries: Tensor | None = None
@@ -54,8 +57,7 @@ class ProjectedLabelAttention(nn.Module):
         own, beside = self.output.weight.split([self.features, self.output.in_features - self.features], dim=1)
         if pays(self.output.out_features):
             queries = self.queries.weight if queries is None else queries
-            projected = torch.tanh(self.projection(features))
-            logits = fused_attention(queries, projected, features, own, mask) + self.output.bias
+            logits = fused_attention(queries, self.keys(features), features, own, mask) + self.output.bias
         else:
             values = own @ features.transpose(1, 2)  # [B, Y, N]
             logits = (self.weights(features, mask, queries) * values.float()).sum(2) + self.output.bias

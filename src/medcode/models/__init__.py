@@ -7,15 +7,12 @@ MARN, which are settings of bigru_label_attention.
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
-from typing import Any
 
-from medcode.config import Recipe, build
 from medcode.errors import UserError, nearest
-from medcode.models.base import Model, ModelConfig
+from medcode.models.base import Model
 
-NOT_MODELS = {"base", "encoder_base"}
+NOT_MODELS = {"base", "catalogue", "encoder_base"}
 
 
 def names() -> list[str]:
@@ -38,23 +35,3 @@ def find(name: str) -> type[Model]:
         if isinstance(item, type) and issubclass(item, Model) and item.__module__ == module.__name__
     )
     return model
-
-
-def configure(
-    name: str, architecture: dict[str, Any], recipe: Recipe, path: str | os.PathLike = "params.yaml"
-) -> ModelConfig:
-    """Builds the typed configuration of a model from its block and a recipe.
-
-    Args:
-        architecture: the options of the block `models.<name>`, without its recipes.
-        recipe: gives dropout and whether word vectors are trained.
-        path: the file that the options came from, for messages.
-
-    Raises:
-        UserError: an option is unknown, missing, of the wrong type or impossible.
-    """
-    model = find(name)
-    from_recipe = {"dropout": recipe.dropout, "embedding": recipe.embedding}
-    for key in from_recipe.keys() & architecture.keys():
-        raise UserError(f"{path}: models.{name}.{key}: belongs to a recipe, models.{name}.training.<recipe>.{key}")
-    return build(model.Config, {**architecture, **from_recipe}, path, f"models.{name}")

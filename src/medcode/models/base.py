@@ -2,53 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
-from medcode.config import Section, Share
+from medcode.config.models.base import ModelConfig, RecalibratedConfig
 from medcode.layers.label_attention import LabelAttention, attend_heads, label_attention_heads, run_heads
 from medcode.layers.masks import position_mask
-from medcode.layers.recalibrated_aggregation import RecalibratedAggregation, RecalibratedBranch
 from medcode.layers.word_embedding import WordEmbedding
 
 if TYPE_CHECKING:
     from medcode.encoders.outline import Encoder
 
 PAPERS_EMBEDDING_SIZE = 100
-
-# Widths of convolutions that keep the number of positions.
-OddKernels = Annotated[
-    list[Annotated[int, Field(ge=1), AfterValidator(lambda kernel: _odd(kernel))]], Field(min_length=1)
-]
-
-
-def _odd(kernel: int) -> int:
-    if kernel % 2 == 0:
-        raise ValueError("expected an odd kernel, which keeps the number of positions")
-    return kernel
-
-
-class ModelConfig(Section):
-    """What every model's constructor is told: the options of its block, and what the recipe says of the layers.
-
-    `heads` names the label spaces that the model predicts, of those in data/inputs. `faithful` switches to what the
-    authors' code does wherever that differs from what their paper describes.
-    """
-
-    heads: list[str] = Field(["icd"], min_length=1)
-    dropout: Share
-    embedding: Literal["trained", "static"]
-    mask_padding: bool
-    faithful: bool
-
-    @property
-    def masked(self) -> bool:
-        """Whether pads are kept out; no reference implementation does so."""
-        return self.mask_padding and not self.faithful
 
 
 @dataclass(frozen=True)
@@ -102,16 +72,6 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def given(cls, config: ModelConfig, basis: Basis) -> tuple[Any, ...]:
         """What the constructor takes between config and heads."""
-
-    @classmethod
-    def published_encoder(cls, config: ModelConfig) -> str | None:
-        """Size of the encoder that it was published with, for counts of parameters; None for a model on words."""
-        return None
-
-    @classmethod
-    def reads_pieces(cls, config: ModelConfig) -> bool:
-        """Whether its tokens are an encoder's word pieces; else they are words."""
-        return cls.published_encoder(config) is not None
 
     @abstractmethod
     def described_basis(self) -> dict[str, Any]:
@@ -253,16 +213,9 @@ class LabelAttentionModel(LabelAttentionHeads, WordModel):
     """A model on word vectors that ends in one label attention per head."""
 
 
-class RecalibratedConfig(ModelConfig):
-    """Options of a model whose heads may read its features through RAM: any of MT-RAM's ablations.
-
-    `ram_combine` says how RAM joins its weights with the features, `ram_position` whether the heads share one RAM or
-    each has its own.
-    """
-
-    ram: bool = False
-    ram_combine: Literal["multiply", "add"] = "multiply"
-    ram_position: Literal["shared", "branches"] = "shared"
+def ram_layers() -> ModuleType:
+    """Import the layers of RAM, by name: a run whose model goes without RAM does not depend on their code."""
+    return importlib.import_module("medcode.layers.recalibrated_aggregation")
 
 
 class RecalibratedModel(LabelAttentionModel):
@@ -283,12 +236,12 @@ class RecalibratedModel(LabelAttentionModel):
         position = self.config.ram_position if self.config.ram else "nowhere"
         self.attention = label_attention_heads(features, self.heads)
         if position == "branches":
-            for head, own in list(self.attention.items()):
-                self.attention[head] = RecalibratedBranch(self._ram(features), own)
+            for head, attention in list(self.attention.items()):
+                self.attention[head] = ram_layers().RecalibratedBranch(self._ram(features), attention)
         self.recalibration = self._ram(features) if position == "shared" else None
 
-    def _ram(self, features: int) -> RecalibratedAggregation:
-        return RecalibratedAggregation(features, self.config.ram_combine, self.config.dropout)
+    def _ram(self, features: int) -> nn.Module:
+        return ram_layers().RecalibratedAggregation(features, self.config.ram_combine, self.config.dropout)
 
     def features(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         """See `LabelAttentionHeads`."""

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from medcode.config.models.bert_hier import BertHierConfig
 from medcode.encoders.outline import Encoder
 from medcode.layers.chunks import cut_apart, join
 from medcode.layers.transformer_layer import TransformerLayer
-from medcode.models.encoder_base import StudyConfig, StudyModel
-
-
-class BertHierConfig(StudyConfig):
-    """Options of BERT-hier."""
-
-    attention_over: Literal["chunks", "tokens"]
-    upper_layers: Annotated[int, Field(ge=1)]
-    upper_heads: Annotated[int, Field(ge=1)]
-    upper_feed_forward: Annotated[int, Field(ge=1)]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> BertHierConfig:
-        if self.attention_over == "tokens" and self.head == "fcn":
-            raise ValueError("attention_over: tokens needs head: label_attention")
-        return self
+from medcode.models.encoder_base import StudyModel
 
 
 class BertHier(StudyModel):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from medcode.config.models.bert_trun import BertTrunConfig
 from medcode.layers.chunks import cut_apart
-from medcode.models.encoder_base import StudyConfig, StudyModel
-
-
-class BertTrunConfig(StudyConfig):
-    """Options of BERT-trun."""
+from medcode.models.encoder_base import StudyModel
 
 
 class BertTrun(StudyModel):

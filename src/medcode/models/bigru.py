@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
 from torch import Tensor, nn
 
+from medcode.config.models.bigru import BiGruConfig
 from medcode.layers.recurrent import Recurrent
-from medcode.models.base import ModelConfig, WordModel
-
-
-class BiGruConfig(ModelConfig):
-    """Options of the BiGRU."""
-
-    width: Annotated[int, Field(ge=2, multiple_of=2)]
-    bidirectional: bool
+from medcode.models.base import WordModel
 
 
 class BiGru(WordModel):

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
 from torch import Tensor
 
+from medcode.config.models.bigru_label_attention import BiGruLabelAttentionConfig
 from medcode.layers.recurrent import Recurrent
-from medcode.models.base import RecalibratedConfig, RecalibratedModel
-
-
-class BiGruLabelAttentionConfig(RecalibratedConfig):
-    """Options of the BiGRU with label attention."""
-
-    hidden: Annotated[int, Field(ge=1)]
-    bidirectional: bool
+from medcode.models.base import RecalibratedModel
 
 
 class BiGruLabelAttention(RecalibratedModel):

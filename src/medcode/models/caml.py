@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
 from torch import Tensor
 
+from medcode.config.models.caml import CamlConfig
 from medcode.layers.tanh_convolution import TanhConvolution
-from medcode.models.base import RecalibratedConfig, RecalibratedModel
-
-
-class CamlConfig(RecalibratedConfig):
-    """Options of CAML."""
-
-    filters: Annotated[int, Field(ge=1)]
-    kernel: Annotated[int, Field(ge=1)]
+from medcode.models.base import RecalibratedModel
 
 
 class Caml(RecalibratedModel):

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
+from medcode.config.models.cnn import CnnConfig
 from medcode.layers.convolution import Convolution
 from medcode.layers.masks import fill_pads
-from medcode.models.base import ModelConfig, WordModel
-
-
-class CnnConfig(ModelConfig):
-    """Options of the CNN."""
-
-    filters: Annotated[int, Field(ge=1)]
-    kernel: Annotated[int, Field(ge=1)]
+from medcode.models.base import WordModel
 
 
 class Cnn(WordModel):

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
+from medcode.config.models.dcan import DcanConfig
 from medcode.layers.label_attention import label_attention_heads
 from medcode.layers.temporal_block import TemporalBlock
-from medcode.models.base import LabelAttentionModel, ModelConfig
-
-
-class DcanConfig(ModelConfig):
-    """Options of DCAN."""
-
-    levels: Annotated[int, Field(ge=1)]
-    hidden: Annotated[int, Field(ge=1)]
-    projection: Annotated[int, Field(ge=1)]
-    kernel: Annotated[int, Field(ge=2)]
+from medcode.models.base import LabelAttentionModel
 
 
 class Dcan(LabelAttentionModel):

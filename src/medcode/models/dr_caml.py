@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from medcode.config import Number
+from medcode.config.models.dr_caml import DrCamlConfig
 from medcode.layers.description_encoder import DescriptionEncoder
 from medcode.layers.label_attention import label_attention_heads
 from medcode.layers.tanh_convolution import TanhConvolution
 from medcode.layers.word_embedding import PAD, WordEmbedding
-from medcode.models.base import LabelAttentionModel, ModelConfig
-
-
-class DrCamlConfig(ModelConfig):
-    """Options of DR-CAML."""
-
-    filters: Annotated[int, Field(ge=1)]
-    kernel: Annotated[int, Field(ge=1)]
-    description_weight: Annotated[Number, Field(ge=0)]
-    separate_description_table: bool
+from medcode.models.base import LabelAttentionModel
 
 
 class DrCaml(LabelAttentionModel):

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
 from torch import Tensor, nn
 
+from medcode.config.models.base import EncoderConfig, ModelConfig, StudyConfig
 from medcode.encoders.outline import Encoder
 from medcode.errors import UserError
 from medcode.layers.chunks import Chunks
 from medcode.layers.label_attention import LabelAttention
 from medcode.layers.pooled_classifier import PooledClassifier
-from medcode.models.base import Basis, LabelAttentionHeads, Model, ModelConfig
-
-
-class EncoderConfig(ModelConfig):
-    """What every model on an encoder is told. `embedding` speaks of the vectors of pieces.
-
-    `chunk` is the number of positions that the encoder reads at a time, special pieces included.
-    """
-
-    chunk: Annotated[int, Field(ge=3)]
+from medcode.models.base import Basis, LabelAttentionHeads, Model
 
 
 class EncoderModel(Model):
@@ -40,7 +31,6 @@ class EncoderModel(Model):
         UserError: the encoder reads fewer pieces at a time than a chunk has.
     """
 
-    published_size: ClassVar[str]  # of the encoder, a key of medcode.encoders.outline.PUBLISHED_SIZES
     keeps_pooler: ClassVar[bool] = False
 
     def __init__(self, config: EncoderConfig, encoder: Encoder, heads: dict[str, int]) -> None:
@@ -53,11 +43,6 @@ class EncoderModel(Model):
         self.encoder = encoder.module(config.dropout, pooler=self.keeps_pooler)
         self.width = self.encoder.config.hidden_size
         self.encoder.get_input_embeddings().weight.requires_grad_(config.embedding == "trained")
-
-    @classmethod
-    def published_encoder(cls, config: ModelConfig) -> str | None:
-        """See `Model`."""
-        return cls.published_size
 
     @classmethod
     def given(cls, config: ModelConfig, basis: Basis) -> tuple[Any, ...]:
@@ -86,12 +71,6 @@ class EncoderModel(Model):
         return self.encoder(input_ids=chunks.pieces, attention_mask=mask).last_hidden_state
 
 
-class StudyConfig(EncoderConfig):
-    """Options of the BERT study's models."""
-
-    head: Literal["fcn", "label_attention"]
-
-
 class StudyModel(LabelAttentionHeads, EncoderModel):
     """A model of the BERT study, which ends in a linear layer on one vector or in label attention over many.
 
@@ -99,7 +78,6 @@ class StudyModel(LabelAttentionHeads, EncoderModel):
     counts of parameters, though nothing reads it.
     """
 
-    published_size = "bert-base-cased"
     keeps_pooler = True
     pooling: ClassVar[Literal["first", "max"]]
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
+from medcode.config.models.fusion import FusionConfig
 from medcode.layers.document_attention import DocumentAttention
 from medcode.layers.dropout import Dropout
 from medcode.layers.group_norm import MaskedGroupNorm
@@ -17,32 +15,7 @@ from medcode.layers.residual_block import ResidualBlock
 from medcode.layers.soft_pooling import SoftPooling
 from medcode.layers.tanh_convolution import TanhConvolution
 from medcode.layers.transformer_layer import PositionTable, TransformerLayer
-from medcode.models.base import LabelAttentionModel, ModelConfig, OddKernels
-
-
-class FusionConfig(ModelConfig):
-    """Options of Fusion."""
-
-    kernels: OddKernels
-    filters: Annotated[int, Field(ge=1)]
-    pooling: Literal["soft", "max"]
-    window: Annotated[int, Field(ge=1)]
-    transformer: bool
-    positions: Annotated[int, Field(ge=0)]
-    attention_heads: Annotated[int, Field(ge=1)]
-    feed_forward: Annotated[int, Field(ge=1)]
-    attention: Literal["code", "document"]
-    block_local: bool
-
-    @property
-    def local(self) -> bool:
-        """Whether heads of the transformer see a part of the positions each."""
-        return self.block_local or self.faithful
-
-    @property
-    def masked(self) -> bool:
-        """Where heads see parts of the padded document, pads cannot be kept out."""
-        return super().masked and not (self.transformer and self.local)
+from medcode.models.base import LabelAttentionModel
 
 
 class Fusion(LabelAttentionModel):

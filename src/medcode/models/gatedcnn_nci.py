@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
 from torch import Tensor, nn
 
+from medcode.config.models.gatedcnn_nci import GatedCnnNciConfig
 from medcode.layers.code_interaction import CodeInteraction, mean_vectors
 from medcode.layers.masks import fill_pads
 from medcode.layers.trellis import TrellisEncoder
-from medcode.models.base import ModelConfig, WordModel
-
-
-class GatedCnnNciConfig(ModelConfig):
-    """Options of GatedCNN-NCI."""
-
-    hidden: Annotated[int, Field(ge=1)]
-    kernel: Annotated[int, Field(ge=2)]
-    levels: Annotated[int, Field(ge=1)]
-    label_vectors: Literal["descriptions", "learned"]
+from medcode.models.base import WordModel
 
 
 class GatedCnnNci(WordModel):

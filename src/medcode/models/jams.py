@@ -5,52 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from medcode import models
-from medcode.config import build
-from medcode.errors import UserError, nearest
+from medcode.config.models.jams import CODES, JamsConfig
+from medcode.errors import UserError
 from medcode.layers.label_attention import LabelAttention
 from medcode.layers.medical_code_attention import Edges, MedicalCodeAttention
 from medcode.layers.projected_attention import ProjectedLabelAttention
-from medcode.models.base import Basis, LabelAttentionHeads, Model, ModelConfig
-
-CODES = "codes"  # the backbone's one head: the labels of both systems, one after the other
-
-
-class JamsConfig(ModelConfig):
-    """Options of JAMS; those of the backbone stand under its name, but for what every model has."""
-
-    heads: list[str] = Field(["icd9", "icd10"], min_length=2, max_length=2)
-    backbone: str
-    backbones: dict[str, dict[str, Any]]
-    renormalised: bool
-    symmetric: bool
-
-    @property
-    def backbone_kind(self) -> type[LabelAttentionHeads]:
-        """The class of the backbone."""
-        return models.find(self.backbone)
-
-    @property
-    def backbone_config(self) -> ModelConfig:
-        """What the backbone's constructor is told."""
-        common = {name: getattr(self, name) for name in ModelConfig.model_fields}
-        options = self.backbones[self.backbone] | common | {"heads": [CODES]}
-        return build(self.backbone_kind.Config, options, "params.yaml", f"models.jams.backbones.{self.backbone}")
-
-    @model_validator(mode="after")
-    def _check_backbone(self) -> JamsConfig:
-        if self.backbone not in self.backbones:
-            raise UserError(
-                f"params.yaml: models.jams.backbone: there is no block models.jams.backbones.{self.backbone}; "
-                f"{nearest(self.backbone, self.backbones)}"
-            )
-        if self.backbone == "jams" or not issubclass(self.backbone_kind, LabelAttentionHeads):
-            raise UserError(f"params.yaml: models.jams.backbone: {self.backbone} has no label attention of its own")
-        _ = self.backbone_config
-        return self
+from medcode.models.base import Basis, Model
 
 
 class Jams(Model):
@@ -96,14 +59,14 @@ class Jams(Model):
         *reads, heads = reads
         super().__init__(config, heads)
         if len(heads) != 2:
-            raise UserError(f"models.jams.heads: two different heads are joined, found {', '.join(heads)}")
-        known = {}
-        if config.backbone_kind.needs_descriptions and descriptions is not None:
+            raise UserError(f"heads: two different heads are joined, found {', '.join(heads)}")
+        known, backbone = {}, models.find(config.backbone)
+        if backbone.needs_descriptions and descriptions is not None:
             known["descriptions"] = {CODES: _one_below_the_other(list(descriptions.values()))}
-        self.backbone = config.backbone_kind(config.backbone_config, *reads, {CODES: sum(heads.values())}, **known)
+        self.backbone = backbone(config.backbone_config, *reads, {CODES: sum(heads.values())}, **known)
         attention = self.backbone.attention[CODES]
         if not isinstance(attention, LabelAttention | ProjectedLabelAttention):
-            raise UserError(f"models.jams.backbones.{config.backbone}: its attention has no query for each label")
+            raise UserError(f"options.backbones.{config.backbone}: its attention has no query for each label")
         if edges is not None and config.symmetric:
             first, second = heads
             edges = {
@@ -118,14 +81,9 @@ class Jams(Model):
         self.codes = MedicalCodeAttention(heads, features, edges, renormalised=config.renormalised)
 
     @classmethod
-    def published_encoder(cls, config: JamsConfig) -> str | None:
-        """See `Model`; the backbone's."""
-        return config.backbone_kind.published_encoder(config.backbone_config)
-
-    @classmethod
     def given(cls, config: JamsConfig, basis: Basis) -> tuple[Any, ...]:
         """See `Model`; what the backbone takes."""
-        return config.backbone_kind.given(config.backbone_config, basis)
+        return models.find(config.backbone).given(config.backbone_config, basis)
 
     def described_basis(self) -> dict[str, Any]:
         """See `Model`; the backbone's."""

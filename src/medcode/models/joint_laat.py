@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
+from medcode.config.models.joint_laat import FIRST_LEVEL, JointLaatConfig
 from medcode.layers.projected_attention import ProjectedLabelAttention
 from medcode.layers.recurrent import Recurrent
-from medcode.models.base import LabelAttentionModel, ModelConfig
-
-FIRST_LEVEL = "category"
-
-
-class JointLaatConfig(ModelConfig):
-    """Options of JointLAAT."""
-
-    heads: list[str] = Field(["icd", FIRST_LEVEL], min_length=1)
-    rnn: Literal["lstm", "gru"]
-    hidden: Annotated[int, Field(ge=1)]
-    projection: Annotated[int, Field(ge=1)]
-    level_projection: Annotated[int, Field(ge=1)]
+from medcode.models.base import LabelAttentionModel
 
 
 class JointLaat(LabelAttentionModel):

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
 from torch import Tensor, nn
 
+from medcode.config.models.laat import LaatConfig
 from medcode.layers.projected_attention import ProjectedLabelAttention
 from medcode.layers.recurrent import Recurrent
-from medcode.models.base import LabelAttentionModel, ModelConfig
-
-
-class LaatConfig(ModelConfig):
-    """Options of LAAT."""
-
-    rnn: Literal["lstm", "gru"]
-    hidden: Annotated[int, Field(ge=1)]
-    projection: Annotated[int, Field(ge=1)]
+from medcode.models.base import LabelAttentionModel
 
 
 class Laat(LabelAttentionModel):

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
-from medcode.models.bigru_label_attention import BiGruLabelAttention, BiGruLabelAttentionConfig
-
-
-class MarnConfig(BiGruLabelAttentionConfig):
-    """Options of MARN."""
-
-    heads: list[str] = Field(["icd", "ccs"], min_length=1)
-    ram: bool = True
+from medcode.config.models.marn import MarnConfig
+from medcode.models.bigru_label_attention import BiGruLabelAttention
 
 
 class Marn(BiGruLabelAttention):

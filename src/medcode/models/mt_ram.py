@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
-from medcode.models.bigru_label_attention import BiGruLabelAttention, BiGruLabelAttentionConfig
-
-
-class MtRamConfig(BiGruLabelAttentionConfig):
-    """Options of MT-RAM."""
-
-    heads: list[str] = Field(["icd", "ccs"], min_length=1)
-    ram: bool = True
+from medcode.config.models.mt_ram import MtRamConfig
+from medcode.models.bigru_label_attention import BiGruLabelAttention
 
 
 class MtRam(BiGruLabelAttention):

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
+from medcode.config.models.multirescnn import MultiResCnnConfig
 from medcode.layers.batch_norm import MaskedBatchNorm
 from medcode.layers.masks import fill_pads
 from medcode.layers.residual_block import ResidualBlock
 from medcode.layers.tanh_convolution import TanhConvolution
-from medcode.models.base import OddKernels, RecalibratedConfig, RecalibratedModel
-
-
-class MultiResCnnConfig(RecalibratedConfig):
-    """Options of MultiResCNN."""
-
-    kernels: OddKernels
-    filters: Annotated[int, Field(ge=1)]
-    variant: Literal["original", "edin"]
+from medcode.models.base import RecalibratedModel
 
 
 class MultiResCnn(RecalibratedModel):

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import Tensor, nn
 
+from medcode.config.models.plm_icd import PlmIcdConfig
 from medcode.encoders.outline import Encoder
 from medcode.layers.chunks import cut_through, join
 from medcode.layers.projected_attention import ProjectedLabelAttention
 from medcode.models.base import LabelAttentionHeads
-from medcode.models.encoder_base import EncoderConfig, EncoderModel
+from medcode.models.encoder_base import EncoderModel
 
 ORIGINAL_STD = 0.02  # of the initial weights of the label attention in the authors' code
-
-
-class PlmIcdConfig(EncoderConfig):
-    """Options of PLM-ICD."""
-
-    variant: Literal["original", "edin"]
 
 
 class PlmIcd(LabelAttentionHeads, EncoderModel):
@@ -41,7 +34,6 @@ class PlmIcd(LabelAttentionHeads, EncoderModel):
 
     paper = "Huang et al. 2022"
     Config = PlmIcdConfig
-    published_size = "roberta-base-pm"
 
     def __init__(self, config: PlmIcdConfig, encoder: Encoder, heads: dict[str, int]) -> None:
         super().__init__(config, encoder, heads)

@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from medcode import corpus_summary
-from medcode.config import Evaluation, Params, Recipe
+from medcode.config import Embed, Evaluation, ModelSettings, Recipe, Run, Split
 from medcode.errors import UserError
 from medcode.inputs import Inputs
 from medcode.report import figures as drawing
@@ -65,8 +65,17 @@ AUC = (
 )
 
 
+class Shown(Run):
+    """The parameters that the page shows."""
+
+    embed: Embed
+    evaluation: Evaluation
+    split: Split
+
+
 def render(
-    params: Params,
+    params: Shown,
+    settings: ModelSettings,
     test: Mapping[str, Any],
     train: Mapping[str, Any],
     data: Inputs,
@@ -79,6 +88,7 @@ def render(
 
     Args:
         params: the parameters that the model was trained with.
+        settings: the model and its recipe.
         test: metrics/test.json: per head, what `evaluation.summary.summarise` returns.
         train: metrics/train.json: at least model, recipe, label_set, best_epoch, epochs_run and parameters.
         data: documents and labels, all three splits.
@@ -89,10 +99,10 @@ def render(
         spread: the standard deviation over several seeds of everything in `test`, likewise.
 
     Raises:
-        UserError: the metrics have no head, the inputs lack a head that was measured, or the parameters lack the model
-            or the recipe that was trained.
+        UserError: the metrics have no head, the inputs lack a head that was measured, or another model
+            or recipe was trained than the parameters name.
     """
-    recipe = _recipe(params, train)
+    _check_trained(settings, train)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -100,23 +110,23 @@ def render(
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         style=Markup(STYLE.read_text(encoding="utf-8")),
         title=f"{train['model']} on {params.corpus}, {LABEL_SETS.get(train['label_set'], train['label_set'])}",
-        training=_training(params, train),
+        training=_training(params, settings.recipe, train),
         heads=[_head(head, test, params.evaluation, data, spread or {}) for head in page_heads(test, data)],
         figures={name: inline(svg) for name, svg in figures.items()},
         frequency_note=_frequency_note(params.evaluation),
         vectors_note=vectors_note,
-        learning_note=_learning_note(train, recipe),
-        max_tokens=recipe.max_tokens,
+        learning_note=_learning_note(train, settings.recipe),
+        max_tokens=settings.recipe.max_tokens,
         unit=unit_of(params),
-        splits=_splits(data, page_heads(test, data), recipe.max_tokens),
+        splits=_splits(data, page_heads(test, data), settings.recipe.max_tokens),
         corpus=corpus_summary.table(corpus),
         corpus_notes=[corpus_summary.identical_line(corpus), *corpus_summary.commonest_lines(corpus)],
-        parameters=_parameters(params, train),
+        parameters=_parameters(params, settings),
         footer="Numbers and code counts only: this page holds no text of any note.",
     )
 
 
-def unit_of(params: Params) -> str:
+def unit_of(params: Run) -> str:
     """What the lengths of notes are counted in."""
     return "words" if params.encoder == "none" else "word pieces"
 
@@ -145,14 +155,13 @@ def inline(svg: str) -> Markup:
     return Markup(svg)  # made by our own figures, which escape their text
 
 
-def _recipe(params: Params, train: Mapping[str, Any]) -> Recipe:
-    block = params.models.get(train["model"])
-    if block is None or train["recipe"] not in block.training:
+def _check_trained(settings: ModelSettings, train: Mapping[str, Any]) -> None:
+    trained, named = (train["model"], train["recipe"]), (settings.model, settings.recipe_name)
+    if trained != named:
         raise UserError(
-            f"the model trained is {train['model']} with the recipe {train['recipe']}, but params.yaml has no recipe "
-            f"models.{train['model']}.training.{train['recipe']}; train again (dvc repro)"
+            f"the model trained is {trained[0]} with the recipe {trained[1]}, but the parameters name {named[0]} with "
+            f"{named[1]}; train again (dvc repro)"
         )
-    return block.training[train["recipe"]]
 
 
 def _score(value: float | str | None) -> str:
@@ -172,9 +181,9 @@ def _with_spread(value: Any, spread: Any) -> Any:
     )
 
 
-def _training(params: Params, train: Mapping[str, Any]) -> str:
+def _training(params: Run, recipe: Recipe, train: Mapping[str, Any]) -> str:
     total, trainable = (train["parameters"][kind] for kind in ("total", "trainable"))
-    kept = "the one kept" if _recipe(params, train).keep == "last" else "the best"
+    kept = "the one kept" if recipe.keep == "last" else "the best"
     trained = "all" if trainable == total else f"{trainable:,}"
     if params.seeds == 1:
         seeds, which = f"seed {params.seed}", "was epoch"
@@ -304,13 +313,13 @@ def _or_zero(function: Any, values: np.ndarray) -> float:
     return float(function(values)) if len(values) else 0.0
 
 
-def _parameters(params: Params, train: Mapping[str, Any]) -> list[dict[str, Any]]:
-    model = params.models[train["model"]]
+def _parameters(params: Shown, settings: ModelSettings) -> list[dict[str, Any]]:
+    options = settings.config.model_dump(exclude={"dropout", "embedding"})  # the recipe has these
     run = {key: getattr(params, key) for key in ("corpus", "label_set", "model", "encoder", "recipe", "seed", "seeds")}
     return [
-        {"name": f"Recipe {train['recipe']}", "rows": _rows(_recipe(params, train).model_dump())},
+        {"name": f"Recipe {settings.recipe_name}", "rows": _rows(settings.recipe.model_dump(exclude={"options"}))},
         {"name": "Run", "rows": _rows(run)},
-        {"name": f"Architecture of {train['model']}", "rows": _rows(model.architecture)},
+        {"name": f"Architecture of {settings.model}", "rows": _rows(options)},
         {"name": "Word vectors", "rows": _rows(params.embed.model_dump())},
         {"name": "Evaluation", "rows": _rows(params.evaluation.model_dump())},
         {"name": "Split", "rows": _rows(params.split.model_dump())},

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from medcode import io, model_folder
-from medcode.config import Params
+from medcode.config import ModelSettings, Run
 from medcode.encoders.pieces import PieceTokenizer
 from medcode.evaluation import seeds
 from medcode.evaluation.thresholds import tune_threshold
@@ -29,12 +29,20 @@ def tune_thresholds(model: Model, data: Inputs, max_tokens: int, precision: str)
 
 
 def save(
-    params: Params, folder: Path, trained: list[Model], data: Inputs, pieces: PieceTokenizer | None
+    run: Run,
+    settings: ModelSettings,
+    precision: str,
+    folder: Path,
+    trained: list[Model],
+    data: Inputs,
+    pieces: PieceTokenizer | None,
 ) -> list[dict[str, float]]:
     """Writes the models of all seeds, that of the first where every command looks for it.
 
     Args:
-        params: the parameters.
+        run: what was trained.
+        settings: the model and its recipe.
+        precision: of the scores on dev that the thresholds are tuned on.
         folder: models/current.
         trained: the model of each seed.
         data: what they were trained on.
@@ -43,39 +51,39 @@ def save(
     Returns:
         The thresholds of each seed, by head.
     """
-    max_tokens = params.models[params.model].training[params.recipe].max_tokens
+    max_tokens = settings.recipe.max_tokens
     thresholds = []
     with io.atomic_folder(folder) as target:
-        for seed, model in zip(params.all_seeds, trained, strict=True):
-            thresholds.append(tune_thresholds(model, data, max_tokens, params.training.precision))
-            known = params.model, model, data.vocabulary, {head: data.labels[head] for head in model.heads}
-            whole = model_folder.TrainedModel(*known, thresholds[-1], max_tokens, data.rule, params.label_set, pieces)
-            provenance = {name: getattr(params, name) for name in ("corpus", "encoder", "recipe")} | {"seed": seed}
-            model_folder.save(target if seed == params.seed else model_folder.of_seed(target, seed), whole, provenance)
+        for seed, model in zip(run.all_seeds, trained, strict=True):
+            thresholds.append(tune_thresholds(model, data, max_tokens, precision))
+            known = run.model, model, data.vocabulary, {head: data.labels[head] for head in model.heads}
+            whole = model_folder.TrainedModel(*known, thresholds[-1], max_tokens, data.rule, run.label_set, pieces)
+            provenance = {name: getattr(run, name) for name in ("corpus", "encoder", "recipe")} | {"seed": seed}
+            model_folder.save(target if seed == run.seed else model_folder.of_seed(target, seed), whole, provenance)
     return thresholds
 
 
-def metrics(params: Params, model: Model, results: list[Result], thresholds: list[dict[str, float]]) -> dict[str, Any]:
+def metrics(run: Run, model: Model, results: list[Result], thresholds: list[dict[str, float]]) -> dict[str, Any]:
     """The content of metrics/train.json: what was trained, how it ended, and the dev metrics of the best epoch.
 
     With several seeds every number is a mean over them, beside their deviation and the numbers of each.
 
     Args:
-        params: the parameters.
+        run: what was trained.
         model: of any seed.
         results: of each seed.
         thresholds: of each seed, by head.
     """
     found = [_found(result, own) for result, own in zip(results, thresholds, strict=True)]
     return {
-        "model": params.model,
-        "recipe": params.recipe,
-        "corpus": params.corpus,
-        "label_set": params.label_set,
-        **({} if params.encoder == "none" else {"encoder": params.encoder}),
+        "model": run.model,
+        "recipe": run.recipe,
+        "corpus": run.corpus,
+        "label_set": run.label_set,
+        **({} if run.encoder == "none" else {"encoder": run.encoder}),
         "parameters": count_parameters(model),
         **seeds.mean(found),
-        **seeds.spread(dict(zip(map(str, params.all_seeds), found, strict=True))),
+        **seeds.spread(dict(zip(map(str, run.all_seeds), found, strict=True))),
     }
 
 

@@ -27,7 +27,7 @@ def read(
         Documents and labels; word vectors or encoder; and the encoder's tokenizer.json, None for a model on words.
     """
     needs = {"descriptions": kind.needs_descriptions or titles, "edges": kind.needs_edges}
-    if not kind.reads_pieces(config):
+    if not config.uses_subwords:
         data = inputs.load(paths["inputs"], ("train", "dev"), **needs)
         return data, Basis(len(data.vectors), torch.from_numpy(data.vectors)), None
     source = folder.further(paths["encoder"], paths["pretrained"])

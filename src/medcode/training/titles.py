@@ -14,9 +14,6 @@ from torch.nn.utils.rnn import pad_sequence
 
 from medcode.errors import UserError
 from medcode.inputs import Inputs, Split
-from medcode.layers.label_attention import LabelAttention
-from medcode.layers.projected_attention import ProjectedLabelAttention
-from medcode.layers.recalibrated_aggregation import RecalibratedAggregation
 from medcode.layers.word_embedding import PAD
 from medcode.models.base import LabelAttentionHeads, Model
 from medcode.text.tokenization import text_of
@@ -64,12 +61,13 @@ def start_from_titles(model: Model, titles: Titles) -> None:
 
 def _attention_on_features(model: Model) -> nn.ModuleDict | dict[str, nn.Module]:
     heads = model.attention if isinstance(model, LabelAttentionHeads) else {}
-    if not heads or not all(isinstance(own, LabelAttention | ProjectedLabelAttention) for own in heads.values()):
+    # Asked by what it can do: naming the layers would make every training depend on layers that its model lacks.
+    if not heads or not all(hasattr(attention, "keys") for attention in heads.values()):
         raise UserError(
             f"recipe: label_vectors: titles is for models with label attention, which {type(model).__name__} has not "
             "with these options; set label_vectors: drawn"
         )
-    if any(isinstance(module, RecalibratedAggregation) for module in model.modules()):
+    if getattr(model.config, "ram", False):
         raise UserError(
             "recipe: label_vectors: titles goes without RAM, whose batch normalisation makes something else of titles "
             "before training than of documents in training; set label_vectors: drawn"
@@ -86,8 +84,7 @@ def _title_vectors(
     means, sizes = [], []
     for some, own in zip(tokens.split(AT_A_TIME), lengths.split(AT_A_TIME), strict=True):
         features, real = model.features(some, own)  # [Y, P, D]
-        projected = isinstance(attention, ProjectedLabelAttention)
-        keys = torch.tanh(attention.projection(features)) if projected else features
+        keys = attention.keys(features)
         weights = torch.ones(features.shape[:2], device=device) if real is None else real.float()
         weights = (weights / weights.sum(1, keepdim=True)).unsqueeze(1)  # [Y, 1, P]
         means.append([(weights @ values).squeeze(1) for values in (keys, features)])

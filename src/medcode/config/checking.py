@@ -1,0 +1,101 @@
+"""Checks before anything runs: params.yaml, the model's file, and whether the corpus is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from medcode.config import corpora, models, recipes
+from medcode.config.files import load, read_yaml
+from medcode.config.params import Params, Run, load_all
+from medcode.config.recipes import ModelSettings
+from medcode.errors import UserError, collect, nearest
+
+
+def model_file(folder: Path, model: str, params: Path) -> Path:
+    """Return the file of a model.
+
+    Args:
+        folder: configs/models.
+        params: the file that names the model, for the message.
+
+    Raises:
+        UserError: there is no such model, or it has no file.
+    """
+    if model not in models.names():
+        raise UserError(f"{params}: model: there is no model '{model}'; {nearest(model, models.names())}")
+    if not (path := folder / f"{model}.yaml").is_file():
+        raise UserError(f"{path}: no such file; every model has one")
+    return path
+
+
+def check_run(params: Path, folder: Path) -> tuple[Params, ModelSettings]:
+    """Check what one run reads.
+
+    Args:
+        params: params.yaml.
+        folder: configs/models.
+
+    Raises:
+        UserError: a line for each mistake.
+    """
+    collect(lambda: load_all(params), lambda: check_model(params, folder))
+    whole = load_all(params)
+    return whole, settings_of(whole, params, folder)
+
+
+def check_all(params: Path, folder: Path) -> None:
+    """Check params.yaml, and the files of all models.
+
+    Raises:
+        UserError: a line for each mistake.
+    """
+    strays = sorted({path.stem for path in folder.glob("*.yaml")} - set(models.names()))
+    lines = [f"{folder / stray}.yaml: there is no such model; {nearest(stray, models.names())}" for stray in strays]
+
+    def check_strays() -> None:
+        if lines:
+            raise UserError(*lines)
+
+    collect(
+        lambda: check_run(params, folder),
+        *(lambda name=name: recipes.check_file(model_file(folder, name, params), name) for name in models.names()),
+        check_strays,
+    )
+
+
+def settings_of(run: Run, params: Path, folder: Path) -> ModelSettings:
+    """Read the chosen model and recipe.
+
+    Raises:
+        UserError: there is none of the name, or something in it is wrong.
+    """
+    path = model_file(folder, run.model, params)
+    return recipes.model_settings(read_yaml(path), path, run.model, run.recipe, run.label_set)
+
+
+def check_model(params: Path, folder: Path) -> None:
+    """Check the chosen model and recipe, and that a model on subwords has an encoder and a model on words none.
+
+    Raises:
+        UserError: it is not so; says what to choose.
+    """
+    run = load(Run, params)
+    uses_subwords = settings_of(run, params, folder).config.uses_subwords
+    if uses_subwords and run.encoder == "none":
+        raise UserError(
+            f"{params}: encoder: {run.model} reads word pieces and needs an encoder; choose one of encoders, for "
+            f"instance -S model={run.model} -S encoder=scratch-tiny"
+        )
+    if not uses_subwords and run.encoder != "none":
+        raise UserError(f"{params}: encoder: {run.model} reads words and has no encoder; set encoder: none")
+
+
+def check_corpus_folder(params: Path, raw: Path) -> None:
+    """Check that a corpus that the workflow does not make itself has a folder.
+
+    Raises:
+        UserError: it has none.
+    """
+    corpus = load(Run, params).corpus
+    if not corpus.startswith(corpora.SYNTHETIC) and not (raw / corpus).is_dir():
+        raise UserError(f"{raw / corpus}: no such folder; docs/DATA.md says how to get the corpus {corpus}")

@@ -1,0 +1,95 @@
+"""Options that several models have."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from medcode.config.section import Section, Share
+
+# Widths of convolutions that keep the number of positions.
+OddKernels = Annotated[
+    list[Annotated[int, Field(ge=1), AfterValidator(lambda kernel: _odd(kernel))]], Field(min_length=1)
+]
+
+
+def _odd(kernel: int) -> int:
+    if kernel % 2 == 0:
+        raise ValueError("expected an odd kernel, which keeps the number of positions")
+    return kernel
+
+
+class ModelConfig(Section):
+    """What every model's constructor gets: the options of its file, and what the recipe says of the layers.
+
+    `heads` names the label spaces that the model predicts, of those in data/inputs: icd, ccs (CCS categories), category
+    (the first characters of a code). `mask_padding: false` lets padding take part, as in the authors' code. `faithful`
+    switches to what the authors' code does wherever that differs from what their paper describes.
+
+    Attributes:
+        shares_features: whether the model is one label attention per head on features that the heads share.
+    """
+
+    shares_features: ClassVar[bool] = False
+
+    heads: list[str] = Field(["icd"], min_length=1)
+    dropout: Share
+    embedding: Literal["trained", "static"]
+    mask_padding: bool = True
+    faithful: bool = False
+
+    @property
+    def masked(self) -> bool:
+        """Whether padding is kept out; no reference implementation does so."""
+        return self.mask_padding and not self.faithful
+
+    @property
+    def published_encoder(self) -> str | None:
+        """Size of the encoder that the model was published with; None for a model on words."""
+        return None
+
+    @property
+    def uses_subwords(self) -> bool:
+        """Whether the model reads an encoder's subwords; else it reads words."""
+        return self.published_encoder is not None
+
+
+class RecalibratedConfig(ModelConfig):
+    """Options of a model whose heads may read its features through RAM: any of MT-RAM's ablations.
+
+    `ram: true` puts MT-RAM's recalibrated aggregation between features and heads. `ram_combine` says how RAM joins its
+    weights with the features, by a product or a sum. `ram_position` says whether the heads share one RAM or each branch
+    has its own.
+    """
+
+    shares_features: ClassVar[bool] = True
+
+    ram: bool = False
+    ram_combine: Literal["multiply", "add"] = "multiply"
+    ram_position: Literal["shared", "branches"] = "shared"
+
+
+class EncoderConfig(ModelConfig):
+    """Options of every model on a pretrained encoder. `embedding` speaks of the vectors of subwords.
+
+    `chunk` is the number of positions that the encoder reads at a time, special tokens included.
+    """
+
+    shares_features: ClassVar[bool] = True
+    published_size: ClassVar[str]  # of the encoder, a key of medcode.models.catalogue.PUBLISHED_SIZES
+
+    chunk: Annotated[int, Field(ge=3)]
+
+    @property
+    def published_encoder(self) -> str | None:
+        """See `ModelConfig`."""
+        return self.published_size
+
+
+class StudyConfig(EncoderConfig):
+    """Options of the BERT study's models."""
+
+    published_size: ClassVar[str] = "bert-base-cased"
+
+    head: Literal["fcn", "label_attention"]

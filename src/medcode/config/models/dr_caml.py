@@ -1,0 +1,21 @@
+"""Options of DR-CAML."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from medcode.config.models.base import ModelConfig
+from medcode.config.section import Number
+
+
+class DrCamlConfig(ModelConfig):
+    """Options of DR-CAML."""
+
+    shares_features: ClassVar[bool] = True
+
+    filters: Annotated[int, Field(ge=1)]
+    kernel: Annotated[int, Field(ge=1)]
+    description_weight: Annotated[Number, Field(ge=0)]
+    separate_description_table: bool = False

@@ -1,0 +1,36 @@
+"""Options of Fusion."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from medcode.config.models.base import ModelConfig, OddKernels
+
+
+class FusionConfig(ModelConfig):
+    """Options of Fusion."""
+
+    shares_features: ClassVar[bool] = True
+
+    kernels: OddKernels
+    filters: Annotated[int, Field(ge=1)]
+    pooling: Literal["soft", "max"]
+    window: Annotated[int, Field(ge=1)]
+    transformer: bool
+    positions: Annotated[int, Field(ge=0)]
+    attention_heads: Annotated[int, Field(ge=1)]
+    feed_forward: Annotated[int, Field(ge=1)]
+    attention: Literal["code", "document"]
+    block_local: bool = False
+
+    @property
+    def local(self) -> bool:
+        """Whether heads of the transformer see a part of the positions each."""
+        return self.block_local or self.faithful
+
+    @property
+    def masked(self) -> bool:
+        """Where heads see parts of the padded document, pads cannot be kept out."""
+        return super().masked and not (self.transformer and self.local)

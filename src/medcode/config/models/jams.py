@@ -1,0 +1,55 @@
+"""Options of JAMS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from medcode.config import models
+from medcode.config.models.base import ModelConfig
+from medcode.errors import nearest
+
+CODES = "codes"  # the backbone's one head: the labels of both systems, one after the other
+
+
+class JamsConfig(ModelConfig):
+    """Options of JAMS; those of the backbone stand under its name, but for what every model has.
+
+    `renormalised` makes a code's weights sum to 1 again after approximate links count half; `symmetric` lets a link of
+    one direction's mappings count in both.
+    """
+
+    heads: list[str] = Field(["icd9", "icd10"], min_length=2, max_length=2)
+    backbone: str
+    backbones: dict[str, dict[str, Any]]
+    renormalised: bool = False
+    symmetric: bool = False
+
+    @property
+    def backbone_config(self) -> ModelConfig:
+        """Options of the backbone."""
+        common = {name: getattr(self, name) for name in ModelConfig.model_fields}
+        options = self.backbones[self.backbone] | common | {"heads": [CODES]}
+        return models.find(self.backbone).model_validate(options)
+
+    @property
+    def published_encoder(self) -> str | None:
+        """See `ModelConfig`; the backbone's."""
+        return self.backbone_config.published_encoder
+
+    @model_validator(mode="after")
+    def _check_backbone(self) -> JamsConfig:
+        if self.backbone not in self.backbones:
+            raise ValueError(
+                f"backbone: there is no block backbones.{self.backbone}; {nearest(self.backbone, self.backbones)}"
+            )
+        if self.backbone not in models.names() or not models.find(self.backbone).shares_features:
+            raise ValueError(f"backbone: {self.backbone} has no label attention of its own")
+        try:
+            _ = self.backbone_config
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise ValueError(f"backbones.{self.backbone}.{key}: {first['msg']}") from None
+        return self

@@ -1,0 +1,109 @@
+"""The whole of params.yaml, and how it is checked. A stage loads its own sections instead (`config.load`)."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pydantic import Field
+
+from medcode.config import corpora
+from medcode.config.data import Ccs, Embed, Gem, Reference, Split, Synthesize, Tokenize
+from medcode.config.encoders import EncoderSource, Pretrain, Subword
+from medcode.config.files import by_label_set, read_yaml
+from medcode.config.learning import Evaluation, Run, Training
+from medcode.config.section import Section, build
+from medcode.errors import UserError, collect, nearest
+
+
+class Params(Run):
+    """The whole of params.yaml."""
+
+    synthesize: Synthesize
+    corpora: dict[str, dict[str, Any]]
+    reference: Reference
+    ccs: Ccs
+    gem: Gem
+    tokenize: Tokenize
+    split: Split
+    embed: Embed
+    encoders: dict[str, EncoderSource]
+    subword: Subword
+    pretrain: Pretrain
+    training: Training
+    evaluation: Evaluation
+
+
+class Names(Section):
+    """The keys that choose something by its name; a mistake in another section does not hide theirs."""
+
+    corpus: str
+    encoder: str
+    corpora: dict[str, dict[str, Any]] = Field({})
+    encoders: dict[str, Any] = Field({})
+
+
+def load_all(path: str | os.PathLike) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        UserError: the file is missing or not YAML; else a line for each key that is unknown, missing, of the wrong
+            type or impossible, and for each name that nothing has.
+    """
+    raw = read_yaml(path)
+    check(raw, path)
+    return build(Params, by_label_set(raw), path)
+
+
+def check(raw: dict[str, Any], path: str | os.PathLike) -> None:
+    """Check the content of params.yaml.
+
+    Raises:
+        UserError: a line for each mistake.
+    """
+    names = {key: raw[key] for key in Names.model_fields if key in raw}
+    collect(
+        # Both readings of each `{top50: ..., full: ...}` must hold, whichever label set is chosen now.
+        *(lambda label_set=label_set: _check_rules(raw, path, label_set) for label_set in ("top50", "full")),
+        lambda: _check_names(build(Names, names, path), path),
+    )
+
+
+def _check_names(names: Names, path: str | os.PathLike) -> None:
+    def check_corpus(key: str, corpus: str) -> None:
+        if corpus not in corpora.names():
+            raise UserError(f"{path}: {key}: there is no corpus '{corpus}'; {nearest(corpus, corpora.names())}")
+        if corpus not in names.corpora:
+            raise UserError(f"{path}: corpora.{corpus}: missing")
+        build(corpora.find(corpus), names.corpora[corpus], path, f"corpora.{corpus}")
+
+    def check_encoder() -> None:
+        if names.encoder not in names.encoders:
+            hint = nearest(names.encoder, names.encoders)
+            raise UserError(f"{path}: encoder: there is no block encoders.{names.encoder}; {hint}")
+
+    collect(
+        lambda: check_corpus("corpus", names.corpus),
+        *(lambda corpus=corpus: check_corpus(f"corpora.{corpus}", corpus) for corpus in names.corpora),
+        check_encoder,
+    )
+
+
+def _check_rules(raw: dict[str, Any], path: str | os.PathLike, label_set: str) -> None:
+    """Check each key, then what several keys must be together."""
+    params = build(Params, by_label_set(raw, label_set), path)
+    lines = []
+    if params.split.published != "none" and params.split.source == "stratified":
+        lines.append(
+            f"{path}: split: source: stratified sets published lists aside, yet published is {params.split.published}; "
+            "set source: auto or published: none"
+        )
+    if params.seeds > 1 and params.training.processes > 1:
+        lines.append(
+            f"{path}: seeds: {params.seeds} seeds train side by side in one process, yet training.processes is "
+            f"{params.training.processes}; set one of the two to 1"
+        )
+    if params.split.dev_share + params.split.test_share >= 1:
+        lines.append(f"{path}: split: dev_share + test_share must be below 1, or no training document is left")
+    if lines:
+        raise UserError(*lines)

@@ -1,0 +1,184 @@
+"""configs/models/<model>.yaml: the options of a model and its recipes, and what a run takes of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from medcode.config import models
+from medcode.config.files import for_label_set, read_yaml
+from medcode.config.models.base import ModelConfig
+from medcode.config.section import Count, Number, Positive, Section, Share, build
+from medcode.errors import UserError, collect, nearest
+
+Criterion = Literal[
+    "f1_micro", "f1_macro", "auc_micro", "auc_macro",
+    "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map", "mean_of_seven", "loss",
+]  # fmt: skip
+
+
+class Recipe(Section):
+    """How a model is trained: one per published training of the model, and ours. A file states what is not a default.
+
+    `options` are options of the model that this recipe changes, a smaller size for instance.
+    `schedule: linear` falls in a line to zero at the last step; `plateau` falls by 10 % each time that more than 5
+    epochs brought nothing better. `warmup_share` states the warm-up as a share of all steps, `warmup_steps` in steps.
+    `encoder_learning_rate` is that of the top layer of a pretrained encoder, each layer below having `layer_decay`
+    times the rate of the one above; null gives the top layer `learning_rate`. `clip_norm` is the largest norm of the
+    gradient; null does not clip.
+    `patience` is how many epochs may pass without a better criterion; null never stops early. `criterion` is the dev
+    metric that chooses the epoch: of the first head, or the mean over `criterion_heads: all`. `keep: last` keeps the
+    weights of the last epoch instead of those of the best.
+    `loss: focal` (MARN) weighs cross entropy by `focal_alpha` (1 - p)^`focal_gamma`, p being the probability given to
+    what is true. `head_weights` weighs the losses of a model with several heads; null weighs each 1, or as the model's
+    paper says. `label_smoothing` is the share a of a label's 0 or 1 that is spread over all labels: y (1 - a) + a / Y.
+    `max_tokens` is how many words or subwords of a note are read. `embedding: static` does not train word vectors.
+
+    Three options for corpora with few documents: `label_vectors: titles` lets label attention start from the titles of
+    labels, `label_biases: log_odds` starts each output bias from how frequent its label is, and `title_documents` makes
+    the title of each label one more training document.
+    """
+
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: Annotated[Number, Field(gt=0)]
+    weight_decay: Annotated[Number, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "linear", "plateau"] = "constant"
+    warmup_steps: Count = 0
+    warmup_share: Share = 0.0
+    encoder_learning_rate: Annotated[Number, Field(gt=0)] | None = None
+    layer_decay: Annotated[Share, Field(gt=0)] = 1.0
+    clip_norm: Annotated[Number, Field(gt=0)] | None = None
+    batch_size: Positive
+    epochs: Positive
+    patience: Positive | None
+    criterion: Criterion = "f1_micro"
+    criterion_heads: Literal["first", "all"] = "first"
+    keep: Literal["best", "last"] = "best"
+    loss: Literal["bce", "focal"] = "bce"
+    focal_alpha: Annotated[Number, Field(gt=0)] = 0.999
+    focal_gamma: Annotated[Number, Field(ge=0)] = 2.0
+    head_weights: dict[str, Annotated[Number, Field(ge=0)]] | None = None
+    label_smoothing: Annotated[Share, Field(lt=1)] = 0.0
+    max_tokens: Positive = 2500
+    dropout: Annotated[Share, Field(lt=1)] = 0.2
+    embedding: Literal["trained", "static"] = "trained"
+    label_vectors: Literal["drawn", "titles"] = "drawn"
+    label_biases: Literal["drawn", "log_odds"] = "drawn"
+    title_documents: bool = False
+    options: dict[str, Any] = Field({})
+
+    @property
+    def reads_titles(self) -> bool:
+        """Whether training needs the titles of labels, whatever the model."""
+        return self.title_documents or self.label_vectors == "titles"
+
+
+class ModelFile(Section):
+    """The content of configs/models/<model>.yaml: options, checked by the model's own class, and recipes."""
+
+    options: dict[str, Any]
+    recipes: Annotated[dict[str, Recipe], Field(min_length=1)]
+
+
+class ModelKeys(Section):
+    """The same with recipes unread, so that a mistake in one recipe is no mistake of another."""
+
+    options: dict[str, Any] = Field({})
+    recipes: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """A model as one run builds and trains it: its name, its options, the name of the recipe, and the recipe."""
+
+    model: str
+    config: ModelConfig
+    recipe_name: str
+    recipe: Recipe
+
+
+def load_model(path: str | os.PathLike, model: str, recipe: str, label_set: str) -> ModelSettings:
+    """Read what one run takes of a model's file: the options, and one recipe.
+
+    Args:
+        path: configs/models/<model>.yaml, or another file with `options` and `recipes`.
+        label_set: chooses of every mapping `{top50: a, full: b}`.
+
+    Raises:
+        UserError: the file or the recipe is missing; an option or a key of the recipe is wrong.
+    """
+    raw = read_yaml(path)
+    return model_settings(
+        {key: raw[key] for key in ("options", "recipes") if key in raw}, path, model, recipe, label_set
+    )
+
+
+def model_settings(
+    raw: dict[str, Any], path: str | os.PathLike, model: str, recipe: str, label_set: str
+) -> ModelSettings:
+    """Check the options and one recipe of a model.
+
+    Args:
+        raw: `options` and `recipes` of the model's file.
+        path: the file, for messages.
+
+    Raises:
+        UserError: a line for each mistake.
+    """
+    keys = build(ModelKeys, for_label_set(raw, label_set), path)
+    if recipe not in keys.recipes:
+        raise UserError(f"{path}: recipes: there is no {recipe}; {nearest(recipe, keys.recipes)}")
+    chosen = build(Recipe, keys.recipes[recipe], path, f"recipes.{recipe}")
+    return ModelSettings(model, configure(model, keys.options, chosen, path, recipe), recipe, chosen)
+
+
+def configure(
+    model: str, options: dict[str, Any], recipe: Recipe, path: str | os.PathLike = "options", name: str = ""
+) -> ModelConfig:
+    """Build the typed options of a model from its file and a recipe, which may change options and sets dropout.
+
+    Args:
+        options: of the model's file.
+        recipe: gives dropout and whether word vectors are trained, and options of its own.
+        path: the file that the options came from, for messages.
+        name: the name of the recipe, for messages.
+
+    Raises:
+        UserError: an option is unknown, missing, of the wrong type or impossible.
+    """
+    cls, from_recipe = models.find(model), {"dropout": recipe.dropout, "embedding": recipe.embedding}
+    where = f"recipes.{name}.options"
+    # The first is a mistake of all recipes alike, and says the same of each.
+    lines = [
+        f"{path}: options.{key}: belongs to a recipe, recipes.<recipe>.{key}" for key in from_recipe if key in options
+    ]
+    for key in from_recipe:
+        if key in recipe.options:
+            lines.append(f"{path}: {where}.{key}: belongs to the recipe itself, recipes.{name}.{key}")
+    if lines:
+        raise UserError(*lines)
+    configured = build(cls, options | from_recipe, path, "options")
+    if not recipe.options:
+        return configured
+    return build(cls, options | recipe.options | from_recipe, path, where)
+
+
+def check_file(path: str | os.PathLike, model: str) -> None:
+    """Check a model's file whole: every recipe, for every label set.
+
+    Raises:
+        UserError: a line for each mistake.
+    """
+    raw = read_yaml(path)
+    readings = [(label_set, for_label_set(raw, label_set)) for label_set in ("top50", "full")]
+    collect(
+        *(lambda reading=reading: build(ModelFile, reading, path) for _, reading in readings),
+        *(
+            lambda name=name, label_set=label_set: model_settings(raw, path, model, name, label_set)
+            for label_set, reading in readings
+            for name in (reading.get("recipes") or {})
+        ),
+    )

@@ -1,0 +1,130 @@
+"""What can be said of the models without data or weights: papers, descriptions, parameter counts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from medcode import models
+from medcode.config import ModelSettings
+from medcode.encoders.outline import Encoder
+from medcode.layers.chunks import Specials
+from medcode.models.base import Basis, count_parameters
+
+BERT_BASE = {
+    "hidden_size": 768, "intermediate_size": 3_072, "num_hidden_layers": 12, "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+}  # fmt: skip
+QUICK, PUBLISHED = "quick", "published"
+MIMIC3_LABELS = {
+    "top50": {"icd": 50, "category": 40, "ccs": 38},
+    "full": {"icd": 8_921, "category": 1_149, "ccs": 295},
+}
+MIMIC4_LABELS = {"icd9": 6_150, "icd10": 7_942}  # of models that have both heads; there are no 50 of each
+
+
+def _bert(pieces: int) -> Encoder:
+    return Encoder({"model_type": "bert", "vocab_size": pieces, "pad_token_id": 0}, Specials(101, 102, 0))
+
+
+def _roberta(pieces: int) -> Encoder:
+    config = {"model_type": "roberta", "vocab_size": pieces, "max_position_embeddings": 514, "type_vocab_size": 1}
+    return Encoder({**config, "layer_norm_eps": 1e-5, "pad_token_id": 1}, Specials(0, 2, 1))
+
+
+# Sizes of encoders of the publications, to count parameters by without their files.
+PUBLISHED_SIZES = {
+    "bert-base-cased": _bert(28_996),
+    "bert-base-uncased": _bert(30_522),
+    "roberta-base": _roberta(50_265),
+    "roberta-base-pm": _roberta(50_008),  # the vocabulary of Lewis et al. 2020 (M3, Voc), not verified
+}
+
+
+class CountedEncoder(Encoder):
+    """An encoder of BERT's kind that is only counted: loading transformers takes seconds.
+
+    Source of the count: Devlin et al. 2019, section 3, with BERT-base's sizes where the configuration names no others.
+    """
+
+    def module(self, dropout: float, *, pooler: bool) -> nn.Module:
+        """Return a module with as many parameters as the encoder has."""
+        sizes = BERT_BASE | self.config
+        return _Counted(SimpleNamespace(**sizes), pooler=pooler)
+
+
+class _Counted(nn.Module):
+    def __init__(self, config: SimpleNamespace, *, pooler: bool) -> None:
+        super().__init__()
+        self.config, width, inner = config, config.hidden_size, config.intermediate_size
+        self.words = nn.Embedding(config.vocab_size, width)
+        norm, square = 2 * width, width * (width + 1)
+        layer = 4 * square + norm + inner * (width + 1) + width * (inner + 1) + norm
+        places = config.max_position_embeddings + config.type_vocab_size
+        others = places * width + norm + config.num_hidden_layers * layer + (square if pooler else 0)
+        self.others = nn.Parameter(torch.empty(others))
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the vectors of subwords."""
+        return self.words
+
+
+def default_recipe(recipes: Iterable[str]) -> str:
+    """Return `published`; of a model without a recipe of that name, the first that is not ours, else the first."""
+    names = list(recipes)
+    return next((name for name in (PUBLISHED, *names) if name in names and name != QUICK), names[0])
+
+
+def parameters(
+    settings: ModelSettings, heads: dict[str, int], label_set: str, vocabulary: int, encoder: str | None = None
+) -> dict[str, int]:
+    """Build a model without values for its weights, and count them, all and the trainable ones.
+
+    Args:
+        settings: the model and its recipe.
+        heads: labels of each head. One that the model needs and that is not named has as many as in MIMIC-III, icd9 and
+            icd10 as in MIMIC-IV; heads of other models are left out.
+        label_set: top50 or full, for those numbers.
+        vocabulary: embedding rows, padding and unknown words included.
+        encoder: size of the encoder, a key of PUBLISHED_SIZES; None takes the published one.
+    """
+    if not heads.keys() & set(settings.config.heads):  # the heads named are those of other models
+        heads = {}
+    usual = MIMIC3_LABELS[label_set] | MIMIC4_LABELS
+    heads = {head: usual[head] for head in settings.config.heads if head not in heads} | heads
+    size = settings.config.published_encoder
+    basis = Basis(vocabulary) if size is None else Basis(encoder=_counted(PUBLISHED_SIZES[encoder or size]))
+    with _NoRandomNumbers():
+        return count_parameters(models.find(settings.model).build(settings.config, basis, heads))
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """Leaves weights without values, and so without memory, where they would be sampled.
+
+    On the device `meta`, which has no memory at all, torch loads its compiler for every second operation.
+    """
+
+    def __torch_function__(
+        self, function: Callable, types: Any, arguments: tuple = (), options: dict[str, Any] | None = None
+    ) -> Any:
+        """Do all but sampling in place."""
+        if getattr(function, "__name__", "") in ("normal_", "uniform_", "trunc_normal_"):
+            return arguments[0] if arguments else options["tensor"]
+        return function(*arguments, **(options or {}))
+
+
+def _counted(encoder: Encoder) -> CountedEncoder:
+    return CountedEncoder(encoder.config, encoder.specials)
+
+
+def described(name: str) -> dict[str, Any]:
+    """Return the paper of a model, and its description in a few words."""
+    model = models.find(name)
+    summary = (sys.modules[model.__module__].__doc__ or "").strip().splitlines()[0]
+    return {"name": name, "paper": model.paper, "description": summary.split(": ", 1)[-1].rstrip(".")}
