@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import re
 import resource
+import signal
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pyarrow as pa
@@ -117,3 +123,131 @@ def test_a_spool_leaves_nothing_behind(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="could not be written"), io.spool(tmp_path / "file" / "table"):
         pass
+
+
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+    from medcode import io
+
+    path, at = Path(sys.argv[1]), sys.argv[2]
+
+    def die(*_, **__):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if at == "file":
+        with io.atomic_write(path) as file:
+            file.write(b"half")
+            file.flush()
+            die()
+    if at == "spool":
+        io.Path.unlink = die
+        with io.spool(path):
+            pass
+    replace, calls = os.replace, []
+
+    def replace_or_die(*paths):
+        if at == f"replace {len(calls)}":
+            die()
+        calls.append(paths)
+        replace(*paths)
+
+    io.os.replace = replace_or_die
+    with io.atomic_folder(path) as folder:
+        (folder / "b.txt").write_text("new")
+        if at == "folder":
+            die()
+        if at == "remove":
+            io.shutil.rmtree = die
+"""
+
+
+def killed(path, at):
+    """Has a process write a path and kill itself; returns what it left."""
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), str(path), at], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    return sorted(re.sub(r"\d+", "PID", other.name) for other in path.parent.iterdir())
+
+
+def test_what_killed_processes_left_of_a_file_is_gone_after_the_next_write(tmp_path):
+    path = tmp_path / "a.txt"
+    for _ in range(3):
+        assert killed(path, "file") == [".a.txt.PID.tmp"]
+    io.write_text(path, "whole\n")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_killed_processes_left_of_a_folder_is_gone_after_the_next_write(tmp_path):
+    path = tmp_path / "folder"
+    io.write_empty(path, "nothing yet")
+    for at in ("folder", "folder", "replace 0"):
+        assert killed(path, at) == [".folder.PID.tmp", "folder"]
+    assert killed(path, "remove") == [".folder.PID.old", "folder"]
+    assert killed(path, "replace 1") == [".folder.PID.old", ".folder.PID.tmp"]
+    io.write_empty(path, "nothing")
+    assert list(tmp_path.iterdir()) == [path]
+    assert (path / io.EMPTY).read_text() == "nothing\n"
+
+
+def test_a_folder_that_a_killed_process_had_moved_away_comes_back(tmp_path):
+    path = tmp_path / "folder"
+    with io.atomic_folder(path) as folder:
+        io.write_text(folder / "a.txt", "old\n")
+    assert killed(path, "replace 1") == [".folder.PID.old", ".folder.PID.tmp"]
+    with pytest.raises(RuntimeError), io.atomic_folder(path):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == [path]
+    assert (path / "a.txt").read_text() == "old\n"
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "folder"
+    io.write_empty(path, "old")
+    replace, calls = os.replace, []
+
+    def second_fails(*paths):
+        calls.append(paths)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        replace(*paths)
+
+    monkeypatch.setattr(io.os, "replace", second_fails)
+    with pytest.raises(UserError, match="the old one is unchanged"), io.atomic_folder(path):
+        pass
+    assert (path / io.EMPTY).read_text() == "old\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_of_a_spool_is_gone_after_the_next(tmp_path):
+    assert killed(tmp_path / "a.parquet", "spool") == [".a.parquet.spool.PID.tmp"]
+    io.write_text(tmp_path / "a.parquet", "of another path")
+    assert len(list(tmp_path.iterdir())) == 2
+    with io.spool(tmp_path / "a.parquet"):
+        assert list(tmp_path.iterdir()) == [tmp_path / "a.parquet"]
+
+
+def test_what_a_live_process_or_another_path_has_there_stays(tmp_path):
+    path, (live, own, dead) = tmp_path / "a", (os.getppid(), os.getpid(), dead_process())
+    stay = [f".a.{live}.tmp", f".a.{live}.old", f".a.b.{dead}.tmp", f".b.{dead}.tmp", f".a.{dead}.x", f"a.{dead}.tmp"]
+    go = [f".a.{own}.tmp", f".a.{own}.old", f".a.{dead}.tmp", f".a.{dead}.old", f".a.{2**70}.tmp"]
+    io.write_text(path, "old")
+    for name in stay + go:
+        (tmp_path / name).write_text("")
+    io.write_text(path, "new")
+    assert sorted(other.name for other in tmp_path.iterdir()) == sorted([*stay, "a"])
+
+
+def dead_process():
+    """The number of a process that has ended."""
+    running = subprocess.Popen(["true"])
+    running.wait()
+    return running.pid
+
+
+def test_a_folder_left_empty_on_purpose_holds_one_line_that_says_why(tmp_path):
+    assert io.is_empty(tmp_path / "absent")
+    io.write_empty(tmp_path / "folder", "the reason")
+    assert {file.name: file.read_text() for file in (tmp_path / "folder").iterdir()} == {"EMPTY.txt": "the reason\n"}
+    assert io.is_empty(tmp_path / "folder")
+    io.write_text(tmp_path / "folder/a.txt", "")
+    assert not io.is_empty(tmp_path / "folder")

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from medcode import models
-from medcode.config import Recipe, Training
+from medcode.config import Recipe, Training, configure
 from medcode.encoders.outline import Encoder
 from medcode.inputs import Inputs
 from medcode.models.base import Basis
@@ -19,7 +19,6 @@ from medcode.training.loop import Result, Trainer
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
 }
-OPTIONS = {"mask_padding": True, "faithful": False}
 ARCHITECTURES = {
     "caml": {"filters": 10, "kernel": 4},
     "mt_ram": {"hidden": 4, "bidirectional": True},
@@ -32,7 +31,7 @@ WEIGHTS = {"icd": 0.7, "ccs": 0.3}
 
 
 def build(inputs: Inputs, recipe: Recipe, name: str = "caml", encoder: Encoder | None = None) -> models.Model:
-    config = models.configure(name, ARCHITECTURES[name] | OPTIONS | {"heads": list(inputs.heads)}, recipe)
+    config = configure(name, ARCHITECTURES[name] | {"heads": list(inputs.heads)}, recipe)
     torch.manual_seed(0)
     vectors = torch.from_numpy(inputs.vectors)
     return models.find(name).build(config, Basis(len(vectors), vectors, encoder), inputs.heads)
@@ -48,6 +47,7 @@ def train(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path) -> tup
 
 
 def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first and first.keys() == second.keys()
     for name, weights in first.items():
         assert torch.equal(weights, second[name]), name
 

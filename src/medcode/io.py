@@ -11,6 +11,7 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,10 +24,46 @@ import pyarrow.parquet as pq
 from medcode.errors import UserError
 
 METRIC_DECIMALS = 6
+EMPTY = "EMPTY.txt"  # the only file of a folder that is left empty on purpose
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _beside(path: Path, ending: str) -> Path:
+    """A hidden name in the same folder, of this process alone."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{ending}")
+
+
+def _sweep(path: Path) -> None:
+    """Removes what killed processes left of writing this very path.
+
+    What a live process has there stays: it may be writing. A process that was killed between the two steps of replacing
+    a folder left none at `path`; its `.old` is then the only one known to be whole, and becomes `path` again.
+    """
+    name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.(tmp|old)")
+    left = [(other, name.fullmatch(other.name)) for other in path.parent.iterdir()]
+    dead = [(other, match[2]) for other, match in left if match and not _lives(int(match[1]))]
+    moved = [other for other, ending in dead if ending == "old"]
+    if moved and not path.exists():
+        with contextlib.suppress(FileNotFoundError):  # another process was first
+            os.replace(max(moved, key=lambda other: other.stat().st_ctime_ns), path)
+    for other, _ in dead:
+        if other.is_dir():
+            shutil.rmtree(other, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                other.unlink()
+
+
+def _lives(process: int) -> bool:
+    """Whether another process has this number; a name with that of this process is from before it began."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 @contextlib.contextmanager
@@ -37,10 +74,11 @@ def atomic_write(path: str | os.PathLike, mode: str = "wb") -> Iterator[IO]:
         UserError: the file cannot be written (disk full, no permission); an older file at `path` is left as it was.
     """
     path = Path(path)
-    temporary = _temporary(path)
+    temporary = _beside(path, "tmp")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         with open(temporary, mode, **text) as file:
             yield file
             file.flush()
@@ -62,24 +100,40 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
         UserError: a file in it cannot be written; an older folder at `path` is left as it was.
     """
     path = Path(path)
-    temporary = _temporary(path)
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _beside(path, "tmp")
     try:
-        temporary.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        temporary.mkdir()
         yield temporary
-        if path.exists():
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
-            os.replace(path, old)
-            os.replace(temporary, path)
-            shutil.rmtree(old)
-        else:
-            os.replace(temporary, path)
+        _put(temporary, path)
     except OSError as error:
         raise UserError(
             f"{path}: could not be written ({error.strerror or error}); the old one is unchanged"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(folder: Path, path: Path) -> None:
+    """Moves a folder to `path`, in place of what is there.
+
+    A folder cannot replace one that is not empty, so the old one steps aside first. Killed in between, a process leaves
+    no `path`, the old folder as `.old` and the new one, whole, as `.tmp`. Nothing tells that `.tmp` from one half
+    written, so the next writer of `path` puts the old one back before it begins. DVC misses its output, and runs the
+    stage again.
+    """
+    old = _beside(path, "old")
+    replaces = path.exists()
+    if replaces:
+        os.replace(path, old)
+    try:
+        os.replace(folder, path)
+    except OSError:
+        if replaces:
+            os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -92,9 +146,11 @@ def spool(path: str | os.PathLike) -> Iterator[BinaryIO]:
         UserError: it cannot be written.
     """
     path = Path(path)
-    temporary = _temporary(path.with_name(f"{path.name}.spool"))
+    spooled = path.with_name(f"{path.name}.spool")
+    temporary = _beside(spooled, "tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(spooled)
         file = open(temporary, "w+b")  # noqa: SIM115
     except OSError as error:
         raise UserError(f"{path}: could not be written ({error.strerror or error})") from error
@@ -106,6 +162,23 @@ def spool(path: str | os.PathLike) -> Iterator[BinaryIO]:
             if error.filename is not None:  # about another file
                 raise
             raise UserError(f"{path}: could not be written ({error.strerror or error})") from error
+
+
+def write_empty(path: str | os.PathLike, reason: str) -> None:
+    """Writes a folder that holds nothing but one line that says why; DVC warns of folders without a file.
+
+    Args:
+        path: the folder.
+        reason: the line, the same in every run.
+    """
+    with atomic_folder(path) as folder:
+        write_text(folder / EMPTY, f"{reason}\n")
+
+
+def is_empty(path: str | os.PathLike) -> bool:
+    """Whether a folder was left empty on purpose, or is absent."""
+    path = Path(path)
+    return not path.is_dir() or all(entry.name == EMPTY for entry in path.iterdir())
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

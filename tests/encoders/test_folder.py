@@ -11,6 +11,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from medcode import io
 from medcode.encoders import folder, sources
 from medcode.encoders.pieces import PieceTokenizer
 from medcode.errors import UserError
@@ -128,11 +129,11 @@ def test_what_transformers_cannot_read_is_told_in_one_line(source, tmp_path, dam
 
 
 def test_an_empty_folder_stands_for_no_encoder(tmp_path):
-    folder.write_nothing(tmp_path / "encoder")
-    assert folder.is_empty(tmp_path / "encoder")
+    io.write_empty(tmp_path / "encoder", "no encoder: of no use here")
     with pytest.raises(UserError, match="holds no encoder; choose one, such as encoder: scratch-tiny"):
         folder.read(tmp_path / "encoder")
-    assert folder.further(tmp_path / "encoder", tmp_path / "absent") == tmp_path / "encoder"
+    for pretrained in ("absent", "encoder"):
+        assert folder.further(tmp_path / "encoder", tmp_path / pretrained) == tmp_path / "encoder"
 
 
 def test_damaged_weights_are_told_in_one_line(source, tmp_path):

@@ -6,7 +6,8 @@ import plain_encoder
 import pytest
 import torch
 
-from medcode.encoders.outline import PUBLISHED_SIZES, Encoder
+from medcode.encoders.outline import Encoder
+from medcode.models.catalogue import PUBLISHED_SIZES
 
 
 @pytest.fixture(params=["bert", "roberta", "mpnet"])

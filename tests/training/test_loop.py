@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import plain_encoder
 import pytest
 import torch
-from trainers import ENVIRONMENT, assert_same, build, train, trainer
+from trainers import assert_same, build, train, trainer
 
 from medcode.errors import UserError
-from medcode.training import distributed, reproducibility
+from medcode.training import distributed
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.loop import Trainer
 
@@ -206,34 +202,3 @@ def test_limit_bounds_the_batches_of_an_epoch(tiny_inputs, recipe, engine, tmp_p
     running = trainer(tiny_inputs, recipe, engine.model_copy(update={"limit": 2}), tmp_path)
     running.run()
     assert running.progress.steps == 2 * recipe.epochs
-
-
-@pytest.mark.parametrize("name", ["caml", "multirescnn", "mt_ram"])
-def test_two_processes_of_torchrun_train_as_one_does(tiny_inputs, recipe, engine, tmp_path, name):
-    # Rounding grows through batch norms, of which MT-RAM has ten, one behind the other.
-    recipe = recipe.model_copy(update={"epochs": 4 if name == "caml" else 1})
-    engine = engine.model_copy(update={"limit": 2 if name == "mt_ram" else 0})
-    running = trainer(tiny_inputs, recipe, engine, tmp_path / "one", name)
-    running.run()
-    (tmp_path / "given").write_bytes(pickle.dumps((tiny_inputs, recipe, engine, name)))
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    subprocess.run([*torchrun, __file__, str(tmp_path)], check=True, timeout=120, env=ENVIRONMENT)
-    shared = torch.load(tmp_path / "weights.pt")
-    for part, expected in running.model.state_dict().items():
-        torch.testing.assert_close(shared[part], expected, rtol=1e-3, atol=1e-4, msg=part)
-
-
-def one_of_two_processes(folder: Path) -> None:
-    """What torchrun runs: this file, with the folder of the test."""
-    inputs, recipe, engine, name = pickle.loads((folder / "given").read_bytes())
-    reproducibility.prepare(1)
-    with distributed.join(torch.device("cpu")) as world:
-        assert world.size == 2
-        running = trainer(inputs, recipe, engine, folder / "two", name, world=world)
-        running.run()
-        if world.leads:
-            torch.save(running.model.state_dict(), folder / "weights.pt")
-
-
-if __name__ == "__main__":
-    one_of_two_processes(Path(sys.argv[1]))

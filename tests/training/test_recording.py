@@ -17,7 +17,7 @@ from medcode.training import optimisation, recording
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.loop import Trainer
 
-DOCUMENTS, EPOCHS = 22, 3
+DOCUMENTS, EPOCHS = 14, 3
 # Models whose steps wait for the device, and why: they are trained as they are.
 WAITING = {
     "bert_hier": "the chunks of all documents are packed into one run, whose length depends on theirs",
@@ -31,7 +31,7 @@ WAITING = {
 def inputs() -> Inputs:
     """Random documents, an empty one among them, with random labels under two heads."""
     random = np.random.default_rng(4)
-    lengths = np.append(random.integers(1, 60, DOCUMENTS - 1), 0)
+    lengths = np.append(random.integers(1, 25, DOCUMENTS - 1), 0)
     ends = np.cumsum(lengths)
     split = Split(
         documents=[str(number) for number in range(DOCUMENTS)],

@@ -7,21 +7,25 @@ import pickle
 import signal
 import subprocess
 import sys
-from io import BytesIO
 from pathlib import Path
 
+import half_written
 import pytest
-import torch
 from trainers import ENVIRONMENT, Killed, assert_same, train, trainer
 
 from medcode.errors import UserError
 from medcode.training import reproducibility
 from medcode.training.checkpoint import Checkpoints
+from medcode.training.curve import Curves
+
+WRITES = (1, 2, 6)
 
 
 @pytest.mark.parametrize("step", [1, 2, 4, 9, 11, 12, 23, 40])
-def test_a_run_killed_at_any_step_ends_in_the_same_weights(tiny_inputs, recipe, engine, tmp_path, monkeypatch, step):
-    expected, weights = train(tiny_inputs, recipe, engine, tmp_path / "undisturbed")
+def test_a_run_killed_at_any_step_ends_in_the_same_weights(
+    tiny_inputs, recipe, engine, undisturbed, tmp_path, monkeypatch, step
+):
+    expected, weights = undisturbed
     stopped = trainer(tiny_inputs, recipe, engine, tmp_path / "killed")
     take_step, taken = stopped._step, []
 
@@ -44,38 +48,32 @@ def test_a_run_killed_at_any_step_ends_in_the_same_weights(tiny_inputs, recipe, 
     assert len(repeated) == 44 - ((step - 1) // 11 * 11 + (step - 1) % 11 // 3 * 3)
 
 
-@pytest.mark.parametrize("write", [1, 2, 6])
+@pytest.fixture(scope="module")
+def killed(tiny_inputs, recipe, engine, tmp_path_factory) -> dict[int, Path]:
+    """The checkpoints of trainings that were killed while they wrote their first, second or sixth."""
+    folder = tmp_path_factory.mktemp("killed")
+    (folder / "given").write_bytes(pickle.dumps((tiny_inputs, recipe, engine)))
+    subprocess.run([sys.executable, half_written.__file__, str(folder), *map(str, WRITES)], check=True, env=ENVIRONMENT)
+    return {write: folder / str(write) for write in WRITES}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_inputs, recipe, engine, tmp_path_factory):
+    """Result and weights of a training that nothing disturbed."""
+    reproducibility.prepare(1)
+    return train(tiny_inputs, recipe, engine, tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.mark.parametrize("write", WRITES)
 def test_a_run_killed_in_the_middle_of_writing_a_checkpoint_ends_in_the_same_weights(
-    tiny_inputs, recipe, engine, tmp_path, write
+    tiny_inputs, recipe, engine, undisturbed, killed, write
 ):
-    expected, weights = train(tiny_inputs, recipe, engine, tmp_path / "undisturbed")
-    (tmp_path / "given").write_bytes(pickle.dumps((tiny_inputs, recipe, engine)))
-    killed = subprocess.run([sys.executable, __file__, str(tmp_path), str(write)], timeout=120, env=ENVIRONMENT)
-    assert killed.returncode == -signal.SIGKILL
-    assert list((tmp_path / "killed").glob(".*.tmp")), "it was not killed while it wrote"
-    resumed = trainer(tiny_inputs, recipe, engine, tmp_path / "killed")
+    expected, weights = undisturbed
+    assert list(killed[write].glob(".*.tmp")), "it was not killed while it wrote"
+    resumed = trainer(tiny_inputs, recipe, engine, killed[write])
     assert resumed.run() == expected
     assert_same(weights, resumed.model.state_dict())
-
-
-def kill_in_mid_write(folder: Path, write: int) -> None:
-    """Trains, and kills itself when half of the given checkpoint is on the disk."""
-    inputs, recipe, engine = pickle.loads((folder / "given").read_bytes())
-    reproducibility.prepare(1)
-    save, written = torch.save, []
-
-    def save_half(state, file):
-        written.append(1)
-        if len(written) < write:
-            return save(state, file)
-        content = BytesIO()
-        save(state, content)
-        file.write(content.getvalue()[: len(content.getvalue()) // 2])
-        file.flush()
-        return os.kill(os.getpid(), signal.SIGKILL)
-
-    torch.save = save_half
-    trainer(inputs, recipe, engine, folder / "killed").run()
+    assert not list(killed[write].glob(".*")), "what the killed process left is still there"
 
 
 def test_a_finished_run_started_again_gives_the_same_result_without_training(tiny_inputs, recipe, engine, tmp_path):
@@ -86,8 +84,8 @@ def test_a_finished_run_started_again_gives_the_same_result_without_training(tin
     assert_same(weights, again.model.state_dict())
 
 
-def test_a_request_to_stop_saves_the_state_first(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
-    expected, weights = train(tiny_inputs, recipe, engine, tmp_path / "undisturbed")
+def test_a_request_to_stop_saves_the_state_first(tiny_inputs, recipe, engine, undisturbed, tmp_path, monkeypatch):
+    expected, weights = undisturbed
     stopped = trainer(tiny_inputs, recipe, engine, tmp_path / "stopped")
     take_step = stopped._step
 
@@ -119,6 +117,38 @@ def test_the_rate_of_a_plateau_survives_being_killed(tiny_inputs, recipe, engine
     assert_same(weights, resumed.model.state_dict())
 
 
+@pytest.mark.parametrize(("several", "before"), [(False, ""), (True, "seed 5  ")])
+def test_a_training_that_goes_on_says_where(tiny_inputs, recipe, engine, tmp_path, capsys, several, before):
+    curves = Curves(tmp_path / "curve.csv", tmp_path / "log.jsonl", "caml", several=several)
+
+    def make():
+        heard = {
+            "on_epoch": lambda *given: curves.on_epoch(5, *given),
+            "on_resume": lambda *given: curves.on_resume(5, *given),
+        }
+        return trainer(tiny_inputs, recipe, engine, tmp_path / "checkpoint", **heard)
+
+    def said():
+        return [line for line in capsys.readouterr().out.splitlines() if not line.startswith(f"{before}epoch ")]
+
+    stopped = make()
+    for _ in stopped.steps():  # 11 steps an epoch, a checkpoint every 3
+        if stopped.progress.steps == 11 + 7:
+            break
+    assert said() == []
+    make().run()
+    assert said() == [f"{before}resumed at epoch 2, step 7"]
+    log = (tmp_path / "log.jsonl").read_text()
+    curve = (tmp_path / "curve.csv").read_bytes()
+    assert log.count("\n") == 4
+    (tmp_path / "curve.csv").unlink()
+    make().run()
+    ended = "already trained: ended at epoch 4 (last epoch)"
+    assert said() == [f"{before}{ended}; remove {tmp_path / 'checkpoint'} to train it anew"]
+    assert (tmp_path / "log.jsonl").read_text() == log
+    assert (tmp_path / "curve.csv").read_bytes() == curve
+
+
 def test_a_second_process_does_not_train_the_same_thing(tmp_path):
     first, second = Checkpoints(tmp_path / "same"), Checkpoints(tmp_path / "same")
     with first.locked(), pytest.raises(UserError, match=f"process {os.getpid()} is training"), second.locked():
@@ -131,7 +161,3 @@ def test_a_damaged_checkpoint_is_told_in_one_line(tiny_inputs, recipe, engine, t
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"state.pt: damaged checkpoint; delete"):
         trainer(tiny_inputs, recipe, engine, tmp_path).run()
-
-
-if __name__ == "__main__":
-    kill_in_mid_write(Path(sys.argv[1]), int(sys.argv[2]))

@@ -129,20 +129,9 @@ def write(
                     file.write(save_tensors({key: x.detach().cpu().contiguous() for key, x in tensors.items()}))
 
 
-def write_nothing(target: str | os.PathLike) -> None:
-    """Writes an empty folder, where there is no encoder."""
-    with io.atomic_folder(target):
-        pass
-
-
-def is_empty(folder: str | os.PathLike) -> bool:
-    """Whether a folder stands for no encoder."""
-    return not (Path(folder) / "config.json").exists()
-
-
 def further(encoder: Path, pretrained: Path) -> Path:
     """The folder to build a model on: that of the encoder pretrained further, where it was."""
-    return encoder if is_empty(pretrained) else pretrained
+    return encoder if io.is_empty(pretrained) else pretrained
 
 
 def read(folder: str | os.PathLike) -> Encoder:
@@ -152,7 +141,7 @@ def read(folder: str | os.PathLike) -> Encoder:
         UserError: there is none in it, or a file is missing or damaged.
     """
     folder = Path(folder)
-    if is_empty(folder):
+    if io.is_empty(folder):
         raise UserError(f"{folder}: holds no encoder; choose one, such as encoder: scratch-tiny, and run dvc repro")
     specials = read_specials(folder)
     return Encoder(

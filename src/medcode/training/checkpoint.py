@@ -1,4 +1,8 @@
-"""Checkpoints from which a killed run goes on as if nothing had happened."""
+"""Checkpoints from which a killed run goes on as if nothing had happened.
+
+That of a finished training stays, much smaller, until another training has no use for it: should DVC fail to record the
+result, the same training ends at once in the same weights.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +12,33 @@ import hashlib
 import json
 import os
 import pickle
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from medcode import io
 from medcode.errors import UserError
 
+STATE, FINISHED, LOCK = "state.pt", "finished.txt", "lock"
 
-def fingerprint(settings: dict[str, Any], inputs: list[Path], model: torch.nn.Module) -> str:
-    """Identifies a training: two runs with one fingerprint compute the same weights.
 
-    Covers the settings, the content of the inputs that training reads, and the source of every module of this package
-    that is loaded, the model's among them.
+def fingerprint(settings: dict[str, Any], read: list[Path], model: torch.nn.Module) -> str:
+    """Identify a training: two runs with one fingerprint compute the same weights.
 
     Args:
-        settings: everything of params.yaml that training depends on.
-        inputs: data/inputs, and other folders that training reads.
+        settings: everything of params.yaml and of the model's file that training depends on.
+        read: files and folders that training depends on: digests of the code that it runs, data/inputs and the like.
+            The test split does not count.
         model: its class is part of the fingerprint.
     """
     digest = hashlib.sha256(json.dumps([settings, type(model).__name__, torch.__version__], sort_keys=True).encode())
-    modules = sorted((name, module) for name, module in sys.modules.items() if name.split(".")[0] == "medcode")
-    sources = [Path(module.__file__) for _, module in modules if getattr(module, "__file__", None)]
-    files = (path for folder in inputs for path in sorted(folder.rglob("*")) if path.is_file())
-    read = [path for path in files if path.parent.name != "test"]
-    for path in [*sources, *read]:
-        with open(path, "rb") as file:
-            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    files = (file for path in read for file in ([path] if path.is_file() else sorted(path.rglob("*"))))
+    for path in files:
+        if path.is_file() and path.parent.name != "test" and path.name != io.EMPTY:
+            with open(path, "rb") as file:
+                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
 
 
@@ -46,7 +46,8 @@ class Checkpoints:
     """The checkpoints of one training, in a folder of their own.
 
     `state.pt` holds the last state; the weights of the best epoch are a file of their own, which the state names, so
-    that the state always finds the weights that it means.
+    that the state always finds the weights that it means. `finished.txt` marks a finished training, and names the model
+    folder that it wrote.
 
     Args:
         folder: where this training's checkpoints are, created when needed.
@@ -62,16 +63,18 @@ class Checkpoints:
         Raises:
             UserError: another process holds the lock.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / "lock", "a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.seek(0)
-                raise UserError(
-                    f"{self.folder}: process {file.read().strip() or 'unknown'} is training this very model; "
-                    "wait for it or stop it"
-                ) from error
+        with contextlib.ExitStack() as files:
+            with _alone(self.folder.parent):
+                self.folder.mkdir(exist_ok=True)
+                file = files.enter_context(open(self.folder / LOCK, "a+"))
+                if not _lock(file):
+                    file.seek(0)
+                    raise UserError(
+                        f"{self.folder}: process {file.read().strip() or 'unknown'} is training this very model; "
+                        "wait for it or stop it"
+                    )
+            if not (self.folder / STATE).exists():  # a removal was cut short, and this training begins anew
+                (self.folder / FINISHED).unlink(missing_ok=True)
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
@@ -79,7 +82,7 @@ class Checkpoints:
 
     def save(self, state: dict[str, Any]) -> None:
         """Replaces the last state by this one."""
-        with io.atomic_write(self.folder / "state.pt") as file:
+        with io.atomic_write(self.folder / STATE) as file:
             torch.save(state, file)
         for old in self.folder.glob("best-*.pt"):
             if old.name != self._best(state["best_epoch"]).name:
@@ -91,7 +94,7 @@ class Checkpoints:
         Raises:
             UserError: the file is damaged.
         """
-        return self._read(self.folder / "state.pt") if (self.folder / "state.pt").exists() else None
+        return self._read(self.folder / STATE) if (self.folder / STATE).exists() else None
 
     def save_best(self, epoch: int, weights: dict[str, torch.Tensor]) -> None:
         """Keeps the weights of an epoch, beside those of the best epoch before it until the next `save`."""
@@ -102,9 +105,30 @@ class Checkpoints:
         """Returns the weights of the best epoch."""
         return self._read(self._best(epoch))
 
+    def finish(self, model: Path) -> None:
+        """Marks the training as finished, and keeps only what it takes to end at once in the same weights.
+
+        Killed in between, a process leaves more than that, but nothing wrong: the last state says that training ended.
+
+        Args:
+            model: the model folder that the training wrote.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        io.write_text(self.folder / FINISHED, f"{model}\n")
+        state = self._read(self.folder / STATE)
+        self.save({name: state[name] for name in ("progress", "best_epoch")})
+
     def remove(self) -> None:
-        """Removes the folder, once the training's result is safe elsewhere."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Removes the folder.
+
+        The state goes first, because no training must go on from it without the rest. The mark of a finished training
+        goes last, so that the next process sees to a removal that was cut short.
+        """
+        for path in sorted(self.folder.iterdir(), key=lambda path: (path.name == FINISHED, path.name != STATE)):
+            path.unlink()
+        self.folder.rmdir()
 
     def _best(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch}.pt"
@@ -115,3 +139,41 @@ class Checkpoints:
                 return torch.load(file, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise UserError(f"{path}: damaged checkpoint; delete {self.folder} and train anew") from error
+
+
+def remove_finished(root: Path, model: Path) -> None:
+    """Removes the checkpoints of finished trainings that nothing can need any more.
+
+    Those are the ones whose model folder is gone, or is the one that is about to be written. Whatever a live process
+    has locked stays, this process among them. So do unfinished ones, from which stopped trainings go on.
+
+    Args:
+        root: the folder that holds the folders of all trainings.
+        model: the model folder of the training that begins.
+    """
+    with _alone(root):
+        for mark in sorted(root.glob(f"*/{FINISHED}")):
+            written = Path(mark.read_text(encoding="utf-8").strip())
+            if written.exists() and written.resolve() != model.resolve():
+                continue
+            with open(mark.with_name(LOCK), "a") as file:
+                if _lock(file):
+                    Checkpoints(mark.parent).remove()
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Waits until no other process takes a lock or removes a folder; else a lock could be of a folder just removed."""
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / LOCK, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _lock(file: IO) -> bool:
+    """Locks a file until it is closed; False where another process, or this one, has locked it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medcode import io
 from medcode.evaluation import seeds
+
+if TYPE_CHECKING:
+    from medcode.training.loop import Progress
 
 History = list[dict[str, float]]
 
@@ -38,8 +41,18 @@ class Curves:
         own = {"seed": seed} if self.several else {}
         append_log(self.log, {"model": self.model, **own, "seconds": round(seconds, 2), **history[-1]})
         shown = "  ".join(f"{k} {v:.4f}" for k, v in history[-1].items() if k not in ("epoch", "learning_rate"))
-        which = f"seed {seed}  " if self.several else ""
-        print(f"{which}epoch {history[-1]['epoch']:>3}  {shown}  {seconds:.1f} s", flush=True)
+        self._say(seed, f"epoch {history[-1]['epoch']:>3}  {shown}  {seconds:.1f} s")
+
+    def on_resume(self, seed: int, progress: Progress, folder: Path) -> None:
+        """Says where a training goes on, or that it had ended; epochs and steps count from 1."""
+        if progress.stopped:
+            ended = f"already trained: ended at epoch {progress.epoch} ({progress.stopped})"
+            self._say(seed, f"{ended}; remove {folder} to train it anew")
+        else:
+            self._say(seed, f"resumed at epoch {progress.epoch + 1}, step {progress.step + 1}")
+
+    def _say(self, seed: int, line: str) -> None:
+        print(f"seed {seed}  {line}" if self.several else line, flush=True)
 
 
 def write_curve(path: str | os.PathLike, history: History) -> None:

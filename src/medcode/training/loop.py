@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,8 @@ class Trainer:
         world: this process among those that train together.
         on_epoch: called with the learning curve after every epoch, by the leading process.
         beside: another training of the same inputs, recipe and settings, whose documents on the device it shares.
+        on_resume: called with the progress and the folder of a checkpoint that training goes on from, by the leading
+            process.
 
     Raises:
         UserError: a head of the model has no weight in the recipe; the model cannot be trained in micro-batches.
@@ -84,9 +87,11 @@ class Trainer:
         world: World | None = None,
         on_epoch: Callable[[list[Row], float], None] = lambda history, seconds: None,
         beside: Trainer | None = None,
+        on_resume: Callable[[Progress, Path], None] = lambda progress, folder: None,
     ) -> None:
         self.model, self.inputs, self.recipe, self.settings, self.seed = model, inputs, recipe, settings, seed
-        self.checkpoints, self.world, self.on_epoch = checkpoints, world or World(), on_epoch
+        self.checkpoints, self.world = checkpoints, world or World()
+        self.on_epoch, self.on_resume = on_epoch, on_resume
         self.device = next(model.parameters()).device
         self.train, self.dev = inputs.splits["train"], inputs.splits["dev"]
         if settings.overfit:
@@ -115,10 +120,12 @@ class Trainer:
         state: dict[str, Any] | None = self.checkpoints.load()
         if state is None:
             return
-        self.model.load_state_dict(state["model"])
-        self.step.load_optimiser(state["optimiser"])
         self.progress = Progress(**state["progress"])
+        if not self.progress.stopped:  # one that ended needs the best weights alone, and `finish` reads those
+            self.model.load_state_dict(state["model"])
+            self.step.load_optimiser(state["optimiser"])
         if self.world.leads:
+            self.on_resume(self.progress, self.checkpoints.folder)
             self.on_epoch(self.progress.history, 0.0)
 
     def steps(self) -> Iterator[None]:

@@ -1,0 +1,170 @@
+"""The checkpoint of a finished training: small, of use until the result is recorded, and removed once it is of none."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from trainers import Killed, assert_same, build, train, trainer
+
+from medcode import io
+from medcode.errors import UserError
+from medcode.training import checkpoint
+from medcode.training.checkpoint import Checkpoints, fingerprint, remove_finished
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def ends_at_once(inputs, recipe, engine, folder):
+    """Result and weights of a training that must not take a step."""
+    again = trainer(inputs, recipe, engine, folder)
+    again._step = None  # would fail if it were called
+    return again.run(), again.model.state_dict()
+
+
+def test_a_finished_training_keeps_the_best_weights_once_and_ends_at_once_in_them(
+    tiny_inputs, recipe, engine, tmp_path
+):
+    expected, weights = train(tiny_inputs, recipe, engine, tmp_path)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.finish(Path("models/current"))
+    assert files(tmp_path) == sorted([f"best-{expected.best_epoch}.pt", "finished.txt", "state.pt"])
+    assert (tmp_path / "finished.txt").read_text() == "models/current\n"
+    assert checkpoints.load().keys() == {"progress", "best_epoch"}
+    for _ in range(2):  # finished twice is as good as once
+        result, found = ends_at_once(tiny_inputs, recipe, engine, tmp_path)
+        assert result == expected
+        assert_same(weights, found)
+        checkpoints.finish(Path("models/current"))
+
+
+@pytest.mark.parametrize("write", [0, 1])
+def test_a_training_killed_while_it_is_marked_as_finished_ends_in_the_same_weights(
+    tiny_inputs, recipe, engine, tmp_path, monkeypatch, write
+):
+    expected, weights = train(tiny_inputs, recipe, engine, tmp_path)
+    replace, written = io.os.replace, []
+
+    def dying(*paths):
+        if len(written) == write:
+            raise Killed
+        written.append(paths)
+        replace(*paths)
+
+    monkeypatch.setattr(io.os, "replace", dying)
+    with pytest.raises(Killed):
+        Checkpoints(tmp_path).finish(Path("model"))
+    monkeypatch.undo()
+    assert (tmp_path / "finished.txt").exists() == bool(write)
+    result, found = ends_at_once(tiny_inputs, recipe, engine, tmp_path)
+    assert result == expected
+    assert_same(weights, found)
+    Checkpoints(tmp_path).finish(Path("model"))
+    assert Checkpoints(tmp_path).load().keys() == {"progress", "best_epoch"}
+
+
+def finished(folder, model):
+    checkpoints = Checkpoints(folder)
+    checkpoints.save_best(1, {"x": torch.zeros(1)})
+    checkpoints.save({"progress": {}, "best_epoch": 1, "model": {}, "optimiser": {}})
+    if model:
+        checkpoints.finish(model)
+
+
+def test_a_training_removes_finished_checkpoints_of_no_use_and_no_others(tmp_path):
+    root, model = tmp_path / "checkpoints", tmp_path / "models/current"
+    (tmp_path / "models/elsewhere").mkdir(parents=True)
+    finished(root / "its-model-is-gone", tmp_path / "models/gone")
+    finished(root / "of-the-same-model", tmp_path / "models/../models/current")
+    finished(root / "its-model-is-there", tmp_path / "models/elsewhere")
+    finished(root / "unfinished", None)
+    finished(root / "locked", tmp_path / "models/gone")
+    finished(root / "this-one", model)
+    with Checkpoints(root / "locked").locked(), Checkpoints(root / "this-one").locked():
+        remove_finished(root, model)
+        assert files(root) == ["its-model-is-there", "lock", "locked", "this-one", "unfinished"]
+    model.mkdir()
+    remove_finished(root, model)
+    assert files(root) == ["its-model-is-there", "lock", "unfinished"]
+    remove_finished(tmp_path / "none-yet", model)
+
+
+@pytest.mark.parametrize("removed", range(4))
+def test_a_removal_that_is_cut_short_is_made_good(tiny_inputs, recipe, engine, tmp_path, monkeypatch, removed):
+    root = tmp_path / "checkpoints"
+    expected, weights = train(tiny_inputs, recipe, engine, root / "one")
+    Checkpoints(root / "one").finish(tmp_path / "gone")
+    unlink, gone = Path.unlink, []
+
+    def dying(path, **options):
+        if path.parent.name == "one" and not path.name.startswith("."):
+            if len(gone) == removed:
+                raise Killed
+            gone.append(path)
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", dying)
+    with pytest.raises(Killed):
+        remove_finished(root, tmp_path / "model")
+    monkeypatch.undo()
+    running = trainer(tiny_inputs, recipe, engine, root / "one")
+    with running.checkpoints.locked():
+        # Once its state is gone the training begins anew, and is not a finished one.
+        assert (root / "one/finished.txt").exists() == (removed == 0)
+        assert running.run() == expected
+    assert_same(weights, running.model.state_dict())
+    Checkpoints(root / "one").finish(tmp_path / "gone")
+    remove_finished(root, tmp_path / "model")
+    assert files(root) == ["lock"]
+
+
+def test_the_next_training_makes_good_a_removal_that_was_cut_short(tmp_path):
+    finished(tmp_path / "one", tmp_path / "gone")
+    (tmp_path / "one/state.pt").unlink()
+    remove_finished(tmp_path, tmp_path / "model")
+    assert files(tmp_path) == ["lock"]
+
+
+def test_no_lock_is_taken_while_another_process_removes_checkpoints(tmp_path):
+    taken = threading.Event()
+
+    def take():
+        with Checkpoints(tmp_path / "one").locked():
+            taken.set()
+
+    with checkpoint._alone(tmp_path):
+        waiting = threading.Thread(target=take)
+        waiting.start()
+        assert not taken.wait(0.3)
+    waiting.join(30)
+    assert taken.is_set()
+
+
+def test_a_lock_is_free_again_after_it_was_refused(tmp_path):
+    one = Checkpoints(tmp_path / "one")
+    with one.locked(), pytest.raises(UserError, match="is training this very model"), one.locked():
+        pass
+    with one.locked():
+        pass
+
+
+def test_a_fingerprint_covers_the_digests_of_code_and_what_is_in_the_inputs(tiny_inputs, recipe, tmp_path):
+    model = build(tiny_inputs, recipe)
+    (tmp_path / "inputs/test").mkdir(parents=True)
+    io.write_text(tmp_path / "train.json", "digests")
+
+    def made():
+        return fingerprint({"seed": 1}, [tmp_path / "train.json", tmp_path / "inputs"], model)
+
+    first = made()
+    io.write_text(tmp_path / "inputs" / io.EMPTY, "no encoder")
+    io.write_text(tmp_path / "inputs/test/a.txt", "never read")
+    assert made() == first
+    io.write_text(tmp_path / "inputs/a.txt", "read")
+    assert (second := made()) != first
+    io.write_text(tmp_path / "train.json", "others")
+    assert made() not in (first, second)

@@ -1,0 +1,64 @@
+"""Two processes of torchrun do what one does. One start serves all tests: it takes longer than what is done in it."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import two_processes
+from small_norms import example, normed
+from trainers import ENVIRONMENT, trainer
+
+from medcode.layers.batch_norm import MaskedBatchNorm
+
+pytestmark = pytest.mark.slow
+
+# Epochs, and batches of an epoch (0: all). Rounding grows through batch norms, of which MT-RAM has ten, one behind the
+# other.
+LENGTHS = {"caml": (4, 0), "multirescnn": (1, 0), "mt_ram": (1, 2)}
+
+
+@pytest.fixture(scope="module")
+def given(recipe, engine):
+    """Recipe and engine of each model."""
+    return {
+        name: (recipe.model_copy(update={"epochs": epochs}), engine.model_copy(update={"limit": limit}))
+        for name, (epochs, limit) in LENGTHS.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, tiny_inputs, given) -> Path:
+    """The folder in which two processes have left what they found."""
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "given").write_bytes(pickle.dumps((tiny_inputs, given)))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    subprocess.run([*torchrun, two_processes.__file__, str(folder)], check=True, env=ENVIRONMENT)
+    return folder
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_two_processes_of_torchrun_train_as_one_does(tiny_inputs, given, done, tmp_path, name):
+    running = trainer(tiny_inputs, *given[name], tmp_path, name)
+    before = {part: weights.clone() for part, weights in running.model.state_dict().items()}
+    running.run()
+    shared = torch.load(done / name / "weights.pt")
+    assert shared.keys() == before.keys()
+    for part, expected in running.model.state_dict().items():
+        torch.testing.assert_close(shared[part], expected, rtol=1e-3, atol=1e-4, msg=part)
+    assert any((shared[part].float() - weights.float()).abs().max() > 0.01 for part, weights in before.items())
+
+
+def test_two_processes_normalise_as_one_does(done):
+    x, mask = example()
+    x.requires_grad_()
+    layer = normed(MaskedBatchNorm)
+    layer(x, mask).sin().sum().backward()
+    shares = [torch.load(done / f"{rank}.pt") for rank in range(2)]
+    torch.testing.assert_close(torch.cat([share["gradient"] for share in shares]), x.grad, rtol=1e-4, atol=1e-5)
+    for share in shares:
+        torch.testing.assert_close(share["variance"], layer.running_var)
