@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := true
+# The medcode beside this file, whatever clone an environment that is active was made for.
+export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 # Threads that wait sleep instead of spinning, for what else runs on the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-fast lint check corpus reference splits study studies leaderboard lock clean
+.PHONY: help setup repro test test-all test-fast test-slow lint check corpus reference splits study studies leaderboard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -15,25 +17,33 @@ help: ## list the targets
 setup: $(VENV)/ready ## build the virtual environment from requirements.txt
 
 $(VENV)/ready: requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed; name one with make PYTHON=python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one with make PYTHON=python3.13" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 repro: setup ## run the whole workflow: whatever a change in params.yaml affects, and nothing else
-	dvc repro
+	dvc --wait-for-lock repro
 
 check: setup ## say whether params.yaml is right
 	@python -m medcode check
 
-test: setup ## check style and run all tests
+# Two tests at a time, each on one thread, so that both cores work and no test waits for another's threads.
+PYTEST := OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile
+
+test: setup ## check style and run the tests, but for the slow ones
 	ruff check
 	ruff format --check
-	python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-slow: setup ## run the slow tests alone
+	$(PYTEST) -m slow
+
+test-all: test test-slow ## run all tests
 
 test-fast: setup ## run the tests that do not run the workflow
-	python -m pytest -m "not workflow"
+	$(PYTEST) -m "not workflow and not slow"
 
 lint: setup ## mend style
 	ruff check --fix
@@ -49,12 +59,7 @@ splits: setup ## get published splits: make splits NAME=caml FROM=folder
 	@python -m medcode splits "$(NAME)" --from "$(FROM)" --to "data/splits-published/$(NAME)"
 
 study: setup ## the table of a paper: make study NAME=mtram-ablation [SEEDS=3] [CORPUS=mimic3] [JOBS=2]
-	@python -m medcode study "$(NAME)" $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(CORPUS),--corpus "$(CORPUS)")
-ifdef JOBS
-	python -m medcode study "$(NAME)" --targets data | xargs -r dvc repro
-	python -m medcode study "$(NAME)" --targets runs | xargs -r -n 1 -P "$(JOBS)" dvc --wait-for-lock repro --single-item
-endif
-	dvc repro --keep-going "studies/$(NAME)/dvc.yaml"
+	@exec python -m medcode study "$(NAME)" --run $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(CORPUS),--corpus "$(CORPUS)") $(if $(JOBS),--jobs "$(JOBS)")
 
 studies: setup ## list the studies, and how far they are
 	@python -m medcode study
@@ -68,5 +73,5 @@ lock: ## pin requirements.in and all that it needs into requirements.txt
 	  .lock/bin/pip freeze --all | grep -v '^pip==' | sed 's/^\(torch==[0-9.]*\)+cpu$$/\1/'; } > requirements.txt
 	rm -rf .lock
 
-clean: ## remove checkpoints of trainings that were stopped, logs and temporary files
+clean: ## remove checkpoints, logs and temporary files
 	rm -rf checkpoints logs .pytest_cache .ruff_cache .hypothesis

@@ -7,12 +7,17 @@ from common import stage
 import sys
 from pathlib import Path
 
-from medcode import io, published_splits, splits
-from medcode.config import Params
+from medcode import config, io, published_splits, splits
 
 
-@stage(notes=Path, codes=Path, published=Path, out=Path, metrics=Path)
-def main(params: Params, notes: Path, codes: Path, published: Path, out: Path, metrics: Path) -> None:
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    split: config.Split
+
+
+@stage(Parameters, notes=Path, codes=Path, published=Path, out=Path, metrics=Path)
+def main(params: Parameters, notes: Path, codes: Path, published: Path, out: Path, metrics: Path) -> None:
     admissions = io.read_table(notes, ["admission_id", "patient_id", "split"]).to_pandas()
     assigned = io.read_table(codes).to_pandas()
     lists, remarks = None, []

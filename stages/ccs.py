@@ -6,13 +6,18 @@ from common import stage
 
 from pathlib import Path
 
-from medcode import io
+from medcode import config, io
 from medcode.codes import ccs as ccs_tables
-from medcode.config import Params
 
 
-@stage(label_set=str, labels=Path, ccs=Path, out=Path, metrics=Path)
-def main(params: Params, label_set: str, labels: Path, ccs: Path, out: Path, metrics: Path) -> None:
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    ccs: config.Ccs
+
+
+@stage(Parameters, label_set=str, labels=Path, ccs=Path, out=Path, metrics=Path)
+def main(params: Parameters, label_set: str, labels: Path, ccs: Path, out: Path, metrics: Path) -> None:
     codes = io.read_table(labels, ["system", "code"]).to_pandas()
     table = io.read_table(ccs).to_pandas()
     grouped = ccs_tables.categories(codes, table, params.ccs.bare_numbers)

@@ -1,4 +1,4 @@
-"""What every stage's command shares: paths as options, checked parameters, one-line errors."""
+"""What every stage's command shares: the package beside it, paths as options, checked parameters, one-line errors."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+# DVC runs queued experiments in copies of the project; each runs the package that lies beside its stages, not the one
+# that happens to be installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
 from medcode import config
-from medcode.errors import UserError
+from medcode.errors import UserError, report
 
 # Sums of floats depend on the width of a processor's vectors. Held to AVX2, results are the same on processors with and
 # without AVX-512. Libraries read these when they are loaded, so stages import this module before any of them.
@@ -29,11 +34,16 @@ for _name, _value in (PORTABLE_ARITHMETIC | PATIENT_THREADS).items():
 
 
 def stage(
-    optional: Mapping[str, Callable[[str], Any]] | None = None, **options: Callable[[str], Any]
-) -> Callable[[Callable], Callable[[], None]]:
-    """Makes a command of `main(params, **options)`: one required --option each, and --params.
+    parameters: type[config.Section] | None,
+    optional: Mapping[str, Callable[[str], Any]] | None = None,
+    **options: Callable[[str], Any],
+) -> Callable[[Callable], Callable[[], None]]:  # fmt: skip
+    """Make a command of `main(params, **options)`: one required --option each, and --params.
 
-    Options named in `optional` may be left out, and are None then.
+    Args:
+        parameters: the sections of params.yaml that the stage reads; it reads no others. None hands over the path.
+        optional: options that may be left out, and are None then.
+        options: how the text of each option is read.
 
     A UserError becomes one line on stderr and exit code 2.
     """
@@ -42,23 +52,18 @@ def stage(
         @functools.wraps(main)
         def command() -> None:
             parser = argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
-            parser.add_argument("--params", required=True)
-            for name, kind in {**options, **(optional or {})}.items():
-                parser.add_argument(f"--{name.replace('_', '-')}", type=kind, required=name in options)
+            parser.add_argument("--params", type=Path, required=True)
+            for name, read in {**options, **(optional or {})}.items():
+                parser.add_argument(f"--{name.replace('_', '-')}", type=read, required=name in options)
             arguments = vars(parser.parse_args())
             try:
-                main(config.load(arguments.pop("params")), **arguments)
+                path = arguments.pop("params")
+                main(path if parameters is None else config.load(parameters, path), **arguments)
             except UserError as error:
-                sys.exit(fail(error))
+                sys.exit(report(error))
             except KeyboardInterrupt:
                 sys.exit(130)
 
         return command
 
     return decorate
-
-
-def fail(error: UserError) -> int:
-    """Prints the one line and returns the exit code of a user's mistake."""
-    print(f"error: {error}", file=sys.stderr)
-    return 2

@@ -6,13 +6,19 @@ from common import stage
 
 from pathlib import Path
 
-from medcode import io
+from medcode import config, io
 from medcode.codes.coverage import coverage
-from medcode.config import Params
 
 
-@stage(codes=Path, titles=Path, ccs=Path, gem=Path, metrics=Path)
-def main(params: Params, codes: Path, titles: Path, ccs: Path, gem: Path, metrics: Path) -> None:
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    corpus: str
+    reference: config.Reference
+
+
+@stage(Parameters, codes=Path, titles=Path, ccs=Path, gem=Path, metrics=Path)
+def main(params: Parameters, codes: Path, titles: Path, ccs: Path, gem: Path, metrics: Path) -> None:
     assigned, titled, grouped = (io.read_table(path, ["system", "code"]).to_pandas() for path in (codes, titles, ccs))
     mappings = io.read_table(gem, ["source_system", "source", "target"]).to_pandas()
     measured = coverage(assigned, titled, grouped, mappings)

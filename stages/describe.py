@@ -7,13 +7,19 @@ from common import stage
 import sys
 from pathlib import Path
 
-from medcode import corpus_summary, io
-from medcode.config import Params
+from medcode import config, corpus_summary, io
 from medcode.text.tokens import Tokens
 
 
-@stage(tokens=Path, split=Path, codes=Path, metrics=Path)
-def main(params: Params, tokens: Path, split: Path, codes: Path, metrics: Path) -> None:
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    corpus: str
+    label_set: config.LabelSet
+
+
+@stage(Parameters, tokens=Path, split=Path, codes=Path, metrics=Path)
+def main(params: Parameters, tokens: Path, split: Path, codes: Path, metrics: Path) -> None:
     documents, labels = (io.read_table(split / f"{name}.parquet").to_pandas() for name in ("documents", "labels"))
     summary = corpus_summary.summarise(Tokens.read(tokens), documents, labels, io.read_table(codes).to_pandas())
     io.write_metrics(metrics, {"corpus": params.corpus, "label_set": params.label_set, **summary})

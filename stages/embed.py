@@ -8,14 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from medcode import io
-from medcode.config import Params
+from medcode import config, io
 from medcode.text import word_vectors
 from medcode.text.tokens import Tokens
 
 
-@stage(tokens=Path, documents=Path, vocabulary=Path, vectors=Path, metrics=Path)
-def main(params: Params, tokens: Path, documents: Path, vocabulary: Path, vectors: Path, metrics: Path) -> None:
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    embed: config.Embed
+
+
+@stage(Parameters, tokens=Path, documents=Path, vocabulary=Path, vectors=Path, metrics=Path)
+def main(params: Parameters, tokens: Path, documents: Path, vocabulary: Path, vectors: Path, metrics: Path) -> None:
     words_of = Tokens.read(tokens)
     split_of = dict(
         zip(*(io.read_table(documents)[name].to_pylist() for name in ("admission_id", "split")), strict=True)

@@ -1,4 +1,4 @@
-"""Gets the encoder that params.yaml names, or makes the word pieces of a new one; an empty folder for none."""
+"""Gets the encoder that params.yaml names, or makes the word pieces of a new one; nothing for none."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ from common import stage
 
 from pathlib import Path
 
-from medcode import io
-from medcode.config import Params
+from medcode import config, io
 from medcode.encoders import folder, scratch, sources
 from medcode.encoders.texts import texts_of
 
 
-@stage(tokens=Path, notes=Path, documents=Path, out=Path)
-def main(params: Params, tokens: Path, notes: Path, documents: Path, out: Path) -> None:
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    encoder: str
+    encoders: dict[str, config.EncoderSource]
+    subword: config.Subword
+
+
+@stage(Parameters, tokens=Path, notes=Path, documents=Path, out=Path)
+def main(params: Parameters, tokens: Path, notes: Path, documents: Path, out: Path) -> None:
     if params.encoder == "none":
-        folder.write_nothing(out)
+        io.write_empty(out, "no encoder: params.yaml has encoder: none, which is for models on words")
         return
     source = params.encoders[params.encoder]
     if source.scratch is None:

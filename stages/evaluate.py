@@ -7,20 +7,28 @@ from common import stage
 from pathlib import Path
 from typing import Any
 
-from medcode import inputs, io, model_folder
-from medcode.config import Params
+from medcode import config, inputs, io, model_folder
 from medcode.errors import UserError
 from medcode.evaluation import frequency, label_losses, label_map, seeds
 from medcode.evaluation.measurement import measure
 from medcode.training import reproducibility
 
 
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    label_set: config.LabelSet
+    evaluation: config.Evaluation
+    training: config.Machine
+
+
 @stage(
+    Parameters,
     inputs=Path, subword=Path, ccs=Path, model=Path,
     metrics=Path, seeds=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
     optional={"predictions": Path},
 )  # fmt: skip
-def main(params: Params, model: Path, metrics: Path, **paths: Path) -> None:
+def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads)
     data, found = None, {}
     for seed, folder in model_folder.of_all_seeds(model).items():
@@ -29,7 +37,7 @@ def main(params: Params, model: Path, metrics: Path, **paths: Path) -> None:
             subword = paths["subword"] if trained.pieces is not None else None
             data = inputs.load(paths["inputs"], ("dev", "test"), linked=True, subword=subword)
             io.write_csv(paths["vectors"], mapped(trained, paths["ccs"]), label_map.COLUMNS)
-        own = measure(params, trained, data)
+        own = measure(params.evaluation, params.training, params.label_set, trained, data)
         found[str(seed)] = own if paths["predictions"] else own._replace(decided={})  # it is large
     measured = {seed: own.metrics for seed, own in found.items()}
     io.write_metrics(metrics, seeds.mean(list(measured.values())))

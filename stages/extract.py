@@ -6,17 +6,26 @@ from common import stage
 
 import sys
 from pathlib import Path
+from typing import Any
 
-from medcode import corpora, io
-from medcode.config import Params
+from medcode import config, corpora, io
 from medcode.corpora import releases
 from medcode.corpora.extraction import NOTES
 
 
-@stage(raw=Path, notes=Path, codes=Path, metrics=Path)
-def main(params: Params, raw: Path, notes: Path, codes: Path, metrics: Path) -> None:
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    corpus: str
+    corpora: dict[str, dict[str, Any]]
+
+
+@stage(Parameters, raw=Path, notes=Path, codes=Path, metrics=Path)
+def main(params: Parameters, raw: Path, notes: Path, codes: Path, metrics: Path) -> None:
+    block = params.corpora[params.corpus]
+    options = config.build(config.corpora.find(params.corpus), block, "params.yaml", f"corpora.{params.corpus}")
     with io.spool(notes) as spool:
-        extraction = corpora.read(params.corpus, raw, params.corpora.named(params.corpus), spool)
+        extraction = corpora.read(params.corpus, raw, options, spool)
         io.write_batches(notes, extraction.notes.batches(), NOTES)
     io.write_table(codes, extraction.codes)
     release = releases.compare(params.corpus, extraction.counts)

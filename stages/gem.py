@@ -6,13 +6,18 @@ from common import stage
 
 from pathlib import Path
 
-from medcode import io
+from medcode import config, io
 from medcode.codes import gem as gem_tables
-from medcode.config import Params
 
 
-@stage(labels=Path, gem=Path, out=Path, metrics=Path)
-def main(params: Params, labels: Path, gem: Path, out: Path, metrics: Path) -> None:
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    gem: config.Gem
+
+
+@stage(Parameters, labels=Path, gem=Path, out=Path, metrics=Path)
+def main(params: Parameters, labels: Path, gem: Path, out: Path, metrics: Path) -> None:
     codes = io.read_table(labels, ["system", "code"]).to_pandas()
     mappings = io.read_table(gem).to_pandas()
     old = codes["system"].str.startswith("icd9")

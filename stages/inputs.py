@@ -6,15 +6,23 @@ from common import stage
 
 from pathlib import Path
 
-from medcode import input_layout, io
-from medcode.config import Params
+from medcode import config, input_layout, io
 from medcode.text.tokens import Tokens
 
 
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    tokenize: config.Tokenize
+
+
 @stage(
+    Parameters,
     tokens=Path, vocabulary=Path, vectors=Path, split=Path, codes=Path, ccs=Path, gem=Path, out=Path,
 )  # fmt: skip
-def main(params: Params, tokens: Path, vocabulary: Path, vectors: Path, split: Path, out: Path, **tables: Path) -> None:
+def main(
+    params: Parameters, tokens: Path, vocabulary: Path, vectors: Path, split: Path, out: Path, **tables: Path
+) -> None:
     input_layout.write(
         out,
         Tokens.read(tokens),

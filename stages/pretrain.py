@@ -1,4 +1,4 @@
-"""Pretrains the encoder further on the corpus's notes; an empty folder where that is switched off."""
+"""Pretrains the encoder further on the corpus's notes; nothing where that is switched off."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from pathlib import Path
 
 import numpy as np
 
-from medcode import io
-from medcode.config import Params
-from medcode.encoders import folder
+from medcode import config, io
 from medcode.encoders.pieces import Pieces
 from medcode.errors import UserError
 from medcode.training import distributed, reproducibility
 
 
-@stage(encoder=Path, subword=Path, documents=Path, out=Path, metrics=Path)
-def main(params: Params, encoder: Path, subword: Path, documents: Path, out: Path, metrics: Path) -> None:
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    pretrain: config.Pretrain
+    training: config.Machine
+
+
+@stage(Parameters, encoder=Path, subword=Path, documents=Path, out=Path, metrics=Path)
+def main(params: Parameters, encoder: Path, subword: Path, documents: Path, out: Path, metrics: Path) -> None:
     options = params.pretrain
-    if folder.is_empty(encoder) or not options.steps:
-        folder.write_nothing(out)
+    if io.is_empty(encoder) or not options.steps:
+        reason = "there is no encoder" if io.is_empty(encoder) else "params.yaml has pretrain.steps: 0"
+        io.write_empty(out, f"no encoder pretrained further: {reason}")
         io.write_metrics(metrics, {"steps": 0})
         return
     from medcode.encoders.pretraining import Pretrainer, blocks_of

@@ -6,16 +6,23 @@ from common import stage
 
 from pathlib import Path
 
-from medcode import io
+from medcode import config, io
 from medcode.codes import ccs as ccs_tables
 from medcode.codes import gem as gem_tables
 from medcode.codes import hierarchy as hierarchies
 from medcode.codes import reference
-from medcode.config import Params
 
 
-@stage(procedures=Path, official=Path, titles=Path, ccs=Path, gem=Path, hierarchy=Path)
-def main(params: Params, procedures: Path, official: Path, titles: Path, ccs: Path, gem: Path, hierarchy: Path) -> None:
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    reference: config.Reference
+
+
+@stage(Parameters, procedures=Path, official=Path, titles=Path, ccs=Path, gem=Path, hierarchy=Path)
+def main(
+    params: Parameters, procedures: Path, official: Path, titles: Path, ccs: Path, gem: Path, hierarchy: Path
+) -> None:
     files = official if params.reference.source == "official" else None
     titled = reference.titles(files)
     io.write_table(titles, titled)

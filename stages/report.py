@@ -8,20 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
+from medcode import config, io
 from medcode import inputs as model_inputs
-from medcode import io
-from medcode.config import Params
 from medcode.report import figures, label_figures, tables
-from medcode.report.page import page_heads, render, unit_of
+from medcode.report.page import Shown, page_heads, render, unit_of
 
 
 @stage(
+    Shown,
+    model_settings=Path,
     inputs=Path, subword=Path, corpus=Path, test=Path, seeds=Path, train=Path,
     learning_curve=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
     frequency_svg=Path, losses_svg=Path, vectors_svg=Path, learning_svg=Path, labels_svg=Path, lengths_svg=Path,
     page=Path,
 )  # fmt: skip
-def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
+def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
     subword = None if params.encoder == "none" else paths["subword"]
     data = model_inputs.load(inputs, model_inputs.SPLITS, subword=subword)
     trained, measured = tables.read_trained(train), io.read_json(test)
@@ -31,19 +32,19 @@ def main(params: Params, inputs: Path, corpus: Path, test: Path, train: Path, pa
     losses = tables.read_csv(paths["losses"], tables.LOSSES)
     vectors = tables.read_csv(paths["vectors"], tables.VECTORS, may_be_empty=True)
     lengths = np.concatenate([np.diff(split.offsets).ravel() for split in data.splits.values()])
-    max_tokens = params.models[params.model].training[params.recipe].max_tokens
+    settings = config.load_model(paths["model_settings"], params.model, params.recipe, params.label_set)
     drawn = {
         "frequency": figures.frequency_figure(groups, params.evaluation.macro_f1),
         "losses": label_figures.loss_figure({trained["model"]: losses}),
         "vectors": label_figures.map_figure(vectors),
         "learning": figures.learning_figure(curve, trained["best_epoch"]),
         "labels": figures.label_figure({head: data.train_counts(head) for head in page_heads(measured, data)}),
-        "lengths": figures.length_figure(lengths, max_tokens, unit_of(params)),
+        "lengths": figures.length_figure(lengths, settings.recipe.max_tokens, unit_of(params)),
     }
     beside = {"linkage": label_figures.linkage_figure(linked, params.evaluation.macro_f1)} if linked else {}
     note = label_figures.nearest_line(vectors) if vectors else ""
     spread = io.read_json(paths["seeds"]).get("standard_deviation", {})
-    html = render(params, measured, trained, data, io.read_json(corpus), drawn | beside, note, spread)
+    html = render(params, settings, measured, trained, data, io.read_json(corpus), drawn | beside, note, spread)
     for name, svg in drawn.items():
         io.write_text(paths[f"{name}_svg"], svg)
     io.write_text(page, html)

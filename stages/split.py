@@ -7,13 +7,21 @@ from common import stage
 import sys
 from pathlib import Path
 
-from medcode import io, label_sets
-from medcode.config import Params
+from medcode import config, io, label_sets
 from medcode.errors import UserError
 
 
-@stage(label_set=str, assigned=Path, codes=Path, titles=Path, out=Path, metrics=Path)
-def main(params: Params, label_set: str, assigned: Path, codes: Path, titles: Path, out: Path, metrics: Path) -> None:
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    corpus: str
+    split: config.Split
+
+
+@stage(Parameters, label_set=str, assigned=Path, codes=Path, titles=Path, out=Path, metrics=Path)
+def main(
+    params: Parameters, label_set: str, assigned: Path, codes: Path, titles: Path, out: Path, metrics: Path
+) -> None:
     tables = [io.read_table(path).to_pandas() for path in (assigned, codes, titles)]
     try:
         chosen = label_sets.choose(label_set, *tables, params.split, params.corpus)

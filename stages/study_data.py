@@ -10,14 +10,15 @@ from pathlib import Path
 import yaml
 
 from medcode import config, io
-from medcode.config import Params
+from medcode.config.checking import check_run
 from medcode.errors import UserError
+from medcode.reruns.stages import choice, code_of, project
 from medcode.studies import settling
 
 
-@stage(base=Path, changes=Path, corpus=str, lists=Path, out=Path)
-def main(params: Params, base: Path, changes: Path, corpus: str, lists: Path, out: Path) -> None:
-    resolved = settling.for_corpus(config.read_yaml(base), changes, corpus)
+@stage(None, models=Path, changes=Path, corpus=str, lists=Path, out=Path)
+def main(params: Path, models: Path, changes: Path, corpus: str, lists: Path, out: Path) -> None:
+    resolved = settling.for_corpus(config.read_yaml(params), changes, corpus)
     published = lists / resolved["split"]["published"]
     if not published.is_dir():
         raise UserError(
@@ -26,7 +27,7 @@ def main(params: Params, base: Path, changes: Path, corpus: str, lists: Path, ou
         )
     with io.atomic_folder(out) as folder:
         io.write_text(folder / "params.yaml", yaml.safe_dump(resolved, sort_keys=False))
-        config.load(folder / "params.yaml")
+        _, model = check_run(folder / "params.yaml", models)
         for encoder in resolved.get("encoders", {}):
             chosen = resolved | {"encoder": encoder}
             io.write_text(folder / f"{encoder}.yaml", yaml.safe_dump(chosen, sort_keys=False))
@@ -37,6 +38,13 @@ def main(params: Params, base: Path, changes: Path, corpus: str, lists: Path, ou
         for key, section in resolved.items():
             own = {corpus: section[corpus]} if key == "corpora" else section
             io.write_text(folder / "sections" / f"{key}.yaml", yaml.safe_dump({key: own}, sort_keys=False))
+        # Of code, the reader of this corpus is chosen by name; data stages reach no model.
+        stages = Path(__file__).parent
+        code = project(stages.parent)
+        for path in sorted(stages.glob("*.py")):
+            io.write_json(
+                folder / "code" / path.with_suffix(".json").name, code_of(code, [path.stem], choice(corpus, model))
+            )
 
 
 if __name__ == "__main__":

@@ -11,13 +11,18 @@ from pathlib import Path
 
 import torch
 
-from medcode import io
-from medcode.config import Params
+from medcode import config, io
 from medcode.training import distributed
 
 
-@stage(model=Path, out=Path)
-def main(params: Params, model: Path, out: Path) -> None:
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    training: config.Machine
+
+
+@stage(Parameters, model=Path, out=Path)
+def main(params: Parameters, model: Path, out: Path) -> None:
     device = distributed.choose_device(params.training.device)
     io.write_json(
         out,
@@ -35,7 +40,7 @@ def main(params: Params, model: Path, out: Path) -> None:
 def commit() -> str | None:
     """The revision of the code, with a + where the code differs from it; None outside git."""
     revision = _git("rev-parse", "--short=10", "HEAD")
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages", "params.yaml")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages", "configs", "params.yaml")
     return f"{revision}{'+' if changed else ''}" if revision else None
 
 

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from common import stage
 
-from argparse import Namespace
 from pathlib import Path
 
 from medcode import config, io
-from medcode.cli import models
-from medcode.config import Params
+from medcode.config.recipes import model_settings
+from medcode.models.catalogue import parameters
 from medcode.studies import settling, study
 
 ROWS_OF_VECTORS = 51_919  # of MIMIC-III's vocabulary, PAD and UNK included
 LABELS = {"top50": 50, "full": 8_921}
 
 
-@stage(base=Path, changes=Path, study=Path, out=Path)
-def main(params: Params, base: Path, changes: Path, out: Path, **paths: Path) -> None:
+@stage(None, models=Path, changes=Path, study=Path, out=Path)
+def main(params: Path, models: Path, changes: Path, out: Path, **paths: Path) -> None:
     chosen = study.load(paths["study"].parent.parent, paths["study"].parent.name)
-    raw = settling.for_corpus(config.read_yaml(base), changes, chosen.definition.corpus)
+    raw = settling.for_corpus(config.read_all(params, models), changes, chosen.definition.corpus)
     counts = {}
     for row in chosen.definition.rows:
         counts[row] = {}
         for label_set, labels in LABELS.items():
-            own = settling.settle(raw, chosen, row, label_set, chosen.definition.seeds[0])
-            asked = Namespace(params=base, vocabulary=ROWS_OF_VECTORS, recipe=own["recipe"], encoder=None, changes=[])
-            found = models.describe(own["model"], own, asked, {"icd": labels}, label_set)
-            counts[row][label_set] = {"total": found["parameters"], "trainable": found["trainable"]}
+            settled = settling.settle(raw, chosen, row, label_set, chosen.definition.seeds[0])
+            file = {key: settled[key] for key in ("options", "recipes")}
+            settings = model_settings(file, paths["study"], settled["model"], settled["recipe"], label_set)
+            counts[row][label_set] = parameters(settings, {"icd": labels}, label_set, ROWS_OF_VECTORS)
     io.write_json(out, counts)
 
 

@@ -8,13 +8,12 @@ import subprocess
 from pathlib import Path
 
 from medcode import io
-from medcode.config import Params
 from medcode.studies import differences, drawn, figures, page, results, revisions, sections, table
 from medcode.studies import study as studies
 
 
-@stage(study=Path, out=Path)
-def main(params: Params, study: Path, out: Path) -> None:
+@stage(None, study=Path, out=Path)
+def main(params: Path, study: Path, out: Path) -> None:
     chosen = studies.load(study.parent.parent, study.parent.name)
     runs = results.read(chosen)
     settings = results.settings(chosen)

@@ -9,15 +9,16 @@ from pathlib import Path
 import yaml
 
 from medcode import config, io
-from medcode.config import Params
+from medcode.reruns.stages import project
 from medcode.studies import settling, study
 
 
-@stage(base=Path, changes=Path, study=Path, out=Path)
-def main(params: Params, base: Path, changes: Path, out: Path, **paths: Path) -> None:
+@stage(None, models=Path, changes=Path, study=Path, out=Path)
+def main(params: Path, models: Path, changes: Path, out: Path, **paths: Path) -> None:
     chosen = study.load(paths["study"].parent.parent, paths["study"].parent.name)
-    raw = settling.for_corpus(config.read_yaml(base), changes, chosen.definition.corpus)
+    raw = settling.for_corpus(config.read_all(params, models), changes, chosen.definition.corpus)
     settling.check_settings(chosen, raw)
+    code = project(Path(__file__).parents[1])
     with io.atomic_folder(out) as folder:
         for label_set, rows in chosen.runs().items():
             for row in rows:
@@ -25,7 +26,8 @@ def main(params: Params, base: Path, changes: Path, out: Path, **paths: Path) ->
                     path = folder / label_set / row / f"{seed}.yaml"
                     resolved = settling.settle(raw, chosen, row, label_set, seed)
                     io.write_text(path, yaml.safe_dump(resolved, sort_keys=False))
-                    io.write_json(path.with_suffix(".json"), settling.rests_on(path, Path()))
+                    io.write_json(path.with_suffix(".json"), settling.run_fingerprint(path, code))
+                    io.write_json(path.with_suffix(".train.json"), settling.training_code(path, code))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Cuts every document into the encoder's word pieces; an empty folder without an encoder."""
+"""Cuts every document into the encoder's word pieces; nothing without an encoder."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from common import stage
 
 from pathlib import Path
 
-from medcode.config import Params
+from medcode import config, io
 from medcode.encoders import folder
 from medcode.encoders.pieces import PieceTokenizer, cut_into_pieces
 from medcode.encoders.texts import texts_of
 
 
-@stage(encoder=Path, tokens=Path, notes=Path, out=Path)
-def main(params: Params, encoder: Path, tokens: Path, notes: Path, out: Path) -> None:
-    if folder.is_empty(encoder):
-        folder.write_nothing(out)
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    subword: config.Subword
+
+
+@stage(Parameters, encoder=Path, tokens=Path, notes=Path, out=Path)
+def main(params: Parameters, encoder: Path, tokens: Path, notes: Path, out: Path) -> None:
+    if io.is_empty(encoder):
+        io.write_empty(out, "no word pieces: there is no encoder")
         return
     tokenizer = PieceTokenizer(folder.read_tokenizer(encoder))
     cut_into_pieces(texts_of(params.subword.text, tokens, notes), tokenizer).write(out)

@@ -7,16 +7,21 @@ from common import stage
 import os
 from pathlib import Path
 
-from medcode import io
-from medcode.config import Params
+from medcode import config, io
 from medcode.text import tokens
 
 LARGE = 20_000_000  # bytes; below, starting processes takes longer than the work
 MOST = 8  # processes; with more, reading the notes takes longest
 
 
-@stage(notes=Path, out=Path, metrics=Path)
-def main(params: Params, notes: Path, out: Path, metrics: Path) -> None:
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    tokenize: config.Tokenize
+
+
+@stage(Parameters, notes=Path, out=Path, metrics=Path)
+def main(params: Parameters, notes: Path, out: Path, metrics: Path) -> None:
     large = notes.is_file() and notes.stat().st_size > LARGE
     processes = min(os.cpu_count() or 1, MOST) if large else 1
     tokenised = tokens.tokenized(tokens.documents_of(notes), params.tokenize.rule, processes)

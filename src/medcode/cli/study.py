@@ -1,19 +1,25 @@
-"""`study`: lists the studies, writes the pipeline of one, and writes the leaderboard."""
+"""`study`: lists the studies, writes the pipeline of one, runs it, and writes the leaderboard."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from medcode.studies.study import Study
 
 ROOT = Path("studies")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Adds the command and its options."""
-    parser = commands.add_parser("study", help="list the studies, or write the pipeline of one")
+    parser = commands.add_parser("study", help="list the studies, or write the pipeline of one, and run it")
     parser.add_argument("name", nargs="?", help="write studies/NAME/dvc.yaml; without a name: list the studies")
     parser.add_argument("--seeds", type=int, metavar="N", help="train with the seeds 1 to N")
     parser.add_argument("--corpus", help="train on another corpus")
+    parser.add_argument("--run", dest="start", action="store_true", help="run what is not done yet; Ctrl-C stops it")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="with --run: train N at a time")
     parser.add_argument("--targets", choices=("data", "runs"), help="print the stages of one kind, for dvc repro")
     parser.add_argument("--leaderboard", type=Path, metavar="FILE", help="write a table of all finished studies")
     parser.set_defaults(run=run)
@@ -23,7 +29,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Does what was asked for.
 
     Raises:
-        UserError: there is no such study or corpus, or a study is wrong.
+        UserError: there is no such study or corpus, a study is wrong, or a stage of it failed.
+        KeyboardInterrupt: a signal stopped a study that ran.
     """
     from medcode.errors import UserError
     from medcode.studies import leaderboard, pipeline, state, study
@@ -31,11 +38,15 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.leaderboard:
         leaderboard.write(ROOT, arguments.leaderboard)
         return
+    if arguments.start and not arguments.name:
+        raise UserError("--run: expected the name of a study; without --run they are listed")
     if not arguments.name:
         print(state.listing(ROOT))
         return
     if arguments.seeds is not None and arguments.seeds < 1:
         raise UserError(f"--seeds: expected a number from 1 on, found {arguments.seeds}")
+    if arguments.jobs < 1:
+        raise UserError(f"--jobs: expected a number from 1 on, found {arguments.jobs}")
     if arguments.seeds or arguments.corpus:
         seeds = list(range(1, arguments.seeds + 1)) if arguments.seeds else None
         study.choose(ROOT, arguments.name, seeds, arguments.corpus)
@@ -44,4 +55,28 @@ def run(arguments: argparse.Namespace) -> None:
         print("\n".join(pipeline.targets(chosen, Path(), arguments.targets)))
         return
     pipeline.write(chosen, Path())
-    print(f"{ROOT / arguments.name}/dvc.yaml: {state.described(chosen)}")
+    print(f"{ROOT / arguments.name}/dvc.yaml: {state.described(chosen)}", flush=True)
+    if arguments.start:
+        start(chosen, arguments.jobs)
+
+
+def start(study: Study, jobs: int) -> None:
+    """Runs what of a study is not done yet.
+
+    Args:
+        study: the study, whose pipeline is written.
+        jobs: how many trainings at a time.
+
+    Raises:
+        UserError: a stage failed.
+        KeyboardInterrupt: a signal stopped it.
+    """
+    from medcode.dvc_runner import Runner
+    from medcode.studies import pipeline
+
+    with Runner() as dvc:
+        if jobs > 1 and (data := pipeline.targets(study, Path(), "data")):
+            dvc.run([["repro", *data]])
+            # One command each, because one command runs one stage at a time.
+            dvc.run([["repro", "--single-item", run] for run in pipeline.targets(study, Path(), "runs")], jobs)
+        dvc.run([["repro", "--keep-going", f"{ROOT / study.name}/dvc.yaml"]])

@@ -24,9 +24,9 @@ def coverage(
     known = {"title": titles, "ccs": ccs, "gem": sources[sources["target"].notna()], "any_row": sources}
     measured = {}
     for system in sorted(set(distinct["system"])):
-        own = distinct.loc[distinct["system"] == system, "code"]
-        entries = {name: rows.loc[rows["system"] == system, "code"] for name, rows in known.items()}
-        share = {name: float(own.isin(codes).mean()) for name, codes in entries.items()}
+        own = set(distinct.loc[distinct["system"] == system, "code"].tolist())
+        entries = {name: rows.loc[rows["system"] == system, "code"].tolist() for name, rows in known.items()}
+        share = {name: len(own.intersection(codes)) / len(own) for name, codes in entries.items()}
         share["gem_no_map"] = share.pop("any_row") - share["gem"]
         measured[system] = {"codes": len(own), **share}
     return measured

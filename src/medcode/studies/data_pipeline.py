@@ -10,17 +10,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from medcode.config import Corpora
+from medcode.config import corpora
 
 ROOT = "data/studies"
 LISTS = "data/splits-published"
-SETTINGS = "--params params.yaml --base params.yaml --changes studies/data/settings.yaml"
-CODE = ("config", "errors.py", "io.py")
+SETTINGS = "--params params.yaml --models configs/models --changes studies/data/settings.yaml"
+CODE = "data/code"  # digests of the code of each stage
 # Stages that measure a corpus, or lead to the one model of the main workflow.
 NOT_DATA = {"describe", "coverage", "train"}
 # Outputs that other keys of params.yaml than the corpus choose, and so stand in a folder for each value.
 AXES = ("label_set", "encoder")
-SAME_FOR_ALL = ("data/raw/", "data/reference/", "data/checked.json")
+SAME_FOR_ALL = ("data/raw/", "data/reference/")
 
 
 class DataPipeline:
@@ -34,8 +34,10 @@ class DataPipeline:
     def __init__(self, workflow: dict[str, Any], values: dict[str, list[str]]) -> None:
         stages = workflow["stages"]
         self.values = values
-        self.owner = {_path(out): name for name, stage in stages.items() for out in stage["outs"]}
-        above = {name: self._above(name, stages) for name in stages}
+        self.owner = {path: name for name, stage in stages.items() for path in _outs(stage)}
+        above: dict[str, set[str]] = {}
+        for name in stages:
+            self._above(name, stages, above)
         self.stages = {
             n: stages[n] for n, found in above.items() if "extract" in found | {n} and not (found | {n}) & NOT_DATA
         }
@@ -44,10 +46,12 @@ class DataPipeline:
             for name in self.stages
         }
 
-    def _above(self, name: str, stages: dict[str, Any]) -> set[str]:
-        """The stages that a stage depends on, directly or not."""
-        owners = {owner for dep in stages[name].get("deps", []) if (owner := self._maker(dep)) and owner != name}
-        return owners.union(*(self._above(owner, stages) for owner in owners))
+    def _above(self, name: str, stages: dict[str, Any], above: dict[str, set[str]]) -> set[str]:
+        """The stages that a stage depends on, directly or not; `above` keeps what was found."""
+        if name not in above:
+            owners = {owner for dep in stages[name].get("deps", []) if (owner := self._maker(dep)) and owner != name}
+            above[name] = owners.union(*(self._above(owner, stages, above) for owner in owners))
+        return above[name]
 
     def _maker(self, path: str) -> str | None:
         """The stage that makes a path, or what is in it, or the folder that it is in."""
@@ -67,6 +71,8 @@ class DataPipeline:
             path = found[0]
             if path.startswith(f"{LISTS}/"):
                 return f"{own}/settings/published"
+            if path.startswith(f"{CODE}/"):
+                return f"{own}/settings/{path.removeprefix('data/')}"
             if path.startswith(SAME_FOR_ALL):
                 return path
             folder = f"{own}/{path.removeprefix('data/')}"
@@ -98,7 +104,7 @@ class DataPipeline:
         """The content of studies/data/dvc.yaml."""
         stages: dict[str, Any] = {"settings": _settings_stage()}
         for name, stage in self.stages.items():
-            matrix = {"corpus": Corpora.names()} | {axis: self.values[axis] for axis in self.axes[name]}
+            matrix = {"corpus": corpora.names()} | {axis: self.values[axis] for axis in self.axes[name]}
             items = {key: f"${{item.{key}}}" for key in matrix}
             stages[name] = {
                 "desc": stage["desc"],
@@ -106,8 +112,8 @@ class DataPipeline:
                 "matrix": matrix | stage.get("matrix", {}),
                 "cmd": self.moved(stage["cmd"], **items),
                 "deps": [f"{ROOT}/{items['corpus']}/settings/{section}" for section in _sections(stage)]
-                + [self.moved(dep, **items) for dep in stage["deps"] if dep != "data/checked.json"],
-                "outs": [{self.moved(_path(out), **items): {"push": False}} for out in stage["outs"]],
+                + [self.moved(dep, **items) for dep in stage["deps"]],
+                "outs": [{self.moved(path, **items): {"push": False}} for path in _outs(stage)],
             }
         return {"stages": stages}
 
@@ -131,6 +137,11 @@ def _chosen(path: str, axis: str) -> bool:
     return f"${{{axis}}}" in path or f"${{item.{axis}}}" in path
 
 
+def _outs(stage: dict[str, Any]) -> list[str]:
+    """All that a stage makes, metrics and plots included: apart from other outputs, or DVC would not cache its runs."""
+    return [_path(out) for key in ("outs", "metrics", "plots") for out in stage.get(key, [])]
+
+
 def _path(out: str | dict[str, Any]) -> str:
     return out if isinstance(out, str) else next(iter(out))
 
@@ -149,15 +160,15 @@ def _settings_stage() -> dict[str, Any]:
     return {
         "desc": "params.yaml and published splits as the studies want them for a corpus",
         "wdir": "../..",
-        "matrix": {"corpus": Corpora.names()},
+        "matrix": {"corpus": corpora.names()},
         "cmd": f"python stages/study_data.py {SETTINGS} --corpus ${{item.corpus}} --lists {LISTS} --out {folder}",
         "deps": [
+            "configs/models",
             LISTS,
             "params.yaml",
-            "stages/common.py",
-            "stages/study_data.py",
+            "src/medcode",
+            "stages",
             "studies/data/settings.yaml",
-            *(f"src/medcode/{name}" for name in (*CODE, "studies")),
         ],
         "outs": [{folder: {"push": False}}],
     }

@@ -62,7 +62,7 @@ def _runs(
     for name in ("train", "evaluate"):
         stage = workflow["stages"][name]
         commands.append(_command(stage["cmd"], run, settings, model, data, corpus, label_set, encoder))
-        read = [dep for dep in stage["deps"] if dep.startswith("data/")]
+        read = [dep for dep in stage["deps"] if dep.startswith("data/") and not dep.startswith(f"{CODE}/")]
         deps += [data.moved(dep, corpus, label_set=label_set, encoder=encoder) for dep in read]
     commands[1] += f" --predictions {run}/predictions.npz"
     finish = f"python stages/study_finish.py --params {settings}.yaml --model {model} --out {run}/environment.json"
@@ -71,7 +71,7 @@ def _runs(
         "wdir": "../..",
         "matrix": {"row": rows, "seed": list(study.definition.seeds)},
         "cmd": [*commands, finish],
-        "deps": [*dict.fromkeys(deps), f"{settings}.json", "stages/study_finish.py"],
+        "deps": [*dict.fromkeys(deps), f"{settings}.json", f"{settings}.train.json"],
         "outs": [{run: {"push": False}}],
     }
 
@@ -81,9 +81,11 @@ def _command(
 ) -> str:
     """A command of the main workflow, with the files of a training of the study."""
     command = command.replace("--params params.yaml", "--params @settings@").replace("logs/train.jsonl", "@epochs@")
+    command = command.replace("configs/models/${model}.yaml", "@settings@").replace(f"{CODE}/train.json", "@code@")
     command = re.sub(r"(?<![\w/])(metrics|plots)/(\S+)", r"@run@/\2", command).replace("models/current", model)
     command = data.moved(command, corpus, label_set=label_set, encoder=encoder)
-    command = command.replace("@settings@", f"{settings}.yaml").replace("@epochs@", f"{run}/epochs.jsonl")
+    command = command.replace("@settings@", f"{settings}.yaml").replace("@code@", f"{settings}.train.json")
+    command = command.replace("@epochs@", f"{run}/epochs.jsonl")
     return command.replace("@run@", run)
 
 
@@ -97,12 +99,11 @@ def _settings(study: Study, command: str, out: str, options: dict[str, bool]) ->
         "wdir": "../..",
         "cmd": f"python stages/{command}.py {SETTINGS} --study {folder}/{FILE} --out {folder}/{out}",
         "deps": [
+            "configs/models",
             "params.yaml",
+            # The code whose digests are written down, and whose models are counted, is chosen by name.
             "src/medcode",
-            "stages/common.py",
-            "stages/evaluate.py",
-            f"stages/{command}.py",
-            "stages/train.py",
+            "stages",
             "studies/data/settings.yaml",
             f"studies/published/{study.definition.paper}.yaml",
             *(f"studies/{name}/{FILE}" for name in origins),
@@ -114,10 +115,7 @@ def _settings(study: Study, command: str, out: str, options: dict[str, bool]) ->
 def _report(study: Study) -> dict[str, Any]:
     folder, corpus = f"studies/{study.name}", study.definition.corpus
     deps = {f"{folder}/{FILE}", f"studies/published/{study.definition.paper}.yaml"}
-    deps |= {f"stages/{name}.py" for name in ("common", "study_report")}
-    deps |= {
-        f"src/medcode/{name}" for name in (*CODE, "corpus_summary.py", "evaluation", "inputs.py", "report", "studies")
-    }
+    deps.add(f"{CODE}/study_report.json")
     if study.counts_only:
         deps.add(f"{folder}/parameters.json")
     elif study.runs():
@@ -177,7 +175,10 @@ def targets(study: Study, root: Path, kind: str) -> list[str]:
         ]
     workflow, data = read_data(root)
     read = [
-        dep for name in ("train", "evaluate") for dep in workflow["stages"][name]["deps"] if dep.startswith("data/")
+        dep
+        for name in ("train", "evaluate")
+        for dep in workflow["stages"][name]["deps"]
+        if dep.startswith("data/") and not dep.startswith(f"{CODE}/")
     ]
     made = [
         data.address(dep, study.definition.corpus, label_set=label_set, encoder=encoder)

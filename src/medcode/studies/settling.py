@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import copy
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from medcode import config
+from medcode.config import Evaluation, LabelSet, Run, Section, Training, load, load_model
 from medcode.errors import UserError, nearest
+from medcode.reruns.closure import Project
+from medcode.reruns.stages import choice, code_of
 from medcode.studies.study import FILE, Study
 
 # What a row may set of params.yaml; the data are the same for all rows.
 SET_HERE = ("model", "recipe", "encoder", "training", "evaluation", "models")
-COMMANDS = ("train.py", "evaluate.py")
+COMMANDS = ("train", "evaluate", "study_finish")  # of a training, scripts in stages/
 # Sections whose stages the studies share with the main workflow: a value of their own would change nothing.
 OF_MAIN_WORKFLOW = ("reference", "synthesize")
 
@@ -37,10 +38,10 @@ def for_corpus(raw: dict[str, Any], settings_file: Path, corpus: str) -> dict[st
 
 
 def settle(raw: dict[str, Any], study: Study, name: str, label_set: str, seed: int) -> dict[str, Any]:
-    """The whole params.yaml of one training, with the block and the recipe of its model alone.
+    """Return all parameters of one training: params.yaml, and the options and the recipe of its model.
 
     Args:
-        raw: params.yaml as the studies prepare the study's corpus.
+        raw: params.yaml as the studies prepare the study's corpus, with the files of all models under `models`.
         study: the study that shows the row.
         name: the row.
 
@@ -51,17 +52,16 @@ def settle(raw: dict[str, Any], study: Study, name: str, label_set: str, seed: i
     where = f"{origin.study.root / origin.study.name / FILE}: rows.{origin.name}"
     model, recipe = (study.setting(name, key, raw[key]) for key in ("model", "recipe"))
     if model not in raw["models"]:
-        raise UserError(f"{where}: model: params.yaml has no models.{model}; {nearest(model, raw['models'])}")
-    recipes = raw["models"][model]["training"]
+        raise UserError(f"{where}: model: there is no model {model}; {nearest(model, raw['models'])}")
+    recipes = raw["models"][model]["recipes"]
     if recipe not in recipes:
-        raise UserError(f"{where}: recipe: there is no models.{model}.training.{recipe}; {nearest(recipe, recipes)}")
+        raise UserError(f"{where}: recipe: {model} has no recipe {recipe}; {nearest(recipe, recipes)}")
     resolved = copy.deepcopy(raw) | {"label_set": label_set, "seed": seed, "seeds": 1, "model": model, "recipe": recipe}
     for place, settings in study.layers(name):
         for key, value in settings.items():
             _apply(resolved, key, value, model, recipe, place)
-    block = resolved["models"][model]
-    resolved["models"] = {model: block | {"training": {recipe: block["training"][recipe]}}}
-    return resolved
+    block = resolved.pop("models")[model]
+    return resolved | {"options": block["options"], "recipes": {recipe: block["recipes"][recipe]}}
 
 
 def _apply(resolved: dict[str, Any], key: str, value: Any, model: str, recipe: str, where: str) -> None:
@@ -74,8 +74,11 @@ def _apply(resolved: dict[str, Any], key: str, value: Any, model: str, recipe: s
     if parts[0] == "models" and len(parts) > 1:
         if parts[1] not in ("*", model):
             return  # of another row's model
+        if len(parts) < 4 or parts[2] not in ("options", "recipes"):
+            now = ["recipes", *parts[3:]] if parts[2:3] == ["training"] else ["options", *parts[2:]]
+            raise UserError(f"{where}: {key}: it is called {'.'.join([*parts[:2], *now])}")
         parts[1] = model
-        if len(parts) > 3 and parts[2] == "training" and parts[3] == "*":
+        if parts[2] == "recipes" and parts[3] == "*":
             parts[3] = recipe
     put(resolved, ".".join(parts), value, where)
 
@@ -116,74 +119,40 @@ def check_settings(study: Study, raw: dict[str, Any]) -> None:
                 raise UserError(f"{where}: no row has the model {pieces[1]}; {nearest(pieces[1], used)}")
 
 
-def rests_on(path: Path, code: Path) -> dict[str, Any]:
-    """What a training and its evaluation depend on, beside the inputs: settings that matter, and digests of code.
+def run_fingerprint(path: Path, project: Project) -> dict[str, Any]:
+    """Return what a training and its evaluation rest on beside the inputs: settings that matter, and digests of code.
 
-    DVC runs a training again when this changes, so that another model's block or file changes nothing.
+    DVC runs a training again when this changes, so another model's file or code changes nothing.
 
     Args:
-        path: the params.yaml of the training, what `settle` made.
-        code: the root of the repository.
+        path: the parameters of the training, what `settle` made.
+        project: the code.
 
     Raises:
         UserError: the settings do not make a valid configuration.
     """
-    from medcode import models
-
-    params = config.load(path)
-    block = params.models[params.model]
-    recipe = block.training[params.recipe]
-    shown = models.configure(params.model, block.architecture, recipe, path)
-    settings: dict[str, Any] = {key: getattr(params, key) for key in ("corpus", "label_set", "model", "recipe", "seed")}
-    settings |= {"options": shown.model_dump(), "learning": recipe.model_dump()}
-    settings |= {"engine": params.training.model_dump(exclude={"checkpoint_steps"})}
-    settings |= {"evaluation": params.evaluation.model_dump()}
-    return {"settings": settings, "code": digests(code, params.model, block.architecture)}
+    run, engine = load(Run, path), load(Measured, path)
+    chosen = load_model(path, run.model, run.recipe, run.label_set)
+    settings = run.model_dump() | {"options": chosen.config.model_dump(), "learning": chosen.recipe.model_dump()}
+    settings |= {"engine": engine.training.model_dump(exclude={"checkpoint_steps"})}
+    settings |= {"evaluation": engine.evaluation.model_dump()}
+    return {"settings": settings, **code_of(project, COMMANDS, choice(run.corpus, chosen))}
 
 
-def digests(root: Path, model: str, options: dict[str, Any]) -> dict[str, str]:
-    """SHA-256 of every file of the project that training and evaluating a model reads, by path."""
-    from medcode import models
+def training_code(path: Path, project: Project) -> dict[str, Any]:
+    """Return digests of the code of a training alone: a stopped one goes on while they are the same.
 
-    # A model that wraps another names it in an option.
-    named = {model, *(value for value in options.values() if isinstance(value, str) and value in models.names())}
-    starts = [root / "stages" / name for name in COMMANDS]
-    starts += [root / "src/medcode/models" / f"{name}.py" for name in sorted(named)]
-    files = sorted(str(path.relative_to(root)) for path in imported(root, starts))
-    return {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in files}
-
-
-def imported(root: Path, starts: list[Path]) -> set[Path]:
-    """The project's own files that some files import, directly or not, those files included."""
-    found: set[Path] = set()
-    waiting = list(starts)
-    while waiting:
-        path = waiting.pop()
-        if path in found:
-            continue
-        found.add(path)
-        for name in _imports(path):
-            waiting += _files(root, name)
-    return found
+    Args:
+        path, project: as for `run_fingerprint`.
+    """
+    run = load(Run, path)
+    chosen = load_model(path, run.model, run.recipe, run.label_set)
+    return code_of(project, COMMANDS[:1], choice(run.corpus, chosen))
 
 
-def _imports(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+class Measured(Section):
+    """Sections of params.yaml that a training and its evaluation depend on whole, and what chooses their values."""
 
-
-def _files(root: Path, name: str) -> list[Path]:
-    """The files that importing a name runs: its own and those of the packages above it."""
-    if name == "common":
-        return [root / "stages/common.py"]
-    if name.split(".")[0] != "medcode":
-        return []
-    parts = name.split(".")
-    places = [root / "src" / Path(*parts[: end + 1]) for end in range(len(parts))]
-    candidates = [path for place in places for path in (place / "__init__.py", place.with_suffix(".py"))]
-    return [path for path in candidates if path.is_file()]
+    label_set: LabelSet
+    training: Training
+    evaluation: Evaluation

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from medcode import config
-from medcode.config import Corpora, LabelSet, Section, build
+from medcode.config import LabelSet, Section, build, corpora
 from medcode.errors import UserError, nearest
 from medcode.studies import published
 
@@ -78,6 +78,7 @@ class Study:
     definition: Definition
     paper: published.Paper
     root: Path
+    _others: dict[str, Study] = field(default_factory=dict, init=False, repr=False, compare=False)  # once read
 
     @property
     def small(self) -> bool:
@@ -128,7 +129,7 @@ class Study:
             return Origin(self, name, row)
         where = f"{self.root / self.name / FILE}: rows.{name}.same_as"
         other_name, _, other_row = row.same_as.partition("/")
-        other = load(self.root, other_name)
+        other = self._others.get(other_name) or self._others.setdefault(other_name, load(self.root, other_name))
         if other_row not in other.definition.rows:
             raise UserError(f"{where}: {other_name} has no such row; {nearest(other_row, other.definition.rows)}")
         found = other.definition.rows[other_row]
@@ -174,9 +175,9 @@ def load(root: Path, name: str) -> Study:
         raise UserError(f"{root / name}: there is no such study; {nearest(name, names(root))}")
     path = root / name / FILE
     definition = build(Definition, config.read_yaml(path), path)
-    if definition.corpus not in Corpora.names():
+    if definition.corpus not in corpora.names():
         raise UserError(
-            f"{path}: corpus: there is no '{definition.corpus}'; {nearest(definition.corpus, Corpora.names())}"
+            f"{path}: corpus: there is no '{definition.corpus}'; {nearest(definition.corpus, corpora.names())}"
         )
     if len(set(definition.seeds)) < len(definition.seeds):
         raise UserError(f"{path}: seeds: expected each once, found {definition.seeds}")
@@ -226,7 +227,7 @@ def choose(root: Path, name: str, seeds: list[int] | None = None, corpus: str | 
             text, found = re.subn(value_of_key, rf"{key}: {value}\g<1>", text, count=1, flags=re.M)
             if not found:
                 raise UserError(f"{path}: expected a line '{key}: ...' to change")
-    if corpus is not None and corpus not in Corpora.names():
-        raise UserError(f"CORPUS: there is no '{corpus}'; {nearest(corpus, Corpora.names())}")
+    if corpus is not None and corpus not in corpora.names():
+        raise UserError(f"CORPUS: there is no '{corpus}'; {nearest(corpus, corpora.names())}")
     if text != path.read_text(encoding="utf-8"):
         io.write_text(path, text)

@@ -53,12 +53,13 @@ def _small(study: Study, name: str) -> Settings:
             parts = key.split(".")
             if parts[0] in NOT_SAID or (parts[0] == "models" and parts[1] not in ("*", model)):
                 continue
-            found[".".join(parts[2:] if parts[:2] == ["models", "*"] else parts)] = value
-    return {key.removeprefix("training.*."): value for key, value in found.items()}
+            found[".".join(parts[3:] if parts[:2] == ["models", "*"] else parts)] = value
+    return {key.removeprefix("*."): value for key, value in found.items()}
 
 
 def _phrase(key: str, value: Any) -> str:
     *before, last = key.split(".")
-    of_model = f"{'.'.join(before[1:])} " if before and before[0] == "models" else ""
+    named = [part for part in before[1:] if part not in ("options", "recipes", "*")]
+    of_model = f"{'.'.join(named)} " if before and before[0] == "models" else ""
     name = last.replace("_", " ")
     return of_model + (f"no {name}" if value is None else SAID.get(last, f"{name} {{}}").format(value))

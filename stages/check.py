@@ -1,0 +1,42 @@
+"""Refuses wrong parameters, and writes down the code that each stage runs, so that DVC knows what to run again."""
+
+from __future__ import annotations
+
+from common import stage
+
+import os
+from pathlib import Path
+
+from medcode import io, workspace
+from medcode.config import Params
+from medcode.config.checking import check_corpus_folder, check_run
+from medcode.config.corpora import SYNTHETIC
+from medcode.reruns.stages import choice, code_of, project
+
+
+@stage(None, models=Path, raw=Path, lists=Path, official=Path, out=Path)
+def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out: Path) -> None:
+    whole, settings = check_run(params, models)
+    if home := workspace.of_copy(Path(), os.environ):
+        workspace.lend(home, Path(), [str(path) for path in untracked(whole, raw, lists, official)])
+    check_corpus_folder(params, raw)
+    chosen = choice(whole.corpus, settings)
+    stages = Path(__file__).parent
+    code = project(stages.parent)
+    with io.atomic_folder(out) as folder:
+        for path in sorted(stages.glob("*.py")):
+            io.write_json(folder / f"{path.stem}.json", code_of(code, [path.stem], chosen))
+
+
+def untracked(params: Params, raw: Path, lists: Path, official: Path) -> list[Path]:
+    """Folders that the run reads, and that neither git nor DVC tracks."""
+    folders = [official]
+    if not params.corpus.startswith(SYNTHETIC):
+        folders.append(raw / params.corpus)
+    if params.split.published != "none":
+        folders.append(lists / params.split.published)
+    return folders
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""A study that is stopped while it trains: nothing begins afterwards, and a second call goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from test_dvc_runner import at_work
+from workflow import RAN, Project
+
+pytestmark = pytest.mark.workflow
+
+ROWS, EPOCHS = ("caml", "wide"), 60
+LONG = {
+    "title": "A study of trainings that last",
+    "paper": "mt-ram",
+    "tables": ["table3"],
+    "corpus": "synthetic-mimic3",
+    "seeds": [1],
+    "settings": {"recipe": "quick", "models.*.recipes.*.epochs": EPOCHS, "models.*.recipes.*.patience": None},
+    "rows": {
+        name: {"title": name, "settings": {"model": "caml", "models.*.options.filters": 6 + place}}
+        for place, name in enumerate(ROWS)
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project with the study, whose data are there."""
+    project = Project(tmp_path_factory.mktemp("long") / "medcode")
+    path = project.folder / "studies/long/study.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(LONG, sort_keys=False))
+    project.run("python", "-m", "medcode", "study", "long")
+    data = project.run("python", "-m", "medcode", "study", "long", "--targets", "data").stdout.split()
+    project.run("dvc", "repro", *data)
+    return project
+
+
+def start(project: Project, *options: str) -> subprocess.Popen:
+    """Starts the study, as from a terminal: in a process group of its own, and without logs of the last start."""
+    for log in logs(project):
+        log.unlink()
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    variables = {"PATH": path, "PYTHONPATH": str(project.folder / "src"), "DVC_NO_ANALYTICS": "true"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "medcode", "study", "long", "--run", *options],
+        cwd=project.folder, env=os.environ | variables, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def logs(project: Project) -> list[Path]:
+    return list(project.folder.glob("studies/long/runs/synthetic-mimic3/top50/*/1/epochs.jsonl"))
+
+
+def epochs(project: Project) -> dict[str, int]:
+    """Of each row that has begun to train, how many epochs it did since the last start."""
+    return {log.parts[-3]: len(log.read_text().splitlines()) for log in logs(project)}
+
+
+def until_it_trains(project: Project, study: subprocess.Popen) -> None:
+    """Waits until a training is past its first epoch."""
+    end = time.monotonic() + 300
+    while max(epochs(project).values(), default=0) < 2:
+        assert study.poll() is None and time.monotonic() < end, study.communicate()[0]
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(("send", "number"), [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)])
+def test_a_stopped_study_saves_what_it_trains_and_begins_nothing(project, send, number):
+    study = start(project)
+    until_it_trains(project, study)
+    send(study.pid, number)
+    said, _ = study.communicate(timeout=120)
+    assert study.returncode == 130, said
+    assert len([name for name in RAN.findall(said) if "top50@" in name]) == 1, said
+    assert len(epochs(project)) == 1 and max(epochs(project).values()) < EPOCHS
+    assert not at_work(project.folder)
+    assert list(project.folder.glob("checkpoints/**/state.pt"))
+
+
+def test_a_second_call_goes_on_where_it_was(project):
+    study = start(project, "--jobs", "2")
+    said, _ = study.communicate(timeout=600)
+    assert study.returncode == 0, said
+    assert "error" not in said.lower()
+    logged = epochs(project)
+    assert set(logged) == set(ROWS) and min(logged.values()) < EPOCHS, "it began anew"
+    results = json.loads(project.read("studies/long/results.json"))
+    assert results["finished"] and {row["row"] for row in results["rows"]} == set(ROWS)
+    again = start(project)
+    said, _ = again.communicate(timeout=120)
+    assert again.returncode == 0 and not RAN.findall(said)
