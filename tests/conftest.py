@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import workflow
+from audit import Audit
+from code_tables import CodeTables
 from hypothesis import settings
 from scipy import sparse
 
+from medcode.codes import fetch
 from medcode.config import Recipe, Training
 from medcode.inputs import Inputs, Split
 
@@ -33,6 +36,26 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the corpora and reference files that stand beside the repository are absent ({folder.name}/)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def official(shared, tmp_path_factory) -> Path:
+    """A folder of the official files of codes."""
+    folder = tmp_path_factory.mktemp("reference") / "files"
+    fetch.fetch(folder, shared / "reference")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def official_tables(official) -> CodeTables:
+    """The tables of codes from the official files."""
+    return CodeTables(official)
+
+
+@pytest.fixture(scope="session")
+def package_tables() -> CodeTables:
+    """The tables of codes from the package alone."""
+    return CodeTables(None)
 
 
 WORDS, LABELS = 40, 6
@@ -80,24 +103,7 @@ def tiny_inputs() -> Inputs:
 @pytest.fixture(scope="session")
 def recipe() -> Recipe:
     """A recipe that learns the tiny inputs within seconds."""
-    return Recipe(
-        optimizer="adam",
-        learning_rate=0.01,
-        weight_decay=0.0,
-        schedule="constant",
-        warmup_steps=0,
-        clip_norm=None,
-        batch_size=4,
-        epochs=4,
-        patience=None,
-        criterion="f1_micro",
-        loss="bce",
-        head_weights=None,
-        label_smoothing=0.0,
-        max_tokens=50,
-        dropout=0.2,
-        embedding="trained",
-    )
+    return Recipe(learning_rate=0.01, batch_size=4, epochs=4, patience=None, max_tokens=50)
 
 
 @pytest.fixture(scope="session")
@@ -116,17 +122,40 @@ def engine() -> Training:
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory):
-    """A copy in which the whole workflow has run once, with everything committed."""
-    project = workflow.Project(tmp_path_factory.mktemp("project") / "medcode")
-    assert project.repro() == workflow.STAGES
-    project.commit()
-    return project
+def audited_project(tmp_path_factory):
+    """A copy in which the whole workflow has run once, audited, with everything committed; for reading only."""
+
+    def make(folder: Path) -> None:
+        project = workflow.Project(folder / "medcode")
+        project.audit = Audit(folder / "audit", project.folder)
+        assert project.repro(**project.audit.variables) == workflow.STAGES
+        project.commit()
+
+    return workflow.shared(tmp_path_factory, "words", make)
+
+
+@pytest.fixture(scope="session")
+def audited_subwords(audited_project, tmp_path_factory):
+    """The same, in which then a model on subwords has been pretrained further and trained."""
+
+    def make(folder: Path) -> None:
+        project = audited_project.copy(folder / "medcode")
+        project.audit = Audit(folder / "audit", project.folder)
+        project.set({"model": "plm_icd", "encoder": "scratch-tiny", "pretrain": {"steps": 2}})
+        assert project.repro(**project.audit.variables) == {"check", *workflow.FROM_ENCODER}
+        project.commit()
+
+    return workflow.shared(tmp_path_factory, "subwords", make)
+
+
+@pytest.fixture(scope="module")
+def project(audited_project, tmp_path_factory):
+    """A copy of its own for a file of tests, in which the whole workflow has run once."""
+    return audited_project.copy(tmp_path_factory.mktemp("project") / "medcode")
 
 
 @pytest.fixture
 def clean(project):
-    """The same, put back to what was committed."""
-    project.run("git", "reset", "--quiet", "--hard")
-    project.run("dvc", "checkout", "--force", "--allow-missing")
+    """The same, put back to what was committed, so that what is trained again is trained anew."""
+    project.reset()
     return project

@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 
 from medcode import config, models
+from medcode.config.models import ModelConfig
+from medcode.config.recipes import model_settings
 from medcode.encoders.outline import Encoder
 from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Basis, Model
+from medcode.models.catalogue import default_recipe
 
-PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
+FOLDER = Path(__file__).resolve().parents[1] / "configs/models"
 ROWS, SIZE, HEADS = 50, 8, {"icd": 7, "category": 3}
 
 # Sizes that keep a model under a second; without an entry a model is tested at its published size.
@@ -102,28 +105,30 @@ every_variant = pytest.mark.parametrize(
 
 
 @functools.cache
-def params(label_set: str = "top50") -> config.Params:
-    return config.build(config.Params, config.for_label_set(config.read_yaml(PARAMS), label_set), PARAMS)
+def file(name: str) -> dict:
+    """The content of a model's file."""
+    return config.read_yaml(FOLDER / f"{name}.yaml")
 
 
-def options(name: str, **changes) -> models.ModelConfig:
-    block = params().models[name]
-    architecture = block.architecture | SMALL.get(name, {})
-    return models.configure(name, architecture, published(block)).model_copy(update=changes)
+def settings(
+    name: str, recipe: str | None = None, label_set: str = "top50", options: dict | None = None
+) -> config.ModelSettings:
+    """A model with its published recipe or another, with some options changed; JAMS has a recipe for each backbone."""
+    changed = file(name) | {"options": file(name)["options"] | (options or {})}
+    return model_settings(changed, f"{name}.yaml", name, recipe or default_recipe(changed["recipes"]), label_set)
 
 
-def published(block: config.ModelBlock) -> config.Recipe:
-    """The published recipe of a model; JAMS has one for each backbone."""
-    return block.training.get("published") or block.training[block.architecture["backbone"]]
+def options(name: str, **changes) -> ModelConfig:
+    return settings(name, options=SMALL.get(name)).config.model_copy(update=changes)
 
 
 def in_pieces(name: str) -> bool:
-    return models.find(name).reads_pieces(options(name))
+    return options(name).uses_subwords
 
 
-def encoder(name: str, configured: models.ModelConfig) -> Encoder | None:
+def encoder(configured: ModelConfig) -> Encoder | None:
     """A tiny encoder of the kind that a model was published with."""
-    size = models.find(name).published_encoder(configured)
+    size = configured.published_encoder
     return plain_encoder.tiny(size.split("-")[0], ROWS) if size else None
 
 
@@ -133,7 +138,7 @@ def build(name: str, seed: int = 0, heads: dict[str, int] | None = None, **chang
     vectors = torch.randn(ROWS, SIZE)
     known = {"descriptions": descriptions(heads)} if kind.needs_descriptions else {}
     known |= {"edges": edges(heads)} if kind.needs_edges else {}
-    return kind.build(configured, Basis(ROWS, vectors, encoder(name, configured)), heads, **known).eval()
+    return kind.build(configured, Basis(ROWS, vectors, encoder(configured)), heads, **known).eval()
 
 
 def edges(heads: dict[str, int]) -> dict[str, Edges]:

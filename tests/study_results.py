@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from medcode import config
 from medcode.config import Evaluation
 from medcode.evaluation.frequency import frequency_table
 from medcode.evaluation.summary import summarise
 from medcode.io import write_metrics
 from medcode.studies import predictions
-from medcode.studies.study import Study
+from medcode.studies.study import Study, load, names
+
+ROOT = Path(__file__).resolve().parents[1]
 
 TINY: dict[str, Any] = {
     "title": "A tiny study",
@@ -22,12 +27,12 @@ TINY: dict[str, Any] = {
     "tables": ["table3"],
     "corpus": "synthetic-mimic3",
     "seeds": [1, 2],
-    "settings": {"recipe": "published", "models.*.training.*.epochs": 3},
-    "small": {"recipe": "quick", "models.*.training.*.max_tokens": 64, "models.cnn.filters": 8},
+    "settings": {"recipe": "published", "models.*.recipes.*.epochs": 3},
+    "small": {"recipe": "quick", "models.*.recipes.*.max_tokens": 64, "models.cnn.options.filters": 8},
     "rows": {
         "caml": {"title": "CAML", "published": "table3/CAML", "settings": {"model": "caml"}},
-        "caml_wide": {"title": "CAML, wider", "settings": {"model": "caml", "models.*.filters": 12}},
-        "cnn": {"title": "CNN", "settings": {"model": "cnn"}, "small": {"models.*.training.*.epochs": 2}},
+        "caml_wide": {"title": "CAML, wider", "settings": {"model": "caml", "models.*.options.filters": 12}},
+        "cnn": {"title": "CNN", "settings": {"model": "cnn"}, "small": {"models.*.recipes.*.epochs": 2}},
     },
     "comparisons": [["caml", "caml_wide"], ["caml", "cnn"]],
 }
@@ -37,10 +42,32 @@ OPTIONS = Evaluation(
 )
 
 
+@functools.cache
+def issued(name: str) -> Study:
+    """A study of the repository, read once."""
+    return load(ROOT / "studies", name)
+
+
+def all_issued() -> list[Study]:
+    """All studies of the repository."""
+    return [issued(name) for name in names(ROOT / "studies")]
+
+
+@functools.cache
+def raw_params() -> dict[str, Any]:
+    """params.yaml and the files of all models as they are written, read once; nothing may change them."""
+    return config.read_all(ROOT / "params.yaml", ROOT / "configs/models")
+
+
+def write_yaml(path: Path, content: dict[str, Any]) -> None:
+    """Writes a YAML file, by the writer in C where there is one: it is several times as fast."""
+    path.write_text(yaml.dump(content, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False))
+
+
 def write_study(root: Path, name: str, content: dict[str, Any], **changes: Any) -> None:
     """Writes a study, with other values for some of its keys."""
     (root / name).mkdir(exist_ok=True)
-    (root / name / "study.yaml").write_text(yaml.safe_dump(content | changes, sort_keys=False))
+    write_yaml(root / name / "study.yaml", content | changes)
 
 
 def pretend(study: Study, quality: dict[str, float], seeds: tuple[int, ...] | None = None) -> None:
@@ -71,3 +98,20 @@ def pretend(study: Study, quality: dict[str, float], seeds: tuple[int, ...] | No
                 settings.parent.mkdir(parents=True, exist_ok=True)
                 own = {"model": row, "recipe": "quick", "seed": seed, "engine": {"threads": 1}}
                 settings.write_text(json.dumps({"settings": own, "code": {}}))
+
+
+def small_root(folder: Path) -> Path:
+    """A root of studies with the published numbers, the settings of the data, and the study `tiny`."""
+    root = folder / "studies"
+    if not root.exists():
+        shutil.copytree(ROOT / "studies/published", root / "published")
+        shutil.copytree(ROOT / "studies/data", root / "data")
+        write_study(root, "tiny", TINY)
+    return root
+
+
+def trained_as_it_were(folder: Path) -> Study:
+    """The study `tiny` under a folder, with results."""
+    study = load(small_root(folder), "tiny")
+    pretend(study, {"caml": 0.45, "caml_wide": 0.47, "cnn": 0.3})
+    return study

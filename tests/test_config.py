@@ -1,4 +1,4 @@
-"""params.yaml is checked strictly, and a mistake is told in one line that says what would be right."""
+"""params.yaml is checked strictly: each mistake is told in a line of its own that says what would be right."""
 
 from __future__ import annotations
 
@@ -9,89 +9,149 @@ import pytest
 import yaml
 
 from medcode import config
+from medcode.config import corpora
 from medcode.errors import UserError
 
 PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 
 
+def changed(raw: dict, changes: dict) -> dict:
+    """The same with changes, {key/key: value}; the value `...` removes the key."""
+    raw = copy.deepcopy(raw)
+    for key, value in changes.items():
+        section = raw
+        *path, last = key.split("/")
+        for part in path:
+            section = section[part]
+        if value is ...:
+            del section[last]
+        else:
+            section[last] = value
+    return raw
+
+
 @pytest.fixture
-def load(tmp_path):
-    """Loads params.yaml with changes, {dotted key: value}; the value `...` removes the key."""
-    original = yaml.safe_load(PARAMS.read_text())
+def write(tmp_path):
+    """Writes params.yaml with changes."""
 
-    def loaded(changes: dict) -> config.Params:
-        raw = copy.deepcopy(original)
-        for key, value in changes.items():
-            section = raw
-            *path, last = key.split("/")
-            for part in path:
-                section = section[part]
-            if value is ...:
-                del section[last]
-            else:
-                section[last] = value
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
-        return config.load(tmp_path / "params.yaml")
+    def written(changes: dict) -> Path:
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(changed(yaml.safe_load(PARAMS.read_text()), changes)))
+        return path
 
-    return loaded
+    return written
 
 
-QUICK = "models/caml/training/quick"
+MISTAKES = [
+    ({"sed": 1}, "sed: unknown key; did you mean 'seed'?"),
+    ({"models": {}}, "models: unknown key; "),
+    ({"synthesize/admision": 1}, "synthesize.admision: unknown key; did you mean 'admissions'?"),
+    ({"synthesize/admissions": ..., "synthesize/admision": 1}, "synthesize.admision: unknown key"),
+    ({"corpora/mimc3": {}}, "corpora.mimc3: there is no corpus 'mimc3'; did you mean 'mimic3'?"),
+    ({"corpora/synthetic-mimic3": ...}, "corpora.synthetic-mimic3: missing"),
+    ({"split": ...}, "split: missing"),
+    ({"training/threads": 2.0}, "training.threads: Input should be a valid integer, found 2.0"),
+    ({"training/threads": True}, "training.threads: Input should be a valid integer, found True"),
+    ({"training/threads": "2"}, "training.threads: Input should be a valid integer, found '2'"),
+    ({"training/padding": 1.5}, "training.padding: Input should be less than or equal to 1, found 1.5"),
+    ({"training/padding": "wide"}, "training.padding: "),
+    ({"training/threads": {"top50": 1, "full": 2}}, "training.threads: Input should be a valid integer"),
+    ({"training/buckets": 8}, "training.buckets: unknown key"),
+    ({"corpus": "codiespp"}, "corpus: there is no corpus 'codiespp'; did you mean 'codiesp'?"),
+    ({"corpora/codiesp/language": "fr"}, "corpora.codiesp.language: Input should be 'en' or 'es', found 'fr'"),
+    ({"corpora/codiesp/langage": "en"}, "corpora.codiesp.langage: unknown key"),
+    ({"encoder": "biobrt"}, "encoder: there is no block encoders.biobrt; did you mean 'biobert'?"),
+    ({"encoders/biobert/folder": "x"}, "encoders.biobert: expected one place: hub, package"),
+    ({"split/dev_share": 0.5, "split/test_share": 0.5}, "split: dev_share + test_share must be below 1"),
+    ({"seeds": 0}, "seeds: Input should be greater than or equal to 1, found 0"),
+    ({"seeds": 3, "training/processes": 2}, "seeds: 3 seeds train side by side in one process, yet training.proc"),
+    ({"split/published": "edin"}, "split.published: Input should be 'none', 'caml',"),
+    ({"split/published": "caml", "split/source": "stratified"}, "split: source: stratified sets published lists"),
+    # A choice by label set is checked whole, whichever label set is chosen now.
+    ({"evaluation/batch_size": {"top50": 32, "full": 0}}, "evaluation.batch_size: Input should be greater than"),
+    ({"evaluation/batch_size": {"top50": 32}}, "evaluation.batch_size: Input should be a valid integer"),
+]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"sed": 1}, "sed: unknown key; did you mean 'seed'?"),
-        ({"synthesize/admision": 1}, "synthesize.admision: unknown key; did you mean 'admissions'?"),
-        ({"synthesize/admissions": ..., "synthesize/admision": 1}, "synthesize.admision: unknown key"),
-        ({"corpora/mimc3": {}}, "corpora.mimc3: unknown key; did you mean 'mimic3'?"),
-        ({f"{QUICK}/learning_rat": 1}, "models.caml.training.quick.learning_rat: unknown key"),
-        ({"split": ...}, "split: missing"),
-        ({f"{QUICK}/optimizer": ...}, "models.caml.training.quick.optimizer: missing"),
-        ({"training/threads": 2.0}, "training.threads: Input should be a valid integer, found 2.0"),
-        ({"training/threads": True}, "training.threads: Input should be a valid integer, found True"),
-        ({"training/threads": "2"}, "training.threads: Input should be a valid integer, found '2'"),
-        ({"training/padding": 1.5}, "training.padding: Input should be less than or equal to 1, found 1.5"),
-        ({"training/buckets": 8}, "training.buckets: unknown key"),
-        ({f"{QUICK}/learning_rate": -1}, "models.caml.training.quick.learning_rate: Input should be greater than 0"),
-        ({f"{QUICK}/learning_rate": "fast"}, "models.caml.training.quick.learning_rate: "),
-        ({f"{QUICK}/dropout": 1.0}, "models.caml.training.quick.dropout: Input should be less than 1"),
-        ({"corpus": "codiespp"}, "corpus: Input should be 'synthetic-mimic3',"),
-        ({"corpora/codiesp/language": "fr"}, "corpora.codiesp.language: Input should be 'en' or 'es', found 'fr'"),
-        ({"model": "camll"}, "model: there is no block models.camll; did you mean 'caml'?"),
-        ({"recipe": "publishd"}, "recipe: there is no models.caml.training.publishd; did you mean 'published'?"),
-        ({"split/dev_share": 0.5, "split/test_share": 0.5}, "split: dev_share + test_share must be below 1"),
-        ({"seeds": 0}, "seeds: Input should be greater than or equal to 1, found 0"),
-        ({"seeds": 3, "training/processes": 2}, "seeds: 3 seeds train side by side in one process, yet training.proc"),
-        ({"split/published": "edin"}, "split.published: Input should be 'none', 'caml',"),
-        ({"split/published": "caml", "split/source": "stratified"}, "split: source: stratified sets published lists"),
-        # A choice by label set is checked whole, whichever label set is chosen now.
-        ({f"{QUICK}/criterion": {"top50": "map", "full": "maap"}}, "models.caml.training.quick.criterion: "),
-        ({f"{QUICK}/criterion": {"top50": "map"}}, "models.caml.training.quick.criterion: "),
-    ],
-)
-def test_a_mistake_is_told_in_one_line(load, changes, message):
+@pytest.mark.parametrize(("changes", "message"), MISTAKES)
+def test_a_mistake_is_told_in_one_line(write, changes, message):
+    path = write(changes)
     with pytest.raises(UserError) as mistake:
-        load(changes)
-    told = str(mistake.value)
-    assert f"params.yaml: {message}" in told
-    assert "\n" not in told
+        config.load_all(path)
+    (line,) = mistake.value.args
+    assert line.startswith(f"{path}: {message}")
+    assert str(mistake.value) == line and "\n" not in line
 
 
-def test_a_choice_by_label_set_is_made(load):
-    criterion = {"top50": "map", "full": "precision_at_8"}
+def test_all_mistakes_are_told_at_once_and_each_once(write):
+    path = write({
+        "sed": 1, "corpus": "mimic33", "encoder": "biobrt", "corpora/codiesp/language": "fr", "training/threads": 0,
+        "embed/siz": 3, "embed/size": ..., "evaluation/batch_size": {"top50": 0, "full": 0},
+    })  # fmt: skip
+    with pytest.raises(UserError) as mistakes:
+        config.load_all(path)
+    keys = [line.removeprefix(f"{path}: ").split(":")[0] for line in mistakes.value.args]
+    assert sorted(keys) == [
+        "corpora.codiesp.language", "corpus", "embed.siz", "encoder", "evaluation.batch_size", "sed",
+        "training.threads",
+    ]  # fmt: skip
+    assert str(mistakes.value).splitlines() == list(mistakes.value.args)
+
+
+def test_rules_about_several_keys_are_told_together(write):
+    path = write({
+        "split/published": "caml", "split/source": "stratified", "split/dev_share": 0.6, "split/test_share": 0.6,
+        "seeds": 2, "training/processes": 2,
+    })  # fmt: skip
+    with pytest.raises(UserError) as mistakes:
+        config.load_all(path)
+    assert len(mistakes.value.args) == 3
+
+
+class Wanted(config.Section):
+    """What a stage reads: two keys and a section."""
+
+    label_set: config.LabelSet
+    seed: int
+    evaluation: config.Evaluation
+
+
+def test_a_stage_loads_its_sections_and_no_others(write):
+    broken = {"split": {"dev_share": "much"}, "model": ..., "unknown": 1, "corpus": 3}
+    loaded = config.load(Wanted, write(broken | {"seed": 5}))
+    assert loaded.seed == 5 and loaded.evaluation.at == [5, 8, 15]
+    assert set(loaded.model_dump()) == {"label_set", "seed", "evaluation"}
+    with pytest.raises(UserError) as mistakes:
+        config.load(Wanted, write({"evaluation/at": [3, 2], "seed": ...}))
+    assert [line.split("params.yaml: ")[1] for line in mistakes.value.args] == [
+        "seed: missing", "evaluation.at: expected ascending numbers, each once, found [3, 2]",
+    ]  # fmt: skip
+
+
+def test_what_scoring_reads_of_the_engine_leaves_other_keys_alone(write):
+    class Scoring(config.Section):
+        training: config.Machine
+
+    loaded = config.load(Scoring, write({"training/micro_batch": "much", "training/threads": 3}))
+    assert loaded.training.threads == 3
+    assert set(loaded.training.model_dump()) == {"device", "precision", "threads"}
+
+
+def test_a_choice_by_label_set_is_made(write):
+    bins = {"top50": [3], "full": [7, 9]}
     sizes = {"top50": "top50", "top50_extra": "top50", "full": "full", "icd9": "full", "icd10": "full", "joint": "full"}
     for label_set, size in sizes.items():
-        params = load({"label_set": label_set, f"{QUICK}/criterion": criterion})
-        assert params.label_set == label_set
-        assert params.models["caml"].training["quick"].criterion == criterion[size]
+        path = write({"label_set": label_set, "evaluation/frequency_bins": bins})
+        for params in (config.load_all(path), config.load(Wanted, path)):
+            assert params.label_set == label_set
+            assert params.evaluation.frequency_bins == bins[size]
 
 
-def test_a_number_may_be_written_as_yaml_1_1_does_not_know_it(tmp_path):
-    text = PARAMS.read_text().replace("learning_rate: 0.003", "learning_rate: 3e-3", 1)
-    (tmp_path / "params.yaml").write_text(text)
-    assert config.load(tmp_path / "params.yaml").models["caml"].training["quick"].learning_rate == 0.003
+def test_a_number_may_be_written_as_yaml_1_1_does_not_know_it(write):
+    path = write({})
+    path.write_text(path.read_text().replace("learning_rate: 5.0e-05", "learning_rate: 5e-5", 1))
+    assert "5e-5" in path.read_text()
+    assert config.load_all(path).pretrain.learning_rate == 0.00005
 
 
 @pytest.mark.parametrize(
@@ -100,21 +160,23 @@ def test_a_number_may_be_written_as_yaml_1_1_does_not_know_it(tmp_path):
 def test_a_file_that_is_no_mapping_is_told_in_one_line(tmp_path, content, message):
     (tmp_path / "params.yaml").write_text(content, encoding="latin-1")
     with pytest.raises(UserError, match=message) as mistake:
-        config.load(tmp_path / "params.yaml")
+        config.load_all(tmp_path / "params.yaml")
     assert "\n" not in str(mistake.value)
 
 
 def test_a_missing_file_is_told_in_one_line(tmp_path):
     with pytest.raises(UserError, match=r"params\.yaml: no such file"):
-        config.load(tmp_path / "params.yaml")
+        config.load_all(tmp_path / "params.yaml")
+
+
+def test_every_corpus_has_a_block_and_every_block_is_of_a_corpus():
+    assert set(config.load_all(PARAMS).corpora) == set(corpora.names())
 
 
 def test_params_yaml_explains_its_keys():
-    """Every key outside `models:` says what it is for, by a comment of its own or by its section's."""
-    sections, own = PARAMS.read_text().split("\nmodels:")
+    """Every key says what it is for, by a comment of its own or by its section's."""
     explained = {"systems", "seed", "size", "window", "epochs", "test_share", "batch_size"}
-    for line in sections.splitlines():
+    for line in PARAMS.read_text().splitlines():
         key = line.split(":")[0].strip()
         if line.startswith("  ") and line[2] != " " and ":" in line and not line.endswith(":") and key not in explained:
             assert "#" in line, line
-    assert own

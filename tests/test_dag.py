@@ -1,125 +1,72 @@
 """dvc.yaml tells the truth: each stage reads what is under its deps and writes what is under its outs, no more.
 
-DVC does not follow imports, so a module that is missing from `deps` would let a stale result stand. Every stage is run
-with an audit hook that notes each file that it opens.
+DVC does not follow imports. Each stage depends on digests of the functions, classes and constants that it reaches, as
+`check` finds them in the code. Here every stage is run with an audit hook that notes each file that it opens and each
+function of the project that it calls: one without a digest would let a stale result stand.
 """
 
 from __future__ import annotations
 
-import ast
 import json
-import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from workflow import ROOT, Project
+from workflow import ROOT
 
 pytestmark = pytest.mark.workflow
 
-AUDIT = """
-    import atexit, json, os, sys
-
-    opened = []
-
-    def note(event, arguments):
-        if event == "open" and isinstance(arguments[0], (str, bytes)) and "__pycache__" not in str(arguments[0]):
-            path, mode, flags = arguments
-            write = bool((flags or 0) & (os.O_WRONLY | os.O_RDWR)) or any(c in (mode or "r") for c in "wax+")
-            opened.append((os.path.abspath(os.fsdecode(path)), write))
-        elif event == "os.rename":
-            opened.append((os.path.abspath(os.fsdecode(arguments[1])), True))
-
-    def report():
-        with open(os.path.join(os.environ["AUDIT"], f"{os.getpid()}.json"), "w") as file:
-            json.dump({"command": sys.argv, "opened": opened}, file)
-
-    if sys.argv and os.path.basename(os.path.dirname(os.path.abspath(sys.argv[0]))) == "stages":
-        sys.addaudithook(note)
-        atexit.register(report)
-"""
-
-# Read by no stage of this run, and why they are dependencies all the same.
+# Read by no stage of these runs, and why they are dependencies all the same.
 NOT_READ = {
-    # data/checked.json makes them wait for the check of the parameters.
-    "extract": {
-        "data/checked.json",
-        "src/medcode/corpora/codiesp.py",
-        "src/medcode/corpora/jsonl.py",
-        "src/medcode/corpora/mimic4.py",
-    },
     # Read in place of data/tokens with subword.text: raw.
     "encoder": {"data/extracted/notes.parquet"},
     "subword": {"data/extracted/notes.parquet"},
-    # It pins the package that codes and titles come from.
-    "reference": {"data/checked.json", "requirements.txt"},
-    "synthesize": {"data/checked.json", "requirements.txt"},
+    "reference": {"reference/package"},  # only the table of procedures in it is read, by another path
     "assign": {"data/splits-published/none"},  # stands for the lack of published lists
-    # Some models are settings of this one, and import it.
-    "train": {"src/medcode/models/bigru_label_attention.py"},
-    # Read where the model has vectors of codes and categories.
-    "evaluate": {"src/medcode/models/bigru_label_attention.py", "data/ccs/top50.parquet"},
+    "evaluate": {"data/ccs/top50.parquet"},  # read where the model has vectors of codes and categories
 }
-# Read by every stage, and listed by none: params.yaml stands under params, and the other says nothing to a computer.
-ALWAYS_READ = {"params.yaml", "src/medcode/__init__.py"}
+# Code that a stage of these runs could reach and does not import, and why.
+NOT_IMPORTED = {
+    "train": {"src/medcode/layers/fused_attention_triton.py"},  # only on a GPU
+    # On a GPU, and in studies, which keep what was decided on each document.
+    "evaluate": {"src/medcode/layers/fused_attention_triton.py", "src/medcode/studies/predictions.py"},
+}
 # Written by a stage beside its outs, and why: neither is read by another stage, and git ignores both.
 BESIDE = {"train": {"checkpoints", "logs"}}
 
 
-# Some stages do their work only for a model on word pieces; so a second run is for one.
-RUNS = ({}, {"model": "bert_hier", "encoder": "scratch-tiny", "pretrain": {"steps": 2}})
-
-
 @pytest.fixture(scope="module")
-def audited(tmp_path_factory) -> tuple[Path, list[tuple[str, dict]]]:
-    """The project's folder, and each stage that a run ran, with its definition and the files that it opened, {path:
-    written}."""
-    folder = tmp_path_factory.mktemp("project")
-    project, audit = Project(folder / "medcode"), folder / "audit"
-    (audit / "hook").mkdir(parents=True)
-    (audit / "hook" / "sitecustomize.py").write_text(textwrap.dedent(AUDIT))
-    path = f"{audit / 'hook'}:{project.folder / 'src'}"
+def audited(audited_project, audited_subwords) -> list[tuple[str, dict]]:
+    """Each stage that ran, with its definition and what it opened and called.
+
+    Some stages do their work only for a model on subwords, so a second run is of one.
+    """
     ran = []
-    for number, changes in enumerate(RUNS):
-        project.set(changes)
-        (audit / str(number)).mkdir()
-        project.run("dvc", "repro", AUDIT=str(audit / str(number)), PYTHONPATH=path)
+    for project in (audited_project, audited_subwords):
         stages = yaml.safe_load(project.read("dvc.lock"))["stages"]
-        ran += [(name, {"stage": stages[name], "opened": own}) for name, own in _opened(project, audit, number, stages)]
-    return project.folder, ran
+        names = {" ".join(stage["cmd"].split()[1:]): name for name, stage in stages.items()}
+        for record in project.audit.records():
+            script = Path(record["command"][0]).stem
+            code = json.loads(project.read(f"data/code/{script}.json"))
+            name = names[" ".join(record["command"])]
+            ran.append((name, {"stage": stages[name], "folder": project.folder, "code": code, **record}))
+    return ran
 
 
-def _opened(project: Project, audit: Path, number: int, stages: dict) -> Iterator[tuple[str, dict[str, bool]]]:
-    for file in (audit / str(number)).glob("*.json"):
-        noted = json.loads(file.read_text())
-        command = " ".join(noted["command"])
-        (name,) = (
-            n for n, stage in stages.items() if " ".join(stage["cmd"].split()[1:]) == _relative(command, project)
-        )
-        files = {}
-        for path, written in noted["opened"]:
-            if Path(path).is_relative_to(project.folder):
-                name_in = str(Path(path).relative_to(project.folder))
-                files[name_in] = files.get(name_in, False) or written
-        yield name, files
-
-
-def _relative(command: str, project: Project) -> str:
-    return command.replace(f"{project.folder}/", "")
-
-
-# `check` reads the files of all models and can only refuse: what it writes is always the same. It must not run again,
-# and cannot do harm, when one of them changes, since every stage checks what it uses.
-STAGES = sorted(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].keys() - {"check"})
+STAGES = sorted(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+CODE = ("src/", "stages/")
 
 
 def _of(audited, name):
-    return [(full, item) for full, item in audited[1] if full.split("@")[0] == name]
+    return [(full, item) for full, item in audited if full.split("@")[0] == name]
 
 
 def _under(path: str, folders: set[str]) -> bool:
     return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
+
+
+def _is_module(path: str) -> bool:
+    return path.startswith(CODE) and path.endswith(".py")
 
 
 def _paths(stage: dict, kind: str) -> set[str]:
@@ -128,12 +75,35 @@ def _paths(stage: dict, kind: str) -> set[str]:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_reads_only_its_deps(audited, name):
+    """Data and parameters; modules are proved by the functions that are called."""
     for full, item in _of(audited, name):
         allowed = _paths(item["stage"], "deps") | _paths(item["stage"], "outs") | BESIDE.get(name, set())
+        allowed |= item["stage"].get("params", {}).keys() | item["code"]["files"].keys() | {"params.yaml"}
         read = {path for path, written in item["opened"].items() if not written}
         assert read, f"{full} read nothing: the audit does not work"
-        strays = {path for path in read if not _under(path, allowed | ALWAYS_READ)}
+        strays = {path for path in read if not _under(path, allowed) and not _is_module(path)}
         assert not strays, f"{full} reads what is not under its deps: {sorted(strays)}"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_calls_only_functions_whose_digests_it_depends_on(audited, name):
+    for full, item in _of(audited, name):
+        assert item["called"], f"{full} called nothing: the audit does not work"
+        code = item["code"]["code"]
+        missing = {(path, function) for path, function in item["called"] if function not in code.get(path, {})}
+        assert not missing, f"{full} runs code that a change of would not rerun it: {sorted(missing)}"
+        if name != "check":  # it depends on all code
+            assert any(path.startswith("data/code/") for path in _paths(item["stage"], "deps"))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_code_that_it_imports(audited, name):
+    """In some run; what no run imports would rerun the stage for nothing."""
+    runs = _of(audited, name)
+    imported = {path for _, item in runs for path in item["opened"]}
+    for full, item in runs:
+        idle = item["code"]["code"].keys() - imported - NOT_IMPORTED.get(name, set())
+        assert not idle, f"{full} depends on code that it does not import: {sorted(idle)}"
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -143,14 +113,13 @@ def test_a_stage_reads_all_its_deps(audited, name):
         idle = {
             dep
             for dep in _paths(item["stage"], "deps") - NOT_READ.get(name, set())
-            if not any(_under(path, {dep}) for path in read)
+            if not dep.startswith("data/code/") and not any(_under(path, {dep}) for path in read)
         }
         assert not idle, f"{full} depends on what it does not read: {sorted(idle)}"
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_writes_only_its_outs(audited, name):
-    folder = audited[0]
     for full, item in _of(audited, name):
         outs = _paths(item["stage"], "outs")
         allowed = outs | BESIDE.get(name, set())
@@ -161,13 +130,13 @@ def test_a_stage_writes_only_its_outs(audited, name):
                 beside = {str(Path(out).parent) for out in outs}
                 parents = {str(parent) for parent in temporary.parents}
                 assert ".tmp" in path and parents & beside, f"{full} writes outside its outs: {path}"
-                assert not (folder / path).exists(), f"{full} leaves {path} behind"
-        assert all((folder / out).exists() for out in outs)
+                assert not (item["folder"] / path).exists(), f"{full} leaves {path} behind"
+        assert all((item["folder"] / out).exists() for out in outs)
 
 
 def test_training_never_opens_the_test_split(audited):
     trained, evaluated = _of(audited, "train"), _of(audited, "evaluate")
-    assert len(trained) == len(evaluated) == len(RUNS)
+    assert len(trained) == len(evaluated) == 2
     for _, item in trained:
         assert not [path for path in item["opened"] if path.startswith("data/inputs/test/")]
     for _, item in evaluated:
@@ -180,17 +149,13 @@ def test_a_model_on_words_opens_nothing_of_an_encoder(audited):
     assert not [path for path in [*train["opened"], *evaluate["opened"]] if path.startswith(pieces)]
 
 
-def test_the_package_itself_is_a_docstring_only():
-    (statement,) = ast.parse((ROOT / "src/medcode/__init__.py").read_text()).body
-    assert isinstance(statement, ast.Expr)
-
-
 def test_what_holds_text_or_is_derived_from_it_is_not_pushed():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     for name, stage in stages.items():
-        for out in stage["outs"]:
+        for out in (out for key in ("outs", "metrics", "plots") for out in stage.get(key, [])):
             path, options = next(iter(out.items())) if isinstance(out, dict) else (out, {})
-            restricted = path.startswith(("data/", "models/")) and not path.startswith(("data/raw/", "data/reference/"))
+            open_to_all = ("data/raw/", "data/reference/", "data/code")
+            restricted = path.startswith(("data/", "models/")) and not path.startswith(open_to_all)
             if restricted:
                 assert options.get("push") is False, f"{name}: {path}"
             elif not path.startswith("data/"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_models import every_model, params, published
+from small_models import every_model, settings
 
 from medcode import models
-from medcode.encoders.outline import PUBLISHED_SIZES
 from medcode.models.base import Basis, count_parameters
+from medcode.models.catalogue import MIMIC3_LABELS, MIMIC4_LABELS, PUBLISHED_SIZES, CountedEncoder, parameters
+
+ROWS = 51_919  # of the word vectors of MIMIC-III
 
 # Parameters in all with 51,919 embedding rows: {labels: count}, or {(labels, categories): count}.
 PUBLISHED_COUNTS = {
@@ -120,15 +122,12 @@ def count(
     name: str, labels: int | tuple[int, int], recipe: str | None = None, size: str | None = None, **changes
 ) -> dict[str, int]:
     icd, category = labels if isinstance(labels, tuple) else (labels, 0)
-    block = params("top50" if icd <= 50 else "full").models[name]
-    trained = block.training[recipe] if recipe else published(block)
-    configured = models.configure(name, block.architecture | changes, trained)
+    configured = settings(name, recipe, "top50" if icd <= 50 else "full", changes).config
     heads = {"icd": icd} | ({"category": category} if category else {})
-    kind = models.find(name)
-    encoded = size or kind.published_encoder(configured)
-    basis = Basis(51_919, encoder=PUBLISHED_SIZES[encoded] if encoded else None)
+    encoded = size or configured.published_encoder
+    basis = Basis(ROWS, encoder=PUBLISHED_SIZES[encoded] if encoded else None)
     with torch.device("meta"):
-        return count_parameters(kind.build(configured, basis, heads))
+        return count_parameters(models.find(name).build(configured, basis, heads))
 
 
 @every_model
@@ -151,3 +150,24 @@ def test_parameters_with_other_encoders_count_as_published(name, size, changes, 
 @pytest.mark.parametrize(("name", "recipe", "labels", "expected"), PUBLISHED_TRAINABLE)
 def test_trainable_parameters_count_as_published(name, recipe, labels, expected):
     assert count(name, labels, recipe)["trainable"] == expected
+
+
+@every_model
+def test_counting_without_weights_or_transformers_comes_to_the_same(name):
+    chosen, usual = settings(name), MIMIC3_LABELS["top50"] | MIMIC4_LABELS
+    first, *second = (usual[head] for head in chosen.config.heads)
+    assert parameters(chosen, {}, "top50", ROWS) == count(name, (first, *second) if second else first)
+
+
+@pytest.mark.parametrize("pooler", [True, False])
+@pytest.mark.parametrize("size", sorted(PUBLISHED_SIZES))
+def test_an_encoder_that_is_only_counted_has_as_many_parameters_as_a_real_one(size, pooler):
+    outline = PUBLISHED_SIZES[size]
+    assert {outline.config["model_type"] for outline in PUBLISHED_SIZES.values()} == {"bert", "roberta"}
+    counted = CountedEncoder(outline.config, outline.specials).module(0.1, pooler=pooler)
+    with torch.device("meta"):
+        real = outline.module(0.1, pooler=pooler)
+    assert count_parameters(counted) == count_parameters(real)
+    tables = [module.get_input_embeddings().weight.shape for module in (counted, real)]
+    assert tables[0] == tables[1]
+    assert counted.config.hidden_size == real.config.hidden_size

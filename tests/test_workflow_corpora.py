@@ -52,6 +52,7 @@ def test_a_mistake_in_your_own_corpus_names_file_and_line(tmp_path):
     assert not (project.folder / "data/extracted/notes.parquet").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_codiesp_runs_from_its_official_files(shared, tmp_path, language):
     changes = {"corpus": "codiesp", "corpora": {"codiesp": {"language": language}}, "training": {"limit": 4}}
@@ -65,6 +66,7 @@ def test_codiesp_runs_from_its_official_files(shared, tmp_path, language):
     assert [split[name]["documents"] for name in ("train", "dev", "test")] == [500, 250, 250]
 
 
+@pytest.mark.slow
 def test_official_files_replace_the_tables_of_the_package(clean, shared):
     clean.set({"reference": {"source": "official"}})
     done = clean.run("dvc", "repro", "ccs", check=False)
@@ -81,6 +83,7 @@ def test_official_files_replace_the_tables_of_the_package(clean, shared):
     assert measured["icd9proc"]["codes_unmapped"] == 0
 
 
+@pytest.mark.slow
 def test_the_mimic4_tables_run(clean):
     ran = clean.experiment("corpus=synthetic-mimic4")
     assert ran == {"check", *FROM_EXTRACT}
@@ -88,6 +91,7 @@ def test_the_mimic4_tables_run(clean):
     assert {"icd9cm", "icd9proc", "icd10cm", "icd10pcs"} == set(extracted["codes"])
 
 
+@pytest.mark.slow
 def test_published_lists_are_followed(clean, tmp_path):
     admissions = pq.read_table(clean.folder / "data/extracted/notes.parquet").to_pandas()
     patients = admissions["patient_id"].map({p: i for i, p in enumerate(admissions["patient_id"].unique())})

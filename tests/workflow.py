@@ -7,14 +7,18 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import pytest
 import yaml
+from audit import Audit
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = (
-    ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "benchmarks", "data/splits-published/none",
+    ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "benchmarks", "configs", "data/splits-published/none",
     "dvc.yaml", "params.yaml", "reference/official/README.md", "reference/package", "requirements.txt", "src", "stages",
     "studies/data/settings.yaml", "studies/published",
 )  # fmt: skip
@@ -39,36 +43,38 @@ CCS = {stage for stage in STAGES if stage.startswith("ccs@")}
 JOINT = ("corpus=synthetic-mimic4", "label_set=joint", "split.min_occurrences=3")
 FROM_EXTRACT = STAGES - {"check", "synthesize", "reference"}
 
-TWO_EPOCHS = {"training": {"quick": {"epochs": 2, "batch_size": 32}}}
+TWO_EPOCHS = {"recipes": {"quick": {"epochs": 2, "batch_size": 32}}}
 SMALL = {
     "synthesize": {"admissions": 220, "mean_words": 120, "other_notes": 0.5},
     "embed": {"size": 12, "epochs": 1},
     "encoders": {"scratch-tiny": {"scratch": {"pieces": 300, "layers": 1, "hidden": 16, "feed_forward": 32}}},
     "pretrain": {"batch_size": 4, "pieces": 32},
     "training": {"threads": 1, "padding": 0.3},
-    "models": {
-        "bert_hier": {"chunk": 40, **TWO_EPOCHS},
-        "bert_trun": {"chunk": 40, **TWO_EPOCHS},
-        "bigru": {"width": 8, **TWO_EPOCHS},
-        "bigru_label_attention": {"hidden": 4, **TWO_EPOCHS},
-        "caml": {"filters": 6, "kernel": 4, **TWO_EPOCHS},
-        "cnn": {"filters": 8, **TWO_EPOCHS},
-        "dcan": {"hidden": 6, "projection": 6, **TWO_EPOCHS},
-        "dr_caml": {"filters": 6, "kernel": 4, **TWO_EPOCHS},
-        "fusion": {"filters": 4, "kernels": [3, 5], "feed_forward": 8, **TWO_EPOCHS},
-        "gatedcnn_nci": {"hidden": 6, **TWO_EPOCHS},
-        "jams": {
-            "backbones": {"caml": {"filters": 6, "kernel": 4}, "laat": {"hidden": 4, "projection": 4}},
-            **TWO_EPOCHS,
-        },
-        "joint_laat": {"hidden": 4, "projection": 4, "level_projection": 4, **TWO_EPOCHS},
-        "laat": {"hidden": 4, "projection": 4, **TWO_EPOCHS},
-        "marn": {"hidden": 4, **TWO_EPOCHS},
-        "mt_ram": {"hidden": 4, **TWO_EPOCHS},
-        "multirescnn": {"filters": 4, "kernels": [3, 5], **TWO_EPOCHS},
-        "plm_icd": {"chunk": 40, **TWO_EPOCHS},
-    },
 }
+SMALL_OPTIONS = {
+    "bert_hier": {"chunk": 40},
+    "bert_trun": {"chunk": 40},
+    "bigru": {"width": 8},
+    "bigru_label_attention": {"hidden": 4},
+    "caml": {"filters": 6, "kernel": 4},
+    "cnn": {"filters": 8},
+    "dcan": {"hidden": 6, "projection": 6},
+    "dr_caml": {"filters": 6, "kernel": 4},
+    "fusion": {"filters": 4, "kernels": [3, 5], "feed_forward": 8},
+    "gatedcnn_nci": {"hidden": 6},
+    "jams": {"backbones": {"caml": {"filters": 6, "kernel": 4}, "laat": {"hidden": 4, "projection": 4}}},
+    "joint_laat": {"hidden": 4, "projection": 4, "level_projection": 4},
+    "laat": {"hidden": 4, "projection": 4},
+    "marn": {"hidden": 4},
+    "mt_ram": {"hidden": 4},
+    "multirescnn": {"filters": 4, "kernels": [3, 5]},
+    "plm_icd": {"chunk": 40},
+}
+
+
+def model_file(model: str) -> str:
+    """The file of a model, within the project."""
+    return f"configs/models/{model}.yaml"
 
 
 class Project:
@@ -89,14 +95,16 @@ class Project:
             else:
                 shutil.copy(source, target)
         self.set(SMALL)
+        for model, options in SMALL_OPTIONS.items():
+            self.set({"options": options, **TWO_EPOCHS}, model_file(model))
         self.set(changes or {})
         self.run("git", "init", "--quiet")
         self.commit()
 
-    def set(self, changes: dict[str, Any]) -> None:
-        """Changes params.yaml."""
-        path = self.folder / "params.yaml"
-        path.write_text(yaml.safe_dump(_merged(yaml.safe_load(path.read_text()), changes), sort_keys=False))
+    def set(self, changes: dict[str, Any], file: str = "params.yaml") -> None:
+        """Changes params.yaml, or a model's file."""
+        path = self.folder / file
+        path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), changes), sort_keys=False))
 
     def commit(self) -> None:
         """Commits everything that git does not ignore."""
@@ -104,9 +112,27 @@ class Project:
         author = ("-c", "user.name=test", "-c", "user.email=test@localhost")
         self.run("git", *author, "commit", "--quiet", "--allow-empty", "--message", "state")
 
-    def repro(self, *targets: str) -> set[str]:
+    def reset(self) -> None:
+        """Goes back to what was committed, and forgets checkpoints."""
+        shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+        self.run("git", "reset", "--quiet", "--hard")
+        self.run("dvc", "checkout", "--force", "--allow-missing")
+
+    def copy(self, folder: Path) -> Self:
+        """A copy as this project stands, with all that it made, DVC's cache included."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return type(self).at(folder)
+
+    @classmethod
+    def at(cls, folder: Path) -> Self:
+        """A project that is there already."""
+        project = object.__new__(cls)
+        project.folder = folder
+        return project
+
+    def repro(self, *targets: str, **environment: str) -> set[str]:
         """Runs `dvc repro`; returns the stages that ran."""
-        return set(RAN.findall(self.run("dvc", "repro", *targets).stdout))
+        return set(RAN.findall(self.run("dvc", "repro", *targets, **environment).stdout))
 
     def experiment(self, *changes: str, targets: tuple[str, ...] = ()) -> set[str]:
         """Runs `dvc exp run -S ...`; returns the stages that ran."""
@@ -128,19 +154,49 @@ class Project:
             env=os.environ | variables | environment,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1800,
             check=False,
         )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
         return done
 
+    def text(self, name: str) -> str:
+        """The content of a text file."""
+        return self.read(name).decode()
+
+    def write(self, name: str, text: str) -> None:
+        """Writes a file."""
+        (self.folder / name).write_text(text)
+
     def read(self, name: str) -> bytes:
         """The content of a file."""
         return (self.folder / name).read_bytes()
 
 
-def _merged(old: Any, new: Any) -> Any:
+def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Project:
+    """The project `medcode` in a folder that is made once for all processes of a test run.
+
+    Args:
+        factory: where the test run has its temporary folders.
+        name: of the folder.
+        make: fills the folder.
+    """
+    base = factory.getbasetemp()
+    # With pytest-xdist each worker has a folder of its own within that of the run.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared-{name}"
+    with FileLock(f"{folder}.lock"):
+        if not (done := folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    project = Project.at(folder / "medcode")
+    project.audit = Audit.at(folder / "audit", project.folder)
+    return project
+
+
+def merged(old: Any, new: Any) -> Any:
     if isinstance(old, dict) and isinstance(new, dict):
-        return {key: _merged(old.get(key), new[key]) if key in new else old[key] for key in [*old, *(new.keys() - old)]}
+        return {key: merged(old.get(key), new[key]) if key in new else old[key] for key in [*old, *(new.keys() - old)]}
     return new

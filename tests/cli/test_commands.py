@@ -11,7 +11,8 @@ import pytest
 import torch
 from coded_corpus import DESCRIBED
 
-from medcode import __main__, model_folder, models
+from medcode import model_folder, models
+from medcode.config import configure
 from medcode.encoders.pieces import PieceTokenizer
 from medcode.models.base import Basis
 
@@ -19,24 +20,11 @@ TEXT = "Fever and chills. Chest film: pneumonia."
 
 
 @pytest.fixture
-def command(capsys, root, monkeypatch):
-    """Runs a command in the project's folder; returns exit code, standard output and standard error."""
-    monkeypatch.chdir(root)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = __main__.main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
-
-
-@pytest.fixture
 def model(recipe, tmp_path):
     """A folder of an untrained model that knows four words and three codes."""
-    config = models.configure("caml", {"filters": 4, "kernel": 2, "mask_padding": True, "faithful": False}, recipe)
+    configured = configure("caml", {"filters": 4, "kernel": 2}, recipe)
     torch.manual_seed(0)
-    network = models.find("caml")(config, 6, torch.randn(6, 5), {"icd": 3})
+    network = models.find("caml")(configured, 6, torch.randn(6, 5), {"icd": 3})
     with torch.no_grad():
         network.attention["icd"].output.bias.copy_(torch.tensor([-9.0, 9.0, 5.0]))
     labels = [
@@ -54,58 +42,6 @@ def note(tmp_path):
     path = tmp_path / "note.txt"
     path.write_text(TEXT)
     return path
-
-
-def test_check_says_that_params_are_right(command):
-    assert command("check") == (0, "params.yaml: all right\n", "")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("  cnn:", "  cnm:", "models.cnm: there is no such model; did you mean 'cnn'?"),
-        ("    filters: 500", "    filter: 500", "models.cnn.filter: unknown key; did you mean 'filters'?"),
-        ("    filters: 500", "    filters: 0", "models.cnn.filters: Input should be greater than or equal to 1"),
-        ("    filters: 500", "    filters: 500\n    dropout: 0.1", "models.cnn.dropout: belongs to a recipe"),
-    ],
-)
-def test_check_finds_mistakes_in_the_block_of_any_model(command, root, tmp_path, old, new, message):
-    path = tmp_path / "params.yaml"
-    text = (root / "params.yaml").read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-    code, out, err = command("check", "--params", path)
-    assert (code, out) == (2, "")
-    assert err.startswith(f"error: {path}: {message}") and err.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("model", "encoder", "message"),
-    [
-        ("bert_hier", "scratch-tiny", None),
-        ("caml", "minilm", "encoder: caml reads words and has no encoder; set encoder: none"),
-        (
-            "plm_icd",
-            "none",
-            "encoder: plm_icd reads word pieces and needs an encoder; choose one of encoders, for instance "
-            "-S model=plm_icd -S encoder=scratch-tiny",
-        ),
-        ("bert_trun", "biobart", "encoder: there is no block encoders.biobart; did you mean 'biobert'?"),
-    ],
-)
-def test_check_wants_an_encoder_for_models_on_word_pieces_and_for_them_alone(
-    command, root, tmp_path, model, encoder, message
-):
-    path = tmp_path / "params.yaml"
-    text = (root / "params.yaml").read_text()
-    path.write_text(
-        text.replace("\nmodel: caml", f"\nmodel: {model}").replace("\nencoder: none", f"\nencoder: {encoder}")
-    )
-    code, out, err = command("check", "--params", path)
-    if message is None:
-        assert (code, err) == (0, "")
-    else:
-        assert (code, out, err) == (2, "", f"error: {path}: {message}\n")
 
 
 def test_models_on_an_encoder_are_counted_with_any_published_size(command):
@@ -170,10 +106,10 @@ def test_the_page_of_models_is_what_the_command_writes(command, root):
         (("--vocabulary", "1"), "--vocabulary: at least 2 rows"),
         (("--set", "filters=3"), "--set: expected MODEL.KEY=VALUE"),
         (("--set", "camll.filters=3"), "--set: there is no model 'camll'; did you mean 'caml'?"),
-        (("--set", "caml.filter=3"), "params.yaml: models.caml.filter: unknown key; did you mean 'filters'?"),
+        (("--set", "caml.filter=3"), "configs/models/caml.yaml: options.filter: unknown key; did you mean 'filters'?"),
         (("--recipe", "retraind"), "--recipe: no model has 'retraind'; did you mean 'retrained'?"),
-        (("--name", "caml", "--recipe", "retrained"), "--recipe: caml has no 'retrained'; valid: edin,"),
-        (("--params", "nowhere.yaml"), "nowhere.yaml: no such file"),
+        (("--name", "caml", "--recipe", "retrained"), "--recipe: no model has 'retrained'; valid: edin, mtram, publ"),
+        (("--models", "nowhere"), "nowhere/bert_hier.yaml: no such file"),
     ],
 )
 def test_a_mistake_in_models_is_told_in_one_line(command, arguments, message):
@@ -255,10 +191,9 @@ def test_a_missing_model_is_told_in_one_line(command, note, tmp_path):
 @pytest.fixture
 def on_pieces(recipe, tmp_path):
     """A folder of an untrained model that reads the pieces of raw text."""
-    options = {"head": "fcn", "chunk": 8, "mask_padding": True, "faithful": False}
-    config = models.configure("bert_trun", options, recipe)
+    configured = configure("bert_trun", {"head": "fcn", "chunk": 8}, recipe)
     words = ["fever", "and", "chills", "Fever"]
-    network = models.find("bert_trun").build(config, Basis(encoder=plain_encoder.tiny(pieces=5)), {"icd": 2})
+    network = models.find("bert_trun").build(configured, Basis(encoder=plain_encoder.tiny(pieces=5)), {"icd": 2})
     labels = [{"system": "icd9cm", "code": code, "title": "", "train_documents": 3} for code in ("486", "038.9")]
     pieces = PieceTokenizer(plain_encoder.tokenizer(words), "raw")
     trained = model_folder.TrainedModel(
@@ -309,3 +244,14 @@ def test_the_corpus_is_shown(command, tmp_path):
     path.write_text("{}")
     code, _, err = command("corpus", "--metrics", path)
     assert code == 2 and "not what the stage describe writes" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--run"], "error: --run: expected the name of a study; without --run they are listed\n"),
+        (["mtram-icd", "--jobs", "0"], "error: --jobs: expected a number from 1 on, found 0\n"),
+    ],
+)
+def test_study_refuses_what_it_cannot_run(command, options, said):
+    assert command("study", *options) == (2, "", said)

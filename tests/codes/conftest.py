@@ -1,12 +1,10 @@
-"""The official files of codes: the real ones, and a few lines in the same form."""
+"""A few lines in the form of the official files of codes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-
-from medcode.codes import fetch
 
 LINES = {
     "$dxref 2015.csv": [
@@ -67,12 +65,4 @@ def few(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("few")
     for name, lines in LINES.items():
         (folder / name).write_bytes("".join(f"{line}\r\n" for line in lines).encode("latin-1"))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def official(shared, tmp_path_factory) -> Path:
-    """A folder of the real official files."""
-    folder = tmp_path_factory.mktemp("reference") / "files"
-    fetch.fetch(folder, shared / "reference")
     return folder

@@ -42,8 +42,8 @@ def grouped(table: pd.DataFrame, found: pd.DataFrame, bare: bool = False) -> dic
 
 
 @pytest.fixture(scope="module")
-def package(root) -> pd.DataFrame:
-    return ccs.table(None, root / "reference" / "package" / "procedure_ccs.csv").to_pandas()
+def package(package_tables) -> pd.DataFrame:
+    return package_tables.ccs
 
 
 def test_the_papers_top50_has_38_categories_from_the_package(package):
@@ -56,13 +56,12 @@ def test_the_papers_top50_has_38_categories_from_the_package(package):
     assert grouped(package, top50, bare=True) == {category[1:]: codes for category, codes in TOP50.items()}
 
 
-def test_the_papers_top50_has_38_categories_from_the_official_files(official):
-    table = ccs.table(official, None).to_pandas()
-    assert grouped(table, labels(icd9cm=DIAGNOSES, icd9proc=PROCEDURES)) == TOP50
+def test_the_papers_top50_has_38_categories_from_the_official_files(official_tables):
+    assert grouped(official_tables.ccs, labels(icd9cm=DIAGNOSES, icd9proc=PROCEDURES)) == TOP50
 
 
-def test_official_sizes_and_the_package_is_the_same(official, package):
-    table = ccs.table(official, None).to_pandas()
+def test_official_sizes_and_the_package_is_the_same(official_tables, package):
+    table = official_tables.ccs
     exact = table[table["level"] == "code"]
     sizes = {system: (len(part), part["category"].nunique()) for system, part in exact.groupby("system")}
     assert sizes["icd9cm"] == (15_072, 283)

@@ -7,7 +7,6 @@ import csv
 import pandas as pd
 import pytest
 
-from medcode.codes import ccs, gem, reference
 from medcode.codes.coverage import coverage
 from medcode.codes.formatting import dotted
 
@@ -40,15 +39,6 @@ def test_shares_are_of_distinct_codes():
 
 
 @pytest.fixture(scope="module")
-def tables(root, official) -> dict[str, list[pd.DataFrame]]:
-    known = root / "reference" / "package" / "procedure_ccs.csv"
-    return {
-        source: [table.to_pandas() for table in (reference.titles(folder), ccs.table(folder, known), gem.table(folder))]
-        for source, folder in (("package", None), ("official", official))
-    }
-
-
-@pytest.fixture(scope="module")
 def codes(shared) -> dict[str, pd.DataFrame]:
     found: dict[str, list] = {"D_ICD": [], "demo": [], "CodiEsp": []}
     for name, listed in (("D_ICD", "D_ICD_{}"), ("demo", "{}_ICD")):
@@ -65,8 +55,11 @@ def codes(shared) -> dict[str, pd.DataFrame]:
 
 @pytest.mark.parametrize("source", ["package", "official"])
 @pytest.mark.parametrize("corpus", ["D_ICD", "demo", "CodiEsp"])
-def test_coverage_of_the_open_corpora(tables, codes, corpus, source):
-    for system, measured in coverage(codes[corpus], *tables[source]).items():
+def test_coverage_of_the_open_corpora(request, codes, corpus, source):
+    tables = request.getfixturevalue(f"{source}_tables")
+    found = coverage(codes[corpus], tables.titles, tables.ccs, tables.gem)
+    assert found.keys() == {system for name, system in MEASURED if name == corpus}
+    for system, measured in found.items():
         number, expected = MEASURED[corpus, system]
         assert measured["codes"] == number
         shares = tuple(measured[name] for name in ("title", "ccs", "gem"))

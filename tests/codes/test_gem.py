@@ -23,8 +23,8 @@ def counts(table: pd.DataFrame) -> dict[str, tuple[int, ...]]:
     }  # fmt: skip
 
 
-def test_counts_of_the_official_files(official):
-    table = gem.table(official).to_pandas()
+def test_counts_of_the_official_files(official_tables):
+    table = official_tables.gem
     assert counts(table) == {
         "icd9cm": (24_860, 14_567, 21_338, 422, 2_338),
         "icd10cm": (81_593, 71_704, 78_071, 731, 9_033),
@@ -46,9 +46,9 @@ def test_counts_of_the_official_files(official):
     assert set(table["table"]) == {"official"}
 
 
-def test_the_papers_examples(official):
-    for table in (gem.table(official), gem.table(None)):
-        found = gem.edges(table.to_pandas(), ICD9[:2], ICD10[:2]).to_pylist()
+def test_the_papers_examples(official_tables, package_tables):
+    for tables in (official_tables, package_tables):
+        found = gem.edges(tables.gem, ICD9[:2], ICD10[:2]).to_pylist()
         weights = {(row["source"], row["target"]): (row["weight"], row["approximate"]) for row in found}
         assert weights == {
             ("576.2", "K83.1"): (1.0, False),
@@ -58,8 +58,8 @@ def test_the_papers_examples(official):
         }
 
 
-def test_the_package_has_an_older_edition_of_diagnoses_only():
-    table = gem.table(None).to_pandas()
+def test_the_package_has_an_older_edition_of_diagnoses_only(package_tables):
+    table = package_tables.gem
     assert {system: rows for system, (rows, *_) in counts(table).items()} == {"icd9cm": 23_912, "icd10cm": 78_838}
     assert set(table["table"]) == {"package"}
 
@@ -103,7 +103,7 @@ def test_edges_of_no_codes_are_an_empty_table(few):
         assert found.num_rows == 0 and found.schema == gem.EDGES
 
 
-def test_metrics_count_a_code_by_the_direction_that_starts_at_it(few):
+def test_metrics_count_a_code_by_the_direction_that_starts_at_it(few, package_tables):
     table = gem.table(few).to_pandas()
     codes = pd.DataFrame([*ICD9, *ICD10, ("icd9cm", "V86.1")], columns=["system", "code"])
     found = gem.edges(table, ICD9, ICD10).to_pandas()
@@ -119,7 +119,7 @@ def test_metrics_count_a_code_by_the_direction_that_starts_at_it(few):
         "icd10pcs": {"codes": 1, "with_edge": 1, "without_edge": 0},
     }
     assert measured["tables"]["icd9proc"] == {"table": "official", "rows": 2}
-    without = gem.metrics(gem.table(None).to_pandas(), codes, found.head(0), procedures=True)
+    without = gem.metrics(package_tables.gem, codes, found.head(0), procedures=True)
     assert without["tables"]["icd10pcs"] == {"table": "none", "rows": 0}
     assert gem.metrics(table, codes, found, procedures=False)["tables"]["icd9proc"]["table"] == "off"
 

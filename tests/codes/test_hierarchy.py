@@ -6,12 +6,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from medcode.codes import hierarchy, reference
+from medcode.codes import hierarchy
 
 
 @pytest.fixture(scope="module")
-def places() -> pd.DataFrame:
-    return hierarchy.table(reference.titles()).to_pandas()
+def places(package_tables) -> pd.DataFrame:
+    return hierarchy.table(pa.Table.from_pandas(package_tables.titles, preserve_index=False)).to_pandas()
 
 
 @pytest.mark.parametrize(

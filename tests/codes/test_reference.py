@@ -6,14 +6,13 @@ import csv
 
 import pytest
 
-from medcode.codes import reference
 from medcode.codes.formatting import SYSTEMS, dotted, is_valid
 
 
 @pytest.fixture(scope="module")
-def titles() -> dict[tuple[str, str], tuple[str, str]]:
-    rows = reference.titles().to_pylist()
-    table = {(row["system"], row["code"]): (row["title"], row["source"]) for row in rows}
+def titles(package_tables) -> dict[tuple[str, str], tuple[str, str]]:
+    rows = package_tables.titles
+    table = {(row.system, row.code): (row.title, row.source) for row in rows.itertuples()}
     assert len(table) == len(rows), "a code has two titles"
     return table
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from medcode import corpora
-from medcode.config import CodiEsp
+from medcode.config.corpora.codiesp import Options
 from medcode.errors import UserError
 
-ENGLISH = CodiEsp(language="en", systems=["icd10cm", "icd10pcs"])
-SPANISH = CodiEsp(language="es", systems=["icd10cm"])
+ENGLISH = Options(language="en", systems=["icd10cm", "icd10pcs"])
+SPANISH = Options(language="es", systems=["icd10cm"])
 
 
 @pytest.fixture

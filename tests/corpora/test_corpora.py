@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
 import pytest
 
 from medcode import corpora
-from medcode.config import Corpora
+from medcode.config import Section
+from medcode.config import corpora as options
 from medcode.errors import UserError
 
 
-def test_every_corpus_of_the_parameters_has_a_reader():
-    assert list(corpora.READERS) == Corpora.names()
+@pytest.mark.parametrize("corpus", options.names())
+def test_every_corpus_has_a_reader_and_options(corpus):
+    reader = importlib.import_module(f"medcode.corpora.{options.module_of(corpus)}")
+    assert callable(reader.read)
+    assert issubclass(options.find(corpus), Section) and "systems" in options.find(corpus).model_fields
+
+
+def test_a_corpus_made_here_is_read_as_the_one_whose_format_it_has():
+    assert options.names()[:2] == list(options.MADE)
+    for corpus in options.MADE:
+        assert options.find(corpus) is options.find(corpus.removeprefix("synthetic-"))
 
 
 def test_an_unknown_corpus_names_the_nearest(tmp_path):
-    with pytest.raises(UserError, match="unknown corpus 'mimic-3'; did you mean 'mimic3'"):
-        corpora.read("mimic-3", tmp_path, None)
+    for ask in (options.find, lambda name: corpora.read(name, tmp_path, None)):
+        with pytest.raises(UserError, match="corpus: there is no 'mimic-3'; did you mean 'mimic3'"):
+            ask("mimic-3")
 
 
 def test_a_missing_folder(tmp_path):

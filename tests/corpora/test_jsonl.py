@@ -8,10 +8,10 @@ import json
 import pytest
 
 from medcode import corpora
-from medcode.config import Jsonl
+from medcode.config.corpora.jsonl import Options
 from medcode.errors import UserError
 
-ALL = Jsonl(systems=["icd9cm", "icd9proc", "icd10cm", "icd10pcs"])
+ALL = Options(systems=["icd9cm", "icd9proc", "icd10cm", "icd10pcs"])
 SECRET = "lives at the harbour"
 
 
@@ -44,7 +44,7 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path):
 
 def test_other_systems_are_left_out_and_counted(tmp_path):
     write(tmp_path, line(codes=[{"system": "icd9proc", "code": "0331"}, {"system": "icd10cm", "code": "I10"}]))
-    read = corpora.read("jsonl", tmp_path, Jsonl(systems=["icd9proc"]))
+    read = corpora.read("jsonl", tmp_path, Options(systems=["icd9proc"]))
     assert read.codes["code"].to_pylist() == ["03.31"]
     assert read.counts["dropped"]["codes_of_other_systems"] == 1
 

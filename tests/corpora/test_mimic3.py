@@ -7,11 +7,11 @@ import gzip
 import pytest
 
 from medcode import corpora
-from medcode.config import Mimic3
+from medcode.config.corpora.mimic3 import Options
 from medcode.corpora import legacy_codes, mimic3, tables
 from medcode.errors import UserError
 
-BOTH = Mimic3(systems=["icd9cm", "icd9proc"], legacy_codes=False)
+BOTH = Options(systems=["icd9cm", "icd9proc"], legacy_codes=False)
 NOTES = "ROW_ID SUBJECT_ID HADM_ID CHARTDATE CATEGORY DESCRIPTION ISERROR TEXT"
 CODES = "ROW_ID SUBJECT_ID HADM_ID SEQ_NUM ICD9_CODE"
 

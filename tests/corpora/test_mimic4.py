@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from medcode import corpora
-from medcode.config import Mimic4
+from medcode.config.corpora.mimic4 import Options
 from medcode.errors import UserError
 
-ALL = Mimic4(systems=["icd9cm", "icd9proc", "icd10cm", "icd10pcs"])
+ALL = Options(systems=["icd9cm", "icd9proc", "icd10cm", "icd10pcs"])
 NOTES = "note_id subject_id hadm_id note_type note_seq charttime storetime text"
 CODES = "subject_id hadm_id seq_num icd_code icd_version"
 DIAGNOSES = [[1, 11, 1, "4019   ", 9], [2, 21, 1, "I10    ", 10], [2, 21, 2, "E119", 10], [2, 21, 3, "E119   ", 10]]
@@ -48,7 +48,7 @@ def test_both_versions_are_read(folder):
 
 def test_one_system_alone(folder):
     (folder / "hosp" / "procedures_icd.csv").unlink()
-    read = corpora.read("mimic4", folder, Mimic4(systems=["icd10cm"]))
+    read = corpora.read("mimic4", folder, Options(systems=["icd10cm"]))
     assert codes_of(read) == [("21", "icd10cm", "I10"), ("21", "icd10cm", "E11.9")]
     assert read.counts["admissions_with_notes_without_codes"] == 1
 

@@ -61,7 +61,7 @@ def rows_of(folder: Path, table: str) -> Rows:
 
 @pytest.fixture(scope="module")
 def options(root) -> config.Synthesize:
-    return config.load(root / "params.yaml").synthesize
+    return config.load_all(root / "params.yaml").synthesize
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ ADMISSIONS = 2_000
 
 @pytest.fixture(scope="module")
 def options(root) -> config.Synthesize:
-    return config.load(root / "params.yaml").synthesize
+    return config.load_all(root / "params.yaml").synthesize
 
 
 @pytest.fixture(scope="module")

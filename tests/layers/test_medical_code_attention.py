@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from medcode.codes import fetch, gem
+from medcode.codes import gem
 from medcode.layers.medical_code_attention import Edges, MedicalCodeAttention
 
 FEATURES = 5
@@ -171,9 +171,8 @@ def test_bf16_does_not_reach_it():
         assert all(torch.equal(values, exact[head]) for head, values in layer().items())
 
 
-def test_the_official_mappings_between_label_sets_as_large_as_the_papers(shared, tmp_path):
-    fetch.fetch(tmp_path / "files", shared / "reference")
-    table = gem.table(tmp_path / "files").to_pandas()
+def test_the_official_mappings_between_label_sets_as_large_as_the_papers(official_tables):
+    table = official_tables.gem
     rows = table[table["target"].notna()]
     old, new = (rows[rows["direction"] == direction] for direction in gem.DIRECTIONS)
     icd9 = list(dict.fromkeys(zip(old["source_system"], old["source"], strict=True)))[:6_150]
@@ -187,10 +186,10 @@ def test_the_official_mappings_between_label_sets_as_large_as_the_papers(shared,
     for row in found.itertuples():
         pair = column[row.source_system, row.source], column[row.target_system, row.target]
         matrices[row.direction][pair] = row.weight
-    first, second = (matrix.double() for matrix in matrices.values())
+    first, second = matrices.values()
     layer = build(first, second, features=3)
     (u, v), a, some = layer.tables.values(), layer.vector.squeeze(1), slice(None, None, 20)
     found = layer()
-    torch.testing.assert_close(found["icd9"][some], plain.medical_codes(u[some], v, a, first[some]))
-    torch.testing.assert_close(found["icd10"][some], plain.medical_codes(v[some], u, a, second[some]))
+    torch.testing.assert_close(found["icd9"][some], plain.medical_codes(u[some], v, a, first[some].double()))
+    torch.testing.assert_close(found["icd10"][some], plain.medical_codes(v[some], u, a, second[some].double()))
     assert (first > 0).any(1).sum() > 1_000 and (second > 0).sum(1).max() > 5

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import plain
 import pytest
+import small_models
 import torch
 from torch import Tensor
 
-from medcode import models
-from medcode.config import Recipe, load
-from medcode.encoders.outline import PUBLISHED_SIZES
+from medcode.config import Recipe, configure
 from medcode.errors import UserError
 from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Basis
+from medcode.models.catalogue import PUBLISHED_SIZES
 from medcode.models.jams import CODES, Jams
 
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
@@ -27,7 +27,7 @@ BACKBONES = {
     "gatedcnn_nci": {},
     "laat": {"rnn": "lstm", "hidden": 3, "projection": 4},
 }  # fmt: skip
-OPTIONS = {"backbones": BACKBONES, "renormalised": False, "symmetric": False, "mask_padding": True, "faithful": False}
+OPTIONS = {"backbones": BACKBONES}
 
 TO_ICD10 = torch.tensor([[1.0, 0.5, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
 TO_ICD9 = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.5], [0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])
@@ -40,7 +40,7 @@ def edges() -> dict[str, Edges]:
 
 def build(recipe: Recipe, backbone: str = "caml", **known) -> Jams:
     still = recipe.model_copy(update={"dropout": 0.0})
-    config = models.configure("jams", OPTIONS | {"backbone": backbone}, still)
+    config = configure("jams", OPTIONS | {"backbone": backbone}, still)
     torch.manual_seed(0)
     return Jams(config, plain.WORDS, torch.randn(plain.WORDS, 5), HEADS, **({"edges": edges()} | known)).eval().double()
 
@@ -84,7 +84,7 @@ def test_on_laat_both_systems_share_one_projection(recipe, head):
 
 
 def test_output_vectors_start_as_those_of_a_system_alone(recipe):
-    config = models.configure("jams", OPTIONS | {"backbone": "caml"}, recipe)
+    config = configure("jams", OPTIONS | {"backbone": "caml"}, recipe)
     model = Jams(config, plain.WORDS, None, {"icd9": 2_000, "icd10": 20})
     for own, labels in zip(model.backbone.attention[CODES].output.weight.split([2_000, 20]), (2_000, 20), strict=True):
         bound = (6 / (4 + labels)) ** 0.5
@@ -92,7 +92,7 @@ def test_output_vectors_start_as_those_of_a_system_alone(recipe):
 
 
 def test_symmetric_edges_are_those_of_both_directions(recipe):
-    config = models.configure("jams", OPTIONS | {"backbone": "caml", "symmetric": True}, recipe)
+    config = configure("jams", OPTIONS | {"backbone": "caml", "symmetric": True}, recipe)
     model = Jams(config, plain.WORDS, None, HEADS, edges=edges())
     both = torch.maximum(TO_ICD10, TO_ICD9.T)
     for head, matrix in (("icd9", both), ("icd10", both.T)):
@@ -116,42 +116,38 @@ def test_a_backbone_that_reads_titles_draws_the_output_vectors_of_both_systems(r
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"backbone": "lat"},
-            "models.jams.backbone: there is no block models.jams.backbones.lat; did you mean 'laat'?",
-        ),
-        ({"backbone": "gatedcnn_nci"}, "models.jams.backbone: gatedcnn_nci has no label attention of its own"),
-        (
-            {"backbone": "caml", "backbones": {"caml": {"filters": 0, "kernel": 3}}},
-            "models.jams.backbones.caml.filters",
-        ),
-        ({"backbone": "caml", "heads": ["icd9"]}, "models.jams.heads: "),
+        ({"backbone": "lat"}, "backbone: there is no block backbones.lat; did you mean 'laat'?"),
+        ({"backbone": "gatedcnn_nci"}, "backbone: gatedcnn_nci has no label attention of its own"),
+        ({"backbone": "jams", "backbones": {"jams": {}}}, "backbone: jams has no label attention of its own"),
+        ({"backbone": "bert", "backbones": {"bert": {}}}, "backbone: bert has no label attention of its own"),
+        ({"backbone": "caml", "backbones": {"caml": {"filters": 0, "kernel": 3}}}, "backbones.caml.filters: "),
+        ({"backbone": "caml", "heads": ["icd9"]}, "heads: "),
     ],
 )
 def test_a_backbone_that_cannot_be_is_told(recipe, changes, message):
     with pytest.raises(UserError) as refused:
-        models.configure("jams", OPTIONS | changes, recipe)
-    assert f"params.yaml: {message}" in str(refused.value)
+        configure("jams", OPTIONS | changes, recipe, "jams.yaml")
+    (line,) = refused.value.args
+    assert line.startswith(("jams.yaml: options: " + message, "jams.yaml: options." + message))
 
 
 def test_an_attention_without_a_query_for_each_label_is_refused(recipe):
-    with pytest.raises(UserError, match=r"models.jams.backbones.fusion: its attention has no query for each label"):
+    with pytest.raises(UserError, match=r"options.backbones.fusion: its attention has no query for each label"):
         build(recipe, "fusion")
 
 
 def test_two_heads_of_one_name_are_refused(recipe):
-    config = models.configure("jams", OPTIONS | {"backbone": "caml"}, recipe)
-    with pytest.raises(UserError, match=r"models.jams.heads: two different heads are joined, found icd9"):
+    config = configure("jams", OPTIONS | {"backbone": "caml"}, recipe)
+    with pytest.raises(UserError, match=r"heads: two different heads are joined, found icd9"):
         Jams(config, plain.WORDS, None, {"icd9": 3})
 
 
-def test_every_backbone_and_recipe_in_params_yaml_can_be_built(root):
-
-    block = load(root / "params.yaml").models["jams"]
-    for backbone in block.architecture["backbones"]:
-        for trained in block.training.values():
-            config = models.configure("jams", block.architecture | {"backbone": backbone}, trained)
-            size = Jams.published_encoder(config)
+def test_every_backbone_and_recipe_in_the_file_can_be_built():
+    content = small_models.file("jams")
+    for backbone in content["options"]["backbones"]:
+        for recipe in content["recipes"]:
+            config = small_models.settings("jams", recipe, "full", {"backbone": backbone}).config
+            size = config.published_encoder
             with torch.device("meta"):
                 built = Jams.build(config, Basis(40, encoder=PUBLISHED_SIZES[size] if size else None), HEADS)
             assert {head: len(table) for head, table in built.codes.tables.items()} == HEADS

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-from pathlib import Path
-
 import plain
 import pytest
 import torch
+from small_models import file, settings
 from torch import Tensor, nn
 
-from medcode import config, models
+from medcode import models
+from medcode.config import configure
 from medcode.models.base import count_parameters
 
-PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
 HEADS = {"icd": 6, "ccs": 4}
 SMALL = {
@@ -25,17 +23,9 @@ SMALL = {
 }
 
 
-@functools.cache
-def block(name: str, label_set: str = "top50") -> config.ModelBlock:
-    raw = config.for_label_set(config.read_yaml(PARAMS), label_set)
-    return config.build(config.Params, raw, PARAMS).models[name]
-
-
 def build(name: str = "mt_ram", heads: dict[str, int] = HEADS, **changes) -> models.Model:
-    recipe = block(name).training["quick"].model_copy(update={"dropout": 0.0})
-    configured = models.configure(
-        name, block(name).architecture | SMALL[name] | {"heads": list(heads)} | changes, recipe
-    )
+    recipe = settings(name, "quick").recipe.model_copy(update={"dropout": 0.0})
+    configured = configure(name, file(name)["options"] | SMALL[name] | {"heads": list(heads)} | changes, recipe)
     torch.manual_seed(0)
     model = models.find(name)(configured, plain.WORDS, torch.randn(plain.WORDS, 5), heads)
     return plain.scramble(model).eval().double()
@@ -141,8 +131,7 @@ TABLE_4 = [
 
 @pytest.mark.parametrize(("name", "changes", "expected"), [*TABLE_2, *TABLE_3, *TABLE_4])
 def test_a_row_of_the_papers_tables_is_a_setting(name, changes, expected):
-    recipe = "mtram" if "mtram" in block(name).training else "published"
-    configured = models.configure(name, block(name).architecture | changes, block(name).training[recipe])
+    configured = settings(name, "mtram" if "mtram" in file(name)["recipes"] else "published", options=changes).config
     heads = {head: {"icd": 50, "ccs": 38}[head] for head in configured.heads}
     words = [{head: torch.zeros(labels, 3, dtype=torch.long) for head, labels in heads.items()}]
     kind = models.find(name)
@@ -164,15 +153,15 @@ def test_mt_ram_and_marn_are_settings_of_the_bigru():
 def test_published_trainings():
     """The paper's table of settings, the authors' commands, and MARN's."""
     for name in ("mt_ram", "bigru_label_attention"):
-        recipe = block(name).training["published"]
+        recipe = settings(name, "published").recipe
         assert (recipe.optimizer, recipe.learning_rate, recipe.clip_norm) == ("adam", 0.008, 1.0)
         assert (recipe.batch_size, recipe.epochs, recipe.max_tokens) == (16, 50, 2500)
         assert (recipe.loss, recipe.head_weights) == ("bce", {"icd": 0.7, "ccs": 0.3})
-        full = block(name, "full").training["published"]
+        full = settings(name, "published", "full").recipe
         assert (full.batch_size, full.epochs) == (32, 100)
         for baseline in ("caml", "multirescnn"):
-            assert block(baseline).training["mtram"] == recipe
-    marn = block("marn").training["published"]
+            assert settings(baseline, "mtram").recipe == recipe
+    marn = settings("marn", "published").recipe
     assert (marn.optimizer, marn.learning_rate, marn.clip_norm) == ("adamw", 0.001, 1.0)
     assert (marn.batch_size, marn.epochs, marn.max_tokens) == (16, 50, 4000)
     assert (marn.loss, marn.focal_alpha, marn.focal_gamma) == ("focal", 0.999, 2.0)

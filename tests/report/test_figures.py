@@ -1,5 +1,8 @@
+"""Figures of the report."""
+
 from __future__ import annotations
 
+import functools
 import re
 from xml.etree import ElementTree
 
@@ -43,13 +46,19 @@ DRAW = {
 }
 
 
+@functools.cache
+def drawn(name: str) -> str:
+    """A figure, drawn once."""
+    return DRAW[name]()
+
+
 def texts(svg: str) -> list[str]:
     return [text.text for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
 @pytest.mark.parametrize("name", DRAW)
 def test_well_formed_named_and_without_date_or_version(name):
-    svg = DRAW[name]()
+    svg = drawn(name)
     root = ElementTree.fromstring(svg)
     assert root.get("role") == "img"
     assert root.find(f"{SVG}title").text and len(root.find(f"{SVG}desc").text) > 20
@@ -61,13 +70,13 @@ def test_well_formed_named_and_without_date_or_version(name):
 
 @pytest.mark.parametrize("name", DRAW)
 def test_same_bytes_whatever_the_readers_matplotlibrc_says(name):
-    svg = DRAW[name]()
+    svg = drawn(name)
     with matplotlib.rc_context({"font.size": 20, "axes.grid": False, "svg.hashsalt": None, "svg.fonttype": "path"}):
         assert DRAW[name]() == svg
 
 
 def test_linkage_shows_both_kinds_of_codes_where_there_are_any():
-    shown = texts(DRAW["linkage"]())
+    shown = texts(drawn("linkage"))
     assert {"0.31", "0.22", "0.60", "n = 12", "With a link", "Without"} <= set(shown)
     assert [text for text in shown if "per_label_present" in text] == [
         "Macro F1 (per_label_present), icd9", "Macro F1 (per_label_present), icd10",
@@ -75,14 +84,14 @@ def test_linkage_shows_both_kinds_of_codes_where_there_are_any():
 
 
 def test_frequency_shows_groups_sizes_and_values_of_every_head():
-    shown = texts(DRAW["frequency"]())
+    shown = texts(drawn("frequency"))
     assert shown.count("n = 1,234") == 4 and shown.count("1\N{EN DASH}10") == 4  # two panels, two heads
     assert {"Micro F1, icd", "Macro F1 (caml), ccs <&>", "0.21", "0.31", "0.64", "0.74", "0.32"} <= set(shown)
     assert "Micro F1" in texts(figures.frequency_figure(FREQUENCY[:3], "caml"))
 
 
 def test_learning_curve_marks_the_best_epoch():
-    svg = DRAW["learning"]()
+    svg = drawn("learning")
     assert texts(svg).count("best epoch") == 2
     assert "epoch 4, micro F1 on dev was 0.400" in svg
     ElementTree.fromstring(figures.learning_figure(CURVE[:1], 1))
@@ -94,18 +103,18 @@ def test_learning_curve_shows_the_loss_of_each_of_several_heads():
     assert shown.count("best epoch") == 4
     one_more = [row | {"train_loss_third": 1.0, "dev_loss_third": 1.0} for row in TWO_HEADS]
     assert texts(figures.learning_figure(one_more, 4)).count("best epoch") == 5
-    assert not any(text and text.startswith("Loss,") for text in texts(DRAW["learning"]()))
+    assert not any(text and text.startswith("Loss,") for text in texts(drawn("learning")))
 
 
 def test_labels_tells_what_cannot_be_drawn():
-    svg = DRAW["labels"]()
+    svg = drawn("labels")
     assert {"icd: 6 codes", "ccs: 2 codes"} <= set(texts(svg))
     assert "the median code has 2 training documents; 2 codes have none" in svg
 
 
 def test_lengths_marks_the_median_and_the_truncation():
-    assert {"median 350", "read up to 1,000"} <= set(texts(DRAW["lengths"]()))
-    assert "16.7% are longer than the 1,000" in DRAW["lengths"]()
+    assert {"median 350", "read up to 1,000"} <= set(texts(drawn("lengths")))
+    assert "16.7% are longer than the 1,000" in drawn("lengths")
     assert not any(text.startswith("read up to") for text in texts(figures.length_figure(LENGTHS, 9000)))
 
 

@@ -2,13 +2,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import stage_commands
 from coded_corpus import DESCRIBED
 from scipy import sparse
 
@@ -56,7 +54,13 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def params(root):
-    return config.load(root / "params.yaml")
+    return config.load(page.Shown, root / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def settings(root, params):
+    path = root / f"configs/models/{params.model}.yaml"
+    return config.load_model(path, params.model, params.recipe, params.label_set)
 
 
 @pytest.fixture(scope="module")
@@ -122,20 +126,22 @@ def run(tmp_path_factory, params):
     return folder
 
 
-def read(run, **changes):
+def read(run, settings, **changes):
     test, trained = io.read_json(run / "test.json"), io.read_json(run / "train.json")
     svg = figures.length_figure(np.array([1, 2, 3]), 2)
     drawn = dict.fromkeys(("frequency", "losses", "vectors", "learning", "labels", "lengths"), svg)
     return (
-        {"test": test, "train": trained, "data": model_inputs.load(run / "inputs", model_inputs.SPLITS)}
+        {"settings": settings, "test": test, "train": trained}
+        | {"data": model_inputs.load(run / "inputs", model_inputs.SPLITS)}
         | {"figures": drawn, "corpus": io.read_json(run / "corpus.json")}
         | changes
     )
 
 
-def command(run, root, out, hash_seed):
+def options(run, root, out):
     arguments = {
-        "params": root / "params.yaml", "inputs": run / "inputs", "subword": run / "subword",
+        "params": root / "params.yaml", "model-settings": root / "configs/models/caml.yaml",
+        "inputs": run / "inputs", "subword": run / "subword",
         "corpus": run / "corpus.json", "test": run / "test.json", "train": run / "train.json",
         "seeds": run / "seeds.json", "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv",
         "linkage": run / "linkage.csv", "losses": run / "losses.csv",
@@ -144,18 +150,16 @@ def command(run, root, out, hash_seed):
         "learning-svg": out / "learning.svg", "labels-svg": out / "labels.svg", "lengths-svg": out / "lengths.svg",
         "page": out / "report.html",
     }  # fmt: skip
-    options = [part for key, value in arguments.items() for part in (f"--{key}", str(value))]
-    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "TZ": f"UTC-{hash_seed}"}
-    return subprocess.run(
-        [sys.executable, str(root / "stages/report.py"), *options], env=environment, capture_output=True, text=True
-    )
+    return stage_commands.options(**arguments)
 
 
 def test_stage_writes_the_same_bytes_every_time(run, root, tmp_path):
-    outs = [tmp_path / seed for seed in ("1", "2")]
-    for out in outs:
-        done = command(run, root, out, out.name)
-        assert (done.returncode, done.stderr) == (0, "")
+    outs = [tmp_path / "here", tmp_path / "there"]
+    commands = {out.name: ("report", options(run, root, out)) for out in outs}
+    elsewhere = {"PYTHONHASHSEED": "1", "TZ": "UTC-1"}
+    there = stage_commands.in_another_process({"there": commands["there"]}, tmp_path, **elsewhere)["there"]
+    for done in (stage_commands.here(*commands["here"], tmp_path), there):
+        assert done == stage_commands.Done(0, "")
     files = [{path.name: path.read_bytes() for path in sorted(out.iterdir())} for out in outs]
     assert files[0] == files[1]
     drawn = ["frequency.svg", "labels.svg", "learning.svg", "lengths.svg", "losses.svg", "vectors.svg"]
@@ -166,8 +170,8 @@ def test_stage_writes_the_same_bytes_every_time(run, root, tmp_path):
     assert not any(SECRET in text for text in shown.texts)
 
 
-def test_numbers_of_every_head_with_icd_first(run, params):
-    inputs = read(run)
+def test_numbers_of_every_head_with_icd_first(run, params, settings):
+    inputs = read(run, settings)
     shown = Page(page.render(params, **inputs))
     headings = [text for text in shown.texts if text.startswith("Results on test")]
     assert headings == ["Results on test: icd", "Results on test: ccs"]
@@ -183,12 +187,12 @@ def test_numbers_of_every_head_with_icd_first(run, params):
     assert "learning_rate" in shown.texts and f"{params.seed}" in shown.texts
 
 
-def test_means_over_seeds_stand_beside_their_deviations(run, params):
+def test_means_over_seeds_stand_beside_their_deviations(run, params, settings):
     test = io.read_json(run / "test.json")
     spread = seeds.deviation([test, seeds.mean([test, json.loads(json.dumps(test).replace("0.", "0.1"))])])
     params = params.model_copy(update={"seed": 7, "seeds": 3})
     trained = io.read_json(run / "train.json") | {"best_epoch": 2.333333, "epochs_run": 3}
-    shown = Page(page.render(params, **read(run, train=trained, spread=spread))).texts
+    shown = Page(page.render(params, **read(run, settings, train=trained, spread=spread))).texts
     assert any("the seeds 7 to 9; the best of 3 epochs was on average epoch 2.33." in text for text in shown)
     for head, own in test.items():
         for value, deviation in (
@@ -199,52 +203,53 @@ def test_means_over_seeds_stand_beside_their_deviations(run, params):
             assert f"{value:.3f}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{deviation:.3f}" in shown
 
 
-def test_the_corpus_is_described(run, params):
-    shown = Page(page.render(params, **read(run))).texts
+def test_the_corpus_is_described(run, params, settings):
+    shown = Page(page.render(params, **read(run, settings))).texts
     assert "12 (7 to 1,234)" in shown and "59.7%" in shown
     assert any("train and dev 1" in text for text in shown)
     assert "Most frequent labels: icd9cm 486 46.3%" in shown
 
 
-def test_vectors_are_shown_where_there_is_something_to_say_of_them(run, params):
-    assert "Codes and their categories" not in page.render(params, **read(run))
-    shown = Page(page.render(params, **read(run, vectors_note="Of 2 codes, 1 is near.")))
+def test_vectors_are_shown_where_there_is_something_to_say_of_them(run, params, settings):
+    assert "Codes and their categories" not in page.render(params, **read(run, settings))
+    shown = Page(page.render(params, **read(run, settings, vectors_note="Of 2 codes, 1 is near.")))
     assert "Codes and their categories" in shown.texts
     assert any("Of 2 codes, 1 is near." in text for text in shown.texts)
 
 
-def test_everything_is_escaped(run, params):
-    html = page.render(params, **read(run))
+def test_everything_is_escaped(run, params, settings):
+    html = page.render(params, **read(run, settings))
     assert "&lt;b&gt;last &amp; epoch&lt;/b&gt;" in html and "<b>last" not in html
 
 
-def test_colours_of_figures_are_the_pages(run, params):
-    html = page.render(params, **read(run))
+def test_colours_of_figures_are_the_pages(run, params, settings):
+    html = page.render(params, **read(run, settings))
     body = html[html.index("<body>") :]
     assert "var(--series-1)" in body and not any(colour in body for colour in page.COLOURS)
 
 
-def test_undefined_metrics_are_a_dash(run, params):
+def test_undefined_metrics_are_a_dash(run, params, settings):
     test = json.loads(json.dumps(io.read_json(run / "test.json")))
     test["icd"]["auc"] = {"macro": None, "micro": None}
-    assert "\N{EN DASH}" in Page(page.render(params, **read(run, test=test))).texts
+    assert "\N{EN DASH}" in Page(page.render(params, **read(run, settings, test=test))).texts
 
 
-def test_a_model_that_the_parameters_lack_is_the_users_mistake(run, params):
+def test_a_model_that_the_parameters_lack_is_the_users_mistake(run, params, settings):
     trained = io.read_json(run / "train.json") | {"model": "other"}
-    with pytest.raises(UserError, match=r"no recipe models.other.training.*repro"):
-        page.render(params, **read(run, train=trained))
+    told = "the model trained is other with the recipe quick, but the parameters name caml with quick; .*repro"
+    with pytest.raises(UserError, match=told):
+        page.render(params, **read(run, settings, train=trained))
 
 
-def test_metrics_without_a_head_are_the_users_mistake(run, params):
+def test_metrics_without_a_head_are_the_users_mistake(run, params, settings):
     with pytest.raises(UserError, match="the metrics of test have no head"):
-        page.render(params, **read(run, test={}))
+        page.render(params, **read(run, settings, test={}))
 
 
-def test_only_heads_that_were_measured_are_shown(run, params):
+def test_only_heads_that_were_measured_are_shown(run, params, settings):
     test = io.read_json(run / "test.json")
     del test["ccs"]
-    html = page.render(params, **read(run, test=test))
+    html = page.render(params, **read(run, settings, test=test))
     assert "Head icd" in html and "Head ccs" not in html
     with pytest.raises(UserError, match="the inputs have no head chapter"):
-        page.render(params, **read(run, test=test | {"chapter": test["icd"]}))
+        page.render(params, **read(run, settings, test=test | {"chapter": test["icd"]}))

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
-from study_results import TINY, pretend, write_study
+from study_results import small_root, trained_as_it_were
 
-from medcode.studies.study import Study, load
+from medcode.studies.study import Study
 
 
 @pytest.fixture
 def studies(tmp_path) -> Path:
     """A root of studies with the published numbers, the settings of the data, and the study `tiny`."""
-    root, own = tmp_path / "studies", Path(__file__).resolve().parents[2]
-    shutil.copytree(own / "studies/published", root / "published")
-    shutil.copytree(own / "studies/data", root / "data")
-    write_study(root, "tiny", TINY)
-    return root
+    return small_root(tmp_path)
 
 
 @pytest.fixture
 def tiny(studies) -> Study:
     """The study `tiny`, trained as it were."""
-    study = load(studies, "tiny")
-    pretend(study, {"caml": 0.45, "caml_wide": 0.47, "cnn": 0.3})
-    return study
+    return trained_as_it_were(studies.parent)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import functools
 
-from medcode import config
+import pytest
+from study_results import all_issued, issued, raw_params
+
+from medcode.config.recipes import model_settings
 from medcode.studies import settling
-from medcode.studies import study as studies
 
 BUDGET = ("epochs", "max_tokens", "batch_size")
 # What may differ, and why.
@@ -20,33 +22,36 @@ EXCEPTIONS = {
 }
 
 
-def pairs(root):
-    for name in studies.names(root):
-        study = studies.load(root, name)
+def pairs():
+    for study in all_issued():
         trained = {row for row in study.definition.rows if study.label_sets(row)}  # a row for MIMIC alone is not
         yield from ((study, *pair) for pair in study.definition.comparisons if study.small and trained >= set(pair))
 
 
-def budget(raw, study, row):
-    settled = settling.settle(raw, study, row, study.label_sets(row)[0], 1)
-    return settled["models"][settled["model"]]["training"][settled["recipe"]]
+@functools.cache
+def budget(name, row):
+    study = issued(name)
+    settled = settling.settle(raw_params(), study, row, study.label_sets(row)[0], 1)
+    content = {key: settled[key] for key in ("options", "recipes")}
+    return model_settings(content, study.name, settled["model"], settled["recipe"], settled["label_set"]).recipe
 
 
-def test_rows_that_are_compared_had_the_same_budget(root):
-    raw, compared = config.read_yaml(root / "params.yaml"), 0
-    for study, first, second in pairs(root / "studies"):
-        one, other = budget(raw, study, first), budget(raw, study, second)
+def test_rows_that_are_compared_had_the_same_budget():
+    compared = 0
+    for study, first, second in pairs():
+        one, other = budget(study.name, first), budget(study.name, second)
         for name in set(BUDGET) - set(EXCEPTIONS.get(study.name, {})):
-            assert one[name] == other[name], f"{study.name}: {name} of {first} and {second}"
+            assert getattr(one, name) == getattr(other, name), f"{study.name}: {name} of {first} and {second}"
             compared += 1
     assert compared > 100
 
 
 @pytest.mark.parametrize("name", sorted(EXCEPTIONS))
-def test_an_exception_that_is_none_is_struck_out(root, name):
-    raw = config.read_yaml(root / "params.yaml")
+def test_an_exception_that_is_none_is_struck_out(name):
     for key in EXCEPTIONS[name]:
         rows = [
-            (budget(raw, s, a)[key], budget(raw, s, b)[key]) for s, a, b in pairs(root / "studies") if s.name == name
+            (getattr(budget(name, a), key), getattr(budget(name, b), key))
+            for study, a, b in pairs()
+            if study.name == name
         ]
         assert any(one != other for one, other in rows), key

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
-from study_results import TINY, pretend, write_study
+from study_results import TINY, pretend, trained_as_it_were, write_study
 
 from medcode.studies import differences, figures, page, results, sections
 from medcode.studies.study import load
@@ -18,8 +18,9 @@ from medcode.studies.study import load
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture
-def rendered(tiny) -> str:
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory) -> str:
+    tiny = trained_as_it_were(tmp_path_factory.mktemp("rendered"))
     runs = results.read(tiny)
     made, tested = sections.sections(tiny, runs), differences.comparisons(tiny, runs)
     return page.render(tiny, made, tested, figures.draw(tiny, made, runs), runs, results.settings(tiny))
@@ -53,8 +54,11 @@ def test_it_says_that_the_corpora_differ_and_greys_what_is_published(rendered):
 
 
 def test_every_system_and_comparison_has_sort_keys_for_its_columns(rendered):
-    for head, *bodies in tables_of(rendered):
+    tables = list(tables_of(rendered))
+    assert len(tables) == rendered.count('<table class="sortable') > 1
+    for head, *bodies in tables:
         columns = len(re.findall(r"<th ", head))
+        assert columns and bodies
         for keys in bodies:
             assert len(json.loads(keys)) == columns
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from study_results import TINY, write_study
+from study_results import TINY, issued, write_study
 
 from medcode.studies import pipeline, study
 
@@ -23,6 +23,12 @@ def project(studies):
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, studies.parent / name)
     return studies.parent
+
+
+@pytest.fixture(scope="module")
+def data():
+    """The main workflow, and where the data of the studies are."""
+    return pipeline.read_data(ROOT)
 
 
 def written(project, name):
@@ -40,13 +46,14 @@ def test_the_data_of_studies_are_made_by_the_main_workflows_stages(project):
     own = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
     assert {"extract", "tokenize", "assign", "split", "ccs", "gem", "embed", "inputs"} <= own.keys()
     assert not {"train", "evaluate", "report", "describe", "check", "synthesize"} & own.keys()
+    assert {"configs/models", "params.yaml", "studies/data/settings.yaml"} <= set(own["settings"]["deps"])
     for name, stage in own.items():
         if name == "settings":
             continue
         assert options(stage["cmd"]) == options(main[name]["cmd"])
         assert [d for d in stage["deps"] if CODE.match(d)] == [d for d in main[name]["deps"] if CODE.match(d)]
         outs = [next(iter(out)) for out in stage["outs"]]
-        assert len(outs) == len(main[name]["outs"])
+        assert len(outs) == sum(len(main[name].get(key, [])) for key in ("outs", "metrics", "plots"))
         assert all(out.startswith("data/studies/${item.corpus}/") for out in outs), outs
         assert all(options["push"] is False for out in stage["outs"] for options in out.values())
         assert "${corpus}" not in str(stage) and "${label_set}" not in str(stage)
@@ -72,9 +79,11 @@ def test_a_row_and_a_seed_is_a_stage_that_rests_on_its_own_settings(project):
     assert sorted(options(train)) == sorted(options(main["train"]["cmd"]))
     assert sorted(options(evaluate)) == sorted([*options(main["evaluate"]["cmd"]), "--predictions"])
     assert options(finish)[0] == "stages/study_finish.py"
+    settings = "studies/tiny/settings/top50/${item.row}/${item.seed}"
+    assert f"--params {settings}.yaml --model-settings {settings}.yaml --code {settings}.train.json" in train
     for command in (train, evaluate):
         files = re.findall(r" --(?!checkpoints|model|inputs|params)[\w-]+ (\S+)", command)
-        own = ("studies/tiny/runs/synthetic-mimic3/", "data/studies/")
+        own = ("studies/tiny/runs/synthetic-mimic3/", "studies/tiny/settings/top50/${item.row}/", "data/studies/")
         outside = [file for file in files if not file.startswith(own)]
         assert not outside
     (out,) = stages["top50"]["outs"]
@@ -119,12 +128,11 @@ def test_rows_of_another_study_are_read_from_there(project):
 
 
 @pytest.mark.parametrize("name", study.names(ROOT / "studies"))
-def test_the_data_that_a_study_asks_for_are_stages(name):
-    one = study.load(ROOT / "studies", name)
-    stages = pipeline.read_data(ROOT)[1].pipeline()["stages"]
+def test_the_data_that_a_study_asks_for_are_stages(name, data):
+    one = issued(name)
     known = {
         f"studies/data/dvc.yaml:{stage}@{'-'.join(chosen)}"
-        for stage, described in stages.items()
+        for stage, described in data[1].pipeline()["stages"].items()
         for chosen in itertools.product(*described["matrix"].values())
     }
     asked = {target for target in pipeline.targets(one, ROOT, "data") if target.startswith("studies/data/")}
@@ -133,9 +141,9 @@ def test_the_data_that_a_study_asks_for_are_stages(name):
 
 
 @pytest.mark.parametrize("name", study.names(ROOT / "studies"))
-def test_the_pipeline_of_every_study_can_be_written(name):
-    one = study.load(ROOT / "studies", name)
-    stages = pipeline.study_pipeline(one, *pipeline.read_data(ROOT))["stages"]
+def test_the_pipeline_of_every_study_can_be_written(name, data):
+    one = issued(name)
+    stages = pipeline.study_pipeline(one, *data)["stages"]
     assert "report" in stages
     trained = {row for stage in stages.values() for row in stage.get("matrix", {}).get("row", [])}
     assert trained == {row for rows in one.runs().values() for row in rows}

@@ -11,7 +11,7 @@ from medcode.studies.study import load
 def test_small_settings_are_told_of_all_rows_or_of_those_that_have_them(studies):
     said = words.small(load(studies, "tiny"))
     assert said == "Ours are small: recipe quick, notes cut at 64 tokens, cnn filters 8, 2 epochs (CNN)."
-    small = {"recipe": "quick", "models.*.training.*.epochs": 4, "training.threads": 1}
+    small = {"recipe": "quick", "models.*.recipes.*.epochs": 4, "training.threads": 1}
     write_study(studies, "tiny", TINY, small=small)
     said = words.small(load(studies, "tiny"))
     assert said == "Ours are small: recipe quick, 4 epochs (CAML, CAML, wider), 2 epochs (CNN)."

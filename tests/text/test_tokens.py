@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -88,9 +86,7 @@ def test_a_wrong_table_is_one_line(tmp_path):
         list(documents_of(tmp_path / "notes.parquet"))
 
 
-def test_a_note_of_five_megabytes_takes_no_time():
-    text = "pain in the chest, radiating to the left arm; " * 110_000
-    start = time.perf_counter()
-    tokens = tokenized([("a", text)])
-    assert len(tokens.ids) == 990_000
-    assert time.perf_counter() - start < 10
+def test_a_note_of_five_megabytes_is_read_whole():
+    tokens = tokenized([("a", "pain in the chest, radiating to the left arm; " * 110_000)])
+    assert len(tokens.types) == 8
+    assert np.array_equal(tokens.ids, np.tile(tokens.ids[:9], 110_000))

@@ -1,0 +1,20 @@
+"""Running commands."""
+
+from __future__ import annotations
+
+import pytest
+
+from medcode import __main__
+
+
+@pytest.fixture
+def command(capsys, root, monkeypatch):
+    """Runs a command in the project's folder; returns exit code, standard output and standard error."""
+    monkeypatch.chdir(root)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = __main__.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run

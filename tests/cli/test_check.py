@@ -1,0 +1,73 @@
+"""`check`: right files are said to be right, and all mistakes are told at once."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import yaml
+
+from medcode import config
+
+
+def test_check_says_that_params_are_right(command):
+    assert command("check") == (0, "params.yaml, configs/models: all right\n", "")
+
+
+def test_check_finds_all_mistakes_in_the_files_of_any_model(command, root, tmp_path):
+    folder = shutil.copytree(root / "configs/models", tmp_path / "models")
+    (folder / "cnn.yaml").rename(folder / "cnm.yaml")
+    text = (folder / "caml.yaml").read_text()
+    (folder / "caml.yaml").write_text(text.replace("filters: 50", "filter: 50", 1))
+    code, out, err = command("check", "--models", folder)
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        f"error: {folder}/caml.yaml: options.filter: unknown key; did you mean 'filters'?",
+        f"error: {folder}/cnn.yaml: no such file; every model has one",
+        f"error: {folder}/cnm.yaml: there is no such model; did you mean 'cnn'?",
+    ]
+
+
+def test_check_shows_every_setting_of_a_run_in_full(command, root):
+    code, out, err = command("check", "--resolved")
+    shown, params = yaml.safe_load(out), config.load_all(root / "params.yaml")
+    settings = config.load_model(root / "configs/models/caml.yaml", "caml", "quick", "top50")
+    assert (code, err) == (0, "")
+    assert {key: value for key, value in shown.items() if key not in ("options", "recipe")} == params.model_dump(
+        exclude={"recipe"}
+    )
+    assert set(shown["options"]) == set(type(settings.config).model_fields) - {"dropout", "embedding"}
+    assert shown["options"] == settings.config.model_dump(exclude={"dropout", "embedding"})
+    assert set(shown["recipe"]) == set(type(settings.recipe).model_fields) - {"options"} | {"name"}
+    assert shown["recipe"] | settings.recipe.model_dump(exclude={"options"}) == shown["recipe"]
+    assert shown["recipe"]["name"] == "quick"
+    assert shown["evaluation"]["frequency_bins"] == [150, 200, 300, 500]
+
+
+@pytest.mark.parametrize(
+    ("model", "encoder", "message"),
+    [
+        ("bert_hier", "scratch-tiny", None),
+        ("caml", "minilm", "encoder: caml reads words and has no encoder; set encoder: none"),
+        (
+            "plm_icd",
+            "none",
+            "encoder: plm_icd reads word pieces and needs an encoder; choose one of encoders, for instance "
+            "-S model=plm_icd -S encoder=scratch-tiny",
+        ),
+        ("bert_trun", "biobart", "encoder: there is no block encoders.biobart; did you mean 'biobert'?"),
+    ],
+)
+def test_check_wants_an_encoder_for_models_on_word_pieces_and_for_them_alone(
+    command, root, tmp_path, model, encoder, message
+):
+    path = tmp_path / "params.yaml"
+    text = (root / "params.yaml").read_text()
+    path.write_text(
+        text.replace("\nmodel: caml", f"\nmodel: {model}").replace("\nencoder: none", f"\nencoder: {encoder}")
+    )
+    code, out, err = command("check", "--params", path)
+    if message is None:
+        assert (code, err) == (0, "")
+    else:
+        assert (code, out, err) == (2, "", f"error: {path}: {message}\n")

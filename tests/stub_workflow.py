@@ -1,0 +1,85 @@
+"""The workflow with every stage but `check` replaced by a stub: which stages rerun is asked of DVC alone, in seconds.
+
+A stub writes something new whenever it runs, so the stages after it run too: the largest set that can follow from a
+change. `check` is the real one, since what it writes decides which stages a change of code reaches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from workflow import COPIED, ROOT, merged
+
+STUB = """
+import sys, uuid
+from pathlib import Path
+
+for out in map(Path, sys.argv[1:]):
+    for path in [out] if out.suffix else [out / "content", out / "labels.parquet"]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(uuid.uuid4().hex)
+"""
+OUTS = ("outs", "metrics", "plots")
+
+
+class StubProject:
+    """A copy of the project whose stages are stubs.
+
+    Args:
+        folder: where to make it.
+        changes: differences from params.yaml.
+    """
+
+    def __init__(self, folder: Path, changes: dict[str, Any] | None = None) -> None:
+        self.folder = folder
+        for name in COPIED:
+            source, target = ROOT / name, folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        (folder / "stub.py").write_text(STUB)
+        stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+        stages = {name: stage if name == "check" else _stub(stage) for name, stage in stages.items()}
+        (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+        self.set(changes or {})
+        subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+
+    def copy(self, folder: Path) -> StubProject:
+        """A copy of this project as it stands, with all that it made."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        other = object.__new__(StubProject)
+        other.folder = folder
+        return other
+
+    def set(self, changes: dict[str, Any], file: str = "params.yaml") -> None:
+        """Changes a file of parameters."""
+        path = self.folder / file
+        path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), changes), sort_keys=False))
+
+    def repro(self) -> set[str]:
+        """Brings the workflow up to date, in this process; returns the stages that ran."""
+        from dvc.repo import Repo
+
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        before = dict(os.environ)
+        os.environ.update(PATH=path, PYTHONDONTWRITEBYTECODE="1")
+        try:
+            with contextlib.chdir(self.folder), Repo() as repository:
+                return {stage.addressing for stage in repository.reproduce()}
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def _stub(stage: dict[str, Any]) -> dict[str, Any]:
+    outs = [next(iter(out)) if isinstance(out, dict) else out for key in OUTS for out in stage.get(key, [])]
+    return stage | {"cmd": f"python -S -E stub.py {' '.join(outs)}"}

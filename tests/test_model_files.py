@@ -1,0 +1,211 @@
+"""configs/models: a file for each model, complete, launchable, and with nothing in it that goes without saying."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from small_models import FOLDER, every_model, file, settings
+
+from medcode import config, models
+from medcode.config import models as option_classes
+from medcode.config.checking import check_all, check_run
+from medcode.config.models import ModelConfig
+from medcode.config.recipes import Recipe, check_file
+from medcode.errors import UserError
+from medcode.models.base import LabelAttentionHeads
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_there_is_a_file_for_each_model_and_no_other():
+    assert option_classes.names() == models.names() == sorted(path.stem for path in FOLDER.iterdir())
+
+
+@every_model
+def test_a_network_has_the_options_of_its_name(name):
+    kind = models.find(name)
+    assert kind.Config is option_classes.find(name)
+    assert kind.Config.shares_features == issubclass(kind, LabelAttentionHeads)
+    assert isinstance(settings(name).config, kind.Config)
+
+
+@every_model
+def test_its_first_lines_name_the_paper_and_a_command_that_runs_it(name, tmp_path):
+    paper, command, first = (FOLDER / f"{name}.yaml").read_text().splitlines()[:3]
+    assert paper.startswith("# ") and command.startswith(f"# dvc exp run -S model={name}") and first == "options:"
+    for author_and_year in models.find(name).paper.split("; "):
+        assert author_and_year.split(" (")[0] in paper
+    changes = dict(re.findall(r"-S (\w+)=([\w-]+)", command))
+    params = config.read_yaml(ROOT / "params.yaml")
+    assert changes.keys() <= params.keys()
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params | changes))
+    run, chosen = check_run(path, FOLDER)
+    assert (run.model, chosen.model) == (name, name)
+    assert (run.encoder != "none") == chosen.config.uses_subwords
+    assert (run.label_set == "joint") == ("icd" not in chosen.config.heads)
+
+
+@every_model
+def test_every_recipe_is_valid_for_every_label_set(name):
+    check_file(FOLDER / f"{name}.yaml", name)
+    for recipe in file(name)["recipes"]:
+        for label_set in ("top50", "full"):
+            assert settings(name, recipe, label_set).recipe_name == recipe
+    assert "quick" in file(name)["recipes"]
+
+
+@every_model
+def test_only_what_differs_from_the_default_is_stated(name):
+    kinds = [("options", file(name)["options"], option_classes.find(name))]
+    kinds += [(f"recipes.{recipe}", stated, Recipe) for recipe, stated in file(name)["recipes"].items()]
+    for where, stated, cls in kinds:
+        for key, value in stated.items():
+            field = cls.model_fields[key]
+            assert field.is_required() or value != field.get_default(call_default_factory=True), f"{where}.{key}"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A copy of all files that may be changed."""
+    return Path(shutil.copytree(FOLDER, tmp_path / "models"))
+
+
+def change(folder: Path, old: str, new: str, name: str = "caml") -> Path:
+    path = folder / f"{name}.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    return path
+
+
+MISTAKES = [
+    ("filters: 50", "filter: 50", "options.filter: unknown key; did you mean 'filters'?"),
+    ("filters: 50", "filters: 0", "options.filters: Input should be greater than or equal to 1, found 0"),
+    ("filters: 50", "filters: 50\n  dropout: 0.1", "options.dropout: belongs to a recipe, recipes.<recipe>.dropout"),
+    ("filters: 50", "filters: 50\n  heads: []", "options.heads: "),
+    ("  filters: 50\n", "", "options.filters: missing"),
+    ("options:", "option:", "option: unknown key; did you mean 'options'?"),
+    ("recipes:", "recipe:", "recipe: unknown key; did you mean 'recipes'?"),
+    ("learning_rate: 0.003", "learning_rat: 0.003", "recipes.quick.learning_rat: unknown key"),
+    ("learning_rate: 0.003", "learning_rate: -1", "recipes.quick.learning_rate: Input should be greater than 0"),
+    ("learning_rate: 0.003", "learning_rate: fast", "recipes.quick.learning_rate: "),
+    ("learning_rate: 0.003", "learning_rate: true", "recipes.quick.learning_rate: expected a number, not true"),
+    ("    learning_rate: 0.003\n", "", "recipes.quick.learning_rate: missing"),
+    ("learning_rate: 0.003", "learning_rate: 0.003\n    dropout: 1.0", "recipes.quick.dropout: Input should be less"),
+    ("learning_rate: 0.003", "learning_rate: 0.003\n    criterion: maap", "recipes.quick.criterion: Input should be"),
+    (
+        "learning_rate: 0.003",
+        "learning_rate: 0.003\n    options: {kernels: 3}",
+        "recipes.quick.options.kernels: unknown key; did you mean 'kernel'?",
+    ),
+    (
+        "learning_rate: 0.003",
+        "learning_rate: 0.003\n    options: {embedding: static}",
+        "recipes.quick.options.embedding: belongs to the recipe itself, recipes.quick.embedding",
+    ),
+    # A choice by label set is checked whole, whichever label set is chosen now.
+    (
+        "learning_rate: 0.003",
+        "learning_rate: 0.003\n    criterion: {top50: map, full: maap}",
+        "recipes.quick.criterion: Input should be",
+    ),
+    ("learning_rate: 0.003", "learning_rate: 0.003\n    criterion: {top50: map}", "recipes.quick.criterion: "),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), MISTAKES)
+def test_a_mistake_in_a_models_file_is_told_in_one_line(folder, old, new, message):
+    path = change(folder, old, new)
+    for check in (lambda: check_file(path, "caml"), lambda: check_all(ROOT / "params.yaml", folder)):
+        with pytest.raises(UserError) as mistake:
+            check()
+        (line,) = mistake.value.args
+        assert line.startswith(f"{path}: {message}")
+
+
+def test_a_mistake_in_another_recipe_does_not_stop_a_run(folder):
+    path = change(folder, "learning_rate: 0.008", "learning_rate: -1")
+    assert config.load_model(path, "caml", "quick", "top50").recipe.learning_rate == 0.003
+    with pytest.raises(UserError, match=r"recipes\.mtram\.learning_rate"):
+        config.load_model(path, "caml", "mtram", "top50")
+
+
+def test_a_run_reads_options_and_recipes_of_a_file_that_holds_more(tmp_path):
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({"seed": 1, "unknown": 2} | file("caml")))
+    assert config.load_model(tmp_path / "run.yaml", "caml", "quick", "top50").model == "caml"
+
+
+def test_a_recipe_that_is_not_there_names_the_nearest(folder):
+    with pytest.raises(UserError, match=r"caml\.yaml: recipes: there is no publishd; did you mean 'published'\?"):
+        config.load_model(folder / "caml.yaml", "caml", "publishd", "top50")
+
+
+def test_a_file_without_recipes_is_refused_in_one_line(folder):
+    path = folder / "cnn.yaml"
+    path.write_text("options: {filters: 3, kernel: 2}\n")
+    for check in (lambda: check_file(path, "cnn"), lambda: config.load_model(path, "cnn", "quick", "top50")):
+        with pytest.raises(UserError) as mistake:
+            check()
+        assert mistake.value.args == (f"{path}: recipes: missing",)
+
+
+def test_a_choice_by_label_set_is_made(folder):
+    path = change(folder, "learning_rate: 0.003", "learning_rate: {top50: 0.1, full: 0.2}")
+    change(folder, "filters: 50", "filters: {top50: 3, full: 4}")
+    for label_set, rate, filters in (("top50", 0.1, 3), ("top50_extra", 0.1, 3), ("full", 0.2, 4), ("joint", 0.2, 4)):
+        chosen = config.load_model(path, "caml", "quick", label_set)
+        assert (chosen.recipe.learning_rate, chosen.config.filters) == (rate, filters)
+
+
+def test_a_recipe_sets_dropout_and_embedding_and_may_change_options(folder):
+    path = change(
+        folder, "learning_rate: 0.003", "learning_rate: 3e-3\n    dropout: 0.5\n    options: {filters: 7, ram: true}"
+    )
+    chosen = config.load_model(path, "caml", "quick", "top50")
+    assert (chosen.recipe.learning_rate, chosen.config.dropout, chosen.config.filters) == (0.003, 0.5, 7)
+    assert (chosen.config.ram, chosen.config.kernel) == (True, 10)
+    other = config.load_model(path, "caml", "mtram", "top50").config
+    assert (other.filters, other.ram, other.embedding) == (50, False, "static")
+
+
+def test_an_option_may_be_right_only_with_what_a_recipe_changes(folder):
+    """The options alone are a setting of their own, and must be right too."""
+    path = change(folder, "head: label_attention", "head: fcn", "bert_hier")
+    change(folder, "attention_over: chunks", "attention_over: tokens", "bert_hier")
+    with pytest.raises(UserError) as mistake:
+        check_file(path, "bert_hier")
+    assert mistake.value.args == (f"{path}: options: attention_over: tokens needs head: label_attention",)
+
+
+def test_all_mistakes_are_told_at_once_and_each_once(folder, tmp_path):
+    params = tmp_path / "params.yaml"
+    content = config.read_yaml(ROOT / "params.yaml")
+    params.write_text(yaml.safe_dump(content | {"sed": 1, "encoder": "minilm"}))
+    change(folder, "filters: 50", "filters: 0")
+    change(folder, "learning_rate: 0.003", "learning_rate: -1")
+    change(folder, "epochs: 10", "epoch: 10", "cnn")
+    (folder / "laat.yaml").unlink()
+    (folder / "camel.yaml").write_text("options: {}\n")
+    with pytest.raises(UserError) as mistakes:
+        check_all(params, folder)
+    lines = mistakes.value.args
+    assert len(lines) == len(set(lines))
+    told = "\n".join(lines)
+    for part in (
+        f"{params}: sed: unknown key", f"{folder}/caml.yaml: options.filters: ",
+        f"{folder}/caml.yaml: recipes.quick.learning_rate: ", f"{folder}/cnn.yaml: recipes.quick.epoch: ",
+        f"{folder}/laat.yaml: no such file", f"{folder}/camel.yaml: there is no such model; did you mean 'caml'?",
+    ):  # fmt: skip
+        assert told.count(part) == 1, part
+
+
+def test_every_option_has_a_class_that_explains_it():
+    for name in option_classes.names():
+        cls = option_classes.find(name)
+        assert issubclass(cls, ModelConfig) and cls.__doc__
+    with pytest.raises(UserError, match=r"model: there is no 'camll'; did you mean 'caml'\?"):
+        option_classes.find("camll")

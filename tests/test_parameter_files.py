@@ -1,0 +1,38 @@
+"""Files of parameters stand as DVC writes them, so that an experiment changes the line that it sets and no other."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import modify_yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = [ROOT / "params.yaml", *sorted((ROOT / "configs/models").iterdir())]
+
+
+@pytest.fixture(params=FILES, ids=lambda path: path.name)
+def copied(request, tmp_path) -> tuple[Path, list[str]]:
+    """A copy of a file that DVC may write, and its lines."""
+    path = Path(shutil.copy(request.param, tmp_path))
+    return path, path.read_text(encoding="utf-8").splitlines()
+
+
+def test_dvcs_writer_leaves_a_file_as_it_is(copied):
+    path, before = copied
+    content = path.read_bytes()
+    with modify_yaml(path):
+        pass
+    assert path.read_bytes() == content
+    assert not any(line != line.rstrip() for line in before)
+
+
+def test_an_experiment_changes_the_line_that_it_sets(copied):
+    path, before = copied
+    changes = ["seed=2"] if path.name == "params.yaml" else ["recipes.quick.epochs=77"]
+    apply_overrides(path, changes)
+    after = path.read_text(encoding="utf-8").splitlines()
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == 1 and changed[0][1].split("#")[0].strip() in ("seed: 2", "epochs: 77")

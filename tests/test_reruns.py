@@ -1,0 +1,221 @@
+"""Which stages rerun after which edit: about forty edits, each with the exact set.
+
+The stages are stubs that always write something new, so each set is the largest that can follow. tests/test_dag.py
+proves on real stages that no dependency is missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from stub_workflow import StubProject
+from workflow import CCS, FROM_EXTRACT, FROM_TRAIN, STAGES, model_file
+
+pytestmark = pytest.mark.workflow
+
+Edit = Callable[[StubProject], None]
+CHECK = {"check"}
+SPLITS = {stage for stage in STAGES if stage.startswith("split@")}
+FROM_INPUTS = {"inputs", *FROM_TRAIN}
+FROM_ENCODER = {"encoder", "subword", "pretrain", *FROM_TRAIN}
+FROM_TOKENS = {"tokenize", "describe", "embed", *FROM_ENCODER, "inputs"}
+FROM_SPLIT = {*SPLITS, *CCS, "gem", "describe", "embed", *FROM_ENCODER, "inputs"}
+FROM_REFERENCE = {"reference", "coverage", *FROM_SPLIT}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> StubProject:
+    """A workflow that is up to date."""
+    project = StubProject(tmp_path_factory.mktemp("stubs") / "medcode")
+    assert project.repro() == STAGES
+    return project
+
+
+def params(**changes) -> Edit:
+    return lambda project: project.set(changes)
+
+
+def model(name: str, **changes) -> Edit:
+    return lambda project: project.set(changes, model_file(name))
+
+
+def source(path: str, old: str, new: str) -> Edit:
+    """Replaces a piece of a file that must be there."""
+
+    def edit(project: StubProject) -> None:
+        file = project.folder / path
+        text = file.read_text()
+        assert old in text, f"{path} has no {old!r}"
+        file.write_text(text.replace(old, new, 1))
+
+    return edit
+
+
+def comment(path: str) -> Edit:
+    return lambda project: _write(project.folder / path, lambda text: f"{text}\n# A remark.\n")
+
+
+def docstring(path: str) -> Edit:
+    """Writes another first line into every docstring."""
+    return lambda project: _write(
+        project.folder / path, lambda text: re.sub(r'^( *)"""(?=\w)', r'\1"""Another line. ', text, flags=re.M)
+    )
+
+
+def reordered(path: str) -> Edit:
+    """Moves the last function to the top of the functions."""
+
+    def move(text: str) -> str:
+        pieces = re.split(r"(?m)^(?=def )", text)
+        assert len(pieces) > 3
+        return "".join([pieces[0], pieces[-1].rstrip() + "\n\n\n", *pieces[1:-1]])
+
+    return lambda project: _write(project.folder / path, move)
+
+
+def new_file(*files: tuple[str, str], then: Edit | None = None) -> Edit:
+    def edit(project: StubProject) -> None:
+        for path, text in files:
+            (project.folder / path).write_text(text)
+        if then:
+            then(project)
+
+    return edit
+
+
+def _write(path: Path, change: Callable[[str], str]) -> None:
+    text = path.read_text()
+    assert change(text) != text
+    path.write_text(change(text))
+
+
+ANOTHER_MODEL = new_file(
+    (
+        "src/medcode/config/models/another.py",
+        "from medcode.config.models.base import ModelConfig\n\n\nclass AnotherConfig(ModelConfig):\n    size: int\n",
+    ),
+    (
+        "src/medcode/models/another.py",
+        "from medcode.config.models.another import AnotherConfig\nfrom medcode.models.base import WordModel\n\n\n"
+        "class Another(WordModel):\n    Config = AnotherConfig\n",
+    ),
+    (
+        "configs/models/another.yaml",
+        "options: {size: 3}\nrecipes:\n  quick: {learning_rate: 0.1, batch_size: 4, epochs: 1, patience: 1}\n",
+    ),
+)
+ANOTHER_CORPUS = new_file(
+    (
+        "src/medcode/config/corpora/another.py",
+        "from medcode.config.section import Section, System\n\n\nclass Options(Section):\n    systems: list[System]\n",
+    ),
+    ("src/medcode/corpora/another.py", "def read(folder, options, spool=None):\n    raise NotImplementedError\n"),
+    then=params(corpora={"another": {"systems": ["icd10cm"]}}),
+)
+METRICS, SUMMARY = "src/medcode/evaluation/metrics.py", "src/medcode/evaluation/summary.py"
+LOOP = "src/medcode/training/loop.py"
+NEW_METRIC = source(METRICS, "def exact_match(", "def all_right(documents):\n    return 1.0\n\n\ndef exact_match(")
+
+
+def used_metric(project: StubProject) -> None:
+    """Lets the metrics of the test have one more."""
+    NEW_METRIC(project)
+    kept = '"exact_match": metrics.exact_match(documents),'
+    source(SUMMARY, kept, f'{kept}\n        "all_right": metrics.all_right(documents),')(project)
+
+
+FACTS = "src/medcode/corpora/synthetic/facts/drugs.yaml"
+EDITS: dict[str, tuple[Edit, set[str]]] = {
+    # What says nothing to a computer.
+    "a comment in io": (comment("src/medcode/io.py"), CHECK),
+    "a comment in errors": (comment("src/medcode/errors.py"), CHECK),
+    "a comment in stages/common": (comment("stages/common.py"), CHECK),
+    "a comment in the model in use": (comment("src/medcode/models/caml.py"), CHECK),
+    "docstrings in config": (docstring("src/medcode/config/section.py"), CHECK),
+    "docstrings in the loop": (docstring("src/medcode/training/loop.py"), CHECK),
+    "docstrings in stages/train": (docstring("stages/train.py"), CHECK),
+    "functions in another order": (reordered("src/medcode/evaluation/metrics.py"), CHECK),
+    "an annotation": (
+        source("src/medcode/text/tokenization.py", "def tokenize(text: str", "def tokenize(text: object"), CHECK
+    ),
+    "a comment in params.yaml": (comment("params.yaml"), set()),
+    "a comment in the model's file": (comment(model_file("caml")), CHECK),
+    # What the run does not use.
+    "another model": (ANOTHER_MODEL, CHECK),
+    "another corpus": (ANOTHER_CORPUS, CHECK),
+    "a metric that nothing uses": (NEW_METRIC, CHECK),
+    "code of another model": (source("src/medcode/models/cnn.py", "-torch.inf", "-1e9"), CHECK),
+    "options of another model": (model("cnn", options={"filters": 9}), CHECK),
+    "another recipe": (model("caml", recipes={"published": {"epochs": 3}}), CHECK),
+    "a layer of Fusion": (source("src/medcode/layers/soft_pooling.py", "softmax", "relu"), CHECK),
+    "a layer of LAAT": (source("src/medcode/layers/projected_attention.py", "torch.tanh", "torch.sin"), CHECK),
+    "RAM, which the model goes without": (
+        source("src/medcode/layers/recalibrated_aggregation.py", "torch.tanh", "torch.sin"), CHECK
+    ),
+    "Triton kernels of recurrent networks": (comment("src/medcode/layers/fused_recurrent_triton.py"), CHECK),
+    "the reader of another corpus": (source("src/medcode/corpora/jsonl.py", "'text' must", "'text' has to"), CHECK),
+    "options of another corpus": (params(corpora={"codiesp": {"language": "es"}}), CHECK),
+    "another encoder": (params(encoders={"scratch-small": {"scratch": {"layers": 1}}}), CHECK),
+    "a command of the command line": (source("src/medcode/cli/models.py", "import json", "import json as json"), CHECK),
+    "the studies": (source("src/medcode/studies/state.py", '"wrong"', '"not right"'), CHECK),
+    "the README": (new_file(("README.md", "Nothing.\n")), set()),
+    # What it does use.
+    "the seed": (params(seed=2), {*CHECK, *FROM_TRAIN}),
+    "the model": (params(model="cnn"), {*CHECK, *FROM_TRAIN}),
+    "the recipe in use": (model("caml", recipes={"quick": {"epochs": 3}}), {*CHECK, *FROM_TRAIN}),
+    "options of the model in use": (model("caml", options={"filters": 9}), {*CHECK, *FROM_TRAIN}),
+    "code of the model in use": (
+        source("src/medcode/models/caml.py", "config.filters)", "config.filters + 0)"), {*CHECK, *FROM_TRAIN}
+    ),
+    "a layer of the model in use": (
+        source("src/medcode/layers/label_attention.py", "xavier_uniform_", "xavier_normal_"), {*CHECK, *FROM_TRAIN}
+    ),
+    "the loop": (source(LOOP, "SCORING_BATCH = 32", "SCORING_BATCH = 16"), {*CHECK, *FROM_TRAIN}),
+    "a metric that the test reports": (used_metric, {*CHECK, "evaluate", "report"}),
+    "a threshold": (params(evaluation={"threshold_grid": 50}), {*CHECK, "evaluate", "report"}),
+    "the page": (source("src/medcode/report/page.html", "<", " <"), {*CHECK, "report"}),
+    "a default of recipes": (
+        source("src/medcode/config/recipes.py", "max_tokens: Positive = 2500", "max_tokens: Positive = 2400"),
+        {*CHECK, *FROM_TRAIN},
+    ),
+    "the label set": (params(label_set="full"), {*CHECK, "describe", *FROM_INPUTS}),
+    "word vectors": (params(embed={"window": 3}), {*CHECK, "embed", *FROM_INPUTS}),
+    "their code": (
+        source("src/medcode/text/word_vectors.py", "options.epochs + 1", "options.epochs + 2"),
+        {*CHECK, "embed", *FROM_INPUTS},
+    ),
+    "how CCS is written": (params(ccs={"bare_numbers": True}), {*CHECK, *CCS, *FROM_INPUTS}),
+    "GEM without procedures": (params(gem={"procedures": False}), {*CHECK, "gem", *FROM_INPUTS}),
+    "the tokenizer": (params(tokenize={"rule": "laat"}), {*CHECK, *FROM_TOKENS}),
+    "the split": (params(split={"seed": 3}), {*CHECK, "assign", *FROM_SPLIT}),
+    "the reader of the corpus": (
+        source("src/medcode/corpora/mimic3.py", "size=200_000", "size=100_000"), {*CHECK, *FROM_EXTRACT}
+    ),
+    "a table of codes": (new_file(("src/medcode/codes/hierarchy.csv", "")), {*CHECK, *FROM_REFERENCE}),
+    "facts of the synthetic corpus": (
+        comment(FACTS), {*CHECK, "synthesize", *FROM_EXTRACT}
+    ),
+}  # fmt: skip
+
+
+IDLE = [name for name, (_, expected) in EDITS.items() if expected <= CHECK]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in IDLE else ()) for name in EDITS])
+def test_an_edit_reruns_what_it_affects_and_nothing_else(built, tmp_path, name):
+    edit, expected = EDITS[name]
+    project = built.copy(tmp_path / "medcode")
+    edit(project)
+    assert project.repro() == expected
+
+
+def test_all_edits_that_affect_nothing_together_rerun_the_check_alone(built, tmp_path):
+    assert len(IDLE) > 20
+    project = built.copy(tmp_path / "medcode")
+    for name in IDLE:
+        EDITS[name][0](project)
+    assert project.repro() == CHECK
+    assert project.repro() == set()
