@@ -30,7 +30,7 @@ check: setup ## say whether params.yaml is right
 	@python -m medcode check
 
 # Two tests at a time, each on one thread, so that both cores work and no test waits for another's threads.
-PYTEST := OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: setup ## check style and run the tests, but for the slow ones
 	ruff check

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from common import stage
 
+import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from medcode import io, workspace
@@ -16,6 +18,7 @@ from medcode.reruns.stages import choice, code_of, project
 
 @stage(None, models=Path, raw=Path, lists=Path, official=Path, out=Path)
 def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out: Path) -> None:
+    show_to_git([params, *models.glob("*.yaml")])
     whole, settings = check_run(params, models)
     if home := workspace.of_copy(Path(), os.environ):
         workspace.lend(home, Path(), [str(path) for path in untracked(whole, raw, lists, official)])
@@ -26,6 +29,17 @@ def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out
     with io.atomic_folder(out) as folder:
         for path in sorted(stages.glob("*.py")):
             io.write_json(folder / f"{path.stem}.json", code_of(code, [path.stem], chosen))
+
+
+def show_to_git(files: Iterable[Path]) -> None:
+    """Gives files a new time, so that git looks at their content.
+
+    `dvc exp run -S` restores a file and changes it within one second. If the change keeps the size and the run fails,
+    git takes the file for unchanged, and neither shows the change nor takes it back.
+    """
+    for file in files:
+        with contextlib.suppress(OSError):  # a file that is missing is told of by those who read it
+            os.utime(file)
 
 
 def untracked(params: Params, raw: Path, lists: Path, official: Path) -> list[Path]:

@@ -8,6 +8,7 @@ function of the project that it calls: one without a digest would let a stale re
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -126,10 +127,10 @@ def test_a_stage_writes_only_its_outs(audited, name):
         for path, written in item["opened"].items():
             if written and not _under(path, allowed):
                 temporary = Path(path)
-                # A temporary name stands beside the file or folder that it becomes, and is gone in the end.
+                # A temporary name, or that of the folder before, stands beside what it becomes, and is gone in the end.
                 beside = {str(Path(out).parent) for out in outs}
                 parents = {str(parent) for parent in temporary.parents}
-                assert ".tmp" in path and parents & beside, f"{full} writes outside its outs: {path}"
+                assert re.search(r"\.(tmp|old)\b", path) and parents & beside, f"{full} writes outside its outs: {path}"
                 assert not (item["folder"] / path).exists(), f"{full} leaves {path} behind"
         assert all((item["folder"] / out).exists() for out in outs)
 

@@ -41,10 +41,11 @@ STAND_IN = """
     sys.exit(failed)
 """
 MAIN = """
-    import sys
+    import signal, sys
     from medcode.dvc_runner import Runner
     from medcode.errors import UserError
 
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests run under
     commands, jobs = [command.split() for command in sys.argv[2:]], int(sys.argv[1])
     try:
         with Runner([sys.executable, "stand_in.py"]) as dvc:

@@ -15,7 +15,7 @@ import yaml
 from test_dvc_runner import at_work
 from workflow import RAN, Project
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 ROWS, EPOCHS = ("caml", "wide"), 60
 LONG = {

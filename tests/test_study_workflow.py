@@ -23,7 +23,7 @@ TINY = {
     "paper": "mt-ram",
     "tables": ["table3"],
     "corpus": "synthetic-mimic3",
-    "seeds": [1, 2],
+    "seeds": [1],
     "settings": {"recipe": "quick", "models.*.recipes.*.epochs": 2},
     "rows": {
         "caml": {"title": "CAML", "published": "table3/CAML", "settings": {"model": "caml"}},
@@ -31,7 +31,7 @@ TINY = {
     },
     "comparisons": [["caml", "wide"]],
 }
-ALL = {f"top50@{row}-{seed}" for row in ("caml", "wide") for seed in (1, 2)}
+ALL = {"top50@caml-1", "top50@wide-1"}
 RESULTS = ("dvc.lock", "dvc.yaml", "figures", "report.html", "results.json", "study.yaml", "table.csv", "table.md")
 
 
@@ -75,7 +75,7 @@ def project(audited_project, tmp_path_factory):
     project.define()
     project.audit = Audit(folder / "audit", project.folder)
     variables = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **project.audit.variables}
-    variables |= {"PYTHONDONTWRITEBYTECODE": "1", "DVC_NO_ANALYTICS": "true"}
+    variables |= {"DVC_NO_ANALYTICS": "true"}
     running = subprocess.Popen(
         ["dvc", "repro", STUDY], cwd=project.folder, env=os.environ | variables, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -126,7 +126,7 @@ def test_a_changed_row_runs_alone(clean):
         "wide": TINY["rows"]["wide"] | {"settings": {"model": "caml", "models.*.options.filters": 13}}
     }
     clean.define(rows=rows)
-    assert clean.go()[0] == {"settings", "top50@wide-1", "top50@wide-2", "report"}
+    assert clean.go()[0] == {"settings", "top50@wide-1", "report"}
 
 
 def test_another_title_trains_nothing(clean):
@@ -144,19 +144,20 @@ def test_what_no_row_uses_trains_nothing(clean):
     assert clean.go()[0] == {"settings"}
 
 
+@pytest.mark.slow
 def test_a_row_that_breaks_lets_the_others_go_on_and_runs_alone_once_it_is_mended(clean):
     broken = {"model": "caml", "models.*.options.filters": 14, "models.*.recipes.*.learning_rate": 1e30}
     third = {"title": "A third", "settings": {"model": "caml", "models.*.options.filters": 5}}
     rows = {"broken": {"title": "Broken", "settings": broken}, **TINY["rows"], "third": third}
     clean.define(rows=rows)
     ran, said = clean.go(check=False)
-    assert {"top50@third-1", "top50@third-2"} <= ran and "report" not in ran
+    assert "top50@third-1" in ran and "report" not in ran
     assert "error: training: the loss is nan" in said and "Traceback" not in said
     listed = clean.run("python", "-m", "medcode", "study").stdout
-    assert "6/8" in listed
+    assert "3/4" in listed
     rows["broken"]["settings"] = broken | {"models.*.recipes.*.learning_rate": 0.01}
     clean.define(rows=rows)
-    assert clean.go()[0] == {"settings", "top50@broken-1", "top50@broken-2", "report"}
+    assert clean.go()[0] == {"settings", "top50@broken-1", "report"}
 
 
 def test_a_wrong_row_is_refused_before_anything_trains(clean):
@@ -169,35 +170,37 @@ def test_a_wrong_row_is_refused_before_anything_trains(clean):
 
 @pytest.mark.slow
 def test_more_seeds_run_alone_and_side_by_side(clean):
-    clean.run("python", "-m", "medcode", "study", "tiny", "--seeds", "3")
+    clean.run("python", "-m", "medcode", "study", "tiny", "--seeds", "2")
     runs = clean.run("python", "-m", "medcode", "study", "tiny", "--targets", "runs").stdout.split()
-    assert {run.split(":")[1] for run in runs} == ALL | {"top50@caml-3", "top50@wide-3"}
-    done = clean.run("python", "-m", "medcode", "study", "tiny", "--run", "--jobs", "3")
+    assert {run.split(":")[1] for run in runs} == ALL | {"top50@caml-2", "top50@wide-2"}
+    done = clean.run("python", "-m", "medcode", "study", "tiny", "--run", "--jobs", "2")
     ran = {name.split(":")[1] for name in RAN.findall(done.stdout) if name.startswith(f"{STUDY}:")}
-    assert ran - {"settings"} == {"top50@caml-3", "top50@wide-3", "report"}
+    assert ran - {"settings"} == {"top50@caml-2", "top50@wide-2", "report"}
     assert clean.go()[0] == set()
 
 
+@pytest.mark.slow
 def test_going_back_to_what_ran_before_takes_it_from_the_cache(clean):
-    clean.define(seeds=[1])
-    assert not clean.go()[0] & ALL
+    clean.define(rows={"caml": TINY["rows"]["caml"]}, comparisons=[])
+    assert clean.go()[0] == {"settings", "report"}
+    assert "CAML, wider" not in clean.text("studies/tiny/table.md")
     clean.define()
     assert not clean.go()[0] & ALL
-    assert "seeds 1, 2" in clean.read("studies/tiny/table.md").decode()
+    assert "CAML, wider" in clean.text("studies/tiny/table.md")
 
 
-def test_a_training_reads_and_calls_only_what_it_rests_on(project):
+def test_a_training_reads_and_calls_only_what_it_rests_on(clean):
     """Its inputs, its settings and the code whose digests are written down beside them."""
-    records = list(project.audit.records())
+    records = list(clean.audit.records())
     runs = [
         one for one in records if "studies/tiny/runs" in " ".join(one["command"]) and "train.py" in one["command"][0]
     ]
     runs += [one for one in records if "--predictions" in one["command"]]
-    assert len(runs) >= 6
+    assert len(runs) >= 4
     for one in runs:
         command = " ".join(one["command"])
         settings = next(part for part in one["command"] if part.endswith(".yaml"))
-        resting = json.loads(project.read(settings.replace(".yaml", ".json")))
+        resting = json.loads(clean.read(settings.replace(".yaml", ".json")))
         allowed = ("data/studies/", "studies/tiny/runs/", "models/studies/", "checkpoints/")
         allowed = (*allowed, settings, settings.replace(".yaml", ".train.json"))
         strays = [path for path in one["opened"] if not path.startswith(allowed) and not path.endswith(".py")]
@@ -207,11 +210,11 @@ def test_a_training_reads_and_calls_only_what_it_rests_on(project):
         assert not missing, f"{command} calls {sorted(missing)}"
 
 
-def test_the_report_reads_only_its_deps(project):
-    stages = yaml.safe_load(project.read("studies/tiny/dvc.lock"))["stages"]
+def test_the_report_reads_only_its_deps(clean):
+    stages = yaml.safe_load(clean.read("studies/tiny/dvc.lock"))["stages"]
     for name in ("settings", "report"):
         allowed = {entry["path"] for kind in ("deps", "outs") for entry in stages[name].get(kind, [])} | {"params.yaml"}
-        (one,) = (one for one in project.audit.records() if one["command"][0].endswith(f"study_{name}.py"))
+        (one,) = (one for one in clean.audit.records() if one["command"][0].endswith(f"study_{name}.py"))
         for path in one["opened"]:
             under = any(path == entry or path.startswith(f"{entry}/") for entry in allowed)
             assert under or ".tmp" in path or path.startswith(("src/", "stages/")), f"{name} opens {path}"

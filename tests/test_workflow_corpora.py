@@ -28,6 +28,7 @@ def notes_of_a_hospital(number: int) -> list[dict]:
     return lines
 
 
+@pytest.mark.slow
 def test_your_own_corpus_runs_from_jsonl(tmp_path):
     project = Project(tmp_path / "medcode", {"corpus": "jsonl", "label_set": "full"})
     folder = project.folder / "data/raw/jsonl"

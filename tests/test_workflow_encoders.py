@@ -18,22 +18,18 @@ def in_pieces(audited_subwords, tmp_path_factory):
     return audited_subwords.copy(tmp_path_factory.mktemp("subwords") / "medcode")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "ran"),
     [
         (["model=bert_hier"], {"check", *FROM_TRAIN}),
-        pytest.param(
-            ["recipe=small", "configs/models/plm_icd.yaml:recipes.small.epochs=1"],
-            {"check", *FROM_TRAIN},
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(["encoders.scratch-tiny.scratch.layers=2"], {"check", *FROM_ENCODER}, marks=pytest.mark.slow),
-        pytest.param(["encoders.scratch-small.scratch.layers=1"], {"check"}, marks=pytest.mark.slow),
-        pytest.param(["subword.text=raw"], {"check", *FROM_ENCODER}, marks=pytest.mark.slow),
-        pytest.param(["pretrain.steps=3"], {"check", "pretrain", *FROM_TRAIN}, marks=pytest.mark.slow),
-        pytest.param(["label_set=full"], {"check", "describe", "inputs", *FROM_TRAIN}, marks=pytest.mark.slow),
-        # That there is no encoder is in the cache.
-        pytest.param(["model=cnn", "encoder=none"], {"check", *FROM_TRAIN}, marks=pytest.mark.slow),
+        (["recipe=small", "configs/models/plm_icd.yaml:recipes.small.epochs=1"], {"check", *FROM_TRAIN}),
+        (["encoders.scratch-tiny.scratch.layers=2"], {"check", *FROM_ENCODER}),
+        (["encoders.scratch-small.scratch.layers=1"], {"check"}),
+        (["subword.text=raw"], {"check", *FROM_ENCODER}),
+        (["pretrain.steps=3"], {"check", "pretrain", *FROM_TRAIN}),
+        (["label_set=full"], {"check", "describe", "inputs", *FROM_TRAIN}),
+        (["model=cnn", "encoder=none"], {"check", *FROM_TRAIN}),  # that there is no encoder is in the cache
     ],
     ids=lambda value: ",".join(value) if isinstance(value, list) else "",
 )
@@ -72,9 +68,9 @@ def test_the_encoder_of_a_package_is_fine_tuned_without_a_network(in_pieces):
 
 def test_an_encoder_that_is_not_there_is_told_in_one_line(in_pieces):
     in_pieces.reset()
-    changes = ("-S", "encoder=bert-base", "-S", "configs/models/plm_icd.yaml:options.chunk=40")
-    done = in_pieces.run("dvc", "exp", "run", *changes, "encoder", check=False, HF_HUB_OFFLINE="1", HF_HOME="cache")
-    assert done.returncode != 0
+    in_pieces.set({"encoder": "bert-base"})
+    done = in_pieces.run(*in_pieces.command("encoder"), check=False, HF_HUB_OFFLINE="1", HF_HOME="cache")
+    assert done.returncode == 2
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
     assert "google-bert/bert-base-uncased is not in the cache" in line and "hf download" in line
     assert "Traceback" not in done.stdout + done.stderr

@@ -28,6 +28,7 @@ def test_a_model_trains_and_is_measured_on_each_of_its_heads(clean, model):
     assert set(json.loads(clean.read("models/current/labels.json"))) == set(heads)
 
 
+@pytest.mark.slow
 def test_codes_and_their_categories_are_trained_and_measured_together(clean):
     assert clean.experiment("model=mt_ram") == {"check", *FROM_TRAIN}
     assert clean.repro() == set()
@@ -57,6 +58,7 @@ def test_the_composition_is_a_model_of_its_own_too(clean):
     assert list(json.loads(clean.read("metrics/test.json"))) == ["icd", "ccs"]
 
 
+@pytest.mark.slow
 def test_several_seeds_are_trained_together_and_each_as_alone(clean):
     assert clean.experiment("seeds=3", "seed=5") == {"check", *FROM_TRAIN}
     assert clean.repro() == set()
@@ -111,6 +113,7 @@ def test_the_zoo_measures_models_after_the_same_budget_and_measures_none_twice(c
     assert len(list((clean.folder / "logs/zoo").glob("*/result.json"))) == 3
 
 
+@pytest.mark.slow
 def test_jams_learns_both_systems_and_measures_each_as_it_would_alone(clean):
     joint = (*JOINT, "model=jams", "evaluation.at=[5,8,15]")
     assert clean.experiment(*joint) >= FROM_TRAIN

@@ -14,6 +14,7 @@ from typing import Any, Self
 import pytest
 import yaml
 from audit import Audit
+from dvc.utils.serialize import modify_yaml
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,9 +103,9 @@ class Project:
         self.commit()
 
     def set(self, changes: dict[str, Any], file: str = "params.yaml") -> None:
-        """Changes params.yaml, or a model's file."""
-        path = self.folder / file
-        path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), changes), sort_keys=False))
+        """Changes params.yaml, or a model's file, and leaves the rest as DVC's writer would."""
+        with modify_yaml(self.folder / file) as params:
+            merge(params, changes)
 
     def commit(self) -> None:
         """Commits everything that git does not ignore."""
@@ -145,7 +146,6 @@ class Project:
         variables = {
             "PATH": path,
             "PYTHONPATH": str(self.folder / "src"),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "DVC_NO_ANALYTICS": "true",
         }
         done = subprocess.run(
@@ -160,6 +160,10 @@ class Project:
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
         return done
+
+    def command(self, stage: str) -> list[str]:
+        """The command of a stage, as it ran last."""
+        return yaml.safe_load(self.read("dvc.lock"))["stages"][stage]["cmd"].split()
 
     def text(self, name: str) -> str:
         """The content of a text file."""
@@ -196,7 +200,10 @@ def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], No
     return project
 
 
-def merged(old: Any, new: Any) -> Any:
-    if isinstance(old, dict) and isinstance(new, dict):
-        return {key: merged(old.get(key), new[key]) if key in new else old[key] for key in [*old, *(new.keys() - old)]}
-    return new
+def merge(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Changes nested values in place."""
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(old.get(key), dict):
+            merge(old[key], value)
+        else:
+            old[key] = value

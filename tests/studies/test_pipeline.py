@@ -25,12 +25,6 @@ def project(studies):
     return studies.parent
 
 
-@pytest.fixture(scope="module")
-def data():
-    """The main workflow, and where the data of the studies are."""
-    return pipeline.read_data(ROOT)
-
-
 def written(project, name):
     pipeline.write(study.load(project / "studies", name), project)
     return yaml.safe_load((project / "studies" / name / "dvc.yaml").read_text())["stages"]
@@ -128,11 +122,12 @@ def test_rows_of_another_study_are_read_from_there(project):
 
 
 @pytest.mark.parametrize("name", study.names(ROOT / "studies"))
-def test_the_data_that_a_study_asks_for_are_stages(name, data):
+def test_the_data_that_a_study_asks_for_are_stages(name):
     one = issued(name)
+    _, data = pipeline.read_data(ROOT, [one])
     known = {
         f"studies/data/dvc.yaml:{stage}@{'-'.join(chosen)}"
-        for stage, described in data[1].pipeline()["stages"].items()
+        for stage, described in data.pipeline()["stages"].items()
         for chosen in itertools.product(*described["matrix"].values())
     }
     asked = {target for target in pipeline.targets(one, ROOT, "data") if target.startswith("studies/data/")}
@@ -141,14 +136,29 @@ def test_the_data_that_a_study_asks_for_are_stages(name, data):
 
 
 @pytest.mark.parametrize("name", study.names(ROOT / "studies"))
-def test_the_pipeline_of_every_study_can_be_written(name, data):
+def test_the_pipeline_of_every_study_can_be_written(name):
     one = issued(name)
-    stages = pipeline.study_pipeline(one, *data)["stages"]
+    stages = pipeline.study_pipeline(one, *pipeline.read_data(ROOT, [one]))["stages"]
     assert "report" in stages
     trained = {row for stage in stages.values() for row in stage.get("matrix", {}).get("row", [])}
     assert trained == {row for rows in one.runs().values() for row in rows}
     used = {part for stage in stages.values() for part in re.findall(r"\$\{[^}]*\}", str(stage))}
     assert used <= {"${item.row}", "${item.seed}"}, "free text may not reach the shell"
+
+
+def test_the_data_are_of_the_studies_that_have_a_pipeline(project):
+    def corpora() -> list[str]:
+        return yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]["extract"]["matrix"]["corpus"]
+
+    write_study(project / "studies", "other", TINY, corpus="mimic3")
+    written(project, "tiny")
+    assert corpora() == ["synthetic-mimic3"]
+    written(project, "other")
+    assert corpora() == ["mimic3", "synthetic-mimic3"]
+    # One that is wrong is told of when it is asked for; the others go on.
+    (project / "studies/other/study.yaml").write_text("title: nothing else\n")
+    written(project, "tiny")
+    assert corpora() == ["synthetic-mimic3"]
 
 
 def test_writing_twice_changes_nothing(project):

@@ -15,4 +15,4 @@ def one_thread():
     reproducibility.prepare(1)
     yield
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
+    torch.set_deterministic_debug_mode("default")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medcode.reruns.modules import ON_IMPORT, Definition, Module, parse
+from medcode.reruns.modules import ON_IMPORT, Module, parse
 
 FILE_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 # Names that every module has, and that say nothing of its content.
@@ -35,6 +36,10 @@ class Project:
     def __init__(self, root: Path, package: str, scripts: Iterable[Path] = ()) -> None:
         self.root, self.package, self.scripts = root, package, tuple(scripts)
         self._modules: dict[str, Module | None] = {}
+        # Scripts reach much of the same code.
+        self._module_in = functools.cache(self._find_module_in)
+        self._resolved = functools.cache(self._resolve)
+        self._named_files = functools.cache(self._find_named_files)
 
     def module(self, name: str) -> Module | None:
         """Return a module by its dotted name; None for one that is not the project's."""
@@ -62,7 +67,7 @@ class Project:
                 continue
             reached.add(title)
             definition = module.definitions[title]
-            closure.files |= self._named_files(module, definition)
+            closure.files |= self._named_files(name, title)
             closure.texts |= definition.texts
             used = {*definition.references, *chosen(f"{name}.{title}")}
             found = set().union(*map(self._resolved, used))
@@ -94,13 +99,13 @@ class Project:
             waiting += [self._module_in(dotted) for dotted in module.imports]
         return effects
 
-    def _module_in(self, dotted: str) -> str:
+    def _find_module_in(self, dotted: str) -> str:
         """The longest beginning of a dotted name that is a module of the project; else the name."""
         parts = dotted.split(".")
         beginnings = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
         return next((name for name in beginnings if self.module(name) is not None), dotted)
 
-    def _resolved(self, dotted: str, seen: frozenset[str] = frozenset()) -> set[tuple[str, str]]:
+    def _resolve(self, dotted: str, seen: frozenset[str] = frozenset()) -> set[tuple[str, str]]:
         """The definitions that a dotted name stands for; all of a module that is used as a whole."""
         name = self._module_in(dotted)
         if (module := self.module(name)) is None or dotted in seen:
@@ -120,9 +125,11 @@ class Project:
         """Whether a dotted name is a module as a whole, and nothing in it."""
         return self.module(dotted) is not None
 
-    def _named_files(self, module: Module, definition: Definition) -> set[Path]:
-        """Data files beside the module that a definition names: by themselves, their folder, a pattern or an ending."""
+    def _find_named_files(self, name: str, title: str) -> set[Path]:
+        """Data files beside a module that a definition names: by themselves, their folder, a pattern or an ending."""
         files: set[Path] = set()
+        module = self.module(name)
+        definition = module.definitions[title]
         for text in definition.texts:
             beside = module.path.parent
             if FILE_NAME.fullmatch(text):

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from medcode.errors import UserError
 from medcode.reruns.canonical import digest
-from medcode.reruns.references import Bindings, bound_within, docstring, import_targets, imported, references, texts
+from medcode.reruns.references import (
+    STATEMENTS,
+    Bindings,
+    bound_within,
+    docstring,
+    import_targets,
+    imported,
+    references,
+    texts,
+)
 
 ON_IMPORT = "on import"  # stands for the statements that do something when the module is imported
 # Packages whose decorators only make something of what they decorate; another may note it down somewhere.
@@ -138,7 +147,7 @@ def _imports(statement: ast.AST, binds: bool = True) -> Iterator[tuple[ast.Impor
         yield statement, binds
     elif not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
         for node in ast.iter_child_nodes(statement):
-            if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+            if isinstance(node, STATEMENTS):
                 yield from _imports(node, binds and not isinstance(statement, ast.ClassDef))
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
 # Built-in functions that reach every name of the module.
 REACH_ALL = {"eval", "exec", "globals"}
 
@@ -48,12 +49,15 @@ def import_targets(node: ast.AST) -> set[str]:
     Raises:
         ValueError: see `imported`.
     """
-    targets = set()
-    for part in ast.walk(node):
+    targets, waiting = set(), [node]
+    while waiting:
+        part = waiting.pop()
         if isinstance(part, ast.Import):
             targets |= {alias.name for alias in part.names}
         elif isinstance(part, ast.ImportFrom):
             targets |= {dotted for _, dotted in imported(part)}
+        else:  # no expression holds a statement
+            waiting += [child for child in ast.iter_child_nodes(part) if isinstance(child, STATEMENTS)]
     return targets
 
 
@@ -74,9 +78,14 @@ def references(node: ast.AST, bindings: Bindings) -> set[str]:
 
 def texts(node: ast.AST) -> set[str]:
     """Return the string constants of a statement, docstrings left out."""
-    docs = {id(doc) for part in ast.walk(node) if (doc := docstring(part)) is not None}
-    strings = (part for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str))
-    return {part.value for part in strings if id(part) not in docs}
+    found, waiting = set(), [node]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, ast.Constant):
+            found |= {part.value} if isinstance(part.value, str) else set()
+        elif docstring(part) is None:
+            waiting.extend(ast.iter_child_nodes(part))
+    return found
 
 
 def docstring(node: ast.AST) -> ast.Constant | None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from medcode.config import corpora
-
 ROOT = "data/studies"
 LISTS = "data/splits-published"
 SETTINGS = "--params params.yaml --models configs/models --changes studies/data/settings.yaml"
@@ -28,7 +26,7 @@ class DataPipeline:
 
     Args:
         workflow: the content of the main dvc.yaml.
-        values: the values of each axis, {label_set: [...], encoder: [...]}.
+        values: what there is to be of each, {corpus: [...], label_set: [...], encoder: [...]}.
     """
 
     def __init__(self, workflow: dict[str, Any], values: dict[str, list[str]]) -> None:
@@ -102,9 +100,9 @@ class DataPipeline:
 
     def pipeline(self) -> dict[str, Any]:
         """The content of studies/data/dvc.yaml."""
-        stages: dict[str, Any] = {"settings": _settings_stage()}
+        stages: dict[str, Any] = {"settings": _settings_stage(self.values["corpus"])}
         for name, stage in self.stages.items():
-            matrix = {"corpus": corpora.names()} | {axis: self.values[axis] for axis in self.axes[name]}
+            matrix = {"corpus": self.values["corpus"]} | {axis: self.values[axis] for axis in self.axes[name]}
             items = {key: f"${{item.{key}}}" for key in matrix}
             stages[name] = {
                 "desc": stage["desc"],
@@ -155,12 +153,12 @@ def _meets(one: str, other: str) -> bool:
     return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
-def _settings_stage() -> dict[str, Any]:
+def _settings_stage(corpora: list[str]) -> dict[str, Any]:
     folder = f"{ROOT}/${{item.corpus}}/settings"
     return {
         "desc": "params.yaml and published splits as the studies want them for a corpus",
         "wdir": "../..",
-        "matrix": {"corpus": corpora.names()},
+        "matrix": {"corpus": corpora},
         "cmd": f"python stages/study_data.py {SETTINGS} --corpus ${{item.corpus}} --lists {LISTS} --out {folder}",
         "deps": [
             "configs/models",

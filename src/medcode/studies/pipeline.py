@@ -1,20 +1,23 @@
 """Writes studies/<name>/dvc.yaml from study.yaml, with the commands of the main workflow: nothing is said twice.
 
-A study's pipeline exists from its first run on: a few hundred stages that nobody runs would slow every `dvc` command.
+A study's pipeline exists from its first run on, and that of the data has what those studies train on: stages that
+nobody runs would slow every `dvc` command.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 
 from medcode import config, io
-from medcode.config import LabelSet
+from medcode.errors import UserError
 from medcode.studies.data_pipeline import CODE, SETTINGS, DataPipeline
-from medcode.studies.study import FILE, Study
+from medcode.studies.study import FILE, Study, load, names
 
 HEAD = "# Written by `make study` from {source}: change that instead.\n"
 NO_ENCODER = "none"
@@ -137,24 +140,35 @@ def _report(study: Study) -> dict[str, Any]:
     }
 
 
-def read_data(root: Path) -> tuple[dict[str, Any], DataPipeline]:
-    """The main workflow, and where the data of the studies are.
+def read_data(root: Path, studies: Iterable[Study]) -> tuple[dict[str, Any], DataPipeline]:
+    """The main workflow, and where the data that some studies train on are.
 
     Args:
         root: the root of the repository.
+        studies: the studies.
     """
     workflow = config.read_yaml(root / "dvc.yaml")
-    encoders = config.read_yaml(root / "params.yaml").get("encoders", {NO_ENCODER: {}})
-    return workflow, DataPipeline(workflow, {"label_set": list(get_args(LabelSet)), "encoder": list(encoders)})
+    trained = [(one.definition.corpus, *group[:2]) for one in studies for group in run_groups(one).values()]
+    values = [sorted(set(column)) for column in zip(*trained, strict=True)] or [[], [], []]
+    return workflow, DataPipeline(workflow, dict(zip(("corpus", "label_set", "encoder"), values, strict=True)))
 
 
 def write(study: Study, root: Path) -> None:
-    """Writes the pipelines of a study, of the data, and of the studies whose trainings it shows."""
-    workflow, data = read_data(root)
-    _write(root / "studies/data/dvc.yaml", data.pipeline(), "the main dvc.yaml")
+    """Writes the pipelines of a study, of those whose trainings it shows, and of the data of all that have one."""
     involved = {one.name: one for one in (study, *(study.trained_by(row).study for row in study.definition.rows))}
+    workflow, data = read_data(root, [*involved.values(), *_others(root, involved)])
+    if data.values["corpus"]:
+        _write(root / "studies/data/dvc.yaml", data.pipeline(), "the main dvc.yaml")
     for one in involved.values():
         _write(root / "studies" / one.name / "dvc.yaml", study_pipeline(one, workflow, data), FILE)
+
+
+def _others(root: Path, known: Container[str]) -> Iterator[Study]:
+    """The other studies that have a pipeline, so that the one for the data goes on serving them."""
+    for name in names(root / "studies"):
+        if name not in known and (root / "studies" / name / "dvc.yaml").exists():
+            with contextlib.suppress(UserError):  # it is told of when that study is asked for
+                yield load(root / "studies", name)
 
 
 def _write(path: Path, content: dict[str, Any], source: str) -> None:
@@ -173,7 +187,7 @@ def targets(study: Study, root: Path, kind: str) -> list[str]:
             for row in rows
             for seed in study.definition.seeds
         ]
-    workflow, data = read_data(root)
+    workflow, data = read_data(root, [study])
     read = [
         dep
         for name in ("train", "evaluate")

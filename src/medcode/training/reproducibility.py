@@ -11,7 +11,7 @@ def prepare(threads: int) -> None:
     New memory is not filled first, as torch would: every operation here writes what it reads.
     """
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
 
