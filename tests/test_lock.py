@@ -58,6 +58,7 @@ def test_a_lock_held_while_a_stage_ends_costs_make_repro_nothing(run, tmp_path):
     assert "out.txt" in (tmp_path / "dvc.lock").read_text()
 
 
+@pytest.mark.slow
 def test_without_waiting_the_run_is_lost(run, tmp_path):
     """If DVC ever waits by itself, the option is no longer needed."""
     done = run("dvc", "repro")
