@@ -226,6 +226,39 @@ def test_what_would_run_is_what_runs(built, tmp_path, name):
     assert project.affected() == set()
 
 
+@pytest.fixture(scope="module")
+def built_on_subwords(built, tmp_path_factory) -> StubProject:
+    """One with a model on subwords."""
+    project = built.copy(tmp_path_factory.mktemp("subwords") / "medcode")
+    project.set({"model": "plm_icd", "encoder": "scratch-tiny"})
+    assert project.repro() == {*CHECK, *FROM_ENCODER}
+    return project
+
+
+SUBWORD_EDITS: dict[str, tuple[Edit, set[str]]] = {
+    "the model": (params(model="bert_hier"), {*CHECK, *FROM_TRAIN}),
+    "the encoder": (params(encoders={"scratch-tiny": {"scratch": {"layers": 3}}}), {*CHECK, *FROM_ENCODER}),
+    "another encoder": (params(encoders={"scratch-small": {"scratch": {"layers": 1}}}), CHECK),
+    "what is cut into pieces": (params(subword={"text": "raw"}), {*CHECK, *FROM_ENCODER}),
+    "further pretraining": (params(pretrain={"steps": 3}), {*CHECK, "pretrain", *FROM_TRAIN}),
+    "its code": (
+        source("src/medcode/encoders/pretraining.py", "return ", "return 0 or ", ), {*CHECK, "pretrain", *FROM_TRAIN}
+    ),
+    "code of a model on words": (source("src/medcode/models/caml.py", "config.filters)", "config.filters + 0)"), CHECK),
+    "the label set": (params(label_set="full"), {*CHECK, "describe", *FROM_INPUTS}),
+    "a model on words": (params(model="cnn", encoder="none"), {*CHECK, *FROM_ENCODER}),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SUBWORD_EDITS)
+def test_an_edit_with_a_model_on_subwords_reruns_what_it_affects_and_nothing_else(built_on_subwords, tmp_path, name):
+    edit, expected = SUBWORD_EDITS[name]
+    project = built_on_subwords.copy(tmp_path / "medcode")
+    edit(project)
+    assert project.affected() == expected
+
+
 def test_all_edits_that_affect_nothing_together_rerun_the_check_alone(built, tmp_path):
     assert len(IDLE) > 20
     project = built.copy(tmp_path / "medcode")

@@ -38,6 +38,9 @@ def test_a_mistake_on_the_command_line_is_told_in_one_line_before_anything_runs(
     assert f"error: {message}" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert set(RAN.findall(done.stdout)) == {"check"}
+    # The change keeps the size of the file; git sees it, and can take it back.
+    (changed,) = clean.run("git", "diff", "--name-only").stdout.split()
+    assert changed == message.split(":")[0]
 
 
 @pytest.mark.parametrize(

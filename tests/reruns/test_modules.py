@@ -194,3 +194,54 @@ def test_annotations_of_functions_say_nothing_wherever_python_reads_them(tiny):
     for code in ("def f(a: int): pass\n", "def f(a) -> str: pass\n"):
         path.write_text(code)
         assert tiny.digests() == plain
+
+
+def changed(tiny, module: str, old: str, new: str) -> bool:
+    """Whether an edit of `pkg.a` changes a digest of what the script reaches, or what it reaches."""
+    tiny.write({"run": "from pkg.a import f\nf()\n", "pkg.a": module})
+    before = tiny.digests()
+    assert old in module
+    tiny.write({"pkg.a": module.replace(old, new)})
+    return tiny.digests() != before
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        # A name stands for something else.
+        ("import re\ndef f(): re.sub()\n", "import re", "import regex as re"),
+        ("from lib import g\ndef f(): g()\n", "import g", "import h as g"),
+        ("from lib import g\ndef f(): g()\n", "from lib", "from other"),
+        ("from lib import g, h\ndef f(): return g, h\n", "g, h\ndef", "h as g, g as h\ndef"),
+        ("import lib\nclass K(lib.B): pass\ndef f(): K()\n", "import lib", "import other as lib"),
+        # Imported, or called, for what that does.
+        ("import re\ndef f(): re.sub()\n", "import re\n", "import re\nimport patches_everything\n"),
+        ("import torch\ndef f(): torch.rand()\n", "def", "_G = torch.manual_seed(0)\ndef"),
+        ("import os\ndef f(): os.getpid()\n", "def", "OLD = os.environ.setdefault('A', '1')\ndef"),
+        ("RULES = {1: 2}\ndef f(): return RULES\n", "def", "GONE = RULES.pop(1)\ndef"),
+        # Found by name.
+        ("import sys\ndef f(): getattr(sys.modules[__name__], 'g' + 'h')()\ndef gh(): pass\n", "): pass", "): 1"),
+    ],
+)
+def test_an_edit_that_may_change_a_result_is_seen(tiny, module, old, new):
+    assert changed(tiny, module, old, new)
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("import re\ndef f(): re.sub()\ndef g(): pass\n", "def g(): pass", "import os\ndef g(): os.getpid()"),
+        (
+            "import re\ndef f(): re.sub()\n",
+            "import re",
+            "import re\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import x",
+        ),
+        ("def f():\n    x = 1\n    return x\n", "x = 1", "x: int = 1"),
+        ("N = 6\ndef f(): return N\n", "N = 6", "N: int = 6"),
+        ("def f(): pass\n", "pass\n", "pass\nif __name__ == '__main__':\n    f()\n"),
+        ("import re\ndef f(): re.sub()\n", "def", "WORDS = re.compile('a')\ndef"),
+        ("def f(): pass\n", "def", "_TABLE = {1: 2}\ndef"),
+    ],
+)
+def test_an_edit_that_changes_no_result_is_not(tiny, module, old, new):
+    assert not changed(tiny, module, old, new)

@@ -16,8 +16,8 @@ from medcode.reruns.references import docstring
 IGNORED = {"ctx", "kind", "type_comment", "type_ignores", "returns"}
 
 
-def digest(*nodes: ast.AST) -> str:
-    """Return a short SHA-256 of what statements do."""
+def digest(*nodes: Any) -> str:
+    """Return a short SHA-256 of what statements do, and of plain values beside them."""
     return hashlib.sha256("\n".join(canonical(node) for node in nodes).encode()).hexdigest()[:16]
 
 
@@ -34,6 +34,8 @@ def canonical(value: Any, in_class: bool = False) -> str:
         return ascii(value)  # which characters `repr` escapes depends on Python's version
     if isinstance(value, ast.JoinedStr):
         return f"JoinedStr({','.join(_pieces(value, in_class))})"
+    if isinstance(value, ast.AnnAssign) and value.value is not None and not in_class:
+        return canonical(ast.Assign(targets=[value.target], value=value.value))
     inside = isinstance(value, ast.ClassDef) or (
         in_class and not isinstance(value, ast.FunctionDef | ast.AsyncFunctionDef)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,11 +19,17 @@ from medcode.reruns.references import (
     imported,
     references,
     texts,
+    uses,
 )
 
 ON_IMPORT = "on import"  # stands for the statements that do something when the module is imported
 # Packages whose decorators only make something of what they decorate; another may note it down somewhere.
 PURE = {"abc", "contextlib", "dataclasses", "enum", "functools", "pydantic", "torch", "triton", "typing"}
+# Methods that change what they are called on.
+MUTATORS = {
+    "__setitem__", "add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "register", "remove",
+    "setdefault", "update",
+}  # fmt: skip
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -49,13 +55,24 @@ class Definition:
 
     @functools.cached_property
     def digest(self) -> str:
-        """Of its statements."""
-        return digest(*self._nodes)
+        """Of its statements, and of what names in them stand for: `np` is another thing when the import says so."""
+        module = self._name.rsplit(".", 1)[0]
+        foreign = {name: dotted - {f"{module}.{name}"} for name, dotted in self._uses.items()}
+        meanings = sorted(f"{name}={','.join(sorted(dotted))}" for name, dotted in foreign.items() if dotted)
+        return digest(*self._nodes, meanings)
 
     @functools.cached_property
     def references(self) -> set[str]:
         """Dotted names that it uses."""
-        return set().union(*(references(node, self._bindings) for node in self._nodes)) - {self._name}
+        return set().union(*self._uses.values()) - {self._name}
+
+    @functools.cached_property
+    def _uses(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for node in self._nodes:
+            for name, dotted in uses(node, self._bindings).items():
+                found[name] = found.get(name, set()) | dotted
+        return found
 
     @functools.cached_property
     def texts(self) -> set[str]:
@@ -90,27 +107,36 @@ def parse(name: str, path: Path) -> Module:
     """
     try:
         tree = ast.parse(path.read_bytes())
-        return _module(Module(name, path), list(_running(tree.body)))
+        names = (part for part in ast.walk(tree) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load))
+        statements = list(_running(tree.body, script="." not in name))
+        return _module(Module(name, path), statements, {part.id for part in names})
     except SyntaxError as error:
         raise UserError(f"{path}: line {error.lineno}: not valid Python ({error.msg})") from None
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
 
 
-def _module(module: Module, statements: list[ast.stmt]) -> Module:
+def _module(module: Module, statements: list[ast.stmt], read: set[str]) -> Module:
     """Fills a module in.
+
+    Args:
+        module: its name and path.
+        statements: those that run when it is imported.
+        read: the names that it reads anywhere.
 
     Raises:
         ValueError: an import statement does not say what it binds.
     """
+    groups: dict[str, list[ast.stmt]] = {}
     for statement in statements:
         for node, binds in _imports(statement):
             module.imports |= import_targets(node)
             for name, dotted in imported(node) if binds else []:
                 module.bindings.setdefault(name, set()).add(dotted)
-    groups: dict[str, list[ast.stmt]] = {}
+                if name not in read and dotted.split(".")[0] not in (module.name.split(".")[0], "__future__"):
+                    groups.setdefault(ON_IMPORT, []).append(node)  # imported for what that does
     for statement in statements:
-        for title in _titles(statement):
+        for title in _titles(statement, read):
             groups.setdefault(title, []).append(statement)
     known = {name: set(dotted) for name, dotted in module.bindings.items()}
     for title in groups.keys() - {ON_IMPORT}:
@@ -123,21 +149,23 @@ def _module(module: Module, statements: list[ast.stmt]) -> Module:
     return module
 
 
-def _running(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements that run when the module is imported: without those for type checkers, and docstrings."""
+def _running(body: list[ast.stmt], script: bool) -> Iterator[ast.stmt]:
+    """The statements that run when the module is imported: no docstrings, and none for type checkers or scripts."""
     for statement in body:
-        checking = _is_type_checking(statement.test) if isinstance(statement, ast.If) else None
-        if checking is not None:
-            yield from _running(statement.orelse if checking else statement.body)
+        never = _is_never(statement.test, script) if isinstance(statement, ast.If) else None
+        if never is not None:
+            yield from _running(statement.orelse if never else statement.body, script)
         elif docstring(statement) is None:
             yield statement
 
 
-def _is_type_checking(test: ast.expr) -> bool | None:
-    """Whether a condition holds for type checkers alone, or only for all others; None where neither."""
+def _is_never(test: ast.expr, script: bool) -> bool | None:
+    """Whether a condition never holds, or always: for type checkers, or in a module run by itself; None: it depends."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        inner = _is_type_checking(test.operand)
+        inner = _is_never(test.operand, script)
         return None if inner is None else not inner
+    if ast.unparse(test) == "__name__ == '__main__'":
+        return None if script else True
     return True if "TYPE_CHECKING" in (getattr(test, "id", ""), getattr(test, "attr", "")) else None
 
 
@@ -151,8 +179,8 @@ def _imports(statement: ast.AST, binds: bool = True) -> Iterator[tuple[ast.Impor
                 yield from _imports(node, binds and not isinstance(statement, ast.ClassDef))
 
 
-def _titles(statement: ast.stmt) -> list[str]:
-    """The definitions that a statement belongs to."""
+def _titles(statement: ast.stmt, read: Container[str]) -> list[str]:
+    """The definitions that a statement belongs to, given the names that the module reads."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return []
     if isinstance(statement, DEFINITIONS):
@@ -161,8 +189,11 @@ def _titles(statement: ast.stmt) -> list[str]:
     if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         changed = {base.id for target in targets for base in _changed(target)}
-        # It may change a part of something, wherever that is from.
-        return sorted(names | changed) + [ON_IMPORT] * bool(changed or not names)
+        # It may change a part of something, wherever that is from, or be there for what a call does.
+        calls = [part.func for part in ast.walk(statement) if isinstance(part, ast.Call)]
+        acts = any(isinstance(called, ast.Attribute) and called.attr in MUTATORS for called in calls)
+        acts = acts or (bool(calls) and all(name.startswith("_") and name not in read for name in names))
+        return sorted(names | changed) + [ON_IMPORT] * bool(changed or not names or acts)
     return [*sorted(names), ON_IMPORT]
 
 

@@ -61,8 +61,8 @@ def import_targets(node: ast.AST) -> set[str]:
     return targets
 
 
-def references(node: ast.AST, bindings: Bindings) -> set[str]:
-    """Return the dotted names that a statement uses of its module and of what that module imports.
+def uses(node: ast.AST, bindings: Bindings) -> dict[str, set[str]]:
+    """Return what a statement uses of its module and of what that module imports, {name as written: dotted names}.
 
     Args:
         node: a statement at the top of a module.
@@ -74,6 +74,11 @@ def references(node: ast.AST, bindings: Bindings) -> set[str]:
     finder = _Finder(bindings)
     finder.visit(node)
     return finder.found
+
+
+def references(node: ast.AST, bindings: Bindings) -> set[str]:
+    """Return the dotted names of `uses`."""
+    return set().union(*uses(node, bindings).values())
 
 
 def texts(node: ast.AST) -> set[str]:
@@ -96,22 +101,27 @@ def docstring(node: ast.AST) -> ast.Constant | None:
 
 class _Finder(ast.NodeVisitor):
     def __init__(self, bindings: Bindings) -> None:
-        self.bindings, self.found, self.scopes = bindings, set(), list[_Scope]()
+        self.bindings, self.found, self.scopes = bindings, dict[str, set[str]](), list[_Scope]()
 
     def visit_Name(self, node: ast.Name) -> None:
         found = self._dotted(node.id, stored=not isinstance(node.ctx, ast.Load))
         if not found and node.id in REACH_ALL:
             found = set().union(*self.bindings.values())
-        self.found |= found
+        self._note(node.id, found)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         parts, base = [node.attr], node.value
         while isinstance(base, ast.Attribute):
             parts, base = [base.attr, *parts], base.value
         if isinstance(base, ast.Name):
-            self.found |= {".".join([dotted, *parts]) for dotted in self._dotted(base.id)}
+            self._note(".".join([base.id, *parts]), {".".join([dotted, *parts]) for dotted in self._dotted(base.id)})
         else:
             self.visit(base)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        if isinstance(node.slice, ast.Name) and node.slice.id == "__name__":  # of sys.modules: the module as a whole
+            self._note("__name__", set().union(*self.bindings.values()))
+        self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self._visit_all(*node.decorator_list, *_defaults(node.args))
@@ -141,6 +151,10 @@ class _Finder(ast.NodeVisitor):
         self._enter(scope, [first.target, *first.ifs, *others, *values])
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
+
+    def _note(self, name: str, dotted: set[str]) -> None:
+        if dotted:
+            self.found[name] = self.found.get(name, set()) | dotted
 
     def _visit_all(self, *nodes: ast.AST | None) -> None:
         for node in nodes:

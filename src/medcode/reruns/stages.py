@@ -50,11 +50,19 @@ def choice(corpus: str, settings: ModelSettings) -> Choice:
         corpus: its name in params.yaml.
         settings: the model. One that wraps another names it in an option.
     """
-    values = [value for value in settings.config.model_dump().values() if isinstance(value, str)]
-    wrapped = sorted(set(values) & set(models.names()) - {settings.model})
+    wrapped = sorted(_strings(settings.config.model_dump()) & set(models.names()) - {settings.model})
     # A wrapped model has options of its own, so nothing is assumed of it.
     ram = bool(wrapped) or getattr(settings.config, "ram", False)
     return Choice(corpora.module_of(corpus), (settings.model, *wrapped), ram)
+
+
+def _strings(value: Any) -> set[str]:
+    """The strings in nested lists and mappings, keys left out."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return set().union(*map(_strings, value))
+    return {value} if isinstance(value, str) else set()
 
 
 def project(root: Path) -> Project:
