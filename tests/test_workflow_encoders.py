@@ -28,7 +28,7 @@ def in_pieces(audited_subwords, tmp_path_factory):
         (
             ["model=cnn", "encoder=none", "pretrain.steps=0"],
             {"check", *FROM_TRAIN},
-        ),  # all but the model is in the cache
+        ),  # the rest is in the cache
     ],
     ids=lambda value: ",".join(value) if isinstance(value, list) else "",
 )
