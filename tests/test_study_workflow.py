@@ -56,11 +56,6 @@ class StudyProject(Project):
         path = self.folder / "studies/tiny/dvc.lock"
         return set((yaml.safe_load(path.read_text()) or {}).get("stages", {})) & ALL if path.exists() else set()
 
-    def at_work(self) -> bool:
-        """Whether a training has begun that is not finished."""
-        folders = [path.parent for path in (self.folder / "checkpoints").glob("*/state.pt")]
-        return any(not (folder / "finished.txt").exists() for folder in folders)
-
     def done(self) -> set[str]:
         """The trainings that have results."""
         folder = self.folder / "studies/tiny/runs/synthetic-mimic3"
@@ -80,7 +75,7 @@ def project(audited_project, tmp_path_factory):
         ["dvc", "repro", STUDY], cwd=project.folder, env=os.environ | variables, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    while running.poll() is None and not (project.recorded() and project.at_work()):
+    while running.poll() is None and not project.recorded():
         time.sleep(0.1)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
