@@ -19,7 +19,7 @@ import networkx
 import yaml
 from dvc.repo import Repo
 from dvc.utils.serialize import modify_yaml
-from workflow import COPIED, ROOT, merge
+from workflow import copy_files, merge
 
 STUB = """
 import sys, uuid
@@ -43,13 +43,7 @@ class StubProject:
 
     def __init__(self, folder: Path, changes: dict[str, Any] | None = None) -> None:
         self.folder = folder
-        for name in COPIED:
-            source, target = ROOT / name, folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, target)
+        copy_files(folder)
         (folder / "stub.py").write_text(STUB)
         stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
         stages = {name: stage if name == "check" else _stub(stage) for name, stage in stages.items()}

@@ -170,7 +170,11 @@ def test_each_patient_is_placed_once_and_each_code_looked_for_once(monkeypatch):
     calls: list[str] = []
     for name in ("lexsort", "isfinite"):
         function = getattr(np, name)
-        counted = lambda *given, function=function, name=name: calls.append(name) or function(*given)  # noqa: E731
+
+        def counted(*given, function=function, name=name):
+            calls.append(name)
+            return function(*given)
+
         monkeypatch.setattr(np, name, counted)
     splits.assign(notes, codes, options())
     assert calls.count("lexsort") == notes["patient_id"].nunique()

@@ -78,6 +78,17 @@ def model_file(model: str) -> str:
     return f"configs/models/{model}.yaml"
 
 
+def copy_files(folder: Path) -> None:
+    """Copies what the workflow is made of, without data, results or tests."""
+    for name in COPIED:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+
+
 class Project:
     """A copy of the project.
 
@@ -88,13 +99,7 @@ class Project:
 
     def __init__(self, folder: Path, changes: dict[str, Any] | None = None) -> None:
         self.folder = folder
-        for name in COPIED:
-            source, target = ROOT / name, folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, target)
+        copy_files(folder)
         self.set(SMALL)
         for model, options in SMALL_OPTIONS.items():
             self.set({"options": options, **TWO_EPOCHS}, model_file(model))
