@@ -28,6 +28,15 @@ def test_check_finds_all_mistakes_in_the_files_of_any_model(command, root, tmp_p
     ]
 
 
+@pytest.mark.parametrize("key", ["model", "recipe"])
+def test_a_mistake_in_another_key_hides_none_in_the_choice_of_a_model(command, root, tmp_path, key):
+    raw = yaml.safe_load((root / "params.yaml").read_text()) | {"seed": -3, key: "fusoin"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
+    code, _, err = command("check", "--params", tmp_path / "params.yaml")
+    assert code == 2
+    assert ["seed: Input should be" in err, "there is no" in err and "fusoin" in err] == [True, True]
+
+
 def test_check_shows_every_setting_of_a_run_in_full(command, root):
     code, out, err = command("check", "--resolved")
     shown, params = yaml.safe_load(out), config.load_all(root / "params.yaml")

@@ -5,10 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from medcode.config import corpora, models, recipes
+from medcode.config.data import LabelSet
 from medcode.config.files import load, read_yaml
 from medcode.config.params import Params, Run, load_all
 from medcode.config.recipes import ModelSettings
+from medcode.config.section import Section
 from medcode.errors import UserError, collect, nearest
+
+
+class Chosen(Section):
+    """The keys that choose a model; a mistake in another key does not hide theirs."""
+
+    label_set: LabelSet
+    model: str
+    encoder: str
+    recipe: str
 
 
 def model_file(folder: Path, model: str, params: Path) -> Path:
@@ -63,7 +74,7 @@ def check_all(params: Path, folder: Path) -> None:
     )
 
 
-def settings_of(run: Run, params: Path, folder: Path) -> ModelSettings:
+def settings_of(run: Run | Chosen, params: Path, folder: Path) -> ModelSettings:
     """Read the chosen model and recipe.
 
     Raises:
@@ -79,7 +90,7 @@ def check_model(params: Path, folder: Path) -> None:
     Raises:
         UserError: it is not so; says what to choose.
     """
-    run = load(Run, params)
+    run = load(Chosen, params)
     uses_subwords = settings_of(run, params, folder).config.uses_subwords
     if uses_subwords and run.encoder == "none":
         raise UserError(
