@@ -1,103 +1,119 @@
 """Notes a second and peak memory of training a model on an encoder, on any device.
 
 Run as `python benchmarks/encoders.py` from the root of the repository, for instance
-`python benchmarks/encoders.py --model plm_icd --size roberta-base-pm --pieces 3070 --batch 16 --device cuda`. Weights
+`python benchmarks/encoders.py plm_icd --size roberta-base-pm --subwords 3070 --batch 16 --device cuda`. Weights
 and notes are random, which changes nothing of the time. --folder takes an encoder of your own, --options options of
 the model's file, such as chunk=256.
 """
 
 from __future__ import annotations
 
-import argparse
-import resource
-import time
+import sys
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "stages"))
+import common  # noqa: F401  sets what the numeric libraries read when they are loaded
+
+import argparse
+import time
+from dataclasses import replace
 
 import torch
 import yaml
+from rows import clock, peak_mib, print_table
 
 from medcode import config, models
 from medcode.config.recipes import model_settings
 from medcode.encoders import folder
-from medcode.encoders.outline import Encoder
 from medcode.models.base import Basis, Model, count_parameters
 from medcode.models.catalogue import PUBLISHED_SIZES
-from medcode.training import distributed
+from medcode.training import distributed, reproducibility
 from medcode.training.optimisation import head_losses, make_optimiser
 from medcode.training.precision import autocast
 
+COLUMNS = (
+    "model", "encoder", "parameters", "labels", "notes x subwords", "at once", "precision", "s/step", "notes/s",
+    "peak, MiB",
+)  # fmt: skip
 
-def build(arguments: argparse.Namespace, encoder: Encoder) -> tuple[Model, config.Recipe]:
+
+def build(name: str, arguments: argparse.Namespace, device: torch.device) -> tuple[Model, config.Recipe]:
     """The model with its published recipe, on its device."""
-    path = Path(f"configs/models/{arguments.model}.yaml")
+    path = Path(f"configs/models/{name}.yaml")
     content = config.read_yaml(path)
     for option in arguments.options:
         key, value = option.split("=", 1)
         content["options"][key] = yaml.safe_load(value)
     label_set = "top50" if arguments.labels <= 50 else "full"
-    chosen = model_settings(content, path, arguments.model, "published", label_set)
-    model = models.find(arguments.model).build(chosen.config, Basis(encoder=encoder), {"icd": arguments.labels})
+    chosen = model_settings(content, path, name, "published", label_set)
+    encoder = folder.read(arguments.folder) if arguments.folder else PUBLISHED_SIZES[arguments.size]
+    if arguments.tiny:
+        sizes = {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 32, "num_hidden_layers": 1}
+        encoder = replace(encoder, config=encoder.config | sizes)
+    model = models.find(name).build(chosen.config, Basis(encoder=encoder), {"icd": arguments.labels})
     if arguments.checkpointing:
         model.save_memory()
-    return model.to(arguments.device).train(), chosen.recipe
+    return model.to(device).train(), chosen.recipe
 
 
-def step(model: Model, recipe: config.Recipe, optimiser: torch.optim.Optimizer, arguments: argparse.Namespace) -> None:
+def step(model: Model, recipe: config.Recipe, optimizer: torch.optim.Optimizer, arguments: argparse.Namespace) -> None:
     """One update of the weights, on notes that all have the longest length."""
-    whole, at_once, device = arguments.batch, arguments.micro_batch or arguments.batch, arguments.device
-    optimiser.zero_grad(set_to_none=True)
+    whole, at_once, device = arguments.batch, arguments.micro_batch or arguments.batch, next(model.parameters()).device
+    optimizer.zero_grad(set_to_none=True)
     for start in range(0, whole, at_once):
         notes = min(at_once, whole - start)
-        tokens = torch.randint(1000, 2000, (notes, arguments.pieces), device=device)
-        lengths = torch.full((notes,), arguments.pieces, device=device)
+        tokens = torch.randint(1000, 2000, (notes, arguments.subwords), device=device)
+        lengths = torch.full((notes,), arguments.subwords, device=device)
         gold = {"icd": (torch.rand(notes, arguments.labels, device=device) < 0.01).float()}
         with autocast(device, arguments.precision):
             logits = model(tokens, lengths)
         (head_losses(logits, gold, recipe)["icd"].sum() / whole).backward()
-    optimiser.step()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    optimizer.step()
 
 
-def peak(device: torch.device) -> float:
-    """Peak memory so far, GiB: of the GPU, or of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+def measure(row: tuple[str, argparse.Namespace]) -> list[str]:
+    """Seconds of a step, after a first one that is not timed, notes a second, and peak memory."""
+    name, arguments = row
+    reproducibility.prepare(arguments.threads)
+    device = distributed.choose_device(arguments.device)
+    before = peak_mib(arguments.device, reset=True)
+    model, recipe = build(name, arguments, device)
+    optimizer = make_optimiser(model, recipe, model.layers_above())
+    step(model, recipe, optimizer, arguments)
+    clock(arguments.device)
+    started = time.perf_counter()
+    for _ in range(arguments.steps):
+        step(model, recipe, optimizer, arguments)
+    clock(arguments.device)
+    seconds = (time.perf_counter() - started) / arguments.steps
+    peak = peak_mib(arguments.device) - (0 if arguments.device == "cuda" else before)
+    at_once = f"{arguments.micro_batch or arguments.batch}{', checkpointing' if arguments.checkpointing else ''}"
+    cells = [name, str(arguments.folder or arguments.size), f"{count_parameters(model)['total']:,}"]
+    cells += [f"{arguments.labels:,}", f"{arguments.batch} x {arguments.subwords}", at_once, arguments.precision]
+    return [*cells, f"{seconds:.3f}", f"{arguments.batch / seconds:.1f}", f"{peak:,.0f}"]
 
 
 def main() -> None:
-    """Reads the options, trains for some steps and prints a line."""
+    """Prints a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="bert_hier", choices=("bert_hier", "bert_trun", "plm_icd"))
+    parser.add_argument("models", nargs="+", choices=("bert_hier", "bert_trun", "plm_icd"))
     parser.add_argument("--size", default="bert-base-uncased", choices=sorted(PUBLISHED_SIZES), help="of the encoder")
     parser.add_argument("--folder", type=Path, help="data/encoder, instead of --size")
     parser.add_argument("--options", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--labels", type=int, default=50)
-    parser.add_argument("--pieces", type=int, default=510, help="of a note")
+    parser.add_argument("--subwords", type=int, default=510, help="of a note")
     parser.add_argument("--batch", type=int, default=8, help="notes")
     parser.add_argument("--micro-batch", type=int, default=0, help="notes at a time; 0: all")
     parser.add_argument("--checkpointing", action="store_true", help="compute activations twice")
     parser.add_argument("--steps", type=int, default=5, help="after a first one that is not timed")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    arguments.device = distributed.choose_device(arguments.device)
-    encoder = folder.read(arguments.folder) if arguments.folder else PUBLISHED_SIZES[arguments.size]
-    model, recipe = build(arguments, encoder)
-    optimiser = make_optimiser(model, recipe, model.layers_above())
-    step(model, recipe, optimiser, arguments)
-    started = time.perf_counter()
-    for _ in range(arguments.steps):
-        step(model, recipe, optimiser, arguments)
-    seconds = (time.perf_counter() - started) / arguments.steps
-    print(
-        f"{arguments.model} on {arguments.folder or arguments.size}, {count_parameters(model)['total']:,} parameters, "
-        f"{arguments.batch} notes of {arguments.pieces} pieces, {arguments.labels} labels, {arguments.device}: "
-        f"{seconds:.2f} s a step, {arguments.batch / seconds:.2f} notes/s, peak {peak(arguments.device):.2f} GiB"
+    parser.add_argument(
+        "--tiny", action="store_true", help="an encoder of one small layer, to try the benchmark itself"
     )
+    arguments = parser.parse_args()
+    print_table(COLUMNS, [(name, arguments) for name in arguments.models], measure, arguments.device)
 
 
 if __name__ == "__main__":

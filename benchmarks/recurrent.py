@@ -6,20 +6,19 @@
 
 Both directions of a network, with the products of the words. In a graph, all of it is launched at once; the kernels
 then launch each position on its own. On a CPU time is that of one thread of this process, so that others on the machine
-do not count. Each row is a process of its own: the peak of a CPU's memory cannot be set back.
+do not count.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import multiprocessing
 import re
-import resource
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+from rows import clock, peak_mib, print_table
 from torch import Tensor
 
 from medcode.layers import fused_recurrent, recurrent
@@ -30,14 +29,16 @@ TILES = [
     (16, 64, 32, 8, 6), (16, 32, 32, 4, 4),
 ]  # fmt: skip
 FORMS = {"cpu": ("torch", "plain"), "cuda": ("torch", "torch in a graph", "kernels", "kernels in a graph")}
+COLUMNS = "form", "precision", "network", "forward and backward, ms", "notes/s", "peak, MiB"
 
 
-def steps(sizes: argparse.Namespace, kind: str, hidden: int) -> list[Callable[[], list[Tensor]]]:
+def steps(row: Row) -> list[Callable[[], list[Tensor]]]:
     """Forward and backward of each model."""
-    found, b, n, bf16 = [], sizes.batch, sizes.positions, sizes.precision == "bf16"
+    sizes, (cell, hidden) = row.sizes, re.fullmatch(r"(gru|lstm)(\d+)", row.network).groups()
+    functions, b, n, bf16 = [], sizes.batch, sizes.positions, row.precision == "bf16"
     for seed in range(sizes.models):
         torch.manual_seed(seed)
-        layer = recurrent.Recurrent(kind, sizes.inputs, hidden, bidirectional=True).to(sizes.device)
+        layer = recurrent.Recurrent(cell, sizes.inputs, int(hidden), bidirectional=True).to(sizes.device)
         x = torch.randn(b, n, sizes.inputs, device=sizes.device, requires_grad=True)
         lengths = torch.linspace(0.8 * n, n, b, device=sizes.device).long()
         gradient = torch.randn(b, n, layer.features, device=sizes.device)
@@ -47,8 +48,8 @@ def steps(sizes: argparse.Namespace, kind: str, hidden: int) -> list[Callable[[]
                 outputs, _ = layer(x, lengths)
             return torch.autograd.grad(outputs, (x, *layer.parameters()), gradient.to(outputs.dtype))
 
-        found.append(step)
-    return found
+        functions.append(step)
+    return functions
 
 
 def on_streams(functions: list[Callable], graphs: bool) -> Callable[[], None]:
@@ -84,91 +85,83 @@ def captured(function: Callable[[], list[Tensor]], stream: torch.cuda.Stream) ->
     return replay
 
 
-def measure(form: str, sizes: argparse.Namespace, kind: str, hidden: int) -> tuple[float, float]:
-    """Milliseconds of forward and backward of all models, and the MiB that they need at most."""
-    torch.set_num_threads(1)
-    cuda, spent = sizes.device == "cuda", []
-    functions = steps(sizes, kind, hidden)
-    before = peak_mib(cuda, reset=True)
-    run = on_streams(functions, "graph" in form) if cuda else lambda: [function() for function in functions]
+@dataclass(frozen=True)
+class Row:
+    """One form of one network."""
+
+    form: str
+    precision: str
+    network: str
+    tile: tuple[int, ...] | None
+    sizes: argparse.Namespace
+
+    def __str__(self) -> str:
+        return f"{self.form}{f', tile {self.tile}' if self.tile else ''} | {self.precision} | {self.network}"
+
+
+def measure(row: Row) -> list[str]:
+    """Milliseconds of forward and backward of all models, notes a second, and the MiB that they need at most."""
+    sizes, device, spent = row.sizes, row.sizes.device, []
+    if device == "cpu":
+        torch.set_num_threads(1)
+    choose(row)
+    functions = steps(row)
+    before = peak_mib(device, reset=True)
+    if device == "cuda":
+        run = on_streams(functions, "graph" in row.form)
+    else:
+        run = lambda: [function() for function in functions]  # noqa: E731
     run()
     for _ in range(sizes.repeats):
-        start = now(cuda)
+        start = clock(device)
         run()
-        spent.append(now(cuda) - start)
-    return 1000 * sorted(spent)[len(spent) // 2], peak_mib(cuda) - before
+        spent.append(clock(device) - start)
+    milliseconds = 1000 * sorted(spent)[len(spent) // 2]
+    rate = 1000 * sizes.models * sizes.batch / milliseconds
+    return [str(row), f"{milliseconds:,.1f}", f"{rate:,.0f}", f"{peak_mib(device) - before:,.0f}"]
 
 
-def now(cuda: bool) -> float:
-    """The time when all work so far is done."""
-    if not cuda:
-        return time.process_time()
-    torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def peak_mib(cuda: bool, *, reset: bool = False) -> float:
-    """The most memory in use so far; on a GPU since the last reset, where it is what is in use then."""
-    if not cuda:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if reset:
-        torch.cuda.reset_peak_memory_stats()
-    return torch.cuda.max_memory_allocated() / 2**20
-
-
-def choose(form: str, tile: tuple[int, ...] | None, sizes: argparse.Namespace) -> None:
+def choose(row: Row) -> None:
     """Lets `Recurrent` take a form, whatever would pay."""
-    recurrent.pays = lambda *_: not form.startswith("torch")
+    recurrent.pays = lambda *_: not row.form.startswith("torch")
     fused_recurrent._kernels = lambda *_: None
-    if form.startswith("kernels"):
+    if row.form.startswith("kernels"):
         from triton.language import constexpr
 
         from medcode.layers import fused_recurrent_triton
 
         fused_recurrent._kernels = lambda *_: fused_recurrent_triton
-        fused_recurrent_triton.PRODUCTS = constexpr(sizes.products)
-        if tile is not None:
-            fused_recurrent_triton.TILES[2 if sizes.precision == "bf16" else 4] = tile
-
-
-def row(form: str, sizes: argparse.Namespace, network: str, tile: tuple[int, ...] | None) -> None:
-    """Measures one network and prints its row of the table."""
-    kind, hidden = re.fullmatch(r"(gru|lstm)(\d+)", network).groups()
-    name = form if tile is None else f"{form}, tile {tile}"
-    try:
-        choose(form, tile, sizes)
-        spent, peak = measure(form, sizes, kind, int(hidden))
-        rate = 1000 * sizes.models * sizes.batch / spent
-        print(f"| {name} | {network} | {spent:,.1f} | {rate:,.0f} | {peak:,.0f} |", flush=True)
-    except Exception as error:  # a tile may not fit the device, and a form not its memory
-        print(f"| {name} | {network} | {type(error).__name__}: {str(error).splitlines()[0]} | | |", flush=True)
+        fused_recurrent_triton.PRODUCTS = constexpr(row.sizes.products)
+        if row.tile is not None:
+            fused_recurrent_triton.TILES[2 if row.precision == "bf16" else 4] = row.tile
 
 
 def main() -> None:
     """Prints a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), nargs="+", default=["fp32"])
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--positions", type=int, default=1600)
     parser.add_argument("--inputs", type=int, default=100, help="E")
     parser.add_argument("--networks", nargs="+", default=["gru300", "lstm256", "lstm512"])
     parser.add_argument("--models", type=int, default=1, help="side by side on streams (on a CPU in turn)")
+    parser.add_argument("--forms", nargs="+", choices=FORMS["cuda"], help="(default: all that the device has)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--tiles", action="store_true", help="the kernels at several tile sizes (CUDA)")
     parser.add_argument("--products", choices=("ieee", "tf32x3"), default="ieee", help="of fp32 in the kernels")
     sizes = parser.parse_args()
-    print(f"models: {sizes.models}, {sizes.batch} documents, {sizes.positions} positions, {sizes.precision}\n")
+    print(f"models: {sizes.models}, {sizes.batch} documents, {sizes.positions} positions\n")
     if sizes.device == "cpu":
         print("On a CPU: no graphs and no kernels.\n")
-    print("| form | network | forward and backward, ms | notes/s | peak, MiB |\n|---|---|---|---|---|", flush=True)
-    forms = [(form, None) for form in FORMS[sizes.device]]
+    forms = [(form, None) for form in sizes.forms or FORMS[sizes.device]]
     if sizes.tiles and sizes.device == "cuda":
         forms += [(form, tile) for tile in TILES for form in ("kernels", "kernels in a graph")]
-    for network, (form, tile) in itertools.product(sizes.networks, forms):
-        process = multiprocessing.get_context("spawn").Process(target=row, args=(form, sizes, network, tile))
-        process.start()
-        process.join()
+    rows = [
+        Row(form, precision, network, tile, sizes)
+        for (form, tile), precision, network in itertools.product(forms, sizes.precision, sizes.networks)
+    ]
+    print_table(COLUMNS, rows, measure, sizes.device)
 
 
 if __name__ == "__main__":

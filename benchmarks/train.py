@@ -1,12 +1,13 @@
 """Speed and memory of training: any model, label count, batch, device and precision, on documents of MIMIC's lengths.
 
-    python benchmarks/train.py caml multirescnn laat --labels 8921 --device cuda --against
-    python benchmarks/train.py mt_ram --labels 50 38 --device cuda --against
-    python benchmarks/train.py mt_ram --labels 50 38 --device cuda --seeds 10 --graphs --against
+    python benchmarks/train.py caml multirescnn laat --label-set full --device cuda --against
+    python benchmarks/train.py all --label-set top50 --device cuda --graphs off on --against
+    python benchmarks/train.py mt_ram --label-set top50 --device cuda --seeds 10 --graphs on --against
 
 Words and codes are random; lengths are log-normal with the median of MIMIC-III's discharge summaries, and the
 vocabulary is as large as caml-mimic's. Steps are those of the Trainer, over the batches of its first epoch, after a
-step or two at each length that it pads to. Recipe and options are those of the model's file in configs/models.
+step or two at each length that it pads to. Recipe and options are those of the model's file in configs/models. Hours
+are those that all epochs of the recipe would take, on the training notes of MIMIC-III that have codes of the set.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ import common  # noqa: F401  sets what the numeric libraries read when they are 
 
 import argparse
 import copy
-import multiprocessing
-import resource
+import functools
+import itertools
 import tempfile
 import time
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from rows import peak_mib, print_table
 from scipy import sparse
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -36,6 +39,7 @@ from medcode.inputs import Inputs, Split
 from medcode.layers import fused_attention
 from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Model
+from medcode.models.catalogue import MIMIC3_LABELS, MIMIC4_LABELS, default_recipe
 from medcode.training import reproducibility, side_by_side
 from medcode.training.batches import Batch
 from medcode.training.checkpoint import Checkpoints
@@ -54,22 +58,43 @@ AUTHORS = {
 }  # fmt: skip
 # Matrix products a second by data sheet, without sparsity: bf16, fp32.
 PEAK = {"H200": (989e12, 67e12), "H100": (989e12, 67e12), "A100": (312e12, 19.5e12)}
-COLUMNS = "model | labels | batch, max words | notes/s | ms/step | of it CPU | peak, MiB | padding | TFLOP | of peak"
+COLUMNS = (
+    "model", "labels", "batch, max words", "precision", "graphs", "notes/s", "ms/step", "of it CPU", "peak, MiB",
+    "padding", "TFLOP", "of peak", "hours",
+)  # fmt: skip
+ON_SUBWORDS = "bert_hier", "bert_trun", "plm_icd"  # benchmarks/encoders.py
+TRAIN_NOTES = {"top50": 8_066, "full": 47_719}  # of MIMIC-III, with the splits of Mullenbach et al. 2018
 
 
-def synthetic_inputs(heads: dict[str, int], max_tokens: int, documents: int) -> Inputs:
+@dataclass(frozen=True)
+class Row:
+    """One model, with or without graphs."""
+
+    model: str
+    precision: str
+    graphs: str
+    options: argparse.Namespace
+
+    def __str__(self) -> str:
+        return f"{self.model} | | | {self.precision} | {self.graphs}"
+
+
+@functools.cache
+def synthetic_inputs(heads: tuple[tuple[str, int], ...], max_tokens: int, documents: int) -> Inputs:
     """A training split of random words and codes, which is the dev split too."""
     random = np.random.default_rng(1)
     lengths = np.exp(random.normal(np.log(MEDIAN_WORDS), SIGMA, documents)).astype(np.int64).clip(1, max_tokens)
     ends = lengths.cumsum()
-    shares = {head: min(0.5, CODES / labels) for head, labels in heads.items()}
-    gold = {head: sparse.random_array((documents, heads[head]), density=shares[head], rng=random) > 0 for head in heads}
+    gold = {
+        head: sparse.random_array((documents, labels), density=min(0.5, CODES / labels), rng=random) > 0
+        for head, labels in heads
+    }
     split = Split(
         documents=[str(number) for number in range(documents)],
         offsets=np.stack([ends - lengths, ends], axis=1),
-        labels={head: sparse.csr_matrix(own, dtype=np.uint8) for head, own in gold.items()},
-        outside={head: np.zeros(documents, np.int64) for head in heads},
-        has={head: np.ones(documents, bool) for head in heads},
+        labels={head: sparse.csr_matrix(labels, dtype=np.uint8) for head, labels in gold.items()},
+        outside={head: np.zeros(documents, np.int64) for head in gold},
+        has={head: np.ones(documents, bool) for head in gold},
     )
     tokens = random.integers(1, ROWS, int(ends[-1]), dtype=np.int32)
     return Inputs(tokens, [], np.empty(0), {}, "caml", {"train": split, "dev": split})
@@ -82,25 +107,28 @@ class Engine(config.Section):
     training: config.Training
 
 
-def make_trainers(name: str, options: argparse.Namespace) -> list[Trainer]:
+def make_trainers(row: Row) -> list[Trainer]:
     """A trainer of the model for each seed, as the stage makes them, on synthetic inputs."""
-    label_set = "top50" if options.labels[0] <= 50 else "full"
-    chosen = config.load_model(MODELS / f"{name}.yaml", name, options.recipe, label_set)
-    kind, changed = models.find(name), {"batch_size": options.batch, "max_tokens": options.max_tokens}
+    options = row.options
+    path = MODELS / f"{row.model}.yaml"
+    recipe_name = options.recipe or default_recipe(config.read_yaml(path)["recipes"])
+    chosen = config.load_model(path, row.model, recipe_name, options.label_set)
+    kind, changed = models.find(row.model), {"batch_size": options.batch, "max_tokens": options.max_tokens}
     recipe = chosen.recipe.model_copy(update={k: v for k, v in changed.items() if v})
-    engine = {"precision": options.precision, "cuda_graphs": options.graphs, "overfit": 0, "limit": 0}
+    engine = {"precision": row.precision, "cuda_graphs": row.graphs == "on", "overfit": 0, "limit": 0}
     settings = config.load(Engine, PARAMS).training.model_copy(update=engine)
-    names = chosen.config.heads if len(chosen.config.heads) == len(options.labels) else ["icd", "ccs"]
-    heads = dict(zip(names, options.labels, strict=False))
+    sizes = MIMIC3_LABELS[options.label_set] | MIMIC4_LABELS
+    heads = {head: sizes[head] for head in chosen.config.heads}
     reproducibility.prepare(options.threads)
     torch.manual_seed(1)
     titles = {head: torch.randint(1, ROWS, (labels, TITLE)) for head, labels in heads.items()}
     known = {"descriptions": titles} if kind.needs_descriptions else {}
     if kind.needs_edges:
-        pairs = torch.stack([torch.randint(labels, (20_000,)) for labels in options.labels]).unique(dim=1)
+        pairs = torch.stack([torch.randint(labels, (20_000,)) for labels in heads.values()]).unique(dim=1)
         both = zip(heads, (pairs, pairs.flip(0)), strict=True)
-        known["edges"] = {head: Edges(*own, torch.ones(own.shape[1])) for head, own in both}
-    inputs, vectors = synthetic_inputs(heads, recipe.max_tokens, options.documents), torch.randn(ROWS, VECTOR)
+        known["edges"] = {head: Edges(*edges, torch.ones(edges.shape[1])) for head, edges in both}
+    inputs = synthetic_inputs(tuple(heads.items()), recipe.max_tokens, options.documents)
+    vectors = torch.randn(ROWS, VECTOR)
     trainers: list[Trainer] = []
     for seed in range(options.seeds):
         model = kind(chosen.config, ROWS, vectors, heads, **known).to(choose_device(options.device))
@@ -141,13 +169,6 @@ def flops_of_a_word(model: Model) -> float:
     return 3 * counter.get_total_flops() / words  # backward makes two products for each of forward's
 
 
-def peak_mib(device: torch.device) -> float:
-    """The most memory held so far: by tensors on a GPU, else by the process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def device_peak(device: torch.device, precision: str) -> float | None:
     """Operations a second of which the device is capable, where known."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
@@ -159,66 +180,65 @@ def shown(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def row(name: str, options: argparse.Namespace) -> None:
-    """Measures one model and prints its row of the table."""
+def measure(row: Row) -> list[str]:
+    """Trains one model for some steps."""
+    options = row.options
     if options.label_attention != "auto":
         fused_attention.PLAIN_LABELS = sys.maxsize if options.label_attention == "plain" else 0
-    before = peak_mib(torch.device("cpu"))
+    before = peak_mib(options.device, reset=True)
     try:
-        trainers = make_trainers(name, options)
+        trainers = make_trainers(row)
     except UserError as error:
         sys.exit(report(error))
     trainer = trainers[0]
     plan = trainer._plan(0)
     lengths = list({batch.length: batch for batch in plan}.values())
-    run_steps(trainers, lengths * (2 if options.graphs else 1))  # the second step of a length is the one recorded
+    run_steps(trainers, lengths * (2 if row.graphs == "on" else 1))  # the second step of a length is the one recorded
     plan = plan[: options.steps]
     seconds, computed = run_steps(trainers, plan)
-    peak = peak_mib(trainer.device) - (0 if trainer.device.type == "cuda" else before)
+    peak = peak_mib(options.device) - (0 if options.device == "cuda" else before)
     notes, padded = sum(len(batch.documents) for batch in plan), sum(len(b.documents) * b.length for b in plan)
     notes *= options.seeds
     words = sum(int(trainer.lengths[batch.documents].sum()) for batch in plan)
-    operations, rate = (
-        flops_of_a_word(trainer.model) * padded * options.seeds,
-        device_peak(trainer.device, options.precision),
-    )
-    recipe, labels = trainer.recipe, trainer.model.heads.values()
-    cells = [name, " + ".join(f"{own:,}" for own in labels), f"{recipe.batch_size}, {recipe.max_tokens}"]
+    operations = flops_of_a_word(trainer.model) * padded * options.seeds
+    rate, recipe, labels = device_peak(trainer.device, row.precision), trainer.recipe, trainer.model.heads.values()
+    cells = [row.model, " + ".join(f"{number:,}" for number in labels), f"{recipe.batch_size}, {recipe.max_tokens}"]
+    cells += [row.precision, row.graphs]
     cells += map(shown, (notes / seconds, 1000 * seconds / len(plan), 1000 * computed / len(plan), peak))
     cells += [f"{1 - words / padded:.1%}", shown(operations / len(plan) / 1e12)]
     cells.append(f"{operations / seconds / rate:.1%}" if rate else "unknown")
+    cells.append(shown(TRAIN_NOTES[options.label_set] * options.seeds * recipe.epochs / (notes / seconds) / 3600))
     if options.against:
-        known = AUTHORS.get((name, *labels))
-        cells += [f"{known:,}", shown(notes / seconds / known)] if known else ["unknown"] * 2
-    print(f"| {' | '.join(cells)} |", flush=True)
+        authors = AUTHORS.get((row.model, *labels))
+        cells += [f"{authors:,}", shown(notes / seconds / authors)] if authors else ["unknown"] * 2
+    return cells
 
 
 def main() -> None:
-    """Prints a table in Markdown; each model in a process of its own, so that each has a peak of its own."""
+    """Prints a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+")
-    parser.add_argument("--labels", type=int, nargs="+", default=[50], help="of each head")
-    parser.add_argument("--recipe", default="published")
+    words = [name for name in models.names() if name not in ON_SUBWORDS]
+    parser.add_argument("models", nargs="+", help=f"all, or some of {', '.join(words)}")
+    parser.add_argument(
+        "--label-set", choices=TRAIN_NOTES, default="top50", help="MIMIC-III's (of two heads MIMIC-IV's)"
+    )
+    parser.add_argument("--recipe", help="(default: the published one)")
     for name in ("--batch", "--max-tokens"):
         parser.add_argument(name, type=int, help="(default: the recipe's)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), nargs="+", default=["auto"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--documents", type=int, default=4000, help="of the corpus (default: %(default)s)")
     parser.add_argument("--label-attention", choices=("auto", "plain", "fused"), default="auto")
     parser.add_argument("--seeds", type=int, default=1, help="models that train side by side; notes/s are of all")
-    parser.add_argument("--graphs", action="store_true", help="replay recorded steps (training.cuda_graphs)")
+    parser.add_argument("--graphs", choices=("off", "on"), nargs="+", default=["off"], help="training.cuda_graphs")
     parser.add_argument("--against", action="store_true", help="beside the authors' code on one H200")
     options = parser.parse_args()
-    columns = COLUMNS + (" | authors, notes/s | times as fast" if options.against else "")
-    print(f"| {columns} |\n|{'---|' * (columns.count('|') + 1)}", flush=True)
-    for name in options.models:
-        process = multiprocessing.get_context("spawn").Process(target=row, args=(name, options))
-        process.start()
-        process.join()
-        if process.exitcode:
-            sys.exit(process.exitcode)
+    names = words if options.models == ["all"] else options.models
+    rows = [Row(name, *how, options) for name in names for how in itertools.product(options.precision, options.graphs)]
+    columns = [*COLUMNS, *(("authors, notes/s", "times as fast") if options.against else ())]
+    print_table(columns, rows, measure, options.device)
 
 
 if __name__ == "__main__":

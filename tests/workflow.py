@@ -14,8 +14,6 @@ from typing import Any, Self
 import pytest
 import yaml
 from audit import Audit
-from dvc.utils.serialize import modify_yaml
-from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = (
@@ -109,6 +107,8 @@ class Project:
 
     def set(self, changes: dict[str, Any], file: str = "params.yaml") -> None:
         """Changes params.yaml, or a model's file, and leaves the rest as DVC's writer would."""
+        from dvc.utils.serialize import modify_yaml  # here, because tests on a GPU do without DVC
+
         with modify_yaml(self.folder / file) as params:
             merge(params, changes)
 
@@ -194,6 +194,8 @@ def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], No
     base = factory.getbasetemp()
     # With pytest-xdist each worker has a folder of its own within that of the run.
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared-{name}"
+    from filelock import FileLock
+
     with FileLock(f"{folder}.lock"):
         if not (done := folder / "done").exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 import torch
+from gpu import needs_gpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ pytest.importorskip("triton", minversion=None if ON_GPU else "3.7.1")  # older i
 from medcode.layers import fused_attention as fused  # noqa: E402
 from medcode.layers import fused_attention_triton as kernels  # noqa: E402
 
+pytestmark = pytest.mark.gpu
 DEVICE = "cuda" if ON_GPU else "cpu"
 # Largest error of logits and of each gradient, as a share of the norm.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -84,7 +86,7 @@ def test_large_scores_do_not_overflow(scale):
     assert all(torch.isfinite(tensor).all() for tensor in found)
 
 
-@pytest.mark.skipif(not ON_GPU, reason="no GPU")
+@needs_gpu
 def test_a_training_step_is_the_same_twice():
     inputs, mask = problem(700, 4, 500, 300, 300, torch.bfloat16)
     first, second = (logits_and_gradients(kernels, inputs, mask, torch.bfloat16) for _ in range(2))

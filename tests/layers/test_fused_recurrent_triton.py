@@ -13,6 +13,7 @@ import sys
 
 import pytest
 import torch
+from gpu import needs_gpu
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ from medcode.layers import fused_recurrent as fused  # noqa: E402
 from medcode.layers import fused_recurrent_triton as kernels  # noqa: E402
 from medcode.layers.recurrent import Recurrent  # noqa: E402
 
+pytestmark = pytest.mark.gpu
 DEVICE = "cuda" if ON_GPU else "cpu"
 # Largest error of outputs and of each gradient, as a share of the norm; bf16 is autocast's.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -142,7 +144,7 @@ def test_nothing_is_read_that_was_not_written(kind):
         torch.use_deterministic_algorithms(False)
 
 
-@pytest.mark.skipif(not ON_GPU, reason="no GPU")
+@needs_gpu
 @pytest.mark.parametrize(("kind", "hidden"), [("gru", 300), ("lstm", 512)])
 def test_a_training_step_is_the_same_twice_and_in_a_graph(kind, hidden):
     layer, x, lengths = problem(kind, True, 16, 500, hidden)
@@ -165,7 +167,7 @@ def test_a_training_step_is_the_same_twice_and_in_a_graph(kind, hidden):
         assert all(torch.equal(a, b) for a, b in zip(first, others, strict=True))
 
 
-@pytest.mark.skipif(not ON_GPU, reason="no GPU")
+@needs_gpu
 def test_more_numbers_than_32_bits_count():
     lengths = torch.tensor([3, 2100], device=DEVICE)
     x = torch.randn(512, 2100, 5, device=DEVICE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from gpu import needs_gpu
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
@@ -89,7 +90,7 @@ def test_documents_stay_on_the_host_where_the_gpu_has_too_little_memory_which_is
     assert room_for(2**60, torch.device("cpu")).type == "cpu"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@needs_gpu
 def test_documents_on_the_host_come_to_the_gpu_in_batches(monkeypatch):
     monkeypatch.setattr(documents, "room_for", lambda size, device: torch.device("cpu"))
     tokens, offsets, batch = np.arange(1, 20, dtype=np.int32), np.array([[0, 3], [3, 3], [3, 10]]), np.array([2, 1, 0])

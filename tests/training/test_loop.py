@@ -8,6 +8,7 @@ import numpy as np
 import plain_encoder
 import pytest
 import torch
+from gpu import needs_gpu
 from trainers import assert_same, build, train, trainer
 
 from medcode.errors import UserError
@@ -157,7 +158,7 @@ def test_the_loss_of_an_epoch_is_that_of_its_steps_to_the_bit(tiny_inputs, recip
         assert row["train_loss"] == sum(losses.read()["train_loss"] for losses in own) / steps
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@needs_gpu
 def test_no_step_waits_for_the_gpu(tiny_inputs, recipe, engine, tmp_path):
     model = build(tiny_inputs, recipe.model_copy(update={"clip_norm": 1.0})).to("cuda")
     running = Trainer(model, tiny_inputs, recipe, engine, 1, Checkpoints(tmp_path))

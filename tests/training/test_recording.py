@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from gpu import needs_gpu
 from recorder import OperationRecorder
 from scipy import sparse
 from small_models import HEADS, ROWS, build, every_model
@@ -161,7 +162,7 @@ def test_the_recorder_of_these_tests_sees_numbers_that_the_host_put_in():
         recorder.record(lambda: x[x > 0])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+@needs_gpu
 @pytest.mark.parametrize("name", [name for name in models.names() if name not in WAITING])
 def test_on_a_gpu_a_training_comes_out_the_same_from_cuda_graphs(make, name, capsys):
     found = {}

@@ -8,6 +8,7 @@ import signal
 
 import pytest
 import torch
+from gpu import needs_gpu
 from trainers import assert_same
 
 from medcode import models
@@ -157,7 +158,7 @@ def test_a_loss_that_is_not_finite_stops_the_group(make, tmp_path):
         side_by_side.train(together)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="streams are of CUDA")
+@needs_gpu
 def test_on_a_gpu_seeds_on_streams_of_their_own_come_out_as_alone(make, tmp_path):
     found = []
     for folder, train in (("alone", lambda group: [own.run() for own in group]), ("together", side_by_side.train)):

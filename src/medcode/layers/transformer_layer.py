@@ -82,13 +82,15 @@ class PositionTable(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         needed, rows = x.shape[1], self.table[1:]
         if needed > len(rows):
-            rows = torch.cat([rows, sinusoids(len(rows), needed, x.shape[2]).to(rows)])
+            # Made where they are read, so that a step can be recorded; Apple's GPUs have no float64.
+            device = torch.device("cpu") if x.device.type == "mps" else x.device
+            rows = torch.cat([rows, sinusoids(len(rows), needed, x.shape[2], device).to(rows)])
         return x + rows[:needed]
 
 
-def sinusoids(first: int, last: int, features: int) -> Tensor:
+def sinusoids(first: int, last: int, features: int, device: torch.device | None = None) -> Tensor:
     """Sines in even columns and cosines in odd ones, for positions first to last - 1: [last - first, D]."""
-    column = torch.arange(features)
+    column = torch.arange(features, device=device)
     rate = torch.pow(10_000.0, -2.0 * (column // 2).double() / features)  # [D]
-    angles = torch.arange(first, last).double().unsqueeze(1) * rate
+    angles = torch.arange(first, last, device=device).double().unsqueeze(1) * rate
     return torch.where(column % 2 == 0, angles.sin(), angles.cos()).float()

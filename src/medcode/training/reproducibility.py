@@ -8,12 +8,14 @@ import torch
 def prepare(threads: int) -> None:
     """Fixes the number of threads and asks for deterministic algorithms; raises where an operation has none.
 
-    New memory is not filled first, as torch would: every operation here writes what it reads.
+    New memory is not filled first, as torch would: every operation here writes what it reads. fp32 means fp32: torch
+    would let cuDNN round the factors of convolutions and recurrent networks to TF32.
     """
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def seed_step(seed: int, step: int) -> None:
