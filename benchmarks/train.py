@@ -155,6 +155,14 @@ def run_steps(trainers: list[Trainer], plan: list[Batch]) -> tuple[float, float]
     return time.perf_counter() - started, computed
 
 
+def show_kernels(trainers: list[Trainer], plan: list[Batch]) -> None:
+    """Prints what a GPU spends its time on in some steps."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+        run_steps(trainers, plan)
+    by_kernel = profiler.key_averages()
+    print(by_kernel.table(sort_by="self_cuda_time_total", row_limit=18, max_name_column_width=90), file=sys.stderr)
+
+
 def flops_of_a_word(model: Model) -> float:
     """Operations in matrix products and convolutions for one word, forward and backward, without recomputation.
 
@@ -197,6 +205,9 @@ def measure(row: Row) -> list[str]:
     plan = plan[: options.steps]
     seconds, computed = run_steps(trainers, plan)
     peak = peak_mib(options.device) - (0 if options.device == "cuda" else before)
+    if options.profile and options.device == "cuda":
+        print(f"{row.model}, {len(plan[:5])} steps:", file=sys.stderr)
+        show_kernels(trainers, plan[:5])
     notes, padded = sum(len(batch.documents) for batch in plan), sum(len(b.documents) * b.length for b in plan)
     notes *= options.seeds
     words = sum(int(trainer.lengths[batch.documents].sum()) for batch in plan)
@@ -234,6 +245,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="models that train side by side; notes/s are of all")
     parser.add_argument("--graphs", choices=("off", "on"), nargs="+", default=["off"], help="training.cuda_graphs")
     parser.add_argument("--against", action="store_true", help="beside the authors' code on one H200")
+    parser.add_argument("--profile", action="store_true", help="also what a GPU spends its time on")
     options = parser.parse_args()
     names = words if options.models == ["all"] else options.models
     rows = [Row(name, *how, options) for name in names for how in itertools.product(options.precision, options.graphs)]
