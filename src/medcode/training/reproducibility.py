@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from medcode.layers.kernels import Mode, choose
 
-def prepare(threads: int) -> None:
+
+def prepare(threads: int, kernels: Mode = "auto") -> None:
     """Fixes the number of threads and asks for deterministic algorithms; raises where an operation has none.
+
+    Which Triton kernels compute is chosen here too (`training.kernels`): kernels add in another order than torch.
 
     New memory is not filled first, as torch would: every operation here writes what it reads.
     """
@@ -14,6 +18,7 @@ def prepare(threads: int) -> None:
     torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
+    choose(kernels)
 
 
 def seed_step(seed: int, step: int) -> None:
