@@ -88,11 +88,12 @@ def make_trainers(name: str, options: argparse.Namespace) -> list[Trainer]:
     chosen = config.load_model(MODELS / f"{name}.yaml", name, options.recipe, label_set)
     kind, changed = models.find(name), {"batch_size": options.batch, "max_tokens": options.max_tokens}
     recipe = chosen.recipe.model_copy(update={k: v for k, v in changed.items() if v})
-    engine = {"precision": options.precision, "cuda_graphs": options.graphs, "overfit": 0, "limit": 0}
+    engine = {"precision": options.precision, "kernels": options.kernels, "cuda_graphs": options.graphs}
+    engine |= {"overfit": 0, "limit": 0}
     settings = config.load(Engine, PARAMS).training.model_copy(update=engine)
     names = chosen.config.heads if len(chosen.config.heads) == len(options.labels) else ["icd", "ccs"]
     heads = dict(zip(names, options.labels, strict=False))
-    reproducibility.prepare(options.threads)
+    reproducibility.prepare(options.threads, options.kernels)
     torch.manual_seed(1)
     titles = {head: torch.randint(1, ROWS, (labels, TITLE)) for head, labels in heads.items()}
     known = {"descriptions": titles} if kind.needs_descriptions else {}
@@ -161,8 +162,6 @@ def shown(value: float) -> str:
 
 def row(name: str, options: argparse.Namespace) -> None:
     """Measures one model and prints its row of the table."""
-    if options.label_attention != "auto":
-        fused_attention.PLAIN_LABELS = sys.maxsize if options.label_attention == "plain" else 0
     before = peak_mib(torch.device("cpu"))
     try:
         trainers = make_trainers(name, options)
@@ -206,7 +205,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--documents", type=int, default=4000, help="of the corpus (default: %(default)s)")
-    parser.add_argument("--label-attention", choices=("auto", "plain", "fused"), default="auto")
+    parser.add_argument("--kernels", choices=("auto", "plain", "fused"), default="auto", help="training.kernels")
     parser.add_argument("--seeds", type=int, default=1, help="models that train side by side; notes/s are of all")
     parser.add_argument("--graphs", action="store_true", help="replay recorded steps (training.cuda_graphs)")
     parser.add_argument("--against", action="store_true", help="beside the authors' code on one H200")
