@@ -323,7 +323,8 @@ def test_without_triton_auto_goes_on_and_fused_does_not(stand_in, capsys):
     run("gru")
     run("gru")
     assert capsys.readouterr().err == (
-        "note: recurrent networks: no Triton kernels: Triton cannot be imported (ImportError: No module named 'triton')\n"
+        "note: recurrent networks: no Triton kernels: "
+        "Triton cannot be imported (ImportError: No module named 'triton')\n"
     )
     kernels.choose("fused")
     with pytest.raises(
