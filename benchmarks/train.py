@@ -115,11 +115,12 @@ def make_trainers(row: Row) -> list[Trainer]:
     chosen = config.load_model(path, row.model, recipe_name, options.label_set)
     kind, changed = models.find(row.model), {"batch_size": options.batch, "max_tokens": options.max_tokens}
     recipe = chosen.recipe.model_copy(update={k: v for k, v in changed.items() if v})
-    engine = {"precision": row.precision, "cuda_graphs": row.graphs == "on", "overfit": 0, "limit": 0}
+    engine = {"precision": row.precision, "kernels": options.kernels, "cuda_graphs": row.graphs == "on"}
+    engine |= {"overfit": 0, "limit": 0}
     settings = config.load(Engine, PARAMS).training.model_copy(update=engine)
     sizes = MIMIC3_LABELS[options.label_set] | MIMIC4_LABELS
     heads = {head: sizes[head] for head in chosen.config.heads}
-    reproducibility.prepare(options.threads)
+    reproducibility.prepare(options.threads, options.kernels)
     torch.manual_seed(1)
     titles = {head: torch.randint(1, ROWS, (labels, TITLE)) for head, labels in heads.items()}
     known = {"descriptions": titles} if kind.needs_descriptions else {}
@@ -191,8 +192,6 @@ def shown(value: float) -> str:
 def measure(row: Row) -> list[str]:
     """Trains one model for some steps."""
     options = row.options
-    if options.label_attention != "auto":
-        fused_attention.PLAIN_LABELS = sys.maxsize if options.label_attention == "plain" else 0
     before = peak_mib(options.device, reset=True)
     try:
         trainers = make_trainers(row)
@@ -241,7 +240,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--documents", type=int, default=4000, help="of the corpus (default: %(default)s)")
-    parser.add_argument("--label-attention", choices=("auto", "plain", "fused"), default="auto")
+    parser.add_argument("--kernels", choices=("auto", "plain", "fused"), default="auto", help="training.kernels")
     parser.add_argument("--seeds", type=int, default=1, help="models that train side by side; notes/s are of all")
     parser.add_argument("--graphs", choices=("off", "on"), nargs="+", default=["off"], help="training.cuda_graphs")
     parser.add_argument("--against", action="store_true", help="beside the authors' code on one H200")

@@ -29,7 +29,7 @@ class Parameters(config.Section):
     optional={"predictions": Path},
 )  # fmt: skip
 def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
-    reproducibility.prepare(params.training.threads)
+    reproducibility.prepare(params.training.threads, params.training.kernels)
     data, found = None, {}
     for seed, folder in model_folder.of_all_seeds(model).items():
         trained = model_folder.load(folder)

@@ -37,7 +37,7 @@ def main(params: Parameters, **paths: Path) -> None:
     if params.training.processes > 1 and "WORLD_SIZE" not in os.environ:
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={params.training.processes}"]
         os.execv(sys.executable, [sys.executable, *torchrun, *sys.argv])
-    reproducibility.prepare(params.training.threads)
+    reproducibility.prepare(params.training.threads, params.training.kernels)
     device = distributed.choose_device(params.training.device)
     with distributed.join(device) as world:
         train(params, paths, device, world)

@@ -57,6 +57,8 @@ MISTAKES = [
     ({"training/padding": "wide"}, "training.padding: "),
     ({"training/threads": {"top50": 1, "full": 2}}, "training.threads: Input should be a valid integer"),
     ({"training/buckets": 8}, "training.buckets: unknown key"),
+    ({"training/kernels": "triton"}, "training.kernels: Input should be 'auto', 'plain' or 'fused', found 'triton'"),
+    ({"training/kernels": {"top50": "auto", "full": "plain"}}, "training.kernels: Input should be 'auto', 'plain' or"),
     ({"corpus": "codiespp"}, "corpus: there is no corpus 'codiespp'; did you mean 'codiesp'?"),
     ({"corpora/codiesp/language": "fr"}, "corpora.codiesp.language: Input should be 'en' or 'es', found 'fr'"),
     ({"corpora/codiesp/langage": "en"}, "corpora.codiesp.langage: unknown key"),
@@ -134,7 +136,7 @@ def test_what_scoring_reads_of_the_engine_leaves_other_keys_alone(write):
 
     loaded = config.load(Scoring, write({"training/micro_batch": "much", "training/threads": 3}))
     assert loaded.training.threads == 3
-    assert set(loaded.training.model_dump()) == {"device", "precision", "threads"}
+    assert set(loaded.training.model_dump()) == {"device", "precision", "threads", "kernels"}
 
 
 def test_a_choice_by_label_set_is_made(write):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from medcode.layers import fused_attention as fused
-from medcode.layers.kernels import triton_kernels
 from medcode.layers.label_attention import LabelAttention, attend_heads, label_attention_heads, run_heads
 from medcode.layers.masks import position_mask
 from medcode.layers.projected_attention import ProjectedLabelAttention
@@ -199,16 +196,3 @@ def test_attention_can_be_asked_for_some_labels():
     projected = ProjectedLabelAttention(6, 4, 30)
     some = projected.weights(features, None, labels=torch.tensor([7, 2]))
     torch.testing.assert_close(some, projected.weights(features, None)[:, [7, 2]])
-
-
-def test_a_device_without_kernels_is_told_of_once(monkeypatch, capsys):
-    old = SimpleNamespace(name="an old device", shared_memory_per_block_optin=65_536)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: old)
-    triton_kernels.cache_clear()
-    device = torch.device("cuda", 0)
-    assert all(fused._triton_kernels(device, torch.float32) is None for _ in range(2))
-    assert fused._triton_kernels(device, torch.float64) is None  # never has kernels, so there is nothing to say
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "without Triton kernels: an old device" in said
-    triton_kernels.cache_clear()

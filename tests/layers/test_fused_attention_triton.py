@@ -23,6 +23,8 @@ pytest.importorskip("triton", minversion=None if ON_GPU else "3.7.1")  # older i
 
 from medcode.layers import fused_attention as fused  # noqa: E402
 from medcode.layers import fused_attention_triton as kernels  # noqa: E402
+from medcode.layers.kernels import ShapeClass, agrees  # noqa: E402
+from medcode.layers.measurements import MULTIPLE  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 DEVICE = "cuda" if ON_GPU else "cpu"
@@ -76,6 +78,17 @@ def test_kernels_agree_with_float64(labels, documents, positions, width, value_w
 @pytest.mark.parametrize(("width", "value_width"), [(50, 50), (300, 300), (512, 1024), (600, 600), (768, 768)])
 def test_kernels_agree_at_the_widths_of_the_models(width, value_width, dtype):
     assert_agrees(*problem(33, 2, 150, width, value_width, dtype), dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("widths", [(50, 50), (300, 300), (512, 1024)])
+def test_they_pass_the_check_before_their_first_use(widths, dtype):
+    shape = ShapeClass("label attention", widths, dtype, torch.device(DEVICE))
+    assert agrees(shape, kernels, fused.small_problem)
+
+
+def test_widths_are_measured_at_the_multiples_that_the_kernels_make_of_them():
+    assert MULTIPLE == kernels.FEATURES
 
 
 @pytest.mark.parametrize("scale", [1e2, 1e4])

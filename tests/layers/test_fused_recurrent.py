@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 from medcode.layers import fused_recurrent as fused
-from medcode.layers.kernels import triton_kernels
 from medcode.layers.masks import position_mask
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
@@ -71,26 +69,3 @@ def test_under_autocast_outputs_are_in_its_type_and_gradients_in_that_of_the_wei
     for mine, theirs in zip(found[2:], expected[2:], strict=True):
         assert mine.dtype == torch.float32
         assert (mine - theirs).norm().item() <= 2e-2 * scale
-
-
-def on_gpu(dtype):
-    return SimpleNamespace(device=torch.device("cuda", 0), dtype=dtype)
-
-
-def test_kernels_are_used_where_they_run_and_pay(monkeypatch):
-    monkeypatch.setattr(fused, "triton_kernels", lambda *_: SimpleNamespace())
-    for dtype, pays in ((torch.float64, 0), (torch.float32, 128), (torch.bfloat16, 512), (torch.float16, 512)):
-        for kind, hidden in (("gru", 8), ("lstm", 128), ("gru", 300), ("lstm", 512), ("gru", 800)):
-            assert fused.pays(CELLS[kind](4, hidden), on_gpu(dtype)) == (hidden <= pays)
-    assert not fused.pays(nn.GRU(4, 8), torch.zeros(1))
-
-
-def test_a_device_without_kernels_is_told_of_once(monkeypatch, capsys):
-    old = SimpleNamespace(name="an old device", shared_memory_per_block_optin=65_536)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: old)
-    triton_kernels.cache_clear()
-    assert not any(fused.pays(network, on_gpu(torch.float32)) for network in (nn.GRU(4, 8), nn.LSTM(4, 8)))
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "recurrent networks run without Triton kernels: an old device" in said
-    triton_kernels.cache_clear()

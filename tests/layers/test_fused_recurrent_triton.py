@@ -25,6 +25,8 @@ pytest.importorskip("triton", minversion=None if ON_GPU else "3.7.1")  # older i
 
 from medcode.layers import fused_recurrent as fused  # noqa: E402
 from medcode.layers import fused_recurrent_triton as kernels  # noqa: E402
+from medcode.layers.kernels import ShapeClass, agrees  # noqa: E402
+from medcode.layers.measurements import MULTIPLE  # noqa: E402
 from medcode.layers.recurrent import Recurrent  # noqa: E402
 
 pytestmark = pytest.mark.gpu
@@ -124,6 +126,18 @@ def test_the_kernels_themselves_agree_with_their_plain_twins(kind):
     found = kernels.gate_gradients(gradient, weights, lengths.to(DEVICE), *plain[1:])
     expected = fused.gate_gradients(gradient, weights, lengths, *plain[1:])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_they_pass_the_check_before_their_first_use(kind, dtype):
+    shape = ShapeClass("recurrent networks", (300 if ON_GPU else 50,), dtype, torch.device(DEVICE), kind)
+    assert agrees(shape, kernels, fused.small_problem)
+
+
+def test_widths_are_measured_at_the_multiples_that_the_kernels_make_of_them():
+    assert MULTIPLE == kernels.UNITS
 
 
 @pytest.mark.parametrize("scale", [1e2, 1e4])

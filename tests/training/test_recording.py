@@ -14,6 +14,7 @@ from small_models import HEADS, ROWS, build, every_model
 
 from medcode import models
 from medcode.inputs import Inputs, Split
+from medcode.layers import kernels
 from medcode.training import optimisation, recording
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.loop import Trainer
@@ -163,8 +164,10 @@ def test_the_recorder_of_these_tests_sees_numbers_that_the_host_put_in():
 
 
 @needs_gpu
+@pytest.mark.parametrize("mode", ["plain", "fused"])
 @pytest.mark.parametrize("name", [name for name in models.names() if name not in WAITING])
-def test_on_a_gpu_a_training_comes_out_the_same_from_cuda_graphs(make, name, capsys):
+def test_on_a_gpu_a_training_comes_out_the_same_from_cuda_graphs(make, name, mode, monkeypatch, capsys):
+    monkeypatch.setattr(kernels, "_mode", mode)
     found = {}
     for graphs in (False, True):
         trainer = make(name, str(graphs), learning_rate=0.002)

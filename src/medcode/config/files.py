@@ -16,7 +16,7 @@ SectionType = TypeVar("SectionType", bound=Section)
 # Sections in which a value may be a mapping `{top50: a, full: b}`. Stages that read them depend on label_set.
 BY_LABEL_SET = ("training", "evaluation")
 # Keys of them that hold for every label set: stages read them whose results all label sets share.
-FOR_ALL = {"training": ("device", "precision", "threads")}
+FOR_ALL = {"training": ("device", "precision", "threads", "kernels")}
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

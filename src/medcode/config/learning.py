@@ -28,7 +28,7 @@ class Run(Section):
 
 
 class Machine(Section):
-    """The part of `training` that scoring and pretraining read too: where to compute, in which precision.
+    """The part of `training` that scoring and pretraining read too: where to compute, in which precision, by what.
 
     Keys that only training reads are left alone.
     """
@@ -38,6 +38,7 @@ class Machine(Section):
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "fp32", "bf16"]
     threads: Positive
+    kernels: Literal["auto", "plain", "fused"] = "auto"
 
 
 class Training(Machine):

@@ -21,7 +21,7 @@ for each 256 of the K + D features; with ds and dt of a slice in memory they are
 are ordinary matrix products, for any K and D. Nothing is added atomically: gradients do not depend on chance.
 
 The two steps that touch scores are functions of this file (`attend`, `score_gradients`), and kernels of the same names
-in `fused_attention_triton`, which a CUDA device uses.
+in `fused_attention_triton`, which a CUDA device uses where `kernels` selects them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from medcode.layers.kernels import triton_kernels
+from medcode.layers import kernels
+from medcode.layers.kernels import Results, ShapeClass, Solve
 
 # Up to so many labels the plain form is as quick or quicker, and its tensors are small; above, this one is used.
 PLAIN_LABELS = 256
@@ -47,9 +48,14 @@ KERNEL_BYTES = 132 * 1024
 MASKED = -1e30
 
 
-def pays(labels: int) -> bool:
-    """Whether so many labels are scored by `fused_attention` rather than by the plain form."""
-    return labels > PLAIN_LABELS
+def pays(labels: int, features: Tensor) -> bool:
+    """Whether so many labels of features are scored by `fused_attention` rather than by the plain form.
+
+    `fused` asks for the kernels wherever they run, and that is there.
+    """
+    return labels > PLAIN_LABELS or (
+        kernels.current_mode() == "fused" and kernels.can_run(features.device, features.dtype)
+    )
 
 
 def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, outputs: Tensor, mask: Tensor | None) -> Tensor:
@@ -70,19 +76,22 @@ def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, outputs: Tens
     device = keys.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else keys.dtype
     matrices = [matrix.to(dtype) for matrix in (queries, keys, values, outputs)]
-    triton = _triton_kernels(keys.device, dtype) if device == "cuda" else None
-    if triton is not None:
-        return _FusedAttention.apply(triton, *triton.aligned(*matrices, mask))
-    return _FusedAttention.apply(None, *matrices, mask)
+    widths = queries.shape[1], outputs.shape[1]
+    return _attention(_kernels(widths, dtype, keys.device), *matrices, mask)
+
+
+def _attention(triton: ModuleType | None, *inputs: Tensor | None) -> Tensor:
+    """`fused_attention` of matrices of one type and a mask, by kernels, or by the functions below for None."""
+    return _FusedAttention.apply(triton, *(inputs if triton is None else triton.aligned(*inputs)))
 
 
 class _FusedAttention(torch.autograd.Function):
-    """z of the docstring above; `kernels` is the module of the Triton kernels, or None for the functions below."""
+    """z of the docstring above; `triton` is the module of the Triton kernels, or None for the functions below."""
 
     @staticmethod
     def forward(
         ctx: Any,
-        kernels: ModuleType | None,
+        triton: ModuleType | None,
         queries: Tensor,
         keys: Tensor,
         values: Tensor,
@@ -90,8 +99,8 @@ class _FusedAttention(torch.autograd.Function):
         mask: Tensor | None,
     ) -> Tensor:
         inputs = [tensor.contiguous() for tensor in (queries, keys, values, outputs)]
-        z, log_sum = (kernels.attend if kernels else attend)(*inputs, mask)
-        ctx.kernels = kernels
+        z, log_sum = (triton.attend if triton else attend)(*inputs, mask)
+        ctx.triton = triton
         ctx.save_for_backward(*inputs, mask, z, log_sum)
         return z
 
@@ -99,7 +108,7 @@ class _FusedAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         queries, keys, values, outputs, mask, z, log_sum = ctx.saved_tensors
-        function = ctx.kernels.score_gradients if ctx.kernels else score_gradients
+        function = ctx.triton.score_gradients if ctx.triton else score_gradients
         documents, gradient = len(keys), gradient.contiguous()
         d_queries, d_outputs = (torch.zeros_like(matrix, dtype=z.dtype) for matrix in (queries, outputs))
         d_keys, d_values = torch.empty_like(keys), torch.empty_like(values)
@@ -171,11 +180,34 @@ def _slices(keys: Tensor, labels: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, positions, size)]
 
 
-def _triton_kernels(device: torch.device, dtype: torch.dtype) -> ModuleType | None:
-    """The Triton kernels, or None where they cannot run on a CUDA device."""
-    if dtype == torch.float64:
-        return None
-    return triton_kernels(_load, "label attention runs", KERNEL_BYTES, device)
+def _kernels(widths: tuple[int, int], dtype: torch.dtype, device: torch.device) -> ModuleType | None:
+    """The Triton kernels for K and D, or None where the functions above do the work."""
+    return kernels.select(ShapeClass("label attention", widths, dtype, device), _load, KERNEL_BYTES, small_problem)
+
+
+def small_problem(shape: ShapeClass) -> Solve:
+    """Label attention of few labels and documents, no multiple of a tile, to check kernels on.
+
+    Nothing is drawn from the random numbers of a training. All four matrices are of one scale, at which scores are near
+    1 and gradients of like norm, so that an error in any of them shows.
+    """
+    random, (width, value_width), (labels, documents, positions) = torch.Generator(), shape.widths, (200, 2, 150)
+    random.manual_seed(0)
+    shapes = (labels, width), (documents, positions, width), (documents, positions, value_width), (labels, value_width)
+    draws = (torch.randn(size, generator=random, device="cpu") / size[-1] ** 0.25 for size in shapes)
+    inputs = [draw.to(shape.device, shape.dtype) for draw in draws]
+    mask = torch.rand(documents, positions, generator=random, device="cpu") < 0.8
+    mask[:, 0] = True
+    mask = mask.to(shape.device)
+    gradient = torch.randn(documents, labels, generator=random, device="cpu").to(shape.device)
+
+    def solve(triton: ModuleType | None, dtype: torch.dtype) -> Results:
+        leaves = [tensor.to(dtype).detach().requires_grad_() for tensor in inputs]
+        z = _attention(triton, *leaves, mask)
+        gradients = torch.autograd.grad(z, leaves, gradient.to(z.dtype))
+        return Results(z.detach(), dict(zip(("queries", "keys", "values", "outputs"), gradients, strict=True)))
+
+    return solve
 
 
 def _load() -> ModuleType:

@@ -21,7 +21,7 @@ The gates of a position are stored as n, r, z, m, so that what belongs to the wo
 (r, z, m) are slices of it; an LSTM's are i, f, g, o.
 
 The two walks are functions of this file (`read`, `gate_gradients`), and kernels of the same names in
-`fused_recurrent_triton`, which a CUDA device uses.
+`fused_recurrent_triton`, which a CUDA device uses where `kernels` selects them.
 """
 
 from __future__ import annotations
@@ -34,18 +34,19 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from medcode.layers.kernels import triton_kernels
+from medcode.layers import kernels
+from medcode.layers.kernels import Results, ShapeClass, Solve
+from medcode.layers.masks import position_mask
 
 # Shared memory that a program of the kernels may take: less than an A100, an H100 and later ones of their kind have.
 KERNEL_BYTES = 132 * 1024
-# By bytes of a number: recurrent weights of a direction, in bytes, up to which the kernels should beat cuDNN. These are
-# estimates: at every position a program reads the weights from the second-level cache, 64 bytes a cycle, and of fp32,
-# which tensor cores do not multiply exactly, it makes perhaps 64 products a cycle.
-LARGEST = {2: 2 * 2**20, 4: 2**19}
+
+# Of words, of the state, biases and b_n: see `_weights`.
+Weights = tuple[Tensor, Tensor, Tensor, Tensor | None]
 
 
 def pays(network: nn.RNNBase, x: Tensor) -> bool:
-    """Whether a network of torch reads x quicker by `fused_recurrent` than by itself: with kernels, not on a CPU."""
+    """Whether x is read by `fused_recurrent` rather than by a network of torch: where kernels are selected for it."""
     return _kernels(network, x) is not None
 
 
@@ -61,18 +62,26 @@ def fused_recurrent(networks: Sequence[nn.RNNBase], words: Sequence[Tensor], len
 
     Shapes: -> [B, N, H] for each network.
     """
-    gates, hidden = (3 if isinstance(networks[0], nn.GRU) else 4), networks[0].hidden_size
-    dtype, kernels = product_type(words[0]), _kernels(networks[0], words[0])
-    weights = _weights(networks, gates)
-    if kernels is not None:
-        weights = kernels.aligned(*weights)
-    of_words, of_state, biases, inner = weights
+    gates = 3 if isinstance(networks[0], nn.GRU) else 4
+    triton, dtype = _kernels(networks[0], words[0]), product_type(words[0])
+    return list(_outputs(triton, words, _weights(networks, gates), lengths, dtype))
+
+
+def _outputs(
+    triton: ModuleType | None, words: Sequence[Tensor], weights: Weights, lengths: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """Outputs of R networks, by kernels, or by the functions below for None, with matrix products in a type.
+
+    Shapes: R times [B, N, E] -> [R, B, N, H].
+    """
+    hidden = weights[1].shape[3]
+    of_words, of_state, biases, inner = weights if triton is None else triton.aligned(*weights)
     x = torch.stack([x.transpose(0, 1) for x in words]).flatten(1, 2).to(dtype)
     of_words, biases = of_words.flatten(1, 2).transpose(1, 2).to(dtype), biases.flatten(1).unsqueeze(1).to(dtype)
     projected = torch.baddbmm(biases, x, of_words).unflatten(1, words[0].shape[1::-1])
     of_state = of_state.flatten(1, 2).to(dtype)
-    outputs = _FusedRecurrent.apply(kernels, projected, of_state, inner, lengths)  # [R, N, B, H]
-    return [own.transpose(0, 1) for own in outputs[..., :hidden]]
+    outputs = _FusedRecurrent.apply(triton, projected, of_state, inner, lengths)  # [R, N, B, H]
+    return outputs[..., :hidden].transpose(1, 2)
 
 
 def product_type(x: Tensor) -> torch.dtype:
@@ -81,7 +90,7 @@ def product_type(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
-def _weights(networks: Sequence[nn.RNNBase], gates: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+def _weights(networks: Sequence[nn.RNNBase], gates: int) -> Weights:
     """Of words [R, G, H, E], of the state [R, G, H, H], biases [R, G, H] and b_n [R, H], of R networks with G gates."""
     names = "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"
     of_words, of_state, biases, others = (
@@ -94,19 +103,19 @@ def _weights(networks: Sequence[nn.RNNBase], gates: int) -> tuple[Tensor, Tensor
 
 
 class _FusedRecurrent(torch.autograd.Function):
-    """The walk of the docstring above; `kernels` is the module of the Triton kernels, or None for the functions below.
+    """The walk of the docstring above; `triton` is the module of the Triton kernels, or None for the functions below.
 
     Shapes: projected [R, N, B, G H], weights [R, G H, H], inner [R, H] or None, lengths [B] -> [R, N, B, H].
     """
 
     @staticmethod
     def forward(
-        ctx: Any, kernels: ModuleType | None, projected: Tensor, weights: Tensor, inner: Tensor | None, lengths: Tensor
+        ctx: Any, triton: ModuleType | None, projected: Tensor, weights: Tensor, inner: Tensor | None, lengths: Tensor
     ) -> Tensor:
         weights, inner = weights.contiguous(), None if inner is None else inner.contiguous()
         projected, lengths = projected.contiguous(), lengths.contiguous()
-        outputs, states, gates = (kernels.read if kernels else read)(projected, weights, inner, lengths)
-        ctx.kernels = kernels
+        outputs, states, gates = (triton.read if triton else read)(projected, weights, inner, lengths)
+        ctx.triton = triton
         ctx.save_for_backward(weights, inner, lengths, outputs, states, gates)
         return outputs[:, 1:]
 
@@ -114,7 +123,7 @@ class _FusedRecurrent(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weights, inner, lengths, outputs, states, gates = ctx.saved_tensors
-        function = ctx.kernels.gate_gradients if ctx.kernels else gate_gradients
+        function = ctx.triton.gate_gradients if ctx.triton else gate_gradients
         d_gates = function(gradient.contiguous(), weights, lengths, states, gates)
         width = weights.shape[1]
         d_weights = d_gates[..., -width:].flatten(1, 2).transpose(1, 2) @ outputs[:, :-1].flatten(1, 2)
@@ -197,12 +206,46 @@ def _lstm_step_back(
 
 
 def _kernels(network: nn.RNNBase, x: Tensor) -> ModuleType | None:
-    """The Triton kernels, or None where they cannot run or do not pay."""
-    dtype = product_type(x)
-    weights = network.weight_hh_l0.numel() * dtype.itemsize
-    if x.device.type != "cuda" or dtype == torch.float64 or weights > LARGEST[dtype.itemsize]:
-        return None
-    return triton_kernels(_load, "recurrent networks run", KERNEL_BYTES, x.device)
+    """The Triton kernels for a network that reads x, or None where the work is done without."""
+    cell = "gru" if isinstance(network, nn.GRU) else "lstm"
+    shape = ShapeClass("recurrent networks", (network.hidden_size,), product_type(x), x.device, cell)
+    return kernels.select(shape, _load, KERNEL_BYTES, small_problem)
+
+
+def small_problem(shape: ShapeClass) -> Solve:
+    """Two networks that read two documents, no multiple of a tile, to check kernels on.
+
+    Nothing is drawn from the random numbers of a training.
+    """
+    (hidden,), gates, random = shape.widths, 3 if shape.cell == "gru" else 4, torch.Generator().manual_seed(0)
+    networks, documents, positions, inputs = 2, 2, 150, 8
+
+    def draw(*size: int, scale: float = 1.0) -> Tensor:
+        numbers = scale * torch.randn(size, generator=random, device="cpu")
+        return numbers.to(shape.device, shape.dtype)  # what is multiplied in this type is the same in every type
+
+    tensors = {
+        "words": draw(networks, documents, positions, inputs),
+        "weights of words": draw(networks, gates, hidden, inputs, scale=inputs**-0.5),
+        "weights of the state": draw(networks, gates, hidden, hidden, scale=hidden**-0.5),
+        "biases": draw(networks, gates, hidden, scale=hidden**-0.5),
+    }
+    if shape.cell == "gru":
+        tensors["biases of the state"] = draw(networks, hidden, scale=hidden**-0.5)
+    lengths = torch.tensor([positions, positions - 53], device=shape.device)
+    real = position_mask(lengths, positions).unsqueeze(2)
+    gradient = draw(networks, documents, positions, hidden) * real
+
+    def solve(triton: ModuleType | None, dtype: torch.dtype) -> Results:
+        wide = torch.promote_types(dtype, torch.float32)  # in which parameters and words are
+        leaves = [tensor.to(wide).detach().requires_grad_() for tensor in tensors.values()]
+        words, of_words, of_state, biases, *inner = leaves
+        weights = of_words, of_state, biases, inner[0] if inner else None
+        outputs = _outputs(triton, words, weights, lengths, dtype)
+        gradients = torch.autograd.grad(outputs, leaves, gradient.to(outputs.dtype))
+        return Results(outputs.detach() * real, dict(zip(tensors, gradients, strict=True)))
+
+    return solve
 
 
 def _load() -> ModuleType:

@@ -55,7 +55,7 @@ class ProjectedLabelAttention(nn.Module):
         self, features: Tensor, mask: Tensor | None, extra: Tensor | None = None, queries: Tensor | None = None
     ) -> Tensor:
         own, beside = self.output.weight.split([self.features, self.output.in_features - self.features], dim=1)
-        if pays(self.output.out_features):
+        if pays(self.output.out_features, features):
             queries = self.queries.weight if queries is None else queries
             logits = fused_attention(queries, self.keys(features), features, own, mask) + self.output.bias
         else:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from medcode.layers.kernels import Mode, choose
 
-def prepare(threads: int) -> None:
+
+def prepare(threads: int, kernels: Mode = "auto") -> None:
     """Fixes the number of threads and asks for deterministic algorithms; raises where an operation has none.
+
+    Which Triton kernels compute is chosen here too (`training.kernels`): kernels add in another order than torch.
 
     New memory is not filled first, as torch would: every operation here writes what it reads. fp32 means fp32: torch
     would let cuDNN round the factors of convolutions and recurrent networks to TF32.
@@ -16,6 +20,7 @@ def prepare(threads: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
+    choose(kernels)
 
 
 def seed_step(seed: int, step: int) -> None:
