@@ -37,8 +37,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def build(name: str, arguments: argparse.Namespace, device: torch.device) -> tuple[Model, config.Recipe]:
-    """The model with its published recipe, on its device."""
+def build(
+    name: str, checkpointing: bool, arguments: argparse.Namespace, device: torch.device
+) -> tuple[Model, config.Recipe]:
+    """The model with its published recipe, made on its device."""
     path = Path(f"configs/models/{name}.yaml")
     content = config.read_yaml(path)
     for option in arguments.options:
@@ -50,10 +52,11 @@ def build(name: str, arguments: argparse.Namespace, device: torch.device) -> tup
     if arguments.tiny:
         sizes = {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 32, "num_hidden_layers": 1}
         encoder = replace(encoder, config=encoder.config | sizes)
-    model = models.find(name).build(chosen.config, Basis(encoder=encoder), {"icd": arguments.labels})
-    if arguments.checkpointing:
+    with device:
+        model = models.find(name).build(chosen.config, Basis(encoder=encoder), {"icd": arguments.labels})
+    if checkpointing:
         model.save_memory()
-    return model.to(device).train(), chosen.recipe
+    return model.train(), chosen.recipe
 
 
 def step(model: Model, recipe: config.Recipe, optimizer: torch.optim.Optimizer, arguments: argparse.Namespace) -> None:
@@ -71,13 +74,13 @@ def step(model: Model, recipe: config.Recipe, optimizer: torch.optim.Optimizer, 
     optimizer.step()
 
 
-def measure(row: tuple[str, argparse.Namespace]) -> list[str]:
+def measure(row: tuple[str, str, argparse.Namespace]) -> list[str]:
     """Seconds of a step, after a first one that is not timed, notes a second, and peak memory."""
-    name, arguments = row
+    name, checkpointing, arguments = row
     reproducibility.prepare(arguments.threads)
     device = distributed.choose_device(arguments.device)
     before = peak_mib(arguments.device, reset=True)
-    model, recipe = build(name, arguments, device)
+    model, recipe = build(name, checkpointing == "on", arguments, device)
     optimizer = make_optimiser(model, recipe, model.layers_above())
     step(model, recipe, optimizer, arguments)
     clock(arguments.device)
@@ -87,7 +90,7 @@ def measure(row: tuple[str, argparse.Namespace]) -> list[str]:
     clock(arguments.device)
     seconds = (time.perf_counter() - started) / arguments.steps
     peak = peak_mib(arguments.device) - (0 if arguments.device == "cuda" else before)
-    at_once = f"{arguments.micro_batch or arguments.batch}{', checkpointing' if arguments.checkpointing else ''}"
+    at_once = f"{arguments.micro_batch or arguments.batch}{', checkpointing' if checkpointing == 'on' else ''}"
     cells = [name, str(arguments.folder or arguments.size), f"{count_parameters(model)['total']:,}"]
     cells += [f"{arguments.labels:,}", f"{arguments.batch} x {arguments.subwords}", at_once, arguments.precision]
     return [*cells, f"{seconds:.3f}", f"{arguments.batch / seconds:.1f}", f"{peak:,.0f}"]
@@ -104,7 +107,9 @@ def main() -> None:
     parser.add_argument("--subwords", type=int, default=510, help="of a note")
     parser.add_argument("--batch", type=int, default=8, help="notes")
     parser.add_argument("--micro-batch", type=int, default=0, help="notes at a time; 0: all")
-    parser.add_argument("--checkpointing", action="store_true", help="compute activations twice")
+    parser.add_argument(
+        "--checkpointing", choices=("off", "on"), nargs="+", default=["off"], help="compute activations twice"
+    )
     parser.add_argument("--steps", type=int, default=5, help="after a first one that is not timed")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
@@ -113,7 +118,8 @@ def main() -> None:
         "--tiny", action="store_true", help="an encoder of one small layer, to try the benchmark itself"
     )
     arguments = parser.parse_args()
-    print_table(COLUMNS, [(name, arguments) for name in arguments.models], measure, arguments.device)
+    rows = [(name, how, arguments) for name in arguments.models for how in arguments.checkpointing]
+    print_table(COLUMNS, rows, measure, arguments.device)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 TAIL = 6_000  # characters of a command's output that the report keeps
+RESERVE = 15  # seconds that a command leaves to each that follows it in its part
 VERSIONS = "torch", "triton", "numpy", "transformers", "pydantic"
 MACHINE = """
 import json, torch
@@ -55,7 +56,7 @@ class Part:
 
 
 TRAIN, ATTENTION = "benchmarks/train.py --device {device}", "benchmarks/label_attention.py --device {device}"
-RECURRENT = "benchmarks/recurrent.py --device {device}"
+RECURRENT, ENCODERS = "benchmarks/recurrent.py --device {device}", "benchmarks/encoders.py --device {device}"
 PARALLEL = " -n 8" if find_spec("xdist") else ""  # most of their time is the compiler's
 GPU_TESTS = f"-m pytest -q -p no:cacheprovider -m gpu{PARALLEL} tests/layers tests/training"
 COMPARED = "caml cnn multirescnn laat mt_ram"  # with figures of their authors' code
@@ -70,7 +71,7 @@ PARTS = (
         ("benchmarks/curves.py caml --device {device} --epochs 1 --steps 2 --threads 1",),
     ),
     Part(
-        "c", "Label attention alone", 90,
+        "c", "Label attention alone", 80,
         (
             f"{ATTENTION} --precision bf16 --widths 50 300 512x1024 768",
             f"{ATTENTION} --precision fp32 --widths 50 300 512x1024 768 --forms plain streams kernels",
@@ -78,42 +79,39 @@ PARTS = (
         (f"{ATTENTION} --labels 300 --batch 1 --positions 20 --widths 16 --repeats 1",),
     ),
     Part(
-        "d", "Recurrent networks alone: one model, and ten side by side", 90,
+        "d", "Recurrent networks alone: one model, and ten side by side", 110,
         (
-            f"{RECURRENT} --precision bf16 fp32 --networks gru300 lstm256 lstm512",
-            f"{RECURRENT} --precision bf16 --networks gru300 lstm512 --models 10 --repeats 3",
+            f"{RECURRENT} --precision bf16 --networks gru64 gru150 gru300 gru512 lstm64 lstm256 lstm512",
+            f"{RECURRENT} --precision bf16 --networks gru300 --models 10 --repeats 3",
         ),
         (f"{RECURRENT} --positions 6 --networks gru16 --batch 2 --repeats 1 --models 2",),
     ),
     Part(
-        "e", "Training steps of every model", 210,
+        "e", "Training steps of every model", 200,
         (
             f"{TRAIN} {COMPARED} --label-set full --graphs off on {SOME} --against",
             f"{TRAIN} {COMPARED} {OTHERS} --label-set top50 --graphs on {SOME} --against",
             f"{TRAIN} {OTHERS} --label-set full --graphs on {SOME}",
-            f"{TRAIN} jams joint_laat --label-set full --documents 500 --steps 10",
+            f"{TRAIN} jams joint_laat --label-set full --graphs on --documents 500 --steps 10",
         ),
         (f"{TRAIN} cnn mt_ram --graphs off on {TINY_TRAIN}",),
     ),
     Part(
-        "f", "Ten seeds of MT-RAM together", 60,
+        "f", "Ten seeds together", 70,
         (
-            f"{TRAIN} mt_ram --label-set top50 --seeds 10 --graphs off on --documents 1000 --steps 15 --against",
+            f"{TRAIN} mt_ram --label-set top50 --seeds 10 --graphs on --documents 1000 --steps 15 --against",
             f"{TRAIN} caml multirescnn --label-set top50 --seeds 10 --graphs on --documents 1000 --steps 15 --against",
         ),
         (f"{TRAIN} mt_ram --seeds 2 {TINY_TRAIN}",),
     ),
     Part(
-        "g", "PLM-ICD and BERT", 60,
+        "g", "PLM-ICD and BERT", 75,
         (
-            "benchmarks/encoders.py plm_icd --size roberta-base-pm --subwords 3072 --batch 16 --labels 8921 "
-            "--device {device}",
-            "benchmarks/encoders.py plm_icd --size roberta-base-pm --subwords 3072 --batch 16 --labels 8921 "
-            "--device {device} --checkpointing",
-            "benchmarks/encoders.py bert_hier bert_trun --size bert-base-uncased --subwords 2500 --batch 16 "
-            "--device {device}",
+            f"{ENCODERS} plm_icd --size roberta-base-pm --labels 8921 --subwords 3072 --batch 16 "
+            "--checkpointing off on",
+            f"{ENCODERS} bert_hier bert_trun --size bert-base-uncased --subwords 2500 --batch 16",
         ),
-        ("benchmarks/encoders.py plm_icd --tiny --subwords 40 --batch 2 --steps 1 --device {device}",),
+        (f"{ENCODERS} plm_icd --tiny --subwords 40 --batch 2 --steps 1",),
     ),
 )  # fmt: skip
 
@@ -231,10 +229,12 @@ def main() -> None:
         part, weights = left[0], sum(part.seconds for part in left)
         part_ends = time.perf_counter() + (ends - time.perf_counter()) * part.seconds / weights
         report.content["parts"][part.letter] = {"title": part.title, "commands": []}
-        for command in part.tiny if options.tiny else part.commands:
+        commands = part.tiny if options.tiny else part.commands
+        for number, command in enumerate(commands, start=1):
             command = command.format(device=options.device)
             print(f"\n({part.letter}) {part.title}: {command}", flush=True)
-            done = run(command, max(1.0, part_ends - time.perf_counter()))
+            reserve = RESERVE * (len(commands) - number)
+            done = run(command, max(RESERVE, part_ends - time.perf_counter() - reserve))
             report.content["parts"][part.letter]["commands"].append(done)
             report.write()
         left = left[1:]

@@ -126,14 +126,12 @@ def choose(row: Row) -> None:
     recurrent.pays = lambda *_: not row.form.startswith("torch")
     fused_recurrent._kernels = lambda *_: None
     if row.form.startswith("kernels"):
-        from triton.language import constexpr
-
         from medcode.layers import fused_recurrent_triton
 
         fused_recurrent._kernels = lambda *_: fused_recurrent_triton
-        fused_recurrent_triton.PRODUCTS = constexpr(row.sizes.products)
         if row.tile is not None:
-            fused_recurrent_triton.TILES[2 if row.precision == "bf16" else 4] = row.tile
+            tiles = fused_recurrent_triton.SPREAD_TILES if "graph" in row.form else fused_recurrent_triton.TILES
+            tiles[2 if row.precision == "bf16" else 4] = row.tile
 
 
 def main() -> None:
@@ -149,7 +147,6 @@ def main() -> None:
     parser.add_argument("--forms", nargs="+", choices=FORMS["cuda"], help="(default: all that the device has)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--tiles", action="store_true", help="the kernels at several tile sizes (CUDA)")
-    parser.add_argument("--products", choices=("ieee", "tf32x3"), default="ieee", help="of fp32 in the kernels")
     sizes = parser.parse_args()
     print(f"models: {sizes.models}, {sizes.batch} documents, {sizes.positions} positions\n")
     if sizes.device == "cpu":

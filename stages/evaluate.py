@@ -19,7 +19,7 @@ class Parameters(config.Section):
 
     label_set: config.LabelSet
     evaluation: config.Evaluation
-    training: config.Machine
+    training: config.Scoring
 
 
 @stage(

@@ -31,7 +31,7 @@ def main(params: Parameters, encoder: Path, subword: Path, documents: Path, out:
         return
     from medcode.encoders.pretraining import Pretrainer, blocks_of
 
-    reproducibility.prepare(params.training.threads, params.training.kernels)
+    reproducibility.prepare(params.training.threads)
     device = distributed.choose_device(params.training.device)
     trainer = Pretrainer(encoder, options, device, params.training.precision)
     limit = trainer.encoder.positions

@@ -130,13 +130,32 @@ def test_a_stage_loads_its_sections_and_no_others(write):
     ]  # fmt: skip
 
 
-def test_what_scoring_reads_of_the_engine_leaves_other_keys_alone(write):
-    class Scoring(config.Section):
-        training: config.Machine
+@pytest.mark.parametrize(("part", "more"), [("Machine", set()), ("Scoring", {"kernels"})])
+def test_what_others_read_of_the_engine_leaves_other_keys_alone(write, part, more):
+    class Stage(config.Section):
+        training: getattr(config, part)
 
-    loaded = config.load(Scoring, write({"training/micro_batch": "much", "training/threads": 3}))
+    loaded = config.load(Stage, write({"training/micro_batch": "much", "training/threads": 3}))
     assert loaded.training.threads == 3
-    assert set(loaded.training.model_dump()) == {"device", "precision", "threads", "kernels"}
+    assert set(loaded.training.model_dump()) == {"device", "precision", "threads"} | more
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"precision": "bf16"}, "training: expected precision auto or fp32 with device mps, found bf16"),
+        ({"processes": 2}, "training: expected processes 1 with device mps, found 2"),
+        ({"precision": "fp32"}, None),
+    ],
+)
+def test_apples_gpu_computes_in_fp32_and_one_process(write, changes, line):
+    path = write({"training/device": "mps"} | {f"training/{key}": value for key, value in changes.items()})
+    if line is None:
+        assert config.load_all(path).training.device == "mps"
+        return
+    with pytest.raises(UserError) as mistake:
+        config.load_all(path)
+    assert [own.split("params.yaml: ")[1] for own in mistake.value.args] == [line]
 
 
 def test_a_choice_by_label_set_is_made(write):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from gpu import needs_gpu
 from torch import nn
 
-from medcode.layers.convolution import Convolution
+from medcode.layers.convolution import Convolution, convolve_padded
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["features first", "positions first"])
@@ -30,3 +31,29 @@ def test_it_is_torchs_convolution(batch, kernel, padding, dilation, bias, turned
     torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
     for own, other in zip(layer.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(own.grad, other.grad)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("inputs", "outputs"), [(16, 8), (6, 5), (16, 5), (6, 8)])
+def test_channels_of_zero_change_nothing(inputs, outputs, bias):
+    torch.manual_seed(1)
+    layer = nn.Conv1d(inputs, outputs, 3, padding=2, dilation=2, bias=bias).double()
+    words = torch.randn(3, inputs, 17, dtype=torch.double)
+    results = []
+    for function in (nn.functional.conv1d, convolve_padded):
+        x = words.clone().requires_grad_()
+        y = function(x, layer.weight, layer.bias, padding=2, dilation=2)
+        results.append([y, *torch.autograd.grad(y.sin().sum(), (x, *layer.parameters()))])
+    for expected, actual in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected)
+
+
+@needs_gpu
+def test_on_a_gpu_channels_are_padded_in_bf16():
+    torch.manual_seed(1)
+    layer, x = Convolution(100, 50, 10, padding=5).cuda(), torch.randn(4, 100, 300, device="cuda")
+    expected = nn.functional.conv1d(x.double(), layer.weight.double(), layer.bias.double(), padding=5)
+    with torch.autocast("cuda", torch.bfloat16):
+        y = layer(x)
+    assert y.shape == expected.shape and y.dtype == torch.bfloat16
+    assert (y.double() - expected).norm() <= 1e-2 * expected.norm()

@@ -206,8 +206,8 @@ from medcode.layers import fused_recurrent_triton as kernels
 
 tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
 kernel, kind, size = getattr(kernels, sys.argv[1]), sys.argv[2], int(sys.argv[3])
-*tile, warps, stages = kernels.TILES[size]
-for gates, hidden in product((3, 4), map(int, sys.argv[4:])):
+*tile, warps, stages = getattr(kernels, sys.argv[4])[size]
+for gates, hidden in product((3, 4), map(int, sys.argv[5:])):
     fixed = dict(zip(("G", "HIDDEN", "TILE_B", "TILE_H", "TILE_K", "inner"), (gates, hidden, *tile, None)))
     if gates == 3:
         del fixed["inner"]
@@ -237,10 +237,13 @@ for gates, hidden in product((3, 4), map(int, sys.argv[4:])):
 
 @pytest.mark.skipif(ON_GPU, reason="there is a GPU, which the other tests compile for")
 @pytest.mark.parametrize("kernel", ["_read", "_gate_gradients"])
-@pytest.mark.parametrize(("kind", "size", "widths"), [("bf16", 2, "64 320 512"), ("fp32", 4, "320 512")])
-def test_kernels_compile_for_hopper_and_fit(kernel, kind, size, widths, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "size", "tiles", "widths"),
+    [("bf16", 2, "TILES", "64 320 512"), ("bf16", 2, "SPREAD_TILES", "64 320 512"), ("fp32", 4, "TILES", "320 512")],
+)
+def test_kernels_compile_for_hopper_and_fit(kernel, kind, size, tiles, widths, tmp_path):
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
-    arguments = [sys.executable, "-c", COMPILE, kernel, kind, str(size), *widths.split()]
+    arguments = [sys.executable, "-c", COMPILE, kernel, kind, str(size), tiles, *widths.split()]
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]

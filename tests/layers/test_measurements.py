@@ -10,9 +10,9 @@ from medcode.layers.measurements import Measurement, faster
 HOPPER, AMPERE = (9, 0), (8, 0)
 
 
-def measurement(family, cell, widths, *, gain=True, precision="bf16", capability=HOPPER):
+def measurement(family, cell, widths, *, gain=True, precision="bf16", capability=HOPPER, replayed=None):
     times = (2.0, 1.0) if gain else (1.0, 2.0)
-    return Measurement(family, cell, widths, precision, "a card", capability, "abc123", *times)
+    return Measurement(family, cell, widths, precision, "a card", capability, "abc123", *times, replayed)
 
 
 def gru(*widths, **options):
@@ -34,6 +34,23 @@ def fast_gru(width, cell="gru", precision="bf16", capability=HOPPER):
 
 def fast_attention(*widths):
     return faster("label attention", None, widths, "bf16", HOPPER)
+
+
+def test_what_was_measured_of_a_graph_holds_for_graphs(table):
+    table(*gru(300, replayed=True), *gru(300, gain=False, replayed=False), *attention((300, 300)))
+    question = "recurrent networks", "gru", (300,), "bf16", HOPPER
+    assert faster(*question, True) and not faster(*question, False)
+    assert all(faster("label attention", None, (300, 300), "bf16", HOPPER, replayed) for replayed in (False, True))
+
+
+def test_the_table_is_of_the_published_widths():
+    """MT-RAM's GRU of 300, its attention of 600, and LAAT's of 256 x 512 and 512 x 1024, on the card measured."""
+    assert all(faster("recurrent networks", "gru", (300,), "bf16", HOPPER, replayed) for replayed in (False, True))
+    assert all(faster("label attention", None, widths, "bf16", HOPPER) for widths in ((600, 600), (256, 512)))
+    assert not faster("recurrent networks", "lstm", (512,), "bf16", HOPPER)  # but cuDNN's is faster than this walk
+    assert faster("recurrent networks", "lstm", (512,), "bf16", HOPPER, True)
+    assert not faster("label attention", None, (600, 600), "fp32", HOPPER)
+    assert not faster("label attention", None, (600, 600), "bf16", AMPERE)
 
 
 def test_nothing_is_faster_that_was_not_measured(table):

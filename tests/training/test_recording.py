@@ -179,3 +179,17 @@ def test_on_a_gpu_a_training_comes_out_the_same_from_cuda_graphs(make, name, mod
     assert [row["train_loss"] for row in history] == pytest.approx([row["train_loss"] for row in expected], rel=1e-4)
     for part, own in weights.items():
         torch.testing.assert_close(replayed[part], own, rtol=1e-3, atol=1e-4, msg=part)
+
+
+@needs_gpu
+@pytest.mark.parametrize("name", WAITING)
+def test_on_a_gpu_steps_that_wait_are_done_as_they_are_given(make, name, capsys):
+    curves = []
+    for graphs in (False, True):
+        trainer = make(name, str(graphs), learning_rate=0.002)
+        settings = trainer.settings.model_copy(update={"cuda_graphs": graphs, "device": "cuda"})
+        model = trainer.model.cuda()
+        running = Trainer(model, trainer.inputs, trainer.recipe, settings, 1, trainer.checkpoints)
+        curves.append([row["train_loss"] for row in running.run().history])
+        assert capsys.readouterr().err.count("without CUDA graphs") == graphs
+    assert curves[1] == pytest.approx(curves[0], rel=1e-4)

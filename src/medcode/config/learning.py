@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from medcode.config.data import LabelSet
 from medcode.config.section import Ascending, Count, Positive, Section, Share
@@ -28,20 +28,31 @@ class Run(Section):
 
 
 class Machine(Section):
-    """The part of `training` that scoring and pretraining read too: where to compute, in which precision, by what.
+    """The part of `training` that pretraining reads too: where to compute, and in which precision.
 
-    Keys that only training reads are left alone.
+    Keys that it does not read are left alone.
     """
 
     model_config = ConfigDict(extra="ignore")
 
-    device: Literal["auto", "cpu", "cuda"]
+    device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "fp32", "bf16"]
     threads: Positive
+
+    @model_validator(mode="after")
+    def _apple_computes_in_fp32(self) -> Self:
+        if self.device == "mps" and self.precision == "bf16":
+            raise ValueError("expected precision auto or fp32 with device mps, found bf16")
+        return self
+
+
+class Scoring(Machine):
+    """The part of `training` that scoring reads."""
+
     kernels: Literal["auto", "plain", "fused"] = "auto"
 
 
-class Training(Machine):
+class Training(Scoring):
     """The engine: what does not change the mathematics of a model."""
 
     model_config = ConfigDict(extra="forbid")
@@ -54,6 +65,12 @@ class Training(Machine):
     checkpoint_steps: Positive
     overfit: Count
     limit: Count
+
+    @model_validator(mode="after")
+    def _apple_has_one_process(self) -> Self:
+        if self.device == "mps" and self.processes > 1:
+            raise ValueError(f"expected processes 1 with device mps, found {self.processes}")
+        return self
 
 
 class Evaluation(Section):

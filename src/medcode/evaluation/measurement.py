@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from medcode.config import Evaluation, Machine
+from medcode.config import Evaluation, Scoring
 from medcode.evaluation import frequency, label_losses
 from medcode.evaluation.summary import summarise
 from medcode.evaluation.thresholds import tune_threshold
@@ -22,7 +22,7 @@ class Measured(NamedTuple):
     decided: dict[str, tuple]
 
 
-def measure(options: Evaluation, machine: Machine, label_set: str, trained: TrainedModel, data: Inputs) -> Measured:
+def measure(options: Evaluation, machine: Scoring, label_set: str, trained: TrainedModel, data: Inputs) -> Measured:
     """Measures a model on the test split, at the fixed threshold and at the one with the best micro F1 on dev.
 
     Args:

@@ -5,6 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from medcode.layers.kernels import product_type
+
+# Tensor cores read 16 bytes at a time: channels of 16 bits, in eights. With others, cuDNN's deterministic gradient of
+# the weights does without tensor cores: half the time of a step of CAML on an H200.
+CHANNELS = 8
+
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, padding: int = 0, dilation: int = 1) -> Tensor:
     """As `nn.functional.conv1d`, on a CPU with the features of a position side by side in memory.
@@ -20,10 +26,31 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, padding: 
 
     Shapes: [B, E, N] -> [B, D, positions].
     """
+    if x.device.type == "cuda" and product_type(x).itemsize == 2:
+        return convolve_padded(x, weight, bias, padding=padding, dilation=dilation)
     if x.device.type != "cpu":
         return nn.functional.conv1d(x, weight, bias, padding=padding, dilation=dilation)
     x, weight = (own.unsqueeze(2).contiguous(memory_format=torch.channels_last) for own in (x, weight))
     return nn.functional.conv2d(x, weight, bias, padding=(0, padding), dilation=(1, dilation)).squeeze(2)
+
+
+def convolve_padded(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, padding: int = 0, dilation: int = 1
+) -> Tensor:
+    """As `convolve`, with input and output channels of zero added to a multiple of `CHANNELS`, and left out again.
+
+    Shapes: as `convolve`.
+    """
+    outputs, inputs, _ = weight.shape
+    more_outputs, more_inputs = -outputs % CHANNELS, -inputs % CHANNELS
+    pad = nn.functional.pad
+    if more_inputs:
+        x = pad(x, (0, 0, 0, more_inputs))
+    if more_inputs or more_outputs:
+        weight = pad(weight, (0, 0, 0, more_inputs, 0, more_outputs))
+    if bias is not None and more_outputs:
+        bias = pad(bias, (0, more_outputs))
+    return nn.functional.conv1d(x, weight, bias, padding=padding, dilation=dilation)[:, :outputs]
 
 
 class Convolution(nn.Conv1d):

@@ -34,12 +34,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from medcode.layers import kernels
-from medcode.layers.kernels import Results, ShapeClass, Solve
+from medcode.layers.kernels import Results, ShapeClass, Solve, product_type
 
 # Up to so many labels the plain form is as quick or quicker, and its tensors are small; above, this one is used.
 PLAIN_LABELS = 256
 # Numbers of a slice, labels x documents x positions: where a cache, and on a GPU launches and memory, set the pace.
-CPU_SLICE, CUDA_SLICE = 2**22, 2**25
+CPU_SLICE, CUDA_SLICE = 2**22, 2**26
 # Slices start at a multiple of this, which is a tile of the kernels.
 CUDA_TILE = 128
 # Shared memory that a program of the kernels may take: less than an A100, an H100 and later ones of their kind have.
@@ -73,8 +73,7 @@ def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, outputs: Tens
 
     Shapes: -> [B, Y], fp32 (float64 for float64).
     """
-    device = keys.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else keys.dtype
+    dtype = product_type(keys)
     matrices = [matrix.to(dtype) for matrix in (queries, keys, values, outputs)]
     widths = queries.shape[1], outputs.shape[1]
     return _attention(_kernels(widths, dtype, keys.device), *matrices, mask)

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from medcode.layers import kernels
-from medcode.layers.kernels import Results, ShapeClass, Solve
+from medcode.layers.kernels import Results, ShapeClass, Solve, product_type
 from medcode.layers.masks import position_mask
 
 # Shared memory that a program of the kernels may take: less than an A100, an H100 and later ones of their kind have.
@@ -82,12 +82,6 @@ def _outputs(
     of_state = of_state.flatten(1, 2).to(dtype)
     outputs = _FusedRecurrent.apply(triton, projected, of_state, inner, lengths)  # [R, N, B, H]
     return outputs[..., :hidden].transpose(1, 2)
-
-
-def product_type(x: Tensor) -> torch.dtype:
-    """That of matrix products of x: autocast's, or its own."""
-    device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def _weights(networks: Sequence[nn.RNNBase], gates: int) -> Weights:

@@ -26,13 +26,13 @@ from torch import Tensor, nn
 # By bytes of a number: documents, units and features of a tile, warps, stages of the software pipeline. For 16 bits: 3
 # or 4 tiles of weights of 8 KiB in a stage, and with three of them on their way what hides the time of a read.
 TILES = {2: (16, 64, 64, 8, 4), 4: (16, 64, 32, 8, 3)}
+# Where a position is a launch of its own: half the units, so twice as many multiprocessors (measured on an H200).
+SPREAD_TILES = {2: (16, 32, 64, 4, 5), 4: (16, 64, 32, 8, 3)}
 # Hidden units are made a multiple of this, which TILE_H and TILE_K divide.
 UNITS = 64
 # Arguments that change from call to call: no kernel is compiled anew for their values.
 PLAIN = ["documents", "positions", "first", "last", "tiles"]
 
-# How numbers of fp32 are multiplied: exactly, without tensor cores.
-PRODUCTS = tl.constexpr("ieee")
 # The interpreter keeps bf16 as bits, and multiplies those.
 INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))
 
@@ -72,8 +72,9 @@ def gate_gradients(gradient: Tensor, weights: Tensor, lengths: Tensor, states: T
 def _walk(kernel: triton.JITFunction, tensors: tuple, shape: torch.Size, documents: int, order: range) -> None:
     """Runs a kernel for all positions."""
     (networks, width, hidden), positions = shape, len(order)
-    tile_b, tile_h, tile_k, warps, stages = TILES[tensors[1].element_size()]
-    tiles, spread = hidden // tile_h, spreads()
+    spread = spreads()
+    tile_b, tile_h, tile_k, warps, stages = (SPREAD_TILES if spread else TILES)[tensors[1].element_size()]
+    tiles = hidden // tile_h
     grid = triton.cdiv(documents, tile_b), networks, tiles if spread else 1
     for first, last in ((step, step + 1) for step in order) if spread else [(0, positions)]:
         kernel[grid](
@@ -91,7 +92,7 @@ def spreads() -> bool:
 def _product(a, b, sums):
     if INTERPRETED:
         a, b = a.to(tl.float32), b.to(tl.float32)
-    return tl.dot(a, b, sums, input_precision=PRODUCTS)
+    return tl.dot(a, b, sums, input_precision="ieee")
 
 
 @triton.jit

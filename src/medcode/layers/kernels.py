@@ -67,6 +67,7 @@ class Results(NamedTuple):
 Solve = Callable[[ModuleType | None, torch.dtype], Results]
 
 _mode: Mode = "auto"
+_replayed = False
 _verdicts: dict[ShapeClass, bool] = {}
 
 
@@ -80,6 +81,23 @@ def choose(mode: Mode) -> None:
 def current_mode() -> Mode:
     """What was chosen for this process; `auto` until something is."""
     return _mode
+
+
+@contextlib.contextmanager
+def replayed(yes: bool) -> Iterator[None]:
+    """Says whether the work inside is part of a step that a CUDA graph replays, then or later."""
+    global _replayed
+    before, _replayed = _replayed, yes
+    try:
+        yield
+    finally:
+        _replayed = before
+
+
+def product_type(x: Tensor) -> torch.dtype:
+    """That of matrix products of x: autocast's, or its own."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def can_run(device: torch.device, dtype: torch.dtype) -> bool:
@@ -209,7 +227,8 @@ def _measured_faster(shape: ShapeClass) -> bool:
     precision = PRECISIONS.get(shape.dtype)
     if precision is None:
         return False
-    return measurements.faster(shape.family, shape.cell, shape.widths, precision, _capability(shape.device))
+    kind_of_card = _capability(shape.device)
+    return measurements.faster(shape.family, shape.cell, shape.widths, precision, kind_of_card, _replayed)
 
 
 def _capability(device: torch.device) -> tuple[int, int]:

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import distributed, nn
 
+from medcode.errors import UserError
+
 
 @dataclass(frozen=True)
 class World:
@@ -66,6 +68,10 @@ def join(device: torch.device) -> Iterator[World]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield World()
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(
+            device
+        )  # Triton launches its kernels on the current device, whatever their tensors are on
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield World(distributed.get_rank(), distributed.get_world_size())
@@ -74,9 +80,19 @@ def join(device: torch.device) -> Iterator[World]:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that a name stands for: `auto` is this process's GPU if there is one, else the CPU."""
+    """The device that a name stands for: `auto` is this process's NVIDIA GPU if there is one, else the CPU.
+
+    Raises:
+        UserError: torch finds no such device.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[name]:
+        kind = {"cuda": "NVIDIA", "mps": "Apple"}[name]
+        raise UserError(
+            f"training.device: torch {torch.__version__} finds no {kind} GPU here for {name}; auto takes what is here"
+        )
     if name == "cuda":
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device(name)

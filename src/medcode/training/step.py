@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from medcode.config import Recipe, Training
 from medcode.errors import UserError
+from medcode.layers import kernels
 from medcode.layers.dropout import share_batch
 from medcode.models.base import Model
 from medcode.training import optimisation, recording, reproducibility
@@ -127,7 +128,7 @@ class Step:
             share_batch(self.model, (first, last, whole))
         share = documents[first:last]
         gold = {head: own.rows(share) for head, own in self.gold.items()}
-        with autocast(self.device, self.settings.precision):
+        with autocast(self.device, self.settings.precision), kernels.replayed(self.recorded):
             logits = self.network(*self.documents.gather(share, length))
             extra = self.model.regularisation(gold)
         coded = {head: own.coded(share) for head, own in self.gold.items()}

@@ -21,7 +21,8 @@ class Arrival:
     """
 
     def __init__(self, tensor: Tensor) -> None:
-        self._host = tensor.to("cpu", non_blocking=True)
+        # Apple's GPUs copy behind one's back too, but there is no event to wait for.
+        self._host = tensor.to("cpu", non_blocking=tensor.device.type == "cuda")
         self._copied = torch.cuda.Event() if tensor.device.type == "cuda" else None
         if self._copied is not None:
             self._copied.record(torch.cuda.current_stream(tensor.device))

@@ -1,0 +1,89 @@
+"""Where a network computes: what is not there is said in one line."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from medcode.errors import UserError
+from medcode.layers import kernels
+from medcode.training import distributed
+from medcode.training.distributed import choose_device
+from medcode.training.step import Step
+from medcode.training.transfer import Arrival
+
+
+@pytest.fixture
+def there(monkeypatch):
+    """Says which devices torch finds."""
+
+    def say(*, cuda=False, mps=False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+    return say
+
+
+def test_auto_is_an_nvidia_gpu_or_the_cpu(there, monkeypatch):
+    there(mps=True)
+    assert choose_device("auto") == torch.device("cpu")
+    there(cuda=True)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 3)
+
+
+def test_apples_gpu_is_taken_where_it_is(there):
+    there(mps=True)
+    assert choose_device("mps") == torch.device("mps")
+
+
+@pytest.mark.parametrize(("name", "brand"), [("cuda", "NVIDIA"), ("mps", "Apple")])
+def test_a_gpu_that_is_not_there_is_a_mistake_in_one_line(there, name, brand):
+    there()
+    with pytest.raises(UserError) as mistake:
+        choose_device(name)
+    (line,) = str(mistake.value).splitlines()
+    assert line.startswith("training.device: torch ") and f"finds no {brand} GPU here for {name}" in line
+
+
+def test_processes_on_gpus_make_theirs_the_current_one(monkeypatch):
+    """Triton launches on the current device."""
+    done = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "set_device", done.append)
+    monkeypatch.setattr(distributed.distributed, "init_process_group", done.append)
+    monkeypatch.setattr(distributed.distributed, "destroy_process_group", lambda: done.append("left"))
+    monkeypatch.setattr(distributed.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(distributed.distributed, "get_world_size", lambda: 2)
+    with distributed.join(torch.device("cuda", 1)) as world:
+        assert world == distributed.World(1, 2)
+    assert done == [torch.device("cuda", 1), "nccl", "left"]
+
+
+def test_only_a_copy_that_can_be_waited_for_is_not_waited_for_at_once():
+    """Apple's GPUs copy without waiting too, but give nothing to wait for."""
+
+    class Tensor:
+        device = torch.device("mps")
+
+        def to(self, device, *, non_blocking):
+            assert device == "cpu" and not non_blocking
+            return torch.ones(2)
+
+    assert Arrival(Tensor()).read().tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_kernels_are_chosen_for_the_way_in_which_a_step_runs(
+    tiny_inputs, recipe, engine, tmp_path, monkeypatch, recorded
+):
+    from trainers import trainer
+
+    running = trainer(tiny_inputs, recipe, engine, tmp_path)
+    asked, forward = [], running.model.forward
+    monkeypatch.setattr(running.model, "forward", lambda *batch: (asked.append(kernels._replayed), forward(*batch))[1])
+    assert isinstance(running.step, Step)
+    running.step.recorded = recorded
+    batch = running._plan(0)[0]
+    running.step.losses(torch.from_numpy(batch.documents), batch.length, 0, len(batch.documents))
+    assert asked == [recorded]
