@@ -22,13 +22,14 @@ from collections.abc import Iterator
 
 import torch
 
-from medcode import config, inputs, models
+from medcode import config, models
+from medcode.dataset import arrays
+from medcode.engine import reproducibility
+from medcode.engine.distributed import choose_device
 from medcode.layers import fused_attention
 from medcode.models.base import Basis
-from medcode.training import reproducibility
 from medcode.training.checkpoint import Checkpoints
-from medcode.training.distributed import choose_device
-from medcode.training.loop import Row, Trainer
+from medcode.training.trainer import Row, Trainer
 
 PARAMS, MODELS = Path("params.yaml"), Path("configs/models")
 # What is compared with fp32 on the CPU: precision, CUDA graphs, whether label attention streams; and how far losses may
@@ -48,7 +49,7 @@ class Engine(config.Section):
 
 
 def train(
-    name: str, data: inputs.Inputs, options: argparse.Namespace, device: str, run: tuple
+    name: str, data: arrays.Inputs, options: argparse.Namespace, device: str, run: tuple
 ) -> tuple[list[Row], float]:
     """The learning curve of one training, and its seconds."""
     precision, graphs, streams, *_ = run
@@ -113,7 +114,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.inputs.is_dir():
         sys.exit(f"error: {options.inputs}: there are no inputs; `make repro` writes them")
-    data, agree, seconds = inputs.load(options.inputs, ("train", "dev")), True, []
+    data, agree, seconds = arrays.load(options.inputs, ("train", "dev")), True, []
     columns = "model | on the device | epoch | dev loss, CPU | dev loss | losses differ by | F1, CPU | F1 | within"
     print(f"| {columns} |\n|{'---|' * (columns.count('|') + 1)}", flush=True)
     for name in options.models:

@@ -25,11 +25,12 @@ from rows import clock, peak_mib, print_table
 from medcode import config, models
 from medcode.config.recipes import model_settings
 from medcode.encoders import folder
+from medcode.engine import distributed, reproducibility
+from medcode.engine.precision import autocast
 from medcode.models.base import Basis, Model, count_parameters
 from medcode.models.catalogue import PUBLISHED_SIZES
-from medcode.training import distributed, reproducibility
-from medcode.training.optimisation import head_losses, make_optimiser
-from medcode.training.precision import autocast
+from medcode.training.losses import head_losses
+from medcode.training.optimizer import make_optimiser
 
 COLUMNS = (
     "model", "encoder", "parameters", "labels", "notes x subwords", "at once", "precision", "s/step", "notes/s",

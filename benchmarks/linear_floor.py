@@ -18,8 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
-from medcode import inputs
 from medcode.config import Evaluation
+from medcode.dataset import arrays
 from medcode.evaluation.summary import during_training, summarise
 from medcode.evaluation.thresholds import sweep, tune_threshold
 
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--cost", type=float, help="C of the classifier (default: 10 for logistic, 1 for svm)")
     arguments = parser.parse_args()
     started = time.perf_counter()
-    data = inputs.load(arguments.inputs, inputs.SPLITS)
+    data = arrays.load(arguments.inputs, arrays.SPLITS)
     texts = {name: [data.tokens[start:end].tolist() for start, end in s.offsets] for name, s in data.splits.items()}
     vectorizer = TfidfVectorizer(analyzer=words_and_pairs, min_df=2, sublinear_tf=True)
     features = {"train": vectorizer.fit_transform(texts["train"])}

@@ -34,17 +34,18 @@ from scipy import sparse
 from torch.utils.flop_counter import FlopCounterMode
 
 from medcode import config, models
+from medcode.dataset.arrays import Inputs, Split
+from medcode.engine import reproducibility
+from medcode.engine.batches import Batch
+from medcode.engine.distributed import choose_device
 from medcode.errors import UserError, report
-from medcode.inputs import Inputs, Split
 from medcode.layers import fused_attention
 from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Model
 from medcode.models.catalogue import MIMIC3_LABELS, MIMIC4_LABELS, default_recipe
-from medcode.training import reproducibility, side_by_side
-from medcode.training.batches import Batch
+from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
-from medcode.training.distributed import choose_device
-from medcode.training.loop import Trainer
+from medcode.training.trainer import Trainer
 
 PARAMS, MODELS = Path("params.yaml"), Path("configs/models")
 ROWS, VECTOR, TITLE, CODES = 51_919, 100, 8, 16
@@ -141,7 +142,7 @@ def make_trainers(row: Row) -> list[Trainer]:
 
 def run_steps(trainers: list[Trainer], plan: list[Batch]) -> tuple[float, float]:
     """Seconds that steps of all trainers take, in turns, and those of them that this process spent on CPUs."""
-    lanes = side_by_side.lanes(trainers)
+    lanes = multi_seed.lanes(trainers)
     for trainer in trainers:
         trainer.step.network.train()
     started, computed = time.perf_counter(), time.process_time()

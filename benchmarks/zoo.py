@@ -31,7 +31,7 @@ import yaml
 from medcode import config, io, models
 from medcode.reruns.closure import Project
 from medcode.reruns.stages import project
-from medcode.studies import settling
+from medcode.studies.definition import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -82,7 +82,7 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     result = folder / "result.json"
     if not result.exists():
         io.write_text(folder / "params.yaml", path.read_text())
-        io.write_json(folder / "code.json", settling.training_code(path, code))
+        io.write_json(folder / "code.json", resolve.training_code(path, code))
         run("train", folder, settings, arguments.inputs)
         epochs = [json.loads(line)["seconds"] for line in (folder / "train.jsonl").read_text().splitlines()]
         total = io.read_json(folder / "train.json")["parameters"]["total"]
@@ -97,7 +97,7 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def fingerprint(settings: Path, code: Project, inputs: Path) -> str:
     """Identifies a training and its measurement: their parameters, code and inputs."""
-    digest = hashlib.sha256(json.dumps(settling.run_fingerprint(settings, code), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(resolve.run_fingerprint(settings, code), sort_keys=True).encode())
     for path in sorted(path for path in inputs.rglob("*") if path.is_file()):
         with open(path, "rb") as file:
             digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())

@@ -7,7 +7,8 @@ from common import stage
 import sys
 from pathlib import Path
 
-from medcode import config, io, published_splits, splits
+from medcode import config, io
+from medcode.dataset import published_splits, splits
 
 
 class Parameters(config.Section):

@@ -7,7 +7,8 @@ from common import stage
 import sys
 from pathlib import Path
 
-from medcode import config, corpus_summary, io
+from medcode import config, io
+from medcode.dataset import statistics
 from medcode.text.tokens import Tokens
 
 
@@ -21,10 +22,10 @@ class Parameters(config.Section):
 @stage(Parameters, tokens=Path, split=Path, codes=Path, metrics=Path)
 def main(params: Parameters, tokens: Path, split: Path, codes: Path, metrics: Path) -> None:
     documents, labels = (io.read_table(split / f"{name}.parquet").to_pandas() for name in ("documents", "labels"))
-    summary = corpus_summary.summarise(Tokens.read(tokens), documents, labels, io.read_table(codes).to_pandas())
+    summary = statistics.summarise(Tokens.read(tokens), documents, labels, io.read_table(codes).to_pandas())
     io.write_metrics(metrics, {"corpus": params.corpus, "label_set": params.label_set, **summary})
     if any(summary["identical_notes"].values()):
-        print(f"note: {corpus_summary.identical_line(summary)}", file=sys.stderr)
+        print(f"note: {statistics.identical_line(summary)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ from common import stage
 from pathlib import Path
 from typing import Any
 
-from medcode import config, inputs, io, model_folder
+from medcode import config, io
+from medcode.dataset import arrays
+from medcode.engine import reproducibility
 from medcode.errors import UserError
 from medcode.evaluation import frequency, label_losses, label_map, seeds
 from medcode.evaluation.measurement import measure
-from medcode.training import reproducibility
+from medcode.inference import saved_model
 
 
 class Parameters(config.Section):
@@ -31,11 +33,11 @@ class Parameters(config.Section):
 def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
     data, found = None, {}
-    for seed, folder in model_folder.of_all_seeds(model).items():
-        trained = model_folder.load(folder)
+    for seed, folder in saved_model.of_all_seeds(model).items():
+        trained = saved_model.load(folder)
         if data is None:
             subword = paths["subword"] if trained.pieces is not None else None
-            data = inputs.load(paths["inputs"], ("dev", "test"), linked=True, subword=subword)
+            data = arrays.load(paths["inputs"], ("dev", "test"), linked=True, subword=subword)
             io.write_csv(paths["vectors"], mapped(trained, paths["ccs"]), label_map.COLUMNS)
         own = measure(params.evaluation, params.training, params.label_set, trained, data)
         found[str(seed)] = own if paths["predictions"] else own._replace(decided={})  # it is large
@@ -47,7 +49,7 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     io.write_csv(paths["linkage"], linked, ["head", "group", "linked", *frequency.COLUMNS])
     io.write_csv(paths["losses"], losses, label_losses.COLUMNS)
     if paths["predictions"]:
-        from medcode.studies import predictions
+        from medcode.studies.results import predictions
 
         if len(found) > 1:
             raise UserError("--predictions: the decisions of one model, found a folder with several seeds")
@@ -55,7 +57,7 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
         predictions.write(paths["predictions"], {head: predictions.decide(*own) for head, own in decisions.items()})
 
 
-def mapped(trained: model_folder.TrainedModel, ccs: Path) -> list[dict[str, Any]]:
+def mapped(trained: saved_model.TrainedModel, ccs: Path) -> list[dict[str, Any]]:
     """Codes and categories in a plane, where the model has vectors of both."""
     vectors = {head: own.detach().float().cpu().numpy() for head, own in trained.model.label_vectors().items()}
     if not {"icd", "ccs"} <= vectors.keys():

@@ -6,7 +6,8 @@ from common import stage
 
 from pathlib import Path
 
-from medcode import config, input_layout, io
+from medcode import config, io
+from medcode.dataset import build
 from medcode.text.tokens import Tokens
 
 
@@ -23,7 +24,7 @@ class Parameters(config.Section):
 def main(
     params: Parameters, tokens: Path, vocabulary: Path, vectors: Path, split: Path, out: Path, **tables: Path
 ) -> None:
-    input_layout.write(
+    build.write(
         out,
         Tokens.read(tokens),
         io.read_lines(vocabulary),

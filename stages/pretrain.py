@@ -10,8 +10,8 @@ import numpy as np
 
 from medcode import config, io
 from medcode.encoders.pieces import Pieces
+from medcode.engine import distributed, reproducibility
 from medcode.errors import UserError
-from medcode.training import distributed, reproducibility
 
 
 class Parameters(config.Section):

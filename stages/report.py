@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medcode import config, io
-from medcode import inputs as model_inputs
+from medcode.dataset import arrays as model_inputs
 from medcode.report import figures, label_figures, tables
 from medcode.report.page import Shown, page_heads, render, unit_of
 

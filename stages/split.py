@@ -7,7 +7,8 @@ from common import stage
 import sys
 from pathlib import Path
 
-from medcode import config, io, label_sets
+from medcode import config, io
+from medcode.dataset import label_sets
 from medcode.errors import UserError
 
 

@@ -14,11 +14,11 @@ import torch
 
 from medcode import config, io, models
 from medcode.encoders.pieces import PieceTokenizer
-from medcode.training import curve, distributed, outcome, reproducibility, side_by_side, start
+from medcode.engine import distributed, reproducibility
+from medcode.training import history, multi_seed, results, setup
 from medcode.training.checkpoint import Checkpoints, fingerprint, remove_finished
-from medcode.training.initialisation import initialise
-from medcode.training.loop import Trainer
-from medcode.training.titles import known_titles, with_title_documents
+from medcode.training.label_init import initialise, known_titles, with_title_documents
+from medcode.training.trainer import Trainer
 
 
 class Parameters(config.Run):
@@ -47,7 +47,7 @@ def train(params: Parameters, paths: dict[str, Path], device: torch.device, worl
     chosen = config.load_model(paths["model_settings"], params.model, params.recipe, params.label_set)
     recipe = chosen.recipe
     kind = models.find(params.model)
-    data, basis, tokenizer = start.read(kind, chosen.config, paths, titles=recipe.reads_titles)
+    data, basis, tokenizer = setup.read(kind, chosen.config, paths, titles=recipe.reads_titles)
     # Without an encoder the last three say so and no more.
     read = [paths[name] for name in ("code", "inputs", "subword", "encoder", "pretrained")]
     settings = {
@@ -59,10 +59,10 @@ def train(params: Parameters, paths: dict[str, Path], device: torch.device, worl
     titles = known_titles(data, chosen.config.heads, pieces) if recipe.reads_titles else {}
     seen = with_title_documents(data, titles) if recipe.title_documents else data
     trainers: list[Trainer] = []
-    told = curve.Curves(paths["curve"], paths["timings"], params.model, several=params.seeds > 1)
+    told = history.Curves(paths["curve"], paths["timings"], params.model, several=params.seeds > 1)
     for seed in params.all_seeds:
         torch.manual_seed(seed)
-        model = start.build(kind, chosen.config, basis, data).to(device)
+        model = setup.build(kind, chosen.config, basis, data).to(device)
         initialise(model, recipe, data, titles)
         checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings | {"seed": seed}, read, model))
         at_work = world, partial(told.on_epoch, seed), trainers[0] if trainers else None, partial(told.on_resume, seed)
@@ -72,14 +72,14 @@ def train(params: Parameters, paths: dict[str, Path], device: torch.device, worl
             locks.enter_context(trainer.checkpoints.locked())
         if world.leads:
             remove_finished(paths["checkpoints"], paths["model"])
-        results = side_by_side.train(trainers)
+        trained_seeds = multi_seed.train(trainers)
         if not world.leads:
             return
         trained = [trainer.model for trainer in trainers]
         for model in trained:
             model.finish({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
-        thresholds = outcome.save(params, chosen, params.training.precision, paths["model"], trained, data, pieces)
-        io.write_metrics(paths["metrics"], outcome.metrics(params, trained[0], results, thresholds))
+        thresholds = results.save(params, chosen, params.training.precision, paths["model"], trained, data, pieces)
+        io.write_metrics(paths["metrics"], results.metrics(params, trained[0], trained_seeds, thresholds))
         for trainer in trainers:
             trainer.checkpoints.finish(paths["model"])
 

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from medcode.codes import fetch
 from medcode.config import Recipe, Training
-from medcode.inputs import Inputs, Split
+from medcode.dataset.arrays import Inputs, Split
 
 # A busy machine is no failure, and the same examples every time make one run of the tests like the next.
 settings.register_profile("steady", deadline=None, derandomize=True)

@@ -30,7 +30,7 @@ NOT_READ = {
 NOT_IMPORTED = {
     "train": {"src/medcode/layers/fused_attention_triton.py"},  # only on a GPU
     # On a GPU, and in studies, which keep what was decided on each document.
-    "evaluate": {"src/medcode/layers/fused_attention_triton.py", "src/medcode/studies/predictions.py"},
+    "evaluate": {"src/medcode/layers/fused_attention_triton.py", "src/medcode/studies/results/predictions.py"},
 }
 # Written by a stage beside its outs, and why: neither is read by another stage, and git ignores both.
 BESIDE = {"train": {"checkpoints", "logs"}}

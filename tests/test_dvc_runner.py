@@ -13,8 +13,8 @@ import textwrap
 import time
 from pathlib import Path
 
-import psutil
 import pytest
+from processes import at_work
 
 STAGE = """
     import pathlib, signal, sys, time
@@ -89,18 +89,6 @@ def wait_for(condition) -> None:
 
 def names(folder: Path, kind: str) -> set[str]:
     return {path.stem for path in folder.glob(f"*.{kind}")}
-
-
-def at_work(folder: Path) -> list[psutil.Process]:
-    """The processes of the folder that have not ended."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(folder):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)

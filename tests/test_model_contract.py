@@ -21,11 +21,12 @@ from small_models import (
 )  # fmt: skip
 from torch import Tensor, nn
 
-from medcode import model_folder, models
+from medcode import models
 from medcode.encoders.pieces import PieceTokenizer
+from medcode.inference import saved_model
 from medcode.layers import fused_attention
 from medcode.models.base import Model, count_parameters
-from medcode.training.optimisation import head_losses, weigh
+from medcode.training.losses import head_losses, weigh
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -192,7 +193,7 @@ def test_scoring_is_deterministic_and_training_is_by_seed(name):
 def test_saved_and_loaded_it_scores_the_same(name, tmp_path):
     model, batch = build(name), notes([20, 9])
     words = [f"word{number}" for number in range(ROWS - 2)]
-    trained = model_folder.TrainedModel(
+    trained = saved_model.TrainedModel(
         name=name,
         model=model,
         vocabulary=[] if in_pieces(name) else words,
@@ -203,8 +204,8 @@ def test_saved_and_loaded_it_scores_the_same(name, tmp_path):
         rule="caml",
         label_set="top50",
     )
-    model_folder.save(tmp_path / "model", trained, {})
-    loaded = model_folder.load(tmp_path / "model")
+    saved_model.save(tmp_path / "model", trained, {})
+    loaded = saved_model.load(tmp_path / "model")
     assert_close(loaded.model(*batch), model(*batch), rtol=0, atol=0)
     assert loaded.vocabulary == trained.vocabulary
     assert loaded.labels == trained.labels

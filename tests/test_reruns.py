@@ -116,7 +116,7 @@ ANOTHER_CORPUS = new_file(
     then=params(corpora={"another": {"systems": ["icd10cm"]}}),
 )
 METRICS, SUMMARY = "src/medcode/evaluation/metrics.py", "src/medcode/evaluation/summary.py"
-LOOP = "src/medcode/training/loop.py"
+LOOP = "src/medcode/training/trainer.py"
 NEW_METRIC = source(METRICS, "def exact_match(", "def all_right(documents):\n    return 1.0\n\n\ndef exact_match(")
 
 
@@ -135,7 +135,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "a comment in stages/common": (comment("stages/common.py"), CHECK),
     "a comment in the model in use": (comment("src/medcode/models/caml.py"), CHECK),
     "docstrings in config": (docstring("src/medcode/config/section.py"), CHECK),
-    "docstrings in the loop": (docstring("src/medcode/training/loop.py"), CHECK),
+    "docstrings in the loop": (docstring("src/medcode/training/trainer.py"), CHECK),
     "docstrings in stages/train": (docstring("stages/train.py"), CHECK),
     "functions in another order": (reordered("src/medcode/evaluation/metrics.py"), CHECK),
     "an annotation": (
@@ -150,7 +150,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "code of another model": (source("src/medcode/models/cnn.py", "-torch.inf", "-1e9"), CHECK),
     "options of another model": (model("cnn", options={"filters": 9}), CHECK),
     "another recipe": (model("caml", recipes={"published": {"epochs": 3}}), CHECK),
-    "a layer of Fusion": (source("src/medcode/layers/soft_pooling.py", "softmax", "relu"), CHECK),
+    "a layer of Fusion": (source("src/medcode/models/fusion.py", "softmax", "relu"), CHECK),
     "a layer of LAAT": (source("src/medcode/layers/projected_attention.py", "torch.tanh", "torch.sin"), CHECK),
     "RAM, which the model goes without": (
         source("src/medcode/layers/recalibrated_aggregation.py", "torch.tanh", "torch.sin"), CHECK
@@ -160,7 +160,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "options of another corpus": (params(corpora={"codiesp": {"language": "es"}}), CHECK),
     "another encoder": (params(encoders={"scratch-small": {"scratch": {"layers": 1}}}), CHECK),
     "a command of the command line": (source("src/medcode/cli/models.py", "import json", "import json as json"), CHECK),
-    "the studies": (source("src/medcode/studies/state.py", '"wrong"', '"not right"'), CHECK),
+    "the studies": (source("src/medcode/studies/pipeline/progress.py", '"wrong"', '"not right"'), CHECK),
     "the README": (new_file(("README.md", "Nothing.\n")), set()),
     # What it does use.
     "the seed": (params(seed=2), {*CHECK, *FROM_TRAIN}),

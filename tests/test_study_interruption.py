@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_dvc_runner import at_work
+from processes import at_work
 from workflow import RAN, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]

@@ -11,9 +11,10 @@ import pytest
 import torch
 from coded_corpus import DESCRIBED
 
-from medcode import model_folder, models
+from medcode import models
 from medcode.config import configure
 from medcode.encoders.pieces import PieceTokenizer
+from medcode.inference import saved_model
 from medcode.models.base import Basis
 
 TEXT = "Fever and chills. Chest film: pneumonia."
@@ -32,8 +33,8 @@ def model(recipe, tmp_path):
         for code in ("486", "038.9", "V45.81")
     ]
     vocabulary = ["chest", "chills", "fever", "pneumonia"]
-    trained = model_folder.TrainedModel("caml", network, vocabulary, {"icd": labels}, {"icd": 0.4}, 50, "caml", "top50")
-    model_folder.save(tmp_path / "model", trained, {})
+    trained = saved_model.TrainedModel("caml", network, vocabulary, {"icd": labels}, {"icd": 0.4}, 50, "caml", "top50")
+    saved_model.save(tmp_path / "model", trained, {})
     return tmp_path / "model"
 
 
@@ -196,10 +197,10 @@ def on_pieces(recipe, tmp_path):
     network = models.find("bert_trun").build(configured, Basis(encoder=plain_encoder.tiny(pieces=5)), {"icd": 2})
     labels = [{"system": "icd9cm", "code": code, "title": "", "train_documents": 3} for code in ("486", "038.9")]
     pieces = PieceTokenizer(plain_encoder.tokenizer(words), "raw")
-    trained = model_folder.TrainedModel(
+    trained = saved_model.TrainedModel(
         "bert_trun", network, [], {"icd": labels}, {"icd": 0.4}, 3, "caml", "top50", pieces
     )
-    model_folder.save(tmp_path / "pieces", trained, {})
+    saved_model.save(tmp_path / "pieces", trained, {})
     return tmp_path / "pieces"
 
 

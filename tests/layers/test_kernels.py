@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from medcode.engine import reproducibility
 from medcode.errors import UserError
 from medcode.layers import fused_attention, fused_recurrent, kernels, measurements
 from medcode.layers.label_attention import LabelAttention
 from medcode.layers.recurrent import Recurrent
-from medcode.training import reproducibility
 
 WORK = ["label attention", "gru", "lstm"]
 SUBJECT = {

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from medcode.layers.batch_norm import MaskedBatchNorm
-from medcode.layers.group_norm import MaskedGroupNorm
 from medcode.layers.masks import position_mask
 from medcode.layers.residual_block import ResidualBlock
+from medcode.models.fusion import MaskedGroupNorm
 
 
 @pytest.mark.parametrize("norm", [MaskedBatchNorm, MaskedGroupNorm])

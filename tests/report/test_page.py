@@ -11,7 +11,7 @@ from coded_corpus import DESCRIBED
 from scipy import sparse
 
 from medcode import config, io
-from medcode import inputs as model_inputs
+from medcode.dataset import arrays as model_inputs
 from medcode.errors import UserError
 from medcode.evaluation import seeds
 from medcode.evaluation.frequency import frequency_table

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from study_results import small_root, trained_as_it_were
 
-from medcode.studies.study import Study
+from medcode.studies.definition.study import Study
 
 
 @pytest.fixture

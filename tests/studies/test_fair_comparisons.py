@@ -8,7 +8,7 @@ import pytest
 from study_results import all_issued, issued, raw_params
 
 from medcode.config.recipes import model_settings
-from medcode.studies import settling
+from medcode.studies.definition import resolve
 
 BUDGET = ("epochs", "max_tokens", "batch_size")
 # What may differ, and why.
@@ -31,7 +31,7 @@ def pairs():
 @functools.cache
 def budget(name, row):
     study = issued(name)
-    settled = settling.settle(raw_params(), study, row, study.label_sets(row)[0], 1)
+    settled = resolve.settle(raw_params(), study, row, study.label_sets(row)[0], 1)
     content = {key: settled[key] for key in ("options", "recipes")}
     return model_settings(content, study.name, settled["model"], settled["recipe"], settled["label_set"]).recipe
 

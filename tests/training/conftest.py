@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from medcode.training import reproducibility
+from medcode.engine import reproducibility
 
 
 @pytest.fixture(autouse=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from medcode.engine import distributed
+from medcode.engine.distributed import choose_device
+from medcode.engine.transfer import Arrival
 from medcode.errors import UserError
 from medcode.layers import kernels
-from medcode.training import distributed
-from medcode.training.distributed import choose_device
-from medcode.training.step import Step
-from medcode.training.transfer import Arrival
+from medcode.training.train_step import Step
 
 
 @pytest.fixture

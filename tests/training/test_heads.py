@@ -11,11 +11,11 @@ from scipy import sparse
 from trainers import WEIGHTS, Killed, assert_same, train, trainer
 
 from medcode.config import Run, load
+from medcode.dataset.arrays import Inputs, Split
 from medcode.errors import UserError
 from medcode.evaluation.summary import during_training
-from medcode.inputs import Inputs, Split
-from medcode.training import outcome
-from medcode.training.scoring import probabilities, score
+from medcode.inference.scoring import probabilities, score
+from medcode.training import results
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_head_without_a_weight_is_the_users_mistake(two_heads, recipe, engine,
 
 def test_what_training_tells_of_its_best_epoch_parts_train_from_dev(two_heads, recipe, engine, tmp_path, root):
     running = trainer(two_heads, recipe.model_copy(update={"epochs": 1}), engine, tmp_path)
-    told = outcome.metrics(load(Run, root / "params.yaml"), running.model, [running.run()], [{"icd": 0.5, "ccs": 0.5}])
+    told = results.metrics(load(Run, root / "params.yaml"), running.model, [running.run()], [{"icd": 0.5, "ccs": 0.5}])
     assert {"train_loss", "train_loss_icd", "train_loss_ccs"} <= told.keys()
     assert {"dev_loss", "dev_loss_icd", "dev_loss_ccs", "f1_micro"} <= told["dev"].keys()
     assert not any(name.startswith(("train", "epoch", "learning")) for name in told["dev"])

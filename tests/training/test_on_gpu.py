@@ -8,10 +8,10 @@ from gpu import needs_gpu
 from scipy import sparse
 from small_models import HEADS, ROWS, build, every_model
 
-from medcode.inputs import Inputs, Split
+from medcode.dataset.arrays import Inputs, Split
+from medcode.inference.scoring import score
 from medcode.training.checkpoint import Checkpoints
-from medcode.training.loop import Trainer
-from medcode.training.scoring import score
+from medcode.training.trainer import Trainer
 
 DOCUMENTS = 24
 # Relative tolerance of losses, and absolute one of logits, after two epochs.

@@ -13,10 +13,10 @@ import half_written
 import pytest
 from trainers import ENVIRONMENT, Killed, assert_same, train, trainer
 
+from medcode.engine import reproducibility
 from medcode.errors import UserError
-from medcode.training import reproducibility
 from medcode.training.checkpoint import Checkpoints
-from medcode.training.curve import Curves
+from medcode.training.history import Curves
 
 WRITES = (1, 2, 6)
 

@@ -23,14 +23,15 @@ def run(arguments: argparse.Namespace) -> None:
     """
     import json
 
-    from medcode import corpus_summary, io
+    from medcode import io
+    from medcode.dataset import statistics
     from medcode.errors import UserError
 
     try:
         summary = io.read_json(arguments.metrics)
-        rows = corpus_summary.table(summary)
+        rows = statistics.table(summary)
         title = f"{summary['corpus']}, label set {summary['label_set']}"
-        remarks = [corpus_summary.identical_line(summary), *corpus_summary.commonest_lines(summary)]
+        remarks = [statistics.identical_line(summary), *statistics.commonest_lines(summary)]
     except (KeyError, TypeError) as error:
         raise UserError(f"{arguments.metrics}: not what the stage describe writes; run dvc repro describe") from error
     if arguments.format == "json":

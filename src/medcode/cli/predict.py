@@ -27,16 +27,16 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: the note cannot be read or has no words; there is no sound model; an argument is impossible.
     """
-    from medcode import model_folder
     from medcode.errors import UserError
-    from medcode.prediction import predict
+    from medcode.inference import saved_model
+    from medcode.inference.predict import predict
 
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise UserError(f"--threshold: a probability from 0 to 1, found {arguments.threshold}")
     if arguments.top is not None and arguments.top < 1:
         raise UserError(f"--top: at least 1, found {arguments.top}")
     text = read_note(arguments.note)
-    trained = model_folder.load(arguments.model)
+    trained = saved_model.load(arguments.model)
     try:
         prediction = predict(trained, text, arguments.threshold, arguments.top)
     except UserError as error:

@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: the name is unknown; a file is missing or damaged; an admission is listed twice.
     """
-    from medcode import published_splits
+    from medcode.dataset import published_splits
 
     for line in published_splits.install(arguments.name, arguments.source, arguments.to):
         print(line, file=sys.stderr)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from medcode.studies.study import Study
+    from medcode.studies.definition.study import Study
 
 ROOT = Path("studies")
 
@@ -33,7 +33,9 @@ def run(arguments: argparse.Namespace) -> None:
         KeyboardInterrupt: a signal stopped a study that ran.
     """
     from medcode.errors import UserError
-    from medcode.studies import leaderboard, pipeline, state, study
+    from medcode.studies.definition import study
+    from medcode.studies.pipeline import pipeline, progress
+    from medcode.studies.report import leaderboard
 
     if arguments.leaderboard:
         leaderboard.write(ROOT, arguments.leaderboard)
@@ -41,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.start and not arguments.name:
         raise UserError("--run: expected the name of a study; without --run they are listed")
     if not arguments.name:
-        print(state.listing(ROOT))
+        print(progress.listing(ROOT))
         return
     if arguments.seeds is not None and arguments.seeds < 1:
         raise UserError(f"--seeds: expected a number from 1 on, found {arguments.seeds}")
@@ -55,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
         print("\n".join(pipeline.targets(chosen, Path(), arguments.targets)))
         return
     pipeline.write(chosen, Path())
-    print(f"{ROOT / arguments.name}/dvc.yaml: {state.described(chosen)}", flush=True)
+    print(f"{ROOT / arguments.name}/dvc.yaml: {progress.described(chosen)}", flush=True)
     if arguments.start:
         start(chosen, arguments.jobs)
 
@@ -72,7 +74,7 @@ def start(study: Study, jobs: int) -> None:
         KeyboardInterrupt: a signal stopped it.
     """
     from medcode.dvc_runner import Runner
-    from medcode.studies import pipeline
+    from medcode.studies.pipeline import pipeline
 
     with Runner() as dvc:
         if jobs > 1 and (data := pipeline.targets(study, Path(), "data")):

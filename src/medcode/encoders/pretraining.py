@@ -14,8 +14,8 @@ from tqdm import tqdm
 from medcode.config import Pretrain
 from medcode.encoders import folder
 from medcode.encoders.pieces import Pieces
+from medcode.engine.precision import autocast
 from medcode.errors import UserError
-from medcode.training.precision import autocast
 
 IGNORED = -100  # what cross entropy passes over
 WARMUP = 0.1  # share of the steps

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from medcode.config import Evaluation, Scoring
+from medcode.dataset.arrays import Inputs
+from medcode.engine import distributed
 from medcode.evaluation import frequency, label_losses
 from medcode.evaluation.summary import summarise
 from medcode.evaluation.thresholds import tune_threshold
-from medcode.inputs import Inputs
-from medcode.model_folder import TrainedModel
-from medcode.training import distributed
-from medcode.training.scoring import probabilities, score
+from medcode.inference.saved_model import TrainedModel
+from medcode.inference.scoring import probabilities, score
 
 
 class Measured(NamedTuple):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from medcode.config.models.dcan import DcanConfig
+from medcode.layers.convolution import Convolution
+from medcode.layers.dropout import Dropout
 from medcode.layers.label_attention import label_attention_heads
-from medcode.layers.temporal_block import TemporalBlock
 from medcode.models.base import LabelAttentionModel
 
 
@@ -48,3 +50,52 @@ class Dcan(LabelAttentionModel):
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         z = self.blocks(self.embedding(tokens).transpose(1, 2)).transpose(1, 2)  # [B, N, hidden]
         return torch.relu(self.projection(z)), self.real_positions(lengths, tokens.shape[1])
+
+
+class CausalConvolution(Convolution):
+    """Convolution that reads a position and those before it: t, t - dilation, ..., t - (K - 1) dilation.
+
+    Shapes: [B, E, N] -> [B, D, N].
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(nn.functional.pad(x, ((self.kernel_size[0] - 1) * self.dilation[0], 0)))
+
+
+class TemporalBlock(nn.Module):
+    """Two weight-normalised causal convolutions beside a shortcut.
+
+    Source: Bai et al. 2018, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence
+    Modeling", section 3; Ji et al. 2020 (DCAN), the authors' code.
+
+        z = dropout(relu(conv(dropout(relu(conv(x)))))),   x' = relu(z + x)
+
+    with x convolved by kernel 1 where the number of features changes.
+
+    Args:
+        inputs: D of the input.
+        features: D of the output.
+        kernel: K.
+        dilation: distance of the positions that a convolution reads.
+        dropout: probability that a value is dropped.
+
+    Shapes: [B, inputs, N] -> [B, features, N].
+    """
+
+    def __init__(self, inputs: int, features: int, kernel: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.first = self._convolution(inputs, features, kernel, dilation)
+        self.second = self._convolution(features, features, kernel, dilation)
+        self.shortcut = Convolution(inputs, features, 1) if inputs != features else nn.Identity()
+        self.dropout = Dropout(dropout)
+
+    @staticmethod
+    def _convolution(inputs: int, features: int, kernel: int, dilation: int) -> nn.Module:
+        convolution = CausalConvolution(inputs, features, kernel, dilation=dilation)
+        nn.init.normal_(convolution.weight, std=0.01)
+        return weight_norm(convolution)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.dropout(torch.relu(self.first(x)))
+        z = self.dropout(torch.relu(self.second(z)))
+        return torch.relu(z + self.shortcut(x))

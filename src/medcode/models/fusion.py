@@ -6,13 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from medcode.config.models.fusion import FusionConfig
-from medcode.layers.document_attention import DocumentAttention
 from medcode.layers.dropout import Dropout
-from medcode.layers.group_norm import MaskedGroupNorm
 from medcode.layers.label_attention import LabelAttention
-from medcode.layers.masks import fill_pads
+from medcode.layers.masks import fill_pads, masked_softmax
 from medcode.layers.residual_block import ResidualBlock
-from medcode.layers.soft_pooling import SoftPooling
 from medcode.layers.tanh_convolution import TanhConvolution
 from medcode.layers.transformer_layer import PositionTable, TransformerLayer
 from medcode.models.base import LabelAttentionModel
@@ -77,3 +74,91 @@ class Fusion(LabelAttentionModel):
         if self.config.transformer:
             h = self.dropout(torch.tanh(self.transformer(self.positions(h), pooled)))
         return h, pooled
+
+
+class SoftPooling(nn.Module):
+    """Attention-based soft pooling: a weighted mean of every g neighbours.
+
+    Source: Luo et al. 2021, "Fusion: Towards Automated ICD Coding via Feature Compression", section 3.2.2; the authors'
+    code, which has no bias b (softmax would ignore it) and completes the last window with zeros.
+
+        b_j = softmax over the window (w . x_j),   o_p = sum_j b_j x_j
+
+    Args:
+        features: D.
+        window: g.
+
+    Shapes: [B, D, N] -> [B, D, ceil(N / g)]. Pads must be zero: they then stand for the zeros that complete a window.
+    """
+
+    def __init__(self, features: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.score = nn.Conv1d(features, 1, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.pad(x, (0, -x.shape[2] % self.window))
+        scores = self.score(x).unflatten(2, (-1, self.window))  # [B, 1, P, g]
+        weights = torch.softmax(scores.float(), dim=3).to(x.dtype)
+        return (weights * x.unflatten(2, (-1, self.window))).sum(3)
+
+
+class DocumentAttention(nn.Module):
+    """A single query reads the document, and a linear layer scores every label from what it read.
+
+    Source: Luo et al. 2021, "Fusion: Towards Automated ICD Coding via Feature Compression", section 4.5, "DocLevel".
+
+        a = softmax_n(u . h_n),   logit = W (sum_n a_n h_n) + b
+
+    Args:
+        features: D.
+        labels: Y.
+
+    Shapes: [B, N, D], bool [B, N] or None -> logits [B, Y].
+    """
+
+    def __init__(self, features: int, labels: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(features, 1, bias=False)
+        self.output = nn.Linear(features, labels)
+        nn.init.xavier_uniform_(self.query.weight)
+        nn.init.xavier_uniform_(self.output.weight)
+
+    def weights(self, features: Tensor, mask: Tensor | None, *, labels: Tensor | None = None) -> Tensor:
+        """Attention over the positions, the same for every label, or for these: [B, N, D] -> fp32 [B, Y, N]."""
+        count = self.output.out_features if labels is None else len(labels)
+        return self._weights(features, mask).expand(-1, count, -1)
+
+    def forward(self, features: Tensor, mask: Tensor | None) -> Tensor:
+        document = self._weights(features, mask).to(features.dtype) @ features  # [B, 1, D]
+        return self.output(document.squeeze(1))
+
+    def _weights(self, features: Tensor, mask: Tensor | None) -> Tensor:
+        return masked_softmax(self.query(features).transpose(1, 2), mask)  # [B, 1, N]
+
+
+class MaskedGroupNorm(nn.GroupNorm):
+    """Group normalisation with a single group whose statistics are those of real positions alone.
+
+    Source: Wu and He 2018, as torch's GroupNorm(1, D), whose parameters it has.
+
+    Args:
+        features: D.
+
+    Shapes: [B, D, N], bool [B, N] or None -> [B, D, N]; the output of a pad means nothing.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__(1, features)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is None:
+            return super().forward(x)
+        real = mask.unsqueeze(1).to(self.weight.dtype)
+        values = x.to(self.weight.dtype)  # fp32 where x is bf16
+        count = real.sum((1, 2), keepdim=True) * x.shape[1]  # [B, 1, 1]
+        mean = (values * real).sum((1, 2), keepdim=True) / count
+        centred = (values - mean) * real
+        variance = centred.square().sum((1, 2), keepdim=True) / count
+        normalised = centred / (variance + self.eps).sqrt()
+        return (normalised * self.weight.unsqueeze(1) + self.bias.unsqueeze(1)).to(x.dtype)

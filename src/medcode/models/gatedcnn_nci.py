@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from medcode.config.models.gatedcnn_nci import GatedCnnNciConfig
-from medcode.layers.code_interaction import CodeInteraction, mean_vectors
+from medcode.layers.convolution import convolve
+from medcode.layers.dropout import Dropout
 from medcode.layers.masks import fill_pads
-from medcode.layers.trellis import TrellisEncoder
+from medcode.layers.word_embedding import PAD
 from medcode.models.base import WordModel
 
 
@@ -55,3 +57,104 @@ class GatedCnnNci(WordModel):
         h = self.encoder(self.embedding(tokens).transpose(1, 2))  # [B, E, N]
         h = fill_pads(h, self.real_positions(lengths, tokens.shape[1]))
         return {head: interaction(h) for head, interaction in self.interaction.items()}
+
+
+class TrellisEncoder(nn.Module):
+    """Trellis network: each level gates what the level before it made of words further and further back.
+
+    Source: Bai et al. 2019, "Trellis Networks for Sequence Modeling", as Ji et al. 2021 use it in GatedCNN-NCI. Level
+    i = 1, 2, ... reads with dilation i; all levels share their weights, and read the words again:
+
+        i, o, g, f = conv(x; W, level) + conv(h; V, level) + b
+        c' = sigmoid(f) * c shifted by the level + sigmoid(i) * tanh(g),   h' = sigmoid(o) * tanh(c')
+
+    with h = c = 0 at first. Dropout on h has one mask a document, for all positions and levels. Of the last level only
+    the features that are wanted are computed: nothing reads the others.
+
+    Args:
+        inputs: E.
+        hidden: width of h and c.
+        outputs: features of h that are wanted, the last ones.
+        kernel: K.
+        levels: how many.
+        dropout: probability that a feature of h is dropped.
+
+    Shapes: [B, E, N] -> h of the last level, [B, outputs, N]. Position t depends on positions up to t alone.
+    """
+
+    def __init__(self, inputs: int, hidden: int, outputs: int, kernel: int, levels: int, dropout: float) -> None:
+        super().__init__()
+        self.hidden, self.outputs, self.kernel, self.levels = hidden, outputs, kernel, levels
+        self.words = nn.Parameter(torch.empty(4 * hidden, inputs, kernel))
+        self.states = nn.Parameter(torch.empty(4 * hidden, hidden, kernel))
+        self.bias = nn.Parameter(torch.empty(4 * hidden))
+        for weights in (self.words, self.states, self.bias):
+            nn.init.normal_(weights, std=0.01)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = c = x.new_zeros(x.shape[0], self.hidden, x.shape[2])
+        kept = self.dropout(x.new_ones(x.shape[0], self.hidden, 1))
+        for level in range(1, self.levels + 1):
+            wanted = self.outputs if level == self.levels else self.hidden
+            gates = self._causal(x, self._last(self.words, wanted), level) + self._last(self.bias, wanted).unsqueeze(1)
+            if level > 1:  # h is zero before
+                gates = gates + self._causal(h, self._last(self.states, wanted), level)
+            i, o, g, f = gates.chunk(4, dim=1)
+            shifted = nn.functional.pad(c[:, -wanted:], (level, 0))[:, :, : c.shape[2]]
+            c = torch.sigmoid(f) * shifted + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c) * kept[:, -wanted:]
+        return h
+
+    def _last(self, weights: Tensor, features: int) -> Tensor:
+        """What makes the last features of h and c: [4 hidden, ...] -> [4 features, ...]."""
+        return weights.unflatten(0, (4, self.hidden))[:, -features:].flatten(0, 1)
+
+    def _causal(self, x: Tensor, weights: Tensor, dilation: int) -> Tensor:
+        x = nn.functional.pad(x, ((self.kernel - 1) * dilation, 0))
+        return convolve(x, weights, dilation=dilation)
+
+
+class CodeInteraction(nn.Module):
+    """Note-code interaction.
+
+    Source: Ji et al. 2021, "Medical Code Assignment with Gated Convolution and Note-Code Interaction".
+
+        m_y = sum_n (d_y . h_n) h_n,   logit_y = p . (w_y * m_y + b_y)
+
+    There is no softmax, so the sum over positions is taken first: m_y = (sum_n h_n h_n^T) d_y. As in label attention
+    the queries d have a bias that is never used, kept so that parameters count as in the port.
+
+    Args:
+        features: D.
+        labels: Y.
+
+    Shapes: [B, D, N], zero where there is a pad -> logits [B, Y].
+    """
+
+    def __init__(self, features: int, labels: int) -> None:
+        super().__init__()
+        self.queries = nn.Linear(features, labels)
+        self.output = nn.Linear(features, labels)
+        self.projection = nn.Linear(features, 1, bias=False)
+        nn.init.xavier_uniform_(self.queries.weight)
+        nn.init.xavier_uniform_(self.output.weight)
+
+    def fix_queries(self, vectors: Tensor) -> None:
+        """Takes these vectors for d, [Y, D], and does not train them."""
+        with torch.no_grad():
+            self.queries.weight.copy_(vectors)
+        self.queries.weight.requires_grad_(False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        products = features @ features.transpose(1, 2)  # [B, D, D], symmetric
+        messages = nn.functional.linear(products, self.queries.weight).transpose(1, 2)  # [B, Y, D]
+        weights = self.output.weight * self.projection.weight  # [Y, D]
+        return (messages.float() * weights).sum(2) + self.output.bias * self.projection.weight.sum()
+
+
+def mean_vectors(table: Tensor, words: Tensor) -> Tensor:
+    """Mean word vector of each text: table [rows, E], words int [Y, T] padded with 0 -> [Y, E]; zero without words."""
+    with torch.no_grad():
+        real = (words != PAD).unsqueeze(2)
+        return (table[words] * real).sum(1) / real.sum(1).clamp(min=1)

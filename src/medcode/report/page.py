@@ -11,10 +11,10 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from medcode import corpus_summary
 from medcode.config import Embed, Evaluation, ModelSettings, Recipe, Run, Split
+from medcode.dataset import statistics
+from medcode.dataset.arrays import Inputs
 from medcode.errors import UserError
-from medcode.inputs import Inputs
 from medcode.report import figures as drawing
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -119,8 +119,8 @@ def render(
         max_tokens=settings.recipe.max_tokens,
         unit=unit_of(params),
         splits=_splits(data, page_heads(test, data), settings.recipe.max_tokens),
-        corpus=corpus_summary.table(corpus),
-        corpus_notes=[corpus_summary.identical_line(corpus), *corpus_summary.commonest_lines(corpus)],
+        corpus=statistics.table(corpus),
+        corpus_notes=[statistics.identical_line(corpus), *statistics.commonest_lines(corpus)],
         parameters=_parameters(params, settings),
         footer="Numbers and code counts only: this page holds no text of any note.",
     )

@@ -67,7 +67,7 @@ def _strings(value: Any) -> set[str]:
 
 def project(root: Path) -> Project:
     """Return the project in a folder: the package in src, and the scripts of the stages."""
-    return Project(root / "src", PACKAGE, [root / "stages"])
+    return Project(root / "src", PACKAGE, [root / "stages", root / "stages/studies"])
 
 
 def code_of(project: Project, scripts: Iterable[str], choice: Choice) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Training: batches, loss, optimisation, checkpoints, and the loop that uses them."""
+"""Training: losses, optimizer, learning rates, checkpoints, and the loop that uses them."""

@@ -1,4 +1,4 @@
-"""The losses of documents, and those of a training step on their way from the device."""
+"""Losses: of documents under each head, and the mean losses of a step, read from the device one step late."""
 
 from __future__ import annotations
 
@@ -6,12 +6,56 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from medcode.config import Recipe
+from medcode.engine.transfer import Arrival
 from medcode.errors import UserError
-from medcode.training import optimisation
-from medcode.training.transfer import Arrival
+
+
+def head_losses(
+    logits: dict[str, Tensor], gold: dict[str, Tensor], recipe: Recipe, coded: dict[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """Loss of each document in each head, a mean over the head's labels.
+
+    Binary cross entropy: MT-RAM, equation 12, as all authors' code computes it: a mean, where the papers write a sum.
+    Focal loss: MARN's code, alpha (1 - p)^gamma times the cross entropy, with p the probability given to what is true
+    and one alpha for both classes. Label smoothing a: DCAN's code, y (1 - a) + a / Y.
+
+    Args:
+        logits: {head: [B, Y]}.
+        gold: {head: 0 or 1, [B, Y]}.
+        recipe: loss, focal_alpha, focal_gamma, label_smoothing.
+        coded: whether each document was coded in a head's system at all, {head: bool [B]}; where it was not, the head
+            says nothing of it and its loss is 0 (JAMS, equation 3). None where all were.
+
+    Shapes: -> {head: fp32 [B]}.
+    """
+    losses = {}
+    for head, scores in logits.items():
+        smoothing = recipe.label_smoothing
+        wanted = gold[head] * (1 - smoothing) + smoothing / scores.shape[1] if smoothing else gold[head]
+        each = nn.functional.binary_cross_entropy_with_logits(scores.float(), wanted, reduction="none")
+        if recipe.loss == "focal":
+            # 1 - p is the sigmoid of the logit with its sign turned where the label holds.
+            missed = nn.functional.logsigmoid(scores.float() * (1 - 2 * gold[head]))
+            each = recipe.focal_alpha * torch.exp(recipe.focal_gamma * missed) * each
+        own = each.mean(1)
+        losses[head] = own if coded is None else own * coded[head]
+    return losses
+
+
+def weigh(losses: dict[str, Tensor], weights: dict[str, float] | None) -> Tensor:
+    """Sum of the heads' losses; None weighs each 1.
+
+    A head alone has weight 1: its weight says how it stands beside others (MT-RAM, equation 13).
+
+    Shapes: {head: [B]} -> [B].
+    """
+    if weights is None or len(losses) == 1:
+        return sum(losses.values())
+    return sum(weights[head] * own for head, own in losses.items())
 
 
 def by_document(
@@ -25,14 +69,14 @@ def by_document(
     """The loss of each document, and that of each head where there are several.
 
     Args:
-        logits, gold, coded, recipe: as for `optimisation.head_losses`.
-        weights: of the heads, as for `optimisation.weigh`.
+        logits, gold, coded, recipe: as for `head_losses`.
+        weights: of the heads, as for `weigh`.
         name: of the loss.
 
     Shapes: -> {name or name_<head>: [B]}.
     """
-    losses = optimisation.head_losses(logits, gold, recipe, coded)
-    whole = optimisation.weigh(losses, weights)
+    losses = head_losses(logits, gold, recipe, coded)
+    whole = weigh(losses, weights)
     return {name: whole} | ({f"{name}_{head}": own for head, own in losses.items()} if len(losses) > 1 else {})
 
 

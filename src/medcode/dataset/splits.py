@@ -1,0 +1,210 @@
+"""Train, dev and test: which split each admission belongs to, whatever the label set.
+
+Published lists are followed where they are asked for; else a corpus's own split is used where it has one. Otherwise
+patients, never single admissions, are dealt out so that every code is as frequent in each split as the wanted shares
+ask: multi-label iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of multi-label
+data", algorithm 1), with the admissions of a patient as one example that counts as often as it has the code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from scipy import sparse
+
+from medcode.errors import UserError
+
+if TYPE_CHECKING:
+    from medcode.dataset.published_splits import Lists
+
+ASSIGNED = pa.schema(
+    [("admission_id", pa.string()), ("patient_id", pa.string()), ("split", pa.string()), ("top50", pa.bool_())]
+)
+
+SPLITS = ("train", "dev", "test")
+BACKGROUND = "background"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Which split each admission belongs to.
+
+    Attributes:
+        documents: admission_id, patient_id, split (train, dev, test or background) and top50 (whether a published list
+            names it for the 50 codes; null without such a list), in the order of the notes; background notes and
+            admissions with a code only.
+        metrics: where the split comes from, how large it is, and what of a published list was not found.
+    """
+
+    documents: pd.DataFrame
+    metrics: dict[str, Any]
+
+
+def assign(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, published: Lists | None = None) -> Assignment:
+    """Says which split each admission belongs to.
+
+    Args:
+        notes: admission_id, patient_id, split (may be null).
+        codes: admission_id, system, code.
+        options: `source`, `dev_share`, `test_share` and `seed` of params.yaml.
+        published: lists of admissions to follow.
+
+    Raises:
+        UserError: some admissions have a split of the corpus and others do not; a patient is in two splits; there are
+            too few patients; a split is empty; no admission of the published lists is in the corpus.
+    """
+    notes = notes.set_index("admission_id")
+    background = notes["split"] == BACKGROUND
+    coded = notes[~background & notes.index.isin(codes["admission_id"].unique())]
+    given = coded["split"].notna()
+    shares = (1 - options.dev_share - options.test_share, options.dev_share, options.test_share)
+    metrics: dict[str, Any] = {}
+    if published is not None:
+        source, assigned = published.name, coded.index.to_series().map(published.split_of()).dropna()
+        metrics["published"] = _found(published, notes.index, coded.index)
+        if not len(assigned):
+            raise UserError(
+                f"split.published: none of the {metrics['published']['listed']['all']:,} admissions of {source} has a "
+                "code in this corpus; the lists belong to another one"
+            )
+    elif options.source == "auto" and given.any():
+        source, assigned = "corpus", coded["split"]
+        if not given.all():
+            raise UserError(
+                f"the corpus gives {int(given.sum())} admissions a split and {int((~given).sum())} none; give all or "
+                "none of them one, or set split.source: stratified"
+            )
+    else:
+        source, assigned = "stratified", _stratified(coded["patient_id"], codes, options)
+        metrics["wanted_share"] = dict(zip(SPLITS, shares, strict=True))
+    crossing = _crossing(coded["patient_id"].loc[assigned.index], assigned)
+    if len(crossing) and not (published and published.crossing):
+        raise UserError(
+            f"{len(crossing)} patients are in more than one split of the corpus, such as patient {crossing[0]}; a "
+            "patient belongs in one, or set split.source: stratified and split.published: none"
+        )
+    check_present(assigned, "no admission with a code")
+    split = pd.concat([assigned, notes["split"][background]]).reindex(notes.index).dropna()
+    documents = notes.loc[split.index, ["patient_id"]].assign(split=split, top50=None).reset_index()
+    if published is not None and published.top50:
+        documents["top50"] = documents["admission_id"].isin(published.top50)
+    return Assignment(
+        documents[ASSIGNED.names],
+        {"source": source, "patients_in_two_splits": len(crossing), **metrics, **_sizes(documents)},
+    )
+
+
+def table(assignment: Assignment) -> pa.Table:
+    """The documents as a table."""
+    documents = pa.Table.from_pandas(assignment.documents, schema=ASSIGNED, preserve_index=False)
+    return documents.replace_schema_metadata(None)
+
+
+def _found(published: Lists, admissions: pd.Index, coded: pd.Index) -> dict[str, Any]:
+    """Counts the admissions of published lists, and those that the corpus lacks."""
+    missing = {split: int((~pd.Index(ids).isin(admissions)).sum()) for split, ids in published.ids.items()}
+    listed = {split: len(ids) for split, ids in published.ids.items()}
+    names = pd.Index(list(published.split_of()))
+    return {
+        "name": published.name,
+        "listed": {**listed, "all": len(names)},
+        "not_in_corpus": {**missing, "all": sum(missing.values())},
+        "without_code": int((names.isin(admissions) & ~names.isin(coded)).sum()),
+        "coded_admissions_not_listed": int((~coded.isin(names)).sum()),
+        "top50_listed": len(published.top50) if published.top50 else None,
+        "top50_not_in_corpus": int((~pd.Index(published.top50).isin(admissions)).sum()) if published.top50 else None,
+    }
+
+
+def _sizes(documents: pd.DataFrame) -> dict[str, Any]:
+    labelled = documents[documents["split"] != BACKGROUND]
+    sizes = {}
+    for split in SPLITS:
+        here = labelled[labelled["split"] == split]
+        sizes[split] = {
+            "documents": len(here),
+            "share": len(here) / len(labelled),
+            "patients": int(here["patient_id"].nunique()),
+        }
+    return {**sizes, "background_documents": len(documents) - len(labelled)}
+
+
+def _stratified(patients: pd.Series, codes: pd.DataFrame, options: Any) -> pd.Series:
+    numbers, names = pd.factorize(patients)
+    if len(names) < len(SPLITS):
+        raise UserError(f"{len(names)} patients with codes cannot make train, dev and test; at least 3 are needed")
+    places = patients.index.get_indexer(codes["admission_id"])
+    codes, rows = codes[places >= 0], numbers[places[places >= 0]]
+    # Sorted, so that the split does not depend on the order in which codes were written down.
+    labels = pd.factorize(pd.MultiIndex.from_frame(codes[["system", "code"]]), sort=True)[0]
+    # Duplicate entries add up: the number of the patient's admissions with the code.
+    matrix = sparse.coo_array((np.ones(len(rows)), (rows, labels))).tocsr()
+    shares = np.array([1 - options.dev_share - options.test_share, options.dev_share, options.test_share])
+    folds = stratify(matrix, np.bincount(numbers), shares, options.seed)
+    return pd.Series(np.array(SPLITS, dtype=object)[folds[numbers]], index=patients.index, dtype="str")
+
+
+def stratify(counts: sparse.csr_array, sizes: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
+    """Deals examples out to folds by iterative stratification.
+
+    Args:
+        counts: [examples, labels], how often an example counts for a label; no stored zeros.
+        sizes: [examples], how much an example counts for the size of a fold.
+        shares: [folds], the wanted share of each fold; they sum to 1.
+        seed: decides the order of examples and what is equal otherwise.
+
+    Returns:
+        int64 [examples], the fold of each.
+    """
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(counts.shape[0])
+    ties = generator.random((counts.shape[0], len(shares)))
+    by_row, by_column = counts[order], counts[order].tocsc()
+    wanted_size = shares * sizes.sum()
+    wanted = np.outer(np.asarray(counts.sum(axis=0)), shares)  # [labels, folds], still to be placed
+    remaining = np.diff(by_column.indptr).astype(float)  # examples not yet placed, per label
+    remaining[remaining == 0] = np.inf
+    folds = np.full(counts.shape[0], -1)
+    sizes = sizes[order]
+
+    def place(example: int, fold: int) -> None:
+        folds[example] = fold
+        own = slice(by_row.indptr[example], by_row.indptr[example + 1])
+        labels = by_row.indices[own]
+        wanted[labels, fold] -= by_row.data[own]
+        wanted_size[fold] -= sizes[example]
+        remaining[labels] -= 1
+
+    while np.isfinite(remaining).any():
+        label = int(remaining.argmin())  # the rarest label first: there is least room to mend it later
+        for example in by_column.indices[by_column.indptr[label] : by_column.indptr[label + 1]]:
+            if folds[example] < 0:
+                # Most wanted for this label; equal ones by the room left in the fold; then by chance.
+                place(example, int(np.lexsort((ties[example], wanted_size, wanted[label]))[-1]))
+        remaining[remaining == 0] = np.inf
+    for example in np.flatnonzero(folds < 0):
+        place(example, int(np.lexsort((ties[example], wanted_size))[-1]))
+    result = np.empty_like(folds)
+    result[order] = folds
+    return result
+
+
+def _crossing(patients: pd.Series, split: pd.Series) -> pd.Index:
+    """The patients who are in more than one split."""
+    both = split.groupby(patients).nunique() > 1
+    return both.index[both]
+
+
+def check_present(split: pd.Series, what: str) -> None:
+    """Makes sure that each of train, dev and test has a document.
+
+    Raises:
+        UserError: one has none; `what` says of which documents.
+    """
+    missing = [name for name in SPLITS if not (split == name).any()]
+    if missing:
+        raise UserError(f"split {missing[0]}: {what}; change split.dev_share, split.test_share or the corpus's split")

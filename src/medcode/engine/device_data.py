@@ -1,0 +1,109 @@
+"""Documents and gold labels of a split where the model is, so that batches of them are gathered without the host."""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from medcode.engine.batches import truncated_lengths
+from medcode.engine.transfer import to_device
+from medcode.evaluation.metrics import as_gold
+
+PART_OF_FREE = 8  # what one split may take of the memory that a GPU has left; the rest is for the network
+
+
+class Documents:
+    """Words of the documents of a split, in memory of the device; of the host where the device has too little left.
+
+    Args:
+        tokens: word numbers of all documents, int32.
+        offsets: start and end of each document in `tokens`, [n, 2].
+        max_tokens: words kept of each document.
+        device: where batches are wanted.
+
+    Attributes:
+        lengths: words kept of each document, int64 [n], on the host.
+    """
+
+    def __init__(self, tokens: np.ndarray, offsets: np.ndarray, max_tokens: int, device: torch.device) -> None:
+        self.device, self.lengths = device, truncated_lengths(offsets, max_tokens)
+        firsts, ends = offsets[:, 0].tolist(), (offsets[:, 0] + self.lengths).tolist()
+        whole = np.asarray(tokens)
+        # The first is a pad: what every place behind the end of a document shows.
+        kept = [np.zeros(1, np.int32), *(whole[first:end] for first, end in zip(firsts, ends, strict=True))]
+        flat = torch.from_numpy(np.concatenate(kept, dtype=np.int32))
+        home = room_for(flat.nbytes, device)
+        self._tokens = flat.to(home)
+        self._starts = torch.from_numpy(1 + np.cumsum(self.lengths) - self.lengths).to(home)
+        self._lengths = torch.from_numpy(self.lengths).to(home)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def gather(self, documents: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """The words of some documents, int64 [B, N] padded with 0 to a length, and their lengths, int64 [B].
+
+        Args:
+            documents: their numbers, int64 [B], on the device.
+            length: N.
+        """
+        home = self._tokens.device
+        chosen = documents.to(home)
+        starts, lengths = self._starts[chosen], self._lengths[chosen]
+        places = torch.arange(length, device=home)
+        words = self._tokens[torch.where(places < lengths[:, None], starts[:, None] + places, 0)].long()
+        if home.type == self.device.type:
+            return words, lengths
+        return to_device(words.numpy(), self.device), to_device(lengths.numpy(), self.device)
+
+
+class Gold:
+    """Gold labels of a split under one head, in memory of the device.
+
+    Args:
+        labels: 0 or 1, CSR [n, Y].
+        has: whether each document was coded in the head's system at all, bool [n].
+        device: where the labels of batches are wanted.
+    """
+
+    def __init__(self, labels: sparse.csr_matrix, has: np.ndarray, device: torch.device) -> None:
+        gold = as_gold(labels)
+        counts = np.diff(gold.indptr)
+        self._labels, self._most = gold.shape[1], int(counts.max(initial=0))
+        # Behind its own labels a document may look at so many of the following ones; they count for nothing.
+        columns = np.append(gold.indices, np.zeros(self._most, gold.indices.dtype)).astype(np.int64)
+        arrays = (columns, gold.indptr[:-1].astype(np.int64), counts.astype(np.int64), has)
+        self._columns, self._starts, self._counts, self._has = (torch.from_numpy(own).to(device) for own in arrays)
+
+    def rows(self, documents: Tensor) -> Tensor:
+        """The labels of some documents, int64 [B] on the device: 0 or 1, fp32 [B, Y]."""
+        size, device = len(documents) * self._labels, documents.device
+        places = torch.arange(self._most, device=device)
+        columns = self._columns[self._starts[documents, None] + places]
+        cells = columns + self._labels * torch.arange(len(documents), device=device)[:, None]
+        cells = torch.where(places < self._counts[documents, None], cells, size)
+        # One cell more, for what is no label: how many there are need not be known on the host.
+        marked = torch.zeros(size + 1, device=device).scatter_(0, cells.flatten(), 1.0)
+        return marked[:-1].view(len(documents), self._labels)
+
+    def coded(self, documents: Tensor) -> Tensor:
+        """Whether some documents were coded in the head's system, bool [B]."""
+        return self._has[documents]
+
+
+def room_for(size: int, device: torch.device) -> torch.device:
+    """Where so many bytes of documents are kept: on the device, or on the host where a GPU has too little memory."""
+    if device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] // PART_OF_FREE:
+        return device
+    _note_host()
+    return torch.device("cpu")
+
+
+@functools.cache
+def _note_host() -> None:
+    print("note: the GPU has too little memory left for the documents; they stay on the host", file=sys.stderr)

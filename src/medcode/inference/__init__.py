@@ -1,0 +1,1 @@
+"""Trained models: their folders, the scores that they give, and predictions for new notes."""

@@ -1,0 +1,70 @@
+"""Codes for a note that nobody has coded yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medcode.errors import UserError
+from medcode.inference.saved_model import TrainedModel
+from medcode.inference.scoring import probabilities, score
+from medcode.text.tokenization import text_of, tokenize
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Codes above the threshold, most probable first; how many words the note has, how many were read and known.
+
+    `unit` says what counts as a word: words, or the pieces of an encoder.
+    """
+
+    codes: list[dict[str, Any]]
+    words: int
+    words_read: int
+    words_known: int
+    unit: str
+
+
+def predict(trained: TrainedModel, text: str, threshold: float | None = None, top: int | None = None) -> Prediction:
+    """Predicts the codes of one note.
+
+    Args:
+        trained: a model with its vocabulary and labels.
+        text: the note.
+        threshold: a code is predicted when its probability is above; None takes the one tuned for each head.
+        top: predict this many codes of each head instead, whatever their probability.
+
+    Raises:
+        UserError: there is no word to read.
+    """
+    whole, unknown = numbers(trained, text)
+    if not len(whole):
+        raise UserError("no words to read: it is empty, or holds numbers and signs only")
+    tokens = whole[: trained.max_tokens]
+    logits = score(trained.model, tokens, np.array([[0, len(tokens)]]), trained.max_tokens, batch_size=1)
+    codes = []
+    for head, labels in trained.labels.items():
+        values = probabilities(logits[head])[0]
+        order = np.argsort(-values, kind="stable")
+        limit = trained.thresholds[head] if threshold is None else threshold
+        chosen = order[:top] if top is not None else order[values[order] > limit]
+        codes += [
+            {"head": head}
+            | {key: labels[number][key] for key in ("system", "code", "title")}
+            | {"probability": round(float(values[number]), 4)}
+            for number in chosen
+        ]
+    known, unit = int((tokens != unknown).sum()), "words" if trained.pieces is None else "pieces"
+    return Prediction(codes, len(whole), len(tokens), known, unit)
+
+
+def numbers(trained: TrainedModel, text: str) -> tuple[np.ndarray, int | None]:
+    """A note as numbers of words or pieces, int32 [N], and the number that stands for the unknown."""
+    if trained.pieces is not None:
+        (own,) = trained.pieces([text_of(text, trained.pieces.text, trained.rule)])
+        return own, trained.pieces.unknown
+    row_of = {word: row for row, word in enumerate(trained.vocabulary, start=1)}
+    unknown = len(trained.vocabulary) + 1
+    return np.array([row_of.get(word, unknown) for word in tokenize(text, trained.rule)], dtype=np.int32), unknown

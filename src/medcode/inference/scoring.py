@@ -1,0 +1,60 @@
+"""Scores of documents, in batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from medcode.engine.batches import scoring_batches
+from medcode.engine.device_data import Documents
+from medcode.engine.precision import autocast
+from medcode.engine.transfer import Arrival, to_device
+from medcode.models.base import Model
+
+
+def score(
+    model: Model, tokens: np.ndarray, offsets: np.ndarray, max_tokens: int, batch_size: int, precision: str = "auto"
+) -> dict[str, np.ndarray]:
+    """Logits of every document and label.
+
+    Args:
+        model: on its device; left in evaluation mode.
+        tokens: word numbers of all documents.
+        offsets: start and end of each document in `tokens`, [n, 2].
+        max_tokens: words read of each document.
+        batch_size: documents at a time; a model that lets pads take part gets documents of one length only, so that
+            its scores do not depend on the batch.
+
+    Returns:
+        {head: float32 [n, Y]}.
+    """
+    documents = Documents(tokens, offsets, max_tokens, next(model.parameters()).device)
+    return score_documents(model, documents, batch_size, precision)
+
+
+@torch.inference_mode()
+def score_documents(
+    model: Model, documents: Documents, batch_size: int, precision: str = "auto"
+) -> dict[str, np.ndarray]:
+    """As `score`, of documents that are with the model already."""
+    model.eval()
+    scores = {head: np.empty((len(documents), labels), dtype=np.float32) for head, labels in model.heads.items()}
+    arriving: list[tuple[str, np.ndarray, Arrival]] = []
+    for batch in scoring_batches(documents.lengths, batch_size, padding=model.config.masked):
+        words, real = documents.gather(to_device(batch.documents, documents.device), batch.length)
+        with autocast(documents.device, precision):
+            logits = model(words, real)
+        before, arriving = arriving, [(head, batch.documents, Arrival(x.float())) for head, x in logits.items()]
+        _keep(scores, before)  # while the device computes this batch
+    _keep(scores, arriving)
+    return scores
+
+
+def _keep(scores: dict[str, np.ndarray], arriving: list[tuple[str, np.ndarray, Arrival]]) -> None:
+    for head, documents, values in arriving:
+        scores[head][documents] = values.read().numpy()
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Sigmoid, float32."""
+    return torch.from_numpy(logits).sigmoid().numpy()

@@ -1,0 +1,158 @@
+"""From the settings of a study to the params.yaml of each of its trainings, and what a training rests on."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from medcode import config
+from medcode.config import Evaluation, LabelSet, Run, Section, Training, load, load_model
+from medcode.errors import UserError, nearest
+from medcode.reruns.closure import Project
+from medcode.reruns.stages import choice, code_of
+from medcode.studies.definition.study import FILE, Study
+
+# What a row may set of params.yaml; the data are the same for all rows.
+SET_HERE = ("model", "recipe", "encoder", "training", "evaluation", "models")
+COMMANDS = ("train", "evaluate", "study_finish")  # of a training, scripts in stages/
+# Sections whose stages the studies share with the main workflow: a value of their own would change nothing.
+OF_MAIN_WORKFLOW = ("reference", "synthesize")
+
+
+def for_corpus(raw: dict[str, Any], settings_file: Path, corpus: str) -> dict[str, Any]:
+    """params.yaml as the studies prepare a corpus: with what studies/data/settings.yaml says of it.
+
+    Raises:
+        UserError: a setting names a key that is not there, or that only the main workflow reads.
+    """
+    resolved = copy.deepcopy(raw) | {"corpus": corpus}
+    for key, value in (config.read_yaml(settings_file).get(corpus) or {}).items():
+        if (section := key.split(".")[0]) in OF_MAIN_WORKFLOW:
+            raise UserError(
+                f"{settings_file}: {corpus}: {key}: studies and main workflow share what {section} makes; set it in "
+                "params.yaml"
+            )
+        put(resolved, key, value, f"{settings_file}: {corpus}")
+    return resolved
+
+
+def settle(raw: dict[str, Any], study: Study, name: str, label_set: str, seed: int) -> dict[str, Any]:
+    """Return all parameters of one training: params.yaml, and the options and the recipe of its model.
+
+    Args:
+        raw: params.yaml as the studies prepare the study's corpus, with the files of all models under `models`.
+        study: the study that shows the row.
+        name: the row.
+
+    Raises:
+        UserError: a setting names a key, model or recipe that is not there.
+    """
+    origin = study.origin(name)
+    where = f"{origin.study.root / origin.study.name / FILE}: rows.{origin.name}"
+    model, recipe = (study.setting(name, key, raw[key]) for key in ("model", "recipe"))
+    if model not in raw["models"]:
+        raise UserError(f"{where}: model: there is no model {model}; {nearest(model, raw['models'])}")
+    recipes = raw["models"][model]["recipes"]
+    if recipe not in recipes:
+        raise UserError(f"{where}: recipe: {model} has no recipe {recipe}; {nearest(recipe, recipes)}")
+    resolved = copy.deepcopy(raw) | {"label_set": label_set, "seed": seed, "seeds": 1, "model": model, "recipe": recipe}
+    for place, settings in study.layers(name):
+        for key, value in settings.items():
+            _apply(resolved, key, value, model, recipe, place)
+    block = resolved.pop("models")[model]
+    return resolved | {"options": block["options"], "recipes": {recipe: block["recipes"][recipe]}}
+
+
+def _apply(resolved: dict[str, Any], key: str, value: Any, model: str, recipe: str, where: str) -> None:
+    parts = key.split(".")
+    if parts[0] not in SET_HERE:
+        raise UserError(
+            f"{where}: {key}: a study sets {', '.join(SET_HERE)} only; label sets and seeds have keys of their own, "
+            "and the data of all studies are set in studies/data/settings.yaml"
+        )
+    if parts[0] == "models" and len(parts) > 1:
+        if parts[1] not in ("*", model):
+            return  # of another row's model
+        if len(parts) < 4 or parts[2] not in ("options", "recipes"):
+            now = ["recipes", *parts[3:]] if parts[2:3] == ["training"] else ["options", *parts[2:]]
+            raise UserError(f"{where}: {key}: it is called {'.'.join([*parts[:2], *now])}")
+        parts[1] = model
+        if parts[2] == "recipes" and parts[3] == "*":
+            parts[3] = recipe
+    put(resolved, ".".join(parts), value, where)
+
+
+def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Sets a dotted key whose parents exist.
+
+    Raises:
+        UserError: a parent does not exist.
+    """
+    *parents, last = key.split(".")
+    for parent in parents:
+        if not isinstance(values.get(parent), dict):
+            raise UserError(f"{where}: {key}: params.yaml has no {parent} there; {nearest(parent, values)}")
+        values = values[parent]
+    if not parents and last not in values:
+        raise UserError(f"{where}: {key}: params.yaml has no such key; {nearest(last, values)}")
+    values[last] = value
+
+
+def check_settings(study: Study, raw: dict[str, Any]) -> None:
+    """Makes sure that each setting of all rows that names a model is of a model of some row.
+
+    Raises:
+        UserError: one is not, so that it would change nothing.
+    """
+    definition = study.definition
+    used = {"*"} | {
+        settings["model"]
+        for settings in (definition.settings, *(row.settings for row in definition.rows.values()))
+        if "model" in settings
+    }
+    for part in ("settings", "small"):
+        for key in getattr(definition, part):
+            pieces = key.split(".")
+            if pieces[0] == "models" and len(pieces) > 1 and pieces[1] not in used:
+                where = f"{study.root / study.name / FILE}: {part}: {key}"
+                raise UserError(f"{where}: no row has the model {pieces[1]}; {nearest(pieces[1], used)}")
+
+
+def run_fingerprint(path: Path, project: Project) -> dict[str, Any]:
+    """Return what a training and its evaluation rest on beside the inputs: settings that matter, and digests of code.
+
+    DVC runs a training again when this changes, so another model's file or code changes nothing.
+
+    Args:
+        path: the parameters of the training, what `settle` made.
+        project: the code.
+
+    Raises:
+        UserError: the settings do not make a valid configuration.
+    """
+    run, engine = load(Run, path), load(Measured, path)
+    chosen = load_model(path, run.model, run.recipe, run.label_set)
+    settings = run.model_dump() | {"options": chosen.config.model_dump(), "learning": chosen.recipe.model_dump()}
+    settings |= {"engine": engine.training.model_dump(exclude={"checkpoint_steps"})}
+    settings |= {"evaluation": engine.evaluation.model_dump()}
+    return {"settings": settings, **code_of(project, COMMANDS, choice(run.corpus, chosen))}
+
+
+def training_code(path: Path, project: Project) -> dict[str, Any]:
+    """Return digests of the code of a training alone: a stopped one goes on while they are the same.
+
+    Args:
+        path, project: as for `run_fingerprint`.
+    """
+    run = load(Run, path)
+    chosen = load_model(path, run.model, run.recipe, run.label_set)
+    return code_of(project, COMMANDS[:1], choice(run.corpus, chosen))
+
+
+class Measured(Section):
+    """Sections of params.yaml that a training and its evaluation depend on whole, and what chooses their values."""
+
+    label_set: LabelSet
+    training: Training
+    evaluation: Evaluation

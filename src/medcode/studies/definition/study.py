@@ -1,0 +1,233 @@
+"""What a study is: studies/<name>/study.yaml, read strictly."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from medcode import config
+from medcode.config import LabelSet, Section, build, corpora
+from medcode.errors import UserError, nearest
+from medcode.studies.definition import published
+
+FILE = "study.yaml"
+NAME = re.compile(r"[a-z][a-z0-9-]*")
+ROW = re.compile(r"[a-z][a-z0-9_]*")
+MIMIC = ("mimic3", "mimic4")  # a study takes its `small` settings on every other corpus
+
+Figure = Literal["rows", "frequency", "linkage", "loss", "embeddings", "parameters"]
+Settings = dict[str, Any]
+
+
+class Row(Section):
+    """A row of the table: settings as differences from params.yaml, by dotted key; `*` is the row's model or recipe.
+
+    `published` names the row of the paper, `table/row`. `label_sets` says on which label sets to train, where these are
+    not those of the published table. A row with `same_as: study/row` is that study's row, and shares its trainings. One
+    that is `mimic_only` is not trained on other corpora.
+    """
+
+    title: str
+    published: str | None = None
+    label_sets: list[LabelSet] | None = None
+    settings: Settings = Field({})
+    small: Settings = Field({})
+    same_as: str | None = None
+    mimic_only: bool = False
+
+
+class Definition(Section):
+    """The content of study.yaml.
+
+    `settings` hold for all rows, then a row's own; on corpora other than MIMIC, `small` and then a row's own `small`
+    come after them.
+    `small_remark` says what they change for a reader. `comparisons` are pairs of rows whose difference is tested.
+    """
+
+    title: str
+    paper: str
+    tables: Annotated[list[str], Field(min_length=1)]
+    corpus: str
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    figures: list[Figure] = Field(["rows"])
+    settings: Settings = Field({})
+    small: Settings = Field({})
+    small_remark: str | None = None
+    rows: Annotated[dict[str, Row], Field(min_length=1)]
+    comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field([])
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A row with the study that defines it, which is another one where the row says `same_as`."""
+
+    study: Study
+    name: str
+    row: Row
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study: its name, its definition, the paper beside which it stands, and the folder of all studies."""
+
+    name: str
+    definition: Definition
+    paper: published.Paper
+    root: Path
+    _others: dict[str, Study] = field(default_factory=dict, init=False, repr=False, compare=False)  # once read
+
+    @property
+    def small(self) -> bool:
+        """Whether the corpus is not MIMIC, so that `small` settings hold."""
+        return self.definition.corpus not in MIMIC
+
+    @property
+    def counts_only(self) -> bool:
+        """Whether the study counts parameters, and trains nothing."""
+        return "parameters" in self.definition.figures
+
+    def layers(self, name: str) -> list[tuple[str, Settings]]:
+        """The settings of a row, each with where it stands; later ones hold."""
+        origin = self.origin(name)
+        parts = [("settings", origin.study.definition.settings), (f"rows.{origin.name}.settings", origin.row.settings)]
+        if self.small:
+            parts += [("small", origin.study.definition.small), (f"rows.{origin.name}.small", origin.row.small)]
+        return [(f"{self.root / origin.study.name / FILE}: {part}", settings) for part, settings in parts]
+
+    def setting(self, name: str, key: str, default: Any) -> Any:
+        """The value that the study gives a key of a row, the default where it gives none."""
+        return next((own[key] for _, own in reversed(self.layers(name)) if key in own), default)
+
+    def tables(self) -> dict[str, published.Table]:
+        """The published tables, by key."""
+        return {key: self.paper.tables[key] for key in self.definition.tables}
+
+    def table_of(self, row: Row) -> str:
+        """The key of the published table that a row belongs to: the first where it names none."""
+        return row.published.split("/", 1)[0] if row.published else self.definition.tables[0]
+
+    def label_sets(self, name: str) -> list[str]:
+        """The label sets on which a row is trained."""
+        row = self.definition.rows[name]
+        if row.mimic_only and self.small:
+            return []
+        groups = self.paper.tables[self.table_of(row)].groups
+        return list(dict.fromkeys(row.label_sets or [group.label_set for group in groups.values()]))
+
+    def origin(self, name: str) -> Origin:
+        """Where a row is defined.
+
+        Raises:
+            UserError: `same_as` names no row, or one that itself says `same_as`.
+        """
+        row = self.definition.rows[name]
+        if row.same_as is None:
+            return Origin(self, name, row)
+        where = f"{self.root / self.name / FILE}: rows.{name}.same_as"
+        other_name, _, other_row = row.same_as.partition("/")
+        other = self._others.get(other_name) or self._others.setdefault(other_name, load(self.root, other_name))
+        if other_row not in other.definition.rows:
+            raise UserError(f"{where}: {other_name} has no such row; {nearest(other_row, other.definition.rows)}")
+        found = other.definition.rows[other_row]
+        if found.same_as is not None:
+            raise UserError(f"{where}: {row.same_as} is itself the same as {found.same_as}; name that")
+        return Origin(other, other_row, found)
+
+    def trained_by(self, name: str) -> Origin:
+        """Whose trainings a row shows: its origin's if that study has the same corpus and the seeds, else its own."""
+        origin = self.origin(name)
+        other = origin.study.definition
+        shared = other.corpus == self.definition.corpus and set(self.definition.seeds) <= set(other.seeds)
+        lacking = set(self.label_sets(name)) - set(origin.study.label_sets(origin.name))
+        return origin if shared and not lacking else Origin(self, name, self.definition.rows[name])
+
+    def runs(self) -> dict[str, list[str]]:
+        """The rows that this study itself trains, by label set."""
+        own: dict[str, list[str]] = {}
+        for name in self.definition.rows:
+            if self.trained_by(name).study is self and not self.counts_only:
+                for label_set in self.label_sets(name):
+                    own.setdefault(label_set, []).append(name)
+        return own
+
+    def run_folder(self, name: str, label_set: str, seed: int) -> Path:
+        """Where the results of one training are, under the root of the studies."""
+        by = self.trained_by(name)
+        return self.root / by.study.name / "runs" / self.definition.corpus / label_set / by.name / str(seed)
+
+
+def names(root: Path) -> list[str]:
+    """The studies that there are."""
+    return sorted(path.parent.name for path in root.glob(f"*/{FILE}"))
+
+
+def load(root: Path, name: str) -> Study:
+    """Reads a study and checks what can be checked without params.yaml.
+
+    Raises:
+        UserError: there is no such study, or its file is wrong.
+    """
+    if name not in names(root):
+        raise UserError(f"{root / name}: there is no such study; {nearest(name, names(root))}")
+    path = root / name / FILE
+    definition = build(Definition, config.read_yaml(path), path)
+    if definition.corpus not in corpora.names():
+        raise UserError(
+            f"{path}: corpus: there is no '{definition.corpus}'; {nearest(definition.corpus, corpora.names())}"
+        )
+    if len(set(definition.seeds)) < len(definition.seeds):
+        raise UserError(f"{path}: seeds: expected each once, found {definition.seeds}")
+    study = Study(name, definition, published.load(root / "published", definition.paper), root)
+    for table in definition.tables:
+        if table not in study.paper.tables:
+            raise UserError(f"{path}: tables: {definition.paper} has no {table}; {nearest(table, study.paper.tables)}")
+    for key, row in definition.rows.items():
+        _check_row(study, path, key, row)
+    for pair in definition.comparisons:
+        for key in pair:
+            if key not in definition.rows:
+                raise UserError(f"{path}: comparisons: there is no row {key}; {nearest(key, definition.rows)}")
+    return study
+
+
+def _check_row(study: Study, path: Path, key: str, row: Row) -> None:
+    if not ROW.fullmatch(key):
+        raise UserError(f"{path}: rows.{key}: a name has small letters, digits and underscores only")
+    if row.published is not None:
+        table, _, line = row.published.partition("/")
+        if table not in study.definition.tables:
+            raise UserError(f"{path}: rows.{key}.published: {table} is not among the study's tables")
+        rows = study.paper.tables[table].rows
+        if line not in rows:
+            raise UserError(f"{path}: rows.{key}.published: {table} has no row '{line}'; {nearest(line, rows)}")
+    if row.same_as is not None and (row.settings or row.small):
+        raise UserError(f"{path}: rows.{key}: a row that is the same as another has no settings of its own")
+
+
+def choose(root: Path, name: str, seeds: list[int] | None = None, corpus: str | None = None) -> None:
+    """Writes other seeds or another corpus into study.yaml, and leaves every other line as it is.
+
+    Raises:
+        UserError: there is no such study, no such corpus, or the file has no such line.
+    """
+    from medcode import io
+
+    path = root / name / FILE
+    load(root, name)
+    text = path.read_text(encoding="utf-8")
+    changes = {"corpus": corpus, "seeds": None if seeds is None else str(seeds)}
+    for key, value in changes.items():
+        if value is not None:
+            # The value may also stand below its key, one item a line; a remark behind the key stays.
+            value_of_key = rf"^{key}:[^#\n]*?([ \t]*#[^\n]*)?(?:\n[ \t]*- [^\n]*)*$"
+            text, found = re.subn(value_of_key, rf"{key}: {value}\g<1>", text, count=1, flags=re.M)
+            if not found:
+                raise UserError(f"{path}: expected a line '{key}: ...' to change")
+    if corpus is not None and corpus not in corpora.names():
+        raise UserError(f"CORPUS: there is no '{corpus}'; {nearest(corpus, corpora.names())}")
+    if text != path.read_text(encoding="utf-8"):
+        io.write_text(path, text)

@@ -1,0 +1,1 @@
+"""DVC pipelines of studies, and how far each has come."""

@@ -1,0 +1,83 @@
+"""docs/LEADERBOARD.md: every row of every finished study."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from pathlib import Path
+from typing import Any
+
+from medcode import io
+from medcode.studies.report import commit_links
+
+HEAD = """# Leaderboard
+
+Every row of every finished study, from `studies/*/results.json`; `make leaderboard` writes this page. F1 is at the
+threshold tuned on dev, macro F1 in the definition of Mullenbach et al. (2018); means ± sample standard deviations over
+seeds, in per cent. Time is that of one training, a mean over seeds. Rows compare within one corpus and label set only.
+`git show` tells what a commit is where it is no link.
+"""
+COLUMNS = (
+    ("F1 micro", ("tuned", "f1", "micro")),
+    ("F1 macro", ("tuned", "macro_f1", "caml")),
+    ("AUC macro", ("auc", "macro")),
+    ("P@5", ("ranking", "precision_at_5")),
+    ("P@8", ("ranking", "precision_at_8")),
+    ("MAP", ("ranking", "map")),
+)
+FURTHER = ("seeds", "parameters", "time", "device", "torch", "commit", "study")
+
+
+def write(root: Path, path: Path) -> None:
+    """Writes the page."""
+    found = [io.read_json(file) for file in sorted(root.glob("*/results.json"))]
+    io.write_text(path, page([result for result in found if result["finished"]]))
+
+
+def page(found: list[dict[str, Any]]) -> str:
+    """The page, one table for each corpus, label set and head, the best micro F1 first."""
+    tables: dict[tuple[str, str, str], list[tuple[float, str]]] = {}
+    for result in found:
+        for row in result["rows"]:
+            for head, measured in row["test"].items():
+                f1 = statistics.fmean(_at(measured, COLUMNS[0][1]))
+                line = _line(result, row, measured)
+                tables.setdefault((result["corpus"], row["label_set"], head), []).append((-f1, line))
+    parts = [HEAD]
+    for (corpus, label_set, head), lines in sorted(tables.items()):
+        titles = ["model", *(name for name, _ in COLUMNS), *FURTHER]
+        head_line = "| " + " | ".join(titles) + " |\n|---|" + "--:|" * (len(COLUMNS) + 3) + "---|" * 4
+        body = "\n".join(line for _, line in sorted(lines))
+        parts.append(f"\n## {corpus}, {label_set}, {head}\n\n{head_line}\n{body}\n")
+    if not tables:
+        parts.append("\nNo study is finished yet.\n")
+    return "".join(parts)
+
+
+def _line(result: dict[str, Any], row: dict[str, Any], measured: dict[str, Any]) -> str:
+    study, repository = result["study"], result.get("repository")
+    seconds = statistics.fmean(row["seconds"])
+    cells = [f"{row['title']} (`{row['model']}`, {row['recipe']})"]
+    cells += [_shown(_at(measured, path)) for _, path in COLUMNS]
+    cells += [str(len(row["seeds"])), f"{row['parameters']['total']:,}"]
+    cells += [f"{seconds / 60:.1f} min" if seconds >= 100 else f"{seconds:.0f} s", row["device"], row["torch"]]
+    links = {commit: commit_links.link(repository, commit) for commit in row["commits"]}
+    cells += [
+        ", ".join(f"[{commit}]({url})" if url else f"`{commit}`" for commit, url in links.items()),
+        f"[{study}](../studies/{study}/table.md)",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _at(measured: dict[str, Any], path: tuple[str, ...]) -> list[float]:
+    value: Any = measured
+    for part in path:
+        value = value.get(part, {}) if isinstance(value, dict) else value
+    return [math.nan if x is None else x for x in value] if value else []
+
+
+def _shown(values: list[float]) -> str:
+    if not values or any(math.isnan(value) for value in values):
+        return "\N{EN DASH}"
+    mean = f"{100 * statistics.fmean(values):.1f}"
+    return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean

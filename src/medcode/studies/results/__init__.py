@@ -1,0 +1,1 @@
+"""What the trainings of a study gave, and which differences are more than chance."""

@@ -1,0 +1,51 @@
+"""What the second of two rows gains on some of the codes: the numbers that a paper's text gives for a figure."""
+
+from __future__ import annotations
+
+from medcode.studies.definition.published import Codes, Table
+from medcode.studies.definition.study import Study
+from medcode.studies.results import run_results
+from medcode.studies.results.run_results import Run, Runs, Summary
+
+
+def pair(study: Study) -> tuple[str, str] | None:
+    """The rows whose difference stands beside published gains: the first that the study compares."""
+    return tuple(study.definition.comparisons[0]) if study.definition.comparisons else None
+
+
+def gain(study: Study, runs: Runs, table: Table, group: str, codes: Codes) -> Summary | None:
+    """Macro F1 of the second row minus that of the first on some codes, seed by seed, in the unit of the table.
+
+    None where one of them has no such codes or lacks a seed of the other.
+    """
+    sides: list[dict[int, float | None]] = []
+    for row in pair(study) or ():
+        if (where := run_results.place(table, group, study.label_sets(row))) is None:
+            return None
+        label_set, head = where
+        sides.append({run.seed: _macro_f1(run, head, codes, table) for run in runs[row, label_set]})
+    if not sides or sides[0].keys() != sides[1].keys():
+        return None
+    first, second = sides
+    if not first or None in (*first.values(), *second.values()):
+        return None
+    return Summary(tuple(table.scale * (second[seed] - first[seed]) for seed in first))
+
+
+def _macro_f1(run: Run, head: str, codes: Codes, table: Table) -> float | None:
+    name = "frequency_f1.csv" if codes.linked is None else "linkage_f1.csv"
+    linked = {None: None, True: "yes", False: "no"}[codes.linked]
+    wanted = (line for line in run.table(name, head) if (line["group"], line.get("linked")) == (codes.group, linked))
+    return next((float(line[run_results.group_column(table)]) for line in wanted), None)
+
+
+def remark(study: Study, table: Table) -> str | None:
+    """What ours are in a table of gains; None for any other table."""
+    rows = pair(study)
+    if rows is None or not any(row.codes for row in table.rows.values()):
+        return None
+    first, second = (study.definition.rows[row].title for row in rows)
+    return (
+        f"Ours: macro F1 of {second} minus that of {first} on the same group of codes, seed by seed; the mean of these "
+        "differences ± their sample standard deviation. What each has alone is in the figures' CSV files."
+    )

@@ -1,0 +1,201 @@
+"""The trainings of a study, read back: metrics by row, label set and seed, and their mean and deviation."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medcode import io
+from medcode.studies.definition.published import METRICS, Table
+from medcode.studies.definition.study import Study
+from medcode.studies.pipeline.progress import DONE
+from medcode.studies.results import predictions
+
+RowSettings = dict[tuple[str, str], dict[str, Any]]  # of each row and label set
+
+JOINT = "joint"  # the label set with a head for each edition of ICD
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: what it wrote, by file."""
+
+    folder: Path
+    seed: int
+    train: dict[str, Any]
+    test: dict[str, Any]
+    environment: dict[str, Any]
+
+    def epochs(self) -> list[float]:
+        """Seconds of each epoch; those before an interruption are not among them."""
+        path = self.folder / "epochs.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [json.loads(line)["seconds"] for line in lines]
+
+    def decisions(self, head: str) -> predictions.Decisions:
+        """What it decided on test."""
+        return predictions.read(self.folder / "predictions.npz")[head]
+
+    def table(self, name: str, head: str) -> list[dict[str, str]]:
+        """The lines of a table that it wrote about a head."""
+        with open(self.folder / name, encoding="utf-8", newline="") as file:
+            return [line for line in csv.DictReader(file) if line["head"] == head]
+
+
+Runs = dict[tuple[str, str], list[Run]]  # the trainings of each row and label set
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean and sample standard deviation over seeds, the deviation NaN for a single one."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        return statistics.fmean(self.values)
+
+    @property
+    def deviation(self) -> float:
+        """The sample standard deviation."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else math.nan
+
+    def contains(self, value: float) -> bool | None:
+        """Whether mean ± deviation contains a value; None where one seed gives no interval."""
+        return None if math.isnan(self.deviation) else abs(self.mean - value) <= self.deviation + 1e-12
+
+
+def read(study: Study) -> Runs:
+    """The trainings that are done, by row and label set, in the order of the seeds."""
+    found: Runs = {}
+    for name in study.definition.rows:
+        for label_set in study.label_sets(name):
+            folders = {seed: study.run_folder(name, label_set, seed) for seed in study.definition.seeds}
+            found[name, label_set] = [
+                Run(folder, seed, *(io.read_json(folder / file) for file in ("train.json", "test.json", DONE)))
+                for seed, folder in folders.items()
+                if (folder / DONE).exists()
+            ]
+    return found
+
+
+def place(table: Table, group: str, label_sets: list[str]) -> tuple[str, str] | None:
+    """The label set and the head whose metrics a row shows in a group of columns; None where it was not trained there.
+
+    A model of both editions of ICD shows the head that has the group's name; one that was trained on more documents
+    (top50_extra) shows the head of the group.
+    """
+    columns = table.groups[group]
+    if columns.label_set in label_sets:
+        return columns.label_set, columns.head
+    if JOINT in label_sets:
+        return JOINT, group
+    if f"{columns.label_set}_extra" in label_sets:
+        return f"{columns.label_set}_extra", columns.head
+    return None
+
+
+def metric(measured: dict[str, Any], name: str, table: Table) -> float | None:
+    """One metric of a head, by the paper's definitions; None where it does not exist, such as P@8 of five labels."""
+    at = measured[table.threshold]
+    values = {
+        "auc_macro": measured["auc"]["macro"],
+        "auc_micro": measured["auc"]["micro"],
+        "f1_macro": at["macro_f1"][table.macro_f1],
+        "f1_micro": at["f1"]["micro"],
+        "exact_match": at["exact_match"],
+        **measured["ranking"],
+    }
+    return values.get(name)
+
+
+def group_column(table: Table) -> str:
+    """The column of macro F1 in a training's own tables by group of codes, at the threshold of the paper."""
+    return "f1_macro_tuned" if table.threshold == "tuned" else "f1_macro"
+
+
+def summarise(runs: list[Run], head: str, name: str, table: Table) -> Summary | None:
+    """A metric over the seeds, in the unit of the table; None where it is no metric, or some seed has none."""
+    if name not in METRICS:
+        return None
+    values = [metric(run.test[head], name, table) for run in runs if head in run.test]
+    known = [value * table.scale for value in values if value is not None]
+    return Summary(tuple(known)) if known and len(known) == len(values) else None
+
+
+def record(study: Study, runs: Runs, settings: RowSettings, repository: str | None = None) -> dict[str, Any]:
+    """The content of results.json: what the leaderboard and later readers need, numbers only.
+
+    Args:
+        study: the study.
+        runs: its trainings.
+        settings: what each row was trained with.
+        repository: where its commits can be looked at, as `revisions.address` says.
+    """
+    rows = []
+    for (name, label_set), own in runs.items():
+        if not own:
+            continue
+        resting = settings[name, label_set]
+        rows.append(
+            {
+                "row": name,
+                "title": study.definition.rows[name].title,
+                "model": resting["model"],
+                "recipe": resting["recipe"],
+                "label_set": label_set,
+                "seeds": [run.seed for run in own],
+                "parameters": own[0].train["parameters"],
+                "epochs": [run.train["epochs_run"] for run in own],
+                "best_epochs": [run.train["best_epoch"] for run in own],
+                "stopped": [run.train["stopped"] for run in own],
+                "seconds": [round(sum(run.epochs()), 1) for run in own],
+                "device": own[0].environment["device"],
+                "torch": own[0].environment["torch"],
+                "commits": sorted({run.environment["commit"] or "unknown" for run in own}),
+                "test": {
+                    head: {key: _values(own, head, key) for key in ("auc", "ranking", "fixed", "tuned", "counts")}
+                    for head in own[0].test
+                },
+            }
+        )
+    done = all(len(own) == len(study.definition.seeds) for own in runs.values())
+    return {
+        "study": study.name,
+        "title": study.definition.title,
+        "corpus": study.definition.corpus,
+        "repository": repository,
+        "finished": done,
+        "rows": rows,
+    }
+
+
+def _values(runs: list[Run], head: str, key: str) -> dict[str, Any]:
+    def gather(values: list[Any]) -> Any:
+        if isinstance(values[0], dict):
+            return {name: gather([value[name] for value in values]) for name in values[0] if name != "jaccard"}
+        return values
+
+    return gather([run.test[head][key] for run in runs])
+
+
+def settings(study: Study) -> RowSettings:
+    """What each row was trained with on each label set, without the code's digests.
+
+    Those of the first seed: the settings of two seeds differ in the seed alone.
+    """
+    found = {}
+    for name in study.definition.rows:
+        by = study.trained_by(name)
+        for label_set in study.label_sets(name):
+            folder = study.root / by.study.name / "settings" / label_set / by.name
+            path = folder / f"{study.definition.seeds[0]}.json"
+            if path.exists():
+                found[name, label_set] = io.read_json(path)["settings"]
+    return found

@@ -1,0 +1,67 @@
+"""The learning curve as a table, and a log of how long epochs took."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medcode import io
+from medcode.evaluation import seeds
+
+if TYPE_CHECKING:
+    from medcode.training.trainer import Progress
+
+History = list[dict[str, float]]
+
+
+class Curves:
+    """Tells of every epoch as it ends: on the terminal, in the log, and in the table of the learning curve.
+
+    With several seeds the table has the mean over the trainings that came as far as an epoch, and how many they are.
+
+    Args:
+        table: where the learning curve is written.
+        log: where lines are appended.
+        model: its name, for the log.
+        several: whether there is more than one seed.
+    """
+
+    def __init__(self, table: Path, log: Path, model: str, *, several: bool) -> None:
+        self.table, self.log, self.model, self.several = table, log, model, several
+        self.histories: dict[int, History] = {}
+
+    def on_epoch(self, seed: int, history: History, seconds: float) -> None:
+        """Hears of the learning curve of a seed so far, and of the seconds of its last epoch; 0 for one resumed."""
+        self.histories[seed] = history
+        write_curve(self.table, seeds.mean_curve(self.histories.values()) if self.several else history)
+        if not seconds:
+            return
+        own = {"seed": seed} if self.several else {}
+        append_log(self.log, {"model": self.model, **own, "seconds": round(seconds, 2), **history[-1]})
+        shown = "  ".join(f"{k} {v:.4f}" for k, v in history[-1].items() if k not in ("epoch", "learning_rate"))
+        self._say(seed, f"epoch {history[-1]['epoch']:>3}  {shown}  {seconds:.1f} s")
+
+    def on_resume(self, seed: int, progress: Progress, folder: Path) -> None:
+        """Says where a training goes on, or that it had ended; epochs and steps count from 1."""
+        if progress.stopped:
+            ended = f"already trained: ended at epoch {progress.epoch} ({progress.stopped})"
+            self._say(seed, f"{ended}; remove {folder} to train it anew")
+        else:
+            self._say(seed, f"resumed at epoch {progress.epoch + 1}, step {progress.step + 1}")
+
+    def _say(self, seed: int, line: str) -> None:
+        print(f"seed {seed}  {line}" if self.several else line, flush=True)
+
+
+def write_curve(path: str | os.PathLike, history: History) -> None:
+    """Writes one line an epoch, replacing the file."""
+    io.write_csv(path, history, list(history[0]) if history else ["epoch"])
+
+
+def append_log(path: str | os.PathLike, record: dict[str, Any]) -> None:
+    """Appends one JSON line to a log that no stage reads; seconds and the like belong there, not in metrics."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")

@@ -1,0 +1,100 @@
+"""What a training leaves behind: the model with its thresholds, and metrics, from the weights of the best epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from medcode import io
+from medcode.config import ModelSettings, Run
+from medcode.dataset.arrays import Inputs
+from medcode.encoders.pieces import PieceTokenizer
+from medcode.evaluation import seeds
+from medcode.evaluation.thresholds import tune_threshold
+from medcode.inference import saved_model
+from medcode.inference.scoring import probabilities, score
+from medcode.models.base import Model, count_parameters
+from medcode.training.trainer import SCORING_BATCH, Result
+
+THRESHOLD_GRID = 100  # of the threshold that the model carries; Edin et al. 2023
+
+
+def tune_thresholds(model: Model, data: Inputs, max_tokens: int, precision: str) -> dict[str, float]:
+    """The threshold of each head with the best micro F1 on the dev documents that were coded in its system."""
+    dev = data.splits["dev"]
+    logits = score(model, data.tokens, dev.offsets, max_tokens, SCORING_BATCH, precision)
+    return {
+        head: tune_threshold(dev.labels[head][dev.has[head]], probabilities(x[dev.has[head]]), THRESHOLD_GRID)
+        for head, x in logits.items()
+    }
+
+
+def save(
+    run: Run,
+    settings: ModelSettings,
+    precision: str,
+    folder: Path,
+    trained: list[Model],
+    data: Inputs,
+    pieces: PieceTokenizer | None,
+) -> list[dict[str, float]]:
+    """Writes the models of all seeds, that of the first where every command looks for it.
+
+    Args:
+        run: what was trained.
+        settings: the model and its recipe.
+        precision: of the scores on dev that the thresholds are tuned on.
+        folder: models/current.
+        trained: the model of each seed.
+        data: what they were trained on.
+        pieces: cuts notes into the encoder's pieces; None for models on words.
+
+    Returns:
+        The thresholds of each seed, by head.
+    """
+    max_tokens = settings.recipe.max_tokens
+    thresholds = []
+    with io.atomic_folder(folder) as target:
+        for seed, model in zip(run.all_seeds, trained, strict=True):
+            thresholds.append(tune_thresholds(model, data, max_tokens, precision))
+            known = run.model, model, data.vocabulary, {head: data.labels[head] for head in model.heads}
+            whole = saved_model.TrainedModel(*known, thresholds[-1], max_tokens, data.rule, run.label_set, pieces)
+            provenance = {name: getattr(run, name) for name in ("corpus", "encoder", "recipe")} | {"seed": seed}
+            saved_model.save(target if seed == run.seed else saved_model.of_seed(target, seed), whole, provenance)
+    return thresholds
+
+
+def metrics(run: Run, model: Model, results: list[Result], thresholds: list[dict[str, float]]) -> dict[str, Any]:
+    """The content of metrics/train.json: what was trained, how it ended, and the dev metrics of the best epoch.
+
+    With several seeds every number is a mean over them, beside their deviation and the numbers of each.
+
+    Args:
+        run: what was trained.
+        model: of any seed.
+        results: of each seed.
+        thresholds: of each seed, by head.
+    """
+    found = [_found(result, own) for result, own in zip(results, thresholds, strict=True)]
+    return {
+        "model": run.model,
+        "recipe": run.recipe,
+        "corpus": run.corpus,
+        "label_set": run.label_set,
+        **({} if run.encoder == "none" else {"encoder": run.encoder}),
+        "parameters": count_parameters(model),
+        **seeds.mean(found),
+        **seeds.spread(dict(zip(map(str, run.all_seeds), found, strict=True))),
+    }
+
+
+def _found(result: Result, thresholds: dict[str, float]) -> dict[str, Any]:
+    best = result.history[result.best_epoch - 1]
+    return {
+        "epochs_run": len(result.history),
+        "best_epoch": result.best_epoch,
+        "stopped": result.stopped,
+        **{name: x for name, x in best.items() if name.startswith("train_loss")},
+        "dev": {name: x for name, x in best.items() if not name.startswith(("epoch", "train_loss", "learning_rate"))},
+        "thresholds": thresholds,
+    }

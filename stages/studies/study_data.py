@@ -1,0 +1,51 @@
+"""Settles how the studies prepare a corpus: its params.yaml, and the published lists of admissions that it follows."""
+
+from __future__ import annotations
+
+from shared import stage
+
+import shutil
+from pathlib import Path
+
+import yaml
+
+from medcode import config, io
+from medcode.config.checking import check_run
+from medcode.errors import UserError
+from medcode.reruns.stages import choice, code_of, project
+from medcode.studies.definition import resolve
+
+
+@stage(None, models=Path, changes=Path, corpus=str, lists=Path, out=Path)
+def main(params: Path, models: Path, changes: Path, corpus: str, lists: Path, out: Path) -> None:
+    resolved = resolve.for_corpus(config.read_yaml(params), changes, corpus)
+    published = lists / resolved["split"]["published"]
+    if not published.is_dir():
+        raise UserError(
+            f"{published}: no such folder, but {changes} wants these lists for {corpus}; "
+            f"get them with make splits NAME={published.name} FROM=folder"
+        )
+    with io.atomic_folder(out) as folder:
+        io.write_text(folder / "params.yaml", yaml.safe_dump(resolved, sort_keys=False))
+        _, model = check_run(folder / "params.yaml", models)
+        for encoder in resolved.get("encoders", {}):
+            chosen = resolved | {"encoder": encoder}
+            io.write_text(folder / f"{encoder}.yaml", yaml.safe_dump(chosen, sort_keys=False))
+            own = {"encoders": {encoder: resolved["encoders"][encoder]}}
+            io.write_text(folder / "sections" / f"encoder-{encoder}.yaml", yaml.safe_dump(own))
+        shutil.copytree(published, folder / "published")
+        # One file a section, so that a stage runs again for the sections that it depends on.
+        for key, section in resolved.items():
+            own = {corpus: section[corpus]} if key == "corpora" else section
+            io.write_text(folder / "sections" / f"{key}.yaml", yaml.safe_dump({key: own}, sort_keys=False))
+        # Of code, the reader of this corpus is chosen by name; data stages reach no model.
+        stages = Path(__file__).parents[1]
+        code = project(stages.parent)
+        for path in sorted(stages.rglob("*.py")):
+            io.write_json(
+                folder / "code" / path.with_suffix(".json").name, code_of(code, [path.stem], choice(corpus, model))
+            )
+
+
+if __name__ == "__main__":
+    main()

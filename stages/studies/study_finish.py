@@ -1,0 +1,56 @@
+"""Notes where a training of a study ran, and removes its model."""
+
+from __future__ import annotations
+
+from shared import stage
+
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import torch
+
+from medcode import config, io
+from medcode.engine import distributed
+
+
+class Parameters(config.Section):
+    """The sections of params.yaml that this stage reads."""
+
+    training: config.Machine
+
+
+@stage(Parameters, model=Path, out=Path)
+def main(params: Parameters, model: Path, out: Path) -> None:
+    device = distributed.choose_device(params.training.device)
+    io.write_json(
+        out,
+        {
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()})",
+            "threads": params.training.threads,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "commit": commit(),
+        },
+    )
+    shutil.rmtree(model)
+
+
+def commit() -> str | None:
+    """The revision of the code, with a + where the code differs from it; None outside git."""
+    revision = _git("rev-parse", "--short=10", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages", "configs", "params.yaml")
+    return f"{revision}{'+' if changed else ''}" if revision else None
+
+
+def _git(*command: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *command], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Labels and documents of every label set."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from coded_corpus import TITLES, assigned, corpus, options, small
+
+from medcode.dataset import label_sets, splits
+from medcode.errors import UserError
+
+
+def choose(name, notes, codes, corpus_name="jsonl", fifty=None, **changes):
+    documents = assigned(notes, codes, **changes)
+    if fifty is not None:
+        documents["top50"] = documents["admission_id"].isin(fifty)
+    return label_sets.choose(name, documents, codes, TITLES, options(**changes), corpus_name)
+
+
+def split_of(found) -> dict[str, str]:
+    return dict(zip(found.documents["admission_id"].to_pylist(), found.documents["split"].to_pylist(), strict=True))
+
+
+def coded(split: list[str], codes: list[list[str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Admissions 0, 1, ... with codes written system:code."""
+    notes, _ = small(split)
+    rows = [(str(i), *code.split(":")) for i, own in enumerate(codes) for code in own]
+    return notes, pd.DataFrame(rows, columns=["admission_id", "system", "code"], dtype="str")
+
+
+def test_the_top_50_are_the_most_frequent_of_train_and_ties_go_by_name():
+    notes, codes = corpus()
+    top = choose("top50", notes, codes)
+    train = codes[codes["admission_id"].map(assigned(notes, codes).set_index("admission_id")["split"]) == "train"]
+    counts = train.groupby("code").size()
+    expected = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:50]
+    assert list(zip(top.labels["code"].to_pylist(), top.labels["train_documents"].to_pylist(), strict=True)) == expected
+    held = set(codes.loc[codes["code"].isin(top.labels["code"].to_pylist()), "admission_id"])
+    assert set(top.documents["admission_id"].to_pylist()) == held
+    assert top.metrics["labels"] == 50
+
+
+def test_labels_of_train_or_of_all():
+    notes, codes = small(["train", "train", "dev", "test"])
+    codes.loc[len(codes)] = ["3", "icd9proc", "03.31"]
+    train = choose("full", notes, codes)
+    assert train.labels["code"].to_pylist() == ["401.9"]
+    everything = choose("full", notes, codes, labels="all")
+    assert everything.labels.select(["code", "train_documents"]).to_pylist() == [
+        {"code": "401.9", "train_documents": 2},
+        {"code": "03.31", "train_documents": 0},
+    ]
+
+
+def test_titles_and_what_has_none():
+    notes, codes = corpus()
+    found = choose("full", notes, codes)
+    titles = dict(zip(found.labels["code"].to_pylist(), found.labels["title"].to_pylist(), strict=True))
+    assert titles["100.0"] == "Leptospirosis"
+    assert titles["100.1"] == ""
+    assert found.metrics["codes_without_title"] == len(titles) - 1
+    assert len(found.metrics["codes_without_title_first"]) == 10
+    assert found.metrics["codes_without_title_first"][0] == "icd9cm 100.1"
+
+
+def test_what_looks_like_no_code_is_not_listed():
+    notes, codes = small(["train", "dev", "test"])
+    words = codes.assign(code="A NOTE'S TEXT")
+    metrics = choose("full", notes, words).metrics
+    assert metrics["codes_without_title"] == 1
+    assert metrics["codes_without_title_first"] == []
+
+
+@pytest.mark.parametrize("name", ["full", "top50"])
+def test_a_label_set_without_a_document_in_dev(name):
+    notes, codes = small(["train", "dev", "test"])
+    codes.loc[codes["admission_id"] == "1", "code"] = "250.00"
+    with pytest.raises(UserError, match=f"split dev: no document with one of the 1 labels of {name}"):
+        choose(name, notes, codes)
+
+
+def test_labels_are_better_balanced_than_by_chance():
+    notes, codes = corpus()
+    random = np.random.default_rng(0).choice(splits.SPLITS, 1_600, p=[0.75, 0.1, 0.15])
+    chance = assigned(notes, codes).assign(split=random[notes["patient_id"].astype(int)])
+    theirs = label_sets.choose("full", chance, codes, TITLES, options(), "jsonl").metrics
+    ours = choose("full", notes, codes).metrics
+    for name in splits.SPLITS:
+        assert ours[name]["label_share_difference"] < 0.75 * theirs[name]["label_share_difference"]
+
+
+def test_label_sets_agree_on_who_is_where():
+    notes, codes = corpus()
+    full = choose("full", notes, codes)
+    assert full.documents.num_rows == 2_000
+    assert full.metrics["patients_in_two_splits"] == 0
+    everyone = split_of(full)
+    for name in ("top50", "top50_extra", "icd9"):
+        chosen = split_of(choose(name, notes, codes))
+        assert chosen.items() <= everyone.items()
+        assert list(chosen) == [admission for admission in everyone if admission in chosen]
+
+
+def test_background_documents_are_in_every_label_set():
+    notes, codes = small(["test", "train", "dev", "background", "train"])
+    codes = codes[codes["admission_id"] != "3"]
+    for name in ("full", "top50", "top50_extra", "icd9"):
+        found = choose(name, notes, codes)
+        assert found.documents["split"].to_pylist() == ["test", "train", "dev", "background", "train"]
+        assert found.metrics["background_documents"] == 1
+
+
+def test_top50_extra_keeps_all_training_documents():
+    split = ["train", "train", "train", "dev", "dev", "test"]
+    rare = [["icd9cm:V85.0"]]
+    notes, codes = coded(split, [["icd9cm:401.9"], ["icd9cm:486"], *rare, ["icd9cm:486"], *rare, ["icd9cm:401.9"]])
+    listed = {"0", "3", "5"}
+    papers = {"corpus_name": "mimic3", "fifty": listed}
+    assert split_of(choose("top50", notes, codes, **papers)) == {"0": "train", "3": "dev", "5": "test"}
+    extra = choose("top50_extra", notes, codes, **papers)
+    assert split_of(extra) == {"0": "train", "1": "train", "2": "train", "3": "dev", "5": "test"}
+    assert extra.metrics["train"]["documents_without_label"] == 1
+    counts = {row["code"]: row["train_documents"] for row in extra.labels.to_pylist()}
+    assert counts == {"401.9": 1, "486": 1}
+    # Without published lists, dev and test are those with one of the codes.
+    assert split_of(choose("top50_extra", notes, codes, top50="papers")).keys() == {"0", "1", "2", "3", "5"}
+
+
+def test_the_papers_list_is_33_diagnoses_and_17_procedures():
+    systems = [system for system, _ in label_sets.PAPERS_TOP50]
+    assert (systems.count("icd9cm"), systems.count("icd9proc")) == (33, 17)
+
+
+@pytest.mark.parametrize(
+    ("corpus_name", "top50", "choice", "labels"),
+    [
+        ("mimic3", "auto", "papers", {"401.9"}),
+        ("synthetic-mimic3", "auto", "train", {"401.9", "V85.0"}),
+        ("mimic3", "train", "train", {"401.9", "V85.0"}),
+        ("jsonl", "papers", "papers", {"401.9"}),
+    ],
+)
+def test_whose_50_codes(corpus_name, top50, choice, labels):
+    both = ["icd9cm:401.9", "icd9cm:V85.0"]
+    notes, codes = coded(["train", "dev", "test"], [both, both, both])
+    found = choose("top50", notes, codes, corpus_name, top50=top50)
+    assert found.metrics["label_choice"] == choice
+    assert set(found.labels["code"].to_pylist()) == labels
+
+
+def mixed():
+    """Three admissions coded in ICD-9, three in ICD-10, one in both."""
+    nine, ten = ["icd9cm:401.9", "icd9proc:38.93"], ["icd10cm:I10", "icd10pcs:0DTJ4ZZ"]
+    return coded(
+        ["train", "dev", "test", "train", "dev", "test", "train"],
+        [nine, nine, nine, [*ten, "icd10cm:E11.9"], ten, ten, [*nine[:1], *ten[:1]]],
+    )
+
+
+def test_one_edition_at_a_time():
+    notes, codes = mixed()
+    nine = choose("icd9", notes, codes)
+    assert nine.labels.select(["head", "code", "train_documents"]).to_pylist() == [
+        {"head": "icd", "code": "401.9", "train_documents": 2}
+    ]  # 38.93 has one document in train, and two are asked for
+    assert list(split_of(nine)) == ["0", "1", "2", "6"]
+    ten = choose("icd10", notes, codes, labels="all")
+    assert ten.labels["code"].to_pylist() == ["I10", "0DTJ4ZZ"]
+    assert ten.metrics["label_choice"] == "all"
+    assert list(split_of(ten)) == ["3", "4", "5", "6"]
+
+
+def test_both_editions_side_by_side():
+    notes, codes = mixed()
+    joint = choose("joint", notes, codes, min_occurrences=1)
+    assert [(row["head"], row["code"]) for row in joint.labels.to_pylist()] == [
+        ("icd9", "401.9"),
+        ("icd9", "38.93"),
+        ("icd10", "I10"),
+        ("icd10", "E11.9"),
+        ("icd10", "0DTJ4ZZ"),
+    ]
+    assert len(split_of(joint)) == 7
+
+
+def test_joint_has_the_documents_splits_and_labels_of_each_edition_alone():
+    """So that a model of one edition is trained and measured on what JAMS sees of it."""
+    notes, codes = mixed()
+    old, new, joint = (choose(name, notes, codes, min_occurrences=1) for name in ("icd9", "icd10", "joint"))
+    assert split_of(joint) == split_of(old) | split_of(new)
+    for head, alone in (("icd9", old), ("icd10", new)):
+        own = [row | {"head": "icd"} for row in joint.labels.to_pylist() if row["head"] == head]
+        assert own == alone.labels.to_pylist()
+
+
+def test_a_corpus_without_an_edition():
+    notes, codes = coded(["train", "dev", "test"], [["icd9cm:401.9"]] * 3)
+    for name in ("icd10", "joint"):
+        with pytest.raises(UserError, match=f"label set {name}: the corpus has no code of icd10"):
+            choose(name, notes, codes)
+    with pytest.raises(UserError, match="label set icd9: no code has the 2 occurrences"):
+        choose("icd9", notes, codes)
+    nothing = label_sets.empty("icd10", "the reason")
+    assert (nothing.documents.num_rows, nothing.labels.num_rows) == (0, 0)
+    assert nothing.metrics == {"label_set": "icd10", "labels": 0, "empty_because": "the reason"}
+    assert nothing.labels.schema == label_sets.LABELS

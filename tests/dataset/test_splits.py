@@ -1,0 +1,181 @@
+"""Splits by patient, balanced over all codes, or as they were published."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from coded_corpus import assigned, corpus, options, small, with_split
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from medcode.dataset import splits
+from medcode.dataset.published_splits import Lists
+from medcode.errors import UserError
+
+
+def of(notes: pd.DataFrame, codes: pd.DataFrame, **changes) -> pd.Series:
+    """The split of each admission."""
+    return assigned(notes, codes, **changes).set_index("admission_id")["split"]
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(0, 60),
+    st.integers(0, 12),
+    st.integers(2, 5),
+    st.integers(0, 1_000),
+)
+def test_stratification_places_every_example_once_whatever_the_labels(examples, labels, folds, seed):
+    random = np.random.default_rng(seed)
+    counts = sparse.csr_array(random.poisson(0.3, (examples, labels)).astype(float))
+    sizes = random.integers(1, 4, examples)
+    placed = splits.stratify(counts, sizes, np.full(folds, 1 / folds), seed)
+    assert placed.shape == (examples,)
+    assert set(placed.tolist()) <= set(range(folds))
+    assert placed.tolist() == splits.stratify(counts, sizes, np.full(folds, 1 / folds), seed).tolist()
+
+
+def test_stratification_divides_what_can_be_divided_exactly():
+    # Four kinds of examples, 20 of each: every fold can have exactly its share of each label.
+    labels = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 1], [0, 0, 0]], dtype=float).repeat(20, axis=0)
+    folds = splits.stratify(sparse.csr_array(labels), np.ones(80, dtype=int), np.array([0.5, 0.25, 0.25]), seed=3)
+    for kind in range(4):
+        assert np.bincount(folds[20 * kind : 20 * kind + 20], minlength=3).tolist() == [10, 5, 5]
+
+
+def test_a_code_of_one_patient_goes_to_train_and_of_many_everywhere():
+    notes, codes = corpus()
+    counts = codes.assign(split=codes["admission_id"].map(of(notes, codes)))
+    counts = counts.groupby(["code", "split"]).size().unstack(fill_value=0)
+    total = counts.sum(axis=1)
+    assert (counts.loc[total == 1, "train"] == 1).all()
+    assert (counts[total >= 20] > 0).all(axis=None)
+
+
+def test_the_same_seed_gives_the_same_split_in_any_order_of_codes():
+    notes, codes = corpus()
+    first = of(notes, codes)
+    shuffled = codes.sample(frac=1, random_state=1)
+    assert of(notes, shuffled).equals(first)
+    assert not of(notes, codes, seed=11).equals(first)
+
+
+def test_the_split_of_the_corpus_can_be_set_aside():
+    notes, codes = corpus()
+    given = with_split(notes, ["train"] * 1_999 + ["background"])
+    codes = codes[codes["admission_id"] != "1999"]
+    assignment = splits.assign(given, codes, options(source="stratified"))
+    assert assignment.metrics["source"] == "stratified"
+    split = of(given, codes, source="stratified")
+    assert split["1999"] == "background"
+    assert split.value_counts().index[0] == "train"
+    assert (split == "dev").sum() > 100
+
+
+def test_admissions_without_codes_are_left_out():
+    notes, codes = small(["train", "dev", "test", None])
+    assert list(of(notes, codes[codes["admission_id"] != "3"]).index) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("split", "patients", "message"),
+    [
+        (["train", "dev", "test", None], None, "gives 3 admissions a split and 1 none"),
+        (["train", "test", "test"], None, "split dev: no admission with a code"),
+        (["train", "dev", "test", "test"], ["p1", "p2", "p3", "p1"], "1 patients are in more than one split .* p1"),
+        ([None, None, None], ["p", "p", "q"], "2 patients with codes cannot make train, dev and test"),
+        ([None, None, None], None, "split .*: no admission with a code"),
+    ],
+)
+def test_splits_that_cannot_be(split, patients, message):
+    notes, codes = small(split, patients)
+    with pytest.raises(UserError, match=message):
+        splits.assign(notes, codes, options())
+
+
+def test_patients_are_never_divided():
+    notes, codes = corpus()
+    documents = assigned(notes, codes)
+    assert documents.groupby("patient_id")["split"].nunique().max() == 1
+    assert documents["admission_id"].tolist() == notes["admission_id"].tolist()
+    metrics = splits.assign(notes, codes, options()).metrics
+    assert metrics["patients_in_two_splits"] == 0
+    assert sum(metrics[name]["documents"] for name in splits.SPLITS) == 2_000
+    for name in splits.SPLITS:
+        assert abs(metrics[name]["share"] - metrics["wanted_share"][name]) < 0.03
+
+
+def test_the_split_of_the_corpus_is_kept_with_its_background():
+    notes, codes = small(["test", "train", "dev", "background", "train"])
+    codes = codes[codes["admission_id"] != "3"]
+    assignment = splits.assign(notes, codes, options())
+    assert assignment.metrics["source"] == "corpus"
+    assert assignment.metrics["background_documents"] == 1
+    assert assignment.documents["split"].tolist() == ["test", "train", "dev", "background", "train"]
+
+
+def published(ids: dict[str, list[str]], **changes) -> Lists:
+    return Lists(**{"name": "caml", "ids": ids, "top50": frozenset(), "crossing": False} | changes)
+
+
+def test_published_lists_are_followed_and_what_they_lack_is_counted():
+    notes, codes = small([None] * 6)
+    codes = codes[codes["admission_id"] != "4"]
+    lists = published({"train": ["3", "0", "4", "90"], "dev": ["1"], "test": ["2", "91", "92"]})
+    assignment = splits.assign(notes, codes, options(), lists)
+    documents = assignment.documents.set_index("admission_id")
+    assert documents["split"].to_dict() == {"0": "train", "1": "dev", "2": "test", "3": "train"}
+    assert documents["top50"].isna().all()
+    assert assignment.metrics["source"] == "caml"
+    assert assignment.metrics["published"] == {
+        "name": "caml",
+        "listed": {"train": 4, "dev": 1, "test": 3, "all": 8},
+        "not_in_corpus": {"train": 1, "dev": 0, "test": 2, "all": 3},
+        "without_code": 1,
+        "coded_admissions_not_listed": 1,
+        "top50_listed": None,
+        "top50_not_in_corpus": None,
+    }
+
+
+def test_the_list_for_the_50_codes_is_kept():
+    notes, codes = small([None] * 4)
+    lists = published({"train": ["0", "1"], "dev": ["2"], "test": ["3"]}, top50=frozenset(["0", "2", "3", "99"]))
+    assignment = splits.assign(notes, codes, options(), lists)
+    assert assignment.documents["top50"].tolist() == [True, False, True, True]
+    assert assignment.metrics["published"]["top50_not_in_corpus"] == 1
+    assert splits.table(assignment)["top50"].to_pylist() == [True, False, True, True]
+
+
+def test_published_lists_of_another_corpus():
+    notes, codes = small([None] * 4)
+    with pytest.raises(UserError, match="none of the 2 admissions of caml has a code in this corpus"):
+        splits.assign(notes, codes, options(), published({"train": ["90"], "dev": ["91"], "test": []}))
+
+
+def test_a_patient_in_two_splits_is_let_pass_only_where_two_lists_were_put_together():
+    notes, codes = small([None] * 4, patients=["p", "q", "r", "p"])
+    ids = {"train": ["0"], "dev": ["1"], "test": ["2", "3"]}
+    with pytest.raises(UserError, match=r"1 patients are in more than one split .* p;"):
+        splits.assign(notes, codes, options(), published(ids))
+    joint = splits.assign(notes, codes, options(), published(ids, crossing=True))
+    assert joint.metrics["patients_in_two_splits"] == 1
+
+
+def test_each_patient_is_placed_once_and_each_code_looked_for_once(monkeypatch):
+    # With MIMIC-III's 46,520 patients and 8,921 codes it would take hours if either were gone through again and again.
+    notes, codes = corpus(admissions=5_898, patients=4_652, labels=892, mean=12)
+    calls: list[str] = []
+    for name in ("lexsort", "isfinite"):
+        function = getattr(np, name)
+
+        def counted(*given, function=function, name=name):
+            calls.append(name)
+            return function(*given)
+
+        monkeypatch.setattr(np, name, counted)
+    splits.assign(notes, codes, options())
+    assert calls.count("lexsort") == notes["patient_id"].nunique()
+    assert 100 < calls.count("isfinite") <= codes["code"].nunique() + 1

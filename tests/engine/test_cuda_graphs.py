@@ -1,0 +1,196 @@
+"""Recorded steps: a training comes out the same whether its steps are done as they are given or replayed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from gpu import needs_gpu
+from recorder import OperationRecorder
+from scipy import sparse
+from small_models import HEADS, ROWS, build, every_model
+
+from medcode import models
+from medcode.dataset.arrays import Inputs, Split
+from medcode.engine import cuda_graphs
+from medcode.layers import kernels
+from medcode.training import optimizer
+from medcode.training.checkpoint import Checkpoints
+from medcode.training.trainer import Trainer
+
+DOCUMENTS, EPOCHS = 14, 3
+# Models whose steps wait for the device, and why: they are trained as they are.
+WAITING = {
+    "bert_hier": "the chunks of all documents are packed into one run, whose length depends on theirs",
+    "bert_trun": "likewise",
+    "plm_icd": "likewise",
+    "dr_caml": "reads the titles of those codes only that the batch has",
+}
+
+
+@pytest.fixture(scope="module")
+def inputs() -> Inputs:
+    """Random documents, an empty one among them, with random labels under two heads."""
+    random = np.random.default_rng(4)
+    lengths = np.append(random.integers(1, 25, DOCUMENTS - 1), 0)
+    ends = np.cumsum(lengths)
+    split = Split(
+        documents=[str(number) for number in range(DOCUMENTS)],
+        offsets=np.stack([ends - lengths, ends], axis=1),
+        labels={
+            head: sparse.csr_matrix((random.random((DOCUMENTS, size)) < 0.4).astype(np.uint8))
+            for head, size in HEADS.items()
+        },
+        outside={head: np.zeros(DOCUMENTS, np.int32) for head in HEADS},
+        has={head: random.random(DOCUMENTS) < 0.8 for head in HEADS},
+    )
+    tokens = random.integers(1, ROWS, int(ends[-1]), dtype=np.int32)
+    return Inputs(tokens, [], np.empty(0), {}, "caml", {"train": split, "dev": split})
+
+
+@pytest.fixture
+def make(inputs, recipe, engine, tmp_path):
+    """Makes the trainer of a model."""
+
+    def trainer(name, folder, **changes):
+        changes = {"epochs": EPOCHS, "dropout": 0.1, "clip_norm": 0.5, "criterion": "loss"} | changes
+        model = build(name, dropout=0.1)
+        own = recipe.model_copy(update={"head_weights": None} | changes)
+        settings = engine.model_copy(update={"padding": 0.3, "checkpoint_steps": 1000})
+        return Trainer(model, inputs, own, settings, 1, Checkpoints(tmp_path / folder))
+
+    return trainer
+
+
+def record(trainer) -> OperationRecorder:
+    """Makes the steps of a trainer be recorded, as `training.cuda_graphs` does on a GPU."""
+    step = trainer.step
+
+    def changed():
+        return [*step.model.state_dict().values(), *step.model.parameters(), *state_of(step.optimiser)]
+
+    optimizer.put_rates_on_device(step.optimiser)
+    recorder = OperationRecorder(changed)
+    step._run = cuda_graphs.RecordedSteps(step._update, recorder, step.random)
+    return recorder
+
+
+def state_of(optimiser):
+    return [value for own in optimiser.state.values() for value in own.values() if isinstance(value, torch.Tensor)]
+
+
+@every_model
+def test_a_training_comes_out_the_same_from_recorded_steps(make, name, capsys):
+    given, replayed = make(name, "given", learning_rate=0.002), make(name, "replayed", learning_rate=0.002)
+    optimizer.put_rates_on_device(given.step.optimiser)
+    recorder = record(replayed)
+    expected, found = given.run(), replayed.run()
+    note = "note: training steps run without CUDA graphs, they cannot be recorded: "
+    if name in WAITING:
+        assert recorder.recorded == 0
+        assert capsys.readouterr().err.count(note) == 1
+    else:
+        assert note not in capsys.readouterr().err
+        shapes = {(len(batch.documents), batch.length) for epoch in range(EPOCHS) for batch in given._plan(epoch)}
+        assert len({length for _, length in shapes}) > 1
+        assert recorder.recorded == len(shapes)
+        assert recorder.replayed == replayed.progress.steps - len(shapes)
+    assert [row["train_loss"] for row in found.history] == [row["train_loss"] for row in expected.history]
+    for part, weights in given.model.state_dict().items():
+        assert torch.equal(replayed.model.state_dict()[part], weights), part
+
+
+def test_the_rate_of_a_step_is_not_that_of_the_recording(make):
+    falling = {"schedule": "linear", "warmup_steps": 4}
+    given, replayed = make("cnn", "given", **falling), make("cnn", "replayed", **falling)
+    optimizer.put_rates_on_device(given.step.optimiser)
+    record(replayed)
+    assert replayed.run().history == given.run().history
+
+
+def test_a_recorded_training_goes_on_from_its_checkpoint(make, inputs):
+    expected = make("caml", "undisturbed")
+    record(expected)
+    result = expected.run()
+    stopped = make("caml", "stopped")
+    record(stopped)
+    for _ in stopped.steps():
+        if len(stopped.progress.history) == 2:
+            break
+    resumed = make("caml", "stopped")
+    resumed.step.recorded = True  # as on a GPU: the rates that a checkpoint brings are put on the device again
+    record(resumed)
+    resumed.resume()
+    assert all(isinstance(group["lr"], torch.Tensor) for group in resumed.step.optimiser.param_groups)
+    assert resumed.run() == result
+
+
+def test_what_cannot_be_recorded_is_done_as_it_is_given_and_said_once(capsys):
+    done = []
+
+    def update(documents, length):
+        done.append((documents.tolist(), length))
+        return torch.zeros(1)
+
+    def refuse(work):
+        raise RuntimeError("operation not permitted\nwhen stream is capturing")
+
+    steps = cuda_graphs.RecordedSteps(
+        update, SimpleNamespace(record=refuse), SimpleNamespace(renew=lambda: done.append(None))
+    )
+    batches = [(torch.tensor([number]), length) for number, length in enumerate([16, 32, 16, 16, 32, 48])]
+    for batch in batches:
+        steps(*batch)
+    assert done.pop(2) is None, "the random numbers go on in a stream that was not being recorded"
+    assert done == [(documents.tolist(), length) for documents, length in batches]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("without CUDA graphs, they cannot be recorded: operation not permitted")
+
+
+def test_the_recorder_of_these_tests_sees_numbers_that_the_host_put_in():
+    """Otherwise it would say that a step can be recorded whose graph would repeat an old number."""
+    scale, x = [2.0], torch.ones(3)
+    recorder = OperationRecorder(lambda: [])
+    replay, result = recorder.record(lambda: x * scale[0])
+    scale[0] = 5.0
+    x.fill_(10.0)
+    replay()
+    assert result.tolist() == [20.0] * 3
+    with pytest.raises(RuntimeError, match="waits for the device"):
+        recorder.record(lambda: x * x.sum().item())
+    with pytest.raises(RuntimeError, match="waits for the device"):
+        recorder.record(lambda: x[x > 0])
+
+
+@needs_gpu
+@pytest.mark.parametrize("mode", ["plain", "fused"])
+@pytest.mark.parametrize("name", [name for name in models.names() if name not in WAITING])
+def test_on_a_gpu_a_training_comes_out_the_same_from_cuda_graphs(make, name, mode, monkeypatch, capsys):
+    monkeypatch.setattr(kernels, "_mode", mode)
+    found = {}
+    for graphs in (False, True):
+        trainer = make(name, str(graphs), learning_rate=0.002)
+        settings = trainer.settings.model_copy(update={"cuda_graphs": graphs, "device": "cuda"})
+        own = Trainer(trainer.model.cuda(), trainer.inputs, trainer.recipe, settings, 1, trainer.checkpoints)
+        found[graphs] = own.run().history, {part: own.cpu() for part, own in own.model.state_dict().items()}
+    assert "without CUDA graphs" not in capsys.readouterr().err
+    (expected, weights), (history, replayed) = found[False], found[True]
+    assert [row["train_loss"] for row in history] == pytest.approx([row["train_loss"] for row in expected], rel=1e-4)
+    for part, own in weights.items():
+        torch.testing.assert_close(replayed[part], own, rtol=1e-3, atol=1e-4, msg=part)
+
+
+@needs_gpu
+@pytest.mark.parametrize("name", WAITING)
+def test_on_a_gpu_steps_that_wait_are_done_as_they_are_given(make, name, capsys):
+    curves = []
+    for graphs in (False, True):
+        trainer = make(name, str(graphs), learning_rate=0.002)
+        settings = trainer.settings.model_copy(update={"cuda_graphs": graphs, "device": "cuda"})
+        model = trainer.model.cuda()
+        running = Trainer(model, trainer.inputs, trainer.recipe, settings, 1, trainer.checkpoints)
+        curves.append([row["train_loss"] for row in running.run().history])
+        assert capsys.readouterr().err.count("without CUDA graphs") == graphs
+    assert curves[1] == pytest.approx(curves[0], rel=1e-4)

@@ -1,0 +1,31 @@
+"""The tables of all codes, built when a test first asks for them: some take seconds. No test may change them."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import pandas as pd
+
+from medcode.codes import ccs, gem, reference
+
+KNOWN_PROCEDURES = Path(__file__).resolve().parents[2] / "reference" / "package" / "procedure_ccs.csv"
+
+
+class CodeTables:
+    """Titles, CCS and GEMs from a folder of official files, or from the package where there is none."""
+
+    def __init__(self, official: Path | None) -> None:
+        self.official = official
+
+    @functools.cached_property
+    def titles(self) -> pd.DataFrame:
+        return reference.titles(self.official).to_pandas()
+
+    @functools.cached_property
+    def ccs(self) -> pd.DataFrame:
+        return ccs.table(self.official, KNOWN_PROCEDURES).to_pandas()
+
+    @functools.cached_property
+    def gem(self) -> pd.DataFrame:
+        return gem.table(self.official).to_pandas()

@@ -1,0 +1,44 @@
+"""Trainings that are killed while they write a checkpoint: a process of its own for each, forked after the imports."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import torch
+from trainers import trainer
+
+from medcode.engine import reproducibility
+
+
+def train_until_killed(folder: Path, write: int) -> None:
+    """Trains, and kills its process when half of the given checkpoint is on the disk."""
+    inputs, recipe, engine = pickle.loads((folder / "given").read_bytes())
+    reproducibility.prepare(1)
+    save, written = torch.save, []
+
+    def save_half(state, file):
+        written.append(1)
+        if len(written) < write:
+            return save(state, file)
+        content = BytesIO()
+        save(state, content)
+        file.write(content.getvalue()[: len(content.getvalue()) // 2])
+        file.flush()
+        return os.kill(os.getpid(), signal.SIGKILL)
+
+    torch.save = save_half
+    trainer(inputs, recipe, engine, folder / str(write)).run()
+
+
+if __name__ == "__main__":
+    for number in map(int, sys.argv[2:]):
+        child = os.fork()
+        if child == 0:
+            train_until_killed(Path(sys.argv[1]), number)
+            os._exit(0)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL, "it was not killed"

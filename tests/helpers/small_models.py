@@ -1,0 +1,176 @@
+"""Every model of the registry at a size that keeps a test under a second, with notes, titles and links to feed it."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import plain_encoder
+import pytest
+import torch
+from torch import Tensor
+
+from medcode import config, models
+from medcode.config.models import ModelConfig
+from medcode.config.recipes import model_settings
+from medcode.encoders.outline import Encoder
+from medcode.layers.medical_code_attention import Edges
+from medcode.models.base import Basis, Model
+from medcode.models.catalogue import default_recipe
+
+FOLDER = Path(__file__).resolve().parents[2] / "configs/models"
+ROWS, SIZE, HEADS = 50, 8, {"icd": 7, "category": 3}
+
+# Sizes that keep a model under a second; without an entry a model is tested at its published size.
+SMALL = {
+    "bert_hier": {"chunk": 8, "upper_heads": 2, "upper_feed_forward": 16},
+    "bert_trun": {"chunk": 64},
+    "bigru": {"width": 16},
+    "bigru_label_attention": {"hidden": 8},
+    "caml": {"filters": 8},
+    "dcan": {"hidden": 8, "projection": 8},
+    "dr_caml": {"filters": 8},
+    "fusion": {"filters": 4, "kernels": [3, 5], "attention_heads": 2, "feed_forward": 16, "positions": 10},
+    "gatedcnn_nci": {"hidden": 8},
+    "jams": {
+        "backbones": {
+            "bert_hier": {
+                "head": "label_attention", "attention_over": "chunks", "chunk": 8, "upper_layers": 1,
+                "upper_heads": 2, "upper_feed_forward": 16,
+            },
+            "bigru_label_attention": {"hidden": 8, "bidirectional": True},
+            "caml": {"filters": 8, "kernel": 10},
+            "dcan": {"levels": 2, "hidden": 8, "projection": 8, "kernel": 2},
+            "dr_caml": {"filters": 8, "kernel": 10, "description_weight": 1.0, "separate_description_table": False},
+            "fusion": {
+                "kernels": [3, 5], "filters": 4, "pooling": "soft", "window": 2, "transformer": True, "positions": 10,
+                "attention_heads": 2, "feed_forward": 16, "attention": "code", "block_local": False,
+            },
+            "laat": {"rnn": "lstm", "hidden": 8, "projection": 6},
+            "mt_ram": {"hidden": 8, "bidirectional": True, "ram": True},
+            "multirescnn": {"filters": 4, "kernels": [3, 5], "variant": "edin"},
+            "plm_icd": {"chunk": 8, "variant": "edin"},
+        },
+    },
+    "joint_laat": {"hidden": 8, "projection": 8, "level_projection": 4},
+    "laat": {"hidden": 8, "projection": 8},
+    "marn": {"hidden": 8},
+    "mt_ram": {"hidden": 8},
+    "multirescnn": {"filters": 4, "kernels": [3, 5, 25]},
+    "plm_icd": {"chunk": 8},
+}  # fmt: skip
+
+# Options of a model that change what it computes; the contract holds for each.
+VARIANTS = {
+    "bert_hier": [{"head": "fcn"}, {"attention_over": "tokens"}, {"upper_layers": 2}],
+    "bert_trun": [{"head": "label_attention"}],
+    "bigru": [{"bidirectional": False}],
+    "bigru_label_attention": [{"ram": True}],
+    "caml": [{"ram": True}, {"ram": True, "ram_position": "branches"}],
+    "dcan": [{"levels": 1}, {"kernel": 3}],
+    "dr_caml": [{"separate_description_table": True}],
+    "fusion": [
+        {"pooling": "max"},
+        {"attention": "document"},
+        {"transformer": False},
+        {"positions": 0},
+        {"window": 3},
+    ],
+    "gatedcnn_nci": [{"label_vectors": "learned"}],
+    "jams": [
+        {"backbone": "bert_hier"},
+        {"backbone": "bigru_label_attention"},
+        {"backbone": "dcan"},
+        {"backbone": "dr_caml"},
+        {"backbone": "fusion"},
+        {"backbone": "laat"},
+        {"backbone": "mt_ram"},
+        {"backbone": "multirescnn"},
+        {"backbone": "plm_icd"},
+        {"renormalised": True},
+        {"symmetric": True},
+    ],
+    "laat": [{"rnn": "gru"}],
+    "mt_ram": [{"ram_combine": "add"}, {"ram_position": "branches"}],
+    "multirescnn": [{"variant": "edin"}, {"ram": True}],
+    "plm_icd": [{"variant": "edin"}],
+}
+
+every_model = pytest.mark.parametrize("name", models.names())
+every_variant = pytest.mark.parametrize(
+    ("name", "variant"),
+    [(name, variant) for name in models.names() for variant in [{}, *VARIANTS.get(name, [])]],
+    ids=lambda value: ",".join(f"{key}={x}" for key, x in value.items()) if isinstance(value, dict) else value,
+)
+
+
+@functools.cache
+def file(name: str) -> dict:
+    """The content of a model's file."""
+    return config.read_yaml(FOLDER / f"{name}.yaml")
+
+
+def settings(
+    name: str, recipe: str | None = None, label_set: str = "top50", options: dict | None = None
+) -> config.ModelSettings:
+    """A model with its published recipe or another, with some options changed; JAMS has a recipe for each backbone."""
+    changed = file(name) | {"options": file(name)["options"] | (options or {})}
+    return model_settings(changed, f"{name}.yaml", name, recipe or default_recipe(changed["recipes"]), label_set)
+
+
+def options(name: str, **changes) -> ModelConfig:
+    return settings(name, options=SMALL.get(name)).config.model_copy(update=changes)
+
+
+def in_pieces(name: str) -> bool:
+    return options(name).uses_subwords
+
+
+def encoder(configured: ModelConfig) -> Encoder | None:
+    """A tiny encoder of the kind that a model was published with."""
+    size = configured.published_encoder
+    return plain_encoder.tiny(size.split("-")[0], ROWS) if size else None
+
+
+def build(name: str, seed: int = 0, heads: dict[str, int] | None = None, **changes) -> Model:
+    torch.manual_seed(seed)
+    heads, kind, configured = heads or HEADS, models.find(name), options(name, **changes)
+    vectors = torch.randn(ROWS, SIZE)
+    known = {"descriptions": descriptions(heads)} if kind.needs_descriptions else {}
+    known |= {"edges": edges(heads)} if kind.needs_edges else {}
+    return kind.build(configured, Basis(ROWS, vectors, encoder(configured)), heads, **known).eval()
+
+
+def edges(heads: dict[str, int]) -> dict[str, Edges]:
+    """A link from each label of a head to one or two of the other, every third of them approximate."""
+    first, second = heads
+    links = {}
+    for head, other in ((first, second), (second, first)):
+        own = torch.arange(heads[head]).repeat_interleave(2)
+        pairs = torch.stack([own, (own + torch.arange(len(own)) % 2) % heads[other]]).unique(dim=1)
+        links[head] = Edges(pairs[0], pairs[1], torch.where(pairs[0] % 3 == 0, 0.5, 1.0))
+    return links
+
+
+def descriptions(heads: dict[str, int]) -> dict[str, Tensor]:
+    """Two to five words for each label."""
+    generator = torch.Generator().manual_seed(2)
+    words = {head: torch.randint(1, ROWS, (labels, 5), generator=generator) for head, labels in heads.items()}
+    for own in words.values():
+        for number, row in enumerate(own):
+            row[2 + number % 4 :] = 0
+    return words
+
+
+def random_gold(notes: int, heads: dict[str, int]) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return {head: (torch.rand(notes, labels, generator=generator) < 0.4).float() for head, labels in heads.items()}
+
+
+def notes(lengths: list[int], padded: int | None = None, seed: int = 1) -> tuple[Tensor, Tensor]:
+    """Random notes, the same for the same seed whatever they are padded to."""
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.zeros(len(lengths), padded or max(1, *lengths), dtype=torch.long)
+    for row, length in enumerate(lengths):
+        tokens[row, :length] = torch.randint(1, ROWS, (length,), generator=generator)
+    return tokens, torch.tensor(lengths)

@@ -1,0 +1,56 @@
+"""Small trainings, for the tests of the loop."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from medcode import models
+from medcode.config import Recipe, Training, configure
+from medcode.dataset.arrays import Inputs
+from medcode.encoders.outline import Encoder
+from medcode.models.base import Basis
+from medcode.training.checkpoint import Checkpoints
+from medcode.training.trainer import Result, Trainer
+
+# Of processes that run a file of tests by itself: it finds this one.
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+}
+ARCHITECTURES = {
+    "caml": {"filters": 10, "kernel": 4},
+    "mt_ram": {"hidden": 4, "bidirectional": True},
+    "multirescnn": {"filters": 4, "kernels": [3, 5], "variant": "original"},
+    "plm_icd": {"chunk": 16, "variant": "original"},
+}
+
+
+WEIGHTS = {"icd": 0.7, "ccs": 0.3}
+
+
+def build(inputs: Inputs, recipe: Recipe, name: str = "caml", encoder: Encoder | None = None) -> models.Model:
+    config = configure(name, ARCHITECTURES[name] | {"heads": list(inputs.heads)}, recipe)
+    torch.manual_seed(0)
+    vectors = torch.from_numpy(inputs.vectors)
+    return models.find(name).build(config, Basis(len(vectors), vectors, encoder), inputs.heads)
+
+
+def trainer(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path, name: str = "caml", **options) -> Trainer:
+    return Trainer(build(inputs, recipe, name), inputs, recipe, engine, 1, Checkpoints(folder), **options)
+
+
+def train(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path) -> tuple[Result, dict[str, torch.Tensor]]:
+    running = trainer(inputs, recipe, engine, folder)
+    return running.run(), running.model.state_dict()
+
+
+def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first and first.keys() == second.keys()
+    for name, weights in first.items():
+        assert torch.equal(weights, second[name]), name
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""

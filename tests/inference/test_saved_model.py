@@ -1,0 +1,111 @@
+"""A trained model's folder: complete, and refused in one line when it is not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from medcode import models
+from medcode.config import configure
+from medcode.errors import UserError
+from medcode.inference import saved_model
+
+HEADS = {"icd": 3}
+WITHOUT_KERNEL = {"filters": 4, "dropout": 0.2, "embedding": "trained"}
+
+
+@pytest.fixture
+def folder(recipe, tmp_path):
+    config = configure("cnn", {"filters": 4, "kernel": 2}, recipe)
+    trained = saved_model.TrainedModel(
+        name="cnn",
+        model=models.find("cnn")(config, 6, torch.randn(6, 5), HEADS),
+        vocabulary=["a", "b", "c", "d"],
+        labels={"icd": [{"system": "icd9cm", "code": str(y), "title": "", "train_documents": 1} for y in range(3)]},
+        thresholds={"icd": 0.3},
+        max_tokens=7,
+        rule="caml",
+        label_set="full",
+    )
+    saved_model.save(tmp_path / "model", trained, {"seed": 1})
+    return tmp_path / "model"
+
+
+def edit(folder, **changes) -> None:
+    description = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(description | changes))
+
+
+def test_it_holds_all_that_a_prediction_needs(folder):
+    loaded = saved_model.load(folder)
+    assert (loaded.name, loaded.max_tokens, loaded.rule, loaded.label_set) == ("cnn", 7, "caml", "full")
+    assert loaded.thresholds == {"icd": 0.3}
+    assert not loaded.model.training
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "labels.json", "model.json", "vocabulary.txt", "weights.safetensors",
+    ]  # fmt: skip
+
+
+def test_it_has_the_models_of_other_seeds_within(folder):
+    assert saved_model.of_all_seeds(folder) == {1: folder}
+    for seed in (10, 2):
+        shutil.copytree(folder, saved_model.of_seed(folder, seed), ignore=shutil.ignore_patterns("seeds"))
+    found = saved_model.of_all_seeds(folder)
+    assert list(found) == [1, 2, 10]
+    assert found[1] == folder and saved_model.load(found[10]).name == "cnn"
+
+
+def test_a_folder_that_does_not_say_its_seed_is_refused_in_one_line(folder):
+    edit(folder, provenance={})
+    with pytest.raises(UserError, match=r"model.json: damaged \('seed' is missing\); train it again"):
+        saved_model.of_all_seeds(folder)
+
+
+def cut(folder):
+    weights = folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+
+
+def flip(folder):
+    weights = folder / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content)
+
+
+def shorten_vocabulary(folder):
+    (folder / "vocabulary.txt").write_text("a\nb\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "model.json").unlink(), "holds no trained model"),
+        (lambda folder: (folder / "model.json").write_text("{"), r"model\.json: not valid JSON"),
+        (lambda folder: (folder / "model.json").write_text("[]"), "written in format None, this version reads 1"),
+        (lambda folder: edit(folder, format=2), "written in format 2, this version reads 1"),
+        (lambda folder: edit(folder, name="cmal"), "there is no 'cmal'; did you mean 'caml'"),
+        (lambda folder: edit(folder, config=WITHOUT_KERNEL), r"model\.json: config\.kernel: missing"),
+        (lambda folder: (folder / "model.json").write_text('{"format": 1}'), r"damaged \('name' is missing\)"),
+        (lambda folder: (folder / "weights.safetensors").unlink(), r"weights\.safetensors: cannot be read"),
+        (lambda folder: (folder / "labels.json").unlink(), r"labels\.json: no such file"),
+        (cut, r"weights\.safetensors: damaged"),
+        (flip, r"weights\.safetensors: damaged"),
+        (shorten_vocabulary, r"weights do not fit vocabulary\.txt"),
+    ],
+)
+def test_a_folder_that_is_not_sound_is_refused_in_one_line(folder, damage, message):
+    damage(folder)
+    with pytest.raises(UserError, match=message) as mistake:
+        saved_model.load(folder)
+    assert "\n" not in str(mistake.value)
+
+
+def test_weights_are_the_same_bytes_every_time(folder, tmp_path):
+    again = tmp_path / "again"
+    saved_model.save(again, saved_model.load(folder), {"seed": 1})
+    first, second = ({file.name: file.read_bytes() for file in own.iterdir()} for own in (folder, again))
+    assert "weights.safetensors" in first and second == first

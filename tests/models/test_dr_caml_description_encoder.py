@@ -1,0 +1,21 @@
+"""Descriptions: what pads do, and what they do not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from medcode.models.dr_caml import DescriptionEncoder
+
+
+@pytest.mark.parametrize("kernel", [3, 10])
+def test_a_padded_description_is_read_as_it_is_alone_only_with_a_mask(kernel):
+    torch.manual_seed(0)
+    x = torch.randn(1, 4, 5)
+    padded, length = torch.nn.functional.pad(x, (0, 0, 0, 30)), torch.tensor([4])
+    masked = DescriptionEncoder(5, 6, kernel, masked=True)
+    torch.testing.assert_close(masked(padded, length), masked(x, length))
+    unmasked = DescriptionEncoder(5, 6, kernel, masked=False)
+    unmasked.convolution.weight.data.abs_()
+    x, padded = -x.abs(), -padded.abs()  # so that a position of pads alone has the maximum
+    assert not torch.allclose(unmasked(padded, length), unmasked(x, length))

@@ -1,0 +1,36 @@
+"""The trellis network: shared weights, words read again at every level."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from medcode.models.gatedcnn_nci import TrellisEncoder
+
+
+def test_more_levels_read_further_with_the_same_weights():
+    torch.manual_seed(0)
+    x, counts = torch.randn(1, 3, 60), set()
+    for levels, reach in ((1, 2), (2, 6), (3, 12)):
+        encoder = TrellisEncoder(3, 4, 4, kernel=3, levels=levels, dropout=0.0)
+        with torch.no_grad():
+            for weights in encoder.parameters():
+                weights.mul_(50)
+        counts.add(sum(p.numel() for p in encoder.parameters()))
+        gradient = torch.autograd.grad(encoder(x.requires_grad_())[0, :, 40].sum(), x)[0].abs().amax(1)[0]
+        assert gradient.nonzero().squeeze(1).tolist() == list(range(40 - reach, 41))
+    assert counts == {4 * 4 * (3 + 4) * 3 + 4 * 4}
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_leaving_out_what_nothing_reads_changes_neither_outputs_nor_gradients(levels):
+    whole, part = (TrellisEncoder(3, 7, outputs, kernel=3, levels=levels, dropout=0.5) for outputs in (7, 2))
+    part.load_state_dict(whole.state_dict())
+    x, found = torch.randn(2, 3, 20), []
+    for encoder in (whole, part):
+        torch.manual_seed(1)
+        h = encoder(x)[:, -2:]
+        h.square().sum().backward()
+        found.append([h, *(weights.grad for weights in encoder.parameters())])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)

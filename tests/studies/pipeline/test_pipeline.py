@@ -1,0 +1,170 @@
+"""The pipelines that are written: the main workflow's commands with other files, and nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from study_results import TINY, issued, write_study
+
+from medcode.studies.definition import study
+from medcode.studies.pipeline import pipeline
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = re.compile(r"(src|stages)/")
+
+
+@pytest.fixture
+def project(studies):
+    """A folder with what the pipelines are written from."""
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, studies.parent / name)
+    return studies.parent
+
+
+def written(project, name):
+    pipeline.write(study.load(project / "studies", name), project)
+    return yaml.safe_load((project / "studies" / name / "dvc.yaml").read_text())["stages"]
+
+
+def options(command: str) -> list[str]:
+    return re.findall(r"stages/\w+\.py|--[\w-]+", command)
+
+
+def test_the_data_of_studies_are_made_by_the_main_workflows_stages(project):
+    written(project, "tiny")
+    main = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    own = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
+    assert {"extract", "tokenize", "assign", "split", "ccs", "gem", "embed", "inputs"} <= own.keys()
+    assert not {"train", "evaluate", "report", "describe", "check", "synthesize"} & own.keys()
+    assert {"configs/models", "params.yaml", "studies/data/settings.yaml"} <= set(own["settings"]["deps"])
+    for name, stage in own.items():
+        if name == "settings":
+            continue
+        assert options(stage["cmd"]) == options(main[name]["cmd"])
+        assert [d for d in stage["deps"] if CODE.match(d)] == [d for d in main[name]["deps"] if CODE.match(d)]
+        outs = [next(iter(out)) for out in stage["outs"]]
+        assert len(outs) == sum(len(main[name].get(key, [])) for key in ("outs", "metrics", "plots"))
+        assert all(out.startswith("data/studies/${item.corpus}/") for out in outs), outs
+        assert all(options["push"] is False for out in stage["outs"] for options in out.values())
+        assert "${corpus}" not in str(stage) and "${label_set}" not in str(stage)
+
+
+def test_what_a_training_reads_is_what_the_data_stages_make(project):
+    stages = written(project, "tiny")
+    data = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
+    made = [next(iter(out)) for stage in data.values() for out in stage["outs"]]
+    patterns = [re.compile("[^/]+".join(map(re.escape, re.split(r"\$\{item\.\w+\}", out)))) for out in made]
+    read = [dep for dep in stages["top50"]["deps"] if dep.startswith("data/")]
+    assert read
+    for dep in read:
+        assert any(pattern.match(dep) for pattern in patterns), dep
+
+
+def test_a_row_and_a_seed_is_a_stage_that_rests_on_its_own_settings(project):
+    stages = written(project, "tiny")
+    assert stages["top50"]["matrix"] == {"row": ["caml", "caml_wide", "cnn"], "seed": [1, 2]}
+    assert "studies/tiny/settings/top50/${item.row}/${item.seed}.json" in stages["top50"]["deps"]
+    train, evaluate, finish = stages["top50"]["cmd"]
+    main = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert sorted(options(train)) == sorted(options(main["train"]["cmd"]))
+    assert sorted(options(evaluate)) == sorted([*options(main["evaluate"]["cmd"]), "--predictions"])
+    assert options(finish)[0] == "stages/studies/study_finish.py"
+    settings = "studies/tiny/settings/top50/${item.row}/${item.seed}"
+    assert f"--params {settings}.yaml --model-settings {settings}.yaml --code {settings}.train.json" in train
+    for command in (train, evaluate):
+        files = re.findall(r" --(?!checkpoints|model|inputs|params)[\w-]+ (\S+)", command)
+        own = ("studies/tiny/runs/synthetic-mimic3/", "studies/tiny/settings/top50/${item.row}/", "data/studies/")
+        outside = [file for file in files if not file.startswith(own)]
+        assert not outside
+    (out,) = stages["top50"]["outs"]
+    assert out == {"studies/tiny/runs/synthetic-mimic3/top50/${item.row}/${item.seed}": {"push": False}}
+    assert "studies/tiny/runs/synthetic-mimic3" in stages["report"]["deps"]
+
+
+def test_rows_on_an_encoder_stand_apart_and_read_that_encoders_files(project):
+    workflow = yaml.safe_load((project / "dvc.yaml").read_text())
+    workflow["stages"]["subword"] = {
+        "desc": "cut documents into pieces",
+        "cmd": "python stages/subword.py --params params.yaml --notes data/extracted/notes.parquet --out data/subword",
+        "deps": ["data/extracted/notes.parquet", "stages/subword.py"],
+        "params": ["encoder", "encoders.${encoder}"],
+        "outs": [{"data/subword": {"push": False}}],
+    }
+    workflow["stages"]["train"]["deps"].append("data/subword")
+    workflow["stages"]["train"]["cmd"] += " --subword data/subword"
+    (project / "dvc.yaml").write_text(yaml.safe_dump(workflow))
+    rows = {
+        "words": {"title": "on words", "settings": {"model": "caml"}},
+        "pieces": {"title": "on pieces", "settings": {"model": "caml", "encoder": "bert-base"}},
+    }
+    write_study(project / "studies", "tiny", TINY, rows=rows, comparisons=[])
+    stages = written(project, "tiny")
+    assert stages["top50"]["matrix"]["row"] == ["words"] and stages["top50-bert-base"]["matrix"]["row"] == ["pieces"]
+    assert "data/studies/synthetic-mimic3/subword/bert-base" in stages["top50-bert-base"]["deps"]
+    assert "--subword data/studies/synthetic-mimic3/subword/none" in stages["top50"]["cmd"][0]
+    data = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
+    assert "encoder" in data["subword"]["matrix"] and "encoder" not in data["inputs"]["matrix"]
+    targets = pipeline.targets(study.load(project / "studies", "tiny"), project, "data")
+    assert "studies/data/dvc.yaml:subword@synthetic-mimic3-bert-base" in targets
+    assert "studies/data/dvc.yaml:inputs@synthetic-mimic3-top50" in targets
+
+
+def test_rows_of_another_study_are_read_from_there(project):
+    write_study(project / "studies", "other", TINY, rows={"a": {"title": "A", "same_as": "tiny/caml"}}, comparisons=[])
+    stages = written(project, "other")
+    assert stages.keys() == {"report"}
+    assert "studies/tiny/runs/synthetic-mimic3/top50/caml" in stages["report"]["deps"]
+    assert (project / "studies/tiny/dvc.yaml").exists()
+
+
+@pytest.mark.parametrize("name", study.names(ROOT / "studies"))
+def test_the_data_that_a_study_asks_for_are_stages(name):
+    one = issued(name)
+    _, data = pipeline.read_data(ROOT, [one])
+    known = {
+        f"studies/data/dvc.yaml:{stage}@{'-'.join(chosen)}"
+        for stage, described in data.pipeline()["stages"].items()
+        for chosen in itertools.product(*described["matrix"].values())
+    }
+    asked = {target for target in pipeline.targets(one, ROOT, "data") if target.startswith("studies/data/")}
+    assert asked <= known
+    assert asked or not one.runs()
+
+
+@pytest.mark.parametrize("name", study.names(ROOT / "studies"))
+def test_the_pipeline_of_every_study_can_be_written(name):
+    one = issued(name)
+    stages = pipeline.study_pipeline(one, *pipeline.read_data(ROOT, [one]))["stages"]
+    assert "report" in stages
+    trained = {row for stage in stages.values() for row in stage.get("matrix", {}).get("row", [])}
+    assert trained == {row for rows in one.runs().values() for row in rows}
+    used = {part for stage in stages.values() for part in re.findall(r"\$\{[^}]*\}", str(stage))}
+    assert used <= {"${item.row}", "${item.seed}"}, "free text may not reach the shell"
+
+
+def test_the_data_are_of_the_studies_that_have_a_pipeline(project):
+    def corpora() -> list[str]:
+        return yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]["extract"]["matrix"]["corpus"]
+
+    write_study(project / "studies", "other", TINY, corpus="mimic3")
+    written(project, "tiny")
+    assert corpora() == ["synthetic-mimic3"]
+    written(project, "other")
+    assert corpora() == ["mimic3", "synthetic-mimic3"]
+    # One that is wrong is told of when it is asked for; the others go on.
+    (project / "studies/other/study.yaml").write_text("title: nothing else\n")
+    written(project, "tiny")
+    assert corpora() == ["synthetic-mimic3"]
+
+
+def test_writing_twice_changes_nothing(project):
+    written(project, "tiny")
+    path = project / "studies/tiny/dvc.yaml"
+    before = path.stat().st_mtime_ns
+    written(project, "tiny")
+    assert path.stat().st_mtime_ns == before

@@ -1,0 +1,41 @@
+"""What is said of how ours were trained."""
+
+from __future__ import annotations
+
+from study_results import TINY, pretend, write_study
+
+from medcode.studies.definition.study import load
+from medcode.studies.report import captions, comparison_tables, tables
+from medcode.studies.results import run_results
+
+
+def test_small_settings_are_told_of_all_rows_or_of_those_that_have_them(studies):
+    said = captions.small(load(studies, "tiny"))
+    assert said == "Ours are small: recipe quick, notes cut at 64 tokens, cnn filters 8, 2 epochs (CNN)."
+    small = {"recipe": "quick", "models.*.recipes.*.epochs": 4, "training.threads": 1}
+    write_study(studies, "tiny", TINY, small=small)
+    said = captions.small(load(studies, "tiny"))
+    assert said == "Ours are small: recipe quick, 4 epochs (CAML, CAML, wider), 2 epochs (CNN)."
+
+
+def test_they_come_with_a_row_of_another_study(studies):
+    rows = {"caml": {"title": "CAML again", "same_as": "tiny/caml"}}
+    write_study(studies, "other", TINY, rows=rows, comparisons=[], small={"recipe": "slow"})
+    assert captions.small(load(studies, "other")) == "Ours are small: recipe quick, notes cut at 64 tokens."
+
+
+def test_on_the_papers_corpus_none_holds(studies):
+    write_study(studies, "tiny", TINY, corpus="mimic3", small_remark="Sizes are small.")
+    study = load(studies, "tiny")
+    pretend(study, {"caml": 0.45})
+    text = tables.markdown(
+        study, comparison_tables.sections(study, run_results.read(study)), [], run_results.read(study)
+    )
+    assert "mall" not in text.split("\n##")[0]
+    assert "1 of 2 trainings ended at the last epoch that they were allowed, the others by early stopping." in text
+
+
+def test_trainings_that_all_ended_alike(tiny):
+    runs = {where: own[:1] for where, own in run_results.read(tiny).items()}
+    assert captions.ended(runs) == "3 of 3 trainings ended at the last epoch that they were allowed."
+    assert captions.ended({}) == ""

@@ -1,0 +1,72 @@
+"""The leaderboard: finished studies only, the best first."""
+
+from __future__ import annotations
+
+import shutil
+
+from study_results import TINY, pretend, write_study
+
+from medcode.io import write_metrics
+from medcode.studies.definition.study import load
+from medcode.studies.pipeline import progress
+from medcode.studies.report import leaderboard
+from medcode.studies.results import run_results
+
+
+def record(study):
+    record = run_results.record(study, run_results.read(study), run_results.settings(study))
+    write_metrics(study.root / study.name / "results.json", record)
+
+
+def test_it_has_every_row_of_finished_studies_the_best_first(studies, tiny, tmp_path):
+    write_study(studies, "half", TINY)
+    pretend(half := load(studies, "half"), {"caml": 0.9})
+    record(tiny)
+    record(half)
+    leaderboard.write(studies, tmp_path / "LEADERBOARD.md")
+    text = (tmp_path / "LEADERBOARD.md").read_text()
+    assert "## synthetic-mimic3, top50, icd" in text
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith(("| CAML", "| CNN"))]
+    assert [row[0] for row in rows] == [
+        "| CAML, wider (`caml_wide`, quick)",
+        "| CAML (`caml`, quick)",
+        "| CNN (`cnn`, quick)",
+    ]
+    assert rows[0][7:11] == ["2", "1,234", "6 s", "CPU (test)"]
+    assert all("±" in cell for cell in rows[0][1:6])
+    assert "half" not in text
+
+
+def test_a_commit_is_a_link_where_the_study_knows_its_repository(studies, tiny, tmp_path):
+    for repository, shown in ((None, "| `abc1234` |"), ("https://github.com/a/b", "[abc1234](https://github.com/a/b/")):
+        runs = run_results.read(tiny)
+        for run in [run for own in runs.values() for run in own]:
+            run.environment["commit"] = "abc1234"
+        content = run_results.record(tiny, runs, run_results.settings(tiny), repository)
+        write_metrics(studies / "tiny/results.json", content)
+        leaderboard.write(studies, tmp_path / "LEADERBOARD.md")
+        assert shown in (tmp_path / "LEADERBOARD.md").read_text()
+
+
+def test_a_committed_study_counts_where_its_trainings_are_not(studies, tiny):
+    record(tiny)
+    shutil.rmtree(studies / "tiny/runs")
+    assert "6/6 (committed)" in progress.listing(studies)
+    write_study(studies, "tiny", TINY, seeds=[1, 2, 3])
+    assert "6/9 (committed)" in progress.listing(studies)
+    write_study(studies, "tiny", TINY, corpus="codiesp")
+    assert "0/6 " in progress.listing(studies) and "committed" not in progress.listing(studies)
+
+
+def test_without_a_finished_study_it_says_so(studies, tmp_path):
+    leaderboard.write(studies, tmp_path / "LEADERBOARD.md")
+    assert "No study is finished yet." in (tmp_path / "LEADERBOARD.md").read_text()
+
+
+def test_the_list_of_studies_tells_how_far_each_is_and_what_is_wrong(studies, tiny):
+    write_study(studies, "broken", TINY, corpus="mimic33")
+    lines = progress.listing(studies).splitlines()
+    assert lines[0].split() == ["study", "trainings", "corpus", "title"]
+    broken, own = lines[1:]
+    assert broken.split()[:2] == ["broken", "wrong"] and "did you mean 'mimic3'?" in broken
+    assert own.split()[:3] == ["tiny", "6/6", "synthetic-mimic3"]

@@ -1,0 +1,32 @@
+"""Decisions: written and read again, at both thresholds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from medcode.errors import UserError
+from medcode.studies.results import predictions
+
+
+def test_decisions_come_back_as_they_were_written(tmp_path):
+    random = np.random.default_rng(1)
+    gold, scores = (random.random((9, 4)) < 0.3).astype(np.uint8), random.random((9, 4)).astype(np.float32)
+    scores[0, 0] = 0.5  # exactly at the threshold is negative
+    documents = [f"d{n}" for n in range(9)]
+    labels = [{"system": "icd9cm", "code": f"{n}"} for n in range(4)]
+    decided = predictions.decide(documents, labels, gold, scores, np.arange(4), 0.5, 0.25)
+    predictions.write(tmp_path / "p.npz", {"icd": decided})
+    found = predictions.read(tmp_path / "p.npz")["icd"]
+    assert list(found.documents) == documents and list(found.codes) == [f"icd9cm:{n}" for n in range(4)]
+    assert list(found.train_counts) == [0, 1, 2, 3]
+    np.testing.assert_array_equal(found.gold.toarray(), gold)
+    np.testing.assert_array_equal(found.predicted("fixed").toarray(), scores > 0.5)
+    np.testing.assert_array_equal(found.predicted("tuned").toarray(), scores > 0.25)
+
+
+def test_a_file_that_is_missing_or_damaged_is_told(tmp_path):
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 no")
+    for name in ("none.npz", "bad.npz"):
+        with pytest.raises(UserError, match=r"cannot be read .* run the study again"):
+            predictions.read(tmp_path / name)

@@ -1,0 +1,100 @@
+"""Tests of differences, against scipy, scikit-learn and plain counting."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, bootstrap
+from sklearn.metrics import f1_score
+
+from medcode.evaluation.metrics import Counts, f1_macro
+from medcode.studies.results import significance
+from medcode.studies.results.predictions import Decisions, decide
+
+DOCUMENTS, LABELS = 80, 6
+
+
+def model(seed: int, quality: float) -> tuple[Decisions, np.ndarray, np.ndarray]:
+    gold = (np.random.default_rng(0).random((DOCUMENTS, LABELS)) < 0.3).astype(np.uint8)
+    noise = np.random.default_rng(seed).random(gold.shape)
+    scores = (quality * gold + (1 - quality) * noise).astype(np.float32)
+    names = [f"d{number}" for number in range(DOCUMENTS)]
+    labels = [{"system": "s", "code": str(number)} for number in range(LABELS)]
+    decided = decide(names, labels, gold, scores, np.ones(LABELS), 0.5, 0.4)
+    return decided, gold, (scores > 0.5).astype(np.uint8)
+
+
+def test_the_observed_difference_of_micro_f1_is_scikit_learns_and_the_interval_scipys():
+    (one, gold, first), (other, _, second) = model(1, 0.4), model(2, 0.45)
+    found = significance.bootstrap([one], [other], "fixed", None, resamples=4000)
+
+    def micro(*columns, axis=-1):
+        tp_a, made_a, tp_b, made_b, true = (column.sum(axis) for column in columns)
+        return 2 * tp_b / (made_b + true) - 2 * tp_a / (made_a + true)
+
+    data = [(gold * first).sum(1), first.sum(1), (gold * second).sum(1), second.sum(1), gold.sum(1)]
+    expected = bootstrap(data, micro, paired=True, vectorized=True, n_resamples=4000, method="percentile", rng=3)
+    observed = f1_score(gold, second, average="micro") - f1_score(gold, first, average="micro")
+    assert found.observed == pytest.approx(observed)
+    interval = expected.confidence_interval
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=0.01)
+
+
+@pytest.mark.parametrize("definition", ["caml", "per_label_all", "per_label_present"])
+def test_the_observed_difference_of_macro_f1_is_that_of_the_metrics(definition):
+    (one, gold, first), (other, _, second) = model(1, 0.4), model(2, 0.45)
+
+    def macro(predicted):
+        return f1_macro(Counts((gold * predicted).sum(0), predicted.sum(0), gold.sum(0)), definition)
+
+    found = significance.bootstrap([one], [other], "fixed", definition, resamples=50)
+    assert found.observed == pytest.approx(macro(second) - macro(first))
+
+
+def test_several_seeds_are_averaged_and_the_same_model_does_not_differ_from_itself():
+    seeds = [model(seed, 0.4)[0] for seed in (1, 2, 3)]
+    same = significance.bootstrap(seeds, seeds, "fixed", None, resamples=200)
+    assert (same.observed, same.low, same.high, same.p) == (0, 0, 0, 1)
+    better = [model(seed, 0.7)[0] for seed in (4, 5, 6)]
+    found = significance.bootstrap(seeds, better, "fixed", "caml", resamples=500)
+    assert found.low > 0 and found.p < 0.01
+    worse = significance.bootstrap(better, seeds, "fixed", "caml", resamples=500)
+    assert worse.observed == pytest.approx(-found.observed)
+
+
+def test_mcnemar_counts_decisions_that_only_one_got_right():
+    (one, gold, first), (other, _, second) = model(1, 0.4), model(2, 0.5)
+    found = significance.mcnemar([one], [other], "fixed")
+    b = int(((first == gold) & (second != gold)).sum())
+    c = int(((first != gold) & (second == gold)).sum())
+    assert (found.first_right, found.second_right) == (b, c)
+    assert found.p == pytest.approx(binomtest(b, b + c).pvalue)
+    assert significance.mcnemar([one], [one], "fixed") == significance.Disagreement(0, 0, 1.0)
+    thrice = significance.mcnemar([one] * 3, [other] * 3, "fixed")
+    assert thrice == found  # more seeds do not pass for more decisions
+
+
+def test_rows_are_aligned_by_document_and_code():
+    one = model(1, 0.4)[0]
+    order, labels = np.random.default_rng(9).permutation(DOCUMENTS), np.array([4, 2, 0, 1, 3])
+    other = dataclasses.replace(
+        one, documents=one.documents[order], codes=one.codes[labels], train_counts=one.train_counts[labels],
+        **{kind: getattr(one, kind)[order][:, labels] for kind in ("gold", "fixed", "tuned")},
+    )  # fmt: skip
+    (first,), (second,) = significance.align([one], [other])
+    assert list(first.documents) == list(second.documents) and list(first.codes) == list(second.codes)
+    assert len(first.codes) == 5
+    np.testing.assert_array_equal(first.fixed.toarray(), second.fixed.toarray())
+    with pytest.raises(ValueError, match="in common"):
+        significance.align([one], [dataclasses.replace(one, codes=np.array([f"x{n}" for n in range(LABELS)]))])
+
+
+def test_holm_multiplies_the_smallest_by_their_number_and_never_falls():
+    # Holm 1979 by hand: 4 x 0.01, 3 x 0.02, then 2 x 0.03 = 0.06 and 1 x 0.04, which may not fall below it.
+    assert significance.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert significance.holm([0.5, 0.9]) == [1.0, 1.0]
+    with_gap = significance.holm([0.01, math.nan])
+    assert with_gap[0] == 0.01 and math.isnan(with_gap[1])

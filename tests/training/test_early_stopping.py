@@ -1,0 +1,32 @@
+"""Early stopping, by the rule of caml-mimic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medcode.training.early_stopping import best, should_stop
+
+values = st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), min_size=1, max_size=30)
+
+
+@given(values=values, patience=st.integers(1, 5), lowest=st.booleans())
+def test_it_stops_when_the_rule_of_caml_mimic_says_so(values, patience, lowest):
+    known = [value for value in values if not np.isnan(value)]
+    if known:
+        pick = np.nanargmin if lowest else np.nanargmax
+        assert best(values, lowest=lowest) == pick(values)
+        assert should_stop(values, patience, lowest=lowest) == (pick(values) < len(values) - patience)
+
+
+@pytest.mark.parametrize(
+    ("values", "stops"), [([0.5, 0.4, 0.4], False), ([0.5, 0.4, 0.4, 0.5], True), ([0.1, 0.2, 0.3, 0.4], False)]
+)
+def test_an_equal_value_is_no_better(values, stops):
+    assert should_stop(values, 3) is stops
+
+
+def test_without_patience_it_never_stops():
+    assert not should_stop([0.9] + [0.1] * 500, None)

@@ -1,0 +1,44 @@
+"""What a recipe changes of a model's initial weights: nothing, unless it is asked to."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import small_models
+import torch
+
+from medcode.errors import UserError
+from medcode.training.label_init import initialise, start_from_frequencies
+
+
+def test_without_the_options_weights_and_random_numbers_stay(tiny_inputs, recipe):
+    model = small_models.build("caml", heads={"icd": 6})
+    before, state = {key: value.clone() for key, value in model.state_dict().items()}, torch.get_rng_state()
+    initialise(model, recipe, tiny_inputs, {})
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_both_options_draw_no_random_number(tiny_inputs, recipe):
+    model, state = small_models.build("caml", heads={"icd": 6}), torch.get_rng_state()
+    known, both = {"icd": [np.array([y]) for y in range(1, 7)]}, {"label_vectors": "titles", "label_biases": "log_odds"}
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    initialise(model, recipe.model_copy(update=both), tiny_inputs, known)
+    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {f"attention.icd.{name}" for name in ("queries.weight", "output.weight", "output.bias")}
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("name", ["caml", "cnn", "laat"])
+def test_biases_are_the_log_odds_of_training_frequency(name):
+    model = small_models.build(name, heads={"icd": 3})
+    start_from_frequencies(model, "icd", np.array([0, 5, 10]), 10)
+    layer = model.output["icd"] if name == "cnn" else model.attention["icd"].output
+    torch.testing.assert_close(layer.bias, torch.tensor([math.log(0.5 / 10.5), 0.0, math.log(10.5 / 0.5)]))
+
+
+def test_a_model_without_such_a_bias_is_told_in_one_line():
+    with pytest.raises(UserError, match=r"label_biases: log_odds is for models .* GatedCnnNci has not"):
+        start_from_frequencies(small_models.build("gatedcnn_nci"), "icd", np.ones(7), 10)

@@ -1,0 +1,154 @@
+"""Titles of labels: as what label attention starts from, and as documents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import plain_encoder
+import pytest
+import small_models
+import torch
+
+from medcode import models
+from medcode.encoders.pieces import PieceTokenizer
+from medcode.errors import UserError
+from medcode.layers.label_attention import LabelAttention
+from medcode.layers.projected_attention import ProjectedLabelAttention
+from medcode.layers.recalibrated_aggregation import RecalibratedAggregation
+from medcode.models.base import LabelAttentionHeads
+from medcode.training import label_init
+
+TITLES = np.array([[3, 4, 0], [41, 7, 5], [0, 0, 0], [41, 41, 0], [9, 0, 0], [10, 11, 12]], dtype=np.int32)
+UNKNOWN = 41
+
+
+@pytest.fixture
+def described(tiny_inputs):
+    assert len(tiny_inputs.vectors) == UNKNOWN + 1
+    return replace(tiny_inputs, descriptions={"icd": TITLES})
+
+
+def starts_from_titles(name: str, **changes) -> bool:
+    model = small_models.build(name, **changes)
+    if any(isinstance(module, RecalibratedAggregation) for module in model.modules()):
+        return False
+    return isinstance(model, LabelAttentionHeads) and all(
+        isinstance(own, LabelAttention | ProjectedLabelAttention) for own in model.attention.values()
+    )
+
+
+IN_PIECES = [
+    ("bert_hier", {"attention_over": "tokens"}),
+    ("bert_trun", {"head": "label_attention"}),
+    ("plm_icd", {"variant": "edin"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"), [*((name, {}) for name in models.names() if starts_from_titles(name)), *IN_PIECES]
+)
+def test_a_label_likes_its_own_title_and_keeps_its_vectors_where_it_has_none(name, changes):
+    model = small_models.build(name, **changes)
+    drawn = {key: value.clone() for key, value in model.state_dict().items()}
+    known = {head: list(np.arange(10, 10 + 3 * labels).reshape(-1, 3)) for head, labels in small_models.HEADS.items()}
+    for own in known.values():
+        own[-1] = own[-1][:0]
+    label_init.start_from_titles(model, known)
+    assert all(torch.equal(value, drawn[key]) for key, value in model.state_dict().items() if key[:9] != "attention")
+    assert model.training
+    for head, labels in small_models.HEADS.items():
+        for layer in ("queries", "output"):
+            key = f"attention.{head}.{layer}.weight"
+            changed = (model.state_dict()[key] != drawn[key]).any(1)
+            assert changed[:-1].all() and not changed[-1]
+        notes = [torch.from_numpy(own)[None] for own in known[head][:-1]]
+        scores = torch.stack([model.eval()(own, torch.tensor([3]))[head][0, :-1] for own in notes]).detach()
+        scores = scores - scores.mean(0)
+        own, others = scores.diagonal(), scores[~torch.eye(labels - 1, dtype=torch.bool)]
+        assert own.mean() > 1 and others.mean() < 0 and (own > 0).all()
+
+
+def test_behind_ram_labels_do_not_start_from_titles():
+    with pytest.raises(UserError, match="label_vectors: titles goes without RAM"):
+        label_init.start_from_titles(small_models.build("caml", ram=True), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"), [("caml", {}), ("bert_hier", {"attention_over": "tokens"}), ("plm_icd", {})]
+)
+def test_what_a_label_starts_from_is_what_the_model_makes_of_its_title(name, changes):
+    model = small_models.build(name, **changes)
+    known = [np.array(own, dtype=np.int64) for own in ([7, 8, 9], [10, 11], [12], [], [], [], [])]
+    label_init.start_from_titles(model, {"icd": known, "category": known[3:6]})
+    notes = [torch.from_numpy(own) for own in known[:3]]
+    features = [model.eval().encode(own[None], torch.tensor([len(own)]))[0][0] for own in notes]
+    attention = model.attention["icd"]
+    projection = getattr(attention, "projection", None)
+    keys = features if projection is None else [torch.tanh(projection(own)) for own in features]
+    for made, read, scale in (
+        (attention.queries, keys, label_init.QUERY_SCALE),
+        (attention.output, features, label_init.OUTPUT_SCALE),
+    ):
+        means = torch.stack([own.mean(0) for own in read])
+        size = torch.stack([own.norm(dim=1).mean() for own in read]).mean()
+        expected = torch.nn.functional.normalize(means - means.mean(0), dim=1) / size
+        torch.testing.assert_close(made.weight[:3], scale * expected)
+
+
+def test_models_without_label_attention_are_told_in_one_line():
+    with pytest.raises(UserError, match=r"label_vectors: titles is for models with label attention, which Cnn has not"):
+        label_init.start_from_titles(small_models.build("cnn"), {})
+    with pytest.raises(UserError, match="Fusion has not"):
+        label_init.start_from_titles(small_models.build("fusion", attention="document"), {})
+    with pytest.raises(UserError, match="BertHier has not"):
+        label_init.start_from_titles(small_models.build("bert_hier", head="fcn"), {})
+
+
+def test_unknown_words_of_titles_are_left_out(described):
+    known = label_init.known_titles(described, ["icd"])["icd"]
+    assert [own.tolist() for own in known] == [[3, 4], [7, 5], [], [], [9], [10, 11, 12]]
+
+
+@pytest.mark.parametrize(("text", "third"), [("words", [0, 2]), ("raw", [1, 0, 2])])
+def test_titles_are_cut_into_pieces_as_notes_are_without_unknown_ones(tiny_inputs, text, third):
+    """The first piece of the vocabulary has the number of padding, and is a piece like others."""
+    pieces = PieceTokenizer(plain_encoder.tokenizer(["acute", "12", "nephritis"]), text)
+    records = [{"title": title} for title in ("acute", "chronic", "12 acute nephritis", "", "acute 5 acute", "12 12")]
+    own = label_init.known_titles(replace(tiny_inputs, labels={"icd": records}), ["icd"], pieces)["icd"]
+    assert [each.tolist() for each in own] == [[0], [], third, [], [0, 0], [1, 1] if text == "raw" else []]
+    assert all(each.dtype == np.int64 for each in own)
+
+
+def test_each_title_with_a_known_word_becomes_a_document_with_that_label_alone(described):
+    known = label_init.known_titles(described, ["icd"])
+    train, before = label_init.with_title_documents(described, known), described.splits["train"]
+    after, added = train.splits["train"], slice(len(before), None)
+    assert [train.tokens[start:end].tolist() for start, end in after.offsets[added]] == [
+        [3, 4], [7, 5], [9], [10, 11, 12],
+    ]  # fmt: skip
+    assert after.labels["icd"][added].toarray().argmax(1).tolist() == [0, 1, 4, 5]
+    assert after.labels["icd"][added].sum(1).ravel().tolist() == [[1, 1, 1, 1]]
+    assert after.has["icd"][added].all() and not after.outside["icd"][added].any()
+    np.testing.assert_array_equal(train.tokens[: len(described.tokens)], described.tokens)
+    assert (after.labels["icd"][: len(before)] != before.labels["icd"]).nnz == 0
+    assert train.splits["dev"] is described.splits["dev"]
+
+
+def test_titles_of_one_head_say_nothing_of_another(described):
+    train = described.splits["train"]
+    two = replace(
+        described,
+        splits={"train": replace(train, **{
+            key: {"icd": getattr(train, key)["icd"], "ccs": getattr(train, key)["icd"]}
+            for key in ("labels", "outside", "has")
+        })},
+        descriptions={"icd": TITLES, "ccs": TITLES[:, :1]},
+    )  # fmt: skip
+    after, added = (
+        label_init.with_title_documents(two, label_init.known_titles(two, ["icd", "ccs"])).splits["train"],
+        slice(len(train), None),
+    )
+    assert after.has["icd"][added].tolist() == [True] * 4 + [False] * 3
+    assert after.has["ccs"][added].tolist() == [False] * 4 + [True] * 3
+    assert after.labels["ccs"][added].toarray().nonzero()[1].tolist() == [0, 4, 5]

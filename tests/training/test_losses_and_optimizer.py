@@ -1,0 +1,169 @@
+"""Loss and learning rate."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medcode.training.losses import head_losses, weigh
+from medcode.training.lr_schedule import learning_rate
+from medcode.training.optimizer import make_optimiser, put_rates_on_device, set_learning_rate
+
+LOGITS = {"icd": torch.tensor([[0.5, -2.0, 1.0]]), "ccs": torch.tensor([[-1.0]])}
+GOLD = {"icd": torch.tensor([[1.0, 0.0, 1.0]]), "ccs": torch.tensor([[0.0]])}
+
+
+def test_the_loss_is_a_mean_over_labels_and_a_sum_over_heads(recipe):
+    losses = head_losses(LOGITS, GOLD, recipe)
+    icd = (math.log(1 + math.exp(-0.5)) + math.log(1 + math.exp(-2)) + math.log(1 + math.exp(-1))) / 3
+    assert losses["icd"].tolist() == pytest.approx([icd])
+    assert weigh(losses, None).tolist() == pytest.approx([icd + math.log(1 + math.exp(-1))])
+
+
+def test_heads_are_weighted_and_one_alone_is_not(recipe):
+    losses, weights = head_losses(LOGITS, GOLD, recipe), {"icd": 0.7, "ccs": 0.3}
+    expected = 0.7 * losses["icd"].item() + 0.3 * losses["ccs"].item()
+    assert weigh(losses, weights).tolist() == pytest.approx([expected])
+    assert weigh({"icd": losses["icd"]}, weights).tolist() == pytest.approx([losses["icd"].item()])
+
+
+def test_labels_are_smoothed_as_dcans_code_does_it(recipe):
+    # The cross entropy of the probabilities with y (1 - a) + a / Y.
+    probabilities, wanted = LOGITS["icd"][0].sigmoid(), GOLD["icd"][0] * 0.9 + 0.1 / 3
+    expected = -(wanted * probabilities.log() + (1 - wanted) * (1 - probabilities).log()).mean()
+    smoothed = head_losses(LOGITS, GOLD, recipe.model_copy(update={"label_smoothing": 0.1}))["icd"]
+    assert smoothed.tolist() == pytest.approx([expected.item()])
+
+
+def test_focal_loss_is_marns(recipe):
+    focal = recipe.model_copy(update={"loss": "focal", "focal_alpha": 0.5, "focal_gamma": 3.0})
+    right = torch.where(GOLD["icd"] == 1, LOGITS["icd"].sigmoid(), 1 - LOGITS["icd"].sigmoid())
+    expected = (0.5 * (1 - right) ** 3 * -right.log()).mean()
+    assert head_losses(LOGITS, GOLD, focal)["icd"].tolist() == pytest.approx([expected.item()])
+    flat = focal.model_copy(update={"focal_alpha": 1.0, "focal_gamma": 0.0})
+    assert head_losses(LOGITS, GOLD, flat)["icd"].item() == pytest.approx(
+        head_losses(LOGITS, GOLD, recipe)["icd"].item()
+    )
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_loss_of_extreme_logits_is_finite_gradients_too(recipe, gamma):
+    scores = torch.tensor([[200.0, -200.0, 200.0, -200.0]], requires_grad=True)
+    focal = recipe.model_copy(update={"loss": "focal", "focal_gamma": gamma})
+    loss = head_losses({"icd": scores}, {"icd": torch.tensor([[1.0, 0.0, 0.0, 1.0]])}, focal)["icd"].sum()
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert scores.grad.isfinite().all()
+
+
+@settings(max_examples=200)
+@given(
+    history=st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.30001, 0.5, 0.6, float("nan")]), max_size=60),
+    rate=st.sampled_from([1e-3, 2e-4, 1e-4, 5e-5]),
+    lowest=st.booleans(),
+)
+def test_the_rate_falls_where_torchs_scheduler_lets_it_fall(recipe, history, rate, lowest):
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate)
+    mode = "min" if lowest else "max"
+    minimum = min(rate, 1e-4)  # torch would raise a lower rate to it
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, mode, factor=0.9, patience=5, min_lr=minimum)
+    changes = {"schedule": "plateau", "learning_rate": rate, "criterion": "loss" if lowest else "f1_micro"}
+    plateau = recipe.model_copy(update=changes)
+    for seen, value in enumerate(history):
+        assert learning_rate(plateau, 0, 10, history[:seen]) == pytest.approx(optimiser.param_groups[0]["lr"])
+        theirs.step(value)
+
+
+def test_a_head_in_whose_system_a_document_was_not_coded_adds_nothing(recipe):
+    logits = {"icd9": torch.zeros(3, 2), "icd10": torch.zeros(3, 4)}
+    gold = {head: torch.zeros_like(x) for head, x in logits.items()}
+    coded = {"icd9": torch.tensor([True, False, True]), "icd10": torch.tensor([False, True, True])}
+    losses = weigh(head_losses(logits, gold, recipe, coded), None)
+    assert losses.tolist() == pytest.approx([math.log(2), math.log(2), 2 * math.log(2)])
+
+
+@settings(max_examples=30)
+@given(coded=st.lists(st.booleans(), min_size=1, max_size=9), seed=st.integers(0, 99))
+def test_the_mean_over_a_batch_is_equation_3_of_jams(recipe, coded, seed):
+    """(L9 mu + L10 eta) / (mu + eta), with L9 and L10 torch's own means over the documents of one system."""
+    torch.manual_seed(seed)
+    old = torch.tensor(coded)  # whether a document is coded in ICD-9, else in ICD-10
+    logits = {"icd9": torch.randn(len(coded), 5), "icd10": torch.randn(len(coded), 3)}
+    gold = {head: (torch.rand_like(x) < 0.5).float() for head, x in logits.items()}
+    found = weigh(head_losses(logits, gold, recipe, {"icd9": old, "icd10": ~old}), None).mean()
+    cross_entropy, total = torch.nn.functional.binary_cross_entropy_with_logits, 0.0
+    for head, own in (("icd9", old), ("icd10", ~old)):
+        if own.any():
+            total += cross_entropy(logits[head][own], gold[head][own]).item() * own.sum().item()
+    assert found.item() == pytest.approx(total / len(coded), rel=1e-5)
+
+
+def test_the_rate_rises_then_falls_in_a_line(recipe):
+    linear = recipe.model_copy(update={"schedule": "linear", "warmup_steps": 4, "learning_rate": 1.0})
+    assert [learning_rate(linear, step, 12) for step in range(12)] == pytest.approx(
+        [0.25, 0.5, 0.75, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
+    )
+
+
+def test_the_rate_stays_where_the_schedule_is_constant(recipe):
+    assert {learning_rate(recipe, step, 10) for step in range(10)} == {recipe.learning_rate}
+
+
+def test_static_vectors_are_not_given_to_the_optimiser(recipe):
+    layer = torch.nn.Linear(2, 2)
+    layer.bias.requires_grad_(False)
+    optimiser = make_optimiser(layer, recipe.model_copy(update={"optimizer": "adamw", "weight_decay": 0.1}))
+    assert isinstance(optimiser, torch.optim.AdamW)
+    assert [parameter.shape for parameter in optimiser.param_groups[0]["params"]] == [layer.weight.shape]
+    assert optimiser.defaults["weight_decay"] == 0.1
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_updates_are_those_of_the_optimisers_of_torch(recipe, kind):
+    """One kernel for all parameters, and the learning rate in a tensor, change nothing but the rounding."""
+    changed = recipe.model_copy(update={"optimizer": kind, "weight_decay": 0.1})
+    theirs_of = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]
+    random, layers = torch.Generator().manual_seed(1), [torch.nn.Linear(30, 20) for _ in range(3)]
+    for layer in layers[1:]:
+        layer.load_state_dict(layers[0].state_dict())
+    ours, recorded = (make_optimiser(layer, changed) for layer in layers[:2])
+    put_rates_on_device(recorded)
+    theirs = theirs_of(layers[2].parameters(), lr=1.0, weight_decay=0.1, foreach=False)
+    for step in range(20):
+        gradients = [torch.randn(shape, generator=random) for shape in ((20, 30), (20,))]
+        theirs.param_groups[0]["lr"] = rate = 0.01 / (step + 1)
+        for layer, optimiser in zip(layers, (ours, recorded, theirs), strict=True):
+            layer.weight.grad, layer.bias.grad = (gradient.clone() for gradient in gradients)
+            if optimiser is not theirs:
+                set_learning_rate(optimiser, rate)
+            optimiser.step()
+    assert isinstance(recorded.param_groups[0]["lr"], torch.Tensor)
+    for layer in layers[:2]:
+        torch.testing.assert_close(layer.weight, layers[2].weight, rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(layer.bias, layers[2].bias, rtol=1e-6, atol=1e-7)
+
+
+def test_layers_of_an_encoder_learn_at_rates_of_their_own(recipe):
+    model = torch.nn.ModuleDict({name: torch.nn.Linear(1, 1, bias=False) for name in ("head", "top", "low")})
+    changes = {"learning_rate": 0.1, "encoder_learning_rate": 0.02, "layer_decay": 0.5}
+    above = {"top.weight": 0, "low.weight": 3}
+    optimiser = make_optimiser(model, recipe.model_copy(update=changes), above)
+    set_learning_rate(optimiser, 0.05)  # half of the peak
+    rates = {id(group["params"][0]): group["lr"] for group in optimiser.param_groups}
+    assert rates[id(model["head"].weight)] == optimiser.param_groups[0]["lr"] == pytest.approx(0.05)
+    assert rates[id(model["top"].weight)] == pytest.approx(0.01)
+    assert rates[id(model["low"].weight)] == pytest.approx(0.01 / 8)
+    same = make_optimiser(model, recipe.model_copy(update={"learning_rate": 0.1}), above)
+    assert len(same.param_groups) == 1
+
+
+def test_the_warm_up_can_be_a_share_of_the_steps(recipe):
+    shared = recipe.model_copy(update={"warmup_share": 0.1, "schedule": "linear"})
+    stated = recipe.model_copy(update={"warmup_steps": 20, "schedule": "linear"})
+    assert [learning_rate(shared, step, 200) for step in range(200)] == [
+        learning_rate(stated, step, 200) for step in range(200)
+    ]

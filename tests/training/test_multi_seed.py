@@ -1,0 +1,177 @@
+"""Several seeds in one process: each comes out as it does alone, whatever the others do."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+
+import pytest
+import torch
+from gpu import needs_gpu
+from trainers import assert_same
+
+from medcode import models
+from medcode.config import configure
+from medcode.engine import reproducibility
+from medcode.errors import UserError
+from medcode.models.base import Basis
+from medcode.training import multi_seed
+from medcode.training.checkpoint import Checkpoints
+from medcode.training.trainer import Trainer
+
+SEEDS = (1, 2, 3)
+ARCHITECTURES = {
+    "caml": {"filters": 10, "kernel": 4},
+    "multirescnn": {"filters": 4, "kernels": [3, 5], "variant": "original"},  # whose batch norms have running means
+}
+
+
+@pytest.fixture(scope="module")
+def make(tiny_inputs, recipe, engine):
+    """Makes the trainer of a seed."""
+
+    def trainer(seed, folder, name="caml", beside=None, **changes):
+        own = recipe.model_copy(update=changes)
+        torch.manual_seed(seed)
+        vectors = torch.from_numpy(tiny_inputs.vectors)
+        kind, config = models.find(name), configure(name, ARCHITECTURES[name] | {"heads": ["icd"]}, own)
+        model = kind.build(config, Basis(len(vectors), vectors), tiny_inputs.heads)
+        return Trainer(model, tiny_inputs, own, engine, seed, Checkpoints(folder / str(seed)), beside=beside)
+
+    return trainer
+
+
+def weights(trainer):
+    return {name: value.clone() for name, value in trainer.model.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def alone(make, tmp_path_factory):
+    """Gives result and weights of each seed, trained by itself; the same settings are trained once."""
+
+    @functools.cache
+    def found(**changes):
+        reproducibility.prepare(1)
+        trainers = {seed: make(seed, tmp_path_factory.mktemp("alone"), **changes) for seed in SEEDS}
+        return {seed: (trainer.run(), weights(trainer)) for seed, trainer in trainers.items()}
+
+    return found
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_each_seed_comes_out_as_it_does_alone_to_the_bit(make, alone, tmp_path, name):
+    changes = {"name": name, "epochs": 2} if name == "multirescnn" else {}
+    expected = alone(**changes)
+    first, *others = SEEDS
+    together = [make(first, tmp_path, **changes)]
+    together += [make(seed, tmp_path, **changes, beside=together[0]) for seed in others]
+    assert together[0].documents is together[2].documents
+    for seed, trainer, result in zip(SEEDS, together, multi_seed.train(together), strict=True):
+        assert result == expected[seed][0]
+        assert_same(weights(trainer), expected[seed][1])
+    curves = [result.history for result, _ in expected.values()]
+    assert curves[0] != curves[1] != curves[2], "the seeds do not differ, so nothing is shown"
+
+
+def test_a_seed_that_stops_early_leaves_the_group(make, alone, tmp_path):
+    patient = {"patience": 1, "epochs": 30}
+    expected = alone(**patient)
+    epochs = [len(result.history) for result, _ in expected.values()]
+    assert len(set(epochs)) > 1, "all stop at the same epoch, so nothing is shown"
+    together = [make(seed, tmp_path / "together", **patient) for seed in SEEDS]
+    assert multi_seed.train(together) == [result for result, _ in expected.values()]
+    for seed, trainer in zip(SEEDS, together, strict=True):
+        assert trainer.progress.steps == 11 * len(expected[seed][0].history)  # 41 documents, 4 in a batch
+        assert_same(weights(trainer), expected[seed][1])
+
+
+def test_steps_are_taken_in_turns(make, tmp_path, monkeypatch):
+    together, taken = [make(seed, tmp_path, epochs=1) for seed in SEEDS], []
+    for trainer in together:
+        step = trainer._step
+        monkeypatch.setattr(
+            trainer, "_step", lambda *given, step=step, seed=trainer.seed: (taken.append(seed), step(*given))[1]
+        )
+    multi_seed.train(together)
+    assert taken == list(SEEDS) * 11
+
+
+def interrupt(trainer, at, monkeypatch):
+    step = trainer._step
+
+    def interrupted(*given):
+        if trainer.progress.steps == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(*given)
+
+    monkeypatch.setattr(trainer, "_step", interrupted)
+
+
+@pytest.mark.parametrize(("which", "at"), [(0, 0), (2, 0), (2, 4), (0, 15)])
+def test_a_request_to_stop_saves_every_seed_and_all_go_on_from_there(make, alone, tmp_path, monkeypatch, which, at):
+    expected = alone()
+    stopped = [make(seed, tmp_path / "together") for seed in SEEDS]
+    interrupt(stopped[which], at, monkeypatch)
+    with pytest.raises(SystemExit) as stop:
+        multi_seed.train(stopped)
+    assert stop.value.code == 128 + signal.SIGTERM
+    resumed = [make(seed, tmp_path / "together") for seed in SEEDS]
+    for number, trainer in enumerate(resumed):
+        trainer.resume()
+        assert trainer.progress.steps == (at + 1 if number <= which else at)
+    assert multi_seed.train(resumed) == [result for result, _ in expected.values()]
+    for seed, trainer in zip(SEEDS, resumed, strict=True):
+        assert_same(weights(trainer), expected[seed][1])
+
+
+def test_a_group_that_was_stopped_after_one_had_left_goes_on_without_it(make, alone, tmp_path, monkeypatch):
+    patient = {"patience": 1, "epochs": 30}
+    expected = alone(**patient)
+    ends = [11 * len(result.history) for result, _ in expected.values()]
+    stopped = [make(seed, tmp_path / "together", **patient) for seed in SEEDS]
+    interrupt(stopped[ends.index(max(ends))], min(ends) + 2, monkeypatch)
+    with pytest.raises(SystemExit):
+        multi_seed.train(stopped)
+    assert [trainer.progress.stopped != "" for trainer in stopped] == [end == min(ends) for end in ends]
+    resumed = [make(seed, tmp_path / "together", **patient) for seed in SEEDS]
+    assert multi_seed.train(resumed) == [result for result, _ in expected.values()]
+    for seed, trainer in zip(SEEDS, resumed, strict=True):
+        assert_same(weights(trainer), expected[seed][1])
+
+
+def test_one_seed_goes_on_alone_from_a_group_that_was_stopped(make, alone, tmp_path, monkeypatch):
+    expected = alone()
+    stopped = [make(seed, tmp_path / "together") for seed in SEEDS]
+    interrupt(stopped[1], 7, monkeypatch)
+    with pytest.raises(SystemExit):
+        multi_seed.train(stopped)
+    trainer = make(2, tmp_path / "together")
+    assert trainer.run() == expected[2][0]
+    assert_same(weights(trainer), expected[2][1])
+
+
+def test_a_loss_that_is_not_finite_stops_the_group(make, tmp_path):
+    together = [make(seed, tmp_path) for seed in SEEDS]
+    with torch.no_grad():
+        together[1].model.convolution.bias.fill_(torch.nan)
+    with pytest.raises(UserError, match="loss is nan at step 1"):
+        multi_seed.train(together)
+
+
+@needs_gpu
+def test_on_a_gpu_seeds_on_streams_of_their_own_come_out_as_alone(make, tmp_path):
+    found = []
+    for folder, train in (("alone", lambda group: [own.run() for own in group]), ("together", multi_seed.train)):
+        group = []
+        for seed in SEEDS:
+            trainer = make(seed, tmp_path / folder)
+            on_gpu = trainer.model.cuda()
+            group.append(Trainer(on_gpu, trainer.inputs, trainer.recipe, trainer.settings, seed, trainer.checkpoints))
+        found.append((train(group), [weights(trainer) for trainer in group]))
+    (expected, those), (together, these) = found
+    for one, other in zip(expected, together, strict=True):
+        assert [row["train_loss"] for row in other.history] == pytest.approx([row["train_loss"] for row in one.history])
+    for one, other in zip(those, these, strict=True):
+        for name, own in one.items():
+            torch.testing.assert_close(other[name], own, rtol=1e-4, atol=1e-5, msg=name)

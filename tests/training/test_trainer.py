@@ -1,0 +1,205 @@
+"""The training loop: it learns, it keeps the best epoch, and processes share its batches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import plain_encoder
+import pytest
+import torch
+from gpu import needs_gpu
+from trainers import assert_same, build, train, trainer
+
+from medcode.engine import distributed
+from medcode.errors import UserError
+from medcode.training.checkpoint import Checkpoints
+from medcode.training.trainer import Trainer
+
+
+def test_it_learns_and_keeps_the_best_epoch(tiny_inputs, recipe, engine, tmp_path):
+    recipe = recipe.model_copy(update={"epochs": 25})
+    result, _ = train(tiny_inputs, recipe, engine, tmp_path)
+    f1 = [row["f1_micro"] for row in result.history]
+    assert max(f1) > f1[0] + 0.2
+    assert result.history[-1]["train_loss"] < 0.3 * result.history[0]["train_loss"]
+    assert result.best_epoch == int(np.argmax(f1)) + 1
+    assert result.stopped == "last epoch"
+
+
+def test_the_weights_returned_are_those_of_the_best_epoch(tiny_inputs, recipe, engine, tmp_path):
+    # A learning rate that ruins the model later on: the last epoch is not the best.
+    ruinous = recipe.model_copy(update={"learning_rate": 0.3, "epochs": 6})
+    result, weights = train(tiny_inputs, ruinous, engine, tmp_path / "long")
+    assert result.best_epoch < 6
+    short = ruinous.model_copy(update={"epochs": result.best_epoch})
+    assert_same(train(tiny_inputs, short, engine, tmp_path / "short")[1], weights)
+
+
+def test_the_last_epoch_can_be_kept_instead(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
+    running = trainer(tiny_inputs, recipe.model_copy(update={"keep": "last", "epochs": 3}), engine, tmp_path)
+    # The first epoch is the best.
+    monkeypatch.setattr(running, "_watch", lambda: {"f1_micro": 1 / (1 + len(running.progress.history))})
+    saved = {}
+    running.on_epoch = lambda history, seconds: saved.update(
+        {len(history): {name: weights.clone() for name, weights in running.model.state_dict().items()}}
+    )
+    assert running.run().best_epoch == 3
+    assert_same(running.model.state_dict(), saved[3])
+
+
+@pytest.mark.parametrize("size", [1, 3, 4])
+def test_micro_batches_add_up_to_the_batch(tiny_inputs, recipe, engine, tmp_path, size):
+    recipe = recipe.model_copy(update={"dropout": 0.0, "epochs": 1, "clip_norm": 1.0})
+    result, weights = train(tiny_inputs, recipe, engine, tmp_path / "whole")
+    parts, in_parts = train(tiny_inputs, recipe, engine.model_copy(update={"micro_batch": size}), tmp_path / "parts")
+    assert parts.history[0]["train_loss"] == pytest.approx(result.history[0]["train_loss"], rel=1e-5)
+    for name, own in weights.items():
+        torch.testing.assert_close(in_parts[name], own, rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_that_normalises_over_its_batch_takes_no_micro_batches(tiny_inputs, recipe, engine, tmp_path):
+    with pytest.raises(UserError, match=r"training\.micro_batch: the model normalises over its batch; set 0"):
+        trainer(tiny_inputs, recipe, engine.model_copy(update={"micro_batch": 2}), tmp_path, "multirescnn")
+
+
+@pytest.mark.parametrize(("size", "micro"), [(1, 0), (1, 3), (2, 0), (2, 3), (3, 1), (3, 2), (9, 2)])
+@pytest.mark.parametrize("whole", [1, 5, 8])
+def test_processes_share_a_batch_in_as_many_parts_each(tiny_inputs, recipe, engine, tmp_path, size, micro, whole):
+    settings = engine.model_copy(update={"micro_batch": micro})
+    running = trainer(tiny_inputs, recipe, settings, tmp_path)
+    shared = []
+    for rank in range(size):
+        running.step.world = distributed.World(rank, size)
+        shared.append(running.step.parts(whole))
+    assert len({len(parts) for parts in shared}) == 1
+    documents = [number for parts in shared for first, last in parts for number in range(first, last)]
+    assert sorted(documents) == list(range(whole))
+    assert not micro or all(last - first <= micro for parts in shared for first, last in parts)
+
+
+def test_an_encoders_activations_can_be_computed_twice(tiny_inputs, recipe, engine, tmp_path):
+    recipe = recipe.model_copy(update={"dropout": 0.0, "epochs": 1, "learning_rate": 0.001})
+    found = {}
+    for kept in (True, False):
+        settings = engine.model_copy(update={"gradient_checkpointing": not kept, "limit": 3})
+        model = build(tiny_inputs, recipe, "plm_icd", plain_encoder.tiny(pieces=len(tiny_inputs.vectors)))
+        running = Trainer(model, tiny_inputs, recipe, settings, 1, Checkpoints(tmp_path / str(kept)))
+        assert model.encoder.is_activation_checkpointing is not kept
+        running.run()
+        found[kept] = running.model.state_dict()
+    for name, own in found[True].items():
+        torch.testing.assert_close(found[False][name], own)
+
+
+def test_it_stops_after_patience_epochs_without_a_better_one(tiny_inputs, recipe, engine, tmp_path):
+    still = recipe.model_copy(update={"learning_rate": 1e-12, "epochs": 30, "patience": 3})
+    result, _ = train(tiny_inputs, still, engine, tmp_path)
+    assert len(result.history) == 4
+    assert result.best_epoch == 1
+    assert result.stopped == "3 epochs without a better f1_micro"
+
+
+def test_the_loss_can_be_the_criterion(tiny_inputs, recipe, engine, tmp_path):
+    result, _ = train(tiny_inputs, recipe.model_copy(update={"criterion": "loss"}), engine, tmp_path)
+    losses = [row["dev_loss"] for row in result.history]
+    assert result.best_epoch == int(np.argmin(losses)) + 1
+
+
+def test_the_same_seed_gives_the_same_weights(tiny_inputs, recipe, engine, tmp_path):
+    assert_same(
+        train(tiny_inputs, recipe, engine, tmp_path / "a")[1], train(tiny_inputs, recipe, engine, tmp_path / "b")[1]
+    )
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_admissions(
+    tiny_inputs, recipe, engine, tmp_path
+):
+    running = trainer(tiny_inputs, recipe, engine, tmp_path)
+    with torch.no_grad():
+        running.model.convolution.bias.fill_(torch.nan)
+    with pytest.raises(UserError, match=r"loss is nan at step 1 with learning rate 0.01, admissions a\d+, a\d+"):
+        running.run()
+
+
+@pytest.fixture
+def lost(tiny_inputs, recipe, engine, tmp_path, monkeypatch) -> Trainer:
+    """A training whose third step has a loss that is not a number, and that saves its state after every third."""
+    running = trainer(tiny_inputs, recipe, engine.model_copy(update={"checkpoint_steps": 3}), tmp_path)
+    compute = running.step.losses
+    monkeypatch.setattr(
+        running.step,
+        "losses",
+        lambda *arguments: {
+            name: value * (torch.nan if running.progress.steps == 2 else 1.0)
+            for name, value in compute(*arguments).items()
+        },
+    )
+    return running
+
+
+@pytest.mark.parametrize("every", [1000, 3])
+def test_a_loss_read_a_step_late_names_its_own_step_and_admissions(lost, every):
+    lost.settings = lost.settings.model_copy(update={"checkpoint_steps": every})
+    third = ", ".join(lost.train.documents[number] for number in lost._plan(0)[2].documents)
+    with pytest.raises(UserError, match=f"loss is nan at step 3 with learning rate 0.01, admissions {third};"):
+        lost.run()
+    assert lost.progress.steps == 3, "it is not read before the next step is under way, or the state is saved"
+    assert lost.checkpoints.load() is None
+
+
+def test_the_loss_of_an_epoch_is_that_of_its_steps_to_the_bit(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
+    running, told = trainer(tiny_inputs, recipe.model_copy(update={"epochs": 2}), engine, tmp_path), []
+    take_step = running._step
+    monkeypatch.setattr(running, "_step", lambda *arguments: told.append(take_step(*arguments)) or told[-1])
+    history = running.run().history
+    steps = len(running._plan(0))
+    for row, own in zip(history, (told[:steps], told[steps:]), strict=True):
+        assert row["train_loss"] == sum(losses.read()["train_loss"] for losses in own) / steps
+
+
+@needs_gpu
+def test_no_step_waits_for_the_gpu(tiny_inputs, recipe, engine, tmp_path):
+    model = build(tiny_inputs, recipe.model_copy(update={"clip_norm": 1.0})).to("cuda")
+    running = Trainer(model, tiny_inputs, recipe, engine, 1, Checkpoints(tmp_path))
+    running.model.train()
+    batch = running._plan(0)[0]
+    running._step(batch, 9)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        losses = running._step(batch, 9)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert losses.read()["train_loss"] > 0
+
+
+def test_overfit_trains_and_validates_on_the_first_documents(tiny_inputs, recipe, engine, tmp_path):
+    settings = engine.model_copy(update={"overfit": 8})
+    recipe = recipe.model_copy(update={"epochs": 60, "dropout": 0.0})
+    result, _ = train(tiny_inputs, recipe, settings, tmp_path)
+    assert max(row["f1_micro"] for row in result.history) == 1.0
+
+
+def test_what_a_model_adds_to_the_loss_is_trained_on(tiny_inputs, recipe, engine, tmp_path):
+    running = trainer(tiny_inputs, recipe.model_copy(update={"dropout": 0.0}), engine, tmp_path)
+    batch = running._plan(0)[0]
+    documents = torch.from_numpy(batch.documents)
+    plain = running.step.losses(documents, batch.length, 0, len(documents))["train_loss"]
+    running.model.regularisation = lambda gold: 0.5 * gold["icd"].sum(1)
+    codes = tiny_inputs.splits["train"].labels["icd"][batch.documents].sum(1).mean()
+    with_extra = running.step.losses(documents, batch.length, 0, len(documents))["train_loss"]
+    torch.testing.assert_close(with_extra, plain + 0.5 * codes, check_dtype=False)
+
+
+def test_only_the_heads_of_the_model_are_trained(tiny_inputs, recipe, engine, tmp_path):
+    labels = tiny_inputs.labels | {"category": [{"train_documents": 1}]}
+    more = replace(tiny_inputs, labels=labels)  # no split has gold labels for it
+    running = Trainer(build(tiny_inputs, recipe), more, recipe, engine, 1, Checkpoints(tmp_path))
+    assert running.run().stopped == "last epoch"
+    assert list(running.model.heads) == ["icd"]
+
+
+def test_limit_bounds_the_batches_of_an_epoch(tiny_inputs, recipe, engine, tmp_path):
+    running = trainer(tiny_inputs, recipe, engine.model_copy(update={"limit": 2}), tmp_path)
+    running.run()
+    assert running.progress.steps == 2 * recipe.epochs
