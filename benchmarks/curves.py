@@ -28,6 +28,7 @@ from medcode.engine import reproducibility
 from medcode.engine.distributed import choose_device
 from medcode.layers import fused_attention
 from medcode.models.base import Basis
+from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Row, Trainer
 
@@ -68,7 +69,7 @@ def train(
     with tempfile.TemporaryDirectory() as folder, label_attention_streams(streams):
         started = time.perf_counter()
         trainer = Trainer(model.to(choose_device(device)), data, recipe, settings, 1, Checkpoints(Path(folder)))
-        return trainer.run().history, time.perf_counter() - started
+        return multi_seed.train([trainer])[0].history, time.perf_counter() - started
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ from medcode.engine.precision import autocast
 from medcode.models.base import Basis, Model, count_parameters
 from medcode.models.catalogue import PUBLISHED_SIZES
 from medcode.training.losses import head_losses
-from medcode.training.optimizer import make_optimiser
+from medcode.training.optimizer import make_optimizer
 
 COLUMNS = (
     "model", "encoder", "parameters", "labels", "notes x subwords", "at once", "precision", "s/step", "notes/s",
@@ -82,7 +82,7 @@ def measure(row: tuple[str, str, argparse.Namespace]) -> list[str]:
     device = distributed.choose_device(arguments.device)
     before = peak_mib(arguments.device, reset=True)
     model, recipe = build(name, checkpointing == "on", arguments, device)
-    optimizer = make_optimiser(model, recipe, model.layers_above())
+    optimizer = make_optimizer(model, recipe, model.layers_above())
     step(model, recipe, optimizer, arguments)
     clock(arguments.device)
     started = time.perf_counter()

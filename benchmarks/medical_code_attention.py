@@ -85,12 +85,12 @@ class Two(nn.Module):
 
 def step_seconds(model: nn.Module, features: Tensor, gold: Tensor, steps: int) -> float:
     """The least CPU time of a step, after one to warm up."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step() -> None:
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         nn.functional.binary_cross_entropy_with_logits(model(features), gold).backward()
-        optimiser.step()
+        optimizer.step()
 
     return min([timed(step) for _ in range(steps + 1)][1:])
 

@@ -117,7 +117,7 @@ def make_trainers(row: Row) -> list[Trainer]:
     kind, changed = models.find(row.model), {"batch_size": options.batch, "max_tokens": options.max_tokens}
     recipe = chosen.recipe.model_copy(update={k: v for k, v in changed.items() if v})
     engine = {"precision": row.precision, "kernels": options.kernels, "cuda_graphs": row.graphs == "on"}
-    engine |= {"overfit": 0, "limit": 0}
+    engine |= {"overfit": 0, "limit": 0, "checkpoint_steps": sys.maxsize}
     settings = config.load(Engine, PARAMS).training.model_copy(update=engine)
     sizes = MIMIC3_LABELS[options.label_set] | MIMIC4_LABELS
     heads = {head: sizes[head] for head in chosen.config.heads}
@@ -136,21 +136,20 @@ def make_trainers(row: Row) -> list[Trainer]:
         model = kind(chosen.config, ROWS, vectors, heads, **known).to(choose_device(options.device))
         beside = trainers[0] if trainers else None
         checkpoints = Checkpoints(tempfile.gettempdir())
-        trainers.append(Trainer(model, inputs, recipe, settings, seed, checkpoints, beside=beside))
+        trainers.append(Trainer(model, inputs, recipe, settings, seed, checkpoints, share_data_with=beside))
     return trainers
 
 
-def run_steps(trainers: list[Trainer], plan: list[Batch]) -> tuple[float, float]:
+def run_steps(trainers: list[Trainer], batches: list[Batch]) -> tuple[float, float]:
     """Seconds that steps of all trainers take, in turns, and those of them that this process spent on CPUs."""
-    lanes = multi_seed.lanes(trainers)
+    streams = multi_seed.streams(trainers)
     for trainer in trainers:
-        trainer.step.network.train()
+        trainer.batches, trainer.state.step = batches, 0
     started, computed = time.perf_counter(), time.process_time()
-    for batch in plan:
-        for trainer, lane in zip(trainers, lanes, strict=True):
-            with lane:
-                trainer._settle(trainer._step(batch, len(plan)))
-            trainer.progress.steps += 1
+    for _ in batches:
+        for trainer, stream in zip(trainers, streams, strict=True):
+            with stream:
+                trainer.train_step()
     computed = time.process_time() - computed
     if trainers[0].device.type == "cuda":
         torch.cuda.synchronize()
@@ -199,7 +198,7 @@ def measure(row: Row) -> list[str]:
     except UserError as error:
         sys.exit(report(error))
     trainer = trainers[0]
-    plan = trainer._plan(0)
+    plan = trainer.epoch_batches(0)
     lengths = list({batch.length: batch for batch in plan}.values())
     run_steps(trainers, lengths * (2 if row.graphs == "on" else 1))  # the second step of a length is the one recorded
     plan = plan[: options.steps]

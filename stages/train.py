@@ -13,12 +13,14 @@ from pathlib import Path
 import torch
 
 from medcode import config, io, models
+from medcode.dataset.arrays import Inputs
 from medcode.encoders.pieces import PieceTokenizer
 from medcode.engine import distributed, reproducibility
-from medcode.training import history, multi_seed, results, setup
+from medcode.training import multi_seed, results, setup
 from medcode.training.checkpoint import Checkpoints, fingerprint, remove_finished
+from medcode.training.history import HistoryWriter
 from medcode.training.label_init import initialise, known_titles, with_title_documents
-from medcode.training.trainer import Trainer
+from medcode.training.trainer import Result, Trainer
 
 
 class Parameters(config.Run):
@@ -39,49 +41,68 @@ def main(params: Parameters, **paths: Path) -> None:
         os.execv(sys.executable, [sys.executable, *torchrun, *sys.argv])
     reproducibility.prepare(params.training.threads, params.training.kernels)
     device = distributed.choose_device(params.training.device)
-    with distributed.join(device) as world:
-        train(params, paths, device, world)
+    with distributed.join(device) as context, contextlib.ExitStack() as locks:
+        chosen = config.load_model(paths["model_settings"], params.model, params.recipe, params.label_set)
+        data, trainers, pieces = prepare(params, chosen, paths, device, context)
+        if context.is_main:
+            for trainer in trainers:
+                locks.enter_context(trainer.checkpoints.locked())
+            remove_finished(paths["checkpoints"], paths["model"])
+        trained = multi_seed.train(trainers)
+        if context.is_main:
+            save(params, chosen, paths, data, trainers, trained, pieces)
 
 
-def train(params: Parameters, paths: dict[str, Path], device: torch.device, world: distributed.World) -> None:
-    chosen = config.load_model(paths["model_settings"], params.model, params.recipe, params.label_set)
-    recipe = chosen.recipe
-    kind = models.find(params.model)
-    data, basis, tokenizer = setup.read(kind, chosen.config, paths, titles=recipe.reads_titles)
+def prepare(
+    params: Parameters,
+    chosen: config.ModelSettings,
+    paths: dict[str, Path],
+    device: torch.device,
+    context: distributed.DistributedContext,
+) -> tuple[Inputs, list[Trainer], PieceTokenizer | None]:
+    """Reads the data, and makes a trainer for each seed."""
+    model_cls, recipe = models.find(params.model), chosen.recipe
+    data, basis, tokenizer = setup.read(model_cls, chosen.config, paths, titles=recipe.reads_titles)
+    pieces = None if tokenizer is None else PieceTokenizer(tokenizer, params.subword.text)
+    titles = known_titles(data, chosen.config.heads, pieces) if recipe.reads_titles else {}
+    train_data = with_title_documents(data, titles) if recipe.title_documents else data
     # Without an encoder the last three say so and no more.
-    read = [paths[name] for name in ("code", "inputs", "subword", "encoder", "pretrained")]
+    files = [paths[name] for name in ("code", "inputs", "subword", "encoder", "pretrained")]
     settings = {
         "config": chosen.config.model_dump(),
         "recipe": recipe.model_dump(),
         "training": params.training.model_dump(exclude={"checkpoint_steps"}),
     }
-    pieces = None if tokenizer is None else PieceTokenizer(tokenizer, params.subword.text)
-    titles = known_titles(data, chosen.config.heads, pieces) if recipe.reads_titles else {}
-    seen = with_title_documents(data, titles) if recipe.title_documents else data
+    writer = HistoryWriter(paths["curve"], paths["timings"], params.model, several=params.seeds > 1)
     trainers: list[Trainer] = []
-    told = history.Curves(paths["curve"], paths["timings"], params.model, several=params.seeds > 1)
     for seed in params.all_seeds:
         torch.manual_seed(seed)
-        model = setup.build(kind, chosen.config, basis, data).to(device)
+        model = setup.build(model_cls, chosen.config, basis, data).to(device)
         initialise(model, recipe, data, titles)
-        checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings | {"seed": seed}, read, model))
-        at_work = world, partial(told.on_epoch, seed), trainers[0] if trainers else None, partial(told.on_resume, seed)
-        trainers.append(Trainer(model, seen, recipe, params.training, seed, checkpoints, *at_work))
-    with contextlib.ExitStack() as locks:
-        for trainer in trainers if world.leads else []:
-            locks.enter_context(trainer.checkpoints.locked())
-        if world.leads:
-            remove_finished(paths["checkpoints"], paths["model"])
-        trained_seeds = multi_seed.train(trainers)
-        if not world.leads:
-            return
-        trained = [trainer.model for trainer in trainers]
-        for model in trained:
-            model.finish({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
-        thresholds = results.save(params, chosen, params.training.precision, paths["model"], trained, data, pieces)
-        io.write_metrics(paths["metrics"], results.metrics(params, trained[0], trained_seeds, thresholds))
-        for trainer in trainers:
-            trainer.checkpoints.finish(paths["model"])
+        checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings | {"seed": seed}, files, model))
+        report = partial(writer.on_epoch, seed), partial(writer.on_resume, seed)
+        first = trainers[0] if trainers else None
+        trainers.append(Trainer(model, train_data, recipe, params.training, seed, checkpoints, context, *report, first))
+    return data, trainers, pieces
+
+
+def save(
+    params: Parameters,
+    chosen: config.ModelSettings,
+    paths: dict[str, Path],
+    data: Inputs,
+    trainers: list[Trainer],
+    trained: list[Result],
+    pieces: PieceTokenizer | None,
+) -> None:
+    """Writes the models and metrics/train.json, and marks the checkpoints as finished."""
+    networks = [trainer.model for trainer in trainers]
+    for model in networks:
+        model.finish({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
+    thresholds = results.save(params, chosen, params.training.precision, paths["model"], networks, data, pieces)
+    io.write_metrics(paths["metrics"], results.metrics(params, networks[0], trained, thresholds))
+    for trainer in trainers:
+        trainer.checkpoints.finish(paths["model"])
 
 
 if __name__ == "__main__":

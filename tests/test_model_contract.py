@@ -163,11 +163,11 @@ def test_static_vectors_are_not_trained(name):
 def test_it_overfits_eight_notes(name):
     model = build(name, dropout=0.0, embedding="trained").train()
     batch, gold = notes([13, 15, 6, 4, 10, 8, 14, 5]), random_gold(8, HEADS)
-    optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE.get(name, 0.02))
+    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE.get(name, 0.02))
     for step in range(1, 151):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss_by_document(model, batch, gold).mean().backward()
-        optimiser.step()
+        optimizer.step()
         if step % 10 == 0:
             with torch.inference_mode():
                 logits = model.eval()(*batch)

@@ -11,6 +11,7 @@ from gpu import needs_gpu
 from recorder import OperationRecorder
 from scipy import sparse
 from small_models import HEADS, ROWS, build, every_model
+from trainers import run_alone, steps
 
 from medcode import models
 from medcode.dataset.arrays import Inputs, Split
@@ -69,34 +70,36 @@ def record(trainer) -> OperationRecorder:
     step = trainer.step
 
     def changed():
-        return [*step.model.state_dict().values(), *step.model.parameters(), *state_of(step.optimiser)]
+        return [*step.model.state_dict().values(), *step.model.parameters(), *state_of(step.optimizer)]
 
-    optimizer.put_rates_on_device(step.optimiser)
+    optimizer.put_lr_on_device(step.optimizer)
     recorder = OperationRecorder(changed)
-    step._run = cuda_graphs.RecordedSteps(step._update, recorder, step.random)
+    step.run = cuda_graphs.GraphedStep(step.update, recorder, step.random)
     return recorder
 
 
-def state_of(optimiser):
-    return [value for own in optimiser.state.values() for value in own.values() if isinstance(value, torch.Tensor)]
+def state_of(optimizer):
+    return [value for own in optimizer.state.values() for value in own.values() if isinstance(value, torch.Tensor)]
 
 
 @every_model
 def test_a_training_comes_out_the_same_from_recorded_steps(make, name, capsys):
     given, replayed = make(name, "given", learning_rate=0.002), make(name, "replayed", learning_rate=0.002)
-    optimizer.put_rates_on_device(given.step.optimiser)
+    optimizer.put_lr_on_device(given.step.optimizer)
     recorder = record(replayed)
-    expected, found = given.run(), replayed.run()
+    expected, found = run_alone(given), run_alone(replayed)
     note = "note: training steps run without CUDA graphs, they cannot be recorded: "
     if name in WAITING:
         assert recorder.recorded == 0
         assert capsys.readouterr().err.count(note) == 1
     else:
         assert note not in capsys.readouterr().err
-        shapes = {(len(batch.documents), batch.length) for epoch in range(EPOCHS) for batch in given._plan(epoch)}
+        shapes = {
+            (len(batch.documents), batch.length) for epoch in range(EPOCHS) for batch in given.epoch_batches(epoch)
+        }
         assert len({length for _, length in shapes}) > 1
         assert recorder.recorded == len(shapes)
-        assert recorder.replayed == replayed.progress.steps - len(shapes)
+        assert recorder.replayed == replayed.state.global_step - len(shapes)
     assert [row["train_loss"] for row in found.history] == [row["train_loss"] for row in expected.history]
     for part, weights in given.model.state_dict().items():
         assert torch.equal(replayed.model.state_dict()[part], weights), part
@@ -105,26 +108,26 @@ def test_a_training_comes_out_the_same_from_recorded_steps(make, name, capsys):
 def test_the_rate_of_a_step_is_not_that_of_the_recording(make):
     falling = {"schedule": "linear", "warmup_steps": 4}
     given, replayed = make("cnn", "given", **falling), make("cnn", "replayed", **falling)
-    optimizer.put_rates_on_device(given.step.optimiser)
+    optimizer.put_lr_on_device(given.step.optimizer)
     record(replayed)
-    assert replayed.run().history == given.run().history
+    assert run_alone(replayed).history == run_alone(given).history
 
 
 def test_a_recorded_training_goes_on_from_its_checkpoint(make, inputs):
     expected = make("caml", "undisturbed")
     record(expected)
-    result = expected.run()
+    result = run_alone(expected)
     stopped = make("caml", "stopped")
     record(stopped)
-    for _ in stopped.steps():
-        if len(stopped.progress.history) == 2:
+    for _ in steps(stopped):
+        if len(stopped.state.history) == 2:
             break
     resumed = make("caml", "stopped")
-    resumed.step.recorded = True  # as on a GPU: the rates that a checkpoint brings are put on the device again
+    resumed.step.graphed = True  # as on a GPU: the rates that a checkpoint brings are put on the device again
     record(resumed)
-    resumed.resume()
-    assert all(isinstance(group["lr"], torch.Tensor) for group in resumed.step.optimiser.param_groups)
-    assert resumed.run() == result
+    resumed.restore()
+    assert all(isinstance(group["lr"], torch.Tensor) for group in resumed.step.optimizer.param_groups)
+    assert run_alone(resumed) == result
 
 
 def test_what_cannot_be_recorded_is_done_as_it_is_given_and_said_once(capsys):
@@ -137,7 +140,7 @@ def test_what_cannot_be_recorded_is_done_as_it_is_given_and_said_once(capsys):
     def refuse(work):
         raise RuntimeError("operation not permitted\nwhen stream is capturing")
 
-    steps = cuda_graphs.RecordedSteps(
+    steps = cuda_graphs.GraphedStep(
         update, SimpleNamespace(record=refuse), SimpleNamespace(renew=lambda: done.append(None))
     )
     batches = [(torch.tensor([number]), length) for number, length in enumerate([16, 32, 16, 16, 32, 48])]
@@ -174,7 +177,7 @@ def test_on_a_gpu_a_training_comes_out_the_same_from_cuda_graphs(make, name, mod
         trainer = make(name, str(graphs), learning_rate=0.002)
         settings = trainer.settings.model_copy(update={"cuda_graphs": graphs, "device": "cuda"})
         own = Trainer(trainer.model.cuda(), trainer.inputs, trainer.recipe, settings, 1, trainer.checkpoints)
-        found[graphs] = own.run().history, {part: own.cpu() for part, own in own.model.state_dict().items()}
+        found[graphs] = run_alone(own).history, {part: own.cpu() for part, own in own.model.state_dict().items()}
     assert "without CUDA graphs" not in capsys.readouterr().err
     (expected, weights), (history, replayed) = found[False], found[True]
     assert [row["train_loss"] for row in history] == pytest.approx([row["train_loss"] for row in expected], rel=1e-4)
@@ -191,6 +194,6 @@ def test_on_a_gpu_steps_that_wait_are_done_as_they_are_given(make, name, capsys)
         settings = trainer.settings.model_copy(update={"cuda_graphs": graphs, "device": "cuda"})
         model = trainer.model.cuda()
         running = Trainer(model, trainer.inputs, trainer.recipe, settings, 1, trainer.checkpoints)
-        curves.append([row["train_loss"] for row in running.run().history])
+        curves.append([row["train_loss"] for row in run_alone(running).history])
         assert capsys.readouterr().err.count("without CUDA graphs") == graphs
     assert curves[1] == pytest.approx(curves[0], rel=1e-4)

@@ -14,7 +14,7 @@ from torch import Tensor
 from medcode.engine import device_data
 from medcode.engine.batches import Batch
 from medcode.engine.device_data import Documents, Gold, room_for
-from medcode.engine.transfer import Arrival, to_device
+from medcode.engine.transfer import AsyncHostCopy, to_device
 
 DEVICES = [torch.device("cpu"), *([torch.device("cuda", 0)] if torch.cuda.is_available() else [])]
 GIB = 2**30
@@ -104,4 +104,4 @@ def test_documents_on_the_host_come_to_the_gpu_in_batches(monkeypatch):
 @pytest.mark.parametrize("device", DEVICES, ids=str)
 def test_what_arrives_is_what_was_sent(device):
     values = torch.arange(6.0).view(2, 3)
-    assert torch.equal(Arrival(to_device(values.numpy(), device)).read(), values)
+    assert torch.equal(AsyncHostCopy(to_device(values.numpy(), device)).read(), values)

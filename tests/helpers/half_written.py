@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import torch
-from trainers import trainer
+from trainers import run_alone, trainer
 
 from medcode.engine import reproducibility
 
@@ -32,7 +32,7 @@ def train_until_killed(folder: Path, write: int) -> None:
         return os.kill(os.getpid(), signal.SIGKILL)
 
     torch.save = save_half
-    trainer(inputs, recipe, engine, folder / str(write)).run()
+    run_alone(trainer(inputs, recipe, engine, folder / str(write)))
 
 
 if __name__ == "__main__":

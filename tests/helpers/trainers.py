@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from medcode.config import Recipe, Training, configure
 from medcode.dataset.arrays import Inputs
 from medcode.encoders.outline import Encoder
 from medcode.models.base import Basis
+from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Result, Trainer
 
@@ -41,9 +43,25 @@ def trainer(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path, name
     return Trainer(build(inputs, recipe, name), inputs, recipe, engine, 1, Checkpoints(folder), **options)
 
 
+def run_alone(trainer: Trainer) -> Result:
+    """Trains one model to the end."""
+    (result,) = multi_seed.train([trainer])
+    return result
+
+
+def steps(trainer: Trainer) -> Iterator[None]:
+    """Trains as `multi_seed.train` does, and pauses after each step, so that a test can stop there."""
+    trainer.restore()
+    while not trainer.done:
+        trainer.train_step()
+        if trainer.at_epoch_end:
+            trainer.end_epoch()
+        yield
+
+
 def train(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path) -> tuple[Result, dict[str, torch.Tensor]]:
     running = trainer(inputs, recipe, engine, folder)
-    return running.run(), running.model.state_dict()
+    return run_alone(running), running.model.state_dict()
 
 
 def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:

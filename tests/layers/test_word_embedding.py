@@ -10,9 +10,9 @@ from medcode.layers.word_embedding import WordEmbedding
 
 def test_the_pad_is_zero_and_stays_zero():
     layer = WordEmbedding(6, 3, torch.ones(6, 3), trained=True, dropout=0.0)
-    optimiser = torch.optim.Adam(layer.parameters(), lr=0.1)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
     layer(torch.tensor([[0, 2, 0]])).sum().backward()
-    optimiser.step()
+    optimizer.step()
     assert layer.table.weight[0].tolist() == [0, 0, 0]
     assert layer.table.weight[2].tolist() == pytest.approx([0.9] * 3)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from trainers import trainer
 
 from medcode.engine import distributed
 from medcode.engine.distributed import choose_device
-from medcode.engine.transfer import Arrival
+from medcode.engine.transfer import AsyncHostCopy
 from medcode.errors import UserError
 from medcode.layers import kernels
-from medcode.training.train_step import Step
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_processes_on_gpus_make_theirs_the_current_one(monkeypatch):
     monkeypatch.setattr(distributed.distributed, "get_rank", lambda: 1)
     monkeypatch.setattr(distributed.distributed, "get_world_size", lambda: 2)
     with distributed.join(torch.device("cuda", 1)) as world:
-        assert world == distributed.World(1, 2)
+        assert world == distributed.DistributedContext(1, 2)
     assert done == [torch.device("cuda", 1), "nccl", "left"]
 
 
@@ -70,20 +70,17 @@ def test_only_a_copy_that_can_be_waited_for_is_not_waited_for_at_once():
             assert device == "cpu" and not non_blocking
             return torch.ones(2)
 
-    assert Arrival(Tensor()).read().tolist() == [1, 1]
+    assert AsyncHostCopy(Tensor()).read().tolist() == [1, 1]
 
 
-@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("graphed", [False, True])
 def test_kernels_are_chosen_for_the_way_in_which_a_step_runs(
-    tiny_inputs, recipe, engine, tmp_path, monkeypatch, recorded
+    tiny_inputs, recipe, engine, tmp_path, monkeypatch, graphed
 ):
-    from trainers import trainer
-
     running = trainer(tiny_inputs, recipe, engine, tmp_path)
     asked, forward = [], running.model.forward
     monkeypatch.setattr(running.model, "forward", lambda *batch: (asked.append(kernels._replayed), forward(*batch))[1])
-    assert isinstance(running.step, Step)
-    running.step.recorded = recorded
-    batch = running._plan(0)[0]
-    running.step.losses(torch.from_numpy(batch.documents), batch.length, 0, len(batch.documents))
-    assert asked == [recorded]
+    running.step.graphed = graphed
+    batch = running.epoch_batches(0)[0]
+    running.step.update(torch.from_numpy(batch.documents), batch.length)
+    assert asked == [graphed] and not kernels._replayed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from trainers import Killed, assert_same, build, train, trainer
+from trainers import Killed, assert_same, build, run_alone, train, trainer
 
 from medcode import io
 from medcode.errors import UserError
@@ -22,8 +22,8 @@ def files(folder):
 def ends_at_once(inputs, recipe, engine, folder):
     """Result and weights of a training that must not take a step."""
     again = trainer(inputs, recipe, engine, folder)
-    again._step = None  # would fail if it were called
-    return again.run(), again.model.state_dict()
+    again.train_step = None  # would fail if it were called
+    return run_alone(again), again.model.state_dict()
 
 
 def test_a_finished_training_keeps_the_best_weights_once_and_ends_at_once_in_them(
@@ -34,7 +34,7 @@ def test_a_finished_training_keeps_the_best_weights_once_and_ends_at_once_in_the
     checkpoints.finish(Path("models/current"))
     assert files(tmp_path) == sorted([f"best-{expected.best_epoch}.pt", "finished.txt", "state.pt"])
     assert (tmp_path / "finished.txt").read_text() == "models/current\n"
-    assert checkpoints.load().keys() == {"progress", "best_epoch"}
+    assert checkpoints.load().keys() == {"state"}
     for _ in range(2):  # finished twice is as good as once
         result, found = ends_at_once(tiny_inputs, recipe, engine, tmp_path)
         assert result == expected
@@ -64,13 +64,13 @@ def test_a_training_killed_while_it_is_marked_as_finished_ends_in_the_same_weigh
     assert result == expected
     assert_same(weights, found)
     Checkpoints(tmp_path).finish(Path("model"))
-    assert Checkpoints(tmp_path).load().keys() == {"progress", "best_epoch"}
+    assert Checkpoints(tmp_path).load().keys() == {"state"}
 
 
 def finished(folder, model):
     checkpoints = Checkpoints(folder)
     checkpoints.save_best(1, {"x": torch.zeros(1)})
-    checkpoints.save({"progress": {}, "best_epoch": 1, "model": {}, "optimiser": {}})
+    checkpoints.save({"state": {"best_epoch": 1}, "model": {}, "optimizer": {}})
     if model:
         checkpoints.finish(model)
 
@@ -115,7 +115,7 @@ def test_a_removal_that_is_cut_short_is_made_good(tiny_inputs, recipe, engine, t
     with running.checkpoints.locked():
         # Once its state is gone the training begins anew, and is not a finished one.
         assert (root / "one/finished.txt").exists() == (removed == 0)
-        assert running.run() == expected
+        assert run_alone(running) == expected
     assert_same(weights, running.model.state_dict())
     Checkpoints(root / "one").finish(tmp_path / "gone")
     remove_finished(root, tmp_path / "model")

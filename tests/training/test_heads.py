@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
-from trainers import WEIGHTS, Killed, assert_same, train, trainer
+from trainers import WEIGHTS, Killed, assert_same, run_alone, train, trainer
 
 from medcode.config import Run, load
 from medcode.dataset.arrays import Inputs, Split
@@ -42,7 +42,7 @@ def two_heads(tiny_inputs) -> Inputs:
 def test_the_losses_of_the_heads_are_told_and_add_up_by_their_weights(two_heads, recipe, engine, tmp_path, name):
     weighted = recipe.model_copy(update={"head_weights": WEIGHTS, "epochs": 2})
     running = trainer(two_heads, weighted, engine, tmp_path, name)
-    for row in running.run().history:
+    for row in run_alone(running).history:
         for part in ("train_loss", "dev_loss"):
             whole = sum(weight * row[f"{part}_{head}"] for head, weight in WEIGHTS.items())
             assert row[part] == pytest.approx(whole, rel=1e-5)
@@ -51,7 +51,7 @@ def test_the_losses_of_the_heads_are_told_and_add_up_by_their_weights(two_heads,
 
 def test_a_heads_loss_on_dev_is_the_mean_over_its_documents(two_heads, recipe, engine, tmp_path):
     running = trainer(two_heads, recipe.model_copy(update={"epochs": 1}), engine, tmp_path)
-    (row,) = running.run().history
+    (row,) = run_alone(running).history
     dev = two_heads.splits["dev"]
     logits = score(running.model, two_heads.tokens, dev.offsets, recipe.max_tokens, 4)
     for head in ("icd", "ccs"):
@@ -73,7 +73,7 @@ def test_a_head_alone_has_no_loss_of_its_own_beside_the_whole(tiny_inputs, recip
 def test_the_criterion_is_that_of_the_first_head_or_the_mean_over_all(two_heads, recipe, engine, tmp_path, heads):
     changes = {"criterion": "f1_macro", "criterion_heads": heads, "epochs": 12, "head_weights": WEIGHTS}
     running = trainer(two_heads, recipe.model_copy(update=changes), engine, tmp_path)
-    result = running.run()
+    result = run_alone(running)
     dev = two_heads.splits["dev"]
     logits = score(running.model, two_heads.tokens, dev.offsets, recipe.max_tokens, 4)
     measured = {
@@ -92,9 +92,9 @@ def test_a_run_with_two_heads_killed_within_an_epoch_ends_in_the_same_weights_an
 ):
     weighted = recipe.model_copy(update={"head_weights": WEIGHTS, "epochs": 2})
     expected = trainer(two_heads, weighted, engine, tmp_path / "undisturbed", "mt_ram")
-    result = expected.run()
+    result = run_alone(expected)
     stopped = trainer(two_heads, weighted, engine, tmp_path / "killed", "mt_ram")
-    take_step, taken = stopped._step, []
+    take_step, taken = stopped.train_step, []
 
     def dying(*arguments):
         taken.append(1)
@@ -102,11 +102,11 @@ def test_a_run_with_two_heads_killed_within_an_epoch_ends_in_the_same_weights_an
             raise Killed
         return take_step(*arguments)
 
-    monkeypatch.setattr(stopped, "_step", dying)
+    monkeypatch.setattr(stopped, "train_step", dying)
     with pytest.raises(Killed):
-        stopped.run()
+        run_alone(stopped)
     resumed = trainer(two_heads, weighted, engine, tmp_path / "killed", "mt_ram")
-    assert resumed.run() == result
+    assert run_alone(resumed) == result
     assert_same(expected.model.state_dict(), resumed.model.state_dict())
 
 
@@ -118,7 +118,9 @@ def test_a_head_without_a_weight_is_the_users_mistake(two_heads, recipe, engine,
 
 def test_what_training_tells_of_its_best_epoch_parts_train_from_dev(two_heads, recipe, engine, tmp_path, root):
     running = trainer(two_heads, recipe.model_copy(update={"epochs": 1}), engine, tmp_path)
-    told = results.metrics(load(Run, root / "params.yaml"), running.model, [running.run()], [{"icd": 0.5, "ccs": 0.5}])
+    told = results.metrics(
+        load(Run, root / "params.yaml"), running.model, [run_alone(running)], [{"icd": 0.5, "ccs": 0.5}]
+    )
     assert {"train_loss", "train_loss_icd", "train_loss_ccs"} <= told.keys()
     assert {"dev_loss", "dev_loss_icd", "dev_loss_ccs", "f1_micro"} <= told["dev"].keys()
     assert not any(name.startswith(("train", "epoch", "learning")) for name in told["dev"])

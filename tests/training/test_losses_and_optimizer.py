@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from medcode.training.losses import head_losses, weigh
 from medcode.training.lr_schedule import learning_rate
-from medcode.training.optimizer import make_optimiser, put_rates_on_device, set_learning_rate
+from medcode.training.optimizer import make_optimizer, put_lr_on_device, set_lr
 
 LOGITS = {"icd": torch.tensor([[0.5, -2.0, 1.0]]), "ccs": torch.tensor([[-1.0]])}
 GOLD = {"icd": torch.tensor([[1.0, 0.0, 1.0]]), "ccs": torch.tensor([[0.0]])}
@@ -67,14 +67,14 @@ def test_focal_loss_of_extreme_logits_is_finite_gradients_too(recipe, gamma):
     lowest=st.booleans(),
 )
 def test_the_rate_falls_where_torchs_scheduler_lets_it_fall(recipe, history, rate, lowest):
-    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate)
     mode = "min" if lowest else "max"
     minimum = min(rate, 1e-4)  # torch would raise a lower rate to it
-    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, mode, factor=0.9, patience=5, min_lr=minimum)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, factor=0.9, patience=5, min_lr=minimum)
     changes = {"schedule": "plateau", "learning_rate": rate, "criterion": "loss" if lowest else "f1_micro"}
     plateau = recipe.model_copy(update=changes)
     for seen, value in enumerate(history):
-        assert learning_rate(plateau, 0, 10, history[:seen]) == pytest.approx(optimiser.param_groups[0]["lr"])
+        assert learning_rate(plateau, 0, 10, history[:seen]) == pytest.approx(optimizer.param_groups[0]["lr"])
         theirs.step(value)
 
 
@@ -116,10 +116,10 @@ def test_the_rate_stays_where_the_schedule_is_constant(recipe):
 def test_static_vectors_are_not_given_to_the_optimiser(recipe):
     layer = torch.nn.Linear(2, 2)
     layer.bias.requires_grad_(False)
-    optimiser = make_optimiser(layer, recipe.model_copy(update={"optimizer": "adamw", "weight_decay": 0.1}))
-    assert isinstance(optimiser, torch.optim.AdamW)
-    assert [parameter.shape for parameter in optimiser.param_groups[0]["params"]] == [layer.weight.shape]
-    assert optimiser.defaults["weight_decay"] == 0.1
+    optimizer = make_optimizer(layer, recipe.model_copy(update={"optimizer": "adamw", "weight_decay": 0.1}))
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert [parameter.shape for parameter in optimizer.param_groups[0]["params"]] == [layer.weight.shape]
+    assert optimizer.defaults["weight_decay"] == 0.1
 
 
 @pytest.mark.parametrize("kind", ["adam", "adamw"])
@@ -130,17 +130,17 @@ def test_updates_are_those_of_the_optimisers_of_torch(recipe, kind):
     random, layers = torch.Generator().manual_seed(1), [torch.nn.Linear(30, 20) for _ in range(3)]
     for layer in layers[1:]:
         layer.load_state_dict(layers[0].state_dict())
-    ours, recorded = (make_optimiser(layer, changed) for layer in layers[:2])
-    put_rates_on_device(recorded)
+    ours, recorded = (make_optimizer(layer, changed) for layer in layers[:2])
+    put_lr_on_device(recorded)
     theirs = theirs_of(layers[2].parameters(), lr=1.0, weight_decay=0.1, foreach=False)
     for step in range(20):
         gradients = [torch.randn(shape, generator=random) for shape in ((20, 30), (20,))]
         theirs.param_groups[0]["lr"] = rate = 0.01 / (step + 1)
-        for layer, optimiser in zip(layers, (ours, recorded, theirs), strict=True):
+        for layer, optimizer in zip(layers, (ours, recorded, theirs), strict=True):
             layer.weight.grad, layer.bias.grad = (gradient.clone() for gradient in gradients)
-            if optimiser is not theirs:
-                set_learning_rate(optimiser, rate)
-            optimiser.step()
+            if optimizer is not theirs:
+                set_lr(optimizer, rate)
+            optimizer.step()
     assert isinstance(recorded.param_groups[0]["lr"], torch.Tensor)
     for layer in layers[:2]:
         torch.testing.assert_close(layer.weight, layers[2].weight, rtol=1e-6, atol=1e-7)
@@ -151,13 +151,13 @@ def test_layers_of_an_encoder_learn_at_rates_of_their_own(recipe):
     model = torch.nn.ModuleDict({name: torch.nn.Linear(1, 1, bias=False) for name in ("head", "top", "low")})
     changes = {"learning_rate": 0.1, "encoder_learning_rate": 0.02, "layer_decay": 0.5}
     above = {"top.weight": 0, "low.weight": 3}
-    optimiser = make_optimiser(model, recipe.model_copy(update=changes), above)
-    set_learning_rate(optimiser, 0.05)  # half of the peak
-    rates = {id(group["params"][0]): group["lr"] for group in optimiser.param_groups}
-    assert rates[id(model["head"].weight)] == optimiser.param_groups[0]["lr"] == pytest.approx(0.05)
+    optimizer = make_optimizer(model, recipe.model_copy(update=changes), above)
+    set_lr(optimizer, 0.05)  # half of the peak
+    rates = {id(group["params"][0]): group["lr"] for group in optimizer.param_groups}
+    assert rates[id(model["head"].weight)] == optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
     assert rates[id(model["top"].weight)] == pytest.approx(0.01)
     assert rates[id(model["low"].weight)] == pytest.approx(0.01 / 8)
-    same = make_optimiser(model, recipe.model_copy(update={"learning_rate": 0.1}), above)
+    same = make_optimizer(model, recipe.model_copy(update={"learning_rate": 0.1}), above)
     assert len(same.param_groups) == 1
 
 

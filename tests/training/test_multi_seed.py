@@ -9,7 +9,7 @@ import signal
 import pytest
 import torch
 from gpu import needs_gpu
-from trainers import assert_same
+from trainers import assert_same, run_alone
 
 from medcode import models
 from medcode.config import configure
@@ -31,13 +31,15 @@ ARCHITECTURES = {
 def make(tiny_inputs, recipe, engine):
     """Makes the trainer of a seed."""
 
-    def trainer(seed, folder, name="caml", beside=None, **changes):
+    def trainer(seed, folder, name="caml", share_data_with=None, **changes):
         own = recipe.model_copy(update=changes)
         torch.manual_seed(seed)
         vectors = torch.from_numpy(tiny_inputs.vectors)
         kind, config = models.find(name), configure(name, ARCHITECTURES[name] | {"heads": ["icd"]}, own)
         model = kind.build(config, Basis(len(vectors), vectors), tiny_inputs.heads)
-        return Trainer(model, tiny_inputs, own, engine, seed, Checkpoints(folder / str(seed)), beside=beside)
+        return Trainer(
+            model, tiny_inputs, own, engine, seed, Checkpoints(folder / str(seed)), share_data_with=share_data_with
+        )
 
     return trainer
 
@@ -54,7 +56,7 @@ def alone(make, tmp_path_factory):
     def found(**changes):
         reproducibility.prepare(1)
         trainers = {seed: make(seed, tmp_path_factory.mktemp("alone"), **changes) for seed in SEEDS}
-        return {seed: (trainer.run(), weights(trainer)) for seed, trainer in trainers.items()}
+        return {seed: (run_alone(trainer), weights(trainer)) for seed, trainer in trainers.items()}
 
     return found
 
@@ -65,8 +67,8 @@ def test_each_seed_comes_out_as_it_does_alone_to_the_bit(make, alone, tmp_path, 
     expected = alone(**changes)
     first, *others = SEEDS
     together = [make(first, tmp_path, **changes)]
-    together += [make(seed, tmp_path, **changes, beside=together[0]) for seed in others]
-    assert together[0].documents is together[2].documents
+    together += [make(seed, tmp_path, **changes, share_data_with=together[0]) for seed in others]
+    assert together[0].device_data is together[2].device_data
     for seed, trainer, result in zip(SEEDS, together, multi_seed.train(together), strict=True):
         assert result == expected[seed][0]
         assert_same(weights(trainer), expected[seed][1])
@@ -82,30 +84,30 @@ def test_a_seed_that_stops_early_leaves_the_group(make, alone, tmp_path):
     together = [make(seed, tmp_path / "together", **patient) for seed in SEEDS]
     assert multi_seed.train(together) == [result for result, _ in expected.values()]
     for seed, trainer in zip(SEEDS, together, strict=True):
-        assert trainer.progress.steps == 11 * len(expected[seed][0].history)  # 41 documents, 4 in a batch
+        assert trainer.state.global_step == 11 * len(expected[seed][0].history)  # 41 documents, 4 in a batch
         assert_same(weights(trainer), expected[seed][1])
 
 
 def test_steps_are_taken_in_turns(make, tmp_path, monkeypatch):
     together, taken = [make(seed, tmp_path, epochs=1) for seed in SEEDS], []
     for trainer in together:
-        step = trainer._step
+        step = trainer.train_step
         monkeypatch.setattr(
-            trainer, "_step", lambda *given, step=step, seed=trainer.seed: (taken.append(seed), step(*given))[1]
+            trainer, "train_step", lambda *given, step=step, seed=trainer.seed: (taken.append(seed), step(*given))[1]
         )
     multi_seed.train(together)
     assert taken == list(SEEDS) * 11
 
 
 def interrupt(trainer, at, monkeypatch):
-    step = trainer._step
+    step = trainer.train_step
 
     def interrupted(*given):
-        if trainer.progress.steps == at:
+        if trainer.state.global_step == at:
             os.kill(os.getpid(), signal.SIGTERM)
         return step(*given)
 
-    monkeypatch.setattr(trainer, "_step", interrupted)
+    monkeypatch.setattr(trainer, "train_step", interrupted)
 
 
 @pytest.mark.parametrize(("which", "at"), [(0, 0), (2, 0), (2, 4), (0, 15)])
@@ -118,8 +120,8 @@ def test_a_request_to_stop_saves_every_seed_and_all_go_on_from_there(make, alone
     assert stop.value.code == 128 + signal.SIGTERM
     resumed = [make(seed, tmp_path / "together") for seed in SEEDS]
     for number, trainer in enumerate(resumed):
-        trainer.resume()
-        assert trainer.progress.steps == (at + 1 if number <= which else at)
+        trainer.restore()
+        assert trainer.state.global_step == (at + 1 if number <= which else at)
     assert multi_seed.train(resumed) == [result for result, _ in expected.values()]
     for seed, trainer in zip(SEEDS, resumed, strict=True):
         assert_same(weights(trainer), expected[seed][1])
@@ -133,7 +135,7 @@ def test_a_group_that_was_stopped_after_one_had_left_goes_on_without_it(make, al
     interrupt(stopped[ends.index(max(ends))], min(ends) + 2, monkeypatch)
     with pytest.raises(SystemExit):
         multi_seed.train(stopped)
-    assert [trainer.progress.stopped != "" for trainer in stopped] == [end == min(ends) for end in ends]
+    assert [trainer.state.stopped != "" for trainer in stopped] == [end == min(ends) for end in ends]
     resumed = [make(seed, tmp_path / "together", **patient) for seed in SEEDS]
     assert multi_seed.train(resumed) == [result for result, _ in expected.values()]
     for seed, trainer in zip(SEEDS, resumed, strict=True):
@@ -147,7 +149,7 @@ def test_one_seed_goes_on_alone_from_a_group_that_was_stopped(make, alone, tmp_p
     with pytest.raises(SystemExit):
         multi_seed.train(stopped)
     trainer = make(2, tmp_path / "together")
-    assert trainer.run() == expected[2][0]
+    assert run_alone(trainer) == expected[2][0]
     assert_same(weights(trainer), expected[2][1])
 
 
@@ -162,7 +164,7 @@ def test_a_loss_that_is_not_finite_stops_the_group(make, tmp_path):
 @needs_gpu
 def test_on_a_gpu_seeds_on_streams_of_their_own_come_out_as_alone(make, tmp_path):
     found = []
-    for folder, train in (("alone", lambda group: [own.run() for own in group]), ("together", multi_seed.train)):
+    for folder, train in (("alone", lambda group: [run_alone(own) for own in group]), ("together", multi_seed.train)):
         group = []
         for seed in SEEDS:
             trainer = make(seed, tmp_path / folder)

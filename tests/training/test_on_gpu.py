@@ -7,6 +7,7 @@ import pytest
 from gpu import needs_gpu
 from scipy import sparse
 from small_models import HEADS, ROWS, build, every_model
+from trainers import run_alone
 
 from medcode.dataset.arrays import Inputs, Split
 from medcode.inference.scoring import score
@@ -47,7 +48,7 @@ def test_a_training_on_a_gpu_is_that_on_the_cpu(inputs, recipe, engine, tmp_path
         settings = engine.model_copy(update={"precision": "fp32" if device == "cpu" else precision, "device": device})
         model = build(name, dropout=0.0).to(device)
         trainer = Trainer(model, inputs, recipe.model_copy(update=changes), settings, 1, Checkpoints(tmp_path / device))
-        curves[device] = trainer.run().history
+        curves[device] = run_alone(trainer).history
         split = inputs.splits["dev"]
         logits[device] = score(model, inputs.tokens, split.offsets, 50, 8, settings.precision)
     of_losses, of_logits = TOLERANCE[precision]

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import half_written
 import pytest
-from trainers import ENVIRONMENT, Killed, assert_same, train, trainer
+from trainers import ENVIRONMENT, Killed, assert_same, run_alone, steps, train, trainer
 
 from medcode.engine import reproducibility
 from medcode.errors import UserError
 from medcode.training.checkpoint import Checkpoints
-from medcode.training.history import Curves
+from medcode.training.history import HistoryWriter
 
 WRITES = (1, 2, 6)
 
@@ -27,7 +27,7 @@ def test_a_run_killed_at_any_step_ends_in_the_same_weights(
 ):
     expected, weights = undisturbed
     stopped = trainer(tiny_inputs, recipe, engine, tmp_path / "killed")
-    take_step, taken = stopped._step, []
+    take_step, taken = stopped.train_step, []
 
     def dying(*arguments):
         taken.append(1)
@@ -35,14 +35,14 @@ def test_a_run_killed_at_any_step_ends_in_the_same_weights(
             raise Killed
         return take_step(*arguments)
 
-    monkeypatch.setattr(stopped, "_step", dying)
+    monkeypatch.setattr(stopped, "train_step", dying)
     with pytest.raises(Killed):
-        stopped.run()
+        run_alone(stopped)
     resumed = trainer(tiny_inputs, recipe, engine, tmp_path / "killed")
     repeated = []
-    take_again = resumed._step
-    monkeypatch.setattr(resumed, "_step", lambda *arguments: repeated.append(1) or take_again(*arguments))
-    assert resumed.run() == expected
+    take_again = resumed.train_step
+    monkeypatch.setattr(resumed, "train_step", lambda *arguments: repeated.append(1) or take_again(*arguments))
+    assert run_alone(resumed) == expected
     assert_same(weights, resumed.model.state_dict())
     # 11 batches an epoch, a checkpoint every 3 steps and at the end of each epoch.
     assert len(repeated) == 44 - ((step - 1) // 11 * 11 + (step - 1) % 11 // 3 * 3)
@@ -71,7 +71,7 @@ def test_a_run_killed_in_the_middle_of_writing_a_checkpoint_ends_in_the_same_wei
     expected, weights = undisturbed
     assert list(killed[write].glob(".*.tmp")), "it was not killed while it wrote"
     resumed = trainer(tiny_inputs, recipe, engine, killed[write])
-    assert resumed.run() == expected
+    assert run_alone(resumed) == expected
     assert_same(weights, resumed.model.state_dict())
     assert not list(killed[write].glob(".*")), "what the killed process left is still there"
 
@@ -79,29 +79,29 @@ def test_a_run_killed_in_the_middle_of_writing_a_checkpoint_ends_in_the_same_wei
 def test_a_finished_run_started_again_gives_the_same_result_without_training(tiny_inputs, recipe, engine, tmp_path):
     expected, weights = train(tiny_inputs, recipe, engine, tmp_path)
     again = trainer(tiny_inputs, recipe, engine, tmp_path)
-    again._step = None  # would fail if it were called
-    assert again.run() == expected
+    again.train_step = None  # would fail if it were called
+    assert run_alone(again) == expected
     assert_same(weights, again.model.state_dict())
 
 
 def test_a_request_to_stop_saves_the_state_first(tiny_inputs, recipe, engine, undisturbed, tmp_path, monkeypatch):
     expected, weights = undisturbed
     stopped = trainer(tiny_inputs, recipe, engine, tmp_path / "stopped")
-    take_step = stopped._step
+    take_step = stopped.train_step
 
     def interrupted(*arguments):
-        if stopped.progress.steps == 4:
+        if stopped.state.global_step == 4:
             os.kill(os.getpid(), signal.SIGTERM)
         return take_step(*arguments)
 
-    monkeypatch.setattr(stopped, "_step", interrupted)
+    monkeypatch.setattr(stopped, "train_step", interrupted)
     with pytest.raises(SystemExit) as stop:
-        stopped.run()
+        run_alone(stopped)
     assert stop.value.code == 128 + signal.SIGTERM
     resumed = trainer(tiny_inputs, recipe, engine, tmp_path / "stopped")
-    resumed.resume()
-    assert resumed.progress.steps == 5
-    assert resumed.run() == expected
+    resumed.restore()
+    assert resumed.state.global_step == 5
+    assert run_alone(resumed) == expected
     assert_same(weights, resumed.model.state_dict())
 
 
@@ -109,17 +109,17 @@ def test_the_rate_of_a_plateau_survives_being_killed(tiny_inputs, recipe, engine
     still = recipe.model_copy(update={"learning_rate": 1e-3, "schedule": "plateau", "epochs": 9, "criterion": "loss"})
     expected, weights = train(tiny_inputs, still, engine, tmp_path / "undisturbed")
     stopped = trainer(tiny_inputs, still, engine, tmp_path / "killed")
-    for _ in stopped.steps():
-        if len(stopped.progress.history) == 7:
+    for _ in steps(stopped):
+        if len(stopped.state.history) == 7:
             break
     resumed = trainer(tiny_inputs, still, engine, tmp_path / "killed")
-    assert resumed.run() == expected
+    assert run_alone(resumed) == expected
     assert_same(weights, resumed.model.state_dict())
 
 
 @pytest.mark.parametrize(("several", "before"), [(False, ""), (True, "seed 5  ")])
 def test_a_training_that_goes_on_says_where(tiny_inputs, recipe, engine, tmp_path, capsys, several, before):
-    curves = Curves(tmp_path / "curve.csv", tmp_path / "log.jsonl", "caml", several=several)
+    curves = HistoryWriter(tmp_path / "curve.csv", tmp_path / "log.jsonl", "caml", several=several)
 
     def make():
         heard = {
@@ -132,17 +132,17 @@ def test_a_training_that_goes_on_says_where(tiny_inputs, recipe, engine, tmp_pat
         return [line for line in capsys.readouterr().out.splitlines() if not line.startswith(f"{before}epoch ")]
 
     stopped = make()
-    for _ in stopped.steps():  # 11 steps an epoch, a checkpoint every 3
-        if stopped.progress.steps == 11 + 7:
+    for _ in steps(stopped):  # 11 steps an epoch, a checkpoint every 3
+        if stopped.state.global_step == 11 + 7:
             break
     assert said() == []
-    make().run()
+    run_alone(make())
     assert said() == [f"{before}resumed at epoch 2, step 7"]
     log = (tmp_path / "log.jsonl").read_text()
     curve = (tmp_path / "curve.csv").read_bytes()
     assert log.count("\n") == 4
     (tmp_path / "curve.csv").unlink()
-    make().run()
+    run_alone(make())
     ended = "already trained: ended at epoch 4 (last epoch)"
     assert said() == [f"{before}{ended}; remove {tmp_path / 'checkpoint'} to train it anew"]
     assert (tmp_path / "log.jsonl").read_text() == log
@@ -160,4 +160,4 @@ def test_a_damaged_checkpoint_is_told_in_one_line(tiny_inputs, recipe, engine, t
     state = tmp_path / "state.pt"
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"state.pt: damaged checkpoint; delete"):
-        trainer(tiny_inputs, recipe, engine, tmp_path).run()
+        run_alone(trainer(tiny_inputs, recipe, engine, tmp_path))

@@ -9,10 +9,12 @@ import plain_encoder
 import pytest
 import torch
 from gpu import needs_gpu
-from trainers import assert_same, build, train, trainer
+from trainers import assert_same, build, run_alone, train, trainer
 
 from medcode.engine import distributed
+from medcode.engine.transfer import AsyncHostCopy, to_device
 from medcode.errors import UserError
+from medcode.training import train_step, validation
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Trainer
 
@@ -39,12 +41,12 @@ def test_the_weights_returned_are_those_of_the_best_epoch(tiny_inputs, recipe, e
 def test_the_last_epoch_can_be_kept_instead(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
     running = trainer(tiny_inputs, recipe.model_copy(update={"keep": "last", "epochs": 3}), engine, tmp_path)
     # The first epoch is the best.
-    monkeypatch.setattr(running, "_watch", lambda: {"f1_micro": 1 / (1 + len(running.progress.history))})
+    monkeypatch.setattr(validation, "evaluate", lambda *_: {"f1_micro": 1 / (1 + len(running.state.history))})
     saved = {}
     running.on_epoch = lambda history, seconds: saved.update(
         {len(history): {name: weights.clone() for name, weights in running.model.state_dict().items()}}
     )
-    assert running.run().best_epoch == 3
+    assert run_alone(running).best_epoch == 3
     assert_same(running.model.state_dict(), saved[3])
 
 
@@ -59,7 +61,7 @@ def test_micro_batches_add_up_to_the_batch(tiny_inputs, recipe, engine, tmp_path
 
 
 def test_a_model_that_normalises_over_its_batch_takes_no_micro_batches(tiny_inputs, recipe, engine, tmp_path):
-    with pytest.raises(UserError, match=r"training\.micro_batch: the model normalises over its batch; set 0"):
+    with pytest.raises(UserError, match=r"training\.micro_batch: the model normalizes over its batch; set 0"):
         trainer(tiny_inputs, recipe, engine.model_copy(update={"micro_batch": 2}), tmp_path, "multirescnn")
 
 
@@ -70,8 +72,8 @@ def test_processes_share_a_batch_in_as_many_parts_each(tiny_inputs, recipe, engi
     running = trainer(tiny_inputs, recipe, settings, tmp_path)
     shared = []
     for rank in range(size):
-        running.step.world = distributed.World(rank, size)
-        shared.append(running.step.parts(whole))
+        running.step.context = distributed.DistributedContext(rank, size)
+        shared.append(running.step.micro_batches(whole))
     assert len({len(parts) for parts in shared}) == 1
     documents = [number for parts in shared for first, last in parts for number in range(first, last)]
     assert sorted(documents) == list(range(whole))
@@ -86,7 +88,7 @@ def test_an_encoders_activations_can_be_computed_twice(tiny_inputs, recipe, engi
         model = build(tiny_inputs, recipe, "plm_icd", plain_encoder.tiny(pieces=len(tiny_inputs.vectors)))
         running = Trainer(model, tiny_inputs, recipe, settings, 1, Checkpoints(tmp_path / str(kept)))
         assert model.encoder.is_activation_checkpointing is not kept
-        running.run()
+        run_alone(running)
         found[kept] = running.model.state_dict()
     for name, own in found[True].items():
         torch.testing.assert_close(found[False][name], own)
@@ -119,41 +121,39 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_admissi
     with torch.no_grad():
         running.model.convolution.bias.fill_(torch.nan)
     with pytest.raises(UserError, match=r"loss is nan at step 1 with learning rate 0.01, admissions a\d+, a\d+"):
-        running.run()
+        run_alone(running)
 
 
 @pytest.fixture
 def lost(tiny_inputs, recipe, engine, tmp_path, monkeypatch) -> Trainer:
     """A training whose third step has a loss that is not a number, and that saves its state after every third."""
     running = trainer(tiny_inputs, recipe, engine.model_copy(update={"checkpoint_steps": 3}), tmp_path)
-    compute = running.step.losses
-    monkeypatch.setattr(
-        running.step,
-        "losses",
-        lambda *arguments: {
-            name: value * (torch.nan if running.progress.steps == 2 else 1.0)
-            for name, value in compute(*arguments).items()
-        },
-    )
+    compute = train_step.document_losses
+
+    def losses(*arguments):
+        factor = torch.nan if running.state.global_step == 2 else 1.0
+        return {name: value * factor for name, value in compute(*arguments).items()}
+
+    monkeypatch.setattr(train_step, "document_losses", losses)
     return running
 
 
 @pytest.mark.parametrize("every", [1000, 3])
 def test_a_loss_read_a_step_late_names_its_own_step_and_admissions(lost, every):
     lost.settings = lost.settings.model_copy(update={"checkpoint_steps": every})
-    third = ", ".join(lost.train.documents[number] for number in lost._plan(0)[2].documents)
+    third = ", ".join(lost.train.documents[number] for number in lost.epoch_batches(0)[2].documents)
     with pytest.raises(UserError, match=f"loss is nan at step 3 with learning rate 0.01, admissions {third};"):
-        lost.run()
-    assert lost.progress.steps == 3, "it is not read before the next step is under way, or the state is saved"
+        run_alone(lost)
+    assert lost.state.global_step == 3, "it is not read before the next step is under way, or the state is saved"
     assert lost.checkpoints.load() is None
 
 
 def test_the_loss_of_an_epoch_is_that_of_its_steps_to_the_bit(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
     running, told = trainer(tiny_inputs, recipe.model_copy(update={"epochs": 2}), engine, tmp_path), []
-    take_step = running._step
-    monkeypatch.setattr(running, "_step", lambda *arguments: told.append(take_step(*arguments)) or told[-1])
-    history = running.run().history
-    steps = len(running._plan(0))
+    add = running.losses.add
+    monkeypatch.setattr(running.losses, "add", lambda losses: (told.append(losses), add(losses)))
+    history = run_alone(running).history
+    steps = len(running.epoch_batches(0))
     for row, own in zip(history, (told[:steps], told[steps:]), strict=True):
         assert row["train_loss"] == sum(losses.read()["train_loss"] for losses in own) / steps
 
@@ -163,14 +163,19 @@ def test_no_step_waits_for_the_gpu(tiny_inputs, recipe, engine, tmp_path):
     model = build(tiny_inputs, recipe.model_copy(update={"clip_norm": 1.0})).to("cuda")
     running = Trainer(model, tiny_inputs, recipe, engine, 1, Checkpoints(tmp_path))
     running.model.train()
-    batch = running._plan(0)[0]
-    running._step(batch, 9)
+    batch = running.epoch_batches(0)[0]
+
+    def launch():
+        running.step.prepare(0.01, 1, 0)
+        return AsyncHostCopy(running.step.run(to_device(batch.documents, running.device), batch.length))
+
+    launch()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        losses = running._step(batch, 9)
+        losses = launch()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert losses.read()["train_loss"] > 0
+    assert losses.read()[0] > 0
 
 
 def test_overfit_trains_and_validates_on_the_first_documents(tiny_inputs, recipe, engine, tmp_path):
@@ -182,12 +187,13 @@ def test_overfit_trains_and_validates_on_the_first_documents(tiny_inputs, recipe
 
 def test_what_a_model_adds_to_the_loss_is_trained_on(tiny_inputs, recipe, engine, tmp_path):
     running = trainer(tiny_inputs, recipe.model_copy(update={"dropout": 0.0}), engine, tmp_path)
-    batch = running._plan(0)[0]
+    batch = running.epoch_batches(0)[0]
     documents = torch.from_numpy(batch.documents)
-    plain = running.step.losses(documents, batch.length, 0, len(documents))["train_loss"]
+    running.step.prepare(0.0, 1, 0)
+    plain = running.step.update(documents, batch.length)[0]
     running.model.regularisation = lambda gold: 0.5 * gold["icd"].sum(1)
     codes = tiny_inputs.splits["train"].labels["icd"][batch.documents].sum(1).mean()
-    with_extra = running.step.losses(documents, batch.length, 0, len(documents))["train_loss"]
+    with_extra = running.step.update(documents, batch.length)[0]
     torch.testing.assert_close(with_extra, plain + 0.5 * codes, check_dtype=False)
 
 
@@ -195,11 +201,11 @@ def test_only_the_heads_of_the_model_are_trained(tiny_inputs, recipe, engine, tm
     labels = tiny_inputs.labels | {"category": [{"train_documents": 1}]}
     more = replace(tiny_inputs, labels=labels)  # no split has gold labels for it
     running = Trainer(build(tiny_inputs, recipe), more, recipe, engine, 1, Checkpoints(tmp_path))
-    assert running.run().stopped == "last epoch"
+    assert run_alone(running).stopped == "last epoch"
     assert list(running.model.heads) == ["icd"]
 
 
 def test_limit_bounds_the_batches_of_an_epoch(tiny_inputs, recipe, engine, tmp_path):
     running = trainer(tiny_inputs, recipe, engine.model_copy(update={"limit": 2}), tmp_path)
-    running.run()
-    assert running.progress.steps == 2 * recipe.epochs
+    run_alone(running)
+    assert running.state.global_step == 2 * recipe.epochs

@@ -11,7 +11,7 @@ import pytest
 import torch
 import two_processes
 from small_norms import example, normed
-from trainers import ENVIRONMENT, trainer
+from trainers import ENVIRONMENT, run_alone, trainer
 
 from medcode.layers.batch_norm import MaskedBatchNorm
 
@@ -45,7 +45,7 @@ def done(tmp_path_factory, tiny_inputs, given) -> Path:
 def test_two_processes_of_torchrun_train_as_one_does(tiny_inputs, given, done, tmp_path, name):
     running = trainer(tiny_inputs, *given[name], tmp_path, name)
     before = {part: weights.clone() for part, weights in running.model.state_dict().items()}
-    running.run()
+    run_alone(running)
     shared = torch.load(done / name / "weights.pt")
     assert shared.keys() == before.keys()
     for part, expected in running.model.state_dict().items():

@@ -110,19 +110,19 @@ class Pretrainer:
         if not len(train):
             raise UserError(f"pretrain: the training notes together are shorter than {self.options.pieces} pieces")
         options, before = self.options, self._dev_loss(dev)
-        optimiser = torch.optim.AdamW(self.model.parameters(), weight_decay=WEIGHT_DECAY)
+        optimizer = torch.optim.AdamW(self.model.parameters(), weight_decay=WEIGHT_DECAY)
         generator = torch.Generator().manual_seed(options.seed)
         warmup = max(1, round(WARMUP * options.steps))
         self.model.train()
         bar = tqdm(range(options.steps), desc="pretrain", unit="step", disable=None)
         for step in bar:
             falling = (options.steps - step) / max(1, options.steps - warmup)
-            optimiser.param_groups[0]["lr"] = options.learning_rate * min((step + 1) / warmup, falling)
+            optimizer.param_groups[0]["lr"] = options.learning_rate * min((step + 1) / warmup, falling)
             chosen = torch.randint(len(train), (options.batch_size,), generator=generator)
             loss = self._loss(train[chosen], generator)
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
         after = self._dev_loss(dev)
         if not math.isfinite(after) and len(dev):

@@ -48,7 +48,7 @@ class _Recording:
     result: Tensor
 
 
-class RecordedSteps:
+class GraphedStep:
     """Does the first step of each shape of a batch as it is given, records the second, and replays it from then on.
 
     The first is left alone because libraries choose their kernels in it and optimisers make their state. Steps that

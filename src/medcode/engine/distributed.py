@@ -16,32 +16,32 @@ from medcode.errors import UserError
 
 
 @dataclass(frozen=True)
-class World:
+class DistributedContext:
     """Which process this is and how many there are."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this process writes files and speaks to the user."""
+    def is_main(self) -> bool:
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
-    def rows(self, batch: int) -> tuple[int, int]:
+    def shard(self, batch: int) -> tuple[int, int]:
         """The rows of a batch that are this process's share: first, and one past the last."""
         parts = np.array_split(np.arange(batch), self.size)
         first = sum(len(part) for part in parts[: self.rank])
         return first, first + len(parts[self.rank])
 
-    def agree(self, value: Any) -> Any:
-        """Gives every process the value that the leader has."""
+    def broadcast(self, value: Any) -> Any:
+        """Gives every process the value of the main process."""
         if self.size == 1:
             return value
         holder = [value]
         distributed.broadcast_object_list(holder, src=0)
         return holder[0]
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Waits for all processes to get here."""
         if self.size > 1:
             distributed.barrier()
@@ -63,10 +63,10 @@ class World:
 
 
 @contextlib.contextmanager
-def join(device: torch.device) -> Iterator[World]:
+def join(device: torch.device) -> Iterator[DistributedContext]:
     """Joins the other processes that torchrun started, if it did."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield World()
+        yield DistributedContext()
         return
     if device.type == "cuda":
         torch.cuda.set_device(
@@ -74,7 +74,7 @@ def join(device: torch.device) -> Iterator[World]:
         )  # Triton launches its kernels on the current device, whatever their tensors are on
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield World(distributed.get_rank(), distributed.get_world_size())
+        yield DistributedContext(distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()
 

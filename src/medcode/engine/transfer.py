@@ -1,4 +1,4 @@
-"""Copies between host and device that wait for nothing."""
+"""Asynchronous copies between host and device."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-class Arrival:
-    """A tensor on its way to the host, so that the device can be given more work before it is read.
+class AsyncHostCopy:
+    """A copy of a tensor to the host, under way: the device can be given more work before it is read.
 
     Args:
         tensor: on its device; it must not change any more.

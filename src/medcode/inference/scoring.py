@@ -8,7 +8,7 @@ import torch
 from medcode.engine.batches import scoring_batches
 from medcode.engine.device_data import Documents
 from medcode.engine.precision import autocast
-from medcode.engine.transfer import Arrival, to_device
+from medcode.engine.transfer import AsyncHostCopy, to_device
 from medcode.models.base import Model
 
 
@@ -39,18 +39,18 @@ def score_documents(
     """As `score`, of documents that are with the model already."""
     model.eval()
     scores = {head: np.empty((len(documents), labels), dtype=np.float32) for head, labels in model.heads.items()}
-    arriving: list[tuple[str, np.ndarray, Arrival]] = []
+    arriving: list[tuple[str, np.ndarray, AsyncHostCopy]] = []
     for batch in scoring_batches(documents.lengths, batch_size, padding=model.config.masked):
         words, real = documents.gather(to_device(batch.documents, documents.device), batch.length)
         with autocast(documents.device, precision):
             logits = model(words, real)
-        before, arriving = arriving, [(head, batch.documents, Arrival(x.float())) for head, x in logits.items()]
+        before, arriving = arriving, [(head, batch.documents, AsyncHostCopy(x.float())) for head, x in logits.items()]
         _keep(scores, before)  # while the device computes this batch
     _keep(scores, arriving)
     return scores
 
 
-def _keep(scores: dict[str, np.ndarray], arriving: list[tuple[str, np.ndarray, Arrival]]) -> None:
+def _keep(scores: dict[str, np.ndarray], arriving: list[tuple[str, np.ndarray, AsyncHostCopy]]) -> None:
     for head, documents, values in arriving:
         scores[head][documents] = values.read().numpy()
 

@@ -80,12 +80,12 @@ class Checkpoints:
             file.flush()
             yield
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Replaces the last state by this one."""
+    def save(self, checkpoint: dict[str, Any]) -> None:
+        """Replaces the last checkpoint; `state` in it is a `TrainState` as a mapping."""
         with io.atomic_write(self.folder / STATE) as file:
-            torch.save(state, file)
+            torch.save(checkpoint, file)
         for old in self.folder.glob("best-*.pt"):
-            if old.name != self._best(state["best_epoch"]).name:
+            if old.name != self._best(checkpoint["state"]["best_epoch"]).name:
                 old.unlink()
 
     def load(self) -> dict[str, Any] | None:
@@ -117,8 +117,7 @@ class Checkpoints:
             UserError: a file cannot be written.
         """
         io.write_text(self.folder / FINISHED, f"{model}\n")
-        state = self._read(self.folder / STATE)
-        self.save({name: state[name] for name in ("progress", "best_epoch")})
+        self.save({"state": self._read(self.folder / STATE)["state"]})
 
     def remove(self) -> None:
         """Removes the folder.

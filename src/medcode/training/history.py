@@ -11,13 +11,13 @@ from medcode import io
 from medcode.evaluation import seeds
 
 if TYPE_CHECKING:
-    from medcode.training.trainer import Progress
+    from medcode.training.trainer import TrainState
 
 History = list[dict[str, float]]
 
 
-class Curves:
-    """Tells of every epoch as it ends: on the terminal, in the log, and in the table of the learning curve.
+class HistoryWriter:
+    """Reports every epoch as it ends: on the terminal, in the log, and in the table of the learning curve.
 
     With several seeds the table has the mean over the trainings that came as far as an epoch, and how many they are.
 
@@ -33,25 +33,25 @@ class Curves:
         self.histories: dict[int, History] = {}
 
     def on_epoch(self, seed: int, history: History, seconds: float) -> None:
-        """Hears of the learning curve of a seed so far, and of the seconds of its last epoch; 0 for one resumed."""
+        """Writes the learning curve of a seed so far; `seconds` are of its last epoch, 0 for one resumed."""
         self.histories[seed] = history
         write_curve(self.table, seeds.mean_curve(self.histories.values()) if self.several else history)
         if not seconds:
             return
-        own = {"seed": seed} if self.several else {}
-        append_log(self.log, {"model": self.model, **own, "seconds": round(seconds, 2), **history[-1]})
+        of_seed = {"seed": seed} if self.several else {}
+        append_log(self.log, {"model": self.model, **of_seed, "seconds": round(seconds, 2), **history[-1]})
         shown = "  ".join(f"{k} {v:.4f}" for k, v in history[-1].items() if k not in ("epoch", "learning_rate"))
-        self._say(seed, f"epoch {history[-1]['epoch']:>3}  {shown}  {seconds:.1f} s")
+        self._print(seed, f"epoch {history[-1]['epoch']:>3}  {shown}  {seconds:.1f} s")
 
-    def on_resume(self, seed: int, progress: Progress, folder: Path) -> None:
-        """Says where a training goes on, or that it had ended; epochs and steps count from 1."""
-        if progress.stopped:
-            ended = f"already trained: ended at epoch {progress.epoch} ({progress.stopped})"
-            self._say(seed, f"{ended}; remove {folder} to train it anew")
+    def on_resume(self, seed: int, state: TrainState, folder: Path) -> None:
+        """Prints where a training goes on, or that it had ended; epochs and steps count from 1."""
+        if state.stopped:
+            ended = f"already trained: ended at epoch {state.epoch} ({state.stopped})"
+            self._print(seed, f"{ended}; remove {folder} to train it anew")
         else:
-            self._say(seed, f"resumed at epoch {progress.epoch + 1}, step {progress.step + 1}")
+            self._print(seed, f"resumed at epoch {state.epoch + 1}, step {state.step + 1}")
 
-    def _say(self, seed: int, line: str) -> None:
+    def _print(self, seed: int, line: str) -> None:
         print(f"seed {seed}  {line}" if self.several else line, flush=True)
 
 

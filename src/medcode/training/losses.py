@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from medcode.config import Recipe
-from medcode.engine.transfer import Arrival
+from medcode.engine.transfer import AsyncHostCopy
 from medcode.errors import UserError
 
 
@@ -58,7 +58,7 @@ def weigh(losses: dict[str, Tensor], weights: dict[str, float] | None) -> Tensor
     return sum(weights[head] * own for head, own in losses.items())
 
 
-def by_document(
+def document_losses(
     logits: dict[str, Tensor],
     gold: dict[str, Tensor],
     coded: dict[str, Tensor],
@@ -82,19 +82,19 @@ def by_document(
 
 @dataclass(frozen=True)
 class StepLosses:
-    """The mean losses of a step, `train_loss` among them, to be read once the next step is under way: so no GPU waits.
+    """The mean losses of a step, `train_loss` among them, on their way from the device.
 
-    `step` is counted from 1; `documents` are the admissions of the batch.
+    `step` is counted from 1; `admissions` are those of the batch.
     """
 
     names: tuple[str, ...]
-    values: Arrival
+    values: AsyncHostCopy
     step: int
-    rate: float
-    documents: Sequence[str]
+    lr: float
+    admissions: Sequence[str]
 
     def read(self) -> dict[str, float]:
-        """The losses by name.
+        """Waits for the losses, and returns them by name.
 
         Raises:
             UserError: the loss is not finite; says of which step.
@@ -102,7 +102,41 @@ class StepLosses:
         values = dict(zip(self.names, self.values.read().tolist(), strict=True))
         if not math.isfinite(value := values["train_loss"]):
             raise UserError(
-                f"training: the loss is {value} at step {self.step} with learning rate {self.rate:g}, "
-                f"admissions {', '.join(self.documents)}; a lower learning_rate or a clip_norm in the recipe may help"
+                f"training: the loss is {value} at step {self.step} with learning rate {self.lr:g}, "
+                f"admissions {', '.join(self.admissions)}; a lower learning_rate or a clip_norm in the recipe may help"
             )
         return values
+
+
+class LossMeter:
+    """Adds up the losses of an epoch's steps. Those of a step are read once the next is under way, so no GPU waits.
+
+    Args:
+        sums: by name, changed in place.
+    """
+
+    def __init__(self, sums: dict[str, float]) -> None:
+        self.sums = sums
+        self.deferred: StepLosses | None = None
+
+    def add(self, losses: StepLosses) -> None:
+        """Takes the losses of a step, and adds up those of the step before.
+
+        Raises:
+            UserError: the loss of the step before is not finite.
+        """
+        previous, self.deferred = self.deferred, losses
+        if previous is not None:
+            for name, value in previous.read().items():
+                self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def flush(self) -> None:
+        """Adds up the losses of the last step.
+
+        Raises:
+            UserError: the loss is not finite.
+        """
+        last, self.deferred = self.deferred, None
+        if last is not None:
+            for name, value in last.read().items():
+                self.sums[name] = self.sums.get(name, 0.0) + value

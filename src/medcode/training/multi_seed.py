@@ -1,16 +1,13 @@
-"""Several trainings in one process, side by side."""
+"""The training loop, for one seed or several in one process."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
 
 import torch
 
-from medcode.training.signals import Interruption
-
-if TYPE_CHECKING:
-    from medcode.training.trainer import Result, Trainer
+from medcode.training.signals import StopSignal
+from medcode.training.trainer import Result, Trainer
 
 
 def train(trainers: list[Trainer]) -> list[Result]:
@@ -24,39 +21,46 @@ def train(trainers: list[Trainer]) -> list[Result]:
         trainers: with their models on one device.
 
     Returns:
-        What each training found, in their order; the models have the weights to keep.
+        The result of each training, in their order; the models have the weights to keep.
 
     Raises:
-        UserError: the loss of one is no longer finite, or its criterion cannot be computed on dev.
+        UserError: the loss of one is no longer finite, or its monitored metric cannot be computed on dev.
         SystemExit: SIGTERM or SIGINT came; the states are saved first.
     """
     for trainer in trainers:
-        trainer.resume()
-    where = lanes(trainers)
-    running = {number: trainer.steps() for number, trainer in enumerate(trainers)}
-    with Interruption() as interruption:
-        while running:
-            for number, steps in list(running.items()):
-                with where[number]:
-                    if next(steps, "ended") == "ended":
-                        del running[number]
-                if interruption.signal is not None and running:
-                    for left, paused in running.items():
-                        with where[left]:
-                            trainers[left].save()
-                        paused.close()
-                    raise SystemExit(128 + interruption.signal)
+        trainer.restore()
+    stream_of = dict(zip(trainers, streams(trainers), strict=True))
+    with StopSignal() as stop:
+        while active := [trainer for trainer in trainers if not trainer.done]:
+            for trainer in active:
+                with stream_of[trainer]:
+                    trainer.train_step()
+                    if trainer.at_epoch_end:
+                        trainer.end_epoch()
+                if stop.received is not None:
+                    _save_and_exit([trainer for trainer in active if not trainer.done], stream_of, stop.received)
     if trainers[0].device.type == "cuda":
         torch.cuda.synchronize(trainers[0].device)
     return [trainer.finish() for trainer in trainers]
 
 
-def lanes(trainers: list[Trainer]) -> list[contextlib.AbstractContextManager]:
-    """Where each training puts its work: on a GPU streams, which begin after what was put on the present one."""
+def streams(trainers: list[Trainer]) -> list[contextlib.AbstractContextManager]:
+    """A CUDA stream for each training, which begins after what was put on the current one; on a CPU nothing."""
     device = trainers[0].device
     if len(trainers) == 1 or device.type != "cuda":
         return [contextlib.nullcontext()] * len(trainers)
-    streams = [torch.cuda.Stream(device) for _ in trainers]
-    for stream in streams:
+    made = [torch.cuda.Stream(device) for _ in trainers]
+    for stream in made:
         stream.wait_stream(torch.cuda.current_stream(device))
-    return [torch.cuda.stream(stream) for stream in streams]
+    return [torch.cuda.stream(stream) for stream in made]
+
+
+def _save_and_exit(
+    trainers: list[Trainer], stream_of: dict[Trainer, contextlib.AbstractContextManager], signal: int
+) -> None:
+    """Saves what goes on, and ends the process as the signal would have; returns where all trainings have ended."""
+    for trainer in trainers:
+        with stream_of[trainer]:
+            trainer.save()
+    if trainers:
+        raise SystemExit(128 + signal)

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from medcode.config import Recipe
 
 
-def make_optimiser(
+def make_optimizer(
     model: nn.Module,
     recipe: Recipe,
     layers_above: Mapping[str, int] = MappingProxyType({}),
     *,
-    recorded: bool = False,
+    capturable: bool = False,
 ) -> torch.optim.Optimizer:
     """Adam or AdamW over the trainable parameters, in one group for each `scale` of the learning rate.
 
@@ -27,36 +27,39 @@ def make_optimiser(
 
     Args:
         model: the network.
-        recipe: optimiser, rates and decays.
+        recipe: optimizer, rates and decays.
         layers_above: how many layers of an encoder lie above each of its parameters, by name.
-        recorded: whether its steps are recorded, so that the device must find the learning rate in a tensor.
+        capturable: whether a CUDA graph replays its steps, so that the learning rate must be a tensor on the device.
     """
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+    optimizer_cls = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
     top = (recipe.encoder_learning_rate or recipe.learning_rate) / recipe.learning_rate
     groups: dict[float, list[nn.Parameter]] = {1.0: []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             scale = top * recipe.layer_decay ** layers_above[name] if name in layers_above else 1.0
             groups.setdefault(scale, []).append(parameter)
-    listed = [{"params": own, "scale": scale} for scale, own in groups.items() if own or scale == 1.0]
+    listed = [
+        {"params": parameters, "scale": scale} for scale, parameters in groups.items() if parameters or scale == 1.0
+    ]
     # Fused: one pass over a parameter and its moments instead of one for each operation.
-    optimiser = kind(listed, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, capturable=recorded)
-    if recorded:
-        put_rates_on_device(optimiser)
-    return optimiser
+    rates = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    optimizer = optimizer_cls(listed, **rates, fused=True, capturable=capturable)
+    if capturable:
+        put_lr_on_device(optimizer)
+    return optimizer
 
 
-def put_rates_on_device(optimiser: torch.optim.Optimizer) -> None:
-    """Makes the learning rate of each group a tensor beside its parameters; `set_learning_rate` then writes there."""
-    for group in optimiser.param_groups:
+def put_lr_on_device(optimizer: torch.optim.Optimizer) -> None:
+    """Makes the learning rate of each group a tensor beside its parameters; `set_lr` then writes there."""
+    for group in optimizer.param_groups:
         group["lr"] = torch.tensor(float(group["lr"]), device=group["params"][0].device)
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+def set_lr(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Gives every group of parameters its part of a learning rate."""
-    for group in optimiser.param_groups:
-        own = rate * group["scale"]
+    for group in optimizer.param_groups:
+        scaled = rate * group["scale"]
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(own)
+            group["lr"].fill_(scaled)
         else:
-            group["lr"] = own
+            group["lr"] = scaled

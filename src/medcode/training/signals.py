@@ -6,24 +6,24 @@ import signal
 from types import FrameType
 
 
-class Interruption:
-    """Notes SIGTERM and SIGINT while it is entered, so that a step can be finished and saved first.
+class StopSignal:
+    """Remembers SIGTERM or SIGINT while it is entered, so that a step can be finished and saved first.
 
-    `signal` is the number of the signal received, or None.
+    `received` is the number of the signal, or None.
     """
 
-    HEARD = (signal.SIGTERM, signal.SIGINT)
+    SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
     def __init__(self) -> None:
-        self.signal: int | None = None
+        self.received: int | None = None
 
-    def __enter__(self) -> Interruption:
-        self._before = {number: signal.signal(number, self._note) for number in self.HEARD}
+    def __enter__(self) -> StopSignal:
+        self._handlers = {number: signal.signal(number, self._remember) for number in self.SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        self.received = number

@@ -1,8 +1,6 @@
-"""One training step: words and gold labels of a batch, forward, backward, and an update of the weights."""
+"""One training step: forward, backward, and an update of the weights."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,32 +8,30 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from medcode.config import Recipe, Training
 from medcode.engine import cuda_graphs, reproducibility
-from medcode.engine.batches import Batch
 from medcode.engine.device_data import Documents, Gold
-from medcode.engine.distributed import World
+from medcode.engine.distributed import DistributedContext
 from medcode.engine.precision import autocast
-from medcode.engine.transfer import to_device
 from medcode.errors import UserError
 from medcode.layers import kernels
 from medcode.layers.dropout import share_batch
 from medcode.models.base import Model
-from medcode.training import optimizer
-from medcode.training.losses import by_document
+from medcode.training.losses import document_losses
+from medcode.training.optimizer import make_optimizer, put_lr_on_device, set_lr
 
 
-class Step:
-    """What is done with each batch.
+class TrainStep:
+    """Updates a model by one batch at a time.
 
     Args:
         model: on its device.
-        documents: the training documents.
-        gold: their gold labels under each head.
-        recipe: loss, optimiser and clipping.
+        notes: the training documents.
+        targets: their gold labels under each head.
+        recipe: loss, optimizer and clipping.
         settings: the engine.
-        world: this process among those that train together.
+        context: this process among those that train together.
 
     Attributes:
-        names: of the losses that a step returns, once there was one.
+        loss_names: of the losses that a step returns, once there was one.
 
     Raises:
         UserError: a head of the model has no weight in the recipe; the model cannot be trained in micro-batches.
@@ -44,96 +40,90 @@ class Step:
     def __init__(
         self,
         model: Model,
-        documents: Documents,
-        gold: dict[str, Gold],
+        notes: Documents,
+        targets: dict[str, Gold],
         recipe: Recipe,
         settings: Training,
-        world: World,
+        context: DistributedContext,
     ) -> None:
-        self.model, self.documents, self.gold, self.recipe, self.settings = model, documents, gold, recipe, settings
-        self.world, self.device = world, documents.device
-        self.weights = recipe.head_weights or model.head_weights
-        left_out = sorted(model.heads.keys() - (self.weights or model.heads).keys())
-        if left_out and len(model.heads) > 1:
-            raise UserError(f"head_weights of the recipe: no weight for the model's head {', '.join(left_out)}")
+        self.model, self.notes, self.targets, self.recipe, self.settings = model, notes, targets, recipe, settings
+        self.context, self.device = context, notes.device
+        self.loss_weights = recipe.head_weights or model.head_weights
+        unweighted = sorted(model.heads.keys() - (self.loss_weights or model.heads).keys())
+        if unweighted and len(model.heads) > 1:
+            raise UserError(f"head_weights of the recipe: no weight for the model's head {', '.join(unweighted)}")
         if settings.micro_batch and any(isinstance(module, _BatchNorm) for module in model.modules()):
-            raise UserError("training.micro_batch: the model normalises over its batch; set 0, all of it at once")
+            raise UserError("training.micro_batch: the model normalizes over its batch; set 0, all of it at once")
         if settings.gradient_checkpointing:
             model.save_memory()
-        self.names: tuple[str, ...] = ()
-        self.recorded = settings.cuda_graphs and self.device.type == "cuda" and world.size == 1
-        self.optimiser = optimizer.make_optimiser(model, recipe, model.layers_above(), recorded=self.recorded)
-        self.network = world.wrap(model, self.device)
+        self.loss_names: tuple[str, ...] = ()
+        self.graphed = settings.cuda_graphs and self.device.type == "cuda" and context.size == 1
+        self.optimizer = make_optimizer(model, recipe, model.layers_above(), capturable=self.graphed)
+        self.network = context.wrap(model, self.device)
         self.random = cuda_graphs.RandomStream(self.device)
-        self._run = self._update
-        if self.recorded:
-            self._run = cuda_graphs.RecordedSteps(self._update, cuda_graphs.CudaGraphs(), self.random)
+        self.run = self.update  # or a graph of it
+        if self.graphed:
+            self.run = cuda_graphs.GraphedStep(self.update, cuda_graphs.CudaGraphs(), self.random)
 
-    def __call__(self, batch: Batch, rate: float, seed: int, number: int) -> Tensor:
-        """Updates the weights once.
+    def prepare(self, lr: float, seed: int, number: int) -> None:
+        """Sets what the host decides of a step: the learning rate, and the seed of its random numbers.
 
         Args:
-            batch: documents, and the number of tokens that they are padded to.
-            rate: the learning rate.
-            seed, number: of the training and of the step in it, on which the random numbers depend.
-
-        Returns:
-            The mean losses of the batch, [len(names)], before the update. A GPU may still be computing them.
+            lr: the learning rate.
+            seed, number: of the training and of the step in it.
         """
         self.random.enter()
         reproducibility.seed_step(seed, number)
-        optimizer.set_learning_rate(self.optimiser, rate)
-        return self._run(to_device(batch.documents, self.device), batch.length)
+        set_lr(self.optimizer, lr)
 
-    def load_optimiser(self, state: dict[str, Any]) -> None:
-        """Puts the optimiser back to an earlier state."""
-        self.optimiser.load_state_dict(state)
-        if self.recorded:
-            optimizer.put_rates_on_device(self.optimiser)
+    def update(self, documents: Tensor, length: int) -> Tensor:
+        """Updates the weights by one batch, and returns its mean losses before the update.
 
-    def _update(self, documents: Tensor, length: int) -> Tensor:
-        """What the device does in a step; nothing in it depends on numbers that only the host knows.
+        Everything here is the device's work: nothing depends on numbers that only the host knows.
 
-        Shapes: int [B] -> [losses].
+        Args:
+            documents: their numbers, int [B], on the device.
+            length: of the padded notes.
+
+        Shapes: -> the mean losses of the batch, [len(loss_names)].
         """
-        self.optimiser.zero_grad(set_to_none=True)
-        losses: dict[str, Tensor] = {}
-        for first, last in self.parts(len(documents)):
-            own = self.losses(documents, length, first, last)
-            (own["train_loss"] * self.world.size).backward()  # gradients are averaged over the processes
-            losses = {name: losses.get(name, 0.0) + value.detach() for name, value in own.items()}
-        self.names = tuple(losses)
-        values = self.world.sum(torch.stack(list(losses.values())))
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        for first, last in self.micro_batches(len(documents)):
+            # Where there are more processes than documents, one of no weight keeps the processes in step.
+            share = documents[first:last] if last > first else documents[:1]
+            if self.context.size > 1:
+                share_batch(self.model, (first, last, len(documents)) if last > first else (0, 1, len(documents)))
+            targets = {head: labels.rows(share) for head, labels in self.targets.items()}
+            with autocast(self.device, self.settings.precision), kernels.replayed(self.graphed):
+                logits = self.network(*self.notes.gather(share, length))
+                penalty = self.model.regularisation(targets)
+            is_coded = {head: labels.coded(share) for head, labels in self.targets.items()}
+            losses = document_losses(logits, targets, is_coded, self.recipe, self.loss_weights, "train_loss")
+            if penalty is not None:
+                losses["train_loss"] = losses["train_loss"] + penalty
+            weight = 1.0 if last > first else 0.0
+            means = {name: values.sum() / len(documents) * weight for name, values in losses.items()}
+            (means["train_loss"] * self.context.size).backward()  # gradients are averaged over the processes
+            sums = {name: sums.get(name, 0.0) + value.detach() for name, value in means.items()}
+        self.loss_names = tuple(sums)
+        mean_losses = self.context.sum(torch.stack(list(sums.values())))
         if self.recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
-        self.optimiser.step()
-        return values
+        self.optimizer.step()
+        return mean_losses
 
-    def parts(self, whole: int) -> list[tuple[int, int]]:
-        """This process's documents of a batch, as many at a time as `micro_batch` says: first, and one past the last.
+    def micro_batches(self, batch_size: int) -> list[tuple[int, int]]:
+        """Cuts this process's share of a batch into parts of at most `micro_batch` documents: first, one past the last.
 
         Every process has as many parts as the others, so some may be empty.
         """
-        first, last = self.world.rows(whole)
-        size, most = self.settings.micro_batch or whole, -(-whole // self.world.size)
+        first, last = self.context.shard(batch_size)
+        size, most = self.settings.micro_batch or batch_size, -(-batch_size // self.context.size)
         return [(min(start, last), min(start + size, last)) for start in range(first, first + most, size)]
 
-    def losses(self, documents: Tensor, length: int, first: int, last: int) -> dict[str, Tensor]:
-        """What some documents of a batch add to the mean losses over all of them: `train_loss`, weighed and added up,
-        and `train_loss_<head>` where there are several heads."""
-        whole = len(documents)
-        empty = first == last  # more processes than documents: a document of no weight keeps the processes in step
-        if empty:
-            first, last = 0, 1
-        if self.world.size > 1:
-            share_batch(self.model, (first, last, whole))
-        share = documents[first:last]
-        gold = {head: own.rows(share) for head, own in self.gold.items()}
-        with autocast(self.device, self.settings.precision), kernels.replayed(self.recorded):
-            logits = self.network(*self.documents.gather(share, length))
-            extra = self.model.regularisation(gold)
-        coded = {head: own.coded(share) for head, own in self.gold.items()}
-        losses = by_document(logits, gold, coded, self.recipe, self.weights, "train_loss")
-        if extra is not None:
-            losses["train_loss"] = losses["train_loss"] + extra
-        return {name: values.sum() / whole * (0.0 if empty else 1.0) for name, values in losses.items()}
+    def load_optimizer(self, state: dict) -> None:
+        """Restores the optimizer."""
+        self.optimizer.load_state_dict(state)
+        if self.graphed:
+            put_lr_on_device(self.optimizer)

@@ -88,7 +88,7 @@ def test_one_seed_has_no_deviation_and_no_verdict(studies):
 def test_a_study_that_is_half_done_shows_what_there_is(studies):
     study = load(studies, "tiny")
     pretend(study, {"caml": 0.45}, seeds=(1,))
-    assert progress.progress(study) == (1, 6)
+    assert progress.state(study) == (1, 6)
     made = comparison_tables.sections(study, run_results.read(study))
     assert [line.row for line in made[0].lines if line.ours] == ["caml"]
     assert not run_results.record(study, run_results.read(study), run_results.settings(study))["finished"]

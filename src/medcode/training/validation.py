@@ -1,0 +1,66 @@
+"""Evaluation on dev after every epoch: losses, and the metrics that training monitors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from medcode.config import Recipe, Training
+from medcode.dataset.arrays import Split
+from medcode.evaluation.summary import during_training
+from medcode.inference.scoring import probabilities, score_documents
+from medcode.models.base import Model
+from medcode.training.losses import document_losses
+
+if TYPE_CHECKING:
+    from medcode.training.trainer import DeviceData, Row
+
+METRICS = ("f1_micro", "f1_macro", "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map")
+SCORING_BATCH = 32
+
+
+def evaluate(
+    model: Model,
+    dev: Split,
+    data: DeviceData,
+    loss_weights: dict[str, float] | None,
+    recipe: Recipe,
+    settings: Training,
+) -> Row:
+    """Returns the losses on dev, and metrics over the documents that were coded in a head's system.
+
+    Args:
+        model: left in evaluation mode.
+        dev: the split.
+        data: its notes and gold labels.
+        loss_weights: of the heads; None weighs each 1.
+        recipe: `criterion_heads` says over which heads each metric is a mean: the first, or all.
+        settings: the precision.
+
+    Raises:
+        UserError: the monitored metric cannot be computed on dev.
+    """
+    logits = score_documents(model, data.dev_notes, SCORING_BATCH, settings.precision)
+    scores, documents = {head: torch.from_numpy(x) for head, x in logits.items()}, torch.arange(len(dev))
+    targets = {head: labels.rows(documents) for head, labels in data.dev_targets.items()}
+    is_coded = {head: labels.coded(documents) for head, labels in data.dev_targets.items()}
+    losses = document_losses(scores, targets, is_coded, recipe, loss_weights, "dev_loss")
+    heads = list(logits) if recipe.criterion_heads == "all" else list(logits)[:1]
+    by_head = [_metrics(dev, head, logits[head], recipe.criterion) for head in heads]
+    in_all = [name for name in by_head[0] if all(name in metrics for metrics in by_head)]
+    means = {name: float(np.mean([metrics[name] for metrics in by_head])) for name in in_all}
+    return {name: values.mean().item() for name, values in losses.items()} | means
+
+
+def _metrics(dev: Split, head: str, logits: np.ndarray, monitor: str) -> Row:
+    is_coded = dev.has[head]
+    names = [name for name in METRICS if not _looks_beyond(name, logits.shape[1])]
+    more = [] if monitor == "loss" or monitor in names else [monitor]
+    return during_training(dev.labels[head][is_coded], probabilities(logits[is_coded]), names + more)
+
+
+def _looks_beyond(metric: str, labels: int) -> bool:
+    """Whether a metric at k asks for more labels than there are."""
+    return metric.startswith("precision_at_") and int(metric.rsplit("_", 1)[1]) > labels
