@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import signal
 
@@ -177,3 +178,21 @@ def test_on_a_gpu_seeds_on_streams_of_their_own_come_out_as_alone(make, tmp_path
     for one, other in zip(those, these, strict=True):
         for name, own in one.items():
             torch.testing.assert_close(other[name], own, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_the_way_from_the_loop_to_a_models_encoder_is_short(make, tmp_path, monkeypatch):
+    """A reader follows it: six functions, below the stage's own."""
+    trainer, ways = make(1, tmp_path, epochs=1), set()
+    encode = trainer.model.encode
+
+    def noting(*batch):
+        ways.add(
+            tuple(frame.function for frame in reversed(inspect.stack()) if f"src{os.sep}medcode" in frame.filename)
+        )
+        return encode(*batch)
+
+    monkeypatch.setattr(trainer.model, "encode", noting)
+    trainer.train_step()
+    assert ways == {("train_step", "update", "forward", "features")}
+    multi_seed.train([trainer])
+    assert ("train", "train_step", "update", "forward", "features") in ways
