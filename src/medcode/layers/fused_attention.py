@@ -35,6 +35,7 @@ from torch.autograd.function import once_differentiable
 
 from medcode.layers import kernels
 from medcode.layers.kernels import Results, ShapeClass, Solve, product_type
+from medcode.layers.masks import MASKED
 
 # Up to so many labels the plain form is as quick or quicker, and its tensors are small; above, this one is used.
 PLAIN_LABELS = 256
@@ -44,8 +45,6 @@ CPU_SLICE, CUDA_SLICE = 2**22, 2**26
 CUDA_TILE = 128
 # Shared memory that a program of the kernels may take: less than an A100, an H100 and later ones of their kind have.
 KERNEL_BYTES = 132 * 1024
-# A finite score for what is masked: a slice of nothing else has a maximum, and the next one's outweighs it by far.
-MASKED = -1e30
 
 
 def pays(labels: int, features: Tensor) -> bool:

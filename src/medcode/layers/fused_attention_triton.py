@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-from medcode.layers.fused_attention import MASKED
+from medcode.layers.masks import MASKED
 
 # By bytes of a number: labels, positions and features of a tile, warps, stages of the software pipeline. For 16 bits
 # on Hopper: two 128 x 128 sums in 128 registers of each thread, 96 of 228 KiB of shared memory.

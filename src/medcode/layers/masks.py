@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+# A finite score for what is masked, where a softmax runs over parts of the positions: a part of nothing else has a
+# maximum, and the next one's outweighs it by far.
+MASKED = -1e30
+
 
 def position_mask(lengths: Tensor, positions: int) -> Tensor:
     """Says which positions are real.
