@@ -46,8 +46,8 @@ def main(params: Parameters, **paths: Path) -> None:
 def train(params: Parameters, paths: dict[str, Path], device: torch.device, world: distributed.World) -> None:
     chosen = config.load_model(paths["model_settings"], params.model, params.recipe, params.label_set)
     recipe = chosen.recipe
-    kind = models.find(params.model)
-    data, basis, tokenizer = setup.read(kind, chosen.config, paths, titles=recipe.reads_titles)
+    model_cls = models.find(params.model)
+    data, inputs, tokenizer = setup.read(model_cls, chosen.config, paths, titles=recipe.reads_titles)
     # Without an encoder the last three say so and no more.
     read = [paths[name] for name in ("code", "inputs", "subword", "encoder", "pretrained")]
     settings = {
@@ -62,7 +62,7 @@ def train(params: Parameters, paths: dict[str, Path], device: torch.device, worl
     told = history.Curves(paths["curve"], paths["timings"], params.model, several=params.seeds > 1)
     for seed in params.all_seeds:
         torch.manual_seed(seed)
-        model = setup.build(kind, chosen.config, basis, data).to(device)
+        model = model_cls(chosen.config, inputs).to(device)
         initialise(model, recipe, data, titles)
         checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings | {"seed": seed}, read, model))
         at_work = world, partial(told.on_epoch, seed), trainers[0] if trainers else None, partial(told.on_resume, seed)
@@ -77,7 +77,7 @@ def train(params: Parameters, paths: dict[str, Path], device: torch.device, worl
             return
         trained = [trainer.model for trainer in trainers]
         for model in trained:
-            model.finish({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
+            model.on_train_end({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
         thresholds = results.save(params, chosen, params.training.precision, paths["model"], trained, data, pieces)
         io.write_metrics(paths["metrics"], results.metrics(params, trained[0], trained_seeds, thresholds))
         for trainer in trainers:

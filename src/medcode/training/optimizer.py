@@ -14,7 +14,7 @@ from medcode.config import Recipe
 def make_optimiser(
     model: nn.Module,
     recipe: Recipe,
-    layers_above: Mapping[str, int] = MappingProxyType({}),
+    layer_depths: Mapping[str, int] = MappingProxyType({}),
     *,
     recorded: bool = False,
 ) -> torch.optim.Optimizer:
@@ -28,7 +28,7 @@ def make_optimiser(
     Args:
         model: the network.
         recipe: optimiser, rates and decays.
-        layers_above: how many layers of an encoder lie above each of its parameters, by name.
+        layer_depths: how many layers of an encoder lie above each of its parameters, by name.
         recorded: whether its steps are recorded, so that the device must find the learning rate in a tensor.
     """
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
@@ -36,7 +36,7 @@ def make_optimiser(
     groups: dict[float, list[nn.Parameter]] = {1.0: []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            scale = top * recipe.layer_decay ** layers_above[name] if name in layers_above else 1.0
+            scale = top * recipe.layer_decay ** layer_depths[name] if name in layer_depths else 1.0
             groups.setdefault(scale, []).append(parameter)
     listed = [{"params": own, "scale": scale} for scale, own in groups.items() if own or scale == 1.0]
     # Fused: one pass over a parameter and its moments instead of one for each operation.

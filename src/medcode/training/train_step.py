@@ -59,10 +59,10 @@ class Step:
         if settings.micro_batch and any(isinstance(module, _BatchNorm) for module in model.modules()):
             raise UserError("training.micro_batch: the model normalises over its batch; set 0, all of it at once")
         if settings.gradient_checkpointing:
-            model.save_memory()
+            model.enable_gradient_checkpointing()
         self.names: tuple[str, ...] = ()
         self.recorded = settings.cuda_graphs and self.device.type == "cuda" and world.size == 1
-        self.optimiser = optimizer.make_optimiser(model, recipe, model.layers_above(), recorded=self.recorded)
+        self.optimiser = optimizer.make_optimiser(model, recipe, model.layer_depths(), recorded=self.recorded)
         self.network = world.wrap(model, self.device)
         self.random = cuda_graphs.RandomStream(self.device)
         self._run = self._update
