@@ -13,13 +13,7 @@ NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
 
 
 def build(**changes) -> BiGru:
-    options = {
-        "dropout": 0.0,
-        "embedding": "trained",
-        "mask_padding": True,
-        "match_released_code": False,
-        "bidirectional": True,
-    }
+    options = {"dropout": 0.0, "embedding": "trained", "mask_padding": True, "bidirectional": True}
     torch.manual_seed(0)
     config = BiGruConfig(width=8, **options | changes)
     return BiGru(config, plain.inputs({"icd": 6})).eval().double()

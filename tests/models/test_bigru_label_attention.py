@@ -12,13 +12,7 @@ NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
 
 
 def build(**changes) -> BiGruLabelAttention:
-    options = {
-        "dropout": 0.0,
-        "embedding": "static",
-        "mask_padding": True,
-        "match_released_code": False,
-        "bidirectional": True,
-    }
+    options = {"dropout": 0.0, "embedding": "static", "mask_padding": True, "bidirectional": True}
     torch.manual_seed(0)
     config = BiGruLabelAttentionConfig(hidden=4, **options | changes)
     return BiGruLabelAttention(config, plain.inputs({"icd": 6})).eval().double()

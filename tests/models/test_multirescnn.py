@@ -12,13 +12,7 @@ NOTES = [plain.note(11), plain.note(1, seed=1), plain.note(6, seed=2)]
 
 
 def build(**changes) -> MultiResCnn:
-    options = {
-        "dropout": 0.0,
-        "embedding": "trained",
-        "mask_padding": True,
-        "match_released_code": False,
-        "variant": "original",
-    }
+    options = {"dropout": 0.0, "embedding": "trained", "mask_padding": True, "variant": "original"}
     torch.manual_seed(0)
     config = MultiResCnnConfig(filters=3, kernels=[3, 9], **options | changes)
     model = MultiResCnn(config, plain.inputs({"icd": 4}))

@@ -39,10 +39,10 @@ def by_hand(model: PlmIcd, words: list[int]) -> Tensor:
     return scores(model, states(model, words))
 
 
-@pytest.mark.parametrize("kind", ["roberta", "bert"])
+@pytest.mark.parametrize("architecture", ["roberta", "bert"])
 @pytest.mark.parametrize("chunk", [3, 8, 40])
-def test_logits_follow_the_formula(kind, chunk):
-    plain.agree(build(kind, chunk=chunk), NOTES, by_hand, padded=37)
+def test_logits_follow_the_formula(architecture, chunk):
+    plain.agree(build(architecture, chunk=chunk), NOTES, by_hand, padded=37)
 
 
 @torch.no_grad()
