@@ -27,7 +27,7 @@ from medcode.dataset import arrays
 from medcode.engine import reproducibility
 from medcode.engine.distributed import choose_device
 from medcode.layers import fused_attention
-from medcode.models.base import Basis
+from medcode.models.base import ModelInputs
 from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Row, Trainer
@@ -63,9 +63,8 @@ def train(
     torch.manual_seed(1)
     vectors = torch.from_numpy(data.vectors)
     without_dropout = chosen.config.model_copy(update={"dropout": 0.0})
-    model = models.find(name).build(
-        without_dropout, Basis(len(vectors), vectors), data.heads_named(chosen.config.heads)
-    )
+    heads = data.heads_named(chosen.config.heads)
+    model = models.find(name)(without_dropout, ModelInputs(heads=heads, vocab_size=len(vectors), vectors=vectors))
     with tempfile.TemporaryDirectory() as folder, label_attention_streams(streams):
         started = time.perf_counter()
         trainer = Trainer(model.to(choose_device(device)), data, recipe, settings, 1, Checkpoints(Path(folder)))

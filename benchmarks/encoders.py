@@ -27,7 +27,7 @@ from medcode.config.recipes import model_settings
 from medcode.encoders import folder
 from medcode.engine import distributed, reproducibility
 from medcode.engine.precision import autocast
-from medcode.models.base import Basis, Model, count_parameters
+from medcode.models.base import Model, ModelInputs, count_parameters
 from medcode.models.catalogue import PUBLISHED_SIZES
 from medcode.training.losses import head_losses
 from medcode.training.optimizer import make_optimizer
@@ -53,10 +53,11 @@ def build(
     if arguments.tiny:
         sizes = {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 32, "num_hidden_layers": 1}
         encoder = replace(encoder, config=encoder.config | sizes)
+    inputs = ModelInputs(heads={"icd": arguments.labels}, encoder=encoder)
     with device:
-        model = models.find(name).build(chosen.config, Basis(encoder=encoder), {"icd": arguments.labels})
+        model = models.find(name)(chosen.config, inputs)
     if checkpointing:
-        model.save_memory()
+        model.enable_gradient_checkpointing()
     return model.train(), chosen.recipe
 
 
@@ -82,7 +83,7 @@ def measure(row: tuple[str, str, argparse.Namespace]) -> list[str]:
     device = distributed.choose_device(arguments.device)
     before = peak_mib(arguments.device, reset=True)
     model, recipe = build(name, checkpointing == "on", arguments, device)
-    optimizer = make_optimizer(model, recipe, model.layers_above())
+    optimizer = make_optimizer(model, recipe, model.layer_depths())
     step(model, recipe, optimizer, arguments)
     clock(arguments.device)
     started = time.perf_counter()

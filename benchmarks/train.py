@@ -41,7 +41,7 @@ from medcode.engine.distributed import choose_device
 from medcode.errors import UserError, report
 from medcode.layers import fused_attention
 from medcode.layers.medical_code_attention import Edges
-from medcode.models.base import Model
+from medcode.models.base import Model, ModelInputs
 from medcode.models.catalogue import MIMIC3_LABELS, MIMIC4_LABELS, default_recipe
 from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
@@ -108,13 +108,26 @@ class Engine(config.Section):
     training: config.Training
 
 
+def synthetic_model_inputs(name: str, heads: dict[str, int]) -> ModelInputs:
+    """What a model is built from: random word vectors, and random titles and links where it needs them."""
+    model_cls, edges = models.find(name), None
+    titles = {head: torch.randint(1, ROWS, (labels, TITLE)) for head, labels in heads.items()}
+    if model_cls.needs_edges:
+        pairs = torch.stack([torch.randint(labels, (20_000,)) for labels in heads.values()]).unique(dim=1)
+        both = zip(heads, (pairs, pairs.flip(0)), strict=True)
+        edges = {head: Edges(*numbers, torch.ones(numbers.shape[1])) for head, numbers in both}
+    descriptions = titles if model_cls.needs_descriptions else None
+    vectors = torch.randn(ROWS, VECTOR)
+    return ModelInputs(heads=heads, vocab_size=ROWS, vectors=vectors, descriptions=descriptions, edges=edges)
+
+
 def make_trainers(row: Row) -> list[Trainer]:
     """A trainer of the model for each seed, as the stage makes them, on synthetic inputs."""
     options = row.options
     path = MODELS / f"{row.model}.yaml"
     recipe_name = options.recipe or default_recipe(config.read_yaml(path)["recipes"])
     chosen = config.load_model(path, row.model, recipe_name, options.label_set)
-    kind, changed = models.find(row.model), {"batch_size": options.batch, "max_tokens": options.max_tokens}
+    changed = {"batch_size": options.batch, "max_tokens": options.max_tokens}
     recipe = chosen.recipe.model_copy(update={k: v for k, v in changed.items() if v})
     engine = {"precision": row.precision, "kernels": options.kernels, "cuda_graphs": row.graphs == "on"}
     engine |= {"overfit": 0, "limit": 0, "checkpoint_steps": sys.maxsize}
@@ -123,17 +136,11 @@ def make_trainers(row: Row) -> list[Trainer]:
     heads = {head: sizes[head] for head in chosen.config.heads}
     reproducibility.prepare(options.threads, options.kernels)
     torch.manual_seed(1)
-    titles = {head: torch.randint(1, ROWS, (labels, TITLE)) for head, labels in heads.items()}
-    known = {"descriptions": titles} if kind.needs_descriptions else {}
-    if kind.needs_edges:
-        pairs = torch.stack([torch.randint(labels, (20_000,)) for labels in heads.values()]).unique(dim=1)
-        both = zip(heads, (pairs, pairs.flip(0)), strict=True)
-        known["edges"] = {head: Edges(*edges, torch.ones(edges.shape[1])) for head, edges in both}
+    model_cls, model_inputs = models.find(row.model), synthetic_model_inputs(row.model, heads)
     inputs = synthetic_inputs(tuple(heads.items()), recipe.max_tokens, options.documents)
-    vectors = torch.randn(ROWS, VECTOR)
     trainers: list[Trainer] = []
     for seed in range(options.seeds):
-        model = kind(chosen.config, ROWS, vectors, heads, **known).to(choose_device(options.device))
+        model = model_cls(chosen.config, model_inputs).to(choose_device(options.device))
         beside = trainers[0] if trainers else None
         checkpoints = Checkpoints(tempfile.gettempdir())
         trainers.append(Trainer(model, inputs, recipe, settings, seed, checkpoints, share_data_with=beside))

@@ -62,7 +62,7 @@ def prepare(
 ) -> tuple[Inputs, list[Trainer], PieceTokenizer | None]:
     """Reads the data, and makes a trainer for each seed."""
     model_cls, recipe = models.find(params.model), chosen.recipe
-    data, basis, tokenizer = setup.read(model_cls, chosen.config, paths, titles=recipe.reads_titles)
+    data, inputs, tokenizer = setup.read(model_cls, chosen.config, paths, titles=recipe.reads_titles)
     pieces = None if tokenizer is None else PieceTokenizer(tokenizer, params.subword.text)
     titles = known_titles(data, chosen.config.heads, pieces) if recipe.reads_titles else {}
     train_data = with_title_documents(data, titles) if recipe.title_documents else data
@@ -77,7 +77,7 @@ def prepare(
     trainers: list[Trainer] = []
     for seed in params.all_seeds:
         torch.manual_seed(seed)
-        model = setup.build(model_cls, chosen.config, basis, data).to(device)
+        model = model_cls(chosen.config, inputs).to(device)
         initialise(model, recipe, data, titles)
         checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings | {"seed": seed}, files, model))
         report = partial(writer.on_epoch, seed), partial(writer.on_resume, seed)
@@ -98,7 +98,7 @@ def save(
     """Writes the models and metrics/train.json, and marks the checkpoints as finished."""
     networks = [trainer.model for trainer in trainers]
     for model in networks:
-        model.finish({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
+        model.on_train_end({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
     thresholds = results.save(params, chosen, params.training.precision, paths["model"], networks, data, pieces)
     io.write_metrics(paths["metrics"], results.metrics(params, networks[0], trained, thresholds))
     for trainer in trainers:

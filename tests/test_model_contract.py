@@ -16,6 +16,7 @@ from small_models import (
     every_variant,
     in_pieces,
     notes,
+    options,
     random_gold,
     settings,
 )  # fmt: skip
@@ -25,7 +26,7 @@ from medcode import models
 from medcode.encoders.pieces import PieceTokenizer
 from medcode.inference import saved_model
 from medcode.layers import fused_attention
-from medcode.models.base import Model, count_parameters
+from medcode.models.base import Model, ModelInputs, count_parameters
 from medcode.training.losses import head_losses, weigh
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
@@ -102,8 +103,8 @@ def test_padding_changes_nothing(name, variant):
 
 
 @every_model
-def test_without_the_mask_or_faithful_padding_does_change_scores(name):
-    for changes in ({"mask_padding": False}, {"faithful": True}):
+def test_without_the_mask_or_as_released_padding_does_change_scores(name):
+    for changes in ({"mask_padding": False}, {"match_released_code": True}):
         model, lengths = build(name, **changes, **PADS_MATTER.get(name, {})), [17, 3]
         short, long = model(*notes(lengths))["icd"], model(*notes(lengths, padded=60))["icd"]
         assert (short - long).abs().max() > 1e-4
@@ -148,13 +149,13 @@ def test_every_parameter_gets_a_gradient(name, variant):
 
 @every_model
 def test_static_vectors_are_not_trained(name):
-    static, trained = (count_parameters(build(name, embedding=kind)) for kind in ("static", "trained"))
+    static, trained = (count_parameters(build(name, embedding=embedding)) for embedding in ("static", "trained"))
     assert static["total"] == trained["total"]
     model = build(name)
     if in_pieces(name):
         table = model.encoder.get_input_embeddings().weight
     else:
-        (table,) = (own for part, own in model.named_parameters() if part.endswith("embedding.table.weight"))
+        (table,) = (weight for part, weight in model.named_parameters() if part.endswith("embedding.table.weight"))
         assert table.shape == (ROWS, SIZE)
     assert trained["trainable"] - static["trainable"] == table.numel()
 
@@ -217,7 +218,7 @@ def test_saved_and_loaded_it_scores_the_same(name, tmp_path):
 @every_variant
 def test_attention_sums_to_one_and_is_zero_on_pads(name, variant):
     model = build(name, **variant)
-    if not model.has_label_attention():
+    if not model.has_label_attention:
         with pytest.raises(NotImplementedError):
             model.label_attention(*notes([3]))
         pytest.skip(f"{name} has no label attention")
@@ -237,7 +238,7 @@ def test_attention_sums_to_one_and_is_zero_on_pads(name, variant):
 
 @every_variant
 def test_streaming_label_attention_changes_no_logit_and_no_gradient(name, variant, monkeypatch):
-    if not build(name, **variant).has_label_attention():
+    if not build(name, **variant).has_label_attention:
         pytest.skip(f"{name} has no label attention")
     results = []
     for limit in (sys.maxsize, 0):
@@ -255,7 +256,7 @@ def test_attention_has_as_many_positions_as_published(name):
     # N + 1 for an even kernel, ceil(N / 2) for pairs of words, chunks of 6, N and two special pieces.
     published = {"caml": 34, "dr_caml": 34, "fusion": 17, "jams": 34, "bert_hier": 6, "bert_trun": 35, "plm_icd": 35}
     positions, model = published.get(name, 33), build(name, **PADS_MATTER.get(name, {}))
-    if model.has_label_attention():
+    if model.has_label_attention:
         for head, weights in model.label_attention(*notes([33])).items():
             assert weights.shape == (1, HEADS[head], positions)
 
@@ -270,9 +271,24 @@ def test_bf16_is_close_to_fp32(name):
         torch.testing.assert_close(rough[head].float(), values, rtol=0.05, atol=0.05)
 
 
+@pytest.mark.parametrize(
+    "text", [{}, {"vectors": torch.ones(3, 2)}, {"vocab_size": 3, "encoder": plain_encoder.tiny()}]
+)
+def test_a_model_takes_words_or_an_encoder(text):
+    with pytest.raises(ValueError, match="a model takes vocab_size, with or without vectors, or it takes an encoder"):
+        ModelInputs(heads=HEADS, **text)
+
+
+@every_model
+def test_the_inputs_of_the_other_family_are_refused(name):
+    text = {"vocab_size": ROWS} if in_pieces(name) else {"encoder": plain_encoder.tiny()}
+    with pytest.raises(ValueError, match=r"reads (words|subwords): it takes"):
+        models.find(name)(options(name), ModelInputs(heads=HEADS, **text))
+
+
 @every_model
 def test_it_says_where_it_was_published(name):
-    kind = models.find(name)
-    assert issubclass(kind, nn.Module) and kind.paper
+    model_cls = models.find(name)
+    assert issubclass(model_cls, nn.Module) and model_cls.paper
     for part in ("Args:", "Shapes:", "Departures:"):
-        assert part in kind.__doc__, f"{name}: the class docstring lacks {part}"
+        assert part in model_cls.__doc__, f"{name}: the class docstring lacks {part}"

@@ -27,10 +27,10 @@ def test_there_is_a_file_for_each_model_and_no_other():
 
 @every_model
 def test_a_network_has_the_options_of_its_name(name):
-    kind = models.find(name)
-    assert kind.Config is option_classes.find(name)
-    assert kind.Config.shares_features == issubclass(kind, LabelAttentionHeads)
-    assert isinstance(settings(name).config, kind.Config)
+    model_cls = models.find(name)
+    assert model_cls.Config is option_classes.find(name)
+    assert model_cls.Config.shares_features == issubclass(model_cls, LabelAttentionHeads)
+    assert isinstance(settings(name).config, model_cls.Config)
 
 
 @every_model
@@ -84,6 +84,7 @@ def change(folder: Path, old: str, new: str, name: str = "caml") -> Path:
 
 MISTAKES = [
     ("filters: 50", "filter: 50", "options.filter: unknown key; did you mean 'filters'?"),
+    ("filters: 50", "filters: 50\n  faithful: true", "options.faithful: renamed; write match_released_code"),
     ("filters: 50", "filters: 0", "options.filters: Input should be greater than or equal to 1, found 0"),
     ("filters: 50", "filters: 50\n  dropout: 0.1", "options.dropout: belongs to a recipe, recipes.<recipe>.dropout"),
     ("filters: 50", "filters: 50\n  heads: []", "options.heads: "),
@@ -101,6 +102,11 @@ MISTAKES = [
         "learning_rate: 0.003",
         "learning_rate: 0.003\n    options: {kernels: 3}",
         "recipes.quick.options.kernels: unknown key; did you mean 'kernel'?",
+    ),
+    (
+        "learning_rate: 0.003",
+        "learning_rate: 0.003\n    options: {faithful: true}",
+        "recipes.quick.options.faithful: renamed; write match_released_code",
     ),
     (
         "learning_rate: 0.003",

@@ -7,7 +7,7 @@ import torch
 from small_models import every_model, settings
 
 from medcode import models
-from medcode.models.base import Basis, count_parameters
+from medcode.models.base import ModelInputs, count_parameters
 from medcode.models.catalogue import MIMIC3_LABELS, MIMIC4_LABELS, PUBLISHED_SIZES, CountedEncoder, parameters
 
 ROWS = 51_919  # of the word vectors of MIMIC-III
@@ -63,7 +63,7 @@ PUBLISHED_VARIANTS = [
     ("dcan", {"levels": 2}, 8_921, 13_088_042),
     ("dcan", {"levels": 4}, 8_921, 15_972_842),
     ("dr_caml", {"separate_description_table": True}, 50, 10_491_550),
-    ("dr_caml", {"faithful": True}, 8_921, 11_396_392),
+    ("dr_caml", {"match_released_code": True}, 8_921, 11_396_392),
     ("fusion", {"transformer": False}, 50, 6_585_000),
     ("fusion", {"transformer": False}, 8_921, 11_925_342),
     ("fusion", {"pooling": "max"}, 50, 8_313_424 - 600),
@@ -125,9 +125,9 @@ def count(
     configured = settings(name, recipe, "top50" if icd <= 50 else "full", changes).config
     heads = {"icd": icd} | ({"category": category} if category else {})
     encoded = size or configured.published_encoder
-    basis = Basis(ROWS, encoder=PUBLISHED_SIZES[encoded] if encoded else None)
+    text = {"encoder": PUBLISHED_SIZES[encoded]} if encoded else {"vocab_size": ROWS}
     with torch.device("meta"):
-        return count_parameters(models.find(name).build(configured, basis, heads))
+        return count_parameters(models.find(name)(configured, ModelInputs(heads=heads, **text)))
 
 
 @every_model

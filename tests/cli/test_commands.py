@@ -15,7 +15,7 @@ from medcode import models
 from medcode.config import configure
 from medcode.encoders.pieces import PieceTokenizer
 from medcode.inference import saved_model
-from medcode.models.base import Basis
+from medcode.models.base import ModelInputs
 
 TEXT = "Fever and chills. Chest film: pneumonia."
 
@@ -25,7 +25,7 @@ def model(recipe, tmp_path):
     """A folder of an untrained model that knows four words and three codes."""
     configured = configure("caml", {"filters": 4, "kernel": 2}, recipe)
     torch.manual_seed(0)
-    network = models.find("caml")(configured, 6, torch.randn(6, 5), {"icd": 3})
+    network = models.find("caml")(configured, ModelInputs(heads={"icd": 3}, vocab_size=6, vectors=torch.randn(6, 5)))
     with torch.no_grad():
         network.attention["icd"].output.bias.copy_(torch.tensor([-9.0, 9.0, 5.0]))
     labels = [
@@ -194,7 +194,8 @@ def on_pieces(recipe, tmp_path):
     """A folder of an untrained model that reads the pieces of raw text."""
     configured = configure("bert_trun", {"head": "fcn", "chunk": 8}, recipe)
     words = ["fever", "and", "chills", "Fever"]
-    network = models.find("bert_trun").build(configured, Basis(encoder=plain_encoder.tiny(pieces=5)), {"icd": 2})
+    inputs = ModelInputs(heads={"icd": 2}, encoder=plain_encoder.tiny(pieces=5))
+    network = models.find("bert_trun")(configured, inputs)
     labels = [{"system": "icd9cm", "code": code, "title": "", "train_documents": 3} for code in ("486", "038.9")]
     pieces = PieceTokenizer(plain_encoder.tokenizer(words), "raw")
     trained = saved_model.TrainedModel(

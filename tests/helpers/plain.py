@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from medcode.models.base import ModelInputs
+
 WORDS = 30
+
+
+def inputs(heads: dict[str, int], size: int = 5, **label_inputs) -> ModelInputs:
+    """What a model on words is built from, with random word vectors."""
+    return ModelInputs(heads=heads, vocab_size=WORDS, vectors=torch.randn(WORDS, size), **label_inputs)
 
 
 def note(length: int, seed: int = 0) -> list[int]:

@@ -15,7 +15,7 @@ from medcode.config.models import ModelConfig
 from medcode.config.recipes import model_settings
 from medcode.encoders.outline import Encoder
 from medcode.layers.medical_code_attention import Edges
-from medcode.models.base import Basis, Model
+from medcode.models.base import Model, ModelInputs
 from medcode.models.catalogue import default_recipe
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs/models"
@@ -134,11 +134,18 @@ def encoder(configured: ModelConfig) -> Encoder | None:
 
 def build(name: str, seed: int = 0, heads: dict[str, int] | None = None, **changes) -> Model:
     torch.manual_seed(seed)
-    heads, kind, configured = heads or HEADS, models.find(name), options(name, **changes)
+    heads, model_cls, configured = heads or HEADS, models.find(name), options(name, **changes)
     vectors = torch.randn(ROWS, SIZE)
-    known = {"descriptions": descriptions(heads)} if kind.needs_descriptions else {}
-    known |= {"edges": edges(heads)} if kind.needs_edges else {}
-    return kind.build(configured, Basis(ROWS, vectors, encoder(configured)), heads, **known).eval()
+    text = {"vocab_size": ROWS, "vectors": vectors}
+    if configured.uses_subwords:
+        text = {"encoder": encoder(configured)}
+    inputs = ModelInputs(
+        heads=heads,
+        **text,
+        descriptions=descriptions(heads) if model_cls.needs_descriptions else None,
+        edges=edges(heads) if model_cls.needs_edges else None,
+    )
+    return model_cls(configured, inputs).eval()
 
 
 def edges(heads: dict[str, int]) -> dict[str, Edges]:
@@ -146,8 +153,8 @@ def edges(heads: dict[str, int]) -> dict[str, Edges]:
     first, second = heads
     links = {}
     for head, other in ((first, second), (second, first)):
-        own = torch.arange(heads[head]).repeat_interleave(2)
-        pairs = torch.stack([own, (own + torch.arange(len(own)) % 2) % heads[other]]).unique(dim=1)
+        codes = torch.arange(heads[head]).repeat_interleave(2)
+        pairs = torch.stack([codes, (codes + torch.arange(len(codes)) % 2) % heads[other]]).unique(dim=1)
         links[head] = Edges(pairs[0], pairs[1], torch.where(pairs[0] % 3 == 0, 0.5, 1.0))
     return links
 
@@ -156,8 +163,8 @@ def descriptions(heads: dict[str, int]) -> dict[str, Tensor]:
     """Two to five words for each label."""
     generator = torch.Generator().manual_seed(2)
     words = {head: torch.randint(1, ROWS, (labels, 5), generator=generator) for head, labels in heads.items()}
-    for own in words.values():
-        for number, row in enumerate(own):
+    for titles in words.values():
+        for number, row in enumerate(titles):
             row[2 + number % 4 :] = 0
     return words
 

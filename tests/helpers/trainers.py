@@ -12,7 +12,7 @@ from medcode import models
 from medcode.config import Recipe, Training, configure
 from medcode.dataset.arrays import Inputs
 from medcode.encoders.outline import Encoder
-from medcode.models.base import Basis
+from medcode.models.base import ModelInputs
 from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Result, Trainer
@@ -36,7 +36,8 @@ def build(inputs: Inputs, recipe: Recipe, name: str = "caml", encoder: Encoder |
     config = configure(name, ARCHITECTURES[name] | {"heads": list(inputs.heads)}, recipe)
     torch.manual_seed(0)
     vectors = torch.from_numpy(inputs.vectors)
-    return models.find(name).build(config, Basis(len(vectors), vectors, encoder), inputs.heads)
+    text = {"vocab_size": len(vectors), "vectors": vectors} if encoder is None else {"encoder": encoder}
+    return models.find(name)(config, ModelInputs(heads=inputs.heads, **text))
 
 
 def trainer(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path, name: str = "caml", **options) -> Trainer:

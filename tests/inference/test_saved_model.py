@@ -12,6 +12,7 @@ from medcode import models
 from medcode.config import configure
 from medcode.errors import UserError
 from medcode.inference import saved_model
+from medcode.models.base import ModelInputs
 
 HEADS = {"icd": 3}
 WITHOUT_KERNEL = {"filters": 4, "dropout": 0.2, "embedding": "trained"}
@@ -22,7 +23,7 @@ def folder(recipe, tmp_path):
     config = configure("cnn", {"filters": 4, "kernel": 2}, recipe)
     trained = saved_model.TrainedModel(
         name="cnn",
-        model=models.find("cnn")(config, 6, torch.randn(6, 5), HEADS),
+        model=models.find("cnn")(config, ModelInputs(heads=HEADS, vocab_size=6, vectors=torch.randn(6, 5))),
         vocabulary=["a", "b", "c", "d"],
         labels={"icd": [{"system": "icd9cm", "code": str(y), "title": "", "train_documents": 1} for y in range(3)]},
         thresholds={"icd": 0.3},
@@ -47,6 +48,13 @@ def test_it_holds_all_that_a_prediction_needs(folder):
     assert sorted(file.name for file in folder.iterdir()) == [
         "labels.json", "model.json", "vocabulary.txt", "weights.safetensors",
     ]  # fmt: skip
+
+
+def test_a_folder_of_an_older_version_may_have_options_under_their_old_names(folder):
+    options = json.loads((folder / "model.json").read_text())["config"]
+    assert options.pop("match_released_code") is False
+    edit(folder, config=options | {"faithful": True})
+    assert saved_model.load(folder).model.config.match_released_code is True
 
 
 def test_it_has_the_models_of_other_seeds_within(folder):

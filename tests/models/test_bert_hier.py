@@ -11,19 +11,20 @@ from torch import Tensor, nn
 from medcode.config import build as build_section
 from medcode.errors import UserError
 from medcode.layers.transformer_layer import TransformerLayer
+from medcode.models.base import ModelInputs
 from medcode.models.bert_hier import BertHier, BertHierConfig
 
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(30, seed=2), plain.note(12, seed=3), []]
 OPTIONS = {
     "head": "label_attention", "attention_over": "chunks", "chunk": 8, "upper_layers": 1, "upper_heads": 4,
-    "upper_feed_forward": 10, "dropout": 0.0, "embedding": "trained", "mask_padding": True, "faithful": False,
+    "upper_feed_forward": 10, "dropout": 0.0, "embedding": "trained", "mask_padding": True,
 }  # fmt: skip
 
 
 def build(**changes) -> BertHier:
     torch.manual_seed(0)
     config = BertHierConfig(**OPTIONS | changes)
-    model = BertHier(config, plain_encoder.tiny(pieces=plain.WORDS), {"icd": 6}).eval()
+    model = BertHier(config, ModelInputs(heads={"icd": 6}, encoder=plain_encoder.tiny(pieces=plain.WORDS))).eval()
     return plain.scramble(model).double()
 
 
@@ -90,7 +91,7 @@ def test_logits_follow_the_formula(changes, by_hand):
 @torch.no_grad()
 @pytest.mark.parametrize("head", ["label_attention", "fcn"])
 def test_in_the_derived_code_chunks_of_nothing_take_part(head):
-    model = build(faithful=True, head=head)
+    model = build(match_released_code=True, head=head)
     found = model(*plain.batch([NOTES[0]], padded=30))["icd"][0]  # two chunks of five
     vectors, own = upper(model, NOTES[0], empty=3), model.attention["icd"]
     expected = (

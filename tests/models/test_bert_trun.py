@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from medcode.errors import UserError
+from medcode.models.base import ModelInputs
 from medcode.models.bert_trun import BertTrun, BertTrunConfig
 
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(30, seed=2), []]
@@ -16,9 +17,9 @@ NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(30, seed=2), []]
 
 def build(**changes) -> BertTrun:
     options = {"head": "fcn", "chunk": 14, "dropout": 0.0, "embedding": "trained"}
-    config = BertTrunConfig(**{**options, "mask_padding": True, "faithful": False, **changes})
+    config = BertTrunConfig(**{**options, "mask_padding": True, **changes})
     torch.manual_seed(0)
-    model = BertTrun(config, plain_encoder.tiny(pieces=plain.WORDS), {"icd": 6}).eval()
+    model = BertTrun(config, ModelInputs(heads={"icd": 6}, encoder=plain_encoder.tiny(pieces=plain.WORDS))).eval()
     return plain.scramble(model).double()
 
 
@@ -61,10 +62,10 @@ def test_the_vectors_of_pieces_can_be_left_as_they_are():
     assert build().encoder.get_input_embeddings().weight.requires_grad
 
 
-def test_every_part_of_the_encoder_knows_the_layers_above_it():
+def test_every_part_of_the_encoder_has_the_depth_of_its_layer():
     model = build(head="label_attention")
-    above = model.layers_above()
-    assert set(above) == {name for name, _ in model.named_parameters() if name.startswith("encoder.")}
-    assert above["encoder.embeddings.word_embeddings.weight"] == above["encoder.embeddings.LayerNorm.bias"] == 2
-    assert above["encoder.encoder.layer.0.attention.self.query.weight"] == 1
-    assert above["encoder.encoder.layer.1.output.dense.weight"] == above["encoder.pooler.dense.weight"] == 0
+    depths = model.layer_depths()
+    assert set(depths) == {name for name, _ in model.named_parameters() if name.startswith("encoder.")}
+    assert depths["encoder.embeddings.word_embeddings.weight"] == depths["encoder.embeddings.LayerNorm.bias"] == 2
+    assert depths["encoder.encoder.layer.0.attention.self.query.weight"] == 1
+    assert depths["encoder.encoder.layer.1.output.dense.weight"] == depths["encoder.pooler.dense.weight"] == 0

@@ -13,10 +13,10 @@ NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
 
 
 def build(**changes) -> BiGru:
-    options = {"dropout": 0.0, "embedding": "trained", "mask_padding": True, "faithful": False, "bidirectional": True}
+    options = {"dropout": 0.0, "embedding": "trained", "mask_padding": True, "bidirectional": True}
     torch.manual_seed(0)
     config = BiGruConfig(width=8, **options | changes)
-    return BiGru(config, plain.WORDS, torch.randn(plain.WORDS, 5), {"icd": 6}).eval().double()
+    return BiGru(config, plain.inputs({"icd": 6})).eval().double()
 
 
 def last_state(cells: nn.GRU, x: torch.Tensor) -> torch.Tensor:
@@ -45,4 +45,4 @@ def test_logits_follow_the_formula(bidirectional):
 
 
 def test_pads_are_read_as_in_the_authors_code():
-    plain.agree(build(faithful=True), [[*NOTES[2], 0, 0, 0]], by_hand)
+    plain.agree(build(match_released_code=True), [[*NOTES[2], 0, 0, 0]], by_hand)

@@ -12,10 +12,10 @@ NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
 
 
 def build(**changes) -> BiGruLabelAttention:
-    options = {"dropout": 0.0, "embedding": "static", "mask_padding": True, "faithful": False, "bidirectional": True}
+    options = {"dropout": 0.0, "embedding": "static", "mask_padding": True, "bidirectional": True}
     torch.manual_seed(0)
     config = BiGruLabelAttentionConfig(hidden=4, **options | changes)
-    return BiGruLabelAttention(config, plain.WORDS, torch.randn(plain.WORDS, 5), {"icd": 6}).eval().double()
+    return BiGruLabelAttention(config, plain.inputs({"icd": 6})).eval().double()
 
 
 def by_hand(model: BiGruLabelAttention, words: list[int]) -> torch.Tensor:
@@ -29,4 +29,4 @@ def test_logits_follow_the_formula(bidirectional):
 
 
 def test_pads_are_read_and_attended_as_in_the_authors_code():
-    plain.agree(build(faithful=True), [[*NOTES[2], 0, 0, 0]], by_hand)
+    plain.agree(build(match_released_code=True), [[*NOTES[2], 0, 0, 0]], by_hand)

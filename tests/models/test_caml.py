@@ -7,16 +7,18 @@ import math
 import pytest
 import torch
 
+from medcode.models.base import ModelInputs
 from medcode.models.caml import Caml, CamlConfig
 
 ROWS, SIZE, FILTERS, LABELS = 30, 5, 4, 3
 
 
 def build(kernel: int, **changes) -> Caml:
-    options = {"dropout": 0.0, "embedding": "trained", "mask_padding": True, "faithful": False} | changes
+    options = {"dropout": 0.0, "embedding": "trained", "mask_padding": True} | changes
     torch.manual_seed(kernel)
     config = CamlConfig(filters=FILTERS, kernel=kernel, **options)
-    return Caml(config, ROWS, torch.randn(ROWS, SIZE), {"icd": LABELS}).eval().double()
+    inputs = ModelInputs(heads={"icd": LABELS}, vocab_size=ROWS, vectors=torch.randn(ROWS, SIZE))
+    return Caml(config, inputs).eval().double()
 
 
 def by_hand(model: Caml, tokens: list[int], positions: int) -> list[float]:
@@ -54,7 +56,7 @@ def test_logits_follow_the_formula(kernel):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("changes", [{"faithful": True}, {"mask_padding": False}])
+@pytest.mark.parametrize("changes", [{"match_released_code": True}, {"mask_padding": False}])
 def test_pads_take_part_as_in_the_authors_code(changes):
     model = build(10, **changes)
     logits = model(torch.tensor([[3, 7, 1, 0, 0, 0]]), torch.tensor([3]))["icd"][0]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 
+from medcode.models.base import ModelInputs
 from medcode.models.cnn import Cnn, CnnConfig
 
 ROWS, SIZE, FILTERS, LABELS, KERNEL = 30, 5, 6, 3, 4
 
 
 def build(**changes) -> Cnn:
-    options = {"dropout": 0.0, "embedding": "trained", "mask_padding": True, "faithful": False} | changes
+    options = {"dropout": 0.0, "embedding": "trained", "mask_padding": True} | changes
     torch.manual_seed(0)
     config = CnnConfig(filters=FILTERS, kernel=KERNEL, **options)
-    return Cnn(config, ROWS, torch.randn(ROWS, SIZE), {"icd": LABELS}).eval()
+    inputs = ModelInputs(heads={"icd": LABELS}, vocab_size=ROWS, vectors=torch.randn(ROWS, SIZE))
+    return Cnn(config, inputs).eval()
 
 
 def by_hand(model: Cnn, tokens: list[int]) -> list[float]:
@@ -34,7 +36,7 @@ def test_logits_follow_the_formula():
 
 
 def test_pads_take_part_as_in_the_authors_code():
-    model, padded = build(faithful=True), [3, 7, 1, 29, 4, 0, 0, 0]
+    model, padded = build(match_released_code=True), [3, 7, 1, 29, 4, 0, 0, 0]
     logits = model(torch.tensor([padded]), torch.tensor([5]))["icd"][0]
     assert logits.tolist() == pytest.approx(by_hand(model, padded), rel=1e-5)
 

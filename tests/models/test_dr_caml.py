@@ -16,11 +16,11 @@ PLAIN = {"dropout": 0.0, "embedding": "trained", "mask_padding": True}
 
 
 def build(kernel: int = 4, descriptions: torch.Tensor | None = DESCRIPTIONS, **changes) -> DrCaml:
-    options = PLAIN | {"faithful": False, "description_weight": WEIGHT, "separate_description_table": False} | changes
+    options = PLAIN | {"description_weight": WEIGHT, "separate_description_table": False} | changes
     torch.manual_seed(0)
     config = DrCamlConfig(filters=FILTERS, kernel=kernel, **options)
     words = None if descriptions is None else {"icd": descriptions}
-    return DrCaml(config, plain.WORDS, torch.randn(plain.WORDS, SIZE), {"icd": LABELS}, words).eval().double()
+    return DrCaml(config, plain.inputs({"icd": LABELS}, SIZE, descriptions=words)).eval().double()
 
 
 def describe(model: DrCaml, words: list[int]) -> torch.Tensor:
@@ -49,7 +49,7 @@ def test_each_note_adds_the_distances_of_its_codes_from_their_descriptions(kerne
 
 @torch.no_grad()
 def test_in_the_authors_code_pads_compete_up_to_the_longest_description_of_a_note():
-    model = build(faithful=True)
+    model = build(match_released_code=True)
     with_pads = [distance(model, 0, [3, 4, 9, 2, 8]), distance(model, 1, [7, 0, 0, 0, 0])]
     shorter = [distance(model, 1, [7, 0, 0]), distance(model, 3, [5, 6, 1])]
     expected = [WEIGHT * float(sum(with_pads)), 0.0, WEIGHT * float(sum(shorter))]
@@ -60,9 +60,8 @@ def test_in_the_authors_code_pads_compete_up_to_the_longest_description_of_a_not
 def test_logits_are_camls():
     model = build(10)
     torch.manual_seed(0)
-    options = PLAIN | {"faithful": False}
-    caml = Caml(CamlConfig(filters=FILTERS, kernel=10, **options), plain.WORDS, None, {"icd": LABELS})
-    caml = Caml(caml.config, plain.WORDS, torch.zeros(plain.WORDS, SIZE), {"icd": LABELS}).eval().double()
+    options = PLAIN
+    caml = Caml(CamlConfig(filters=FILTERS, kernel=10, **options), plain.inputs({"icd": LABELS}, SIZE)).eval().double()
     caml.load_state_dict({name: model.state_dict()[name] for name in caml.state_dict()})
     notes = plain.batch([plain.note(12), plain.note(3, seed=1)])
     assert torch.equal(model(*notes)["icd"], caml(*notes)["icd"])
@@ -74,7 +73,7 @@ def test_codes_never_seen_in_training_get_the_vectors_of_their_descriptions():
     model = build()
     output = model.attention["icd"].output.weight
     before = output.clone()
-    model.finish({"icd": torch.tensor([0, 5, 0, 2])})
+    model.on_train_end({"icd": torch.tensor([0, 5, 0, 2])})
     torch.testing.assert_close(output[0], describe(model, DESCRIPTIONS[0].tolist()))
     assert torch.equal(output[1:], before[1:])  # label 2 was never seen either, but nothing describes it
 

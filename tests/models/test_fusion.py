@@ -18,12 +18,12 @@ HEADS, FEATURES = 2, 8
 
 def build(**changes) -> Fusion:
     options = {
-        "dropout": 0.0, "embedding": "trained", "mask_padding": True, "faithful": False, "pooling": "soft",
+        "dropout": 0.0, "embedding": "trained", "mask_padding": True, "pooling": "soft",
         "window": 2, "transformer": True, "positions": 4, "attention": "code", "block_local": False,
     }  # fmt: skip
     torch.manual_seed(0)
     config = FusionConfig(filters=4, kernels=[3, 5], attention_heads=HEADS, feed_forward=9, **options | changes)
-    model = Fusion(config, plain.WORDS, torch.randn(plain.WORDS, 5), {"icd": 4})
+    model = Fusion(config, plain.inputs({"icd": 4}))
     return plain.scramble(model.eval().double())
 
 
@@ -100,7 +100,7 @@ def test_a_note_has_half_as_many_positions_rounded_up():
         assert weights["icd"].shape[2] == (length + 1) // 2
 
 
-@pytest.mark.parametrize("changes", [{"faithful": True}, {"block_local": True}])
+@pytest.mark.parametrize("changes", [{"match_released_code": True}, {"block_local": True}])
 def test_in_the_authors_code_a_head_sees_one_part_of_the_positions(changes):
     """Of 40 positions the last alters only what four heads compute for the last quarter."""
     torch.manual_seed(0)

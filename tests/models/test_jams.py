@@ -11,7 +11,7 @@ from torch import Tensor
 from medcode.config import Recipe, configure
 from medcode.errors import UserError
 from medcode.layers.medical_code_attention import Edges
-from medcode.models.base import Basis
+from medcode.models.base import ModelInputs
 from medcode.models.catalogue import PUBLISHED_SIZES
 from medcode.models.jams import CODES, Jams
 
@@ -38,11 +38,11 @@ def edges() -> dict[str, Edges]:
     return {head: Edges(*matrix.nonzero(as_tuple=True), matrix[matrix > 0]) for head, matrix in matrices.items()}
 
 
-def build(recipe: Recipe, backbone: str = "caml", **known) -> Jams:
+def build(recipe: Recipe, backbone: str = "caml", **label_inputs) -> Jams:
     still = recipe.model_copy(update={"dropout": 0.0})
     config = configure("jams", OPTIONS | {"backbone": backbone}, still)
     torch.manual_seed(0)
-    return Jams(config, plain.WORDS, torch.randn(plain.WORDS, 5), HEADS, **({"edges": edges()} | known)).eval().double()
+    return Jams(config, plain.inputs(HEADS, edges=edges(), **label_inputs)).eval().double()
 
 
 def queries(model: Jams) -> dict[str, Tensor]:
@@ -85,7 +85,7 @@ def test_on_laat_both_systems_share_one_projection(recipe, head):
 
 def test_output_vectors_start_as_those_of_a_system_alone(recipe):
     config = configure("jams", OPTIONS | {"backbone": "caml"}, recipe)
-    model = Jams(config, plain.WORDS, None, {"icd9": 2_000, "icd10": 20})
+    model = Jams(config, ModelInputs(heads={"icd9": 2_000, "icd10": 20}, vocab_size=plain.WORDS))
     for own, labels in zip(model.backbone.attention[CODES].output.weight.split([2_000, 20]), (2_000, 20), strict=True):
         bound = (6 / (4 + labels)) ** 0.5
         assert 0.8 * bound < own.abs().max() <= bound
@@ -93,7 +93,7 @@ def test_output_vectors_start_as_those_of_a_system_alone(recipe):
 
 def test_symmetric_edges_are_those_of_both_directions(recipe):
     config = configure("jams", OPTIONS | {"backbone": "caml", "symmetric": True}, recipe)
-    model = Jams(config, plain.WORDS, None, HEADS, edges=edges())
+    model = Jams(config, ModelInputs(heads=HEADS, vocab_size=plain.WORDS, edges=edges()))
     both = torch.maximum(TO_ICD10, TO_ICD9.T)
     for head, matrix in (("icd9", both), ("icd10", both.T)):
         found, kept = torch.zeros_like(matrix), model.codes.edges(head)
@@ -109,7 +109,7 @@ def test_a_backbone_that_reads_titles_draws_the_output_vectors_of_both_systems(r
     described = model.backbone._describe(CODES, torch.tensor([0, 4]))  # the third code has no title
     expected = (weight[[0, 4]] - described).square().mean(1).sum()
     torch.testing.assert_close(model.regularisation(gold), expected[None])
-    model.finish({"icd9": torch.tensor([1, 1, 1]), "icd10": torch.tensor([1, 0, 1, 1])})
+    model.on_train_end({"icd9": torch.tensor([1, 1, 1]), "icd10": torch.tensor([1, 0, 1, 1])})
     torch.testing.assert_close(weight[4], described[1])
 
 
@@ -121,6 +121,10 @@ def test_a_backbone_that_reads_titles_draws_the_output_vectors_of_both_systems(r
         ({"backbone": "jams", "backbones": {"jams": {}}}, "backbone: jams has no label attention of its own"),
         ({"backbone": "bert", "backbones": {"bert": {}}}, "backbone: bert has no label attention of its own"),
         ({"backbone": "caml", "backbones": {"caml": {"filters": 0, "kernel": 3}}}, "backbones.caml.filters: "),
+        (
+            {"backbone": "caml", "backbones": {"caml": {"filters": 4, "kernel": 3, "faithful": True}}},
+            "backbones.caml.faithful: renamed; write match_released_code",
+        ),
         ({"backbone": "caml", "heads": ["icd9"]}, "heads: "),
     ],
 )
@@ -139,7 +143,7 @@ def test_an_attention_without_a_query_for_each_label_is_refused(recipe):
 def test_two_heads_of_one_name_are_refused(recipe):
     config = configure("jams", OPTIONS | {"backbone": "caml"}, recipe)
     with pytest.raises(UserError, match=r"heads: two different heads are joined, found icd9"):
-        Jams(config, plain.WORDS, None, {"icd9": 3})
+        Jams(config, ModelInputs(heads={"icd9": 3}, vocab_size=plain.WORDS))
 
 
 def test_every_backbone_and_recipe_in_the_file_can_be_built():
@@ -148,6 +152,7 @@ def test_every_backbone_and_recipe_in_the_file_can_be_built():
         for recipe in content["recipes"]:
             config = small_models.settings("jams", recipe, "full", {"backbone": backbone}).config
             size = config.published_encoder
+            text = {"encoder": PUBLISHED_SIZES[size]} if size else {"vocab_size": 40}
             with torch.device("meta"):
-                built = Jams.build(config, Basis(40, encoder=PUBLISHED_SIZES[size] if size else None), HEADS)
+                built = Jams(config, ModelInputs(heads=HEADS, **text))
             assert {head: len(table) for head, table in built.codes.tables.items()} == HEADS

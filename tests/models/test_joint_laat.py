@@ -13,11 +13,11 @@ NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
 
 
 def build(heads: dict[str, int] | None = None, **changes) -> JointLaat:
-    options = {"dropout": 0.0, "embedding": "static", "mask_padding": True, "faithful": False} | changes
+    options = {"dropout": 0.0, "embedding": "static", "mask_padding": True} | changes
     torch.manual_seed(0)
     config = JointLaatConfig(rnn="lstm", hidden=4, projection=3, level_projection=5, **options)
     heads = heads or {"icd": 6, "category": 4}
-    return JointLaat(config, plain.WORDS, torch.randn(plain.WORDS, 5), heads).eval().double()
+    return JointLaat(config, plain.inputs(heads)).eval().double()
 
 
 def states(model: JointLaat, words: list[int]) -> torch.Tensor:

@@ -12,10 +12,10 @@ NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
 
 
 def build(rnn: str = "lstm", **changes) -> Laat:
-    options = {"dropout": 0.0, "embedding": "static", "mask_padding": True, "faithful": False} | changes
+    options = {"dropout": 0.0, "embedding": "static", "mask_padding": True} | changes
     torch.manual_seed(0)
     config = LaatConfig(rnn=rnn, hidden=4, projection=3, **options)
-    return Laat(config, plain.WORDS, torch.randn(plain.WORDS, 5), {"icd": 6}).eval().double()
+    return Laat(config, plain.inputs({"icd": 6})).eval().double()
 
 
 def states(model: Laat, words: list[int]) -> torch.Tensor:
@@ -39,7 +39,7 @@ def test_logits_follow_the_formula(rnn):
 
 @torch.no_grad()
 def test_in_the_authors_code_attention_falls_on_pads_whose_states_are_zero():
-    model = build(faithful=True)
+    model = build(match_released_code=True)
     logits = model(*plain.batch([NOTES[0]], padded=12))["icd"][0]
     h = torch.cat([states(model, NOTES[0]), torch.zeros(3, 8, dtype=torch.double)])
     torch.testing.assert_close(logits, scores(model, h), rtol=1e-5, atol=1e-7)
@@ -47,8 +47,8 @@ def test_in_the_authors_code_attention_falls_on_pads_whose_states_are_zero():
 
 def test_weights_start_as_in_the_authors_code():
     torch.manual_seed(0)
-    options = {"dropout": 0.0, "embedding": "static", "mask_padding": True, "faithful": False}
+    options = {"dropout": 0.0, "embedding": "static", "mask_padding": True}
     config = LaatConfig(rnn="lstm", hidden=64, projection=64, **options)
-    head = Laat(config, plain.WORDS, torch.randn(plain.WORDS, 5), {"icd": 100}).attention["icd"]
+    head = Laat(config, plain.inputs({"icd": 100})).attention["icd"]
     for layer in (head.projection, head.queries, head.output):
         assert layer.weight.std().item() == pytest.approx(0.03, rel=0.05)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from medcode import models
 from medcode.config import configure
-from medcode.models.base import count_parameters
+from medcode.models.base import ModelInputs, count_parameters
 
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
 HEADS = {"icd": 6, "ccs": 4}
@@ -27,7 +27,7 @@ def build(name: str = "mt_ram", heads: dict[str, int] = HEADS, **changes) -> mod
     recipe = settings(name, "quick").recipe.model_copy(update={"dropout": 0.0})
     configured = configure(name, file(name)["options"] | SMALL[name] | {"heads": list(heads)} | changes, recipe)
     torch.manual_seed(0)
-    model = models.find(name)(configured, plain.WORDS, torch.randn(plain.WORDS, 5), heads)
+    model = models.find(name)(configured, plain.inputs(heads))
     return plain.scramble(model).eval().double()
 
 
@@ -61,7 +61,7 @@ def test_logits_of_both_heads_follow_the_formula(name, combine, training):
 @torch.no_grad()
 @pytest.mark.parametrize("training", [False, True])
 def test_pads_are_read_recalibrated_and_attended_as_in_the_authors_code(training):
-    model = build(faithful=True).train(training)
+    model = build(match_released_code=True).train(training)
     padded = [[*words, *[0] * (12 - len(words))] for words in NOTES]
     h = plain.recalibrate([states(model, words) for words in padded], model.recalibration)
     expected = {head: [plain.caml_attention(own, model.attention[head]) for own in h] for head in HEADS}
@@ -133,10 +133,8 @@ TABLE_4 = [
 def test_a_row_of_the_papers_tables_is_a_setting(name, changes, expected):
     configured = settings(name, "mtram" if "mtram" in file(name)["recipes"] else "published", options=changes).config
     heads = {head: {"icd": 50, "ccs": 38}[head] for head in configured.heads}
-    words = [{head: torch.zeros(labels, 3, dtype=torch.long) for head, labels in heads.items()}]
-    kind = models.find(name)
     with torch.device("meta"):
-        model = kind(configured, 51_919, None, heads, *(words if kind.needs_descriptions else []))
+        model = models.find(name)(configured, ModelInputs(heads=heads, vocab_size=51_919))
     assert count_parameters(model)["total"] == expected
 
 

@@ -12,10 +12,10 @@ NOTES = [plain.note(11), plain.note(1, seed=1), plain.note(6, seed=2)]
 
 
 def build(**changes) -> MultiResCnn:
-    options = {"dropout": 0.0, "embedding": "trained", "mask_padding": True, "faithful": False, "variant": "original"}
+    options = {"dropout": 0.0, "embedding": "trained", "mask_padding": True, "variant": "original"}
     torch.manual_seed(0)
     config = MultiResCnnConfig(filters=3, kernels=[3, 9], **options | changes)
-    model = MultiResCnn(config, plain.WORDS, torch.randn(plain.WORDS, 5), {"icd": 4})
+    model = MultiResCnn(config, plain.inputs({"icd": 4}))
     return plain.scramble(model.eval().double())
 
 
@@ -40,7 +40,7 @@ def test_logits_follow_the_formula(variant):
 
 
 def test_pads_are_words_of_zeros_in_the_authors_code():
-    model = build(faithful=True)
+    model = build(match_released_code=True)
     plain.agree(model, [[3, 7, 1, 4, 0, 0, 0]], by_hand)
     padded = model(torch.tensor([[3, 7, 1, 4, 0, 0, 0]]), torch.tensor([4]))["icd"]
     assert not torch.allclose(padded, model(torch.tensor([[3, 7, 1, 4]]), torch.tensor([4]))["icd"])

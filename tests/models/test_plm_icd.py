@@ -8,17 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from medcode.models.base import ModelInputs
 from medcode.models.plm_icd import PlmIcd, PlmIcdConfig
 
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(30, seed=2), plain.note(14, seed=3), []]
 
 
-def build(kind: str = "roberta", labels: int = 6, **changes) -> PlmIcd:
+def build(architecture: str = "roberta", labels: int = 6, **changes) -> PlmIcd:
     options = {"chunk": 8, "variant": "original", "dropout": 0.0, "embedding": "trained", "mask_padding": True}
-    config = PlmIcdConfig(**{**options, "faithful": False, **changes})
+    config = PlmIcdConfig(**{**options, **changes})
     torch.manual_seed(0)
-    encoder = plain_encoder.tiny(kind, plain.WORDS)
-    return plain.scramble(PlmIcd(config, encoder, {"icd": labels}).eval()).double()
+    encoder = plain_encoder.tiny(architecture, plain.WORDS)
+    return plain.scramble(PlmIcd(config, ModelInputs(heads={"icd": labels}, encoder=encoder)).eval()).double()
 
 
 def states(model: PlmIcd, words: list[int]) -> Tensor:
@@ -38,10 +39,10 @@ def by_hand(model: PlmIcd, words: list[int]) -> Tensor:
     return scores(model, states(model, words))
 
 
-@pytest.mark.parametrize("kind", ["roberta", "bert"])
+@pytest.mark.parametrize("architecture", ["roberta", "bert"])
 @pytest.mark.parametrize("chunk", [3, 8, 40])
-def test_logits_follow_the_formula(kind, chunk):
-    plain.agree(build(kind, chunk=chunk), NOTES, by_hand, padded=37)
+def test_logits_follow_the_formula(architecture, chunk):
+    plain.agree(build(architecture, chunk=chunk), NOTES, by_hand, padded=37)
 
 
 @torch.no_grad()
@@ -50,7 +51,7 @@ def test_pads_of_a_document_in_whole_chunks_change_nothing_unless_they_are_asked
     notes = [plain.note(14), plain.note(14, seed=1)]
     expected = build()(*plain.batch(notes))["icd"]
     for variant in ("original", "edin"):
-        model = build(faithful=True, variant=variant)
+        model = build(match_released_code=True, variant=variant)
         model.load_state_dict(build().state_dict())
         torch.testing.assert_close(model(*plain.batch(notes))["icd"], expected)
 
@@ -58,7 +59,7 @@ def test_pads_of_a_document_in_whole_chunks_change_nothing_unless_they_are_asked
 @torch.no_grad()
 def test_in_edins_code_pads_are_pieces_like_others():
     """Seven pieces, special ones included, in two chunks of four, and a chunk of pads, which in BERT have positions."""
-    model = build("bert", chunk=4, variant="edin", faithful=True)
+    model = build("bert", chunk=4, variant="edin", match_released_code=True)
     note, specials = plain.note(5), model.outline.specials
     found = model(*plain.batch([note], padded=10))["icd"][0]
     whole = [specials.begin, *note, specials.end, *[specials.pad] * 5]
@@ -68,7 +69,7 @@ def test_in_edins_code_pads_are_pieces_like_others():
 
 @torch.no_grad()
 def test_in_the_authors_code_pads_are_seen_by_the_label_attention_alone():
-    model = build("bert", chunk=4, faithful=True)
+    model = build("bert", chunk=4, match_released_code=True)
     note = plain.note(5)
     changed = model(*plain.batch([note], padded=6))["icd"][0]
     real = states(model, note)
@@ -83,7 +84,8 @@ def test_in_the_authors_code_pads_are_seen_by_the_label_attention_alone():
 def test_the_label_attention_starts_as_in_either_code(variant, std):
     config = build(variant=variant).config
     torch.manual_seed(0)
-    head = PlmIcd(config, plain_encoder.tiny("roberta"), {"icd": 400}).attention["icd"]
+    inputs = ModelInputs(heads={"icd": 400}, encoder=plain_encoder.tiny("roberta"))
+    head = PlmIcd(config, inputs).attention["icd"]
     for layer in (head.queries, head.output):
         assert layer.weight.std().item() == pytest.approx(std, rel=0.05)
     assert head.projection.weight.shape == (16, 16)

@@ -16,7 +16,7 @@ from medcode import models
 from medcode.config import configure
 from medcode.engine import reproducibility
 from medcode.errors import UserError
-from medcode.models.base import Basis
+from medcode.models.base import ModelInputs
 from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Trainer
@@ -36,11 +36,11 @@ def make(tiny_inputs, recipe, engine):
         own = recipe.model_copy(update=changes)
         torch.manual_seed(seed)
         vectors = torch.from_numpy(tiny_inputs.vectors)
-        kind, config = models.find(name), configure(name, ARCHITECTURES[name] | {"heads": ["icd"]}, own)
-        model = kind.build(config, Basis(len(vectors), vectors), tiny_inputs.heads)
-        return Trainer(
-            model, tiny_inputs, own, engine, seed, Checkpoints(folder / str(seed)), share_data_with=share_data_with
-        )
+        config = configure(name, ARCHITECTURES[name] | {"heads": ["icd"]}, own)
+        inputs = ModelInputs(heads=tiny_inputs.heads, vocab_size=len(vectors), vectors=vectors)
+        model = models.find(name)(config, inputs)
+        checkpoints = Checkpoints(folder / str(seed))
+        return Trainer(model, tiny_inputs, own, engine, seed, checkpoints, share_data_with=share_data_with)
 
     return trainer
 

@@ -20,8 +20,8 @@ and 295 of CCS, which is their authors' way to count: by bare numbers, diagnoses
 6,150 and 7,942 codes of MIMIC-IV alone; the models of the BERT study with BERT-base's cased vocabulary (28,996 pieces),
 PLM-ICD with RoBERTa-base and a vocabulary of 50,008.
 
-`faithful: true` lets pads do what they do in the authors' code, but the pads are those of this workflow: a batch is
-padded to one of a few lengths (`training.padding`), not to its longest note.
+`match_released_code: true` lets pads do what they do in the authors' code, but the pads are those of this workflow: a
+batch is padded to one of a few lengths (`training.padding`), not to its longest note.
 
 | model | paper | 50 codes | 8,921 codes | |
 |---|---|---|---|---|

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from medcode.errors import UserError, is_guess, nearest
+
+# Keys that older files have, and what they are called now.
+RENAMED_KEYS = {"faithful": "match_released_code"}
 
 # YAML 1.1 reads 1e-4 (without a point) as text.
 Number = Annotated[float, Field(strict=False), BeforeValidator(lambda v: _number(v))]
@@ -71,6 +74,10 @@ def _explain(
         key = ".".join([where, *location] if where else location)
         if one["type"] == "extra_forbidden":
             keys = _keys(cls, location[:-1])
+            if (current := current_key(location[-1], keys)) is not None:
+                misspelled.add((*location[:-1], current))
+                yield f"{path}: {key}: renamed; write {current}"
+                continue
             siblings = keys - set(_inside(raw, location[:-1]))
             hint = next(filter(is_guess, (nearest(location[-1], some) for some in (siblings, keys))), "")
             hint = hint or nearest(location[-1], siblings or keys)
@@ -86,6 +93,24 @@ def _explain(
                 "" if isinstance(one["input"], dict) and message != one["msg"] else f", found {_shown(one['input'])}"
             )
             yield f"{path}: {key}: {message}{shown}" if key else f"{path}: {message}{shown}"
+
+
+def current_key(key: str, keys: Container[str]) -> str | None:
+    """Returns what a key of an older file is called now; None where it is not a renamed one of these keys."""
+    current = RENAMED_KEYS.get(key)
+    return current if current in keys else None
+
+
+def with_current_keys(cls: type[BaseModel], raw: Any) -> Any:
+    """Returns the values of a section that an older version wrote, under the keys of today.
+
+    For what the program wrote by itself, such as a saved model's folder; a file of the user is told to rename the key.
+    Mappings within the section stay as they are.
+    """
+    if not isinstance(raw, dict):
+        return raw
+    keys = _keys(cls, []) - raw.keys()
+    return {current_key(key, keys) or key: value for key, value in raw.items()}
 
 
 def _shown(value: Any) -> str:

@@ -19,8 +19,9 @@ from safetensors.torch import save as save_tensors
 
 from medcode import io, models
 from medcode.config import build
+from medcode.config.section import with_current_keys
 from medcode.errors import UserError
-from medcode.models.base import Basis, Model
+from medcode.models.base import Model, ModelInputs
 
 if TYPE_CHECKING:
     from medcode.encoders.pieces import PieceTokenizer
@@ -74,7 +75,7 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
             "rule": trained.rule,
             "thresholds": trained.thresholds,
             **({} if trained.pieces is None else {"text": trained.pieces.text}),
-            **trained.model.described_basis(),
+            **trained.model.rebuild_metadata(),
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "provenance": {**provenance, "torch": torch.__version__},
         }
@@ -128,16 +129,20 @@ def _description(folder: Path) -> dict[str, Any]:
 
 
 def _build(folder: Path, description: dict[str, Any]) -> TrainedModel:
-    kind = models.find(description["name"])
-    config = build(kind.Config, description["config"], folder / "model.json", "config")
-    vocabulary, pieces, basis = _basis(folder, description)
+    model_cls = models.find(description["name"])
+    raw = with_current_keys(model_cls.Config, description["config"])
+    config = build(model_cls.Config, raw, folder / "model.json", "config")
     labels = io.read_json(folder / "labels.json")
-    model = kind.build(config, basis, {head: len(records) for head, records in labels.items()})
+    heads = {head: len(records) for head, records in labels.items()}
+    vocabulary, pieces, inputs = _inputs(folder, description, heads)
+    model = model_cls(config, inputs)
     try:
         model.load_state_dict(load_tensors(_weights(folder, description["weights_sha256"])))
     except (RuntimeError, SafetensorError) as error:
-        basis_in = "vocabulary.txt" if pieces is None else "tokenizer.json"
-        raise UserError(f"{folder}: weights do not fit {basis_in}, labels.json or model.json; {TRAIN_AGAIN}") from error
+        text_file = "vocabulary.txt" if pieces is None else "tokenizer.json"
+        raise UserError(
+            f"{folder}: weights do not fit {text_file}, labels.json or model.json; {TRAIN_AGAIN}"
+        ) from error
     return TrainedModel(
         name=description["name"],
         model=model.eval(),
@@ -151,18 +156,21 @@ def _build(folder: Path, description: dict[str, Any]) -> TrainedModel:
     )
 
 
-def _basis(folder: Path, description: dict[str, Any]) -> tuple[list[str], PieceTokenizer | None, Basis]:
-    """Vocabulary or tokenizer, and what the model is built on, without weights."""
+def _inputs(
+    folder: Path, description: dict[str, Any], heads: dict[str, int]
+) -> tuple[list[str], PieceTokenizer | None, ModelInputs]:
+    """Vocabulary or tokenizer, and what the model is built from, without weights."""
     if "encoder" in description:
         from medcode.encoders.folder import read_tokenizer
         from medcode.encoders.outline import Encoder
         from medcode.encoders.pieces import PieceTokenizer
 
-        basis = Basis(encoder=Encoder.from_description(description["encoder"]))
-        return [], PieceTokenizer(read_tokenizer(folder), description["text"]), basis
+        inputs = ModelInputs(heads=heads, encoder=Encoder.from_description(description["encoder"]))
+        return [], PieceTokenizer(read_tokenizer(folder), description["text"]), inputs
     vocabulary = io.read_lines(folder / "vocabulary.txt")
-    rows = len(vocabulary) + 2
-    return vocabulary, None, Basis(rows, torch.empty(rows, description["embedding_size"]))
+    size = len(vocabulary) + 2  # PAD and UNK
+    vectors = torch.empty(size, description["embedding_size"])
+    return vocabulary, None, ModelInputs(heads=heads, vocab_size=size, vectors=vectors)
 
 
 def _weights(folder: Path, digest: str) -> bytes:

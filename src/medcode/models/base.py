@@ -17,28 +17,53 @@ from medcode.layers.word_embedding import WordEmbedding
 
 if TYPE_CHECKING:
     from medcode.encoders.outline import Encoder
+    from medcode.layers.medical_code_attention import Edges
 
 PAPERS_EMBEDDING_SIZE = 100
 
 
-@dataclass(frozen=True)
-class Basis:
-    """What a model can be built on: word vectors of so many `rows`, drawn where they are None; or an encoder."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelInputs:
+    """What the data give a model's constructor: for training, from a saved folder, or to count its parameters.
 
-    rows: int = 0
+    A model on words takes `vocab_size`, and `vectors` where they are pretrained; a model on subwords takes `encoder`.
+
+    Attributes:
+        heads: number of labels Y of each head, {"icd": Y}.
+        vocab_size: number V of embedding rows, PAD and UNK included.
+        vectors: pretrained word vectors [V, E]; None initializes them at random with the papers' E = 100.
+        encoder: the pretrained encoder, with or without weights.
+        descriptions: words of each label's title, {head: int [Y, T]}, padded with 0; for a model with
+            `needs_descriptions`.
+        edges: {head: links of its codes to those of another head}; for a model with `needs_edges`.
+
+    Only training needs descriptions and edges: a saved model is built without.
+
+    Raises:
+        ValueError: there are both words and an encoder, or neither.
+    """
+
+    heads: dict[str, int]
+    vocab_size: int = 0
     vectors: Tensor | None = None
     encoder: Encoder | None = None
+    descriptions: dict[str, Tensor] | None = None
+    edges: dict[str, Edges] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.encoder is None) == (self.vocab_size == 0) or (self.vectors is not None and self.vocab_size == 0):
+            raise ValueError("a model takes vocab_size, with or without vectors, or it takes an encoder")
 
 
 class Model(nn.Module, ABC):
     """A medical coder: documents in, one logit per label and head out.
 
-    A subclass sets `paper` and `Config`. Losses, optimiser and schedule belong to the trainer. Scores of a document do
+    A subclass sets `paper` and `Config`. Losses, optimizer and schedule belong to the trainer. Scores of a document do
     not depend on the rest of the batch when pads are masked.
 
     Args:
         config: the subclass's `Config`.
-        heads: number of labels Y of each head, {"icd": Y}.
+        inputs: what the data give.
 
     Attributes:
         head_weights: weight of each head's loss; None weighs each head 1.
@@ -51,31 +76,14 @@ class Model(nn.Module, ABC):
 
     head_weights: dict[str, float] | None = None
 
-    def __init__(self, config: ModelConfig, heads: dict[str, int]) -> None:
+    def __init__(self, config: ModelConfig, inputs: ModelInputs) -> None:
         super().__init__()
         self.config = config
-        self.heads = dict(heads)
-
-    @classmethod
-    def build(cls, config: ModelConfig, basis: Basis, heads: dict[str, int], **known: Any) -> Model:
-        """Builds a model of any family: for training, from its folder, or on the meta device to count its parameters.
-
-        Args:
-            config: the model's `Config`.
-            basis: what it stands on.
-            heads: number of labels of each head.
-            known: what it needs of the labels, `descriptions` or `edges`.
-        """
-        return cls(config, *cls.given(config, basis), heads, **known)
-
-    @classmethod
-    @abstractmethod
-    def given(cls, config: ModelConfig, basis: Basis) -> tuple[Any, ...]:
-        """What the constructor takes between config and heads."""
+        self.heads = dict(inputs.heads)
 
     @abstractmethod
-    def described_basis(self) -> dict[str, Any]:
-        """What a saved model says of its basis, so that it can be built again without it."""
+    def rebuild_metadata(self) -> dict[str, Any]:
+        """What a saved model's folder records so that the model can be rebuilt without pretrained weights."""
 
     @abstractmethod
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
@@ -118,24 +126,24 @@ class Model(nn.Module, ABC):
         """
         return None
 
-    def finish(self, train_counts: dict[str, Tensor]) -> None:
-        """Does what the model asks for once it is trained, in place; the trained model is saved after it.
+    def on_train_end(self, train_counts: dict[str, Tensor]) -> None:
+        """Changes the weights after training, in place, where the model asks for it; the model is saved after it.
 
         Args:
             train_counts: training documents of each label, {head: int [Y]}.
         """
 
-    def layers_above(self) -> dict[str, int]:
+    def layer_depths(self) -> dict[str, int]:
         """How many layers of a pretrained encoder lie above each of its parameters, by name; empty without one."""
         return {}
 
-    def save_memory(self) -> None:
+    def enable_gradient_checkpointing(self) -> None:
         """Makes training compute activations a second time instead of keeping them, where the model can."""
 
-    @classmethod
-    def has_label_attention(cls) -> bool:
-        """Whether `label_attention` can be asked for."""
-        return cls.label_attention is not Model.label_attention
+    @property
+    def has_label_attention(self) -> bool:
+        """Whether the model has `label_attention`."""
+        return type(self).label_attention is not Model.label_attention
 
 
 class WordModel(Model):
@@ -143,29 +151,24 @@ class WordModel(Model):
 
     Args:
         config: the subclass's `Config`.
-        vocabulary: number of embedding rows, PAD and UNK included.
-        vectors: pretrained word vectors [vocabulary, E], or None to draw them with the papers' E = 100.
-        heads: number of labels Y of each head, {"icd": Y}.
+        inputs: what the data give; `vocab_size` is needed.
 
-    A subclass with `needs_descriptions` also takes `descriptions`, the words of each label's title, {head: int [Y, T]}
-    padded with 0; one with `needs_edges` takes `edges`, {head: links of its codes to those of another head}. Only
-    training gives them; a saved model is built without.
+    Raises:
+        ValueError: the inputs are those of a model on an encoder.
     """
 
-    def __init__(self, config: ModelConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
-        super().__init__(config, heads)
+    def __init__(self, config: ModelConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
+        if not inputs.vocab_size:
+            raise ValueError(f"{type(self).__name__} reads words: it takes vocab_size, not an encoder")
+        vectors = inputs.vectors
         self.embedding_size = PAPERS_EMBEDDING_SIZE if vectors is None else vectors.shape[1]
         trained = config.embedding == "trained"
         self.embedding = WordEmbedding(
-            vocabulary, self.embedding_size, vectors, trained=trained, dropout=config.dropout
+            inputs.vocab_size, self.embedding_size, vectors, trained=trained, dropout=config.dropout
         )
 
-    @classmethod
-    def given(cls, config: ModelConfig, basis: Basis) -> tuple[Any, ...]:
-        """See `Model`."""
-        return basis.rows, basis.vectors
-
-    def described_basis(self) -> dict[str, Any]:
+    def rebuild_metadata(self) -> dict[str, Any]:
         """See `Model`."""
         return {"embedding_size": self.embedding_size}
 
@@ -206,7 +209,11 @@ class LabelAttentionHeads(Model):
 
     def label_vectors(self) -> dict[str, Tensor]:
         """See `Model`."""
-        return {head: own.output.weight for head, own in self.attention.items() if isinstance(own, LabelAttention)}
+        return {
+            head: attention.output.weight
+            for head, attention in self.attention.items()
+            if isinstance(attention, LabelAttention)
+        }
 
 
 class LabelAttentionModel(LabelAttentionHeads, WordModel):

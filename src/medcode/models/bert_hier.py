@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from medcode.config.models.bert_hier import BertHierConfig
-from medcode.encoders.outline import Encoder
 from medcode.layers.chunks import cut_apart, join
 from medcode.layers.transformer_layer import TransformerLayer
+from medcode.models.base import ModelInputs
 from medcode.models.encoder_base import StudyModel
 
 
@@ -27,17 +27,17 @@ class BertHier(StudyModel):
         over N + 2 K positions.
 
     Departures: chunks that a note does not have do not take part in the transformer, the maximum and the attention;
-        `faithful` lets them, as vectors of zero up to the longest note of the batch, as the derived code does without a
-        mask. The paper gives neither the number of layers, which follows from its counts of parameters, nor that of
-        heads. The transformer knows nothing of the order of the chunks, as in the derived code.
+        `match_released_code` lets them, as vectors of zero up to the longest note of the batch, as the derived code
+        does without a mask. The paper gives neither the number of layers, which follows from its counts of parameters,
+        nor that of heads. The transformer knows nothing of the order of the chunks, as in the derived code.
     """
 
     paper = "Ji et al. 2021"
     Config = BertHierConfig
     pooling = "max"
 
-    def __init__(self, config: BertHierConfig, encoder: Encoder, heads: dict[str, int]) -> None:
-        super().__init__(config, encoder, heads)
+    def __init__(self, config: BertHierConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         self.upper = nn.ModuleList(
             TransformerLayer(self.width, config.upper_heads, config.upper_feed_forward, dropout=config.dropout)
             for _ in range(config.upper_layers if config.attention_over == "chunks" else 0)

@@ -22,8 +22,8 @@ class BertTrun(StudyModel):
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, min(N + 2, chunk)]}.
 
-    Departures: pads do not take part in the label attention, where the published formula has no mask; `faithful` lets
-        them. The authors' code is no longer to be had.
+    Departures: pads do not take part in the label attention, where the published formula has no mask;
+        `match_released_code` lets them. The authors' code is no longer to be had.
     """
 
     paper = "Ji et al. 2021"

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from medcode.config.models.bigru import BiGruConfig
 from medcode.layers.recurrent import Recurrent
-from medcode.models.base import WordModel
+from medcode.models.base import ModelInputs, WordModel
 
 
 class BiGru(WordModel):
@@ -18,18 +18,19 @@ class BiGru(WordModel):
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}.
 
-    Departures: pads are not read; `faithful` reads them, after the document forwards and before it backwards, as the
-        authors' code does. Its word vectors have no dropout in any published recipe; another recipe may have some.
+    Departures: pads are not read; `match_released_code` reads them, after the document forwards and before it
+        backwards, as the authors' code does. Its word vectors have no dropout in any published recipe; another recipe
+        may have some.
     """
 
     paper = "Mullenbach et al. 2018"
     Config = BiGruConfig
 
-    def __init__(self, config: BiGruConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
-        super().__init__(config, vocabulary, vectors, heads)
+    def __init__(self, config: BiGruConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         hidden = config.width // (2 if config.bidirectional else 1)
         self.recurrent = Recurrent("gru", self.embedding_size, hidden, bidirectional=config.bidirectional)
-        self.output = nn.ModuleDict({head: nn.Linear(config.width, labels) for head, labels in heads.items()})
+        self.output = nn.ModuleDict({head: nn.Linear(config.width, labels) for head, labels in inputs.heads.items()})
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         _, last = self.recurrent(self.embedding(tokens), lengths if self.config.masked else None)  # [B, D]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from medcode.config.models.bigru_label_attention import BiGruLabelAttentionConfig
 from medcode.layers.recurrent import Recurrent
-from medcode.models.base import RecalibratedModel
+from medcode.models.base import ModelInputs, RecalibratedModel
 
 
 class BiGruLabelAttention(RecalibratedModel):
@@ -20,17 +20,15 @@ class BiGruLabelAttention(RecalibratedModel):
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}.
 
-    Departures: pads are not read and do not take part in the attention; `faithful` lets both, as the authors' code
-        does. The command in the authors' readme is not bidirectional, but the published results need it.
+    Departures: pads are not read and do not take part in the attention; `match_released_code` lets both, as the
+        authors' code does. The command in the authors' readme is not bidirectional, but the published results need it.
     """
 
     paper = "Sun et al. 2021"
     Config = BiGruLabelAttentionConfig
 
-    def __init__(
-        self, config: BiGruLabelAttentionConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]
-    ) -> None:
-        super().__init__(config, vocabulary, vectors, heads)
+    def __init__(self, config: BiGruLabelAttentionConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         self.recurrent = Recurrent("gru", self.embedding_size, config.hidden, bidirectional=config.bidirectional)
         self.make_heads(self.recurrent.features)
 

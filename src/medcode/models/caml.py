@@ -6,7 +6,7 @@ from torch import Tensor
 
 from medcode.config.models.caml import CamlConfig
 from medcode.layers.tanh_convolution import TanhConvolution
-from medcode.models.base import RecalibratedModel
+from medcode.models.base import ModelInputs, RecalibratedModel
 
 
 class Caml(RecalibratedModel):
@@ -20,14 +20,14 @@ class Caml(RecalibratedModel):
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, P]} with P = N + 2 floor(K/2) - K + 1, one
         more than N for an even kernel. Position p reads the words from p - floor(K/2) on.
 
-    Departures: pads do not take part in the attention; `faithful` lets them, as the authors' code does.
+    Departures: pads do not take part in the attention; `match_released_code` lets them, as the authors' code does.
     """
 
     paper = "Mullenbach et al. 2018"
     Config = CamlConfig
 
-    def __init__(self, config: CamlConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
-        super().__init__(config, vocabulary, vectors, heads)
+    def __init__(self, config: CamlConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         self.convolution = TanhConvolution(self.embedding_size, config.filters, config.kernel)
         self.make_heads(config.filters)
 

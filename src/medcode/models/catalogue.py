@@ -15,7 +15,7 @@ from medcode import models
 from medcode.config import ModelSettings
 from medcode.encoders.outline import Encoder
 from medcode.layers.chunks import Specials
-from medcode.models.base import Basis, count_parameters
+from medcode.models.base import ModelInputs, count_parameters
 
 BERT_BASE = {
     "hidden_size": 768, "intermediate_size": 3_072, "num_hidden_layers": 12, "max_position_embeddings": 512,
@@ -99,9 +99,12 @@ def parameters(
     usual = MIMIC3_LABELS[label_set] | MIMIC4_LABELS
     heads = {head: usual[head] for head in settings.config.heads if head not in heads} | heads
     size = settings.config.published_encoder
-    basis = Basis(vocabulary) if size is None else Basis(encoder=_counted(PUBLISHED_SIZES[encoder or size]))
+    if size is None:
+        inputs = ModelInputs(heads=heads, vocab_size=vocabulary)
+    else:
+        inputs = ModelInputs(heads=heads, encoder=_counted(PUBLISHED_SIZES[encoder or size]))
     with _NoRandomNumbers():
-        return count_parameters(models.find(settings.model).build(settings.config, basis, heads))
+        return count_parameters(models.find(settings.model)(settings.config, inputs))
 
 
 class _NoRandomNumbers(TorchFunctionMode):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from medcode.config.models.cnn import CnnConfig
 from medcode.layers.convolution import Convolution
 from medcode.layers.masks import fill_pads
-from medcode.models.base import WordModel
+from medcode.models.base import ModelInputs, WordModel
 
 
 class Cnn(WordModel):
@@ -21,18 +21,18 @@ class Cnn(WordModel):
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; N - K + 1 positions before the maximum.
 
     Departures: positions that read a pad do not enter the maximum, unless the document is shorter than the kernel;
-        `faithful` lets them, as the authors' code does. Documents shorter than the kernel are padded to it (the
-        authors' code fails on them). Tanh follows the maximum, which it commutes with, on fewer values.
+        `match_released_code` lets them, as the authors' code does. Documents shorter than the kernel are padded to it
+        (the authors' code fails on them). Tanh follows the maximum, which it commutes with, on fewer values.
     """
 
     paper = "Kim 2014; Mullenbach et al. 2018"
     Config = CnnConfig
 
-    def __init__(self, config: CnnConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
-        super().__init__(config, vocabulary, vectors, heads)
+    def __init__(self, config: CnnConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         self.convolution = Convolution(self.embedding_size, config.filters, config.kernel)
         nn.init.xavier_uniform_(self.convolution.weight)
-        self.output = nn.ModuleDict({head: nn.Linear(config.filters, labels) for head, labels in heads.items()})
+        self.output = nn.ModuleDict({head: nn.Linear(config.filters, labels) for head, labels in inputs.heads.items()})
         for layer in self.output.values():
             nn.init.xavier_uniform_(layer.weight)
 

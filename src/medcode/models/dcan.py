@@ -10,7 +10,7 @@ from medcode.config.models.dcan import DcanConfig
 from medcode.layers.convolution import Convolution
 from medcode.layers.dropout import Dropout
 from medcode.layers.label_attention import label_attention_heads
-from medcode.models.base import LabelAttentionModel
+from medcode.models.base import LabelAttentionModel, ModelInputs
 
 
 class Dcan(LabelAttentionModel):
@@ -26,16 +26,16 @@ class Dcan(LabelAttentionModel):
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}. Position t reads the words from
         t - 2 (K - 1) (2^L - 1) to t.
 
-    Departures: pads do not take part in the attention; `faithful` lets them, as the authors' code does. The number of
-        levels is not known from the paper or the code's defaults; 3 is that of AnEMIC's replication. The loss with
-        label smoothing is taken from logits, where the authors' code takes a logarithm of rounded probabilities.
+    Departures: pads do not take part in the attention; `match_released_code` lets them, as the authors' code does. The
+        number of levels is not known from the paper or the code's defaults; 3 is that of AnEMIC's replication. The loss
+        with label smoothing is taken from logits, where the authors' code takes a logarithm of rounded probabilities.
     """
 
     paper = "Ji et al. 2020"
     Config = DcanConfig
 
-    def __init__(self, config: DcanConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
-        super().__init__(config, vocabulary, vectors, heads)
+    def __init__(self, config: DcanConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         widths = [self.embedding_size] + [config.hidden] * config.levels
         self.blocks = nn.Sequential(
             *(
@@ -45,7 +45,7 @@ class Dcan(LabelAttentionModel):
         )
         self.projection = nn.Linear(config.hidden, config.projection)
         nn.init.xavier_uniform_(self.projection.weight)
-        self.attention = label_attention_heads(config.projection, heads)
+        self.attention = label_attention_heads(config.projection, inputs.heads)
 
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         z = self.blocks(self.embedding(tokens).transpose(1, 2)).transpose(1, 2)  # [B, N, hidden]

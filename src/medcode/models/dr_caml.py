@@ -10,7 +10,7 @@ from medcode.layers.label_attention import label_attention_heads
 from medcode.layers.masks import fill_pads, position_mask
 from medcode.layers.tanh_convolution import TanhConvolution
 from medcode.layers.word_embedding import PAD, WordEmbedding
-from medcode.models.base import LabelAttentionModel
+from medcode.models.base import LabelAttentionModel, ModelInputs
 
 
 class DrCaml(LabelAttentionModel):
@@ -22,40 +22,33 @@ class DrCaml(LabelAttentionModel):
 
     After training the output vector of a code that was never seen is z_y.
 
-    Args: see `WordModel`; config: filters D, kernel K, description_weight, separate_description_table.
-        descriptions: the words of each label's title, {head: int [Y, T]}, needed for training alone.
+    Args: see `WordModel`; config: filters D, kernel K, description_weight, separate_description_table;
+        inputs: `descriptions` are needed for training alone.
 
     Shapes: as CAML.
 
     Departures: as CAML. Descriptions are read with the word vectors of the notes; `separate_description_table` and
-        `faithful` give them a table of their own, as in the authors' code. `faithful` also lets the pads of the
-        descriptions of a document's codes, padded to the longest of them, compete in the maximum. A code without a
-        description is not drawn anywhere.
+        `match_released_code` give them a table of their own, as in the authors' code. `match_released_code` also lets
+        the pads of the descriptions of a document's codes, padded to the longest of them, compete in the maximum. A
+        code without a description is not drawn anywhere.
     """
 
     paper = "Mullenbach et al. 2018"
     Config = DrCamlConfig
     needs_descriptions = True
 
-    def __init__(
-        self,
-        config: DrCamlConfig,
-        vocabulary: int,
-        vectors: Tensor | None,
-        heads: dict[str, int],
-        descriptions: dict[str, Tensor] | None = None,
-    ) -> None:
-        super().__init__(config, vocabulary, vectors, heads)
+    def __init__(self, config: DrCamlConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         size = self.embedding_size
         self.convolution = TanhConvolution(size, config.filters, config.kernel)
-        self.attention = label_attention_heads(config.filters, heads)
+        self.attention = label_attention_heads(config.filters, inputs.heads)
         self.description_encoder = DescriptionEncoder(size, config.filters, config.kernel, masked=config.masked)
         self.description_table = None
-        if config.separate_description_table or config.faithful:
+        if config.separate_description_table or config.match_released_code:
             trained, copied = config.embedding == "trained", self.embedding.table.weight.detach()
-            self.description_table = WordEmbedding(vocabulary, size, copied, trained=trained, dropout=0.0).table
-        for head in heads:
-            words = None if descriptions is None else descriptions[head]
+            self.description_table = WordEmbedding(inputs.vocab_size, size, copied, trained=trained, dropout=0.0).table
+        for head in inputs.heads:
+            words = None if inputs.descriptions is None else inputs.descriptions[head]
             self.register_buffer(f"words_{head}", words, persistent=False)
 
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -64,7 +57,7 @@ class DrCaml(LabelAttentionModel):
 
     def regularisation(self, gold: dict[str, Tensor]) -> Tensor:
         """See `Model`; the second term of the loss, over all heads."""
-        return self.config.description_weight * sum(self._distances(head, own) for head, own in gold.items())
+        return self.config.description_weight * sum(self._distances(head, labels) for head, labels in gold.items())
 
     def _distances(self, head: str, gold: Tensor) -> Tensor:
         """Sum over the codes of each document of their distance from their description, [B]."""
@@ -73,7 +66,7 @@ class DrCaml(LabelAttentionModel):
             codes = gold.any(0).nonzero().squeeze(1)
             return (gold[:, codes] * self._distance(head, codes)).sum(1)
         # Padded to the longest of the document's codes, as the authors pad, a description depends on the document.
-        return torch.stack([self._distance(head, own.nonzero().squeeze(1)).sum() for own in gold])
+        return torch.stack([self._distance(head, labels.nonzero().squeeze(1)).sum() for labels in gold])
 
     def _distance(self, head: str, codes: Tensor) -> Tensor:
         vectors = self.attention[head].output.weight[codes]
@@ -93,7 +86,7 @@ class DrCaml(LabelAttentionModel):
         return words
 
     @torch.no_grad()
-    def finish(self, train_counts: dict[str, Tensor]) -> None:
+    def on_train_end(self, train_counts: dict[str, Tensor]) -> None:
         """See `Model`; gives codes never seen in training the vectors of their descriptions."""
         for head, counts in train_counts.items():
             described = self._words(head)[:, 0] != PAD

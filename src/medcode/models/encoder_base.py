@@ -7,13 +7,12 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from medcode.config.models.base import EncoderConfig, ModelConfig, StudyConfig
-from medcode.encoders.outline import Encoder
+from medcode.config.models.base import EncoderConfig, StudyConfig
 from medcode.errors import UserError
 from medcode.layers.chunks import Chunks
 from medcode.layers.label_attention import LabelAttention
 from medcode.layers.pooled_classifier import PooledClassifier
-from medcode.models.base import Basis, LabelAttentionHeads, Model
+from medcode.models.base import LabelAttentionHeads, Model, ModelInputs
 
 
 class EncoderModel(Model):
@@ -21,20 +20,23 @@ class EncoderModel(Model):
 
     Args:
         config: the subclass's `Config`.
-        encoder: the encoder, with or without weights.
-        heads: number of labels Y of each head, {"icd": Y}.
+        inputs: what the data give; `encoder` is needed.
 
     `tokens` of its `forward` are numbers of pieces without the encoder's special ones, which the model adds; what pads
     are numbered does not matter. Dropout within the encoder is drawn by every process for itself.
 
     Raises:
+        ValueError: the inputs are those of a model on words.
         UserError: the encoder reads fewer pieces at a time than a chunk has.
     """
 
     keeps_pooler: ClassVar[bool] = False
 
-    def __init__(self, config: EncoderConfig, encoder: Encoder, heads: dict[str, int]) -> None:
-        super().__init__(config, heads)
+    def __init__(self, config: EncoderConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
+        encoder = inputs.encoder
+        if encoder is None:
+            raise ValueError(f"{type(self).__name__} reads subwords: it takes an encoder, not vocab_size")
         if (limit := encoder.positions) is not None and config.chunk > limit:
             raise UserError(
                 f"chunk: the encoder reads {limit} pieces at a time, found {config.chunk}; set at most that"
@@ -44,24 +46,19 @@ class EncoderModel(Model):
         self.width = self.encoder.config.hidden_size
         self.encoder.get_input_embeddings().weight.requires_grad_(config.embedding == "trained")
 
-    @classmethod
-    def given(cls, config: ModelConfig, basis: Basis) -> tuple[Any, ...]:
-        """See `Model`."""
-        return (basis.encoder,)
-
-    def described_basis(self) -> dict[str, Any]:
+    def rebuild_metadata(self) -> dict[str, Any]:
         """See `Model`."""
         return {"encoder": self.outline.described()}
 
-    def save_memory(self) -> None:
+    def enable_gradient_checkpointing(self) -> None:
         """See `Model`."""
         self.encoder.activation_checkpointing_enable({"use_reentrant": False})
 
-    def layers_above(self) -> dict[str, int]:
+    def layer_depths(self) -> dict[str, int]:
         """See `Model`; vectors of pieces and positions lie under all layers, whatever else there is on top."""
         layer = re.compile(r"^encoder\..*\blayers?\.(\d+)\.")
         names = [name for name, _ in self.named_parameters() if name.startswith("encoder.")]
-        number = {name: int(found[1]) + 1 for name in names if (found := layer.match(name))}
+        number = {name: int(match[1]) + 1 for name in names if (match := layer.match(name))}
         top = max(number.values(), default=0)
         return {name: top - number.get(name, 0 if "embeddings" in name else top) for name in names}
 
@@ -81,15 +78,16 @@ class StudyModel(LabelAttentionHeads, EncoderModel):
     keeps_pooler = True
     pooling: ClassVar[Literal["first", "max"]]
 
-    def __init__(self, config: StudyConfig, encoder: Encoder, heads: dict[str, int]) -> None:
-        super().__init__(config, encoder, heads)
-        self.attention = nn.ModuleDict({head: self._head(labels) for head, labels in heads.items()})
+    def __init__(self, config: StudyConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
+        self.attention = nn.ModuleDict({head: self._head(labels) for head, labels in inputs.heads.items()})
 
     def _head(self, labels: int) -> nn.Module:
         if self.config.head == "fcn":
             return PooledClassifier(self.width, labels, self.pooling, self.config.dropout)
         return LabelAttention(self.width, labels)
 
+    @property
     def has_label_attention(self) -> bool:
         """See `Model`."""
         return self.config.head == "label_attention"
@@ -98,6 +96,6 @@ class StudyModel(LabelAttentionHeads, EncoderModel):
         self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """See `Model`."""
-        if not self.has_label_attention():
+        if not self.has_label_attention:
             raise NotImplementedError(f"{type(self).__name__} has no label attention with head: fcn")
         return super().label_attention(tokens, lengths, labels)

@@ -12,7 +12,7 @@ from medcode.layers.masks import fill_pads, masked_softmax
 from medcode.layers.residual_block import ResidualBlock
 from medcode.layers.tanh_convolution import TanhConvolution
 from medcode.layers.transformer_layer import PositionTable, TransformerLayer
-from medcode.models.base import LabelAttentionModel
+from medcode.models.base import LabelAttentionModel, ModelInputs
 
 
 class Fusion(LabelAttentionModel):
@@ -29,18 +29,18 @@ class Fusion(LabelAttentionModel):
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, ceil(N / window)]}.
 
-    Departures: pads are zero before every convolution, have no part in group normalisation and in either attention.
-        The authors' code separates the transformer's heads wrongly, so that each sees one part of the document;
-        `block_local` does the same, and then pads do take part. `faithful` is both. The last window of an odd document
-        is completed with a zero, as in the authors' code; the paper drops it. The paper speaks of BERT and an LSTM in
-        its introduction; its section 3 and the code have word vectors.
+    Departures: pads are zero before every convolution, have no part in group normalisation and in either attention. The
+        authors' code separates the transformer's heads wrongly, so that each sees one part of the document;
+        `block_local` does the same, and then pads do take part. `match_released_code` is both. The last window of an
+        odd document is completed with a zero, as in the authors' code; the paper drops it. The paper speaks of BERT and
+        an LSTM in its introduction; its section 3 and the code have word vectors.
     """
 
     paper = "Luo et al. 2021"
     Config = FusionConfig
 
-    def __init__(self, config: FusionConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
-        super().__init__(config, vocabulary, vectors, heads)
+    def __init__(self, config: FusionConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         size, features = self.embedding_size, config.filters * len(config.kernels)
         dropout = 0.0 if config.transformer else config.dropout
         self.convolutions = nn.ModuleList(TanhConvolution(size, size, kernel) for kernel in config.kernels)
@@ -57,8 +57,8 @@ class Fusion(LabelAttentionModel):
                 features, config.attention_heads, config.feed_forward, block_local=config.local
             )
         self.dropout = Dropout(config.dropout)
-        kind = LabelAttention if config.attention == "code" else DocumentAttention
-        self.attention = nn.ModuleDict({head: kind(features, labels) for head, labels in heads.items()})
+        attention_cls = LabelAttention if config.attention == "code" else DocumentAttention
+        self.attention = nn.ModuleDict({head: attention_cls(features, labels) for head, labels in inputs.heads.items()})
 
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         x = self.embedding(tokens).transpose(1, 2)  # [B, E, N]

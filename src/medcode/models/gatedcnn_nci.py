@@ -10,7 +10,7 @@ from medcode.layers.convolution import convolve
 from medcode.layers.dropout import Dropout
 from medcode.layers.masks import fill_pads
 from medcode.layers.word_embedding import PAD
-from medcode.models.base import WordModel
+from medcode.models.base import ModelInputs, WordModel
 
 
 class GatedCnnNci(WordModel):
@@ -23,35 +23,27 @@ class GatedCnnNci(WordModel):
     with d_y the mean word vector of the description of code y, and no softmax.
 
     Args: see `WordModel`; config: hidden features of the trellis beside its E outputs, kernel, levels, label_vectors:
-        `descriptions` takes d_y from the code's title and keeps it fixed, `learned` trains it.
-        descriptions: the words of each label's title, {head: int [Y, T]}; where they are not given, label vectors are
-            learned, unless saved ones are loaded.
+        `descriptions` takes d_y from the code's title and keeps it fixed, `learned` trains it;
+        inputs: without `descriptions` label vectors are learned, unless saved ones are loaded.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}. Position t reads words up to t alone.
 
-    Departures: pads are not summed over; `faithful` lets them. Label vectors come from the word vectors as they are
-        before training. The port's hidden state that is carried from one batch to the next is left out.
+    Departures: pads are not summed over; `match_released_code` lets them. Label vectors come from the word vectors as
+        they are before training. The port's hidden state that is carried from one batch to the next is left out.
     """
 
     paper = "Ji et al. 2021"
     Config = GatedCnnNciConfig
     needs_descriptions = True
 
-    def __init__(
-        self,
-        config: GatedCnnNciConfig,
-        vocabulary: int,
-        vectors: Tensor | None,
-        heads: dict[str, int],
-        descriptions: dict[str, Tensor] | None = None,
-    ) -> None:
-        super().__init__(config, vocabulary, vectors, heads)
+    def __init__(self, config: GatedCnnNciConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         size = self.embedding_size
         self.encoder = TrellisEncoder(size, config.hidden + size, size, config.kernel, config.levels, config.dropout)
-        self.interaction = nn.ModuleDict({head: CodeInteraction(size, labels) for head, labels in heads.items()})
-        if descriptions is not None and config.label_vectors == "descriptions":
+        self.interaction = nn.ModuleDict({head: CodeInteraction(size, labels) for head, labels in inputs.heads.items()})
+        if inputs.descriptions is not None and config.label_vectors == "descriptions":
             for head, interaction in self.interaction.items():
-                interaction.fix_queries(mean_vectors(self.embedding.table.weight, descriptions[head]))
+                interaction.fix_queries(mean_vectors(self.embedding.table.weight, inputs.descriptions[head]))
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         h = self.encoder(self.embedding(tokens).transpose(1, 2))  # [B, E, N]

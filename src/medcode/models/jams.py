@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,9 +12,9 @@ from medcode import models
 from medcode.config.models.jams import CODES, JamsConfig
 from medcode.errors import UserError
 from medcode.layers.label_attention import LabelAttention
-from medcode.layers.medical_code_attention import Edges, MedicalCodeAttention
+from medcode.layers.medical_code_attention import MedicalCodeAttention
 from medcode.layers.projected_attention import ProjectedLabelAttention
-from medcode.models.base import Basis, Model
+from medcode.models.base import Model, ModelInputs
 
 
 class Jams(Model):
@@ -28,20 +29,18 @@ class Jams(Model):
     in both systems, of which MIMIC-IV has a handful, brings the losses of both and counts once.
 
     Args: config: backbone, a model with label attention; backbones, the options of each; heads, the two systems;
-        renormalised and symmetric, variants of MAT for edges that are approximate and for those of one direction alone.
-        reads: what the backbone takes between `config` and `heads`, and `heads`.
-        descriptions: for a backbone that reads titles, {head: int [Y, T]}.
-        edges: {head: the edges that change the vectors of its codes}; needed for training alone, a saved model has
-            them among its weights.
+        renormalised and symmetric, variants of MAT for edges that are approximate and for those of one direction alone;
+        inputs: `descriptions` for a backbone that reads titles; `edges`, {head: the edges that change the vectors of
+        its codes}, are needed for training alone, a saved model has them among its weights.
 
     Raises:
         UserError: there are not two heads, or the backbone's attention has no query for each label.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, P]} with the backbone's P.
 
-    Departures: as the backbone; `faithful` is passed on to it. Both systems' labels are one head of the backbone, so
-        that a projection before the attention is shared, as in the authors' code. The authors' edges are not public:
-        here they are the rows of the General Equivalence Mappings, each direction from its own file.
+    Departures: as the backbone; `match_released_code` is passed on to it. Both systems' labels are one head of the
+        backbone, so that a projection before the attention is shared, as in the authors' code. The authors' edges are
+        not public: here they are the rows of the General Equivalence Mappings, each direction from its own file.
     """
 
     paper = "Jeong et al. 2024"
@@ -49,21 +48,12 @@ class Jams(Model):
     needs_descriptions = True
     needs_edges = True
 
-    def __init__(
-        self,
-        config: JamsConfig,
-        *reads: Any,
-        descriptions: dict[str, Tensor] | None = None,
-        edges: dict[str, Edges] | None = None,
-    ) -> None:
-        *reads, heads = reads
-        super().__init__(config, heads)
+    def __init__(self, config: JamsConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
+        heads, edges = inputs.heads, inputs.edges
         if len(heads) != 2:
             raise UserError(f"heads: two different heads are joined, found {', '.join(heads)}")
-        known, backbone = {}, models.find(config.backbone)
-        if backbone.needs_descriptions and descriptions is not None:
-            known["descriptions"] = {CODES: _one_below_the_other(list(descriptions.values()))}
-        self.backbone = backbone(config.backbone_config, *reads, {CODES: sum(heads.values())}, **known)
+        self.backbone = models.find(config.backbone)(config.backbone_config, _backbone_inputs(inputs))
         attention = self.backbone.attention[CODES]
         if not isinstance(attention, LabelAttention | ProjectedLabelAttention):
             raise UserError(f"options.backbones.{config.backbone}: its attention has no query for each label")
@@ -74,28 +64,23 @@ class Jams(Model):
                 second: edges[second].symmetric(edges[first]),
             }
         if isinstance(attention, LabelAttention):  # Xavier's rule looks at the number of labels: those of one system
-            for own in attention.output.weight.split(list(heads.values())):
-                nn.init.xavier_uniform_(own)
+            for weights in attention.output.weight.split(list(heads.values())):
+                nn.init.xavier_uniform_(weights)
         features = attention.queries.in_features
         attention.queries = None  # MAT's vectors take their place
         self.codes = MedicalCodeAttention(heads, features, edges, renormalised=config.renormalised)
 
-    @classmethod
-    def given(cls, config: JamsConfig, basis: Basis) -> tuple[Any, ...]:
-        """See `Model`; what the backbone takes."""
-        return models.find(config.backbone).given(config.backbone_config, basis)
-
-    def described_basis(self) -> dict[str, Any]:
+    def rebuild_metadata(self) -> dict[str, Any]:
         """See `Model`; the backbone's."""
-        return self.backbone.described_basis()
+        return self.backbone.rebuild_metadata()
 
-    def layers_above(self) -> dict[str, int]:
+    def layer_depths(self) -> dict[str, int]:
         """See `Model`; those of the backbone's encoder."""
-        return {f"backbone.{name}": above for name, above in self.backbone.layers_above().items()}
+        return {f"backbone.{name}": depth for name, depth in self.backbone.layer_depths().items()}
 
-    def save_memory(self) -> None:
+    def enable_gradient_checkpointing(self) -> None:
         """See `Model`."""
-        self.backbone.save_memory()
+        self.backbone.enable_gradient_checkpointing()
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         features, real = self.backbone.features(tokens, lengths)
@@ -105,18 +90,19 @@ class Jams(Model):
         self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """See `Model`."""
-        read, queries = self.backbone.features(tokens, lengths), self.codes()
+        (features, real), queries = self.backbone.features(tokens, lengths), self.codes()
         if labels is not None:
-            queries = {head: queries[head][own] for head, own in labels.items()}
-        return {head: self.backbone.attention[CODES].weights(*read, own) for head, own in queries.items()}
+            queries = {head: queries[head][numbers] for head, numbers in labels.items()}
+        attention = self.backbone.attention[CODES]
+        return {head: attention.weights(features, real, vectors) for head, vectors in queries.items()}
 
     def regularisation(self, gold: dict[str, Tensor]) -> Tensor | None:
         """See `Model`; what the backbone asks for."""
         return self.backbone.regularisation({CODES: torch.cat([gold[head] for head in self.heads], dim=1)})
 
-    def finish(self, train_counts: dict[str, Tensor]) -> None:
+    def on_train_end(self, train_counts: dict[str, Tensor]) -> None:
         """See `Model`; what the backbone asks for."""
-        self.backbone.finish({CODES: torch.cat([train_counts[head] for head in self.heads])})
+        self.backbone.on_train_end({CODES: torch.cat([train_counts[head] for head in self.heads])})
 
     def _queries(self) -> Tensor:
         return torch.cat(list(self.codes().values()))
@@ -125,7 +111,12 @@ class Jams(Model):
         return dict(zip(self.heads, values.split(list(self.heads.values()), dim=1), strict=True))
 
 
-def _one_below_the_other(words: list[Tensor]) -> Tensor:
-    """Words of the labels of all heads, padded with 0 to the longest title: [Y + Y', T]."""
-    longest = max(own.shape[1] for own in words)
-    return torch.cat([nn.functional.pad(own, (0, longest - own.shape[1])) for own in words])
+def _backbone_inputs(inputs: ModelInputs) -> ModelInputs:
+    """The inputs with the labels of both heads as one, [Y + Y'], and titles padded with 0 to the longest of both."""
+    descriptions = None
+    if inputs.descriptions is not None:
+        words = [inputs.descriptions[head] for head in inputs.heads]
+        longest = max(titles.shape[1] for titles in words)
+        padded = [nn.functional.pad(titles, (0, longest - titles.shape[1])) for titles in words]
+        descriptions = {CODES: torch.cat(padded)}
+    return replace(inputs, heads={CODES: sum(inputs.heads.values())}, descriptions=descriptions, edges=None)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from medcode.config.models.joint_laat import FIRST_LEVEL, JointLaatConfig
 from medcode.layers.projected_attention import ProjectedLabelAttention
 from medcode.layers.recurrent import Recurrent
-from medcode.models.base import LabelAttentionModel
+from medcode.models.base import LabelAttentionModel, ModelInputs
 
 
 class JointLaat(LabelAttentionModel):
@@ -32,10 +32,11 @@ class JointLaat(LabelAttentionModel):
     paper = "Vu et al. 2020"
     Config = JointLaatConfig
 
-    def __init__(self, config: JointLaatConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
-        super().__init__(config, vocabulary, vectors, heads)
+    def __init__(self, config: JointLaatConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         self.recurrent = Recurrent(config.rnn, self.embedding_size, config.hidden, bidirectional=True)
-        features, joint = self.recurrent.features, FIRST_LEVEL in heads
+        heads, features = inputs.heads, self.recurrent.features
+        joint = FIRST_LEVEL in heads
         extra = {head: config.level_projection if joint and head != FIRST_LEVEL else 0 for head in heads}
         self.attention = nn.ModuleDict(
             {

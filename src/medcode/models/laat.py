@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from medcode.config.models.laat import LaatConfig
 from medcode.layers.projected_attention import ProjectedLabelAttention
 from medcode.layers.recurrent import Recurrent
-from medcode.models.base import LabelAttentionModel
+from medcode.models.base import LabelAttentionModel, ModelInputs
 
 
 class Laat(LabelAttentionModel):
@@ -20,21 +20,21 @@ class Laat(LabelAttentionModel):
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}.
 
-    Departures: pads do not take part in the attention; `faithful` lets them, as the authors' code does, with states of
-        zero: the network itself does not read pads there either. Linear layers that the authors' code builds and never
-        calls are left out.
+    Departures: pads do not take part in the attention; `match_released_code` lets them, as the authors' code does, with
+        states of zero: the network itself does not read pads there either. Linear layers that the authors' code builds
+        and never calls are left out.
     """
 
     paper = "Vu et al. 2020"
     Config = LaatConfig
 
-    def __init__(self, config: LaatConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]) -> None:
-        super().__init__(config, vocabulary, vectors, heads)
+    def __init__(self, config: LaatConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         self.recurrent = Recurrent(config.rnn, self.embedding_size, config.hidden, bidirectional=True)
         self.attention = nn.ModuleDict(
             {
                 head: ProjectedLabelAttention(self.recurrent.features, config.projection, labels)
-                for head, labels in heads.items()
+                for head, labels in inputs.heads.items()
             }
         )
 

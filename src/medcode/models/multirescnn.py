@@ -10,7 +10,7 @@ from medcode.layers.batch_norm import MaskedBatchNorm
 from medcode.layers.masks import fill_pads
 from medcode.layers.residual_block import ResidualBlock
 from medcode.layers.tanh_convolution import TanhConvolution
-from medcode.models.base import RecalibratedModel
+from medcode.models.base import ModelInputs, RecalibratedModel
 
 
 class MultiResCnn(RecalibratedModel):
@@ -27,17 +27,15 @@ class MultiResCnn(RecalibratedModel):
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}.
 
     Departures: pads are zero before every convolution, have no part in batch normalisation and none in the attention;
-        `faithful` lets them, as the authors' code does. There, features before a pad and running statistics depend on
-        how documents are padded.
+        `match_released_code` lets them, as the authors' code does. There, features before a pad and running statistics
+        depend on how documents are padded.
     """
 
     paper = "Li and Yu 2020"
     Config = MultiResCnnConfig
 
-    def __init__(
-        self, config: MultiResCnnConfig, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]
-    ) -> None:
-        super().__init__(config, vocabulary, vectors, heads)
+    def __init__(self, config: MultiResCnnConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         size, original = self.embedding_size, config.variant == "original"
         self.convolutions = nn.ModuleList(
             TanhConvolution(size, size, kernel, bias=original, xavier=original) for kernel in config.kernels

@@ -5,10 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from medcode.config.models.plm_icd import PlmIcdConfig
-from medcode.encoders.outline import Encoder
 from medcode.layers.chunks import cut_through, join
 from medcode.layers.projected_attention import ProjectedLabelAttention
-from medcode.models.base import LabelAttentionHeads
+from medcode.models.base import LabelAttentionHeads, ModelInputs
 from medcode.models.encoder_base import EncoderModel
 
 ORIGINAL_STD = 0.02  # of the initial weights of the label attention in the authors' code
@@ -26,19 +25,19 @@ class PlmIcd(LabelAttentionHeads, EncoderModel):
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N + 2]}, the special pieces included.
 
-    Departures: pads take part nowhere. `faithful` pads every note to whole chunks, as many as the longest of the batch
-        has, and lets these pads take part in the label attention, as the authors' code does; and, with `edin`, in the
-        encoder too, as that code does. In a chunk of nothing but pads the authors' code averages over them, where this
-        weighs them; for RoBERTa, whose pads know no position, that is the same.
+    Departures: pads take part nowhere. `match_released_code` pads every note to whole chunks, as many as the longest of
+        the batch has, and lets these pads take part in the label attention, as the authors' code does; and, with
+        `edin`, in the encoder too, as that code does. In a chunk of nothing but pads the authors' code averages over
+        them, where this weighs them; for RoBERTa, whose pads know no position, that is the same.
     """
 
     paper = "Huang et al. 2022"
     Config = PlmIcdConfig
 
-    def __init__(self, config: PlmIcdConfig, encoder: Encoder, heads: dict[str, int]) -> None:
-        super().__init__(config, encoder, heads)
+    def __init__(self, config: PlmIcdConfig, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         self.attention = nn.ModuleDict(
-            {head: ProjectedLabelAttention(self.width, self.width, labels) for head, labels in heads.items()}
+            {head: ProjectedLabelAttention(self.width, self.width, labels) for head, labels in inputs.heads.items()}
         )
         if config.variant == "original":
             for attention in self.attention.values():

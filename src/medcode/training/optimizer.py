@@ -14,7 +14,7 @@ from medcode.config import Recipe
 def make_optimizer(
     model: nn.Module,
     recipe: Recipe,
-    layers_above: Mapping[str, int] = MappingProxyType({}),
+    layer_depths: Mapping[str, int] = MappingProxyType({}),
     *,
     capturable: bool = False,
 ) -> torch.optim.Optimizer:
@@ -28,7 +28,7 @@ def make_optimizer(
     Args:
         model: the network.
         recipe: optimizer, rates and decays.
-        layers_above: how many layers of an encoder lie above each of its parameters, by name.
+        layer_depths: how many layers of an encoder lie above each of its parameters, by name.
         capturable: whether a CUDA graph replays its steps, so that the learning rate must be a tensor on the device.
     """
     optimizer_cls = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
@@ -36,7 +36,7 @@ def make_optimizer(
     groups: dict[float, list[nn.Parameter]] = {1.0: []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            scale = top * recipe.layer_decay ** layers_above[name] if name in layers_above else 1.0
+            scale = top * recipe.layer_decay ** layer_depths[name] if name in layer_depths else 1.0
             groups.setdefault(scale, []).append(parameter)
     listed = [
         {"params": parameters, "scale": scale} for scale, parameters in groups.items() if parameters or scale == 1.0

@@ -55,10 +55,10 @@ class TrainStep:
         if settings.micro_batch and any(isinstance(module, _BatchNorm) for module in model.modules()):
             raise UserError("training.micro_batch: the model normalizes over its batch; set 0, all of it at once")
         if settings.gradient_checkpointing:
-            model.save_memory()
+            model.enable_gradient_checkpointing()
         self.loss_names: tuple[str, ...] = ()
         self.graphed = settings.cuda_graphs and self.device.type == "cuda" and context.size == 1
-        self.optimizer = make_optimizer(model, recipe, model.layers_above(), capturable=self.graphed)
+        self.optimizer = make_optimizer(model, recipe, model.layer_depths(), capturable=self.graphed)
         self.network = context.wrap(model, self.device)
         self.random = cuda_graphs.RandomStream(self.device)
         self.run = self.update  # or a graph of it

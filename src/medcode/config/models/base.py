@@ -24,8 +24,8 @@ class ModelConfig(Section):
     """What every model's constructor gets: the options of its file, and what the recipe says of the layers.
 
     `heads` names the label spaces that the model predicts, of those in data/inputs: icd, ccs (CCS categories), category
-    (the first characters of a code). `mask_padding: false` lets padding take part, as in the authors' code. `faithful`
-    switches to what the authors' code does wherever that differs from what their paper describes.
+    (the first characters of a code). `mask_padding: false` lets padding take part, as in the authors' code.
+    `match_released_code` switches to what the authors' code does wherever that differs from what their paper describes.
 
     Attributes:
         shares_features: whether the model is one label attention per head on features that the heads share.
@@ -37,12 +37,12 @@ class ModelConfig(Section):
     dropout: Share
     embedding: Literal["trained", "static"]
     mask_padding: bool = True
-    faithful: bool = False
+    match_released_code: bool = False
 
     @property
     def masked(self) -> bool:
         """Whether padding is kept out; no reference implementation does so."""
-        return self.mask_padding and not self.faithful
+        return self.mask_padding and not self.match_released_code
 
     @property
     def published_encoder(self) -> str | None:

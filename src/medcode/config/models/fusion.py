@@ -28,7 +28,7 @@ class FusionConfig(ModelConfig):
     @property
     def local(self) -> bool:
         """Whether heads of the transformer see a part of the positions each."""
-        return self.block_local or self.faithful
+        return self.block_local or self.match_released_code
 
     @property
     def masked(self) -> bool:

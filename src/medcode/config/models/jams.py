@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from medcode.config import models
 from medcode.config.models.base import ModelConfig
+from medcode.config.section import current_key
 from medcode.errors import nearest
 
 CODES = "codes"  # the backbone's one head: the labels of both systems, one after the other
@@ -51,5 +52,7 @@ class JamsConfig(ModelConfig):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
-            raise ValueError(f"backbones.{self.backbone}.{key}: {first['msg']}") from None
+            current = current_key(key, models.find(self.backbone).model_fields)
+            message = first["msg"] if current is None else f"renamed; write {current}"
+            raise ValueError(f"backbones.{self.backbone}.{key}: {message}") from None
         return self
