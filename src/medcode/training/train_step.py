@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from medcode.config import Recipe, Training
 from medcode.engine import cuda_graphs, reproducibility
 from medcode.engine.batches import Batch
-from medcode.engine.device_data import Documents, Gold
+from medcode.engine.device_data import DeviceNotes, DeviceTargets
 from medcode.engine.distributed import World
 from medcode.engine.precision import autocast
 from medcode.engine.transfer import to_device
@@ -44,8 +44,8 @@ class Step:
     def __init__(
         self,
         model: Model,
-        documents: Documents,
-        gold: dict[str, Gold],
+        documents: DeviceNotes,
+        gold: dict[str, DeviceTargets],
         recipe: Recipe,
         settings: Training,
         world: World,

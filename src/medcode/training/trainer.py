@@ -15,7 +15,7 @@ from tqdm import tqdm
 from medcode.config import Recipe, Training
 from medcode.dataset.arrays import Inputs, Split
 from medcode.engine import batches
-from medcode.engine.device_data import Documents, Gold
+from medcode.engine.device_data import DeviceNotes, DeviceTargets
 from medcode.engine.distributed import World
 from medcode.engine.transfer import Arrival
 from medcode.evaluation.summary import during_training
@@ -210,12 +210,14 @@ class Trainer:
         for name, value in (pending.read() if pending else {}).items():
             self.progress.losses[name] = self.progress.losses.get(name, 0.0) + value
 
-    def _material(self, tokens: np.ndarray) -> tuple[Documents, Documents, dict[str, Gold], dict[str, Gold]]:
-        def gold(split: Split, device: torch.device) -> dict[str, Gold]:
-            return {head: Gold(split.labels[head], split.has[head], device) for head in self.model.heads}
+    def _material(
+        self, tokens: np.ndarray
+    ) -> tuple[DeviceNotes, DeviceNotes, dict[str, DeviceTargets], dict[str, DeviceTargets]]:
+        def gold(split: Split, device: torch.device) -> dict[str, DeviceTargets]:
+            return {head: DeviceTargets(split.targets[head], device) for head in self.model.heads}
 
         train, dev = (
-            Documents(tokens, split.offsets, self.recipe.max_tokens, self.device) for split in (self.train, self.dev)
+            DeviceNotes(tokens, split.offsets, self.recipe.max_tokens, self.device) for split in (self.train, self.dev)
         )
         return train, dev, gold(self.train, self.device), gold(self.dev, torch.device("cpu"))
 
@@ -251,10 +253,10 @@ class Trainer:
         return {name: values.mean().item() for name, values in losses.items()} | means
 
     def _measure(self, split: Split, head: str, logits: np.ndarray) -> Row:
-        coded = split.has[head]
+        targets = split.targets[head]
         names = [name for name in WATCHED if self._fits(name, logits.shape[1])]
         extra = [] if self.lowest or self.recipe.criterion in names else [self.recipe.criterion]
-        return during_training(split.labels[head][coded], probabilities(logits[coded]), names + extra)
+        return during_training(targets.coded().matrix, probabilities(logits[targets.is_coded]), names + extra)
 
     @staticmethod
     def _fits(name: str, labels: int) -> bool:
