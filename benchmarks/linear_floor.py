@@ -20,6 +20,7 @@ from sklearn.svm import LinearSVC
 
 from medcode.config import Evaluation
 from medcode.dataset import arrays
+from medcode.dataset.split_names import SPLITS
 from medcode.evaluation.summary import during_training, summarise
 from medcode.evaluation.thresholds import sweep, tune_threshold
 
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--cost", type=float, help="C of the classifier (default: 10 for logistic, 1 for svm)")
     arguments = parser.parse_args()
     started = time.perf_counter()
-    data = arrays.load(arguments.inputs, arrays.SPLITS)
+    data = arrays.load(arguments.inputs, SPLITS)
     texts = {name: [data.tokens[start:end].tolist() for start, end in s.offsets] for name, s in data.splits.items()}
     vectorizer = TfidfVectorizer(analyzer=words_and_pairs, min_df=2, sublinear_tf=True)
     features = {"train": vectorizer.fit_transform(texts["train"])}
@@ -46,11 +47,11 @@ def main() -> None:
     else:
         kind = LinearSVC(C=arguments.cost or 1)
     # scikit-learn numbers labels in the type of the matrix: with uint8, label 256 would be label 0.
-    gold = {name: split.labels["icd"].astype(np.int64) for name, split in data.splits.items()}
+    gold = {name: split.targets["icd"].matrix.astype(np.int64) for name, split in data.splits.items()}
     classifier = OneVsRestClassifier(kind).fit(features["train"], gold["train"])
     scores = {name: squashed(classifier, features[name]) for name in ("dev", "test")}
     threshold = tune_threshold(gold["dev"], scores["dev"], OPTIONS.threshold_grid)
-    outside = data.splits["test"].outside["icd"]
+    outside = data.splits["test"].targets["icd"].n_codes_outside_label_set
     measured = summarise(gold["test"], scores["test"], data.train_counts("icd"), threshold, OPTIONS, outside)
     print(json.dumps(measured, indent=2))
     on_dev = sweep(gold["dev"], scores["dev"], OPTIONS.threshold_grid)[1].max()

@@ -34,7 +34,7 @@ from scipy import sparse
 from torch.utils.flop_counter import FlopCounterMode
 
 from medcode import config, models
-from medcode.dataset.arrays import Inputs, Split
+from medcode.dataset.arrays import Inputs, Split, Targets
 from medcode.engine import reproducibility
 from medcode.engine.batches import Batch
 from medcode.engine.distributed import choose_device
@@ -93,9 +93,12 @@ def synthetic_inputs(heads: tuple[tuple[str, int], ...], max_tokens: int, docume
     split = Split(
         documents=[str(number) for number in range(documents)],
         offsets=np.stack([ends - lengths, ends], axis=1),
-        labels={head: sparse.csr_matrix(labels, dtype=np.uint8) for head, labels in gold.items()},
-        outside={head: np.zeros(documents, np.int64) for head in gold},
-        has={head: np.ones(documents, bool) for head in gold},
+        targets={
+            head: Targets(
+                sparse.csr_matrix(labels, dtype=np.uint8), np.ones(documents, bool), np.zeros(documents, np.int32)
+            )
+            for head, labels in gold.items()
+        },
     )
     tokens = random.integers(1, ROWS, int(ends[-1]), dtype=np.int32)
     return Inputs(tokens, [], np.empty(0), {}, "caml", {"train": split, "dev": split})

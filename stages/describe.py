@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medcode import config, io
 from medcode.dataset import statistics
-from medcode.text.tokens import Tokens
+from medcode.text.tokenized_notes import WORD_IDS, TokenizedNotes
 
 
 class Parameters(config.Section):
@@ -22,7 +22,9 @@ class Parameters(config.Section):
 @stage(Parameters, tokens=Path, split=Path, codes=Path, metrics=Path)
 def main(params: Parameters, tokens: Path, split: Path, codes: Path, metrics: Path) -> None:
     documents, labels = (io.read_table(split / f"{name}.parquet").to_pandas() for name in ("documents", "labels"))
-    summary = statistics.summarise(Tokens.read(tokens), documents, labels, io.read_table(codes).to_pandas())
+    summary = statistics.summarise(
+        TokenizedNotes.read(tokens, WORD_IDS), documents, labels, io.read_table(codes).to_pandas()
+    )
     io.write_metrics(metrics, {"corpus": params.corpus, "label_set": params.label_set, **summary})
     if any(summary["identical_notes"].values()):
         print(f"note: {statistics.identical_line(summary)}", file=sys.stderr)

@@ -10,7 +10,7 @@ import numpy as np
 
 from medcode import config, io
 from medcode.text import word_vectors
-from medcode.text.tokens import Tokens
+from medcode.text.tokens import TokenizedWords
 
 
 class Parameters(config.Section):
@@ -21,11 +21,11 @@ class Parameters(config.Section):
 
 @stage(Parameters, tokens=Path, documents=Path, vocabulary=Path, vectors=Path, metrics=Path)
 def main(params: Parameters, tokens: Path, documents: Path, vocabulary: Path, vectors: Path, metrics: Path) -> None:
-    words_of = Tokens.read(tokens)
+    words_of = TokenizedWords.read(tokens)
     split_of = dict(
         zip(*(io.read_table(documents)[name].to_pylist() for name in ("admission_id", "split")), strict=True)
     )
-    split = np.array([split_of.get(admission, "") for admission in words_of.admissions])
+    split = np.array([split_of.get(admission, "") for admission in words_of.notes.admissions])
     words = word_vectors.vocabulary(words_of, np.flatnonzero(split == "train"), params.embed.min_documents)
     read = {"train"} | ({"background"} if params.embed.background else set())
     if params.embed.documents == "all":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from common import stage
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,29 +33,33 @@ class Parameters(config.Section):
 )  # fmt: skip
 def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
-    data, found = None, {}
+    data, measurements = None, {}
     for seed, folder in saved_model.of_all_seeds(model).items():
         trained = saved_model.load(folder)
         if data is None:
             subword = paths["subword"] if trained.pieces is not None else None
             data = arrays.load(paths["inputs"], ("dev", "test"), linked=True, subword=subword)
             io.write_csv(paths["vectors"], mapped(trained, paths["ccs"]), label_map.COLUMNS)
-        own = measure(params.evaluation, params.training, params.label_set, trained, data)
-        found[str(seed)] = own if paths["predictions"] else own._replace(decided={})  # it is large
-    measured = {seed: own.metrics for seed, own in found.items()}
+        of_seed = measure(params.evaluation, params.training, params.label_set, trained, data)
+        measurements[str(seed)] = of_seed if paths["predictions"] else replace(of_seed, predictions={})  # it is large
+    measured = {seed: of_seed.metrics for seed, of_seed in measurements.items()}
     io.write_metrics(metrics, seeds.mean(list(measured.values())))
     io.write_metrics(paths["seeds"], seeds.spread(measured))
-    groups, linked, losses = map(seeds.mean, zip(*(own.tables for own in found.values()), strict=True))
+    groups, linked, losses = (
+        seeds.mean([getattr(of_seed, table) for of_seed in measurements.values()])
+        for table in ("frequency", "linkage", "losses")
+    )
     io.write_csv(paths["frequency"], groups, ["head", "group", *frequency.COLUMNS])
     io.write_csv(paths["linkage"], linked, ["head", "group", "linked", *frequency.COLUMNS])
     io.write_csv(paths["losses"], losses, label_losses.COLUMNS)
     if paths["predictions"]:
         from medcode.studies.results import predictions
 
-        if len(found) > 1:
+        if len(measurements) > 1:
             raise UserError("--predictions: the decisions of one model, found a folder with several seeds")
-        decisions = next(iter(found.values())).decided
-        predictions.write(paths["predictions"], {head: predictions.decide(*own) for head, own in decisions.items()})
+        (only,) = measurements.values()
+        decisions = {head: predictions.decide(of_head) for head, of_head in only.predictions.items()}
+        predictions.write(paths["predictions"], decisions)
 
 
 def mapped(trained: saved_model.TrainedModel, ccs: Path) -> list[dict[str, Any]]:

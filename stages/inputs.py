@@ -7,8 +7,9 @@ from common import stage
 from pathlib import Path
 
 from medcode import config, io
-from medcode.dataset import build
-from medcode.text.tokens import Tokens
+from medcode.dataset import arrays, build
+from medcode.dataset.label_spaces import label_spaces
+from medcode.text.tokens import TokenizedWords
 
 
 class Parameters(config.Section):
@@ -24,18 +25,18 @@ class Parameters(config.Section):
 def main(
     params: Parameters, tokens: Path, vocabulary: Path, vectors: Path, split: Path, out: Path, **tables: Path
 ) -> None:
-    build.write(
-        out,
-        Tokens.read(tokens),
+    documents, labels = (io.read_table(split / f"{name}.parquet") for name in ("documents", "labels"))
+    spaces = label_spaces(labels, io.read_table(tables["codes"]), io.read_table(tables["ccs"]), documents)
+    data = build.lay_out(
+        TokenizedWords.read(tokens),
         io.read_lines(vocabulary),
         io.read_array(vectors),
-        documents=io.read_table(split / "documents.parquet"),
-        labels=io.read_table(split / "labels.parquet"),
-        codes=io.read_table(tables["codes"]),
-        ccs=io.read_table(tables["ccs"]),
+        documents,
+        spaces,
         rule=params.tokenize.rule,
         links=io.read_table(tables["gem"]),
     )
+    arrays.write(out, data)
 
 
 if __name__ == "__main__":

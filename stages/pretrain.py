@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from medcode import config, io
-from medcode.encoders.pieces import Pieces
 from medcode.engine import distributed, reproducibility
 from medcode.errors import UserError
+from medcode.text.tokenized_notes import SUBWORD_IDS, TokenizedNotes
 
 
 class Parameters(config.Section):
@@ -37,7 +37,7 @@ def main(params: Parameters, encoder: Path, subword: Path, documents: Path, out:
     limit = trainer.encoder.positions
     if limit is not None and options.pieces > limit:
         raise UserError(f"params.yaml: pretrain.pieces: the encoder reads {limit} at a time, found {options.pieces}")
-    pieces = Pieces.read(subword)
+    pieces = TokenizedNotes.read(subword, SUBWORD_IDS)
     rows = io.read_table(documents, ["admission_id", "split"]).to_pydict()
     split_of = dict(zip(rows["admission_id"], rows["split"], strict=True))
     split = np.array([split_of.get(admission, "") for admission in pieces.admissions])

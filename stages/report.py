@@ -10,6 +10,7 @@ import numpy as np
 
 from medcode import config, io
 from medcode.dataset import arrays as model_inputs
+from medcode.dataset.split_names import SPLITS
 from medcode.report import figures, label_figures, tables
 from medcode.report.page import Shown, page_heads, render, unit_of
 
@@ -24,7 +25,7 @@ from medcode.report.page import Shown, page_heads, render, unit_of
 )  # fmt: skip
 def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
     subword = None if params.encoder == "none" else paths["subword"]
-    data = model_inputs.load(inputs, model_inputs.SPLITS, subword=subword)
+    data = model_inputs.load(inputs, SPLITS, subword=subword)
     trained, measured = tables.read_trained(train), io.read_json(test)
     curve = tables.read_csv(paths["learning_curve"], tables.LEARNING, tables.HEAD_LOSSES)
     groups = tables.read_csv(paths["frequency"], tables.FREQUENCY)

@@ -10,6 +10,7 @@ from medcode import config, io
 from medcode.encoders import folder
 from medcode.encoders.pieces import PieceTokenizer, cut_into_pieces
 from medcode.encoders.texts import texts_of
+from medcode.text.tokenized_notes import SUBWORD_IDS
 
 
 class Parameters(config.Section):
@@ -24,7 +25,7 @@ def main(params: Parameters, encoder: Path, tokens: Path, notes: Path, out: Path
         io.write_empty(out, "no word pieces: there is no encoder")
         return
     tokenizer = PieceTokenizer(folder.read_tokenizer(encoder))
-    cut_into_pieces(texts_of(params.subword.text, tokens, notes), tokenizer).write(out)
+    cut_into_pieces(texts_of(params.subword.text, tokens, notes), tokenizer).write(out, SUBWORD_IDS)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from medcode.codes import fetch
 from medcode.config import Recipe, Training
-from medcode.dataset.arrays import Inputs, Split
+from medcode.dataset.arrays import Inputs, Split, Targets
 
 # A busy machine is no failure, and the same examples every time make one run of the tests like the next.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -75,9 +75,9 @@ def _split(random: np.random.Generator, documents: int, start: int, prefix: str)
     return np.concatenate(texts), Split(
         documents=[f"{prefix}{number}" for number in range(documents)],
         offsets=offsets,
-        labels={"icd": sparse.csr_matrix(gold)},
-        outside={"icd": np.zeros(documents, np.int32)},
-        has={"icd": np.ones(documents, bool)},
+        targets={
+            "icd": Targets(sparse.csr_matrix(gold), np.ones(documents, bool), np.zeros(documents, np.int32)),
+        },
     )
 
 
@@ -89,7 +89,7 @@ def tiny_inputs() -> Inputs:
     dev_tokens, dev = _split(random, 16, len(train_tokens), "b")
     vectors = random.standard_normal((WORDS + 2, 12)).astype(np.float32)
     vectors[0] = 0
-    counts = np.asarray(train.labels["icd"].sum(0)).ravel()
+    counts = np.asarray(train.targets["icd"].matrix.sum(0)).ravel()
     return Inputs(
         tokens=np.concatenate([train_tokens, dev_tokens]),
         vocabulary=[f"word{number}" for number in range(WORDS)],

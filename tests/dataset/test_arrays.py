@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import plain_encoder
 import pyarrow as pa
 import pytest
 
 from medcode.codes.gem import EDGES
 from medcode.dataset import arrays, build
+from medcode.dataset.label_spaces import label_spaces
+from medcode.dataset.split_names import SPLITS
 from medcode.encoders.pieces import PieceTokenizer, cut_into_pieces
 from medcode.errors import UserError
+from medcode.text.tokenized_notes import SUBWORD_IDS
 from medcode.text.tokens import tokenized
+from medcode.text.vocabulary import Vocabulary
 
 NOTES = {
     "10": "fever and chills",
@@ -34,6 +37,23 @@ CCS = pa.table(
 )
 
 
+LABEL_COLUMNS = ("head", "system", "code", "title", "train_documents")
+CODE_COLUMNS = ("admission_id", "system", "code")
+
+
+def table(columns, rows):
+    return pa.table({name: [row[i] for row in rows] for i, name in enumerate(columns)})
+
+
+def write_inputs(folder, vectors, documents, labels, codes, links=()):
+    """Writes data/inputs of NOTES as the stage does: documents by split, labels and codes as rows."""
+    documents = pa.table({"admission_id": list(documents), "split": list(documents.values())})
+    spaces = label_spaces(table(LABEL_COLUMNS, labels), table(CODE_COLUMNS, codes), CCS, documents)
+    links = pa.Table.from_pylist([dict(zip(EDGES.names, link, strict=True)) for link in links], schema=EDGES)
+    data = build.lay_out(tokenized(NOTES.items()), VOCABULARY, vectors, documents, spaces, "caml", links)
+    arrays.write(folder, data)
+
+
 @pytest.fixture
 def folder(tmp_path):
     documents = {"10": "train", "13": "train", "12": "dev", "11": "test", "15": "test", "14": "background"}
@@ -47,24 +67,18 @@ def folder(tmp_path):
         ("15", "icd10cm", "486"),  # another system: not the label 486
     ]
     labels = [("icd9cm", "486"), ("icd9cm", "038.9"), ("icd9proc", "48.6")]
-    build.write(
+    write_inputs(
         tmp_path / "inputs",
-        tokenized(NOTES.items()),
-        VOCABULARY,
         np.arange(10, dtype=np.float32).reshape(5, 2),
-        documents=pa.table({"admission_id": list(documents), "split": list(documents.values())}),
-        labels=pa.Table.from_pylist(
-            [{"head": "icd", "system": s, "code": c, "title": f"title {c}", "train_documents": 1} for s, c in labels]
-        ),
-        codes=pa.Table.from_pylist([{"admission_id": a, "system": s, "code": c} for a, s, c in codes]),
-        ccs=CCS,
-        rule="caml",
+        documents,
+        [("icd", system, code, f"title {code}", 1) for system, code in labels],
+        codes,
     )
     return tmp_path / "inputs"
 
 
 def test_words_become_rows_of_the_embedding(folder):
-    data = arrays.load(folder, arrays.SPLITS)
+    data = arrays.load(folder, SPLITS)
     words = ["<pad>", *data.vocabulary, "<unk>"]
     texts = {
         name: " ".join(words[row] for row in data.tokens[start:end])
@@ -79,26 +93,27 @@ def test_words_become_rows_of_the_embedding(folder):
 def test_documents_can_be_read_as_word_pieces_instead(folder, tmp_path):
     order = ["15", "14", "10", "11", "12", "13"]  # of the notes, whatever the splits
     definition = plain_encoder.tokenizer(["fever", "chills", "and", "cough"])
-    cut_into_pieces([(name, NOTES[name]) for name in order], PieceTokenizer(definition)).write(tmp_path / "subword")
-    data = arrays.load(folder, arrays.SPLITS, subword=tmp_path / "subword")
+    pieces = cut_into_pieces([(name, NOTES[name]) for name in order], PieceTokenizer(definition))
+    pieces.write(tmp_path / "subword", SUBWORD_IDS)
+    data = arrays.load(folder, SPLITS, subword=tmp_path / "subword")
     texts = {
         name: data.tokens[start:end].tolist()
         for split in data.splits.values()
         for name, (start, end) in zip(split.documents, split.offsets, strict=True)
     }
     assert texts == {"10": [0, 2, 1], "13": [3, 0, 0], "12": [], "11": [1], "15": [4]}
-    words = arrays.load(folder, arrays.SPLITS)
+    words = arrays.load(folder, SPLITS)
     for name, split in words.splits.items():
         assert split.documents == data.splits[name].documents
-        assert (split.labels["icd"] != data.splits[name].labels["icd"]).nnz == 0
+        assert (split.targets["icd"].matrix != data.splits[name].targets["icd"].matrix).nnz == 0
 
 
 def test_labels_become_columns_by_system_and_code(folder):
-    data = arrays.load(folder, arrays.SPLITS)
-    gold = {name: split.labels["icd"].toarray().tolist() for name, split in data.splits.items()}
+    data = arrays.load(folder, SPLITS)
+    gold = {name: split.targets["icd"].matrix.toarray().tolist() for name, split in data.splits.items()}
     assert gold == {"train": [[1, 0, 1], [0, 1, 0]], "dev": [[1, 0, 0]], "test": [[0, 1, 0], [0, 0, 0]]}
-    assert data.splits["test"].outside["icd"].tolist() == [1, 1]
-    assert data.splits["test"].has["icd"].tolist() == [True, True]
+    assert data.splits["test"].targets["icd"].n_codes_outside_label_set.tolist() == [1, 1]
+    assert data.splits["test"].targets["icd"].is_coded.tolist() == [True, True]
     assert data.heads == {"icd": 3, "category": 3, "ccs": 2}
     assert data.train_counts("icd").tolist() == [1, 1, 1]
 
@@ -112,20 +127,7 @@ def write(folder, labels, documents, links=()):
         ("12", "icd10cm", "I10"),
         ("13", "icd9cm", "999.9"),
     ]
-    columns = ("head", "system", "code", "title", "train_documents")
-    schema = {name: [row[i] for row in labels] for i, name in enumerate(columns)}
-    build.write(
-        folder,
-        tokenized(NOTES.items()),
-        VOCABULARY,
-        np.zeros((5, 2), np.float32),
-        documents=pa.table({"admission_id": list(documents), "split": list(documents.values())}),
-        labels=pa.table(schema),
-        codes=pa.Table.from_pylist([{"admission_id": a, "system": s, "code": c} for a, s, c in codes]),
-        ccs=CCS,
-        rule="caml",
-        links=pa.Table.from_pylist([dict(zip(EDGES.names, link, strict=True)) for link in links], schema=EDGES),
-    )
+    write_inputs(folder, np.zeros((5, 2), np.float32), documents, labels, codes, links)
 
 
 OLD, NEW = "icd9_to_icd10", "icd10_to_icd9"
@@ -159,16 +161,19 @@ def test_a_label_set_of_one_head_knows_which_codes_are_linked_but_has_no_pairs(t
 def test_each_head_has_its_own_gold_and_says_which_documents_have_any(tmp_path):
     labels = [("icd9", "icd9cm", "486", "", 1), ("icd9", "icd9proc", "48.6", "", 0), ("icd10", "icd10cm", "I10", "", 0)]
     write(tmp_path / "inputs", labels, {"10": "train", "11": "train", "12": "dev", "13": "test"})
-    data = arrays.load(tmp_path / "inputs", arrays.SPLITS)
+    data = arrays.load(tmp_path / "inputs", SPLITS)
     assert data.heads == {"icd9": 2, "icd10": 1}
-    train, dev, test = (data.splits[name] for name in arrays.SPLITS)
-    assert train.labels["icd9"].toarray().tolist() == [[1, 0], [0, 0]]
-    assert train.has["icd9"].tolist() == [True, False]
-    assert train.has["icd10"].tolist() == [False, True]
-    assert train.outside["icd10"].tolist() == [0, 1]
-    assert (dev.labels["icd9"].toarray().tolist(), dev.labels["icd10"].toarray().tolist()) == ([[0, 1]], [[1]])
-    assert (test.has["icd9"].tolist(), test.has["icd10"].tolist()) == ([True], [False])
-    assert test.outside["icd9"].tolist() == [1]
+    train, dev, test = (data.splits[name] for name in SPLITS)
+    assert train.targets["icd9"].matrix.toarray().tolist() == [[1, 0], [0, 0]]
+    assert train.targets["icd9"].is_coded.tolist() == [True, False]
+    assert train.targets["icd10"].is_coded.tolist() == [False, True]
+    assert train.targets["icd10"].n_codes_outside_label_set.tolist() == [0, 1]
+    assert (dev.targets["icd9"].matrix.toarray().tolist(), dev.targets["icd10"].matrix.toarray().tolist()) == (
+        [[0, 1]],
+        [[1]],
+    )
+    assert (test.targets["icd9"].is_coded.tolist(), test.targets["icd10"].is_coded.tolist()) == ([True], [False])
+    assert test.targets["icd9"].n_codes_outside_label_set.tolist() == [1]
 
 
 def test_an_empty_label_set_is_refused(tmp_path):
@@ -178,30 +183,30 @@ def test_an_empty_label_set_is_refused(tmp_path):
 
 
 def test_categories_are_those_of_the_codes_that_are_labels(folder):
-    data = arrays.load(folder, arrays.SPLITS)
+    data = arrays.load(folder, SPLITS)
     found = [(label["system"], label["code"], label["train_documents"]) for label in data.labels["category"]]
     assert found == [("icd9cm", "486", 1), ("icd9cm", "038", 1), ("icd9proc", "48", 1)]
-    gold = {name: split.labels["category"].toarray().tolist() for name, split in data.splits.items()}
+    gold = {name: split.targets["category"].matrix.toarray().tolist() for name, split in data.splits.items()}
     # 999.9 is no label, so neither is its category.
     assert gold == {"train": [[1, 0, 1], [0, 1, 0]], "dev": [[1, 0, 0]], "test": [[0, 1, 0], [0, 0, 0]]}
-    assert not any(split.outside["category"].any() for split in data.splits.values())
+    assert not any(split.targets["category"].n_codes_outside_label_set.any() for split in data.splits.values())
 
 
 def test_ccs_categories_are_those_of_the_codes_that_are_labels(folder):
-    data = arrays.load(folder, arrays.SPLITS)
+    data = arrays.load(folder, SPLITS)
     assert data.labels["ccs"] == [
         {"system": "ccs", "code": "D122", "title": "Pneumonia", "train_documents": 1},
         {"system": "ccs", "code": "D2", "title": "Septicemia", "train_documents": 1},
     ]
-    gold = {name: split.labels["ccs"].toarray().tolist() for name, split in data.splits.items()}
+    gold = {name: split.targets["ccs"].matrix.toarray().tolist() for name, split in data.splits.items()}
     # 48.6 of the first note has no category and adds nothing, nor does 999.9, which is no label.
     assert gold == {"train": [[1, 0], [0, 1]], "dev": [[1, 0]], "test": [[0, 1], [0, 0]]}
-    assert not any(split.outside["ccs"].any() for split in data.splits.values())
+    assert not any(split.targets["ccs"].n_codes_outside_label_set.any() for split in data.splits.values())
 
 
 def test_ccs_says_nothing_of_a_note_that_was_not_coded_in_a_system_with_categories(folder):
-    data = arrays.load(folder, arrays.SPLITS)
-    assert {name: split.has["ccs"].tolist() for name, split in data.splits.items()} == {
+    data = arrays.load(folder, SPLITS)
+    assert {name: split.targets["ccs"].is_coded.tolist() for name, split in data.splits.items()} == {
         "train": [True, True],
         "dev": [True],
         "test": [True, False],  # the last was coded in ICD-10 alone
@@ -216,23 +221,6 @@ def test_without_any_category_there_is_no_head_ccs(tmp_path):
         data.heads_named(["icd", "ccs"])
 
 
-def test_codes_of_one_group_are_one_label_of_it():
-    hypertension, pneumonia = ("ccs", "D98", "Essential hypertension"), ("ccs", "D122", "Pneumonia")
-    gold = {"a": [0, 2], "b": [2, 1, -1], "c": [0, 3], "d": [3]}
-    frame = pd.DataFrame([(name, column) for name, own in gold.items() for column in own])
-    frame.columns = ["admission_id", "column"]
-    above = [hypertension, pneumonia, hypertension, None]
-    records, groups = build.group_labels(above, frame, train=["a", "b"])
-    assert [(record["code"], record["train_documents"]) for record in records] == [("D98", 2), ("D122", 1)]
-    assert list(groups.itertuples(index=False, name=None)) == [("a", 0), ("b", 0), ("b", 1), ("c", 0)]
-
-
-def test_what_stands_above_a_label():
-    labels = [{"system": "icd9cm", "code": code} for code in ("401.9", "486", "401.1")]
-    assert [code for _, code, _ in build.first_characters(labels)] == ["401", "486", "401"]
-    assert build.clinical_categories(labels, CCS) == [None, ("ccs", "D122", "Pneumonia"), None]
-
-
 def test_titles_become_rows_of_the_embedding(folder):
     assert arrays.load(folder, ()).descriptions == {}
     data = arrays.load(folder, (), descriptions=True)
@@ -242,7 +230,7 @@ def test_titles_become_rows_of_the_embedding(folder):
         "category": [[0], [0], [0]],
         "ccs": [[4], [4]],
     }
-    rows = build.description_rows(["Cough, FEVER 2", "", "rigors"], VOCABULARY, "caml")
+    rows = build.description_rows(["Cough, FEVER 2", "", "rigors"], Vocabulary(VOCABULARY), "caml")
     assert rows.tolist() == [[2, 3], [0, 0], [4, 0]]
     assert rows.dtype == np.int32
 
@@ -259,11 +247,39 @@ def test_training_does_not_open_the_test_split(folder):
         file.unlink()
     assert set(arrays.load(folder, ("train", "dev")).splits) == {"train", "dev"}
     with pytest.raises(UserError, match=r"cannot be read|no such file"):
-        arrays.load(folder, arrays.SPLITS)
+        arrays.load(folder, SPLITS)
 
 
 def test_the_first_documents_of_a_split(folder):
     first = arrays.load(folder, ("train",)).splits["train"].first(1)
     assert first.documents == ["10"]
-    assert first.labels["icd"].shape == (1, 3)
-    assert len(first) == len(first.offsets) == len(first.outside["icd"]) == 1
+    assert first.targets["icd"].matrix.shape == (1, 3)
+    assert len(first) == len(first.offsets) == len(first.targets["icd"].n_codes_outside_label_set) == 1
+
+
+def test_what_is_read_is_written_again_to_the_byte(folder, tmp_path):
+    data = arrays.load(folder, SPLITS, descriptions=True, linked=True)
+    arrays.write(tmp_path / "again", data)
+    first, second = (
+        {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+        for top in (folder, tmp_path / "again")
+    )
+    assert first == second
+    assert {"tokens.npy", "train/labels.icd.npz", "test/has.ccs.npy", "dev/outside.category.npy"} < first.keys()
+
+
+def test_a_note_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(UserError, match="the tokenized notes lack admission '99'"):
+        write(tmp_path / "inputs", [("icd", "icd9cm", "486", "", 1)], {"10": "train", "99": "dev", "12": "test"})
+    assert not (tmp_path / "inputs").exists()
+
+
+def test_targets_are_cut_and_joined_document_by_document():
+    single = arrays.Targets.of_single_labels(np.array([2, 0]), 3)
+    whole = single.joined(arrays.Targets.uncoded(1, 3)).joined(single.first(1))
+    assert whole.matrix.toarray().tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 0], [0, 0, 1]]
+    assert whole.is_coded.tolist() == [True, True, False, True]
+    assert whole.n_codes_outside_label_set.tolist() == [0, 0, 0, 0]
+    assert (len(whole), len(whole.coded()), len(whole[1:3])) == (4, 3, 2)
+    assert whole[np.array([3, 1])].matrix.toarray().tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert (whole.matrix.format, whole.matrix.dtype, whole.matrix.nnz) == ("csr", np.uint8, 3)

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from coded_corpus import TITLES, assigned, corpus, options, small
 
-from medcode.dataset import label_sets, splits
+from medcode.dataset import label_sets
+from medcode.dataset.split_names import SPLITS
 from medcode.errors import UserError
 
 
@@ -82,11 +83,11 @@ def test_a_label_set_without_a_document_in_dev(name):
 
 def test_labels_are_better_balanced_than_by_chance():
     notes, codes = corpus()
-    random = np.random.default_rng(0).choice(splits.SPLITS, 1_600, p=[0.75, 0.1, 0.15])
+    random = np.random.default_rng(0).choice(SPLITS, 1_600, p=[0.75, 0.1, 0.15])
     chance = assigned(notes, codes).assign(split=random[notes["patient_id"].astype(int)])
     theirs = label_sets.choose("full", chance, codes, TITLES, options(), "jsonl").metrics
     ours = choose("full", notes, codes).metrics
-    for name in splits.SPLITS:
+    for name in SPLITS:
         assert ours[name]["label_share_difference"] < 0.75 * theirs[name]["label_share_difference"]
 
 

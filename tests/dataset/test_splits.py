@@ -12,6 +12,7 @@ from scipy import sparse
 
 from medcode.dataset import splits
 from medcode.dataset.published_splits import Lists
+from medcode.dataset.split_names import SPLITS
 from medcode.errors import UserError
 
 
@@ -102,8 +103,8 @@ def test_patients_are_never_divided():
     assert documents["admission_id"].tolist() == notes["admission_id"].tolist()
     metrics = splits.assign(notes, codes, options()).metrics
     assert metrics["patients_in_two_splits"] == 0
-    assert sum(metrics[name]["documents"] for name in splits.SPLITS) == 2_000
-    for name in splits.SPLITS:
+    assert sum(metrics[name]["documents"] for name in SPLITS) == 2_000
+    for name in SPLITS:
         assert abs(metrics[name]["share"] - metrics["wanted_share"][name]) < 0.03
 
 

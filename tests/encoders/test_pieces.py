@@ -9,10 +9,11 @@ import plain_encoder
 import pytest
 
 from medcode.encoders import scratch
-from medcode.encoders.pieces import Pieces, PieceTokenizer, cut_into_pieces
+from medcode.encoders.pieces import PieceTokenizer, cut_into_pieces
 from medcode.encoders.texts import texts_of
 from medcode.errors import UserError
 from medcode.text.tokenization import text_of
+from medcode.text.tokenized_notes import SUBWORD_IDS, TokenizedNotes
 from medcode.text.tokens import tokenized
 
 WORDS = ["fever", "and", "chills"]
@@ -21,8 +22,8 @@ WORDS = ["fever", "and", "chills"]
 def test_documents_become_numbers_in_their_order(tmp_path):
     documents = [("7", "fever and fever"), ("3", ""), ("9", "chills rigors")]
     pieces = cut_into_pieces(documents, PieceTokenizer(plain_encoder.tokenizer(WORDS)))
-    pieces.write(tmp_path / "subword")
-    read = Pieces.read(tmp_path / "subword")
+    pieces.write(tmp_path / "subword", SUBWORD_IDS)
+    read = TokenizedNotes.read(tmp_path / "subword", SUBWORD_IDS)
     assert [read.document(number).tolist() for number in range(3)] == [[0, 1, 0], [], [2, 3]]
     assert read.admissions == ["7", "3", "9"]
     assert read.spans(["9", "7"]).tolist() == [[3, 5], [0, 3]]
@@ -39,12 +40,12 @@ def test_many_documents_and_none():
 def test_a_missing_document_and_files_that_do_not_belong_together_are_told(tmp_path):
     tokenizer = PieceTokenizer(plain_encoder.tokenizer(WORDS))
     pieces = cut_into_pieces([("7", "fever")], tokenizer)
-    with pytest.raises(UserError, match="data/subword: lacks admission '8'"):
+    with pytest.raises(UserError, match="the tokenized notes lack admission '8'"):
         pieces.spans(["7", "8"])
-    pieces.write(tmp_path / "subword")
+    pieces.write(tmp_path / "subword", SUBWORD_IDS)
     (tmp_path / "subword/admissions.txt").write_text("7\n8\n")
-    with pytest.raises(UserError, match="its files do not belong together"):
-        Pieces.read(tmp_path / "subword")
+    with pytest.raises(UserError, match=r"pieces\.npy, .* do not belong together; make it again \(dvc repro subword\)"):
+        TokenizedNotes.read(tmp_path / "subword", SUBWORD_IDS)
 
 
 def test_what_a_tokenizer_cuts_off_or_adds_by_itself_is_left_alone():

@@ -8,9 +8,10 @@ import torch
 
 from medcode.config import Pretrain, Scratch
 from medcode.encoders import folder, scratch
-from medcode.encoders.pieces import Pieces, PieceTokenizer, cut_into_pieces
+from medcode.encoders.pieces import PieceTokenizer, cut_into_pieces
 from medcode.encoders.pretraining import IGNORED, Pretrainer, blocks_of, mask_pieces
 from medcode.errors import UserError
+from medcode.text.tokenized_notes import TokenizedNotes
 
 SIZES = Scratch(pieces=120, layers=1, hidden=16, attention_heads=2, feed_forward=32, positions=32)
 OPTIONS = Pretrain(steps=60, learning_rate=0.01, batch_size=8, pieces=16, masked=0.15, background=True, seed=1)
@@ -25,13 +26,13 @@ def source(tmp_path):
 
 
 @pytest.fixture
-def pieces(source) -> Pieces:
+def pieces(source) -> TokenizedNotes:
     documents = [(str(number), note) for number, note in enumerate(NOTES)]
     return cut_into_pieces(documents, PieceTokenizer(folder.read_tokenizer(source)))
 
 
 def test_documents_follow_each_other_in_sequences_of_one_length():
-    pieces = Pieces(np.arange(10, 31, dtype=np.int32), np.array([0, 7, 7, 21]), ["a", "b", "c"])
+    pieces = TokenizedNotes(np.arange(10, 31, dtype=np.int32), np.array([0, 7, 7, 21]), ["a", "b", "c"])
     blocks = blocks_of(pieces, np.array([2, 1, 0]), {"begin": 1, "end": 2}, 10)
     assert blocks.tolist() == [[1, *range(17, 25), 2], [1, *range(25, 31), 10, 11, 2]]
     assert blocks_of(pieces, np.array([1]), {"begin": 1, "end": 2}, 10).shape == (0, 10)

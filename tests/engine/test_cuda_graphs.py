@@ -14,7 +14,7 @@ from small_models import HEADS, ROWS, build, every_model
 from trainers import run_alone, steps
 
 from medcode import models
-from medcode.dataset.arrays import Inputs, Split
+from medcode.dataset.arrays import Inputs, Split, Targets
 from medcode.engine import cuda_graphs
 from medcode.layers import kernels
 from medcode.training import optimizer
@@ -37,15 +37,16 @@ def inputs() -> Inputs:
     random = np.random.default_rng(4)
     lengths = np.append(random.integers(1, 25, DOCUMENTS - 1), 0)
     ends = np.cumsum(lengths)
+    gold = {
+        head: sparse.csr_matrix((random.random((DOCUMENTS, size)) < 0.4).astype(np.uint8))
+        for head, size in HEADS.items()
+    }
     split = Split(
         documents=[str(number) for number in range(DOCUMENTS)],
         offsets=np.stack([ends - lengths, ends], axis=1),
-        labels={
-            head: sparse.csr_matrix((random.random((DOCUMENTS, size)) < 0.4).astype(np.uint8))
-            for head, size in HEADS.items()
+        targets={
+            head: Targets(gold[head], random.random(DOCUMENTS) < 0.8, np.zeros(DOCUMENTS, np.int32)) for head in HEADS
         },
-        outside={head: np.zeros(DOCUMENTS, np.int32) for head in HEADS},
-        has={head: random.random(DOCUMENTS) < 0.8 for head in HEADS},
     )
     tokens = random.integers(1, ROWS, int(ends[-1]), dtype=np.int32)
     return Inputs(tokens, [], np.empty(0), {}, "caml", {"train": split, "dev": split})

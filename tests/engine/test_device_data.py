@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy import sparse
 from torch import Tensor
 
+from medcode.dataset.arrays import Targets
 from medcode.engine import device_data
 from medcode.engine.batches import Batch
-from medcode.engine.device_data import Documents, Gold, room_for
+from medcode.engine.device_data import DeviceNotes, DeviceTargets, room_for
 from medcode.engine.transfer import AsyncHostCopy, to_device
 
 DEVICES = [torch.device("cpu"), *([torch.device("cuda", 0)] if torch.cuda.is_available() else [])]
@@ -45,7 +46,7 @@ def notes(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 @given(notes=notes(), most=st.integers(1, 50), data=st.data())
 def test_batches_are_those_gathered_document_by_document(device, notes, most, data):
     tokens, offsets = notes
-    read = Documents(tokens, offsets, most, device)
+    read = DeviceNotes(tokens, offsets, most, device)
     chosen = np.array(data.draw(st.lists(st.integers(0, len(offsets) - 1), min_size=1, max_size=8)))
     batch = Batch(chosen, max(1, int(read.lengths[chosen].max())) + data.draw(st.integers(0, 9)))
     gathered = read.gather(to_device(chosen, device), batch.length)
@@ -64,19 +65,21 @@ def test_batches_are_those_gathered_document_by_document(device, notes, most, da
 )
 def test_gold_labels_are_those_of_the_sparse_matrix(device, density, size, dtype, data):
     random = np.random.default_rng(size)
-    labels, has = sparse.csr_matrix((random.random(size) < density).astype(dtype)), random.random(size[0]) < 0.5
-    gold = Gold(labels, has, device)
+    labels = sparse.csr_matrix((random.random(size) < density).astype(dtype))
+    targets = Targets(labels, random.random(size[0]) < 0.5, np.zeros(size[0], np.int32))
+    gold = DeviceTargets(targets, device)
     chosen = np.array(data.draw(st.lists(st.integers(0, size[0] - 1), min_size=1, max_size=8)))
     rows, coded = gold.rows(to_device(chosen, device)), gold.coded(to_device(chosen, device))
     assert rows.dtype == torch.float32
     assert rows.is_contiguous()
     assert torch.equal(rows.cpu(), torch.from_numpy(labels[chosen].toarray()).float())
-    assert coded.tolist() == has[chosen].tolist()
+    assert coded.tolist() == targets.is_coded[chosen].tolist()
 
 
 def test_gold_labels_that_are_stored_as_zeros_or_twice_are_read_as_what_they_say():
     labels = sparse.csr_matrix((np.array([1, 0, 1], np.uint8), ([0, 0, 1], [2, 1, 0])), shape=(2, 3))
-    assert Gold(labels, np.ones(2, bool), torch.device("cpu")).rows(torch.arange(2)).tolist() == [[0, 0, 1], [1, 0, 0]]
+    gold = DeviceTargets(Targets(labels, np.ones(2, bool), np.zeros(2, np.int32)), torch.device("cpu"))
+    assert gold.rows(torch.arange(2)).tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
 @pytest.mark.parametrize(("size", "where"), [(GIB, "cuda"), (GIB + 1, "cpu")])
@@ -94,7 +97,7 @@ def test_documents_stay_on_the_host_where_the_gpu_has_too_little_memory_which_is
 def test_documents_on_the_host_come_to_the_gpu_in_batches(monkeypatch):
     monkeypatch.setattr(device_data, "room_for", lambda size, device: torch.device("cpu"))
     tokens, offsets, batch = np.arange(1, 20, dtype=np.int32), np.array([[0, 3], [3, 3], [3, 10]]), np.array([2, 1, 0])
-    read = Documents(tokens, offsets, 4, torch.device("cuda", 0))
+    read = DeviceNotes(tokens, offsets, 4, torch.device("cuda", 0))
     gathered = read.gather(torch.from_numpy(batch).cuda(), 5)
     for found, expected in zip(gathered, plain_batch(tokens, offsets, Batch(batch, 5), 4), strict=True):
         assert found.device.type == "cuda"

@@ -8,6 +8,7 @@ from label_problems import long_tailed, problems
 from scipy import sparse
 from sklearn import metrics as sklearn
 
+from medcode.dataset.binary_csr import as_binary_csr
 from medcode.errors import UserError
 from medcode.evaluation import metrics
 
@@ -16,11 +17,11 @@ FLAT = {"average": "micro", "zero_division": 0}
 
 
 def per_label(gold, scores, threshold=0.5):
-    return metrics.counts(metrics.as_gold(gold), scores, threshold)[0]
+    return metrics.counts(as_binary_csr(gold), scores, threshold)[0]
 
 
 def assert_predicted_set_agrees(gold, scores):
-    labels, documents = metrics.counts(metrics.as_gold(gold), scores, 0.5)
+    labels, documents = metrics.counts(as_binary_csr(gold), scores, 0.5)
     predicted = (scores > 0.5).astype(np.uint8)
     present = np.flatnonzero(gold.any(axis=0))
     assert metrics.precision_micro(labels) == pytest.approx(sklearn.precision_score(gold, predicted, **FLAT))
@@ -83,7 +84,7 @@ def test_threshold_itself_is_negative():
 
 
 def test_nothing_predicted_is_zero_not_nan():
-    labels, documents = metrics.counts(metrics.as_gold(np.eye(3)), np.zeros((3, 3), np.float32), 0.5)
+    labels, documents = metrics.counts(as_binary_csr(np.eye(3)), np.zeros((3, 3), np.float32), 0.5)
     assert (metrics.precision_micro(labels), metrics.f1_micro(labels), metrics.f1_macro(labels, "caml")) == (0, 0, 0)
     assert metrics.exact_match(documents) == 0
 
@@ -104,7 +105,7 @@ def test_order_of_documents_does_not_matter(problem, seed):
 
 
 def everything(gold, scores) -> list[float]:
-    labels, documents = metrics.counts(metrics.as_gold(gold), scores, 0.5)
+    labels, documents = metrics.counts(as_binary_csr(gold), scores, 0.5)
     return [
         *(metrics.f1_macro(labels, definition) for definition in metrics.MACRO_F1),
         metrics.f1_micro(labels),
@@ -126,11 +127,11 @@ def test_sparse_gold_may_have_stored_zeros_and_any_column_order(problem):
 @pytest.mark.parametrize("bad", [np.nan, -0.1, 1.5])
 def test_scores_must_be_probabilities(bad):
     with pytest.raises(UserError, match="between 0 and 1"):
-        metrics.check_scores(metrics.as_gold(np.eye(2)), np.array([[0.5, bad], [0, 1]]))
+        metrics.check_scores(as_binary_csr(np.eye(2)), np.array([[0.5, bad], [0, 1]]))
 
 
 def test_impossible_input_is_refused():
     with pytest.raises(ValueError, match="0 or 1"):
-        metrics.as_gold(np.array([[2, 0]]))
+        as_binary_csr(np.array([[2, 0]]))
     with pytest.raises(ValueError, match="documents, labels"):
-        metrics.check_scores(metrics.as_gold(np.eye(2)), np.zeros((2, 3)))
+        metrics.check_scores(as_binary_csr(np.eye(2)), np.zeros((2, 3)))

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from label_problems import long_tailed, problems
 from sklearn import metrics as sklearn
 
+from medcode.dataset.binary_csr import as_binary_csr
 from medcode.errors import UserError
-from medcode.evaluation import metrics, ranking
+from medcode.evaluation import ranking
 
 
 def reference_order(scores: np.ndarray) -> np.ndarray:
@@ -20,7 +21,7 @@ def reference_order(scores: np.ndarray) -> np.ndarray:
 @given(problems())
 def test_ranking_metrics_are_their_definitions(problem):
     gold, scores = problem
-    ranks = ranking.gold_ranks(metrics.as_gold(gold), scores)
+    ranks = ranking.gold_ranks(as_binary_csr(gold), scores)
     sorted_gold = np.take_along_axis(gold, reference_order(scores), axis=1).astype(float)
     size = gold.sum(axis=1)
     for k in range(1, gold.shape[1] + 1):
@@ -39,25 +40,25 @@ def test_map_agrees_with_scikit_learn(problem):
     gold, scores = problem
     some = gold.any(axis=1)
     expected = sklearn.label_ranking_average_precision_score(gold[some], scores[some]) if some.any() else 0.0
-    found = ranking.mean_average_precision(ranking.gold_ranks(metrics.as_gold(gold), scores))
+    found = ranking.mean_average_precision(ranking.gold_ranks(as_binary_csr(gold), scores))
     assert found == pytest.approx(expected)
 
 
 def test_of_equal_scores_the_later_column_ranks_first():
     gold = np.array([[1, 0, 1, 0]])
-    ranks = ranking.gold_ranks(metrics.as_gold(gold), np.array([[0.5, 0.5, 0.5, 0.9]], np.float32))
+    ranks = ranking.gold_ranks(as_binary_csr(gold), np.array([[0.5, 0.5, 0.5, 0.9]], np.float32))
     assert ranks.ranks.tolist() == [2, 4]
 
 
 def assert_auc_agrees(gold, scores):
-    areas = ranking.auc_per_label(metrics.as_gold(gold), scores)
+    areas = ranking.auc_per_label(as_binary_csr(gold), scores)
     for label, area in enumerate(areas):
         if len(np.unique(gold[:, label])) == 2:
             assert area == pytest.approx(sklearn.roc_auc_score(gold[:, label], scores[:, label]))
         else:
             assert math.isnan(area)
     usable = areas[~np.isnan(areas)]
-    macro, micro = (f(metrics.as_gold(gold), scores) for f in (ranking.auc_macro, ranking.auc_micro))
+    macro, micro = (f(as_binary_csr(gold), scores) for f in (ranking.auc_macro, ranking.auc_micro))
     assert macro == pytest.approx(usable.mean()) if len(usable) else math.isnan(macro)
     if len(np.unique(gold)) == 2:
         assert micro == pytest.approx(sklearn.roc_auc_score(gold.ravel(), scores.ravel()))
@@ -83,7 +84,7 @@ def test_order_of_documents_does_not_matter(problem, seed):
 
 
 def everything(gold, scores) -> list[float]:
-    gold = metrics.as_gold(gold)
+    gold = as_binary_csr(gold)
     ranks = ranking.gold_ranks(gold, scores)
     return [
         ranking.precision_at(ranks, 2),
@@ -96,6 +97,6 @@ def everything(gold, scores) -> list[float]:
 
 
 def test_more_predictions_than_labels_are_refused():
-    ranks = ranking.gold_ranks(metrics.as_gold(np.eye(2)), np.eye(2))
+    ranks = ranking.gold_ranks(as_binary_csr(np.eye(2)), np.eye(2))
     with pytest.raises(UserError, match="only 2 labels"):
         ranking.precision_at(ranks, 3)

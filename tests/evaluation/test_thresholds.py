@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
+from medcode.dataset.binary_csr import as_binary_csr
 from medcode.errors import UserError
-from medcode.evaluation.metrics import as_gold, counts, f1_micro
+from medcode.evaluation.metrics import counts, f1_micro
 from medcode.evaluation.thresholds import sweep, tune_threshold
 
 
@@ -30,7 +31,7 @@ def test_sweep_equals_one_pass_per_threshold(problem):
     thresholds, found = sweep(gold, scores, grid)
     assert thresholds.dtype == np.float32
     np.testing.assert_array_equal(thresholds, np.linspace(0, 1, grid).astype(np.float32))
-    naive = [f1_micro(counts(as_gold(gold), scores, threshold)[0]) for threshold in thresholds]
+    naive = [f1_micro(counts(as_binary_csr(gold), scores, threshold)[0]) for threshold in thresholds]
     assert found.tolist() == naive
     best, best_threshold = -1.0, None
     for threshold, f1 in zip(thresholds, naive, strict=True):
@@ -45,7 +46,7 @@ def test_sweep_equals_one_pass_per_threshold(problem):
 def test_tuned_is_never_worse_than_fixed_on_the_data_it_was_tuned_on(problem):
     gold, scores, _ = problem
     tuned = tune_threshold(gold, scores, 101)  # this grid has 0.5
-    at = [f1_micro(counts(as_gold(gold), scores, threshold)[0]) for threshold in (0.5, tuned)]
+    at = [f1_micro(counts(as_binary_csr(gold), scores, threshold)[0]) for threshold in (0.5, tuned)]
     assert at[1] >= at[0]
 
 

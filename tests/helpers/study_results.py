@@ -14,6 +14,7 @@ import yaml
 from medcode import config
 from medcode.config import Evaluation
 from medcode.evaluation.frequency import frequency_table
+from medcode.evaluation.measurement import Predictions
 from medcode.evaluation.summary import summarise
 from medcode.io import write_metrics
 from medcode.studies.definition.study import Study, load, names
@@ -82,7 +83,7 @@ def pretend(study: Study, quality: dict[str, float], seeds: tuple[int, ...] | No
                 noise = np.random.default_rng(100 * seed).random(gold.shape)
                 scores = (know * gold + (1 - know) * noise).astype(np.float32)
                 folder = study.run_folder(row, label_set, seed)
-                decided = predictions.decide(documents, LABELS, gold, scores, counts, 0.5, 0.4)
+                decided = predictions.decide(Predictions(documents, LABELS, gold, scores, counts, 0.5, 0.4))
                 predictions.write(folder / "predictions.npz", {"icd": decided})
                 write_metrics(folder / "test.json", {"icd": summarise(gold, scores, counts, 0.4, OPTIONS)})
                 table = frequency_table(gold, scores, counts, 0.4, OPTIONS)

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from medcode import config, io
 from medcode.dataset import arrays as model_inputs
+from medcode.dataset.split_names import SPLITS
 from medcode.errors import UserError
 from medcode.evaluation import seeds
 from medcode.evaluation.frequency import frequency_table
@@ -132,7 +133,7 @@ def read(run, settings, **changes):
     drawn = dict.fromkeys(("frequency", "losses", "vectors", "learning", "labels", "lengths"), svg)
     return (
         {"settings": settings, "test": test, "train": trained}
-        | {"data": model_inputs.load(run / "inputs", model_inputs.SPLITS)}
+        | {"data": model_inputs.load(run / "inputs", SPLITS)}
         | {"figures": drawn, "corpus": io.read_json(run / "corpus.json")}
         | changes
     )

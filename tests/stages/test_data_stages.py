@@ -13,7 +13,7 @@ import yaml
 from stage_commands import Done, here
 
 from medcode import io
-from medcode.text.tokens import Tokens
+from medcode.text.tokens import TokenizedWords
 
 SECRET = "lives at the harbour"
 EXTRACT = {"raw": "raw", "notes": "notes.parquet", "codes": "codes.parquet", "metrics": "extract.json"}
@@ -120,8 +120,8 @@ def test_from_raw_files_to_splits_and_the_same_bytes_again(work):
     assert "there are 10 codes only" in done["top50"].stderr
     assert done["icd9"].stderr == "note: icd9 is empty: label set icd9: the corpus has no code of icd9\n"
 
-    tokens = Tokens.read(work.folder / "tokens")
-    assert tokens.admissions == io.read_table(work.folder / "notes.parquet")["admission_id"].to_pylist()
+    tokens = TokenizedWords.read(work.folder / "tokens")
+    assert tokens.notes.admissions == io.read_table(work.folder / "notes.parquet")["admission_id"].to_pylist()
     assert tokens.words(3) == ["lives", "at", "the", "harbour", "word3"]
     documents = io.read_table(work.folder / "full" / "documents.parquet")
     assert documents.column_names == ["admission_id", "patient_id", "split"]

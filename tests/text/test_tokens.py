@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from medcode import io
 from medcode.errors import UserError
 from medcode.text.tokenization import tokenize
-from medcode.text.tokens import Tokens, documents_of, tokenized
+from medcode.text.tokens import TokenizedWords, documents_of, tokenized
 
 DOCUMENTS = [("a", "Pain in the CHEST."), ("b", ""), ("c", "12 3.4"), ("d", "chest x-ray, no pain 7")]
 
@@ -26,9 +26,9 @@ def test_every_document_is_found_again(texts):
 def test_numbers_follow_first_occurrence_and_empty_documents_are_counted():
     tokens = tokenized(DOCUMENTS)
     assert tokens.types == ["pain", "in", "the", "chest", "x", "ray", "no"]
-    assert tokens.ids.tolist() == [0, 1, 2, 3, 3, 4, 5, 6, 0]
-    assert tokens.offsets.tolist() == [0, 4, 4, 4, 9]
-    assert (tokens.ids.dtype, tokens.offsets.dtype) == (np.int32, np.int64)
+    assert tokens.notes.ids.tolist() == [0, 1, 2, 3, 3, 4, 5, 6, 0]
+    assert tokens.notes.offsets.tolist() == [0, 4, 4, 4, 9]
+    assert (tokens.notes.ids.dtype, tokens.notes.offsets.dtype) == (np.int32, np.int64)
     counts = tokens.counts()
     assert (counts["documents"], counts["documents_without_tokens"], counts["tokens"], counts["types"]) == (4, 2, 9, 7)
     assert counts["tokens_per_document"] == {"mean": 2.25, "median": 2.0, "p95": pytest.approx(4.85), "max": 5}
@@ -38,8 +38,9 @@ def test_numbers_follow_first_occurrence_and_empty_documents_are_counted():
 def test_two_processes_give_the_same_as_one(rule):
     documents = [(str(i), f"Word{i % 700} seen by {i} and Word{i * i % 1_009} at {i}") for i in range(3_000)]
     one, two = (tokenized(iter(documents), rule, processes) for processes in (1, 2))
-    assert (one.types, one.admissions) == (two.types, two.admissions)
-    assert np.array_equal(one.ids, two.ids) and np.array_equal(one.offsets, two.offsets)
+    assert (one.types, one.notes.admissions) == (two.types, two.notes.admissions)
+    assert np.array_equal(one.notes.ids, two.notes.ids)
+    assert np.array_equal(one.notes.offsets, two.notes.offsets)
     assert two.words(2_999) == tokenize(documents[-1][1], rule)
 
 
@@ -49,23 +50,23 @@ def test_what_is_written_is_read_again_and_is_the_same_bytes(tmp_path):
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert names == ["admissions.txt", "ids.npy", "offsets.npy", "types.txt"]
     assert all((tmp_path / "one" / n).read_bytes() == (tmp_path / "two" / n).read_bytes() for n in names)
-    again = Tokens.read(tmp_path / "one")
+    again = TokenizedWords.read(tmp_path / "one")
     assert again.words(3) == ["chest", "x", "ray", "no", "pain"]
-    assert again.admissions == ["a", "b", "c", "d"]
-    assert isinstance(again.ids, np.memmap)
+    assert again.notes.admissions == ["a", "b", "c", "d"]
+    assert isinstance(again.notes.ids, np.memmap)
 
 
 def test_no_words_at_all(tmp_path):
     tokenized([("a", "1 2")]).write(tmp_path / "tokens")
-    again = Tokens.read(tmp_path / "tokens")
-    assert (again.types, len(again.ids), again.offsets.tolist()) == ([], 0, [0, 0])
+    again = TokenizedWords.read(tmp_path / "tokens")
+    assert (again.types, len(again.notes.ids), again.notes.offsets.tolist()) == ([], 0, [0, 0])
 
 
 def test_files_that_do_not_belong_together(tmp_path):
     tokenized(DOCUMENTS).write(tmp_path / "tokens")
     io.write_text(tmp_path / "tokens" / "admissions.txt", "a\nb\n")
     with pytest.raises(UserError, match="do not belong together"):
-        Tokens.read(tmp_path / "tokens")
+        TokenizedWords.read(tmp_path / "tokens")
 
 
 def test_notes_come_from_the_table_in_its_order(tmp_path):
@@ -89,4 +90,4 @@ def test_a_wrong_table_is_one_line(tmp_path):
 def test_a_note_of_five_megabytes_is_read_whole():
     tokens = tokenized([("a", "pain in the chest, radiating to the left arm; " * 110_000)])
     assert len(tokens.types) == 8
-    assert np.array_equal(tokens.ids, np.tile(tokens.ids[:9], 110_000))
+    assert np.array_equal(tokens.notes.ids, np.tile(tokens.notes.ids[:9], 110_000))

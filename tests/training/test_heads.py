@@ -11,7 +11,7 @@ from scipy import sparse
 from trainers import WEIGHTS, Killed, assert_same, run_alone, train, trainer
 
 from medcode.config import Run, load
-from medcode.dataset.arrays import Inputs, Split
+from medcode.dataset.arrays import Inputs, Split, Targets
 from medcode.errors import UserError
 from medcode.evaluation.summary import during_training
 from medcode.inference.scoring import probabilities, score
@@ -24,14 +24,10 @@ def two_heads(tiny_inputs) -> Inputs:
     above = sparse.csr_matrix(np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 1], [0, 0]], dtype=np.uint8))
 
     def with_categories(split: Split) -> Split:
-        groups = ((split.labels["icd"] @ above) > 0).astype(np.uint8).tocsr()
-        has = np.arange(len(split)) % 5 != 0  # some documents were not coded in it
-        return replace(
-            split,
-            labels=split.labels | {"ccs": groups},
-            outside=split.outside | {"ccs": np.zeros(len(split), np.int32)},
-            has=split.has | {"ccs": has},
-        )
+        groups = ((split.targets["icd"].matrix @ above) > 0).astype(np.uint8).tocsr()
+        is_coded = np.arange(len(split)) % 5 != 0  # some documents were not coded in it
+        categories = Targets(groups, is_coded, np.zeros(len(split), np.int32))
+        return replace(split, targets=split.targets | {"ccs": categories})
 
     labels = tiny_inputs.labels | {"ccs": [{"system": "ccs", "code": f"D{n}", "train_documents": 9} for n in (1, 2)]}
     splits = {name: with_categories(split) for name, split in tiny_inputs.splits.items()}
@@ -55,9 +51,9 @@ def test_a_heads_loss_on_dev_is_the_mean_over_its_documents(two_heads, recipe, e
     dev = two_heads.splits["dev"]
     logits = score(running.model, two_heads.tokens, dev.offsets, recipe.max_tokens, 4)
     for head in ("icd", "ccs"):
-        scores, gold = (torch.from_numpy(np.asarray(x)) for x in (logits[head], dev.labels[head].toarray()))
+        scores, gold = (torch.from_numpy(np.asarray(x)) for x in (logits[head], dev.targets[head].matrix.toarray()))
         each = torch.nn.functional.binary_cross_entropy_with_logits(scores, gold.float(), reduction="none").mean(1)
-        expected = (each * torch.from_numpy(dev.has[head])).mean().item()
+        expected = (each * torch.from_numpy(dev.targets[head].is_coded)).mean().item()
         assert row[f"dev_loss_{head}"] == pytest.approx(expected, rel=1e-5)
 
 
@@ -77,8 +73,8 @@ def test_the_criterion_is_that_of_the_first_head_or_the_mean_over_all(two_heads,
     dev = two_heads.splits["dev"]
     logits = score(running.model, two_heads.tokens, dev.offsets, recipe.max_tokens, 4)
     measured = {
-        head: during_training(dev.labels[head][dev.has[head]], probabilities(logits[head][dev.has[head]]), ["f1_macro"])
-        for head in ("icd", "ccs")
+        head: during_training(targets.coded().matrix, probabilities(logits[head][targets.is_coded]), ["f1_macro"])
+        for head, targets in dev.targets.items()
     }
     own = {head: values["f1_macro"] for head, values in measured.items()}
     assert own["icd"] != own["ccs"]

@@ -127,11 +127,12 @@ def test_each_title_with_a_known_word_becomes_a_document_with_that_label_alone(d
     assert [train.tokens[start:end].tolist() for start, end in after.offsets[added]] == [
         [3, 4], [7, 5], [9], [10, 11, 12],
     ]  # fmt: skip
-    assert after.labels["icd"][added].toarray().argmax(1).tolist() == [0, 1, 4, 5]
-    assert after.labels["icd"][added].sum(1).ravel().tolist() == [[1, 1, 1, 1]]
-    assert after.has["icd"][added].all() and not after.outside["icd"][added].any()
+    assert after.targets["icd"][added].matrix.toarray().argmax(1).tolist() == [0, 1, 4, 5]
+    assert after.targets["icd"][added].matrix.sum(1).ravel().tolist() == [[1, 1, 1, 1]]
+    assert after.targets["icd"][added].is_coded.all()
+    assert not after.targets["icd"][added].n_codes_outside_label_set.any()
     np.testing.assert_array_equal(train.tokens[: len(described.tokens)], described.tokens)
-    assert (after.labels["icd"][: len(before)] != before.labels["icd"]).nnz == 0
+    assert (after.targets["icd"][: len(before)].matrix != before.targets["icd"].matrix).nnz == 0
     assert train.splits["dev"] is described.splits["dev"]
 
 
@@ -139,16 +140,13 @@ def test_titles_of_one_head_say_nothing_of_another(described):
     train = described.splits["train"]
     two = replace(
         described,
-        splits={"train": replace(train, **{
-            key: {"icd": getattr(train, key)["icd"], "ccs": getattr(train, key)["icd"]}
-            for key in ("labels", "outside", "has")
-        })},
+        splits={"train": replace(train, targets={"icd": train.targets["icd"], "ccs": train.targets["icd"]})},
         descriptions={"icd": TITLES, "ccs": TITLES[:, :1]},
     )  # fmt: skip
     after, added = (
         label_init.with_title_documents(two, label_init.known_titles(two, ["icd", "ccs"])).splits["train"],
         slice(len(train), None),
     )
-    assert after.has["icd"][added].tolist() == [True] * 4 + [False] * 3
-    assert after.has["ccs"][added].tolist() == [False] * 4 + [True] * 3
-    assert after.labels["ccs"][added].toarray().nonzero()[1].tolist() == [0, 4, 5]
+    assert after.targets["icd"][added].is_coded.tolist() == [True] * 4 + [False] * 3
+    assert after.targets["ccs"][added].is_coded.tolist() == [False] * 4 + [True] * 3
+    assert after.targets["ccs"][added].matrix.toarray().nonzero()[1].tolist() == [0, 4, 5]

@@ -9,7 +9,7 @@ from scipy import sparse
 from small_models import HEADS, ROWS, build, every_model
 from trainers import run_alone
 
-from medcode.dataset.arrays import Inputs, Split
+from medcode.dataset.arrays import Inputs, Split, Targets
 from medcode.inference.scoring import score
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Trainer
@@ -24,15 +24,16 @@ def inputs() -> Inputs:
     """Random documents with random labels under two heads."""
     random = np.random.default_rng(6)
     ends = np.cumsum(random.integers(1, 60, DOCUMENTS))
+    gold = {
+        head: sparse.csr_matrix((random.random((DOCUMENTS, size)) < 0.4).astype(np.uint8))
+        for head, size in HEADS.items()
+    }
     split = Split(
         documents=[str(number) for number in range(DOCUMENTS)],
         offsets=np.stack([np.append(0, ends[:-1]), ends], axis=1),
-        labels={
-            head: sparse.csr_matrix((random.random((DOCUMENTS, size)) < 0.4).astype(np.uint8))
-            for head, size in HEADS.items()
+        targets={
+            head: Targets(gold[head], random.random(DOCUMENTS) < 0.8, np.zeros(DOCUMENTS, np.int32)) for head in HEADS
         },
-        outside={head: np.zeros(DOCUMENTS, np.int32) for head in HEADS},
-        has={head: random.random(DOCUMENTS) < 0.8 for head in HEADS},
     )
     tokens = random.integers(5, ROWS, int(ends[-1]), dtype=np.int32)
     return Inputs(tokens, [], np.empty(0), {}, "caml", {"train": split, "dev": split})

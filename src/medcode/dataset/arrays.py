@@ -1,4 +1,4 @@
-"""The arrays that a model is trained and tested on: reads data/inputs, which `input_layout` writes."""
+"""The arrays that a model is trained and tested on: writes data/inputs, and reads it."""
 
 from __future__ import annotations
 
@@ -12,38 +12,89 @@ import numpy as np
 from scipy import sparse
 
 from medcode import io
+from medcode.dataset import binary_csr
 from medcode.errors import UserError, nearest
+from medcode.text.tokenized_notes import SUBWORD_IDS, TokenizedNotes
 
-SPLITS = ("train", "dev", "test")
 LINKED_HEADS = ("icd9", "icd10")  # of the label set joint
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the documents of a split are coded with under one head.
+
+    Attributes:
+        matrix: 0 or 1, CSR [n, Y].
+        is_coded: whether each document was coded in the head's system at all, bool [n]; without it, a row of zeros
+            says nothing about the document.
+        n_codes_outside_label_set: gold codes of each document that have no label in the head, int32 [n].
+    """
+
+    matrix: sparse.csr_matrix
+    is_coded: np.ndarray
+    n_codes_outside_label_set: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.is_coded)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Targets:
+        """Keeps some of the documents: a slice, their numbers, or bool [n]."""
+        return Targets(self.matrix[rows], self.is_coded[rows], self.n_codes_outside_label_set[rows])
+
+    def first(self, n: int) -> Targets:
+        """Returns those of the first n documents."""
+        return self[:n]
+
+    def coded(self) -> Targets:
+        """Returns those of the documents that were coded in the head's system."""
+        return self[self.is_coded]
+
+    def joined(self, following: Targets) -> Targets:
+        """Returns these targets and, behind them, those of other documents under the same head."""
+        return Targets(
+            matrix=sparse.vstack([self.matrix, following.matrix], format="csr"),
+            is_coded=np.concatenate([self.is_coded, following.is_coded]),
+            n_codes_outside_label_set=np.concatenate(
+                [self.n_codes_outside_label_set, following.n_codes_outside_label_set]
+            ),
+        )
+
+    @classmethod
+    def of_single_labels(cls, columns: np.ndarray, n_labels: int) -> Targets:
+        """Returns those of documents with one label each, whose columns are given [n]."""
+        n = len(columns)
+        matrix = sparse.csr_matrix((np.ones(n, np.uint8), (np.arange(n), columns)), shape=(n, n_labels))
+        return cls(matrix, np.ones(n, bool), np.zeros(n, np.int32))
+
+    @classmethod
+    def uncoded(cls, n: int, n_labels: int) -> Targets:
+        """Returns those of n documents that were not coded in the head's system."""
+        return cls(sparse.csr_matrix((n, n_labels), dtype=np.uint8), np.zeros(n, bool), np.zeros(n, np.int32))
 
 
 @dataclass(frozen=True)
 class Split:
     """The documents of one split.
 
-    `offsets` [n, 2] are start and end of each document in `Inputs.tokens`; `labels` has one CSR matrix [n, Y] a head,
-    `outside` how many gold codes of each document have no label in the head [n], `has` whether a document was coded in
-    the head's system at all [n]: without it, a row of zeros says nothing about the document.
+    Attributes:
+        documents: their admissions [n].
+        offsets: start and end of each document in `Inputs.tokens`, int64 [n, 2].
+        targets: what they are coded with, by head.
     """
 
     documents: list[str]
     offsets: np.ndarray
-    labels: dict[str, sparse.csr_matrix]
-    outside: dict[str, np.ndarray]
-    has: dict[str, np.ndarray]
+    targets: dict[str, Targets]
 
     def __len__(self) -> int:
         return len(self.documents)
 
     def first(self, n: int) -> Split:
-        """The first n documents, for debugging."""
+        """Returns the first n documents, for debugging."""
         return Split(
             self.documents[:n],
             self.offsets[:n],
-            {head: labels[:n] for head, labels in self.labels.items()},
-            {head: outside[:n] for head, outside in self.outside.items()},
-            {head: has[:n] for head, has in self.has.items()},
+            {head: targets.first(n) for head, targets in self.targets.items()},
         )
 
 
@@ -127,16 +178,13 @@ def load(
         )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{folder}: cannot be read ({error}); make it again (dvc repro inputs)") from error
-    return data if subword is None else _in_pieces(data, subword)
+    return data if subword is None else _in_subwords(data, TokenizedNotes.read(subword, SUBWORD_IDS))
 
 
-def _in_pieces(data: Inputs, subword: str | os.PathLike) -> Inputs:
-    """The same documents, their words replaced by pieces."""
-    from medcode.encoders.pieces import Pieces  # models on words need none of it
-
-    pieces = Pieces.read(subword)
-    splits = {name: replace(own, offsets=pieces.spans(own.documents)) for name, own in data.splits.items()}
-    return replace(data, tokens=pieces.ids, splits=splits)
+def _in_subwords(data: Inputs, notes: TokenizedNotes) -> Inputs:
+    """The same documents, their words replaced by subwords."""
+    splits = {name: replace(split, offsets=notes.spans(split.documents)) for name, split in data.splits.items()}
+    return replace(data, tokens=notes.ids, splits=splits)
 
 
 def _load_edges(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -152,14 +200,42 @@ def _load_edges(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _load_split(folder: Path, heads: list[str]) -> Split:
-    labels = {}
-    for head in heads:
-        with open(folder / f"labels.{head}.npz", "rb") as file:
-            labels[head] = sparse.load_npz(file).tocsr()
     return Split(
         documents=io.read_lines(folder / "documents.txt"),
         offsets=io.read_array(folder / "offsets.npy"),
-        labels=labels,
-        outside={head: io.read_array(folder / f"outside.{head}.npy") for head in heads},
-        has={head: io.read_array(folder / f"has.{head}.npy") for head in heads},
+        targets={
+            head: Targets(
+                matrix=binary_csr.read(folder / f"labels.{head}.npz"),
+                is_coded=io.read_array(folder / f"has.{head}.npy"),
+                n_codes_outside_label_set=io.read_array(folder / f"outside.{head}.npy"),
+            )
+            for head in heads
+        },
     )
+
+
+def write(folder: str | os.PathLike, data: Inputs) -> None:
+    """Writes data/inputs, all or nothing; `load` reads it."""
+    with io.atomic_folder(folder) as target:
+        for name, split in data.splits.items():
+            _write_split(target / name, split)
+        io.write_array(target / "tokens.npy", data.tokens)
+        io.write_array(target / "embedding.npy", data.vectors)
+        io.write_text(target / "vocabulary.txt", "".join(f"{word}\n" for word in data.vocabulary))
+        io.write_json(target / "heads.json", {head: {"labels": records} for head, records in data.labels.items()})
+        for head in data.labels:
+            io.write_array(target / f"descriptions.{head}.npy", data.descriptions[head])
+            io.write_array(target / f"linked.{head}.npy", data.linked[head])
+        for head, (pairs, weights) in data.edges.items():
+            io.write_array(target / f"edges.{head}.npy", pairs)
+            io.write_array(target / f"edge_weights.{head}.npy", weights)
+        io.write_json(target / "text.json", {"rule": data.rule})
+
+
+def _write_split(folder: Path, split: Split) -> None:
+    io.write_text(folder / "documents.txt", "".join(f"{name}\n" for name in split.documents))
+    io.write_array(folder / "offsets.npy", split.offsets)
+    for head, targets in split.targets.items():
+        binary_csr.write(folder / f"labels.{head}.npz", targets.matrix)
+        io.write_array(folder / f"has.{head}.npy", targets.is_coded)
+        io.write_array(folder / f"outside.{head}.npy", targets.n_codes_outside_label_set)

@@ -18,7 +18,8 @@ import pandas as pd
 import pyarrow as pa
 
 from medcode.codes import formatting
-from medcode.dataset.splits import BACKGROUND, SPLITS, check_present
+from medcode.dataset.split_names import BACKGROUND, SPLITS
+from medcode.dataset.splits import check_present
 from medcode.errors import UserError
 
 DOCUMENTS = pa.schema([("admission_id", pa.string()), ("patient_id", pa.string()), ("split", pa.string())])

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.feather as feather
 
 from medcode import io
+from medcode.dataset.split_names import SPLITS
 from medcode.errors import UserError, nearest
 
-SPLITS = ("train", "dev", "test")
 _NAMES = {"train": "train", "val": "dev", "dev": "dev", "test": "test"}
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from scipy import sparse
 
+from medcode.dataset.split_names import BACKGROUND, SPLITS
 from medcode.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 ASSIGNED = pa.schema(
     [("admission_id", pa.string()), ("patient_id", pa.string()), ("split", pa.string()), ("top50", pa.bool_())]
 )
-
-SPLITS = ("train", "dev", "test")
-BACKGROUND = "background"
 
 
 @dataclass(frozen=True)

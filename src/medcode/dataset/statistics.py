@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-if TYPE_CHECKING:
-    from medcode.text.tokens import Tokens
+from medcode.dataset.split_names import SPLITS
 
-SPLITS = ("train", "dev", "test")
+if TYPE_CHECKING:
+    from medcode.text.tokenized_notes import TokenizedNotes
+
 # Upper ends of the groups of codes by their documents; the last group is open.
 FREQUENCIES = (0, 1, 4, 9, 49, 99, 499, 999)
 COMMONEST = 10
 
 
-def summarise(tokens: Tokens, documents: pd.DataFrame, labels: pd.DataFrame, codes: pd.DataFrame) -> dict[str, Any]:
+def summarise(
+    notes: TokenizedNotes, documents: pd.DataFrame, labels: pd.DataFrame, codes: pd.DataFrame
+) -> dict[str, Any]:
     """Describes the documents and labels of a label set.
 
     Args:
-        tokens: the words of all documents.
+        notes: the words of all documents.
         documents: admission_id, patient_id, split.
         labels: head, system, code, train_documents.
         codes: admission_id, system, code.
@@ -36,12 +39,12 @@ def summarise(tokens: Tokens, documents: pd.DataFrame, labels: pd.DataFrame, cod
         Labels are numbers and codes; of a code with fewer than ten documents not even the name is given.
     """
     documents = documents[documents["split"].isin(SPLITS)]
-    position = pd.Series(np.arange(len(tokens.admissions)), index=tokens.admissions)
+    position = pd.Series(np.arange(len(notes)), index=notes.admissions)
     documents = documents.assign(
         position=position.loc[documents["admission_id"]].to_numpy(), words=0, text=pd.Series(dtype=object)
     )
-    documents["words"] = np.diff(tokens.offsets)[documents["position"]]
-    documents["text"] = [hashlib.sha256(tokens.document(number)).digest() for number in documents["position"]]
+    documents["words"] = np.diff(notes.offsets)[documents["position"]]
+    documents["text"] = [hashlib.sha256(notes.document(number)).digest() for number in documents["position"]]
     known = codes.merge(labels[["head", "system", "code"]], on=["system", "code"])
     known = known.merge(documents[["admission_id", "split"]], on="admission_id")
     parts = {name: documents[documents["split"] == name] for name in SPLITS} | {"all": documents}

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from medcode.config import Pretrain
 from medcode.encoders import folder
-from medcode.encoders.pieces import Pieces
 from medcode.engine.precision import autocast
 from medcode.errors import UserError
+from medcode.text.tokenized_notes import TokenizedNotes
 
 IGNORED = -100  # what cross entropy passes over
 WARMUP = 0.1  # share of the steps
@@ -23,7 +23,7 @@ WEIGHT_DECAY = 0.01
 DEV_BLOCKS = 256
 
 
-def blocks_of(pieces: Pieces, documents: np.ndarray, specials: dict[str, int | None], size: int) -> Tensor:
+def blocks_of(pieces: TokenizedNotes, documents: np.ndarray, specials: dict[str, int | None], size: int) -> Tensor:
     """Documents one after the other, cut into sequences of one length, each between special pieces.
 
     Source: Devlin et al. 2019; Liu et al. 2019 (RoBERTa) for sequences that go on over the ends of documents.

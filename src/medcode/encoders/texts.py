@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
-from medcode.text.tokens import Tokens, documents_of
+from medcode.text.tokens import TokenizedWords, documents_of
 
 
 def texts_of(text: str, tokens: str | os.PathLike, notes: str | os.PathLike) -> Iterator[tuple[str, str]]:
@@ -21,6 +21,6 @@ def texts_of(text: str, tokens: str | os.PathLike, notes: str | os.PathLike) -> 
     if text == "raw":
         yield from documents_of(notes)
         return
-    words = Tokens.read(tokens)
-    for number, admission in enumerate(tqdm(words.admissions, desc="read", unit="note", disable=None)):
+    words = TokenizedWords.read(tokens)
+    for number, admission in enumerate(tqdm(words.notes.admissions, desc="read", unit="note", disable=None)):
         yield admission, " ".join(words.words(number))

@@ -1,4 +1,4 @@
-"""Documents and gold labels of a split where the model is, so that batches of them are gathered without the host."""
+"""Notes and targets of a split where the model is, so that batches of them are gathered without the host."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import sys
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor
 
+from medcode.dataset.arrays import Targets
+from medcode.dataset.binary_csr import as_binary_csr
 from medcode.engine.batches import truncated_lengths
 from medcode.engine.transfer import to_device
-from medcode.evaluation.metrics import as_gold
 
 PART_OF_FREE = 8  # what one split may take of the memory that a GPU has left; the rest is for the network
 
 
-class Documents:
+class DeviceNotes:
     """Words of the documents of a split, in memory of the device; of the host where the device has too little left.
 
     Args:
@@ -62,23 +62,22 @@ class Documents:
         return to_device(words.numpy(), self.device), to_device(lengths.numpy(), self.device)
 
 
-class Gold:
-    """Gold labels of a split under one head, in memory of the device.
+class DeviceTargets:
+    """What the documents of a split are coded with under one head, in memory of the device.
 
     Args:
-        labels: 0 or 1, CSR [n, Y].
-        has: whether each document was coded in the head's system at all, bool [n].
+        targets: of the split.
         device: where the labels of batches are wanted.
     """
 
-    def __init__(self, labels: sparse.csr_matrix, has: np.ndarray, device: torch.device) -> None:
-        gold = as_gold(labels)
+    def __init__(self, targets: Targets, device: torch.device) -> None:
+        gold = as_binary_csr(targets.matrix)
         counts = np.diff(gold.indptr)
         self._labels, self._most = gold.shape[1], int(counts.max(initial=0))
         # Behind its own labels a document may look at so many of the following ones; they count for nothing.
         columns = np.append(gold.indices, np.zeros(self._most, gold.indices.dtype)).astype(np.int64)
-        arrays = (columns, gold.indptr[:-1].astype(np.int64), counts.astype(np.int64), has)
-        self._columns, self._starts, self._counts, self._has = (torch.from_numpy(own).to(device) for own in arrays)
+        arrays = (columns, gold.indptr[:-1].astype(np.int64), counts.astype(np.int64), targets.is_coded)
+        self._columns, self._starts, self._counts, self._is_coded = (torch.from_numpy(a).to(device) for a in arrays)
 
     def rows(self, documents: Tensor) -> Tensor:
         """The labels of some documents, int64 [B] on the device: 0 or 1, fp32 [B, Y]."""
@@ -93,7 +92,7 @@ class Gold:
 
     def coded(self, documents: Tensor) -> Tensor:
         """Whether some documents were coded in the head's system, bool [B]."""
-        return self._has[documents]
+        return self._is_coded[documents]
 
 
 def room_for(size: int, device: torch.device) -> torch.device:

@@ -9,7 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from medcode.config import Evaluation
-from medcode.evaluation.metrics import Counts, as_gold, counts, f1_macro, f1_micro
+from medcode.dataset.binary_csr import as_binary_csr
+from medcode.evaluation.metrics import Counts, counts, f1_macro, f1_micro
 
 COLUMNS = ("codes", "gold", "f1_micro", "f1_macro", "f1_micro_tuned", "f1_macro_tuned")
 
@@ -56,7 +57,7 @@ def frequency_table(
         One row per group with labels: head, group, codes (number of labels), gold (number of gold codes), f1_micro,
         f1_macro (headline definition, over the labels of the group), f1_micro_tuned, f1_macro_tuned.
     """
-    gold = as_gold(gold)
+    gold = as_binary_csr(gold)
     fixed, _ = counts(gold, scores, options.fixed_threshold)
     tuned, _ = counts(gold, scores, tuned_threshold)
     return [
@@ -87,7 +88,7 @@ def linkage_table(
     """
     if not linked.any():
         return []
-    gold = as_gold(gold)
+    gold = as_binary_csr(gold)
     fixed, _ = counts(gold, scores, options.fixed_threshold)
     tuned, _ = counts(gold, scores, tuned_threshold)
     rows = []

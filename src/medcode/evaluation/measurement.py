@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
 
 from medcode.config import Evaluation, Scoring
 from medcode.dataset.arrays import Inputs
@@ -14,15 +18,41 @@ from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import probabilities, score
 
 
-class Measured(NamedTuple):
-    """Metrics by head; tables by frequency, by linkage, and of losses; what was decided on each document, by head."""
+@dataclass(frozen=True)
+class Predictions:
+    """The test documents that were coded in a head's system, and the probability of each of its labels there.
 
-    metrics: dict[str, Any]
-    tables: tuple[list[dict[str, Any]], ...]
-    decided: dict[str, tuple]
+    Attributes:
+        documents: their admissions [n].
+        labels: records with system and code [Y].
+        gold: 0 or 1, CSR [n, Y].
+        probabilities: float32 [n, Y].
+        train_counts: training documents of each label, int64 [Y].
+        fixed_threshold: of the options.
+        tuned_threshold: the one with the best micro F1 on dev.
+    """
+
+    documents: list[str]
+    labels: list[dict[str, Any]]
+    gold: sparse.csr_matrix
+    probabilities: np.ndarray
+    train_counts: np.ndarray
+    fixed_threshold: float
+    tuned_threshold: float
 
 
-def measure(options: Evaluation, machine: Scoring, label_set: str, trained: TrainedModel, data: Inputs) -> Measured:
+@dataclass(frozen=True)
+class Measurements:
+    """What one trained model shows on test."""
+
+    metrics: dict[str, Any]  # by head
+    frequency: list[dict[str, Any]]  # rows of the table by training frequency of the labels, head by head
+    linkage: list[dict[str, Any]]  # rows of the table by links to the other edition of ICD
+    losses: list[dict[str, Any]]  # a row for each label
+    predictions: dict[str, Predictions]  # by head; large
+
+
+def measure(options: Evaluation, machine: Scoring, label_set: str, trained: TrainedModel, data: Inputs) -> Measurements:
     """Measures a model on the test split, at the fixed threshold and at the one with the best micro F1 on dev.
 
     Args:
@@ -37,21 +67,25 @@ def measure(options: Evaluation, machine: Scoring, label_set: str, trained: Trai
         name: score(network, data.tokens, split.offsets, trained.max_tokens, options.batch_size, machine.precision)
         for name, split in data.splits.items()
     }
-    measured, groups, linked, losses, decided = {}, [], [], [], {}
+    measurements = Measurements({}, [], [], [], {})
     dev, test = data.splits["dev"], data.splits["test"]
     for head, labels in trained.labels.items():
-        tuning, coded = dev.has[head], test.has[head]  # a document is measured where it was coded in the head's system
+        # A document is measured where it was coded in the head's system.
+        tuning, is_coded = dev.targets[head], test.targets[head].is_coded
         threshold = tune_threshold(
-            dev.labels[head][tuning], probabilities(scores["dev"][head][tuning]), options.threshold_grid
+            tuning.coded().matrix, probabilities(scores["dev"][head][tuning.is_coded]), options.threshold_grid
         )
-        gold, logits = test.labels[head][coded], scores["test"][head][coded]
-        predicted, known = probabilities(logits), (data.train_counts(head), threshold, options)
+        targets, logits = test.targets[head].coded(), scores["test"][head][is_coded]
+        gold, predicted, counts = targets.matrix, probabilities(logits), data.train_counts(head)
+        shared = gold, predicted, counts, threshold, options
         # Codes outside the fifty most frequent are left out on purpose; codes never seen in training are not.
-        outside = test.outside[head][coded] if label_set == "full" else None
-        measured[head] = summarise(gold, predicted, *known, outside)
-        groups += frequency.frequency_table(gold, predicted, *known, head)
-        linked += frequency.linkage_table(gold, predicted, *known, head, data.linked[head])
-        losses += label_losses.loss_table(gold, logits, labels, head)
-        names = [name for name, has in zip(test.documents, coded, strict=True) if has]
-        decided[head] = (names, labels, gold, predicted, known[0], options.fixed_threshold, threshold)
-    return Measured(measured, (groups, linked, losses), decided)
+        outside = targets.n_codes_outside_label_set if label_set == "full" else None
+        measurements.metrics[head] = summarise(*shared, outside)
+        measurements.frequency.extend(frequency.frequency_table(*shared, head))
+        measurements.linkage.extend(frequency.linkage_table(*shared, head, data.linked[head]))
+        measurements.losses.extend(label_losses.loss_table(gold, logits, labels, head))
+        documents = [name for name, coded in zip(test.documents, is_coded, strict=True) if coded]
+        measurements.predictions[head] = Predictions(
+            documents, labels, gold, predicted, counts, options.fixed_threshold, threshold
+        )
+    return measurements

@@ -1,8 +1,8 @@
 """Metrics of the set of predicted codes, in the variants that the publications report.
 
-Gold labels are a 0/1 matrix, brought to one form by `as_gold`, and scores an array of probabilities, both
-[documents, labels]. A code is predicted when its probability is above the threshold: exactly at
-the threshold is negative. The threshold is rounded to the precision of the scores first, so that `p > t` says the
+Gold labels are a 0/1 matrix, brought to one form by `dataset.binary_csr.as_binary_csr`, and scores an array of
+probabilities, both [documents, labels]. A code is predicted when its probability is above the threshold: exactly at the
+threshold is negative. The threshold is rounded to the precision of the scores first, so that `p > t` says the
 same in NumPy, PyTorch and Python. A ratio whose denominator is zero is 0.
 
 The gold labels are never made dense, and the scores are read in blocks, so that 9,000 labels need little memory.
@@ -23,22 +23,6 @@ MacroF1 = Literal["caml", "per_label_all", "per_label_present"]
 MACRO_F1: tuple[MacroF1, ...] = get_args(MacroF1)
 
 BLOCK = 256  # documents (or labels) whose scores are worked on at a time
-
-
-def as_gold(gold: sparse.spmatrix | sparse.sparray | np.ndarray) -> sparse.csr_array:
-    """Brings gold labels to one form: CSR [documents, labels], ones only, column numbers ascending in each row.
-
-    Raises:
-        ValueError: an entry is neither 0 nor 1.
-    """
-    matrix = sparse.csr_array(gold)
-    if not matrix.has_canonical_format or not matrix.data.all():
-        matrix = matrix.copy()
-        matrix.sum_duplicates()
-        matrix.eliminate_zeros()
-    if not (matrix.data == 1).all():
-        raise ValueError("gold labels must be 0 or 1")
-    return matrix
 
 
 def check_scores(gold: sparse.csr_array, scores: np.ndarray) -> None:
@@ -87,7 +71,7 @@ def counts(gold: sparse.csr_array, scores: np.ndarray, threshold: float) -> tupl
     """Counts per label and per document.
 
     Args:
-        gold: [documents, labels], as `as_gold` returns it.
+        gold: [documents, labels], as `as_binary_csr` returns it.
         scores: probabilities, [documents, labels].
         threshold: a code is predicted when its probability is above.
 

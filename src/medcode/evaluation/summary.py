@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from medcode.config import Evaluation
+from medcode.dataset.binary_csr import as_binary_csr
 from medcode.errors import UserError, nearest
 from medcode.evaluation import metrics, ranking
 from medcode.evaluation.metrics import Counts, MacroF1
@@ -53,7 +54,7 @@ def summarise(
     Raises:
         UserError: a score is not a probability.
     """
-    gold = metrics.as_gold(gold)
+    gold = as_binary_csr(gold)
     metrics.check_scores(gold, scores)
     missed = 0 if outside is None else int(np.sum(outside))
     areas = ranking.auc_per_label(gold, scores)
@@ -141,7 +142,7 @@ def during_training(
     Raises:
         UserError: a name is unknown, a k is above the number of labels, or a score is not a probability.
     """
-    gold = metrics.as_gold(gold)
+    gold = as_binary_csr(gold)
     metrics.check_scores(gold, scores)
     if names is None:
         names = [name for name in TRAINING_METRICS if (_k(name) or 0) <= gold.shape[1]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from medcode.dataset.binary_csr import as_binary_csr
 from medcode.errors import UserError
-from medcode.evaluation.metrics import as_gold, check_scores, ratio, row_numbers
+from medcode.evaluation.metrics import check_scores, ratio, row_numbers
 
 
 def tune_threshold(gold: sparse.spmatrix | sparse.sparray | np.ndarray, scores: np.ndarray, grid: int) -> float:
@@ -37,7 +38,7 @@ def sweep(
     Returns:
         The thresholds, float32 [grid], and their micro F1, float64 [grid].
     """
-    gold = as_gold(gold)
+    gold = as_binary_csr(gold)
     check_scores(gold, scores)
     if not gold.nnz:
         raise UserError("tuning the threshold: no document has a gold code; enlarge dev (split.dev_share)")

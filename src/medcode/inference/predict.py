@@ -11,6 +11,7 @@ from medcode.errors import UserError
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import probabilities, score
 from medcode.text.tokenization import text_of, tokenize
+from medcode.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,5 @@ def numbers(trained: TrainedModel, text: str) -> tuple[np.ndarray, int | None]:
     if trained.pieces is not None:
         (own,) = trained.pieces([text_of(text, trained.pieces.text, trained.rule)])
         return own, trained.pieces.unknown
-    row_of = {word: row for row, word in enumerate(trained.vocabulary, start=1)}
-    unknown = len(trained.vocabulary) + 1
-    return np.array([row_of.get(word, unknown) for word in tokenize(text, trained.rule)], dtype=np.int32), unknown
+    vocabulary = Vocabulary(trained.vocabulary)
+    return vocabulary.rows(tokenize(text, trained.rule)), vocabulary.unknown

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from medcode.engine.batches import scoring_batches
-from medcode.engine.device_data import Documents
+from medcode.engine.device_data import DeviceNotes
 from medcode.engine.precision import autocast
 from medcode.engine.transfer import AsyncHostCopy, to_device
 from medcode.models.base import Model
@@ -28,13 +28,13 @@ def score(
     Returns:
         {head: float32 [n, Y]}.
     """
-    documents = Documents(tokens, offsets, max_tokens, next(model.parameters()).device)
+    documents = DeviceNotes(tokens, offsets, max_tokens, next(model.parameters()).device)
     return score_documents(model, documents, batch_size, precision)
 
 
 @torch.inference_mode()
 def score_documents(
-    model: Model, documents: Documents, batch_size: int, precision: str = "auto"
+    model: Model, documents: DeviceNotes, batch_size: int, precision: str = "auto"
 ) -> dict[str, np.ndarray]:
     """As `score`, of documents that are with the model already."""
     model.eval()

@@ -303,7 +303,7 @@ def _splits(data: Inputs, heads: list[str], max_tokens: int) -> list[dict[str, A
                 "mean": _or_zero(np.mean, lengths),
                 "longest": _or_zero(np.max, lengths),
                 "truncated": _or_zero(np.mean, lengths > max_tokens),
-                "codes": [split.labels[head].nnz / max(len(lengths), 1) for head in heads],
+                "codes": [split.targets[head].matrix.nnz / max(len(lengths), 1) for head in heads],
             }
         )
     return rows

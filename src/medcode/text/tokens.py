@@ -1,4 +1,4 @@
-"""All words of a corpus as numbers: one array for all documents, and where each of them starts."""
+"""All words of a corpus as numbers, and the word types that the numbers stand for."""
 
 from __future__ import annotations
 
@@ -22,66 +22,50 @@ from tqdm import tqdm
 from medcode import io
 from medcode.errors import UserError
 from medcode.text import tokenization
+from medcode.text.tokenized_notes import WORD_IDS, TokenizedNotes
 
 _BATCH = 256
 _DROPPED = -1
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """The words of all documents.
+class TokenizedWords:
+    """The words of all notes, and the word types that the ids are indices into.
 
     Attributes:
+        notes: ids of the words.
         types: the distinct words, in the order in which they first occur.
-        ids: int32 [words of all documents], indices into `types`.
-        offsets: int64 [documents + 1]; document d is ids[offsets[d]:offsets[d + 1]].
-        admissions: the admission of each document, in the order of notes.parquet.
     """
 
+    notes: TokenizedNotes
     types: list[str]
-    ids: np.ndarray
-    offsets: np.ndarray
-    admissions: list[str]
-
-    def document(self, index: int) -> np.ndarray:
-        """Returns the ids of one document."""
-        return self.ids[self.offsets[index] : self.offsets[index + 1]]
 
     def words(self, index: int) -> list[str]:
-        """Returns the words of one document."""
-        return [self.types[i] for i in self.document(index)]
+        """Returns the words of one note."""
+        return [self.types[i] for i in self.notes.document(index)]
 
     def write(self, folder: str | os.PathLike) -> None:
         """Writes types.txt, ids.npy, offsets.npy and admissions.txt, all or nothing."""
-        with io.atomic_folder(folder) as temporary:
-            io.write_text(temporary / "types.txt", "".join(f"{word}\n" for word in self.types))
-            io.write_array(temporary / "ids.npy", self.ids)
-            io.write_array(temporary / "offsets.npy", self.offsets)
-            io.write_text(temporary / "admissions.txt", "".join(f"{admission}\n" for admission in self.admissions))
+        with io.atomic_folder(folder) as target:
+            io.write_text(target / "types.txt", "".join(f"{word}\n" for word in self.types))
+            self.notes.write_files(target, WORD_IDS)
 
     @classmethod
-    def read(cls, folder: str | os.PathLike, *, mapped: bool = True) -> Tokens:
-        """Reads what `write` wrote; the ids stay on disk unless `mapped` is false.
+    def read(cls, folder: str | os.PathLike) -> TokenizedWords:
+        """Reads what `write` wrote; the ids stay on disk.
 
         Raises:
             UserError: a file is missing or damaged, or the files do not belong together.
         """
-        folder = Path(folder)
-        types = io.read_lines(folder / "types.txt")
-        ids = io.read_array(folder / "ids.npy", mapped=mapped)
-        offsets = io.read_array(folder / "offsets.npy")
-        admissions = io.read_lines(folder / "admissions.txt")
-        if len(offsets) != len(admissions) + 1 or offsets[-1] != len(ids):
-            raise UserError(f"{folder}: offsets.npy, ids.npy and admissions.txt do not belong together; tokenise again")
-        return cls(types, ids, offsets, admissions)
+        return cls(TokenizedNotes.read(folder, WORD_IDS), io.read_lines(Path(folder) / "types.txt"))
 
     def counts(self) -> dict[str, Any]:
         """Counts documents, words and types, and describes the lengths of the documents in words."""
-        lengths = np.diff(self.offsets)
+        lengths = np.diff(self.notes.offsets)
         return {
             "documents": len(lengths),
             "documents_without_tokens": int((lengths == 0).sum()),
-            "tokens": len(self.ids),
+            "tokens": len(self.notes.ids),
             "types": len(self.types),
             "tokens_per_document": {
                 "mean": float(lengths.mean()),
@@ -125,7 +109,7 @@ def _tokenized(texts: list[str], rule: str) -> tuple[list[str], np.ndarray, list
     return list(numbers.types), np.concatenate(ids), lengths
 
 
-def tokenized(documents: Iterable[tuple[str, str]], rule: str = "caml", processes: int = 1) -> Tokens:
+def tokenized(documents: Iterable[tuple[str, str]], rule: str = "caml", processes: int = 1) -> TokenizedWords:
     """Tokenises documents; the result is the same for any number of processes.
 
     Args:
@@ -150,12 +134,12 @@ def tokenized(documents: Iterable[tuple[str, str]], rule: str = "caml", processe
         numbers = np.array([types.setdefault(word, len(types)) for word in own], dtype=np.int32)
         ids.frombytes(numbers[found].tobytes())
         offsets.extend(itertools.accumulate(lengths, initial=offsets.pop()))
-    return Tokens(
-        types=list(types),
+    notes = TokenizedNotes(
         ids=np.frombuffer(ids, dtype=np.int32) if ids else np.empty(0, dtype=np.int32),
         offsets=np.frombuffer(offsets, dtype=np.int64),
         admissions=admissions,
     )
+    return TokenizedWords(notes, list(types))
 
 
 def _in_order(function: Callable[[Any], Any], items: Iterable[Any], processes: int) -> Iterator[Any]:

@@ -10,13 +10,13 @@ from tqdm import tqdm
 
 from medcode.config import Embed
 from medcode.errors import UserError
-from medcode.text.tokens import Tokens
+from medcode.text.tokens import TokenizedWords
 
 # gensim cuts longer sentences without a word.
 LONGEST_SENTENCE = 10_000
 
 
-def vocabulary(tokens: Tokens, documents: np.ndarray, min_documents: int) -> np.ndarray:
+def vocabulary(tokens: TokenizedWords, documents: np.ndarray, min_documents: int) -> np.ndarray:
     """Chooses the words that occur in enough documents.
 
     Source: caml-mimic, words in at least 3 training documents.
@@ -34,7 +34,7 @@ def vocabulary(tokens: Tokens, documents: np.ndarray, min_documents: int) -> np.
     """
     occurs_in = np.zeros(len(tokens.types), dtype=np.int64)
     for document in documents:
-        occurs_in[np.unique(tokens.document(document))] += 1
+        occurs_in[np.unique(tokens.notes.document(document))] += 1
     chosen = np.flatnonzero(occurs_in >= min_documents)
     if not len(chosen):
         raise UserError(
@@ -44,7 +44,7 @@ def vocabulary(tokens: Tokens, documents: np.ndarray, min_documents: int) -> np.
     return np.array(sorted(chosen, key=lambda number: tokens.types[number]), dtype=np.int64)
 
 
-def train(tokens: Tokens, documents: np.ndarray, words: np.ndarray, options: Embed) -> np.ndarray:
+def train(tokens: TokenizedWords, documents: np.ndarray, words: np.ndarray, options: Embed) -> np.ndarray:
     """Trains CBOW word2vec and lays out the embedding table.
 
     Source: caml-mimic (CBOW, 100, window 5, 5 epochs, every word; rows divided by norm + 1e-6; PAD zero; UNK a
@@ -100,7 +100,7 @@ def decorrelated(vectors: np.ndarray) -> np.ndarray:
 class _Sentences:
     """The documents as lists of words; gensim reads them once for the vocabulary and once an epoch."""
 
-    def __init__(self, tokens: Tokens, documents: np.ndarray, readings: int) -> None:
+    def __init__(self, tokens: TokenizedWords, documents: np.ndarray, readings: int) -> None:
         self.tokens = tokens
         self.documents = documents
         self.types = np.array(tokens.types, dtype=object)
@@ -108,7 +108,7 @@ class _Sentences:
 
     def __iter__(self) -> Iterator[list[str]]:
         for document in self.documents:
-            ids = self.tokens.document(document)
+            ids = self.tokens.notes.document(document)
             for start in range(0, len(ids), LONGEST_SENTENCE):
                 yield self.types[ids[start : start + LONGEST_SENTENCE]].tolist()
             self.bar.update()

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from medcode.config import Recipe
-from medcode.dataset.arrays import Inputs, Split
+from medcode.dataset.arrays import Inputs, Split, Targets
 from medcode.errors import UserError
 from medcode.layers.word_embedding import PAD
 from medcode.models.base import LabelAttentionHeads, Model
 from medcode.text.tokenization import text_of
+from medcode.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from medcode.encoders.pieces import PieceTokenizer
@@ -47,7 +47,7 @@ def initialise(model: Model, recipe: Recipe, data: Inputs, titles: Titles) -> No
         start_from_titles(model, titles)
     if recipe.label_biases == "log_odds":
         for head in model.heads:
-            documents = int(data.splits["train"].has[head].sum())
+            documents = int(data.splits["train"].targets[head].is_coded.sum())
             start_from_frequencies(model, head, data.train_counts(head), documents)
 
 
@@ -152,7 +152,7 @@ def known_titles(data: Inputs, heads: Iterable[str], pieces: PieceTokenizer | No
         pieces: for a model on word pieces; titles are cut as notes are.
     """
     if pieces is None:
-        unknown = len(data.vectors) - 1
+        unknown = Vocabulary(data.vocabulary).unknown
         return {
             head: [own[(own != PAD) & (own != unknown)].astype(np.int64) for own in data.descriptions[head]]
             for head in heads
@@ -183,17 +183,15 @@ def with_title_documents(data: Inputs, titles: Titles) -> Inputs:
 
 
 def _joined(train: Split, head: str, labels: np.ndarray, offsets: np.ndarray) -> Split:
-    count, gold = len(labels), {}
-    for name, own in train.labels.items():
-        ones = np.full(count, name == head, own.dtype)
-        columns = labels if name == head else np.zeros(count, int)
-        new = sparse.csr_matrix((ones, (np.arange(count), columns)), shape=(count, own.shape[1]))
-        new.eliminate_zeros()
-        gold[name] = sparse.vstack([own, new], format="csr")
+    targets = {}
+    for name, of_documents in train.targets.items():
+        n_labels = of_documents.matrix.shape[1]
+        of_titles = (
+            Targets.of_single_labels(labels, n_labels) if name == head else Targets.uncoded(len(labels), n_labels)
+        )
+        targets[name] = of_documents.joined(of_titles)
     return Split(
         documents=[*train.documents, *(f"title of {head} {label}" for label in labels)],
         offsets=np.concatenate([train.offsets, offsets]),
-        labels=gold,
-        outside={name: np.concatenate([own, np.zeros(count, own.dtype)]) for name, own in train.outside.items()},
-        has={name: np.concatenate([own, np.full(count, name == head)]) for name, own in train.has.items()},
+        targets=targets,
     )

@@ -25,7 +25,9 @@ def tune_thresholds(model: Model, data: Inputs, max_tokens: int, precision: str)
     dev = data.splits["dev"]
     logits = score(model, data.tokens, dev.offsets, max_tokens, SCORING_BATCH, precision)
     return {
-        head: tune_threshold(dev.labels[head][dev.has[head]], probabilities(x[dev.has[head]]), THRESHOLD_GRID)
+        head: tune_threshold(
+            dev.targets[head].coded().matrix, probabilities(x[dev.targets[head].is_coded]), THRESHOLD_GRID
+        )
         for head, x in logits.items()
     }
 

@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from medcode.config import Recipe, Training
 from medcode.engine import cuda_graphs, reproducibility
-from medcode.engine.device_data import Documents, Gold
+from medcode.engine.device_data import DeviceNotes, DeviceTargets
 from medcode.engine.distributed import DistributedContext
 from medcode.engine.precision import autocast
 from medcode.errors import UserError
@@ -40,8 +40,8 @@ class TrainStep:
     def __init__(
         self,
         model: Model,
-        notes: Documents,
-        targets: dict[str, Gold],
+        notes: DeviceNotes,
+        targets: dict[str, DeviceTargets],
         recipe: Recipe,
         settings: Training,
         context: DistributedContext,

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from medcode.config import Recipe, Training
 from medcode.dataset.arrays import Inputs, Split
 from medcode.engine.batches import Batch, bucket_lengths, epoch_batches
-from medcode.engine.device_data import Documents, Gold
+from medcode.engine.device_data import DeviceNotes, DeviceTargets
 from medcode.engine.distributed import DistributedContext
 from medcode.engine.transfer import AsyncHostCopy, to_device
 from medcode.models.base import Model
@@ -71,10 +71,10 @@ class Result:
 class DeviceData(NamedTuple):
     """Notes and gold labels where the model is; those of dev stay on the host."""
 
-    train_notes: Documents
-    dev_notes: Documents
-    train_targets: dict[str, Gold]
-    dev_targets: dict[str, Gold]
+    train_notes: DeviceNotes
+    dev_notes: DeviceNotes
+    train_targets: dict[str, DeviceTargets]
+    dev_targets: dict[str, DeviceTargets]
 
 
 class Trainer:
@@ -251,11 +251,11 @@ class Trainer:
         self.bar.update()
 
     def _to_device(self, data: Inputs) -> DeviceData:
-        def targets(split: Split, device: torch.device) -> dict[str, Gold]:
-            return {head: Gold(split.labels[head], split.has[head], device) for head in self.model.heads}
+        def targets(split: Split, device: torch.device) -> dict[str, DeviceTargets]:
+            return {head: DeviceTargets(split.targets[head], device) for head in self.model.heads}
 
         train, dev = (
-            Documents(data.tokens, split.offsets, self.recipe.max_tokens, self.device)
+            DeviceNotes(data.tokens, split.offsets, self.recipe.max_tokens, self.device)
             for split in (self.train, self.dev)
         )
         return DeviceData(train, dev, targets(self.train, self.device), targets(self.dev, torch.device("cpu")))

@@ -55,10 +55,10 @@ def evaluate(
 
 
 def _metrics(dev: Split, head: str, logits: np.ndarray, monitor: str) -> Row:
-    is_coded = dev.has[head]
     names = [name for name in METRICS if not _looks_beyond(name, logits.shape[1])]
     more = [] if monitor == "loss" or monitor in names else [monitor]
-    return during_training(dev.labels[head][is_coded], probabilities(logits[is_coded]), names + more)
+    coded = dev.targets[head].coded()
+    return during_training(coded.matrix, probabilities(logits[dev.targets[head].is_coded]), names + more)
 
 
 def _looks_beyond(metric: str, labels: int) -> bool:

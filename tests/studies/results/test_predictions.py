@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from medcode.errors import UserError
+from medcode.evaluation.measurement import Predictions
 from medcode.studies.results import predictions
 
 
@@ -15,7 +16,7 @@ def test_decisions_come_back_as_they_were_written(tmp_path):
     scores[0, 0] = 0.5  # exactly at the threshold is negative
     documents = [f"d{n}" for n in range(9)]
     labels = [{"system": "icd9cm", "code": f"{n}"} for n in range(4)]
-    decided = predictions.decide(documents, labels, gold, scores, np.arange(4), 0.5, 0.25)
+    decided = predictions.decide(Predictions(documents, labels, gold, scores, np.arange(4), 0.5, 0.25))
     predictions.write(tmp_path / "p.npz", {"icd": decided})
     found = predictions.read(tmp_path / "p.npz")["icd"]
     assert list(found.documents) == documents and list(found.codes) == [f"icd9cm:{n}" for n in range(4)]

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import binomtest, bootstrap
 from sklearn.metrics import f1_score
 
+from medcode.evaluation.measurement import Predictions
 from medcode.evaluation.metrics import Counts, f1_macro
 from medcode.studies.results import significance
 from medcode.studies.results.predictions import Decisions, decide
@@ -23,7 +24,7 @@ def model(seed: int, quality: float) -> tuple[Decisions, np.ndarray, np.ndarray]
     scores = (quality * gold + (1 - quality) * noise).astype(np.float32)
     names = [f"d{number}" for number in range(DOCUMENTS)]
     labels = [{"system": "s", "code": str(number)} for number in range(LABELS)]
-    decided = decide(names, labels, gold, scores, np.ones(LABELS), 0.5, 0.4)
+    decided = decide(Predictions(names, labels, gold, scores, np.ones(LABELS), 0.5, 0.4))
     return decided, gold, (scores > 0.5).astype(np.uint8)
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import zipfile
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from medcode import io
+from medcode.dataset.binary_csr import as_binary_csr
 from medcode.errors import UserError
-from medcode.evaluation.metrics import as_gold
+
+if TYPE_CHECKING:
+    from medcode.evaluation.measurement import Predictions
 
 KINDS = ("gold", "fixed", "tuned")
 
@@ -42,29 +45,20 @@ class Decisions:
         return self.fixed if threshold == "fixed" else self.tuned
 
 
-def decide(
-    documents: list[str],
-    labels: list[dict[str, Any]],
-    gold: Any,
-    scores: np.ndarray,
-    train_counts: np.ndarray,
-    *thresholds: float,
-) -> Decisions:
-    """Turns probabilities [n, Y] into decisions at the fixed and at the tuned threshold.
-
-    Args:
-        documents: admission ids [n].
-        labels: records with system and code [Y].
-        gold: 0/1 [n, Y].
-        scores: probabilities, float32 [n, Y].
-        train_counts: training documents of each label [Y].
-        thresholds: the fixed and the tuned one.
-    """
-    codes = [f"{label['system']}:{label['code']}" for label in labels]
-    gold = as_gold(gold)
-    fixed, tuned = (sparse.csr_array(scores > scores.dtype.type(threshold), dtype=np.uint8) for threshold in thresholds)
+def decide(predictions: Predictions) -> Decisions:
+    """Turns the probabilities of one head into decisions at the fixed and at the tuned threshold."""
+    scores = predictions.probabilities
+    fixed, tuned = (
+        sparse.csr_array(scores > scores.dtype.type(threshold), dtype=np.uint8)
+        for threshold in (predictions.fixed_threshold, predictions.tuned_threshold)
+    )
     return Decisions(
-        np.array(documents), np.array(codes), gold.astype(np.uint8), fixed, tuned, np.asarray(train_counts)
+        documents=np.array(predictions.documents),
+        codes=np.array([f"{label['system']}:{label['code']}" for label in predictions.labels]),
+        gold=as_binary_csr(predictions.gold).astype(np.uint8),
+        fixed=fixed,
+        tuned=tuned,
+        train_counts=np.asarray(predictions.train_counts),
     )
 
 

@@ -1,0 +1,138 @@
+"""The labels of each head of a model, and which admissions were coded with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from medcode.codes.formatting import category
+from medcode.dataset.arrays import Targets
+from medcode.errors import UserError
+
+# What stands above a label: system, code, title.
+Group = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The labels of one head.
+
+    Attributes:
+        records: system, code, title and train_documents of each label [Y], in the order of the columns.
+        gold: admission_id and column of each code of an admission; column -1 for a code outside the label set.
+        coded: the admissions that were coded in the head's systems at all.
+    """
+
+    records: list[dict[str, Any]]
+    gold: pd.DataFrame
+    coded: np.ndarray
+
+    def targets(self, admissions: list[str]) -> Targets:
+        """Returns what some admissions are coded with, in their order."""
+        n = len(admissions)
+        rows, columns = pd.Index(admissions).get_indexer(self.gold["admission_id"]), self.gold["column"].to_numpy()
+        is_here, is_label = rows >= 0, columns >= 0
+        cells = (rows[is_here & is_label], columns[is_here & is_label])
+        ones = np.ones(len(cells[0]), np.uint8)
+        return Targets(
+            matrix=sparse.coo_matrix((ones, cells), shape=(n, len(self.records))).tocsr(),
+            is_coded=np.isin(admissions, self.coded),
+            n_codes_outside_label_set=np.bincount(rows[is_here & ~is_label], minlength=n).astype(np.int32),
+        )
+
+
+def label_spaces(labels: pa.Table, codes: pa.Table, ccs: pa.Table, documents: pa.Table) -> dict[str, LabelSpace]:
+    """Makes the heads of the label set and, above the codes of `icd`, the heads `category` and `ccs`.
+
+    Args:
+        labels: head, system, code, title, train_documents; their order is the order of the columns of a head. The
+            systems of a head are those whose names begin with its name: icd9 has icd9cm and icd9proc, icd has all.
+        codes: admission_id, system, code.
+        ccs: system, code, category, category_title of the labels that have a CCS category. Where none has, there is no
+            head `ccs`. A document was coded in CCS where it was coded in a system of which some label has a category.
+        documents: admission_id, split.
+
+    Raises:
+        UserError: there are no labels.
+    """
+    if not labels.num_rows:
+        raise UserError(
+            "label_set: the label set chosen is empty in this corpus (metrics/splits says why); choose another"
+        )
+    records: dict[str, list[dict[str, Any]]] = {}
+    for label in labels.to_pylist():
+        records.setdefault(label.pop("head"), []).append(label)
+    spaces = {head: _space(head, of_head, codes) for head, of_head in records.items()}
+    if "icd" in spaces:
+        train = documents.filter(pc.equal(documents["split"], "train"))["admission_id"].to_pylist()
+        spaces |= _spaces_above(spaces["icd"], codes, ccs, train)
+    return spaces
+
+
+def _space(head: str, records: list[dict[str, Any]], codes: pa.Table) -> LabelSpace:
+    """The labels of a head of the label set, with the codes of its systems."""
+    frame = codes.filter(pc.starts_with(codes["system"], head)).to_pandas()
+    columns = pd.MultiIndex.from_tuples([(label["system"], label["code"]) for label in records])
+    frame["column"] = columns.get_indexer(pd.MultiIndex.from_frame(frame[["system", "code"]]))
+    return LabelSpace(records, frame[["admission_id", "column"]], np.asarray(frame["admission_id"].unique()))
+
+
+def _spaces_above(icd: LabelSpace, codes: pa.Table, ccs: pa.Table, train: list[str]) -> dict[str, LabelSpace]:
+    """The heads `category` and `ccs`, each where some label has one."""
+    spaces = {}
+    above = {"category": first_characters(icd.records), "ccs": clinical_categories(icd.records, ccs)}
+    for head, groups in above.items():
+        systems = [label["system"] for label, group in zip(icd.records, groups, strict=True) if group]
+        if systems:
+            coded = codes.filter(pc.is_in(codes["system"], pa.array(systems)))["admission_id"].unique()
+            spaces[head] = LabelSpace(*group_labels(groups, icd.gold, train), np.asarray(coded))
+    return spaces
+
+
+def first_characters(labels: list[dict[str, Any]]) -> list[Group]:
+    """The category of each label within its own system, for models that predict these first (JointLAAT)."""
+    return [(label["system"], category(label["code"], label["system"]), "") for label in labels]
+
+
+def clinical_categories(labels: list[dict[str, Any]], ccs: pa.Table) -> list[Group | None]:
+    """The CCS category of each label, for models that predict both (MT-RAM); None where there is none."""
+    group_of = {
+        (row["system"], row["code"]): ("ccs", row["category"], row["category_title"] or "") for row in ccs.to_pylist()
+    }
+    return [group_of.get((label["system"], label["code"])) for label in labels]
+
+
+def group_labels(
+    above: Sequence[Group | None], gold: pd.DataFrame, train: list[str]
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+    """Makes a head of what stands above the labels of another.
+
+    An admission has the groups of those of its codes that are labels; so nothing is outside this head. A label without
+    a group adds nothing.
+
+    Args:
+        above: the group of each label.
+        gold: admission_id and column of each code of an admission, -1 for a code that is no label.
+        train: admissions of the training split.
+
+    Returns:
+        Records of the groups, in the order of their first labels; admission_id and column of each group.
+    """
+    column = {group: number for number, group in enumerate(dict.fromkeys(group for group in above if group))}
+    column_above = np.array([column.get(group, -1) for group in above], dtype=np.int64)
+    labeled = gold[gold["column"] >= 0]
+    grouped = labeled.assign(column=column_above[labeled["column"].to_numpy(np.int64)])
+    grouped = grouped[grouped["column"] >= 0].drop_duplicates()
+    counts = np.bincount(grouped.loc[grouped["admission_id"].isin(train), "column"], minlength=len(column))
+    records = [
+        {"system": system, "code": code, "title": title, "train_documents": int(counts[number])}
+        for (system, code, title), number in column.items()
+    ]
+    return records, grouped

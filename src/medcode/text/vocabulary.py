@@ -1,0 +1,28 @@
+"""Which row of the word embedding belongs to a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+PAD = 0
+
+
+class Vocabulary:
+    """Maps words to rows of the embedding: PAD is row 0, word i is row i + 1, and UNK is the last row.
+
+    Args:
+        words: of the vocabulary, in the order of the rows [V].
+
+    Attributes:
+        unknown: the row UNK, which stands for every other word; V + 1.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.unknown = len(words) + 1
+        self._row_of = {word: row for row, word in enumerate(words, start=PAD + 1)}
+
+    def rows(self, words: Iterable[str]) -> np.ndarray:
+        """Returns the row of each word, int32 [N]."""
+        return np.array([self._row_of.get(word, self.unknown) for word in words], dtype=np.int32)
