@@ -69,7 +69,10 @@ def write(
     coded = {head: frame["admission_id"].unique() for head, frame in gold.items()}
     if "icd" in records:
         train = [d["admission_id"] for d in documents.to_pylist() if d["split"] == "train"]
-        groups = {"category": first_characters(records["icd"]), "ccs": clinical_categories(records["icd"], ccs)}
+        groups: dict[str, Sequence[Group | None]] = {
+            "category": first_characters(records["icd"]),
+            "ccs": clinical_categories(records["icd"], ccs),
+        }
         for head, own in groups.items():
             systems = [label["system"] for label, group in zip(records["icd"], own, strict=True) if group]
             if systems:
@@ -145,7 +148,9 @@ def group_labels(
     Returns:
         Records of the groups, in the order of their first labels; admission_id and column of each group.
     """
-    column = {group: number for number, group in enumerate(dict.fromkeys(group for group in above if group))}
+    column: dict[Group | None, int] = {
+        group: number for number, group in enumerate(dict.fromkeys(group for group in above if group))
+    }
     number_above = np.array([column.get(group, -1) for group in above], dtype=np.int64)
     known = gold[gold["column"] >= 0]
     own = known.assign(column=number_above[known["column"].to_numpy(np.int64)])

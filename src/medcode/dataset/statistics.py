@@ -41,7 +41,7 @@ def summarise(tokens: Tokens, documents: pd.DataFrame, labels: pd.DataFrame, cod
         position=position.loc[documents["admission_id"]].to_numpy(), words=0, text=pd.Series(dtype=object)
     )
     documents["words"] = np.diff(tokens.offsets)[documents["position"]]
-    documents["text"] = [hashlib.sha256(tokens.document(number)).digest() for number in documents["position"]]
+    documents["text"] = [hashlib.sha256(tokens.document(number).data).digest() for number in documents["position"]]
     known = codes.merge(labels[["head", "system", "code"]], on=["system", "code"])
     known = known.merge(documents[["admission_id", "split"]], on="admission_id")
     parts = {name: documents[documents["split"] == name] for name in SPLITS} | {"all": documents}
