@@ -73,10 +73,10 @@ def write(
             "category": first_characters(records["icd"]),
             "ccs": clinical_categories(records["icd"], ccs),
         }
-        for head, own in groups.items():
-            systems = [label["system"] for label, group in zip(records["icd"], own, strict=True) if group]
+        for head, above in groups.items():
+            systems = [label["system"] for label, group in zip(records["icd"], above, strict=True) if group]
             if systems:
-                records[head], gold[head] = group_labels(own, gold["icd"], train)
+                records[head], gold[head] = group_labels(above, gold["icd"], train)
                 coded[head] = codes.filter(pc.is_in(codes["system"], pa.array(systems)))["admission_id"].unique()
     position = {admission: number for number, admission in enumerate(tokens.admissions)}
     rows, known = lookup_rows(tokens, vocabulary), [] if links is None else links.to_pylist()
@@ -148,10 +148,8 @@ def group_labels(
     Returns:
         Records of the groups, in the order of their first labels; admission_id and column of each group.
     """
-    column: dict[Group | None, int] = {
-        group: number for number, group in enumerate(dict.fromkeys(group for group in above if group))
-    }
-    number_above = np.array([column.get(group, -1) for group in above], dtype=np.int64)
+    column = {group: number for number, group in enumerate(dict.fromkeys(group for group in above if group))}
+    number_above = np.array([column[group] if group else -1 for group in above], dtype=np.int64)
     known = gold[gold["column"] >= 0]
     own = known.assign(column=number_above[known["column"].to_numpy(np.int64)])
     own = own[own["column"] >= 0].drop_duplicates()
