@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all test-fast test-slow lint check corpus reference splits study studies leaderboard lock clean
+.PHONY: help setup repro test test-all test-fast test-slow lint types check corpus reference splits study studies leaderboard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ check: setup ## say whether params.yaml is right
 # Two tests at a time, each on one thread, so that both cores work and no test waits for another's threads.
 PYTEST := OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test: setup ## check style and run the tests, but for the slow ones
+test: setup types ## check style and types and run the tests, but for the slow ones
 	ruff check
 	ruff format --check
 	$(PYTEST) -m "not slow"
@@ -48,6 +48,9 @@ test-fast: setup ## run the tests that do not run the workflow
 lint: setup ## mend style
 	ruff check --fix
 	ruff format
+
+types: setup ## check the types of what pyproject.toml lists
+	mypy
 
 corpus: setup ## get an open corpus: make corpus CORPUS=codiesp [FROM=folder or zip]
 	@python -m medcode fetch "$(CORPUS)" --to "data/raw/$(CORPUS)" $(if $(FROM),--from "$(FROM)")
@@ -74,4 +77,4 @@ lock: ## pin requirements.in and all that it needs into requirements.txt
 	rm -rf .lock
 
 clean: ## remove checkpoints, logs and temporary files
-	rm -rf checkpoints logs .pytest_cache .ruff_cache .hypothesis
+	rm -rf checkpoints logs .pytest_cache .ruff_cache .mypy_cache .hypothesis

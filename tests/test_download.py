@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
+import threading
 import zipfile
+from collections.abc import Iterator
 
 import pytest
 
@@ -41,3 +45,44 @@ def test_put_replaces_the_whole_folder(tmp_path):
     assert download.put({"a/b.txt": b"1", "c.txt": b"2"}, tmp_path / "to") == 2
     assert download.put({"c.txt": b"3"}, tmp_path / "to") == 1
     assert [path.name for path in (tmp_path / "to").iterdir()] == ["c.txt"]
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    """Answers /whole with three bytes, /short with fewer than it promises, anything else with an error."""
+
+    def do_GET(self):
+        length = {"/whole": 3, "/short": 4}.get(self.path)
+        self.send_response(404 if length is None else 200)
+        self.send_header("Content-Length", str(length or 0))
+        self.end_headers()
+        if length is not None:
+            self.wfile.write(self.headers["User-Agent"].encode()[:3])
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_file_is_fetched_under_its_name(tmp_path):
+    with serving() as place:
+        path = download.retrieve(f"{place}/whole", tmp_path, "a.zip", "give FROM=a.zip")
+    assert path == tmp_path / "a.zip" and path.read_bytes() == b"med"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("/short", "EOFError"), ("/gone", "HTTPError"), (None, "ConnectionRefusedError")],
+)
+def test_what_cannot_be_fetched_is_one_line(tmp_path, name, reason):
+    with serving() as place:
+        url = f"{place}{name}" if name else "http://127.0.0.1:9/a.zip"
+        with pytest.raises(UserError) as told:
+            download.retrieve(url, tmp_path, "a.zip", "give FROM=a.zip")
+    assert str(told.value) == f"{url}: could not be fetched ({reason}); give FROM=a.zip"

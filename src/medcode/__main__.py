@@ -1,4 +1,4 @@
-"""The command line for people: `python -m medcode`."""
+"""The command line for people: `medcode`, or `python -m medcode`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMMANDS = ("check", "models", "predict", "fetch", "splits", "corpus", "study")
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit code, 2 for a mistake by the user."""
-    parser = argparse.ArgumentParser(prog="python -m medcode", description="Automated medical coding.")
+    parser = argparse.ArgumentParser(prog="medcode", description="Automated medical coding.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         importlib.import_module(f"medcode.cli.{name}").add_parser(commands)
@@ -24,6 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except UserError as error:
         return report(error)
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package == "medcode":  # a mistake in the code
+            raise
+        told = f"{chosen.command}: the Python module '{package}' is not installed; pip install 'medcode[all]' has it"
+        return report(UserError(told))
     except BrokenPipeError:  # the reader, `head` for instance, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import io as memory
+import shutil
+import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -12,6 +15,7 @@ from medcode import io
 from medcode.errors import UserError
 
 Reader = Callable[[], bytes]
+TIMEOUT = 30  # seconds in which a server has to say something
 
 
 def retrieve(url: str, folder: Path, name: str, instead: str) -> Path:
@@ -22,16 +26,22 @@ def retrieve(url: str, folder: Path, name: str, instead: str) -> Path:
         instead: what the user can do when it cannot be reached.
 
     Raises:
-        UserError: it cannot be reached.
+        UserError: it cannot be reached, or does not arrive whole.
     """
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("WARNING")
+    # Some servers refuse the name that Python gives itself.
+    request = urllib.request.Request(url, headers={"User-Agent": "medcode"})
+    path = folder / name
     try:
-        return Path(pooch.retrieve(url, known_hash=None, path=folder, fname=name, progressbar=False))
-    except (requests.RequestException, OSError, ValueError) as error:
-        raise UserError(f"{url}: could not be fetched ({type(error).__name__}); {instead}") from error
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response, open(path, "wb") as file:
+            shutil.copyfileobj(response, file)
+            promised = response.headers.get("Content-Length")
+            if promised is not None and file.tell() != int(promised):
+                raise EOFError(f"{file.tell()} of {promised} bytes")
+    except (OSError, EOFError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)  # urllib puts what the network said into one of its errors
+        kind = type(reason if isinstance(reason, Exception) else error).__name__
+        raise UserError(f"{url}: could not be fetched ({kind}); {instead}") from error
+    return path
 
 
 def listing(source: Path) -> dict[str, Reader]:

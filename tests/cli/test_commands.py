@@ -110,7 +110,7 @@ def test_the_page_of_models_is_what_the_command_writes(command, root):
         (("--set", "caml.filter=3"), "configs/models/caml.yaml: options.filter: unknown key; did you mean 'filters'?"),
         (("--recipe", "retraind"), "--recipe: no model has 'retraind'; did you mean 'retrained'?"),
         (("--name", "caml", "--recipe", "retrained"), "--recipe: no model has 'retrained'; valid: edin, mtram, publ"),
-        (("--models", "nowhere"), "nowhere/bert_hier.yaml: no such file"),
+        (("--models", "nowhere"), "nowhere: no such folder"),
     ],
 )
 def test_a_mistake_in_models_is_told_in_one_line(command, arguments, message):

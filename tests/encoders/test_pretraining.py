@@ -9,7 +9,7 @@ import torch
 from medcode.config import Pretrain, Scratch
 from medcode.encoders import folder, scratch
 from medcode.encoders.pieces import PieceTokenizer, cut_into_pieces
-from medcode.encoders.pretraining import IGNORED, Pretrainer, blocks_of, mask_pieces
+from medcode.encoders.pretraining import IGNORED, Pretrainer, blocks_of, collator
 from medcode.errors import UserError
 from medcode.text.tokenized_notes import TokenizedNotes
 
@@ -38,16 +38,43 @@ def test_documents_follow_each_other_in_sequences_of_one_length():
     assert blocks_of(pieces, np.array([1]), {"begin": 1, "end": 2}, 10).shape == (0, 10)
 
 
-def test_pieces_are_hidden_as_bert_hid_them():
-    blocks = torch.full((400, 52), 7)
-    blocks[:, [0, -1]] = 1
-    seen, said = mask_pieces(blocks, 0.15, 3, 1000, torch.Generator().manual_seed(0))
+def collating(source, seed=0):
+    return collator(folder.read_tokenizer(source), folder.read_specials(source), 0.15, seed)
+
+
+def test_pieces_are_hidden_as_bert_hid_them(source):
+    specials = folder.read_specials(source)
+    blocks = torch.full((400, 52), 70)
+    blocks[:, 0], blocks[:, -2], blocks[:, -1] = specials["begin"], specials["end"], specials["pad"]
+    given = blocks.clone()
+    batch = collating(source)(list(blocks))
+    seen, said = batch["input_ids"], batch["labels"]
+    assert torch.equal(blocks, given)
     chosen = said != IGNORED
-    assert not chosen[:, [0, -1]].any()
-    assert (said[chosen] == 7).all() and (seen[~chosen] == blocks[~chosen]).all()
-    assert chosen[:, 1:-1].float().mean().item() == pytest.approx(0.15, abs=0.01)
-    assert (seen[chosen] == 3).float().mean().item() == pytest.approx(0.8, abs=0.02)
-    assert (seen[chosen] == 7).float().mean().item() == pytest.approx(0.1, abs=0.02)
+    assert not chosen[:, [0, -2, -1]].any()
+    assert (said[chosen] == 70).all() and (seen[~chosen] == blocks[~chosen]).all()
+    assert chosen[:, 1:-2].float().mean().item() == pytest.approx(0.15, abs=0.01)
+    assert (seen[chosen] == specials["mask"]).float().mean().item() == pytest.approx(0.8, abs=0.02)
+    assert (seen[chosen] == 70).float().mean().item() == pytest.approx(0.1, abs=0.02)
+    others = seen[chosen & (seen != specials["mask"]) & (seen != 70)]
+    assert others.unique().numel() > 0.8 * folder.read(source).config["vocab_size"]
+
+
+def test_pieces_that_a_vocabulary_does_not_have_are_guessed_like_any_other(source):
+    unknown = PieceTokenizer(folder.read_tokenizer(source)).unknown
+    labels = collating(source)([torch.full((1000,), unknown)])["labels"]
+    assert (labels == unknown).float().mean().item() == pytest.approx(0.15, abs=0.05)
+
+
+def test_one_seed_hides_the_same_pieces_and_each_call_others(source):
+    blocks = [torch.arange(20, 100)] * 8
+    first, again, other = collating(source), collating(source), collating(source, seed=1)
+    calls = []
+    for number, each in enumerate((first, again, other)):
+        torch.manual_seed(number)  # of torch's common generator nothing is taken
+        calls.append([each(blocks)["input_ids"] for _ in range(2)])
+    assert all(torch.equal(*pair) for pair in zip(calls[0], calls[1], strict=True))
+    assert not torch.equal(calls[0][0], calls[0][1]) and not torch.equal(calls[0][0], calls[2][0])
 
 
 def test_it_learns_to_guess_and_gives_an_encoder_like_any_other(source, pieces, tmp_path):
@@ -81,3 +108,14 @@ def test_too_little_text_is_told(source, pieces):
     trainer = Pretrainer(source, OPTIONS, torch.device("cpu"), "fp32")
     with pytest.raises(UserError, match="pretrain: the training notes together are shorter than 16 pieces"):
         trainer.run(torch.empty(0, 16, dtype=torch.long), torch.empty(0, 16, dtype=torch.long))
+
+
+def test_an_encoder_that_lacks_vectors_of_pieces_is_refused(source, pieces):
+    trainer = Pretrainer(source, OPTIONS, torch.device("cpu"), "fp32")
+    count = trainer.encoder.config["vocab_size"]
+    trainer.encoder.config["vocab_size"] = count - 1
+    blocks = blocks_of(pieces, np.arange(60), trainer.specials, OPTIONS.pieces)
+    with pytest.raises(
+        UserError, match=f"pretrain: the encoder has vectors of {count - 1} pieces, its tokenizer {count}"
+    ):
+        trainer.run(blocks, blocks)

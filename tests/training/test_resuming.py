@@ -153,6 +153,12 @@ def test_a_second_process_does_not_train_the_same_thing(tmp_path):
     first, second = Checkpoints(tmp_path / "same"), Checkpoints(tmp_path / "same")
     with first.locked(), pytest.raises(UserError, match=f"process {os.getpid()} is training"), second.locked():
         pass
+    assert [path.name for path in (tmp_path / "same").iterdir()] == ["lock"]
+
+
+def test_checkpoints_need_no_module_that_only_unix_has():
+    code = "import sys; sys.modules['fcntl'] = None; import medcode.training.checkpoint"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 
 def test_a_damaged_checkpoint_is_told_in_one_line(tiny_inputs, recipe, engine, tmp_path):

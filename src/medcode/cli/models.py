@@ -122,7 +122,7 @@ def read_files(folder: Path, only: str | None, changes: list[str]) -> dict[str, 
     """Reads the files of all models, or of one, and applies `--set`.
 
     Raises:
-        UserError: a file is missing or no mapping; a change names no model, or is none.
+        UserError: the folder or a file is missing, or a file is no mapping; a change names no model, or is none.
     """
     import yaml
 
@@ -130,6 +130,8 @@ def read_files(folder: Path, only: str | None, changes: list[str]) -> dict[str, 
     from medcode.config import models
     from medcode.errors import UserError, nearest
 
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; run this in the project's folder or name it with --models")
     files = {name: config.read_yaml(folder / f"{name}.yaml") for name in ([only] if only else models.names())}
     for change in changes:
         key, equals, value = change.partition("=")

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Does what was asked for.
 
     Raises:
-        UserError: there is no such study or corpus, a study is wrong, or a stage of it failed.
+        UserError: there are no studies, or no such study or corpus, a study is wrong, or a stage of it failed.
         KeyboardInterrupt: a signal stopped a study that ran.
     """
     from medcode.errors import UserError
@@ -37,6 +37,8 @@ def run(arguments: argparse.Namespace) -> None:
     from medcode.studies.pipeline import pipeline, progress
     from medcode.studies.report import leaderboard
 
+    if not ROOT.is_dir():
+        raise UserError(f"{ROOT}: no such folder; run this in the project's folder")
     if arguments.leaderboard:
         leaderboard.write(ROOT, arguments.leaderboard)
         return

@@ -169,7 +169,7 @@ def stratify(counts: sparse.csr_array, sizes: np.ndarray, shares: np.ndarray, se
     folds = np.full(counts.shape[0], -1)
     sizes = sizes[order]
 
-    def place(example: int, fold: int) -> None:
+    def place(example: int | np.integer, fold: int) -> None:
         folds[example] = fold
         own = slice(by_row.indptr[example], by_row.indptr[example + 1])
         labels = by_row.indices[own]

@@ -44,7 +44,7 @@ def summarise(
         position=position.loc[documents["admission_id"]].to_numpy(), words=0, text=pd.Series(dtype=object)
     )
     documents["words"] = np.diff(notes.offsets)[documents["position"]]
-    documents["text"] = [hashlib.sha256(notes.document(number)).digest() for number in documents["position"]]
+    documents["text"] = [hashlib.sha256(notes.document(number).data).digest() for number in documents["position"]]
     known = codes.merge(labels[["head", "system", "code"]], on=["system", "code"])
     known = known.merge(documents[["admission_id", "split"]], on="admission_id")
     parts = {name: documents[documents["split"] == name] for name in SPLITS} | {"all": documents}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +18,10 @@ from medcode.engine.precision import autocast
 from medcode.errors import UserError
 from medcode.text.tokenized_notes import TokenizedNotes
 
-IGNORED = -100  # what cross entropy passes over
+if TYPE_CHECKING:
+    from transformers import DataCollatorForLanguageModeling
+
+IGNORED = -100  # what cross entropy passes over, and the collator gives to pieces that are not asked for
 WARMUP = 0.1  # share of the steps
 WEIGHT_DECAY = 0.01
 DEV_BLOCKS = 256
@@ -44,28 +48,30 @@ def blocks_of(pieces: TokenizedNotes, documents: np.ndarray, specials: dict[str,
     return torch.from_numpy(np.concatenate([begin, inside, end], axis=1))
 
 
-def mask_pieces(
-    blocks: Tensor, share: float, mask: int, vocabulary: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Hides pieces that are to be told from the others: of the chosen, 80 % by the mask, 10 % by any piece, 10 % not.
+def collator(
+    definition: str, specials: dict[str, int | None], share: float, seed: int
+) -> DataCollatorForLanguageModeling:
+    """What hides pieces that are to be told from the others: of the chosen, 80 % by the mask, 10 % by any, 10 % not.
 
-    Source: Devlin et al. 2019, section 3.1.
+    It takes a list of sequences, int [N] each, and leaves them as they are. It returns `input_ids`, what the model
+    sees, and `labels`, what it should say, `IGNORED` where nothing was chosen; both int [B, N]. Special pieces are
+    never chosen. Two collators of one seed hide the same pieces, call by call.
+
+    Source: Devlin et al. 2019, section 3.1, as transformers has it.
 
     Args:
-        blocks: sequences between two special pieces, which are never chosen, int [B, N].
+        definition: content of a tokenizer.json.
+        specials: numbers of the special pieces: begin, end, pad, mask.
         share: of the pieces that are chosen.
-        mask: number of the piece that hides others.
-        vocabulary: number of pieces.
-
-    Returns:
-        What the model sees, and what it should say, `IGNORED` where nothing was chosen; both int [B, N].
     """
-    chosen = torch.rand(blocks.shape, generator=generator) < share
-    chosen[:, [0, -1]] = False
-    fate = torch.rand(blocks.shape, generator=generator)
-    any_piece = torch.randint(vocabulary, blocks.shape, generator=generator)
-    seen = torch.where(chosen & (fate < 0.8), mask, torch.where(chosen & (fate >= 0.9), any_piece, blocks))
-    return seen, blocks.masked_fill(~chosen, IGNORED)
+    from tokenizers import Tokenizer
+    from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer.from_str(definition)
+    roles = {"cls_token": "begin", "sep_token": "end", "pad_token": "pad", "mask_token": "mask"}
+    pieces = {role: tokenizer.id_to_token(specials[name]) for role, name in roles.items()}
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **pieces)
+    return DataCollatorForLanguageModeling(wrapped, mlm_probability=share, seed=seed)
 
 
 class Pretrainer:
@@ -94,6 +100,7 @@ class Pretrainer:
             raise UserError(f"pretrain: {self.encoder.config['model_type']} has no masked language model") from error
         if self.specials["mask"] is None:
             raise UserError("pretrain: the encoder's tokenizer has no mask piece")
+        self.tokenizer = folder.read_tokenizer(source)
         if self.encoder.weights is not None:
             self.model.base_model.load_state_dict(self.encoder.weights, strict=False)  # all but the pooler
         head = folder.read_tensors(Path(source) / folder.HEAD)
@@ -112,6 +119,7 @@ class Pretrainer:
         options, before = self.options, self._dev_loss(dev)
         optimizer = torch.optim.AdamW(self.model.parameters(), weight_decay=WEIGHT_DECAY)
         generator = torch.Generator().manual_seed(options.seed)
+        masking = self._masking()
         warmup = max(1, round(WARMUP * options.steps))
         self.model.train()
         bar = tqdm(range(options.steps), desc="pretrain", unit="step", disable=None)
@@ -119,7 +127,7 @@ class Pretrainer:
             falling = (options.steps - step) / max(1, options.steps - warmup)
             optimizer.param_groups[0]["lr"] = options.learning_rate * min((step + 1) / warmup, falling)
             chosen = torch.randint(len(train), (options.batch_size,), generator=generator)
-            loss = self._loss(train[chosen], generator)
+            loss = self._loss(train[chosen], masking)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -135,18 +143,24 @@ class Pretrainer:
         head, tokenizer = folder.own_weights(self.model), folder.read_tokenizer(source)
         folder.write(target, self.encoder.config, tokenizer, self.specials, base, head)
 
-    def _loss(self, blocks: Tensor, generator: torch.Generator) -> Tensor:
-        share, vocabulary = self.options.masked, self.encoder.config["vocab_size"]
-        seen, said = mask_pieces(blocks, share, self.specials["mask"], vocabulary, generator)
+    def _masking(self) -> DataCollatorForLanguageModeling:
+        made = collator(self.tokenizer, self.specials, self.options.masked, self.options.seed)
+        pieces, vectors = len(made.tokenizer), self.encoder.config["vocab_size"]
+        if pieces > vectors:
+            raise UserError(f"pretrain: the encoder has vectors of {vectors} pieces, its tokenizer {pieces} pieces")
+        return made
+
+    def _loss(self, blocks: Tensor, masking: DataCollatorForLanguageModeling) -> Tensor:
+        batch = masking(list(blocks))
         with autocast(self.device, self.precision):
-            logits = self.model(input_ids=seen.to(self.device)).logits
-        return nn.functional.cross_entropy(logits.float().flatten(0, 1), said.to(self.device).flatten())
+            logits = self.model(input_ids=batch["input_ids"].to(self.device)).logits
+        return nn.functional.cross_entropy(logits.float().flatten(0, 1), batch["labels"].to(self.device).flatten())
 
     @torch.no_grad()
     def _dev_loss(self, dev: Tensor) -> float:
         """Mean over the first sequences of dev, masked alike each time."""
         self.model.eval()
-        generator = torch.Generator().manual_seed(self.options.seed)
+        masking = self._masking()
         parts = dev[:DEV_BLOCKS].split(self.options.batch_size)
-        losses = [self._loss(part, generator).item() * len(part) for part in parts]
+        losses = [self._loss(part, masking).item() * len(part) for part in parts]
         return sum(losses) / len(dev[:DEV_BLOCKS]) if len(dev) else math.nan

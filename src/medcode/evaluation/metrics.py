@@ -43,7 +43,7 @@ def blocks(length: int) -> Iterator[slice]:
     return (slice(start, min(start + BLOCK, length)) for start in range(0, length, BLOCK))
 
 
-def ratio(numerator: np.ndarray | float, denominator: np.ndarray | float) -> np.ndarray:
+def ratio(numerator: np.ndarray | np.integer | float, denominator: np.ndarray | np.integer | float) -> np.ndarray:
     """Divides, with 0 where the denominator is 0."""
     numerator, denominator = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
     return np.divide(numerator, denominator, out=np.zeros(denominator.shape), where=denominator != 0)

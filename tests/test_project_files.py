@@ -1,0 +1,53 @@
+"""What the files about the project say of it: CONTRIBUTING.md, CHANGELOG.md, CITATION.cff."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+import yaml
+
+EXAMPLES = {"model": "caml", "corpus": "codiesp", "stage": "train", "study": "jams", "paper": "jams", "recipe": "quick"}
+
+
+def version(root) -> str:
+    return tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_contributing_names_files_and_targets_that_there_are(root):
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = re.sub(r"<(\w+)>", lambda match: EXAMPLES[match[1]], text)
+    places = set(re.findall(r"\b(?:src|tests|stages|configs|studies|docs|tools|benchmarks)/[\w./-]*\w", text))
+    assert len(places) > 25
+    assert [place for place in sorted(places) if not (root / place).exists()] == []
+    targets = set(re.findall(r"`(?:\S+; )?make ([a-z-]+)", text)) | set(
+        re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)
+    )
+    there = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.MULTILINE))
+    assert {"setup", "repro", "test-fast"} <= targets <= there
+
+
+@pytest.mark.parametrize("what", ["a model", "a corpus", "a metric", "a stage", "a recipe", "a study", "a figure"])
+def test_contributing_says_how_to_change(root, what):
+    row = rf"^\| {what} \| [^|]+ \| [^|]*(?:make|pytest|dvc)[^|]* \|$"
+    assert re.search(row, (root / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_changelog_has_this_version_below_what_is_unreleased(root):
+    heads = re.findall(r"^## \[(.+?)\]", (root / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert heads[:2] == ["Unreleased", version(root)]
+
+
+def test_the_citation_is_of_this_version_and_of_the_papers_of_the_models(root):
+    citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert citation["version"] == version(root)
+    models = " ".join((root / "docs/MODELS.md").read_text(encoding="utf-8").split())
+    named = set(re.findall(r"\(([A-Z][^()]*?), \"([^\"]+)\"", models))
+    cited = {reference["title"]: reference for reference in citation["references"]}
+    assert {title for _, title in named} == cited.keys()
+    for authors, title in named:
+        first = cited[title]["authors"][0]["family-names"]
+        year = re.search(r"\d{4}$", authors)
+        assert authors.startswith(first) and (year is None or int(year[0]) == cited[title]["year"])
