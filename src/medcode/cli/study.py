@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
         print("\n".join(pipeline.run_targets(chosen) if runs else pipeline.data_targets(chosen, Path())))
         return
     pipeline.write(chosen, Path())
-    print(f"{ROOT / arguments.name}/dvc.yaml: {progress.described(chosen)}", flush=True)
+    print(f"{ROOT / arguments.name}/dvc.yaml: {progress.summary(chosen)}", flush=True)
     if arguments.start:
         start(chosen, arguments.jobs)
 

@@ -41,11 +41,11 @@ def options(command: str) -> list[str]:
 def test_the_data_of_studies_are_made_by_the_main_workflows_stages(project):
     written(project, "tiny")
     main = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    own = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
-    assert {"extract", "tokenize", "assign", "split", "ccs", "gem", "embed", "inputs"} <= own.keys()
-    assert not {"train", "evaluate", "report", "describe", "check", "synthesize"} & own.keys()
-    assert {"configs/models", "params.yaml", "studies/data/settings.yaml"} <= set(own["settings"]["deps"])
-    for name, stage in own.items():
+    stages = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
+    assert {"extract", "tokenize", "assign", "split", "ccs", "gem", "embed", "inputs"} <= stages.keys()
+    assert not {"train", "evaluate", "report", "describe", "check", "synthesize"} & stages.keys()
+    assert {"configs/models", "params.yaml", "studies/data/settings.yaml"} <= set(stages["settings"]["deps"])
+    for name, stage in stages.items():
         if name == "settings":
             continue
         assert options(stage["cmd"]) == options(main[name]["cmd"])

@@ -246,9 +246,9 @@ def run_targets(study: Study) -> list[str]:
 def data_targets(study: Study, root: Path) -> list[str]:
     """Returns the stages that make what the trainings of a study read, as `dvc repro` names them."""
     data, groups = read_data(root, [study]), run_groups(study)
-    made = [
+    targets = [
         data.target(dep, study.definition.corpus, label_set=group.label_set, encoder=group.encoder)
         for group in groups.values()
         for dep in _data_deps(data)
     ]
-    return [*dict.fromkeys(made), f"studies/{study.name}/dvc.yaml:settings"] if groups else []
+    return [*dict.fromkeys(targets), f"studies/{study.name}/dvc.yaml:settings"] if groups else []
