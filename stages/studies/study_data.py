@@ -1,4 +1,4 @@
-"""Settles how the studies prepare a corpus: its params.yaml, and the published lists of admissions that it follows."""
+"""Writes how the studies prepare a corpus: its params.yaml, and the published lists of admissions that it follows."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def main(params: Path, models: Path, changes: Path, corpus: str, lists: Path, ou
         for encoder in resolved.get("encoders", {}):
             chosen = resolved | {"encoder": encoder}
             io.write_text(folder / f"{encoder}.yaml", yaml.safe_dump(chosen, sort_keys=False))
-            own = {"encoders": {encoder: resolved["encoders"][encoder]}}
-            io.write_text(folder / "sections" / f"encoder-{encoder}.yaml", yaml.safe_dump(own))
+            content = {"encoders": {encoder: resolved["encoders"][encoder]}}
+            io.write_text(folder / "sections" / f"encoder-{encoder}.yaml", yaml.safe_dump(content))
         shutil.copytree(published, folder / "published")
         # One file a section, so that a stage runs again for the sections that it depends on.
         for key, section in resolved.items():
-            own = {corpus: section[corpus]} if key == "corpora" else section
-            io.write_text(folder / "sections" / f"{key}.yaml", yaml.safe_dump({key: own}, sort_keys=False))
+            content = {corpus: section[corpus]} if key == "corpora" else section
+            io.write_text(folder / "sections" / f"{key}.yaml", yaml.safe_dump({key: content}, sort_keys=False))
         # Of code, the reader of this corpus is chosen by name; data stages reach no model.
         stages = Path(__file__).parents[1]
         code = project(stages.parent)

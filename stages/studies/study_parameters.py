@@ -23,9 +23,9 @@ def main(params: Path, models: Path, changes: Path, out: Path, **paths: Path) ->
     for row in chosen.definition.rows:
         counts[row] = {}
         for label_set, labels in LABELS.items():
-            settled = resolve.settle(raw, chosen, row, label_set, chosen.definition.seeds[0])
-            file = {key: settled[key] for key in ("options", "recipes")}
-            settings = model_settings(file, paths["study"], settled["model"], settled["recipe"], label_set)
+            resolved = resolve.resolve_params(raw, chosen, row, label_set, chosen.definition.seeds[0])
+            file = {key: resolved[key] for key in ("options", "recipes")}
+            settings = model_settings(file, paths["study"], resolved["model"], resolved["recipe"], label_set)
             counts[row][label_set] = parameters(settings, {"icd": labels}, label_set, ROWS_OF_VECTORS)
     io.write_json(out, counts)
 

@@ -1,4 +1,4 @@
-"""Settles the params.yaml of each row and seed of a study, and refuses a study that is wrong before anything trains."""
+"""Writes the params.yaml of each row and seed of a study, and refuses a study that is wrong before anything trains."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main(params: Path, models: Path, changes: Path, out: Path, **paths: Path) ->
             for row in rows:
                 for seed in chosen.definition.seeds:
                     path = folder / label_set / row / f"{seed}.yaml"
-                    resolved = resolve.settle(raw, chosen, row, label_set, seed)
+                    resolved = resolve.resolve_params(raw, chosen, row, label_set, seed)
                     io.write_text(path, yaml.safe_dump(resolved, sort_keys=False))
                     io.write_json(path.with_suffix(".json"), resolve.run_fingerprint(path, code))
                     io.write_json(path.with_suffix(".train.json"), resolve.training_code(path, code))

@@ -31,9 +31,9 @@ def pairs():
 @functools.cache
 def budget(name, row):
     study = issued(name)
-    settled = resolve.settle(raw_params(), study, row, study.label_sets(row)[0], 1)
-    content = {key: settled[key] for key in ("options", "recipes")}
-    return model_settings(content, study.name, settled["model"], settled["recipe"], settled["label_set"]).recipe
+    resolved = resolve.resolve_params(raw_params(), study, row, study.label_sets(row)[0], 1)
+    content = {key: resolved[key] for key in ("options", "recipes")}
+    return model_settings(content, study.name, resolved["model"], resolved["recipe"], resolved["label_set"]).recipe
 
 
 def test_rows_that_are_compared_had_the_same_budget():

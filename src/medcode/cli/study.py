@@ -56,10 +56,11 @@ def run(arguments: argparse.Namespace) -> None:
         study.choose(ROOT, arguments.name, seeds, arguments.corpus)
     chosen = study.load(ROOT, arguments.name)
     if arguments.targets:
-        print("\n".join(pipeline.targets(chosen, Path(), arguments.targets)))
+        runs = arguments.targets == "runs"
+        print("\n".join(pipeline.run_targets(chosen) if runs else pipeline.data_targets(chosen, Path())))
         return
     pipeline.write(chosen, Path())
-    print(f"{ROOT / arguments.name}/dvc.yaml: {progress.described(chosen)}", flush=True)
+    print(f"{ROOT / arguments.name}/dvc.yaml: {progress.summary(chosen)}", flush=True)
     if arguments.start:
         start(chosen, arguments.jobs)
 
@@ -79,8 +80,8 @@ def start(study: Study, jobs: int) -> None:
     from medcode.studies.pipeline import pipeline
 
     with Runner() as dvc:
-        if jobs > 1 and (data := pipeline.targets(study, Path(), "data")):
+        if jobs > 1 and (data := pipeline.data_targets(study, Path())):
             dvc.run([["repro", *data]])
             # One command each, because one command runs one stage at a time.
-            dvc.run([["repro", "--single-item", run] for run in pipeline.targets(study, Path(), "runs")], jobs)
+            dvc.run([["repro", "--single-item", run] for run in pipeline.run_targets(study)], jobs)
         dvc.run([["repro", "--keep-going", f"{ROOT / study.name}/dvc.yaml"]])

@@ -52,9 +52,9 @@ def is_readme(table: published.Table) -> bool:
     ],
 )
 def test_what_a_text_says_against_its_table_is_remarked(root, shared, paper, table, said, cells):
-    found = published.load(root / "studies/published", paper)
-    assert said in (shared / "papers" / found.text).read_text(encoding="utf-8")
-    assert all(cell in found.tables[table].remark for cell in cells)
+    record = published.load(root / "studies/published", paper)
+    assert said in (shared / "papers" / record.text).read_text(encoding="utf-8")
+    assert all(cell in record.tables[table].remark for cell in cells)
 
 
 def test_the_columns_of_results_are_metrics_that_we_measure(root):
@@ -108,17 +108,17 @@ def stands_in(text: str, title: str, row: published.PublishedRow, table: publish
     pattern = GAP.join(written(cell, table) for cell in cells)
     wanted = plain(title)
     return any(
-        wanted in plain(text[max(found.start() - 80, 0) : found.start()]) for found in re.finditer(pattern, text)
+        wanted in plain(text[max(record.start() - 80, 0) : record.start()]) for record in re.finditer(pattern, text)
     )
 
 
 def written(cell: float | str, table: published.Table) -> str:
     if table.unit == "count":
         return f"{cell:,}" if isinstance(cell, int) else re.escape(str(cell)) if cell % 1 else f"{cell:,.0f}"
-    found = published.cell(cell)
-    decimals = 0 if table.unit == "millions" and found.value == int(found.value) else table.decimals
-    value = re.escape(f"{found.value:.{decimals}f}")
-    return value if found.deviation != found.deviation else rf"{value}±{found.deviation:.{table.decimals}f}"
+    record = published.cell(cell)
+    decimals = 0 if table.unit == "millions" and record.value == int(record.value) else table.decimals
+    value = re.escape(f"{record.value:.{decimals}f}")
+    return value if record.deviation != record.deviation else rf"{value}±{record.deviation:.{table.decimals}f}"
 
 
 def plain(text: str) -> str:

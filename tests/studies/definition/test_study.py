@@ -19,7 +19,7 @@ ISSUED = {
     "mtram-combine", "mtram-icd", "slides-code-embeddings", "slides-focal-loss", "slides-models", "slides-parameters",
 }  # fmt: skip
 MIMIC = {"synthetic-mimic3": "mimic3", "synthetic-mimic4": "mimic4"}
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PROJECT = project(ROOT)
 
 
@@ -44,11 +44,11 @@ def test_every_row_makes_a_valid_configuration(name, paper, tmp_path):
     for row in one.definition.rows:
         for label_set in one.label_sets(row):
             path = tmp_path / f"{row}-{label_set}.yaml"
-            write_yaml(path, resolve.settle(raw, one, row, label_set, 1))
-            resting = resolve.run_fingerprint(path, PROJECT)
-            assert resting["settings"]["model"] == model_of(one, row)
+            write_yaml(path, resolve.resolve_params(raw, one, row, label_set, 1))
+            fingerprint = resolve.run_fingerprint(path, PROJECT)
+            assert fingerprint["settings"]["model"] == model_of(one, row)
             for folder in ("models", "config/models"):
-                assert f"src/medcode/{folder}/{model_of(one, row)}.py" in resting["code"]
+                assert f"src/medcode/{folder}/{model_of(one, row)}.py" in fingerprint["code"]
 
 
 def model_of(one: study.Study, row: str) -> str:
@@ -70,14 +70,14 @@ def test_every_row_stands_beside_a_published_one_where_there_is_one(name):
             assert own <= shown, f"{key}: no row of ours stands beside {sorted(own - shown)}"
 
 
-def settled(studies: Path, row: str, corpus: str = "synthetic-mimic3") -> dict:
+def resolved_params(studies: Path, row: str, corpus: str = "synthetic-mimic3") -> dict:
     one = at(study.load(studies, "tiny"), corpus)
     raw = resolve.for_corpus(raw_params(), studies / "data/settings.yaml", corpus)
-    return resolve.settle(raw, one, row, "top50", 7)
+    return resolve.resolve_params(raw, one, row, "top50", 7)
 
 
 def test_settings_of_all_rows_come_first_and_those_of_small_corpora_last(studies):
-    small, paper = settled(studies, "cnn"), settled(studies, "cnn", "mimic3")
+    small, paper = resolved_params(studies, "cnn"), resolved_params(studies, "cnn", "mimic3")
     assert "models" not in small and "models" not in paper
     assert (small["recipe"], paper["recipe"]) == ("quick", "published")
     (quick,), (published,) = (one["recipes"].items() for one in (small, paper))
@@ -88,8 +88,8 @@ def test_settings_of_all_rows_come_first_and_those_of_small_corpora_last(studies
 
 
 def test_the_corpus_is_prepared_as_the_papers_did(studies):
-    assert settled(studies, "caml", "mimic3")["split"]["published"] == "caml"
-    assert settled(studies, "caml")["split"]["published"] == "none"
+    assert resolved_params(studies, "caml", "mimic3")["split"]["published"] == "caml"
+    assert resolved_params(studies, "caml")["split"]["published"] == "none"
 
 
 def test_what_the_main_workflow_makes_for_all_is_not_set_for_the_studies(studies):
@@ -115,7 +115,7 @@ def test_a_row_that_is_the_same_shares_trainings_only_where_corpus_and_seeds_fit
 
 def test_what_a_training_rests_on_names_its_own_model_and_no_other(studies, tmp_path):
     path = tmp_path / "params.yaml"
-    write_yaml(path, settled(studies, "caml"))
+    write_yaml(path, resolved_params(studies, "caml"))
     code = resolve.run_fingerprint(path, PROJECT)["code"]
     assert {"stages/train.py", "stages/evaluate.py", "stages/common.py", "src/medcode/models/caml.py"} <= code.keys()
     assert {"src/medcode/training/trainer.py", "src/medcode/layers/label_attention.py"} <= code.keys()
@@ -134,7 +134,7 @@ def test_what_a_training_rests_on_names_its_own_model_and_no_other(studies, tmp_
 
 def test_settings_that_change_no_result_are_not_what_a_training_rests_on(studies, tmp_path):
     path = tmp_path / "params.yaml"
-    raw = settled(studies, "caml")
+    raw = resolved_params(studies, "caml")
     write_yaml(path, raw)
     before = resolve.run_fingerprint(path, PROJECT)
     unread = {"embed": {}, "encoders": {}, "recipes": raw["recipes"] | {"other": {"epochs": -1}}}
@@ -202,7 +202,7 @@ def test_a_mistake_in_the_settings_of_a_row_is_told_in_one_line(studies, tmp_pat
     write_study(studies, "tiny", TINY, rows={"a": {"title": "A", "settings": settings}}, comparisons=[], small={})
     with pytest.raises(UserError, match=re.escape(message)):
         path = tmp_path / "params.yaml"
-        write_yaml(path, settled(studies, "a"))
+        write_yaml(path, resolved_params(studies, "a"))
         resolve.run_fingerprint(path, PROJECT)
 
 

@@ -13,8 +13,9 @@ from study_results import TINY, issued, write_study
 
 from medcode.studies.definition import study
 from medcode.studies.pipeline import pipeline
+from medcode.studies.pipeline.workflow import StageCommand
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CODE = re.compile(r"(src|stages)/")
 
 
@@ -32,17 +33,19 @@ def written(project, name):
 
 
 def options(command: str) -> list[str]:
-    return re.findall(r"stages/\w+\.py|--[\w-]+", command)
+    """The script of a command and the names of its options."""
+    parsed = StageCommand.parse(command)
+    return [parsed.script, *parsed.options]
 
 
 def test_the_data_of_studies_are_made_by_the_main_workflows_stages(project):
     written(project, "tiny")
     main = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    own = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
-    assert {"extract", "tokenize", "assign", "split", "ccs", "gem", "embed", "inputs"} <= own.keys()
-    assert not {"train", "evaluate", "report", "describe", "check", "synthesize"} & own.keys()
-    assert {"configs/models", "params.yaml", "studies/data/settings.yaml"} <= set(own["settings"]["deps"])
-    for name, stage in own.items():
+    stages = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
+    assert {"extract", "tokenize", "assign", "split", "ccs", "gem", "embed", "inputs"} <= stages.keys()
+    assert not {"train", "evaluate", "report", "describe", "check", "synthesize"} & stages.keys()
+    assert {"configs/models", "params.yaml", "studies/data/settings.yaml"} <= set(stages["settings"]["deps"])
+    for name, stage in stages.items():
         if name == "settings":
             continue
         assert options(stage["cmd"]) == options(main[name]["cmd"])
@@ -76,11 +79,12 @@ def test_a_row_and_a_seed_is_a_stage_that_rests_on_its_own_settings(project):
     assert options(finish)[0] == "stages/studies/study_finish.py"
     settings = "studies/tiny/settings/top50/${item.row}/${item.seed}"
     assert f"--params {settings}.yaml --model-settings {settings}.yaml --code {settings}.train.json" in train
+    folders = ("studies/tiny/runs/synthetic-mimic3/", "studies/tiny/settings/top50/${item.row}/", "data/studies/")
     for command in (train, evaluate):
-        files = re.findall(r" --(?!checkpoints|model|inputs|params)[\w-]+ (\S+)", command)
-        own = ("studies/tiny/runs/synthetic-mimic3/", "studies/tiny/settings/top50/${item.row}/", "data/studies/")
-        outside = [file for file in files if not file.startswith(own)]
-        assert not outside
+        files = StageCommand.parse(command).options
+        outside = {name for name, path in files.items() if not path.startswith(folders)}
+        assert outside <= {"--checkpoints", "--model"}
+        assert files["--model"] == "models/studies/tiny/synthetic-mimic3-top50-${item.row}-${item.seed}"
     (out,) = stages["top50"]["outs"]
     assert out == {"studies/tiny/runs/synthetic-mimic3/top50/${item.row}/${item.seed}": {"push": False}}
     assert "studies/tiny/runs/synthetic-mimic3" in stages["report"]["deps"]
@@ -95,8 +99,6 @@ def test_rows_on_an_encoder_stand_apart_and_read_that_encoders_files(project):
         "params": ["encoder", "encoders.${encoder}"],
         "outs": [{"data/subword": {"push": False}}],
     }
-    workflow["stages"]["train"]["deps"].append("data/subword")
-    workflow["stages"]["train"]["cmd"] += " --subword data/subword"
     (project / "dvc.yaml").write_text(yaml.safe_dump(workflow))
     rows = {
         "words": {"title": "on words", "settings": {"model": "caml"}},
@@ -109,7 +111,7 @@ def test_rows_on_an_encoder_stand_apart_and_read_that_encoders_files(project):
     assert "--subword data/studies/synthetic-mimic3/subword/none" in stages["top50"]["cmd"][0]
     data = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
     assert "encoder" in data["subword"]["matrix"] and "encoder" not in data["inputs"]["matrix"]
-    targets = pipeline.targets(study.load(project / "studies", "tiny"), project, "data")
+    targets = pipeline.data_targets(study.load(project / "studies", "tiny"), project)
     assert "studies/data/dvc.yaml:subword@synthetic-mimic3-bert-base" in targets
     assert "studies/data/dvc.yaml:inputs@synthetic-mimic3-top50" in targets
 
@@ -125,22 +127,25 @@ def test_rows_of_another_study_are_read_from_there(project):
 @pytest.mark.parametrize("name", study.names(ROOT / "studies"))
 def test_the_data_that_a_study_asks_for_are_stages(name):
     one = issued(name)
-    _, data = pipeline.read_data(ROOT, [one])
-    known = {
+    data = pipeline.read_data(ROOT, [one])
+    stages = {
         f"studies/data/dvc.yaml:{stage}@{'-'.join(chosen)}"
-        for stage, described in data.pipeline()["stages"].items()
-        for chosen in itertools.product(*described["matrix"].values())
+        for stage, content in data.pipeline()["stages"].items()
+        for chosen in itertools.product(*content["matrix"].values())
     }
-    asked = {target for target in pipeline.targets(one, ROOT, "data") if target.startswith("studies/data/")}
-    assert asked <= known
+    asked = {target for target in pipeline.data_targets(one, ROOT) if target.startswith("studies/data/")}
+    assert asked <= stages
     assert asked or not one.runs()
 
 
 @pytest.mark.parametrize("name", study.names(ROOT / "studies"))
 def test_the_pipeline_of_every_study_can_be_written(name):
     one = issued(name)
-    stages = pipeline.study_pipeline(one, *pipeline.read_data(ROOT, [one]))["stages"]
+    stages = pipeline.study_pipeline(one, pipeline.read_data(ROOT, [one]))["stages"]
     assert "report" in stages
+    for stage in stages.values():
+        if isinstance(stage.get("cmd"), list):  # a training, its evaluation and its end are about one model
+            assert len({StageCommand.parse(command).options["--model"] for command in stage["cmd"]}) == 1
     trained = {row for stage in stages.values() for row in stage.get("matrix", {}).get("row", [])}
     assert trained == {row for rows in one.runs().values() for row in rows}
     used = {part for stage in stages.values() for part in re.findall(r"\$\{[^}]*\}", str(stage))}
@@ -156,7 +161,7 @@ def test_the_data_are_of_the_studies_that_have_a_pipeline(project):
     assert corpora() == ["synthetic-mimic3"]
     written(project, "other")
     assert corpora() == ["mimic3", "synthetic-mimic3"]
-    # One that is wrong is told of when it is asked for; the others go on.
+    # A wrong study is reported when it is asked for; the others go on.
     (project / "studies/other/study.yaml").write_text("title: nothing else\n")
     written(project, "tiny")
     assert corpora() == ["synthetic-mimic3"]

@@ -1,4 +1,4 @@
-"""What is said of how ours were trained."""
+"""Captions on how ours were trained."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from medcode.studies.report import captions, comparison_tables, tables
 from medcode.studies.results import run_results
 
 
-def test_small_settings_are_told_of_all_rows_or_of_those_that_have_them(studies):
-    said = captions.small(load(studies, "tiny"))
-    assert said == "Ours are small: recipe quick, notes cut at 64 tokens, cnn filters 8, 2 epochs (CNN)."
+def test_small_settings_are_named_of_all_rows_or_of_those_that_have_them(studies):
+    caption = captions.small(load(studies, "tiny"))
+    assert caption == "Ours are small: recipe quick, notes cut at 64 tokens, cnn filters 8, 2 epochs (CNN)."
     small = {"recipe": "quick", "models.*.recipes.*.epochs": 4, "training.threads": 1}
     write_study(studies, "tiny", TINY, small=small)
-    said = captions.small(load(studies, "tiny"))
-    assert said == "Ours are small: recipe quick, 4 epochs (CAML, CAML, wider), 2 epochs (CNN)."
+    caption = captions.small(load(studies, "tiny"))
+    assert caption == "Ours are small: recipe quick, 4 epochs (CAML, CAML, wider), 2 epochs (CNN)."
 
 
 def test_they_come_with_a_row_of_another_study(studies):
@@ -28,9 +28,7 @@ def test_on_the_papers_corpus_none_holds(studies):
     write_study(studies, "tiny", TINY, corpus="mimic3", small_remark="Sizes are small.")
     study = load(studies, "tiny")
     pretend(study, {"caml": 0.45})
-    text = tables.markdown(
-        study, comparison_tables.sections(study, run_results.read(study)), [], run_results.read(study)
-    )
+    text = tables.markdown(study, comparison_tables.build(study, run_results.read(study)), [], run_results.read(study))
     assert "mall" not in text.split("\n##")[0]
     assert "1 of 2 trainings ended at the last epoch that they were allowed, the others by early stopping." in text
 

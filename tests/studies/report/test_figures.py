@@ -12,14 +12,13 @@ from study_results import TINY, pretend, write_study
 
 from medcode.io import write_json
 from medcode.studies.definition.study import load
-from medcode.studies.report import comparison_tables, figures, tables
-from medcode.studies.report import figure_data as drawing
+from medcode.studies.report import comparison_tables, figure_data, figures, tables
 from medcode.studies.results import run_results
 
 
-def drawn(study):
+def figures_of(study):
     runs = run_results.read(study)
-    return figures.draw(study, comparison_tables.sections(study, runs), runs)
+    return figures.draw(study, comparison_tables.build(study, runs), runs)
 
 
 def texts(svg):
@@ -28,26 +27,26 @@ def texts(svg):
 
 
 def test_rows_are_drawn_with_their_names_and_published_numbers_only_of_the_same_corpus(studies, tiny):
-    own = drawn(tiny)["rows-table3-icd"]
-    assert {"CAML", "CAML, wider", "CNN"} <= set(texts(own.svg))
-    assert "Diamonds" not in own.caption
+    figure = figures_of(tiny)["rows-table3-icd"]
+    assert {"CAML", "CAML, wider", "CNN"} <= set(texts(figure.svg))
+    assert "Diamonds" not in figure.caption
     write_study(studies, "tiny", TINY, corpus="mimic3")
     pretend(study := load(studies, "tiny"), {"caml": 0.45})
-    assert "Diamonds: MIMIC-III, published." in drawn(study)["rows-table3-icd"].caption
+    assert "Diamonds: MIMIC-III, published." in figures_of(study)["rows-table3-icd"].caption
 
 
 def test_the_same_results_make_the_same_bytes(tiny):
-    assert drawn(tiny) == drawn(tiny)
+    assert figures_of(tiny) == figures_of(tiny)
 
 
 def test_frequency_groups_are_drawn_with_their_sizes(studies):
     write_study(studies, "tiny", TINY, figures=["frequency"])
     pretend(study := load(studies, "tiny"), {"caml": 0.45, "cnn": 0.3})
-    (figure,) = drawn(study).values()
-    found = texts(figure.svg)
-    assert {"CAML", "CNN", "1-50", "51-200", "201+"} <= set(found)
-    assert any(text.startswith("n = ") for text in found)
-    lines = list(csv.DictReader(io.StringIO(drawing.as_csv(figure.numbers))))
+    (figure,) = figures_of(study).values()
+    shown = texts(figure.svg)
+    assert {"CAML", "CNN", "1-50", "51-200", "201+"} <= set(shown)
+    assert any(text.startswith("n = ") for text in shown)
+    lines = list(csv.DictReader(io.StringIO(figure_data.as_csv(figure.numbers))))
     assert [(line["row"], line["group"]) for line in lines][:3] == [
         ("caml", group) for group in ("1-50", "51-200", "201+")
     ]
@@ -68,13 +67,13 @@ def test_codes_with_and_without_a_link_are_drawn_for_the_rarest_group(studies):
             path.write_text(
                 "\n".join([*lines, "icd,1-100,yes,7,0.5", "icd,1-100,no,2,0.25", "icd,101+,yes,4,1"]) + "\n"
             )
-    (figure,) = drawn(study).values()
+    (figure,) = figures_of(study).values()
     assert {"With a link", "Without", "n = 7", "n = 2"} <= set(texts(figure.svg))
     assert "CAML 50.0 and 25.0" in figure.svg
-    assert "caml,CAML,1-100,no,2,f1_macro,25.0000,0,2" in drawing.as_csv(figure.numbers)
+    assert "caml,CAML,1-100,no,2,f1_macro,25.0000,0,2" in figure_data.as_csv(figure.numbers)
 
 
-def test_the_losses_behind_a_figure_are_told_for_neighbours_not_for_single_rare_codes(studies):
+def test_the_losses_behind_a_figure_are_shown_for_neighbors_not_for_single_rare_codes(studies):
     write_study(studies, "tiny", TINY, figures=["loss"])
     pretend(study := load(studies, "tiny"), {"caml": 0.45})
     for seed in (1, 2):
@@ -82,10 +81,10 @@ def test_the_losses_behind_a_figure_are_told_for_neighbours_not_for_single_rare_
         lines = [f"icd,{rank},c{rank},5,0.1,{loss}" for rank, loss in enumerate(losses, start=1)]
         path = study.run_folder("caml", "top50", seed) / "label_losses.csv"
         path.write_text("\n".join(["head,rank,code,train_documents,loss,normalised_loss", *lines]) + "\n")
-    (figure,) = drawn(study).values()
-    told = drawing.as_csv(figure.numbers).splitlines()[1:]
-    assert len(told) == 100
-    assert told[0] == "caml,CAML,rank 1-3,,3,normalised_loss,1.5000,0.7071,2"
+    (figure,) = figures_of(study).values()
+    lines = figure_data.as_csv(figure.numbers).splitlines()[1:]
+    assert len(lines) == 100
+    assert lines[0] == "caml,CAML,rank 1-3,,3,normalised_loss,1.5000,0.7071,2"
     assert sum(one.codes for one in figure.numbers) == 249
 
 
@@ -100,9 +99,9 @@ def test_parameters_are_drawn_beside_the_published_ones(studies):
     write_json(studies / "tiny/parameters.json", {"caml": counts})
     study = load(studies, "tiny")
     assert {"top50, trainable", "top50, total", "full, total", "published"} <= set(
-        texts(drawn(study)["parameters"].svg)
+        texts(figures_of(study)["parameters"].svg)
     )
-    text = tables.markdown(study, comparison_tables.sections(study, {}), [], {})
+    text = tables.markdown(study, comparison_tables.build(study, {}), [], {})
     assert "| | | Trainable, millions | In total, millions |" in text
     assert "| CAML, 50 codes | **ours**, synthetic-mimic3 | 0.1 | 5.2 |" in text
     assert "| CAML, all 8,921 codes | **ours**, synthetic-mimic3 | 6.2 | 6.2 |" in text

@@ -23,8 +23,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 def rendered(tmp_path_factory) -> str:
     tiny = trained_as_it_were(tmp_path_factory.mktemp("rendered"))
     runs = run_results.read(tiny)
-    made, tested = comparison_tables.sections(tiny, runs), comparisons.comparisons(tiny, runs)
-    return page.render(tiny, made, tested, figures.draw(tiny, made, runs), runs, run_results.settings(tiny))
+    tables, tests = comparison_tables.build(tiny, runs), comparisons.compare_rows(tiny, runs)
+    return page.render(tiny, tables, tests, figures.draw(tiny, tables, runs), runs, run_results.settings(tiny))
 
 
 def test_it_is_one_file_that_loads_nothing(rendered):
@@ -79,13 +79,13 @@ def test_it_says_how_rows_were_trained(rendered):
 
 def test_a_revision_is_a_link_or_says_how_to_see_it(tiny):
     runs = run_results.read(tiny)
-    for own in runs.values():
-        for run in own:
+    for seed_runs in runs.values():
+        for run in seed_runs:
             run.environment["commit"] = "0123456789+"
-    made, settings = comparison_tables.sections(tiny, runs), run_results.settings(tiny)
-    without = page.render(tiny, made, [], {}, runs, settings)
+    tables, settings = comparison_tables.build(tiny, runs), run_results.settings(tiny)
+    without = page.render(tiny, tables, [], {}, runs, settings)
     assert '<code title="git show 0123456789, and changes that were not committed">0123456789+</code>' in without
-    linked = page.render(tiny, made, [], {}, runs, settings, "https://github.com/a/b")
+    linked = page.render(tiny, tables, [], {}, runs, settings, "https://github.com/a/b")
     assert '<a href="https://github.com/a/b/commit/0123456789">0123456789+</a>' in linked
 
 
@@ -97,7 +97,7 @@ def test_settings_that_differ_between_label_sets_are_shown_for_each(studies):
     path = studies / "tiny/settings/full/caml/1.json"
     path.write_text(path.read_text().replace('"recipe": "quick"', '"recipe": "slow"'))
     runs = run_results.read(study)
-    text = page.render(study, comparison_tables.sections(study, runs), [], {}, runs, run_results.settings(study))
+    text = page.render(study, comparison_tables.build(study, runs), [], {}, runs, run_results.settings(study))
     assert re.search(r"CAML, top50</th><td>.*recipe: quick", text) and re.search(r"CAML, full</th>.*recipe: slow", text)
     assert re.search(r"CNN</th><td>.*recipe: quick", text)
     assert [row["recipe"] for row in run_results.record(study, runs, run_results.settings(study))["rows"]][:2] == [
@@ -150,8 +150,8 @@ def test_the_widest_table_is_not_cut_off_on_a_laptop(browser, studies, tmp_path,
     write_study(studies, "tiny", TINY, **changes)
     pretend(study := load(studies, "tiny"), {"bigru_label_attention": 0.45})
     runs = run_results.read(study)
-    made = comparison_tables.sections(study, runs)
-    text = page.render(study, made, [], {}, runs, run_results.settings(study))
+    tables = comparison_tables.build(study, runs)
+    text = page.render(study, tables, [], {}, runs, run_results.settings(study))
     measure = """<script>
       document.title = [...document.querySelectorAll(".card")].map(card => card.scrollWidth - card.clientWidth).join();
     </script></body>"""

@@ -32,7 +32,7 @@ def on_mimic(studies):
 def test_our_row_stands_below_the_published_one_with_mean_and_sample_deviation(studies):
     study = on_mimic(studies)
     runs = run_results.read(study)
-    text = tables.markdown(study, comparison_tables.sections(study, runs), [], runs)
+    text = tables.markdown(study, comparison_tables.build(study, runs), [], runs)
     start = next(number for number, line in enumerate(lines_of(text)) if line[0] == "CAML")
     published, ours, gap = lines_of(text)[start : start + 3]
     assert published[1:] == ["MIMIC-III, quoted", "87.5", "90.9", "53.2", "61.4", "60.9"]
@@ -58,7 +58,7 @@ def test_macro_f1_and_threshold_are_the_papers(studies):
 
 
 def test_on_another_corpus_nothing_is_compared(tiny):
-    text = tables.markdown(tiny, comparison_tables.sections(tiny, run_results.read(tiny)), [], run_results.read(tiny))
+    text = tables.markdown(tiny, comparison_tables.build(tiny, run_results.read(tiny)), [], run_results.read(tiny))
     assert "they cannot be compared" in text
     assert "difference" not in text
     published = lines_of(text, "CAML")[0]
@@ -66,7 +66,7 @@ def test_on_another_corpus_nothing_is_compared(tiny):
 
 
 def test_rows_that_we_do_not_train_and_rows_of_our_own_are_shown(tiny):
-    text = tables.markdown(tiny, comparison_tables.sections(tiny, run_results.read(tiny)), [], run_results.read(tiny))
+    text = tables.markdown(tiny, comparison_tables.build(tiny, run_results.read(tiny)), [], run_results.read(tiny))
     titles = [line[0] for line in lines_of(text)]
     order = ["CAML", "BiGRU + MTL + RAM (MT-RAM)", "CAML, wider", "CNN"]
     assert [title for title in titles if title in order] == order
@@ -77,9 +77,7 @@ def test_one_seed_has_no_deviation_and_no_verdict(studies):
     write_study(studies, "tiny", TINY, corpus="mimic3", seeds=[1])
     study = load(studies, "tiny")
     pretend(study, {"caml": 0.45})
-    text = tables.markdown(
-        study, comparison_tables.sections(study, run_results.read(study)), [], run_results.read(study)
-    )
+    text = tables.markdown(study, comparison_tables.build(study, run_results.read(study)), [], run_results.read(study))
     ours = next(line for line in lines_of(text) if line[1] == "**ours**, mimic3")
     assert "±" not in " ".join(ours)
     assert "inside" not in text and "outside" not in text
@@ -88,16 +86,16 @@ def test_one_seed_has_no_deviation_and_no_verdict(studies):
 def test_a_study_that_is_half_done_shows_what_there_is(studies):
     study = load(studies, "tiny")
     pretend(study, {"caml": 0.45}, seeds=(1,))
-    assert progress.state(study) == (1, 6)
-    made = comparison_tables.sections(study, run_results.read(study))
-    assert [line.row for line in made[0].lines if line.ours] == ["caml"]
+    assert progress.progress(study) == (1, 6)
+    comparison = comparison_tables.build(study, run_results.read(study))
+    assert [line.row for line in comparison[0].lines if line.ours] == ["caml"]
     assert not run_results.record(study, run_results.read(study), run_results.settings(study))["finished"]
 
 
 def test_the_csv_has_every_published_cell_and_every_one_of_ours(studies):
     study = on_mimic(studies)
-    made = comparison_tables.sections(study, run_results.read(study))
-    rows = list(csv.DictReader(io.StringIO(tables.as_csv(study, made))))
+    comparison = comparison_tables.build(study, run_results.read(study))
+    rows = list(csv.DictReader(io.StringIO(tables.as_csv(study, comparison))))
     assert len(rows) == (12 + 2) * 5
     caml = next(row for row in rows if row["row"] == "caml" and row["metric"] == "f1_micro")
     assert (caml["published"], caml["published_corpus"], caml["seeds"]) == ("61.4", "MIMIC-III", "2")
@@ -108,23 +106,23 @@ def test_the_csv_has_every_published_cell_and_every_one_of_ours(studies):
 
 def test_differences_are_tested_and_corrected(tiny):
     runs = run_results.read(tiny)
-    tested = comparisons.comparisons(tiny, runs)
-    assert [(one.first, one.second) for one in tested] == [("caml", "caml_wide"), ("caml", "cnn")]
-    assert tested[1].micro.observed < 0 and tested[1].micro.high < 0
-    assert all(one.holm["micro"] >= one.micro.p for one in tested)
-    text = tables.markdown(tiny, comparison_tables.sections(tiny, runs), tested, runs)
+    tests = comparisons.compare_rows(tiny, runs)
+    assert [(one.first, one.second) for one in tests] == [("caml", "caml_wide"), ("caml", "cnn")]
+    assert tests[1].micro.observed < 0 and tests[1].micro.high < 0
+    assert all(one.holm["micro"] >= one.micro.p for one in tests)
+    text = tables.markdown(tiny, comparison_tables.build(tiny, runs), tests, runs)
     line = lines_of(text, "CAML")[-1]
     assert line[1] == "CNN" and line[3].startswith(tables.MINUS) and line[4] == "< 0.001"
 
 
 def test_p_at_the_floor_of_the_resamples_is_told_as_a_bound():
     assert significance.floor(9) == pytest.approx(9 * 2 / 10_001)
-    assert comparisons.p_value(significance.floor(9), significance.floor(9)) == "≤ 0.002"
-    assert comparisons.p_value(significance.floor(11), significance.floor(11)) == "≤ 0.003"  # 0.0022, rounded up
-    assert comparisons.p_value(0.0022, significance.floor(9)) == "0.002"
-    assert comparisons.p_value(significance.floor(2), significance.floor(2)) == "< 0.001"
-    for told in ("percentage points", "10,000 resamples", "each of the three columns", "variance between seeds"):
-        assert told in comparisons.TESTS
+    assert comparisons.format_p(significance.floor(9), significance.floor(9)) == "≤ 0.002"
+    assert comparisons.format_p(significance.floor(11), significance.floor(11)) == "≤ 0.003"  # 0.0022, rounded up
+    assert comparisons.format_p(0.0022, significance.floor(9)) == "0.002"
+    assert comparisons.format_p(significance.floor(2), significance.floor(2)) == "< 0.001"
+    for phrase in ("percentage points", "10,000 resamples", "each of the three columns", "variance between seeds"):
+        assert phrase in comparisons.TESTS
 
 
 def test_the_floor_is_what_the_bootstrap_gives_where_one_row_is_always_better(tiny):
@@ -137,8 +135,8 @@ def test_a_row_of_both_editions_shows_the_head_of_each_group(studies):
     from medcode.studies.definition import published
 
     jams = published.load(studies / "published", "jams").tables["table2"]
-    assert run_results.place(jams, "icd9", ["joint"]) == ("joint", "icd9")
-    assert run_results.place(jams, "icd10", ["icd9", "icd10"]) == ("icd10", "icd")
-    assert run_results.place(jams, "icd10", ["icd9"]) is None
+    assert run_results.label_set_and_head(jams, "icd9", ["joint"]) == ("joint", "icd9")
+    assert run_results.label_set_and_head(jams, "icd10", ["icd9", "icd10"]) == ("icd10", "icd")
+    assert run_results.label_set_and_head(jams, "icd10", ["icd9"]) is None
     extra = published.load(studies / "published", "fusion").tables["table3"]
-    assert run_results.place(extra, "top50", ["top50_extra"]) == ("top50_extra", "icd")
+    assert run_results.label_set_and_head(extra, "top50", ["top50_extra"]) == ("top50_extra", "icd")

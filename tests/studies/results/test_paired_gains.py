@@ -55,33 +55,35 @@ def write_groups(folder: Path, heads: list[str], value: float) -> None:
 
 
 def ours(study: Study) -> dict[tuple[str, str], tuple[float, ...]]:
-    (section,) = comparison_tables.sections(study, run_results.read(study))
-    return {(line.title, group): found.values for line in section.lines for (group, _), found in line.ours.items()}
+    (comparison,) = comparison_tables.build(study, run_results.read(study))
+    return {
+        (line.title, group): summary.values for line in comparison.lines for (group, _), summary in line.ours.items()
+    }
 
 
 def test_the_joint_row_is_compared_with_the_single_one_seed_by_seed_in_the_rarest_group(studies):
-    found = ours(trained(studies, "figure2"))
-    assert found.keys() == {("codes of 1-100 training documents", group) for group in ("icd9", "icd10")}
-    for values in found.values():
+    gains = ours(trained(studies, "figure2"))
+    assert gains.keys() == {("codes of 1-100 training documents", group) for group in ("icd9", "icd10")}
+    for values in gains.values():
         assert values == pytest.approx((5, 8))
 
 
 def test_codes_with_and_without_a_link_gain_apart(studies):
-    found = ours(trained(studies, "figure3"))
-    assert found["with connection", "icd9"] == pytest.approx((10, 16))
-    assert found["without connection", "icd10"] == pytest.approx((2.5, 4))
+    gains = ours(trained(studies, "figure3"))
+    assert gains["with connection", "icd9"] == pytest.approx((10, 16))
+    assert gains["without connection", "icd10"] == pytest.approx((2.5, 4))
 
 
 def test_the_table_has_both_gains_under_a_title(studies):
     study = trained(studies, "figure2")
     runs = run_results.read(study)
-    made = comparison_tables.sections(study, runs)
-    text = tables.markdown(study, made, [], runs)
+    built = comparison_tables.build(study, runs)
+    text = tables.markdown(study, built, [], runs)
     assert "| | | Gain in F1 macro |" in text and "f1_macro_gain" not in text
     assert "| codes of 1-100 training documents | MIMIC-IV, published | *3.2* |" in text
     assert "|  | **ours**, synthetic-mimic4 | 6.5 ± 2.1 |" in text
     assert "Ours: macro F1 of LAAT† minus that of LAAT on the same group of codes, seed by seed" in text
-    lines = list(csv.DictReader(io.StringIO(tables.as_csv(study, made))))
+    lines = list(csv.DictReader(io.StringIO(tables.as_csv(study, built))))
     assert [(line["published"], line["ours"], line["seeds"]) for line in lines] == [
         ("3.2", "6.5000", "2"),
         ("3.7", "6.5000", "2"),

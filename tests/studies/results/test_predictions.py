@@ -18,12 +18,12 @@ def test_decisions_come_back_as_they_were_written(tmp_path):
     labels = [{"system": "icd9cm", "code": f"{n}"} for n in range(4)]
     decided = predictions.decide(Predictions(documents, labels, gold, scores, np.arange(4), 0.5, 0.25))
     predictions.write(tmp_path / "p.npz", {"icd": decided})
-    found = predictions.read(tmp_path / "p.npz")["icd"]
-    assert list(found.documents) == documents and list(found.codes) == [f"icd9cm:{n}" for n in range(4)]
-    assert list(found.train_counts) == [0, 1, 2, 3]
-    np.testing.assert_array_equal(found.gold.toarray(), gold)
-    np.testing.assert_array_equal(found.predicted("fixed").toarray(), scores > 0.5)
-    np.testing.assert_array_equal(found.predicted("tuned").toarray(), scores > 0.25)
+    decisions = predictions.read(tmp_path / "p.npz")["icd"]
+    assert list(decisions.documents) == documents and list(decisions.codes) == [f"icd9cm:{n}" for n in range(4)]
+    assert list(decisions.train_counts) == [0, 1, 2, 3]
+    np.testing.assert_array_equal(decisions.gold.toarray(), gold)
+    np.testing.assert_array_equal(decisions.predicted("fixed").toarray(), scores > 0.5)
+    np.testing.assert_array_equal(decisions.predicted("tuned").toarray(), scores > 0.25)
 
 
 def test_a_file_that_is_missing_or_damaged_is_told(tmp_path):

@@ -30,7 +30,7 @@ def model(seed: int, quality: float) -> tuple[Decisions, np.ndarray, np.ndarray]
 
 def test_the_observed_difference_of_micro_f1_is_scikit_learns_and_the_interval_scipys():
     (one, gold, first), (other, _, second) = model(1, 0.4), model(2, 0.45)
-    found = significance.bootstrap([one], [other], "fixed", None, resamples=4000)
+    result = significance.bootstrap([one], [other], "fixed", None, resamples=4000)
 
     def micro(*columns, axis=-1):
         tp_a, made_a, tp_b, made_b, true = (column.sum(axis) for column in columns)
@@ -39,9 +39,9 @@ def test_the_observed_difference_of_micro_f1_is_scikit_learns_and_the_interval_s
     data = [(gold * first).sum(1), first.sum(1), (gold * second).sum(1), second.sum(1), gold.sum(1)]
     expected = bootstrap(data, micro, paired=True, vectorized=True, n_resamples=4000, method="percentile", rng=3)
     observed = f1_score(gold, second, average="micro") - f1_score(gold, first, average="micro")
-    assert found.observed == pytest.approx(observed)
+    assert result.observed == pytest.approx(observed)
     interval = expected.confidence_interval
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=0.01)
+    assert (result.low, result.high) == pytest.approx((interval.low, interval.high), abs=0.01)
 
 
 @pytest.mark.parametrize("definition", ["caml", "per_label_all", "per_label_present"])
@@ -51,8 +51,8 @@ def test_the_observed_difference_of_macro_f1_is_that_of_the_metrics(definition):
     def macro(predicted):
         return f1_macro(Counts((gold * predicted).sum(0), predicted.sum(0), gold.sum(0)), definition)
 
-    found = significance.bootstrap([one], [other], "fixed", definition, resamples=50)
-    assert found.observed == pytest.approx(macro(second) - macro(first))
+    result = significance.bootstrap([one], [other], "fixed", definition, resamples=50)
+    assert result.observed == pytest.approx(macro(second) - macro(first))
 
 
 def test_several_seeds_are_averaged_and_the_same_model_does_not_differ_from_itself():
@@ -60,22 +60,22 @@ def test_several_seeds_are_averaged_and_the_same_model_does_not_differ_from_itse
     same = significance.bootstrap(seeds, seeds, "fixed", None, resamples=200)
     assert (same.observed, same.low, same.high, same.p) == (0, 0, 0, 1)
     better = [model(seed, 0.7)[0] for seed in (4, 5, 6)]
-    found = significance.bootstrap(seeds, better, "fixed", "caml", resamples=500)
-    assert found.low > 0 and found.p < 0.01
+    result = significance.bootstrap(seeds, better, "fixed", "caml", resamples=500)
+    assert result.low > 0 and result.p < 0.01
     worse = significance.bootstrap(better, seeds, "fixed", "caml", resamples=500)
-    assert worse.observed == pytest.approx(-found.observed)
+    assert worse.observed == pytest.approx(-result.observed)
 
 
 def test_mcnemar_counts_decisions_that_only_one_got_right():
     (one, gold, first), (other, _, second) = model(1, 0.4), model(2, 0.5)
-    found = significance.mcnemar([one], [other], "fixed")
+    result = significance.mcnemar([one], [other], "fixed")
     b = int(((first == gold) & (second != gold)).sum())
     c = int(((first != gold) & (second == gold)).sum())
-    assert (found.first_right, found.second_right) == (b, c)
-    assert found.p == pytest.approx(binomtest(b, b + c).pvalue)
+    assert (result.first_right, result.second_right) == (b, c)
+    assert result.p == pytest.approx(binomtest(b, b + c).pvalue)
     assert significance.mcnemar([one], [one], "fixed") == significance.Disagreement(0, 0, 1.0)
     thrice = significance.mcnemar([one] * 3, [other] * 3, "fixed")
-    assert thrice == found  # more seeds do not pass for more decisions
+    assert thrice == result  # more seeds do not pass for more decisions
 
 
 def test_rows_are_aligned_by_document_and_code():

@@ -142,10 +142,10 @@ def load(folder: Path, name: str) -> Paper:
         UserError: there is none, a key is wrong, a row has another number of cells than its group has columns, or a
             cell is not a number.
     """
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    papers = sorted(path.stem for path in folder.glob("*.yaml"))
     path = folder / f"{name}.yaml"
-    if name not in known:
-        raise UserError(f"{path}: there is no such paper; {nearest(name, known)}")
+    if name not in papers:
+        raise UserError(f"{path}: there is no such paper; {nearest(name, papers)}")
     paper = build(Paper, config.read_yaml(path), path)
     for key, table in paper.tables.items():
         for title, row in table.rows.items():

@@ -21,7 +21,7 @@ OF_MAIN_WORKFLOW = ("reference", "synthesize")
 
 
 def for_corpus(raw: dict[str, Any], settings_file: Path, corpus: str) -> dict[str, Any]:
-    """params.yaml as the studies prepare a corpus: with what studies/data/settings.yaml says of it.
+    """Returns params.yaml as the studies prepare a corpus: with what studies/data/settings.yaml says of it.
 
     Raises:
         UserError: a setting names a key that is not there, or that only the main workflow reads.
@@ -37,7 +37,7 @@ def for_corpus(raw: dict[str, Any], settings_file: Path, corpus: str) -> dict[st
     return resolved
 
 
-def settle(raw: dict[str, Any], study: Study, name: str, label_set: str, seed: int) -> dict[str, Any]:
+def resolve_params(raw: dict[str, Any], study: Study, name: str, label_set: str, seed: int) -> dict[str, Any]:
     """Return all parameters of one training: params.yaml, and the options and the recipe of its model.
 
     Args:
@@ -125,7 +125,7 @@ def run_fingerprint(path: Path, project: Project) -> dict[str, Any]:
     DVC runs a training again when this changes, so another model's file or code changes nothing.
 
     Args:
-        path: the parameters of the training, what `settle` made.
+        path: the parameters of the training, what `resolve_params` made.
         project: the code.
 
     Raises:

@@ -100,7 +100,7 @@ class Study:
 
     def setting(self, name: str, key: str, default: Any) -> Any:
         """The value that the study gives a key of a row, the default where it gives none."""
-        return next((own[key] for _, own in reversed(self.layers(name)) if key in own), default)
+        return next((settings[key] for _, settings in reversed(self.layers(name)) if key in settings), default)
 
     def tables(self) -> dict[str, published.Table]:
         """The published tables, by key."""
@@ -132,10 +132,10 @@ class Study:
         other = self._others.get(other_name) or self._others.setdefault(other_name, load(self.root, other_name))
         if other_row not in other.definition.rows:
             raise UserError(f"{where}: {other_name} has no such row; {nearest(other_row, other.definition.rows)}")
-        found = other.definition.rows[other_row]
-        if found.same_as is not None:
-            raise UserError(f"{where}: {row.same_as} is itself the same as {found.same_as}; name that")
-        return Origin(other, other_row, found)
+        original = other.definition.rows[other_row]
+        if original.same_as is not None:
+            raise UserError(f"{where}: {row.same_as} is itself the same as {original.same_as}; name that")
+        return Origin(other, other_row, original)
 
     def trained_by(self, name: str) -> Origin:
         """Whose trainings a row shows: its origin's if that study has the same corpus and the seeds, else its own."""
@@ -147,17 +147,18 @@ class Study:
 
     def runs(self) -> dict[str, list[str]]:
         """The rows that this study itself trains, by label set."""
-        own: dict[str, list[str]] = {}
+        rows: dict[str, list[str]] = {}
         for name in self.definition.rows:
             if self.trained_by(name).study is self and not self.counts_only:
                 for label_set in self.label_sets(name):
-                    own.setdefault(label_set, []).append(name)
-        return own
+                    rows.setdefault(label_set, []).append(name)
+        return rows
 
     def run_folder(self, name: str, label_set: str, seed: int) -> Path:
         """Where the results of one training are, under the root of the studies."""
-        by = self.trained_by(name)
-        return self.root / by.study.name / "runs" / self.definition.corpus / label_set / by.name / str(seed)
+        trained = self.trained_by(name)
+        corpus_folder = self.root / trained.study.name / "runs" / self.definition.corpus
+        return corpus_folder / label_set / trained.name / str(seed)
 
 
 def names(root: Path) -> list[str]:
@@ -224,8 +225,8 @@ def choose(root: Path, name: str, seeds: list[int] | None = None, corpus: str | 
         if value is not None:
             # The value may also stand below its key, one item a line; a remark behind the key stays.
             value_of_key = rf"^{key}:[^#\n]*?([ \t]*#[^\n]*)?(?:\n[ \t]*- [^\n]*)*$"
-            text, found = re.subn(value_of_key, rf"{key}: {value}\g<1>", text, count=1, flags=re.M)
-            if not found:
+            text, replaced = re.subn(value_of_key, rf"{key}: {value}\g<1>", text, count=1, flags=re.M)
+            if not replaced:
                 raise UserError(f"{path}: expected a line '{key}: ...' to change")
     if corpus is not None and corpus not in corpora.names():
         raise UserError(f"CORPUS: there is no '{corpus}'; {nearest(corpus, corpora.names())}")

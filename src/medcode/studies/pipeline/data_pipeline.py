@@ -7,167 +7,169 @@ data/studies.
 
 from __future__ import annotations
 
-import re
+from pathlib import PurePosixPath
+from string import Template
 from typing import Any
 
-ROOT = "data/studies"
-LISTS = "data/splits-published"
-SETTINGS = "--params params.yaml --models configs/models --changes studies/data/settings.yaml"
-CODE = "data/code"  # digests of the code of each stage
+from medcode.errors import UserError
+from medcode.studies.pipeline.workflow import PARAMS_FILE, Stage, StageCommand
+
+ROOT = PurePosixPath("data/studies")
+PUBLISHED_SPLITS = PurePosixPath("data/splits-published")
+CODE = PurePosixPath("data/code")  # digests of the code of each stage
+MOVED_FOLDERS = (PurePosixPath("data"), PurePosixPath("metrics"))
+SHARED_FOLDERS = (PurePosixPath("data/raw"), PurePosixPath("data/reference"))  # the same for all corpora
+SETTINGS_FILE = "studies/data/settings.yaml"
+SETTINGS_OPTIONS = {"--params": PARAMS_FILE, "--models": "configs/models", "--changes": SETTINGS_FILE}
 # Stages that measure a corpus, or lead to the one model of the main workflow.
-NOT_DATA = {"describe", "coverage", "train"}
+EXCLUDED_STAGES = {"describe", "coverage", "train"}
 # Outputs that other keys of params.yaml than the corpus choose, and so stand in a folder for each value.
 AXES = ("label_set", "encoder")
-SAME_FOR_ALL = ("data/raw/", "data/reference/")
 
 
 class DataPipeline:
-    """The data stages of a workflow, and where their files lie in the studies.
+    """The data stages of the main workflow, and where their files lie in the studies.
 
     Args:
-        workflow: the content of the main dvc.yaml.
+        workflow: the stages of the main dvc.yaml.
         values: what there is to be of each, {corpus: [...], label_set: [...], encoder: [...]}.
     """
 
-    def __init__(self, workflow: dict[str, Any], values: dict[str, list[str]]) -> None:
-        stages = workflow["stages"]
+    def __init__(self, workflow: dict[str, Stage], values: dict[str, list[str]]) -> None:
+        self.workflow = workflow
         self.values = values
-        self.owner = {path: name for name, stage in stages.items() for path in _outs(stage)}
-        above: dict[str, set[str]] = {}
-        for name in stages:
-            self._above(name, stages, above)
+        ancestors: dict[str, set[str]] = {}
+        for name in workflow:
+            self._add_ancestors(name, ancestors)
+        chains = {name: ancestors[name] | {name} for name in workflow}
         self.stages = {
-            n: stages[n] for n, found in above.items() if "extract" in found | {n} and not (found | {n}) & NOT_DATA
+            name: stage
+            for name, stage in workflow.items()
+            if "extract" in chains[name] and not chains[name] & EXCLUDED_STAGES
         }
         self.axes = {
-            name: [axis for axis in AXES if any(_names(stages[upper], axis) for upper in above[name] | {name})]
+            name: [axis for axis in AXES if any(workflow[ancestor].refers_to(axis) for ancestor in chains[name])]
             for name in self.stages
         }
 
-    def _above(self, name: str, stages: dict[str, Any], above: dict[str, set[str]]) -> set[str]:
-        """The stages that a stage depends on, directly or not; `above` keeps what was found."""
-        if name not in above:
-            owners = {owner for dep in stages[name].get("deps", []) if (owner := self._maker(dep)) and owner != name}
-            above[name] = owners.union(*(self._above(owner, stages, above) for owner in owners))
-        return above[name]
+    def _add_ancestors(self, name: str, ancestors: dict[str, set[str]]) -> set[str]:
+        """Returns the stages that a stage depends on, directly or not, and keeps them in `ancestors`."""
+        if name not in ancestors:
+            parents = {self._producer(dep) for dep in self.workflow[name].deps} - {name, None}
+            ancestors[name] = parents.union(*(self._add_ancestors(parent, ancestors) for parent in parents))
+        return ancestors[name]
 
-    def _maker(self, path: str) -> str | None:
-        """The stage that makes a path, or what is in it, or the folder that it is in."""
-        return next((owner for out, owner in self.owner.items() if _meets(_bare(path), _bare(out))), None)
+    def _producer(self, path: str) -> str | None:
+        """Returns the stage that writes a path, or what is in it, or the folder that it is in."""
+        return next((name for name, stage in self.workflow.items() if stage.writes(path)), None)
 
-    def moved(self, text: str, corpus: str, **chosen: str) -> str:
-        """A command or a path of the main workflow, for a corpus of the studies.
+    def study_path(self, path: str, corpus: str, **axes: str) -> str:
+        """Returns where a path of the main workflow lies for a corpus of the studies; any other value is left as it is.
 
         Args:
-            text: of the main dvc.yaml.
+            path: of the main dvc.yaml.
             corpus: its name, or a reference to the matrix.
-            chosen: the value of each axis, likewise.
+            axes: the value of each axis, likewise.
         """
-        own = f"{ROOT}/{corpus}"
+        moved = self._moved(PurePosixPath(path), ROOT / corpus, axes)
+        return Template(str(moved)).safe_substitute(corpus=corpus, **axes)
 
-        def place(found: re.Match[str]) -> str:
-            path = found[0]
-            if path.startswith(f"{LISTS}/"):
-                return f"{own}/settings/published"
-            if path.startswith(f"{CODE}/"):
-                return f"{own}/settings/{path.removeprefix('data/')}"
-            if path.startswith(SAME_FOR_ALL):
-                return path
-            folder = f"{own}/{path.removeprefix('data/')}"
-            axes = [chosen[axis] for axis in self.axes.get(self._maker(path) or "", []) if not _chosen(path, axis)]
-            if not axes:
-                return folder
-            if "." in path.rsplit("/", 1)[1]:
-                parent, name = folder.rsplit("/", 1)
-                return "/".join([parent, *axes, name])
-            return "/".join([folder, *axes])
+    def _moved(self, path: PurePosixPath, folder: PurePosixPath, axes: dict[str, str]) -> PurePosixPath:
+        if path.is_relative_to(PUBLISHED_SPLITS):
+            return folder / "settings/published"
+        if path.is_relative_to(CODE):
+            return folder / "settings" / path.relative_to("data")
+        if any(path.is_relative_to(shared) for shared in SHARED_FOLDERS):
+            return path
+        if not any(path.is_relative_to(top) for top in MOVED_FOLDERS):
+            return path
+        moved = folder / (path.relative_to("data") if path.is_relative_to("data") else path)
+        producer = self._producer(str(path))
+        values = [axes[axis] for axis in self.axes.get(producer or "", []) if not _has_axis(path, axis)]
+        return moved.parent.joinpath(*values, moved.name) if path.suffix else moved.joinpath(*values)
 
-        text = re.sub(r"(?<![\w/])(data|metrics)/\S+", place, text)
-        text = text.replace("--params params.yaml", f"--params {self._settings(own, chosen)}")
-        for key, value in {"corpus": corpus, **chosen}.items():
-            text = text.replace(f"${{{key}}}", value)
-        return " ".join(text.split())
+    def study_command(self, command: StageCommand, corpus: str, **axes: str) -> StageCommand:
+        """Returns a data stage's command with the paths and the parameters of a corpus of the studies.
 
-    @staticmethod
-    def _settings(own: str, chosen: dict[str, str]) -> str:
-        return f"{own}/settings/{chosen['encoder']}.yaml" if "encoder" in chosen else f"{own}/settings/params.yaml"
+        Args:
+            command: of the main dvc.yaml.
+            corpus, axes: as for `study_path`.
+        """
+        params = str(ROOT / corpus / "settings" / f"{axes.get('encoder', 'params')}.yaml")
+        moved = command.map_values(lambda value: self.study_path(value, corpus, **axes))
+        return moved.replace_options({"--params": params})
 
-    def address(self, path: str, corpus: str, **chosen: str) -> str:
-        """The stage, as `dvc repro` is told it, that makes a path of the main workflow for a corpus of the studies."""
-        name = self._maker(path) or ""
-        matrix = [*self.axes[name], *self.stages[name].get("matrix", {})]
-        return f"studies/data/dvc.yaml:{name}@{'-'.join([corpus, *(chosen[key] for key in matrix)])}"
+    def target(self, path: str, corpus: str, **axes: str) -> str:
+        """Returns the stage, as `dvc repro` names it, that makes a path of the main workflow for a corpus.
+
+        Raises:
+            UserError: no data stage makes the path.
+        """
+        name = self._producer(path)
+        if name not in self.stages:
+            raise UserError(f"dvc.yaml: no stage between a corpus and the inputs of a training makes {path}")
+        variables = [*self.axes[name], *self.stages[name].matrix]
+        return f"studies/data/dvc.yaml:{name}@{'-'.join([corpus, *(axes[variable] for variable in variables)])}"
 
     def pipeline(self) -> dict[str, Any]:
-        """The content of studies/data/dvc.yaml."""
+        """Returns the content of studies/data/dvc.yaml."""
         stages: dict[str, Any] = {"settings": _settings_stage(self.values["corpus"])}
         for name, stage in self.stages.items():
-            matrix = {"corpus": self.values["corpus"]} | {axis: self.values[axis] for axis in self.axes[name]}
-            items = {key: f"${{item.{key}}}" for key in matrix}
+            matrix = {variable: self.values[variable] for variable in ("corpus", *self.axes[name])}
+            items = {variable: f"${{item.{variable}}}" for variable in matrix}
+            settings = ROOT / items["corpus"] / "settings"
             stages[name] = {
-                "desc": stage["desc"],
+                "desc": stage.desc,
                 "wdir": "../..",
-                "matrix": matrix | stage.get("matrix", {}),
-                "cmd": self.moved(stage["cmd"], **items),
-                "deps": [f"{ROOT}/{items['corpus']}/settings/{section}" for section in _sections(stage)]
-                + [self.moved(dep, **items) for dep in stage["deps"]],
-                "outs": [{self.moved(path, **items): {"push": False}} for path in _outs(stage)],
+                "matrix": matrix | stage.matrix,
+                "cmd": self.study_command(stage.command, **items).render(),
+                "deps": [str(settings / section) for section in _section_files(stage)]
+                + [self.study_path(dep, **items) for dep in stage.deps],
+                # Metrics and plots are plain outputs here: apart from other outputs, or DVC would not cache its runs.
+                "outs": [{self.study_path(out, **items): {"push": False}} for out in stage.outs],
             }
         return {"stages": stages}
 
 
-def _sections(stage: dict[str, Any]) -> list[str]:
-    """Files with the sections of params.yaml that a stage depends on."""
-    sections = dict.fromkeys(key.split(".")[0] for key in stage.get("params", []))
+def _section_files(stage: Stage) -> list[str]:
+    """Returns the files with the sections of params.yaml that a stage depends on.
+
+    Raises:
+        UserError: the stage depends on keys of another file, which the studies do not lay out.
+    """
+    if others := stage.params.keys() - {PARAMS_FILE}:
+        raise UserError(
+            f"dvc.yaml: {stage.command.script}: expected params of {PARAMS_FILE}, found {', '.join(others)}"
+        )
+    sections = dict.fromkeys(key.split(".")[0] for key in stage.params.get(PARAMS_FILE, ()))
     return [
-        "sections/encoder-${item.encoder}.yaml" if key == "encoders" else f"sections/{key}.yaml"
-        for key in sections
-        if key != "encoder"
+        "sections/encoder-${item.encoder}.yaml" if section == "encoders" else f"sections/{section}.yaml"
+        for section in sections
+        if section != "encoder"
     ]
 
 
-def _names(stage: dict[str, Any], axis: str) -> bool:
-    return f"${{{axis}}}" in str(stage)
-
-
-def _chosen(path: str, axis: str) -> bool:
+def _has_axis(path: PurePosixPath, axis: str) -> bool:
     """Whether a path already has the value of the axis."""
-    return f"${{{axis}}}" in path or f"${{item.{axis}}}" in path
-
-
-def _outs(stage: dict[str, Any]) -> list[str]:
-    """All that a stage makes, metrics and plots included: apart from other outputs, or DVC would not cache its runs."""
-    return [_path(out) for key in ("outs", "metrics", "plots") for out in stage.get(key, [])]
-
-
-def _path(out: str | dict[str, Any]) -> str:
-    return out if isinstance(out, str) else next(iter(out))
-
-
-def _bare(path: str) -> str:
-    """A path up to its first variable part."""
-    return path.split("${", 1)[0].rstrip("/")
-
-
-def _meets(one: str, other: str) -> bool:
-    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+    return any(f"${{{variable}}}" in str(path) for variable in (axis, f"item.{axis}"))
 
 
 def _settings_stage(corpora: list[str]) -> dict[str, Any]:
-    folder = f"{ROOT}/${{item.corpus}}/settings"
+    corpus = "${item.corpus}"
+    folder = str(ROOT / corpus / "settings")
+    options = SETTINGS_OPTIONS | {"--corpus": corpus, "--lists": str(PUBLISHED_SPLITS), "--out": folder}
     return {
         "desc": "params.yaml and published splits as the studies want them for a corpus",
         "wdir": "../..",
         "matrix": {"corpus": corpora},
-        "cmd": f"python stages/studies/study_data.py {SETTINGS} --corpus ${{item.corpus}} "
-        f"--lists {LISTS} --out {folder}",
+        "cmd": StageCommand("stages/studies/study_data.py", options).render(),
         "deps": [
             "configs/models",
-            LISTS,
-            "params.yaml",
+            str(PUBLISHED_SPLITS),
+            PARAMS_FILE,
             "src/medcode",
             "stages",
-            "studies/data/settings.yaml",
+            SETTINGS_FILE,
         ],
         "outs": [{folder: {"push": False}}],
     }

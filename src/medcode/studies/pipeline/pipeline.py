@@ -7,9 +7,9 @@ nobody runs would slow every `dvc` command.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Container, Iterable, Iterator
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -17,107 +17,149 @@ import yaml
 from medcode import config, io
 from medcode.errors import UserError
 from medcode.studies.definition.study import FILE, Study, load, names
-from medcode.studies.pipeline.data_pipeline import CODE, SETTINGS, DataPipeline
+from medcode.studies.pipeline.data_pipeline import CODE, SETTINGS_FILE, SETTINGS_OPTIONS, DataPipeline
+from medcode.studies.pipeline.workflow import PARAMS_FILE, StageCommand, parse_stages
 
 HEAD = "# Written by `make study` from {source}: change that instead.\n"
 NO_ENCODER = "none"
+RESULT_FOLDERS = ("metrics", "plots")  # of the main workflow; those of a study's training lie in one folder
 
 
-def study_pipeline(study: Study, workflow: dict[str, Any], data: DataPipeline) -> dict[str, Any]:
-    """The content of studies/<name>/dvc.yaml.
+@dataclass
+class RunGroup:
+    """Rows of a study that train on the same inputs, and so make one stage."""
+
+    label_set: str
+    encoder: str
+    rows: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where the files of one training of a study lie.
+
+    Attributes:
+        results: folder of what the training and its evaluation write.
+        settings: path of the files with its settings, without their endings.
+        model: folder of the trained model. It is not kept: it is large, and restricted where the notes are.
+    """
+
+    results: str
+    settings: str
+    model: str
+
+
+def study_pipeline(study: Study, data: DataPipeline) -> dict[str, Any]:
+    """Returns the content of studies/<name>/dvc.yaml.
 
     Args:
         study: the study.
-        workflow: the content of the main dvc.yaml.
-        data: where the data of the studies are.
+        data: the main workflow, and where the data of the studies are.
     """
     stages: dict[str, Any] = {}
     if groups := run_groups(study):
-        stages["settings"] = _settings(study, "study_settings", "settings", {"push": False})
-    for name, (label_set, encoder, rows) in groups.items():
-        stages[name] = _runs(study, workflow, data, label_set, encoder, rows)
+        stages["settings"] = _settings_stage(
+            study, "study_settings", "the params.yaml of each row and seed, and what its training rests on",
+            "settings", {"push": False},
+        )  # fmt: skip
+    for name, group in groups.items():
+        stages[name] = _runs_stage(study, data, group)
     if study.counts_only:
-        stages["parameters"] = _settings(study, "study_parameters", "parameters.json", {"cache": False})
-    stages["report"] = _report(study)
+        stages["parameters"] = _settings_stage(
+            study, "study_parameters", "count the parameters of each row at the papers' sizes",
+            "parameters.json", {"cache": False},
+        )  # fmt: skip
+    stages["report"] = _report_stage(study)
     return {"stages": stages}
 
 
-def run_groups(study: Study) -> dict[str, tuple[str, str, list[str]]]:
-    """The rows that a study trains on the same inputs: label set, encoder and rows, by the name of their stage."""
-    groups: dict[str, tuple[str, str, list[str]]] = {}
+def run_groups(study: Study) -> dict[str, RunGroup]:
+    """Returns the rows that a study trains on the same inputs, by the name of their stage."""
+    groups: dict[str, RunGroup] = {}
     for label_set, rows in study.runs().items():
         for row in rows:
             encoder = study.setting(row, "encoder", NO_ENCODER)
             name = label_set if encoder == NO_ENCODER else f"{label_set}-{encoder}"
-            groups.setdefault(name, (label_set, encoder, []))[2].append(row)
+            groups.setdefault(name, RunGroup(label_set, encoder)).rows.append(row)
     return groups
 
 
-def _runs(
-    study: Study, workflow: dict[str, Any], data: DataPipeline, label_set: str, encoder: str, rows: list[str]
-) -> dict[str, Any]:
+def _runs_stage(study: Study, data: DataPipeline, group: RunGroup) -> dict[str, Any]:
     folder, corpus = f"studies/{study.name}", study.definition.corpus
-    run = f"{folder}/runs/{corpus}/{label_set}/${{item.row}}/${{item.seed}}"
-    settings = f"{folder}/settings/{label_set}/${{item.row}}/${{item.seed}}"
-    # The model is not kept: it is large, and restricted where the notes are.
-    model = f"models/{folder}/{corpus}-{label_set}-${{item.row}}-${{item.seed}}"
-    commands, deps = [], []
-    for name in ("train", "evaluate"):
-        stage = workflow["stages"][name]
-        commands.append(_command(stage["cmd"], run, settings, model, data, corpus, label_set, encoder))
-        read = [dep for dep in stage["deps"] if dep.startswith("data/") and not dep.startswith(f"{CODE}/")]
-        deps += [data.moved(dep, corpus, label_set=label_set, encoder=encoder) for dep in read]
-    commands[1] += f" --predictions {run}/predictions.npz"
-    finish = (
-        f"python stages/studies/study_finish.py --params {settings}.yaml --model {model} --out {run}/environment.json"
+    axes = {"label_set": group.label_set, "encoder": group.encoder}
+    files = RunFiles(
+        results=f"{folder}/runs/{corpus}/{group.label_set}/${{item.row}}/${{item.seed}}",
+        settings=f"{folder}/settings/{group.label_set}/${{item.row}}/${{item.seed}}",
+        model=f"models/{folder}/{corpus}-{group.label_set}-${{item.row}}-${{item.seed}}",
     )
+    deps = [data.study_path(dep, corpus, **axes) for dep in _data_deps(data)]
     return {
-        "desc": f"train and measure each row on {label_set}",
+        "desc": f"train and measure each row on {group.label_set}",
         "wdir": "../..",
-        "matrix": {"row": rows, "seed": list(study.definition.seeds)},
-        "cmd": [*commands, finish],
-        "deps": [*dict.fromkeys(deps), f"{settings}.json", f"{settings}.train.json"],
-        "outs": [{run: {"push": False}}],
+        "matrix": {"row": group.rows, "seed": list(study.definition.seeds)},
+        "cmd": [command.render() for command in _run_commands(data, files, corpus, axes)],
+        "deps": [*dict.fromkeys(deps), f"{files.settings}.json", f"{files.settings}.train.json"],
+        "outs": [{files.results: {"push": False}}],
     }
 
 
-def _command(
-    command: str, run: str, settings: str, model: str, data: DataPipeline, corpus: str, label_set: str, encoder: str
-) -> str:
-    """A command of the main workflow, with the files of a training of the study."""
-    command = command.replace("--params params.yaml", "--params @settings@").replace("logs/train.jsonl", "@epochs@")
-    command = command.replace("configs/models/${model}.yaml", "@settings@").replace(f"{CODE}/train.json", "@code@")
-    command = re.sub(r"(?<![\w/])(metrics|plots)/(\S+)", r"@run@/\2", command).replace("models/current", model)
-    command = data.moved(command, corpus, label_set=label_set, encoder=encoder)
-    command = command.replace("@settings@", f"{settings}.yaml").replace("@code@", f"{settings}.train.json")
-    command = command.replace("@epochs@", f"{run}/epochs.jsonl")
-    return command.replace("@run@", run)
+def _data_deps(data: DataPipeline) -> list[str]:
+    """Returns the paths in data/ of the main workflow that a training and its evaluation read."""
+    deps = [PurePosixPath(dep) for name in ("train", "evaluate") for dep in data.workflow[name].deps]
+    return [str(dep) for dep in deps if dep.is_relative_to("data") and not dep.is_relative_to(CODE)]
 
 
-def _settings(study: Study, command: str, out: str, options: dict[str, bool]) -> dict[str, Any]:
+def _run_commands(data: DataPipeline, files: RunFiles, corpus: str, axes: dict[str, str]) -> list[StageCommand]:
+    """Returns the commands of a training: those of the main workflow with the files of the training, and its end."""
+    params = f"{files.settings}.yaml"
+
+    def run_path(value: str) -> str:
+        path = PurePosixPath(value)
+        if path.parts[0] in RESULT_FOLDERS:
+            return str(PurePosixPath(files.results, *path.parts[1:]))
+        return data.study_path(value, corpus, **axes)
+
+    train, evaluate = (data.workflow[name].command.map_values(run_path) for name in ("train", "evaluate"))
+    train_options = {
+        "--params": params,
+        "--model-settings": params,
+        "--code": f"{files.settings}.train.json",
+        "--timings": f"{files.results}/epochs.jsonl",
+        "--model": files.model,
+    }
+    finish_options = {"--params": params, "--model": files.model, "--out": f"{files.results}/environment.json"}
+    return [
+        train.replace_options(train_options),
+        evaluate.replace_options({"--params": params, "--model": files.model}).add_option(
+            "--predictions", f"{files.results}/predictions.npz"
+        ),
+        StageCommand("stages/studies/study_finish.py", finish_options),
+    ]
+
+
+def _settings_stage(study: Study, script: str, desc: str, out: str, out_options: dict[str, bool]) -> dict[str, Any]:
     folder = f"studies/{study.name}"
+    options = SETTINGS_OPTIONS | {"--study": f"{folder}/{FILE}", "--out": f"{folder}/{out}"}
     origins = sorted({study.origin(name).study.name for name in study.definition.rows} | {study.name})
     return {
-        "desc": "the params.yaml of each row and seed, and what its training rests on"
-        if command == "study_settings"
-        else "count the parameters of each row at the papers' sizes",
+        "desc": desc,
         "wdir": "../..",
-        "cmd": f"python stages/studies/{command}.py {SETTINGS} --study {folder}/{FILE} --out {folder}/{out}",
+        "cmd": StageCommand(f"stages/studies/{script}.py", options).render(),
         "deps": [
             "configs/models",
-            "params.yaml",
+            PARAMS_FILE,
             # The code whose digests are written down, and whose models are counted, is chosen by name.
             "src/medcode",
             "stages",
-            "studies/data/settings.yaml",
+            SETTINGS_FILE,
             f"studies/published/{study.definition.paper}.yaml",
             *(f"studies/{name}/{FILE}" for name in origins),
         ],
-        "outs": [{f"{folder}/{out}": options}],
+        "outs": [{f"{folder}/{out}": out_options}],
     }
 
 
-def _report(study: Study) -> dict[str, Any]:
+def _report_stage(study: Study) -> dict[str, Any]:
     folder, corpus = f"studies/{study.name}", study.definition.corpus
     deps = {f"{folder}/{FILE}", f"studies/published/{study.definition.paper}.yaml"}
     deps.add(f"{CODE}/study_report.json")
@@ -126,79 +168,87 @@ def _report(study: Study) -> dict[str, Any]:
     elif study.runs():
         deps |= {f"{folder}/runs/{corpus}", f"{folder}/settings"}
     for name in [] if study.counts_only else study.definition.rows:
-        by = study.trained_by(name)
-        if by.study is not study:
-            other = f"studies/{by.study.name}"
+        trained = study.trained_by(name)
+        if trained.study is not study:
+            trained_folder = f"studies/{trained.study.name}"
             for label_set in study.label_sets(name):
-                deps |= {f"{other}/{kind}/{label_set}/{by.name}" for kind in (f"runs/{corpus}", "settings")}
+                deps.add(f"{trained_folder}/runs/{corpus}/{label_set}/{trained.name}")
+                deps.add(f"{trained_folder}/settings/{label_set}/{trained.name}")
         deps.add(f"studies/{study.origin(name).study.name}/{FILE}")
     outs = ["figures", "report.html", "results.json", "table.csv", "table.md"]
+    options = {"--params": PARAMS_FILE, "--study": f"{folder}/{FILE}", "--out": folder}
     return {
         "desc": "the table, the figures and the report page",
         "wdir": "../..",
-        "cmd": f"python stages/studies/study_report.py --params params.yaml --study {folder}/{FILE} --out {folder}",
+        "cmd": StageCommand("stages/studies/study_report.py", options).render(),
         "deps": sorted(deps),
         "outs": [{f"{folder}/{out}": {"cache": False}} for out in outs],
     }
 
 
-def read_data(root: Path, studies: Iterable[Study]) -> tuple[dict[str, Any], DataPipeline]:
-    """The main workflow, and where the data that some studies train on are.
+def read_data(root: Path, studies: Iterable[Study]) -> DataPipeline:
+    """Returns the main workflow, and where the data that some studies train on are.
 
     Args:
         root: the root of the repository.
         studies: the studies.
+
+    Raises:
+        UserError: the main dvc.yaml cannot be read, or has a command of another form than `StageCommand` reads.
     """
-    workflow = config.read_yaml(root / "dvc.yaml")
-    trained = [(one.definition.corpus, *group[:2]) for one in studies for group in run_groups(one).values()]
+    trained = [
+        (study.definition.corpus, group.label_set, group.encoder)
+        for study in studies
+        for group in run_groups(study).values()
+    ]
     values = [sorted(set(column)) for column in zip(*trained, strict=True)] or [[], [], []]
-    return workflow, DataPipeline(workflow, dict(zip(("corpus", "label_set", "encoder"), values, strict=True)))
+    workflow = parse_stages(config.read_yaml(root / "dvc.yaml"))
+    return DataPipeline(workflow, dict(zip(("corpus", "label_set", "encoder"), values, strict=True)))
 
 
 def write(study: Study, root: Path) -> None:
     """Writes the pipelines of a study, of those whose trainings it shows, and of the data of all that have one."""
-    involved = {one.name: one for one in (study, *(study.trained_by(row).study for row in study.definition.rows))}
-    workflow, data = read_data(root, [*involved.values(), *_others(root, involved)])
+    involved = {study.name: study}
+    for row in study.definition.rows:
+        trained = study.trained_by(row).study
+        involved[trained.name] = trained
+    data = read_data(root, [*involved.values(), *_other_studies(root, involved)])
     if data.values["corpus"]:
-        _write(root / "studies/data/dvc.yaml", data.pipeline(), "the main dvc.yaml")
+        _write_yaml(root / "studies/data/dvc.yaml", data.pipeline(), "the main dvc.yaml")
     for one in involved.values():
-        _write(root / "studies" / one.name / "dvc.yaml", study_pipeline(one, workflow, data), FILE)
+        _write_yaml(root / "studies" / one.name / "dvc.yaml", study_pipeline(one, data), FILE)
 
 
-def _others(root: Path, known: Container[str]) -> Iterator[Study]:
-    """The other studies that have a pipeline, so that the one for the data goes on serving them."""
+def _other_studies(root: Path, involved: Container[str]) -> Iterator[Study]:
+    """Yields the other studies that have a pipeline, so that the one for the data goes on serving them."""
     for name in names(root / "studies"):
-        if name not in known and (root / "studies" / name / "dvc.yaml").exists():
-            with contextlib.suppress(UserError):  # it is told of when that study is asked for
+        if name not in involved and (root / "studies" / name / "dvc.yaml").exists():
+            with contextlib.suppress(UserError):  # a wrong study is reported when it is asked for
                 yield load(root / "studies", name)
 
 
-def _write(path: Path, content: dict[str, Any], source: str) -> None:
+def _write_yaml(path: Path, content: dict[str, Any], source: str) -> None:
     text = HEAD.format(source=source) + yaml.safe_dump(content, sort_keys=False, width=120, allow_unicode=True)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         io.write_text(path, text)
 
 
-def targets(study: Study, root: Path, kind: str) -> list[str]:
-    """Stages of a study for `dvc repro`: what its trainings need (`data`), or its trainings (`runs`)."""
-    here, groups = f"studies/{study.name}/dvc.yaml", run_groups(study)
-    if kind == "runs":
-        return [
-            f"{here}:{name}@{row}-{seed}"
-            for name, (_, _, rows) in groups.items()
-            for row in rows
-            for seed in study.definition.seeds
-        ]
-    workflow, data = read_data(root, [study])
-    read = [
-        dep
-        for name in ("train", "evaluate")
-        for dep in workflow["stages"][name]["deps"]
-        if dep.startswith("data/") and not dep.startswith(f"{CODE}/")
+def run_targets(study: Study) -> list[str]:
+    """Returns the trainings of a study as `dvc repro` names them."""
+    return [
+        f"studies/{study.name}/dvc.yaml:{name}@{row}-{seed}"
+        for name, group in run_groups(study).items()
+        for row in group.rows
+        for seed in study.definition.seeds
     ]
-    made = [
-        data.address(dep, study.definition.corpus, label_set=label_set, encoder=encoder)
-        for label_set, encoder, _ in groups.values()
-        for dep in read
+
+
+def data_targets(study: Study, root: Path) -> list[str]:
+    """Returns the stages that make what the trainings of a study read, as `dvc repro` names them."""
+    data, groups = read_data(root, [study]), run_groups(study)
+    targets = [
+        data.target(dep, study.definition.corpus, label_set=group.label_set, encoder=group.encoder)
+        for group in groups.values()
+        for dep in _data_deps(data)
     ]
-    return [*dict.fromkeys(made), f"{here}:settings"] if groups else []
+    return [*dict.fromkeys(targets), f"studies/{study.name}/dvc.yaml:settings"] if groups else []

@@ -1,4 +1,4 @@
-"""How far the studies are."""
+"""The progress of studies: trainings done of those that they show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DONE = "environment.json"  # the last file that a training writes
 
 
 def progress(one: Study) -> tuple[int, int]:
-    """How many trainings there are results of, and how many the study shows."""
+    """Returns the number of trainings that have results, and the number that the study shows."""
     if one.counts_only:
         return int((one.root / one.name / "parameters.json").exists()), 1
     folders = [
@@ -26,7 +26,7 @@ def progress(one: Study) -> tuple[int, int]:
 
 
 def committed(one: Study) -> int:
-    """How many of them are in results.json, which is in git where their folders are not."""
+    """Returns the number of trainings in results.json, which is in git where their folders are not."""
     path = one.root / one.name / "results.json"
     results = io.read_json(path) if path.exists() else {}
     if results.get("corpus") != one.definition.corpus:
@@ -39,8 +39,8 @@ def committed(one: Study) -> int:
     )
 
 
-def described(one: Study) -> str:
-    """The size of a study in words."""
+def summary(one: Study) -> str:
+    """Returns the size and the progress of a study as a phrase."""
     definition = one.definition
     done, total = progress(one)
     if one.counts_only:
@@ -51,16 +51,16 @@ def described(one: Study) -> str:
 
 
 def listing(root: Path) -> str:
-    """One line a study: name, trainings done, corpus, whether there is a report, title."""
+    """Returns one line a study: name, trainings done, corpus, whether there is a report, title."""
     lines = []
     for name in study.names(root):
         try:
             one = study.load(root, name)
             done, total = progress(one)
-            known = 0 if one.counts_only else committed(one)
-            told = f"{known}/{total} (committed)" if known > done else f"{done}/{total}"
+            in_results = 0 if one.counts_only else committed(one)
+            count = f"{in_results}/{total} (committed)" if in_results > done else f"{done}/{total}"
             report = "report" if (root / name / "report.html").exists() else ""
-            lines.append((name, told, one.definition.corpus, report, one.definition.title))
+            lines.append((name, count, one.definition.corpus, report, one.definition.title))
         except UserError as error:
             lines.append((name, "wrong", "", "", str(error)))
     head = ("study", "trainings", "corpus", "", "title")

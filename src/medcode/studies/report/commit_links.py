@@ -1,4 +1,4 @@
-"""Where a revision of the code can be looked at: links to commits, for the hosts whose form of them is known."""
+"""Where a revision of the code can be looked at: links to commits, for hosts whose form of links is known."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ FORMS = (
 
 
 def address(remote: str | None) -> str | None:
-    """The page of a repository, from a remote of git without user and password; None where it has none that we know."""
+    """Returns the page of a repository without user and password, given a remote of git; None for an unknown host."""
     for form in FORMS:
-        if (found := form.fullmatch(remote or "")) and HOSTS.search(found["host"]):
-            path = found["path"].rstrip("/").removesuffix(".git")
-            return f"https://{found['host']}{found.groupdict().get('port') or ''}/{path}"
+        if (match := form.fullmatch(remote or "")) and HOSTS.search(match["host"]):
+            path = match["path"].rstrip("/").removesuffix(".git")
+            return f"https://{match['host']}{match.groupdict().get('port') or ''}/{path}"
     return None
 
 
 def link(repository: str | None, commit: str) -> str | None:
-    """The page of a commit as a training notes it; None where there is no such page."""
+    """Returns the page of a commit as a training notes it; None where there is no such page."""
     revision = commit.removesuffix("+")
-    known = repository is not None and re.fullmatch(r"[0-9a-f]{7,40}", revision)
-    return f"{repository}/commit/{revision}" if known else None
+    linked = repository is not None and re.fullmatch(r"[0-9a-f]{7,40}", revision)
+    return f"{repository}/commit/{revision}" if linked else None
 
 
 def command(commit: str) -> str:
-    """What shows a commit in a clone."""
+    """Returns the command that shows a commit in a clone."""
     changed = ", and changes that were not committed" if commit.endswith("+") else ""
     return f"git show {commit.removesuffix('+')}{changed}"

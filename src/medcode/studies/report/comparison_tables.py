@@ -24,7 +24,7 @@ class Line:
 
 
 @dataclass
-class Section:
+class ComparisonTable:
     """A published table with its lines, and remarks on it: the paper's table's, then ours."""
 
     key: str
@@ -33,75 +33,76 @@ class Section:
     remarks: list[str] = field(default_factory=list)
 
 
-def sections(study: Study, runs: Runs) -> list[Section]:
-    """The study's published tables, each with its own rows in the paper's order and then ours that it has not."""
-    made = []
+def build(study: Study, runs: Runs) -> list[ComparisonTable]:
+    """Returns the study's published tables, each with its rows in the paper's order and then ours that it has not."""
+    tables = []
     for key, table in study.tables().items():
         ours = {name: row for name, row in study.definition.rows.items() if study.table_of(row) == key}
         by_published = {row.published.split("/", 1)[1]: name for name, row in ours.items() if row.published}
-        lines = [_published(title, row, table, by_published.get(title)) for title, row in table.rows.items()]
-        gained = paired_gains.remark(study, table)
-        if gained:
-            _with_gains(study, runs, table, lines)
+        lines = [_published_line(title, row, table, by_published.get(title)) for title, row in table.rows.items()]
+        gain_remark = paired_gains.remark(study, table)
+        if gain_remark:
+            _add_paired_gains(study, runs, table, lines)
         else:
             lines += [Line(row.title, name) for name, row in ours.items() if not row.published]
         if study.counts_only:
-            lines = _with_counts(study, table, lines)
+            lines = _add_parameter_counts(study, table, lines)
         for line in lines:
             if line.row and not study.counts_only:
-                line.ours = _ours(study, runs, table, line.row)
-        made.append(Section(key, table, lines, [text for text in (table.remark, gained) if text]))
-    return made
+                line.ours = _measured(study, runs, table, line.row)
+        remarks = [text for text in (table.remark, gain_remark) if text]
+        tables.append(ComparisonTable(key, table, lines, remarks))
+    return tables
 
 
-def _published(title: str, row: PublishedRow, table: Table, own: str | None) -> Line:
-    line = Line(title, own, row.quoted)
+def _published_line(title: str, row: PublishedRow, table: Table, study_row: str | None) -> Line:
+    line = Line(title, study_row, row.quoted)
     for group, cells in row.cells.items():
         for column, written in zip(table.groups[group].columns, cells, strict=True):
-            if (read := cell(written)) is not None:
-                line.published[group, column] = read
+            if (published := cell(written)) is not None:
+                line.published[group, column] = published
     line.slips = {tuple(slip.split(".", 1)): note for slip, note in row.slips.items()}
     return line
 
 
-def _with_gains(study: Study, runs: Runs, table: Table, lines: list[Line]) -> None:
+def _add_paired_gains(study: Study, runs: Runs, table: Table, lines: list[Line]) -> None:
     """Sets our gain beside each published one, which is of two rows and so of none."""
     for line in lines:
         if (codes := table.rows[line.title].codes) is None:
             continue
         for group, columns in table.groups.items():
-            if (found := paired_gains.gain(study, runs, table, group, codes)) is not None:
-                line.ours[group, columns.columns[0]] = found
+            if (gain := paired_gains.paired_gain(study, runs, table, group, codes)) is not None:
+                line.ours[group, columns.columns[0]] = gain
 
 
-def _with_counts(study: Study, table: Table, lines: list[Line]) -> list[Line]:
+def _add_parameter_counts(study: Study, table: Table, lines: list[Line]) -> list[Line]:
     """Puts our counts below each published number: it does not say with how many codes it was counted."""
     counts = read_json(study.root / study.name / "parameters.json")
-    more = []
+    counted = []
     for line in lines:
-        more.append(line)
+        counted.append(line)
         for label_set, title in (("top50", "50 codes"), ("full", "all 8,921 codes")) if line.row else ():
             ours = {
                 (group, column): Summary((counts[line.row][label_set][column] / 1e6,))
                 for group, columns in table.groups.items()
                 for column in columns.columns
             }
-            more.append(Line(f"{study.definition.rows[line.row].title}, {title}", ours=ours))
-    return more
+            counted.append(Line(f"{study.definition.rows[line.row].title}, {title}", ours=ours))
+    return counted
 
 
-def _ours(study: Study, runs: Runs, table: Table, row: str) -> dict[tuple[str, str], Summary]:
-    found = {}
+def _measured(study: Study, runs: Runs, table: Table, row: str) -> dict[tuple[str, str], Summary]:
+    metrics = {}
     for group, columns in table.groups.items():
-        if (where := run_results.place(table, group, study.label_sets(row))) is None:
+        if (position := run_results.label_set_and_head(table, group, study.label_sets(row))) is None:
             continue
-        label_set, head = where
+        label_set, head = position
         for column in columns.columns:
-            if (summary := run_results.summarise(runs[row, label_set], head, column, table)) is not None:
-                found[group, column] = summary
-    return found
+            if (summary := run_results.summarize(runs[row, label_set], head, column, table)) is not None:
+                metrics[group, column] = summary
+    return metrics
 
 
 def same_corpus(study: Study, table: Table) -> bool:
-    """Whether our numbers and the paper's are of one corpus, and so can be compared."""
+    """Returns whether our numbers and the paper's are of one corpus, and so can be compared."""
     return study.definition.corpus == table.corpus

@@ -1,4 +1,4 @@
-"""What every figure of a study is: the drawing, what stands above and below it, and its numbers."""
+"""Figures of studies as data: SVG, title, caption, and the numbers that are drawn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Number:
         group: the codes, by training documents or by rank.
         codes: how many they are.
         metric: what was measured.
-        found: over the seeds.
+        summary: over the seeds.
         linked: yes or no, where the figure asks for links to the other edition of ICD.
     """
 
@@ -34,12 +34,12 @@ class Number:
     group: str
     codes: int
     metric: str
-    found: Summary
+    summary: Summary
     linked: str = ""
 
 
 @dataclass(frozen=True)
-class Drawn:
+class StudyFigure:
     """A figure; `numbers` are those that no table of the study has."""
 
     svg: str
@@ -49,13 +49,13 @@ class Drawn:
 
 
 def as_csv(numbers: Sequence[Number]) -> str:
-    """The content of figures/<name>.csv: trainings are not in git, so the numbers must stand beside the drawing."""
+    """Returns the content of figures/<name>.csv: trainings are not in git, so the numbers stand beside the figure."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for one in numbers:
-        found = one.found
-        deviation = "" if math.isnan(found.deviation) else f"{found.deviation:.4g}"
-        about = (one.row, one.title, one.group, one.linked, one.codes, one.metric)
-        writer.writerow([*about, f"{found.mean:.4f}", deviation, len(found.values)])
+    for number in numbers:
+        summary = number.summary
+        deviation = "" if math.isnan(summary.deviation) else f"{summary.deviation:.4g}"
+        about = (number.row, number.title, number.group, number.linked, number.codes, number.metric)
+        writer.writerow([*about, f"{summary.mean:.4f}", deviation, len(summary.values)])
     return buffer.getvalue()

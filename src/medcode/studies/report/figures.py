@@ -14,16 +14,16 @@ from medcode.report.figures import BLUE, INK, ORANGE, SERIES, WIDE, canvas, to_s
 from medcode.studies.definition.published import CORPORA, Table, column_title
 from medcode.studies.definition.study import Study
 from medcode.studies.report.code_figures import frequency_figures, linkage_figures, loss_figures
-from medcode.studies.report.comparison_tables import Section, same_corpus
-from medcode.studies.report.figure_data import Drawn
+from medcode.studies.report.comparison_tables import ComparisonTable, same_corpus
+from medcode.studies.report.figure_data import StudyFigure
 from medcode.studies.results.run_results import Runs, Summary
 
 HEADLINE = ("f1_micro", "f1_macro")
 
 
-def draw(study: Study, made: list[Section], runs: Runs) -> dict[str, Drawn]:
-    """Draws the figures that the study names, by file name."""
-    makers: dict[str, Callable[[Study, list[Section], Runs], dict[str, Drawn]]] = {
+def draw(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
+    """Returns the figures that the study names, by file name."""
+    makers: dict[str, Callable[[Study, list[ComparisonTable], Runs], dict[str, StudyFigure]]] = {
         "rows": rows_figures,
         "frequency": frequency_figures,
         "linkage": linkage_figures,
@@ -31,98 +31,102 @@ def draw(study: Study, made: list[Section], runs: Runs) -> dict[str, Drawn]:
         "embeddings": embedding_figures,
         "parameters": parameter_figures,
     }
-    drawn: dict[str, Drawn] = {}
+    figures: dict[str, StudyFigure] = {}
     for name in study.definition.figures:
-        drawn |= makers[name](study, made, runs)
-    return drawn
+        figures |= makers[name](study, tables, runs)
+    return figures
 
 
-def rows_figures(study: Study, made: list[Section], runs: Runs) -> dict[str, Drawn]:
-    """Micro and macro F1 of each row with its deviation, and the published number where the corpus is the paper's."""
-    drawn = {}
-    for section in made:
-        for group in section.table.groups:
-            lines = [line for line in section.lines if (group, "f1_micro") in line.ours]
+def rows_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
+    """Returns figures of F1 of each row with its deviation, and the published number on the paper's own corpus."""
+    figures = {}
+    for comparison in tables:
+        for group in comparison.table.groups:
+            lines = [line for line in comparison.lines if (group, "f1_micro") in line.ours]
             if not lines:
                 continue
-            name = f"rows-{section.key}-{group}"
+            name = f"rows-{comparison.key}-{group}"
             with canvas(WIDE, 0.9 + 0.3 * len(lines)) as page:
                 for axes, column in zip(page.subplots(1, 2, sharey=True), HEADLINE, strict=True):
-                    _dots(axes, section, lines, group, column, compared=same_corpus(study, section.table))
+                    _dots(axes, comparison, lines, group, column, compared=same_corpus(study, comparison.table))
                 best = max(lines, key=lambda line: line.ours[group, "f1_micro"].mean)
                 text = f"{best.title} has the best micro F1, {best.ours[group, 'f1_micro'].mean:.1f}"
-                drawn[name] = Drawn(
+                figures[name] = StudyFigure(
                     to_svg(page, name, f"F1 of each row, {group}", text),
-                    f"F1 of each row{f', {group}' if len(section.table.groups) > 1 else ''}",
-                    _rows_caption(study, section.table),
+                    f"F1 of each row{f', {group}' if len(comparison.table.groups) > 1 else ''}",
+                    _rows_caption(study, comparison.table),
                 )
-    return drawn
+    return figures
 
 
-def _dots(axes: Axes, section: Section, lines: list, group: str, column: str, *, compared: bool) -> None:
-    places = np.arange(len(lines))[::-1]
-    for place, line in zip(places, lines, strict=True):
-        own: Summary = line.ours[group, column]
-        deviation = 0 if math.isnan(own.deviation) else own.deviation
-        axes.errorbar(own.mean, place, xerr=deviation, fmt="o", color=BLUE, markersize=5, capsize=3, linewidth=1.4)
-        axes.plot(own.values, [place] * len(own.values), "|", color=BLUE, markersize=9, alpha=0.5)
+def _dots(axes: Axes, comparison: ComparisonTable, lines: list, group: str, column: str, *, compared: bool) -> None:
+    positions = np.arange(len(lines))[::-1]
+    for position, line in zip(positions, lines, strict=True):
+        summary: Summary = line.ours[group, column]
+        deviation = 0 if math.isnan(summary.deviation) else summary.deviation
+        axes.errorbar(
+            summary.mean, position, xerr=deviation, fmt="o", color=BLUE, markersize=5, capsize=3, linewidth=1.4
+        )
+        axes.plot(summary.values, [position] * len(summary.values), "|", color=BLUE, markersize=9, alpha=0.5)
         if compared and (group, column) in line.published:
-            axes.plot(line.published[group, column].value, place, "D", color=ORANGE, markersize=4.5)
-    axes.set_yticks(places, [line.title for line in lines], color=INK)
+            axes.plot(line.published[group, column].value, position, "D", color=ORANGE, markersize=4.5)
+    axes.set_yticks(positions, [line.title for line in lines], color=INK)
     axes.set_ylim(-0.6, len(lines) - 0.4)
     axes.grid(axis="y", visible=False)
     axes.set_title(column_title(column))
-    axes.set_xlabel({"percent": "per cent"}.get(section.table.unit, "fraction of 1"))
+    axes.set_xlabel({"percent": "per cent"}.get(comparison.table.unit, "fraction of 1"))
 
 
 def _rows_caption(study: Study, table: Table) -> str:
-    many = len(study.definition.seeds) > 1
+    several_seeds = len(study.definition.seeds) > 1
     text = (
-        "Circles: our mean over seeds, with the sample standard deviation; strokes: each seed." if many else "One seed."
+        "Circles: our mean over seeds, with the sample standard deviation; strokes: each seed."
+        if several_seeds
+        else "One seed."
     )
     return f"{text} Diamonds: {CORPORA[table.corpus]}, published." if same_corpus(study, table) else text
 
 
-def embedding_figures(study: Study, made: list[Section], runs: Runs) -> dict[str, Drawn]:
-    """Vectors of CCS categories and of their ICD codes in two dimensions (t-SNE), of the first seed of each row."""
+def embedding_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
+    """Returns t-SNE plots of the vectors of CCS categories and their ICD codes, of the first seed of each row."""
     from medcode.report.label_figures import map_figure, nearest_line
     from medcode.report.tables import VECTORS, read_csv
 
-    drawn = {}
-    for (row, label_set), own in runs.items():
-        if own:
-            points = read_csv(own[0].folder / "label_vectors.csv", VECTORS, may_be_empty=True)
+    figures = {}
+    for (row, label_set), seed_runs in runs.items():
+        if seed_runs:
+            points = read_csv(seed_runs[0].folder / "label_vectors.csv", VECTORS, may_be_empty=True)
             title = f"CCS categories (stars) and their ICD codes, {study.definition.rows[row].title}"
-            drawn[f"embeddings-{row}-{label_set}"] = Drawn(map_figure(points), title, nearest_line(points))
-    return drawn
+            figures[f"embeddings-{row}-{label_set}"] = StudyFigure(map_figure(points), title, nearest_line(points))
+    return figures
 
 
-def parameter_figures(study: Study, made: list[Section], runs: Runs) -> dict[str, Drawn]:
-    """Millions of parameters of each row with 50 and with all codes, beside the published number.
+def parameter_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
+    """Returns a figure of millions of parameters of each row with 50 and with all codes, beside the published number.
 
     The slide counts trainable parameters; those that a model only reads are in the total.
     """
     counts = io.read_json(study.root / study.name / "parameters.json")
-    (section,) = made
-    lines = [line for line in section.lines if line.row in counts]
+    (comparison,) = tables
+    lines = [line for line in comparison.lines if line.row in counts]
     with canvas(WIDE, 0.9 + 0.45 * len(lines)) as page:
         axes = page.subplots()
-        places = np.arange(len(lines))[::-1]
-        for place, line in zip(places, lines, strict=True):
-            for (label_set, number), colour in zip(counts[line.row].items(), SERIES, strict=False):
-                for kind, marker in (("trainable", "o"), ("total", "|")):
-                    label = f"{label_set}, {kind}"
-                    axes.plot(number[kind] / 1e6, place, marker, color=colour, markersize=7, label=label)
-            if found := next(iter(line.published.values()), None):
-                axes.plot(found.value, place, "D", color=INK, fillstyle="none", markersize=8, label="published")
+        positions = np.arange(len(lines))[::-1]
+        for position, line in zip(positions, lines, strict=True):
+            for (label_set, numbers), color in zip(counts[line.row].items(), SERIES, strict=False):
+                for count, marker in (("trainable", "o"), ("total", "|")):
+                    label = f"{label_set}, {count}"
+                    axes.plot(numbers[count] / 1e6, position, marker, color=color, markersize=7, label=label)
+            if published := next(iter(line.published.values()), None):
+                axes.plot(published.value, position, "D", color=INK, fillstyle="none", markersize=8, label="published")
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator([5, 10, 20, 50, 100]))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_yticks(places, [line.title for line in lines], color=INK)
+        axes.set_yticks(positions, [line.title for line in lines], color=INK)
         axes.set_xlabel("Millions of parameters")
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         axes.legend(handles.values(), handles.keys(), loc="lower left", bbox_to_anchor=(0, 1), ncols=5)
-        drawn = to_svg(page, "parameters", "Parameters of each model", "Millions of parameters")
+        svg = to_svg(page, "parameters", "Parameters of each model", "Millions of parameters")
     caption = "With MIMIC-III's 51,919 rows of word vectors; published: trainable parameters, of mixed label sets."
-    return {"parameters": Drawn(drawn, "Parameters", caption)}
+    return {"parameters": StudyFigure(svg, "Parameters", caption)}

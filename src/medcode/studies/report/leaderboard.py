@@ -29,15 +29,15 @@ FURTHER = ("seeds", "parameters", "time", "device", "torch", "commit", "study")
 
 
 def write(root: Path, path: Path) -> None:
-    """Writes the page."""
-    found = [io.read_json(file) for file in sorted(root.glob("*/results.json"))]
-    io.write_text(path, page([result for result in found if result["finished"]]))
+    """Writes the page from results.json of each finished study."""
+    results = [io.read_json(file) for file in sorted(root.glob("*/results.json"))]
+    io.write_text(path, page([result for result in results if result["finished"]]))
 
 
-def page(found: list[dict[str, Any]]) -> str:
-    """The page, one table for each corpus, label set and head, the best micro F1 first."""
+def page(results: list[dict[str, Any]]) -> str:
+    """Returns the page, one table for each corpus, label set and head, the best micro F1 first."""
     tables: dict[tuple[str, str, str], list[tuple[float, str]]] = {}
-    for result in found:
+    for result in results:
         for row in result["rows"]:
             for head, measured in row["test"].items():
                 f1 = statistics.fmean(_at(measured, COLUMNS[0][1]))
@@ -58,7 +58,7 @@ def _line(result: dict[str, Any], row: dict[str, Any], measured: dict[str, Any])
     study, repository = result["study"], result.get("repository")
     seconds = statistics.fmean(row["seconds"])
     cells = [f"{row['title']} (`{row['model']}`, {row['recipe']})"]
-    cells += [_shown(_at(measured, path)) for _, path in COLUMNS]
+    cells += [_format(_at(measured, path)) for _, path in COLUMNS]
     cells += [str(len(row["seeds"])), f"{row['parameters']['total']:,}"]
     cells += [f"{seconds / 60:.1f} min" if seconds >= 100 else f"{seconds:.0f} s", row["device"], row["torch"]]
     links = {commit: commit_links.link(repository, commit) for commit in row["commits"]}
@@ -76,7 +76,7 @@ def _at(measured: dict[str, Any], path: tuple[str, ...]) -> list[float]:
     return [math.nan if x is None else x for x in value] if value else []
 
 
-def _shown(values: list[float]) -> str:
+def _format(values: list[float]) -> str:
     if not values or any(math.isnan(value) for value in values):
         return "\N{EN DASH}"
     mean = f"{100 * statistics.fmean(values):.1f}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from medcode.studies.definition.published import CORPORA, Cell, Table, column_title
 from medcode.studies.definition.study import Study
 from medcode.studies.report import captions
-from medcode.studies.report.comparison_tables import Line, Section, same_corpus
+from medcode.studies.report.comparison_tables import ComparisonTable, Line, same_corpus
 from medcode.studies.results import comparisons
 from medcode.studies.results.comparisons import MINUS, Comparison
 from medcode.studies.results.run_results import Runs, Summary
@@ -18,59 +19,103 @@ from medcode.studies.results.run_results import Runs, Summary
 DASH = "\N{EN DASH}"
 
 
-def shown(value: float, table: Table) -> str:
-    """A number in the table's own format."""
+def format_value(value: float, table: Table) -> str:
+    """Returns a number in the table's own format."""
     return f"{value:.{table.decimals}f}"
 
 
-def shown_published(found: Cell | None, table: Table) -> str:
-    """A published cell as the paper prints it."""
-    if found is None:
-        return DASH
-    deviation = "" if math.isnan(found.deviation) else f" ± {shown(found.deviation, table)}"
-    return shown(found.value, table) + deviation
+def format_published(cell: Cell | None, table: Table) -> str:
+    """Returns a published cell as the paper prints it."""
+    return DASH if cell is None else _with_deviation(cell.value, cell.deviation, table)
 
 
-def shown_ours(found: Summary | None, table: Table) -> str:
-    """Our mean and deviation in the paper's format."""
-    if found is None:
-        return DASH
-    deviation = "" if math.isnan(found.deviation) else f" ± {shown(found.deviation, table)}"
-    return shown(found.mean, table) + deviation
+def format_ours(summary: Summary | None, table: Table) -> str:
+    """Returns our mean and deviation in the paper's format."""
+    return DASH if summary is None else _with_deviation(summary.mean, summary.deviation, table)
 
 
-def shown_difference(ours: Summary | None, published: Cell | None, table: Table) -> str:
-    """Ours minus published, and whether our interval contains the published number."""
+def _with_deviation(value: float, deviation: float, table: Table) -> str:
+    text = format_value(value, table)
+    return text if math.isnan(deviation) else f"{text} ± {format_value(deviation, table)}"
+
+
+def format_difference(ours: Summary | None, published: Cell | None, table: Table) -> str:
+    """Returns ours minus published, without a verdict; a dash where one of them is absent."""
     if ours is None or published is None:
         return DASH
-    gap = ours.mean - published.value
-    inside = ours.contains(published.value)
-    sign = "+" if gap >= 0 else MINUS
-    verdict = {True: " inside", False: " outside", None: ""}[inside]
-    return f"{sign}{shown(abs(gap), table)}{verdict}"
+    difference = ours.mean - published.value
+    return f"{'+' if difference >= 0 else MINUS}{format_value(abs(difference), table)}"
 
 
-def markdown(study: Study, made: list[Section], tested: list[Comparison], runs: Runs) -> str:
-    """The content of table.md."""
-    parts = [f"# {study.definition.title}", _about(study, made, runs)]
-    for section in made:
-        table = section.table
-        for group, columns in table.groups.items():
-            heading = f"{table.number}: {table.title}"
-            parts.append(f"## {heading}{f', {group}' if len(table.groups) > 1 else ''}")
-            parts.append(_markdown_table(study, section, group, columns.columns))
-        notes = [
-            f"- {line.title}, {_column(*slip)}: {note}." for line in section.lines for slip, note in line.slips.items()
-        ]
-        if notes or section.remarks:
-            parts.append("\n".join([*(f"- {remark}" for remark in section.remarks), *notes]))
-    if tested:
-        parts += ["## Differences between rows", comparisons.markdown(study, tested), comparisons.TESTS]
+def verdict(ours: Summary | None, published: Cell | None) -> str:
+    """Returns whether our mean ± deviation contains the published number: inside, outside, or nothing if unknown."""
+    if ours is None or published is None:
+        return ""
+    return {True: "inside", False: "outside", None: ""}[ours.contains(published.value)]
+
+
+@dataclass(frozen=True)
+class SystemCells:
+    """A system's cells in a group of columns, one for each column.
+
+    Attributes:
+        published: numbers of the paper.
+        ours: our means and deviations.
+        slips: notes on misprints of the paper.
+    """
+
+    published: list[Cell | None]
+    ours: list[Summary | None]
+    slips: list[str | None]
+
+    @classmethod
+    def of(cls, line: Line, group: str, columns: list[str]) -> SystemCells:
+        """Returns the cells of a line of a comparison table."""
+        keys = [(group, column) for column in columns]
+        return cls(
+            [line.published.get(key) for key in keys],
+            [line.ours.get(key) for key in keys],
+            [line.slips.get(key) for key in keys],
+        )
+
+    def pairs(self) -> list[tuple[Summary | None, Cell | None]]:
+        """Returns ours and published of each column."""
+        return list(zip(self.ours, self.published, strict=True))
+
+
+def source(line: Line, table: Table) -> str:
+    """Returns where a published number is from: the corpus, and whether the paper quotes it."""
+    return f"{CORPORA[table.corpus]}, {'quoted' if line.quoted else 'published'}"
+
+
+def markdown(study: Study, tables: list[ComparisonTable], tests: list[Comparison], runs: Runs) -> str:
+    """Returns the content of table.md."""
+    parts = [f"# {study.definition.title}", _about(study, tables, runs)]
+    for comparison in tables:
+        parts += _table_parts(study, comparison)
+    if tests:
+        parts += ["## Differences between rows", comparisons.markdown(study, tests), comparisons.TESTS]
     return "\n\n".join(parts) + "\n"
 
 
-def _about(study: Study, made: list[Section], runs: Runs) -> str:
-    definition, table = study.definition, made[0].table
+def _table_parts(study: Study, comparison: ComparisonTable) -> list[str]:
+    """Returns a heading and a table for each group of columns, then the remarks and the notes on slips."""
+    table, parts = comparison.table, []
+    for group, columns in table.groups.items():
+        suffix = f", {group}" if len(table.groups) > 1 else ""
+        parts.append(f"## {table.number}: {table.title}{suffix}")
+        parts.append(_markdown_table(study, comparison, group, columns.columns))
+    remarks = [f"- {remark}" for remark in comparison.remarks]
+    notes = [
+        f"- {line.title}, {group} {column_title(column)}: {note}."
+        for line in comparison.lines
+        for (group, column), note in line.slips.items()
+    ]
+    return [*parts, "\n".join([*remarks, *notes])] if remarks or notes else parts
+
+
+def _about(study: Study, tables: list[ComparisonTable], runs: Runs) -> str:
+    definition, table = study.definition, tables[0].table
     if study.counts_only:
         return f"{study.paper.short}. Ours are counted with the sizes of MIMIC-III; nothing is trained."
     seeds = ", ".join(map(str, definition.seeds))
@@ -91,42 +136,48 @@ def _threshold(table: Table) -> str:
     return "0.5" if table.threshold == "fixed" else "tuned on dev"
 
 
-def _column(group: str, column: str) -> str:
-    return f"{group} {column_title(column)}"
+def _markdown_table(study: Study, comparison: ComparisonTable, group: str, columns: list[str]) -> str:
+    head = "| | | " + " | ".join(column_title(column) for column in columns) + " |"
+    rule = "|---|---|" + "--:|" * len(columns)
+    systems = [_markdown_system(study, comparison, line, group, columns) for line in comparison.lines]
+    return "\n".join([head, rule, *(row for rows in systems for row in rows)])
 
 
-def _markdown_table(study: Study, section: Section, group: str, columns: list[str]) -> str:
-    table, compared = section.table, same_corpus(study, section.table)
-    lines = [
-        "| | | " + " | ".join(column_title(column) for column in columns) + " |",
-        "|---|---|" + "--:|" * len(columns),
-    ]
-    for line in section.lines:
-        published = [line.published.get((group, column)) for column in columns]
-        ours = [line.ours.get((group, column)) for column in columns]
-        title = line.title
-        if any(published):
-            cells = [shown_published(found, table) for found in published]
-            if not compared:
-                cells = [f"*{text}*" if text != DASH else text for text in cells]
-            cells = [
-                f"{text} (!)" if (group, column) in line.slips else text
-                for text, column in zip(cells, columns, strict=True)
-            ]
-            kind = f"{CORPORA[table.corpus]}, {'quoted' if line.quoted else 'published'}"
-            lines.append(f"| {title} | {kind} | {' | '.join(cells)} |")
-            title = ""
-        if any(ours):
-            cells = [shown_ours(found, table) for found in ours]
-            lines.append(f"| {title} | **ours**, {study.definition.corpus} | {' | '.join(cells)} |")
-            if any(published) and compared:
-                gaps = [shown_difference(own, other, table) for own, other in zip(ours, published, strict=True)]
-                lines.append(f"| | difference | {' | '.join(gaps)} |")
-    return "\n".join(lines)
+def _markdown_system(
+    study: Study, comparison: ComparisonTable, line: Line, group: str, columns: list[str]
+) -> list[str]:
+    """Returns the rows of a system: published, ours and their difference, as far as there are any."""
+    table, compared = comparison.table, same_corpus(study, comparison.table)
+    cells, rows = SystemCells.of(line, group, columns), []
+    if any(cells.published):
+        texts = _markdown_published(cells, table, compared=compared)
+        rows.append(_markdown_row(line.title, source(line, table), texts))
+    if any(cells.ours):
+        texts = [format_ours(summary, table) for summary in cells.ours]
+        rows.append(_markdown_row("" if rows else line.title, f"**ours**, {study.definition.corpus}", texts))
+    if any(cells.published) and any(cells.ours) and compared:
+        pairs = cells.pairs()
+        texts = [f"{format_difference(*pair, table)} {verdict(*pair)}".rstrip() for pair in pairs]
+        rows.append(f"| | difference | {' | '.join(texts)} |")
+    return rows
 
 
-def as_csv(study: Study, made: list[Section]) -> str:
-    """The content of table.csv: one line a system, group and column."""
+def _markdown_published(cells: SystemCells, table: Table, *, compared: bool) -> list[str]:
+    """Returns published cells, in italics where they are of another corpus, and marked where the paper slips."""
+    texts = []
+    for cell, slip in zip(cells.published, cells.slips, strict=True):
+        text = format_published(cell, table)
+        text = text if compared or text == DASH else f"*{text}*"
+        texts.append(f"{text} (!)" if slip is not None else text)
+    return texts
+
+
+def _markdown_row(title: str, label: str, texts: list[str]) -> str:
+    return f"| {title} | {label} | {' | '.join(texts)} |"
+
+
+def as_csv(study: Study, tables: list[ComparisonTable]) -> str:
+    """Returns the content of table.csv: one line a system, group and column."""
     buffer = io.StringIO()
     names = (
         "table", "system", "row", "group", "metric", "unit", "published", "published_deviation", "published_corpus",
@@ -134,31 +185,34 @@ def as_csv(study: Study, made: list[Section]) -> str:
     )  # fmt: skip
     writer = csv.DictWriter(buffer, names, lineterminator="\n")
     writer.writeheader()
-    for section in made:
-        for line in section.lines:
-            for group, columns in section.table.groups.items():
+    for comparison in tables:
+        for line in comparison.lines:
+            for group, columns in comparison.table.groups.items():
                 for column in columns.columns:
-                    writer.writerow(_csv_line(study, section, line, group, column))
+                    writer.writerow(_csv_line(study, comparison, line, group, column))
     return buffer.getvalue()
 
 
-def _csv_line(study: Study, section: Section, line: Line, group: str, column: str) -> dict[str, Any]:
-    table = section.table
+def _csv_line(study: Study, comparison: ComparisonTable, line: Line, group: str, column: str) -> dict[str, Any]:
+    table = comparison.table
     published, ours = line.published.get((group, column)), line.ours.get((group, column))
     values: dict[str, Any] = {
-        "table": section.key, "system": line.title, "row": line.row or "", "group": group, "metric": column,
+        "table": comparison.key, "system": line.title, "row": line.row or "", "group": group, "metric": column,
         "unit": table.unit, "published_corpus": CORPORA[table.corpus], "quoted": str(line.quoted).lower(),
         "slip": line.slips.get((group, column), ""),
     }  # fmt: skip
     if published:
-        values |= {"published": shown(published.value, table), "published_deviation": _number(published.deviation)}
+        values |= {
+            "published": format_value(published.value, table),
+            "published_deviation": _number(published.deviation),
+        }
     if ours:
         values |= {"ours": f"{ours.mean:.4f}", "ours_deviation": _number(ours.deviation), "seeds": len(ours.values)}
         values["ours_corpus"] = study.definition.corpus
     if published and ours and same_corpus(study, table):
         inside = ours.contains(published.value)
-        values |= {"difference": f"{ours.mean - published.value:.4f}"}
-        values |= {} if inside is None else {"inside": str(inside).lower()}
+        values["difference"] = f"{ours.mean - published.value:.4f}"
+        values["inside"] = "" if inside is None else str(inside).lower()
     return values
 
 

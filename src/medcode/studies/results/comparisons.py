@@ -1,4 +1,4 @@
-"""The pairs of rows that a study compares: what is tested, and how it is written."""
+"""Significance tests between the pairs of rows that a study compares, and how they are written."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ class Comparison:
     holm: dict[str, float] = field(default_factory=dict)
 
 
-def comparisons(study: Study, runs: Runs) -> list[Comparison]:
+def compare_rows(study: Study, runs: Runs) -> list[Comparison]:
     """Tests the pairs of rows that the study names, in each group that both have, and corrects for their number."""
-    made = []
+    tests = []
     for first, second in study.definition.comparisons:
         table = study.paper.tables[study.table_of(study.definition.rows[second])]
         for group in table.groups:
-            places = [run_results.place(table, group, study.label_sets(row)) for row in (first, second)]
-            if None in places:
+            positions = [run_results.label_set_and_head(table, group, study.label_sets(row)) for row in (first, second)]
+            if None in positions:
                 continue
-            owned = [
-                (runs[row, label_set], head) for row, (label_set, head) in zip((first, second), places, strict=True)
+            trained = [
+                (runs[row, label_set], head) for row, (label_set, head) in zip((first, second), positions, strict=True)
             ]
-            if not all(own for own, _ in owned):
+            if not all(seed_runs for seed_runs, _ in trained):
                 continue
-            sides = [[run.decisions(head) for run in own] for own, head in owned]
-            one, other = significance.align(*sides)
-            made.append(
+            sides = [[run.decisions(head) for run in seed_runs] for seed_runs, head in trained]
+            first_decisions, second_decisions = significance.align(*sides)
+            tests.append(
                 Comparison(
                     first, second, group,
-                    significance.bootstrap(one, other, table.threshold, None),
-                    significance.bootstrap(one, other, table.threshold, table.macro_f1),
-                    significance.mcnemar(one, other, table.threshold),
+                    significance.bootstrap(first_decisions, second_decisions, table.threshold, None),
+                    significance.bootstrap(first_decisions, second_decisions, table.threshold, table.macro_f1),
+                    significance.mcnemar(first_decisions, second_decisions, table.threshold),
                 )
             )  # fmt: skip
     for name, p in (
@@ -65,45 +65,45 @@ def comparisons(study: Study, runs: Runs) -> list[Comparison]:
         ("macro", lambda c: c.macro.p),
         ("decisions", lambda c: c.decisions.p),
     ):
-        for comparison, corrected in zip(made, significance.holm([p(c) for c in made]), strict=True):
+        for comparison, corrected in zip(tests, significance.holm([p(c) for c in tests]), strict=True):
             comparison.holm[name] = corrected
-    return made
+    return tests
 
 
-def cells(one: Comparison, of: int) -> list[str]:
-    """What is shown of a comparison that is one of so many: each difference with its p."""
-    floor, (b, c) = significance.floor(of), (one.decisions.first_right, one.decisions.second_right)
+def cells(comparison: Comparison, number: int) -> list[str]:
+    """Returns each difference of a comparison with its p, given the number of comparisons."""
+    floor, (b, c) = significance.floor(number), (comparison.decisions.first_right, comparison.decisions.second_right)
     return [
-        shown_gap(one.micro), p_value(one.holm["micro"], floor),
-        shown_gap(one.macro), p_value(one.holm["macro"], floor),
-        f"{b:,} : {c:,}", p_value(one.holm["decisions"]),
+        format_difference(comparison.micro), format_p(comparison.holm["micro"], floor),
+        format_difference(comparison.macro), format_p(comparison.holm["macro"], floor),
+        f"{b:,} : {c:,}", format_p(comparison.holm["decisions"]),
     ]  # fmt: skip
 
 
-def p_value(p: float, floor: float = 0.0) -> str:
-    """A p value in words that do not pretend to more than the resamples give: none is below the floor."""
+def format_p(p: float, floor: float = 0.0) -> str:
+    """Returns a p value as text, with a bound where the resamples can give no smaller one."""
     if p < 0.001:
         return "< 0.001"
     return f"≤ {math.ceil(1000 * floor) / 1000:.3f}" if p <= floor * (1 + 1e-9) else f"{p:.3f}"
 
 
-def signed(value: float) -> str:
-    """A difference of two metrics, in percentage points."""
+def format_points(value: float) -> str:
+    """Returns a difference of two metrics in percentage points."""
     return f"{'+' if value >= 0 else MINUS}{abs(100 * value):.1f}"
 
 
-def shown_gap(difference: Difference) -> str:
-    """A difference with its interval, in percentage points."""
-    return f"{signed(difference.observed)} [{signed(difference.low)}, {signed(difference.high)}]"
+def format_difference(difference: Difference) -> str:
+    """Returns a difference with its interval in percentage points."""
+    return f"{format_points(difference.observed)} [{format_points(difference.low)}, {format_points(difference.high)}]"
 
 
-def markdown(study: Study, tested: list[Comparison]) -> str:
-    """The comparisons as a table in Markdown."""
+def markdown(study: Study, tests: list[Comparison]) -> str:
+    """Returns the comparisons as a table in Markdown."""
     lines = [
         "| first | second | | micro F1 | p | macro F1 | p | decisions | p |",
         "|---|---|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for one in tested:
+    for one in tests:
         titles = " | ".join(study.definition.rows[row].title for row in (one.first, one.second))
-        lines.append(f"| {titles} | {one.group} | {' | '.join(cells(one, len(tested)))} |")
+        lines.append(f"| {titles} | {one.group} | {' | '.join(cells(one, len(tests)))} |")
     return "\n".join(lines)

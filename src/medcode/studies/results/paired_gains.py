@@ -1,4 +1,4 @@
-"""What the second of two rows gains on some of the codes: the numbers that a paper's text gives for a figure."""
+"""Paired gains: macro F1 of the second of two rows minus that of the first, on some of the codes, seed by seed."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from medcode.studies.results.run_results import Run, Runs, Summary
 
 
 def pair(study: Study) -> tuple[str, str] | None:
-    """The rows whose difference stands beside published gains: the first that the study compares."""
+    """Returns the rows whose difference stands beside published gains: the first that the study compares."""
     return tuple(study.definition.comparisons[0]) if study.definition.comparisons else None
 
 
-def gain(study: Study, runs: Runs, table: Table, group: str, codes: Codes) -> Summary | None:
-    """Macro F1 of the second row minus that of the first on some codes, seed by seed, in the unit of the table.
+def paired_gain(study: Study, runs: Runs, table: Table, group: str, codes: Codes) -> Summary | None:
+    """Returns macro F1 of the second row minus that of the first on some codes, seed by seed, in the unit of the table.
 
     None where one of them has no such codes or lacks a seed of the other.
     """
     sides: list[dict[int, float | None]] = []
     for row in pair(study) or ():
-        if (where := run_results.place(table, group, study.label_sets(row))) is None:
+        if (position := run_results.label_set_and_head(table, group, study.label_sets(row))) is None:
             return None
-        label_set, head = where
+        label_set, head = position
         sides.append({run.seed: _macro_f1(run, head, codes, table) for run in runs[row, label_set]})
     if not sides or sides[0].keys() != sides[1].keys():
         return None
@@ -40,7 +40,7 @@ def _macro_f1(run: Run, head: str, codes: Codes, table: Table) -> float | None:
 
 
 def remark(study: Study, table: Table) -> str | None:
-    """What ours are in a table of gains; None for any other table."""
+    """Returns a note on how our gains are computed; None for a table of anything else."""
     rows = pair(study)
     if rows is None or not any(row.codes for row in table.rows.values()):
         return None

@@ -17,7 +17,7 @@ from medcode.errors import UserError
 if TYPE_CHECKING:
     from medcode.evaluation.measurement import Predictions
 
-KINDS = ("gold", "fixed", "tuned")
+MATRICES = ("gold", "fixed", "tuned")
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ def write(path: str | os.PathLike, heads: dict[str, Decisions]) -> None:
     """Writes the decisions of all heads as one compressed file."""
     arrays: dict[str, np.ndarray] = {}
     for head, decisions in heads.items():
-        for kind in KINDS:
-            matrix = getattr(decisions, kind)
-            arrays |= {f"{head}/{kind}/indices": matrix.indices, f"{head}/{kind}/indptr": matrix.indptr}
+        for name in MATRICES:
+            matrix = getattr(decisions, name)
+            arrays |= {f"{head}/{name}/indices": matrix.indices, f"{head}/{name}/indptr": matrix.indptr}
         for name in ("documents", "codes", "train_counts"):
             arrays[f"{head}/{name}"] = getattr(decisions, name)
     with io.atomic_write(path) as file:
@@ -92,8 +92,8 @@ def read(path: str | os.PathLike) -> dict[str, Decisions]:
 def _head(arrays: dict[str, np.ndarray], head: str) -> Decisions:
     documents, codes = arrays[f"{head}/documents"], arrays[f"{head}/codes"]
 
-    def matrix(kind: str) -> sparse.csr_array:
-        indices, indptr = arrays[f"{head}/{kind}/indices"], arrays[f"{head}/{kind}/indptr"]
+    def matrix(name: str) -> sparse.csr_array:
+        indices, indptr = arrays[f"{head}/{name}/indices"], arrays[f"{head}/{name}/indptr"]
         return sparse.csr_array((np.ones(len(indices), np.uint8), indices, indptr), (len(documents), len(codes)))
 
-    return Decisions(documents, codes, *(matrix(kind) for kind in KINDS), arrays[f"{head}/train_counts"])
+    return Decisions(documents, codes, *(matrix(name) for name in MATRICES), arrays[f"{head}/train_counts"])

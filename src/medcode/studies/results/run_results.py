@@ -72,21 +72,21 @@ class Summary:
 
 
 def read(study: Study) -> Runs:
-    """The trainings that are done, by row and label set, in the order of the seeds."""
-    found: Runs = {}
+    """Returns the trainings that are done, by row and label set, in the order of the seeds."""
+    runs: Runs = {}
     for name in study.definition.rows:
         for label_set in study.label_sets(name):
             folders = {seed: study.run_folder(name, label_set, seed) for seed in study.definition.seeds}
-            found[name, label_set] = [
+            runs[name, label_set] = [
                 Run(folder, seed, *(io.read_json(folder / file) for file in ("train.json", "test.json", DONE)))
                 for seed, folder in folders.items()
                 if (folder / DONE).exists()
             ]
-    return found
+    return runs
 
 
-def place(table: Table, group: str, label_sets: list[str]) -> tuple[str, str] | None:
-    """The label set and the head whose metrics a row shows in a group of columns; None where it was not trained there.
+def label_set_and_head(table: Table, group: str, label_sets: list[str]) -> tuple[str, str] | None:
+    """Returns the label set and the head that a row shows in a group of columns; None where it was not trained.
 
     A model of both editions of ICD shows the head that has the group's name; one that was trained on more documents
     (top50_extra) shows the head of the group.
@@ -102,70 +102,70 @@ def place(table: Table, group: str, label_sets: list[str]) -> tuple[str, str] | 
 
 
 def metric(measured: dict[str, Any], name: str, table: Table) -> float | None:
-    """One metric of a head, by the paper's definitions; None where it does not exist, such as P@8 of five labels."""
-    at = measured[table.threshold]
+    """Returns a metric of a head by the paper's definitions; None where there is none, such as P@8 of five labels."""
+    decided = measured[table.threshold]
     values = {
         "auc_macro": measured["auc"]["macro"],
         "auc_micro": measured["auc"]["micro"],
-        "f1_macro": at["macro_f1"][table.macro_f1],
-        "f1_micro": at["f1"]["micro"],
-        "exact_match": at["exact_match"],
+        "f1_macro": decided["macro_f1"][table.macro_f1],
+        "f1_micro": decided["f1"]["micro"],
+        "exact_match": decided["exact_match"],
         **measured["ranking"],
     }
     return values.get(name)
 
 
 def group_column(table: Table) -> str:
-    """The column of macro F1 in a training's own tables by group of codes, at the threshold of the paper."""
+    """Returns the column of macro F1 in a training's own tables by group of codes, at the threshold of the paper."""
     return "f1_macro_tuned" if table.threshold == "tuned" else "f1_macro"
 
 
-def summarise(runs: list[Run], head: str, name: str, table: Table) -> Summary | None:
-    """A metric over the seeds, in the unit of the table; None where it is no metric, or some seed has none."""
+def summarize(runs: list[Run], head: str, name: str, table: Table) -> Summary | None:
+    """Returns a metric over the seeds in the unit of the table; None if it is no metric, or some seed has none."""
     if name not in METRICS:
         return None
     values = [metric(run.test[head], name, table) for run in runs if head in run.test]
-    known = [value * table.scale for value in values if value is not None]
-    return Summary(tuple(known)) if known and len(known) == len(values) else None
+    scaled = [value * table.scale for value in values if value is not None]
+    return Summary(tuple(scaled)) if scaled and len(scaled) == len(values) else None
 
 
 def record(study: Study, runs: Runs, settings: RowSettings, repository: str | None = None) -> dict[str, Any]:
-    """The content of results.json: what the leaderboard and later readers need, numbers only.
+    """Returns the content of results.json: what the leaderboard and later readers need, numbers only.
 
     Args:
         study: the study.
         runs: its trainings.
         settings: what each row was trained with.
-        repository: where its commits can be looked at, as `revisions.address` says.
+        repository: where its commits can be looked at, as `commit_links.address` says.
     """
     rows = []
-    for (name, label_set), own in runs.items():
-        if not own:
+    for (name, label_set), seed_runs in runs.items():
+        if not seed_runs:
             continue
-        resting = settings[name, label_set]
+        trained_with = settings[name, label_set]
         rows.append(
             {
                 "row": name,
                 "title": study.definition.rows[name].title,
-                "model": resting["model"],
-                "recipe": resting["recipe"],
+                "model": trained_with["model"],
+                "recipe": trained_with["recipe"],
                 "label_set": label_set,
-                "seeds": [run.seed for run in own],
-                "parameters": own[0].train["parameters"],
-                "epochs": [run.train["epochs_run"] for run in own],
-                "best_epochs": [run.train["best_epoch"] for run in own],
-                "stopped": [run.train["stopped"] for run in own],
-                "seconds": [round(sum(run.epochs()), 1) for run in own],
-                "device": own[0].environment["device"],
-                "torch": own[0].environment["torch"],
-                "commits": sorted({run.environment["commit"] or "unknown" for run in own}),
+                "seeds": [run.seed for run in seed_runs],
+                "parameters": seed_runs[0].train["parameters"],
+                "epochs": [run.train["epochs_run"] for run in seed_runs],
+                "best_epochs": [run.train["best_epoch"] for run in seed_runs],
+                "stopped": [run.train["stopped"] for run in seed_runs],
+                "seconds": [round(sum(run.epochs()), 1) for run in seed_runs],
+                "device": seed_runs[0].environment["device"],
+                "torch": seed_runs[0].environment["torch"],
+                "commits": sorted({run.environment["commit"] or "unknown" for run in seed_runs}),
                 "test": {
-                    head: {key: _values(own, head, key) for key in ("auc", "ranking", "fixed", "tuned", "counts")}
-                    for head in own[0].test
+                    head: {key: _values(seed_runs, head, key) for key in ("auc", "ranking", "fixed", "tuned", "counts")}
+                    for head in seed_runs[0].test
                 },
             }
         )
-    done = all(len(own) == len(study.definition.seeds) for own in runs.values())
+    done = all(len(seed_runs) == len(study.definition.seeds) for seed_runs in runs.values())
     return {
         "study": study.name,
         "title": study.definition.title,
@@ -186,16 +186,16 @@ def _values(runs: list[Run], head: str, key: str) -> dict[str, Any]:
 
 
 def settings(study: Study) -> RowSettings:
-    """What each row was trained with on each label set, without the code's digests.
+    """Returns the settings that each row was trained with on each label set, without the digests of code.
 
     Those of the first seed: the settings of two seeds differ in the seed alone.
     """
-    found = {}
+    by_row: RowSettings = {}
     for name in study.definition.rows:
-        by = study.trained_by(name)
+        trained = study.trained_by(name)
         for label_set in study.label_sets(name):
-            folder = study.root / by.study.name / "settings" / label_set / by.name
+            folder = study.root / trained.study.name / "settings" / label_set / trained.name
             path = folder / f"{study.definition.seeds[0]}.json"
             if path.exists():
-                found[name, label_set] = io.read_json(path)["settings"]
-    return found
+                by_row[name, label_set] = io.read_json(path)["settings"]
+    return by_row

@@ -48,33 +48,33 @@ class Disagreement:
 
 
 def align(first: Sequence[Decisions], second: Sequence[Decisions]) -> tuple[list[Decisions], list[Decisions]]:
-    """Keeps the documents and codes that all trainings have, in one order.
+    """Returns the decisions on the documents and codes that all trainings have, in one order.
 
     Raises:
         ValueError: they have none in common.
     """
     everything = [*first, *second]
-    documents = _common([own.documents for own in everything])
-    codes = _common([own.codes for own in everything])
+    documents = _common([decisions.documents for decisions in everything])
+    codes = _common([decisions.codes for decisions in everything])
     if not len(documents) or not len(codes):
         raise ValueError("the rows have no test document or no code in common")
-    aligned = [_chosen(own, documents, codes) for own in everything]
+    aligned = [_chosen(decisions, documents, codes) for decisions in everything]
     return aligned[: len(first)], aligned[len(first) :]
 
 
 def _common(lists: list[np.ndarray]) -> np.ndarray:
-    found = lists[0]
+    common = lists[0]
     for other in lists[1:]:
-        found = found[np.isin(found, other)]
-    return found
+        common = common[np.isin(common, other)]
+    return common
 
 
-def _chosen(own: Decisions, documents: np.ndarray, codes: np.ndarray) -> Decisions:
-    if np.array_equal(own.documents, documents) and np.array_equal(own.codes, codes):
-        return own
-    rows, columns = _places(own.documents, documents), _places(own.codes, codes)
-    matrices = [matrix[rows][:, columns] for matrix in (own.gold, own.fixed, own.tuned)]
-    return Decisions(documents, codes, *matrices, own.train_counts[columns])
+def _chosen(decisions: Decisions, documents: np.ndarray, codes: np.ndarray) -> Decisions:
+    if np.array_equal(decisions.documents, documents) and np.array_equal(decisions.codes, codes):
+        return decisions
+    rows, columns = _places(decisions.documents, documents), _places(decisions.codes, codes)
+    matrices = [matrix[rows][:, columns] for matrix in (decisions.gold, decisions.fixed, decisions.tuned)]
+    return Decisions(documents, codes, *matrices, decisions.train_counts[columns])
 
 
 def _places(all_of: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 1,
 ) -> Difference:
-    """Draws test documents with replacement, the same for both rows, and measures the difference each time.
+    """Returns the paired bootstrap of a difference: test documents are drawn with replacement, the same for both rows.
 
     Args:
         first: one per seed, aligned.
@@ -101,7 +101,7 @@ def bootstrap(
         seed: of the draws.
     """
     measure = _micro if macro is None else _macro(macro)
-    parts = [[_counted(own, threshold, micro=macro is None) for own in side] for side in (first, second)]
+    parts = [[_counted(decisions, threshold, micro=macro is None) for decisions in side] for side in (first, second)]
     gold = sparse.csr_array(first[0].gold.sum(1)[:, None]) if macro is None else first[0].gold
     documents = gold.shape[0]
     random = np.random.default_rng(seed)
@@ -115,27 +115,27 @@ def bootstrap(
         return other - one
 
     observed = float(difference(np.ones((1, documents)))[0])
-    drawn = np.concatenate(
+    resampled = np.concatenate(
         [
             difference(random.multinomial(documents, np.full(documents, 1 / documents), size=size).astype(np.float64))
             for size in np.diff([*range(0, resamples, BLOCK), resamples])
         ]
     )
     # The observed one counts among them, so that no p is 0.
-    tails = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-    low, high = np.quantile(drawn, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
+    tails = min(np.count_nonzero(resampled <= 0), np.count_nonzero(resampled >= 0))
+    low, high = np.quantile(resampled, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
     return Difference(observed, float(low), float(high), min(1.0, 2 * (tails + 1) / (resamples + 1)))
 
 
 def floor(comparisons: int, resamples: int = RESAMPLES) -> float:
-    """The smallest p that the bootstrap can give, after Holm's correction for so many comparisons."""
+    """Returns the smallest p that the bootstrap can give, after Holm's correction for so many comparisons."""
     return min(1.0, comparisons * 2 / (resamples + 1))
 
 
-def _counted(own: Decisions, threshold: str, *, micro: bool) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """True positives and predictions, [n, Y], or [n, 1] for micro F1."""
-    predicted = own.predicted(threshold)
-    matrices = (own.gold * predicted, predicted)
+def _counted(decisions: Decisions, threshold: str, *, micro: bool) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """Returns true positives and predictions, [n, Y], or [n, 1] for micro F1."""
+    predicted = decisions.predicted(threshold)
+    matrices = (decisions.gold * predicted, predicted)
     return tuple(sparse.csr_array(m.sum(1)[:, None]) if micro else sparse.csr_array(m) for m in matrices)
 
 
@@ -161,7 +161,7 @@ def _macro(definition: MacroF1) -> Callable[[np.ndarray, np.ndarray, np.ndarray]
 
 
 def mcnemar(first: Sequence[Decisions], second: Sequence[Decisions], threshold: str) -> Disagreement:
-    """McNemar's exact test over all decisions, document by code, seed by seed.
+    """Returns McNemar's exact test over all decisions, document by code, seed by seed.
 
     Decisions about one document are not independent, so that p is too small where documents differ much; the
     bootstrap over documents has no such fault.
@@ -177,10 +177,10 @@ def mcnemar(first: Sequence[Decisions], second: Sequence[Decisions], threshold: 
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Corrects p values for their number (Holm 1979); NaN stays, and does not count."""
-    known = [i for i, p in enumerate(values) if not math.isnan(p)]
+    """Returns p values corrected for their number (Holm 1979); NaN stays, and does not count."""
+    defined = [i for i, p in enumerate(values) if not math.isnan(p)]
     corrected, highest = list(values), 0.0
-    for rank, i in enumerate(sorted(known, key=lambda i: values[i])):
-        highest = max(highest, min(1.0, (len(known) - rank) * values[i]))
+    for rank, i in enumerate(sorted(defined, key=lambda i: values[i])):
+        highest = max(highest, min(1.0, (len(defined) - rank) * values[i]))
         corrected[i] = highest
     return corrected
