@@ -8,7 +8,7 @@ from medcode.config import Evaluation, Scoring
 from medcode.dataset.arrays import Inputs
 from medcode.engine import distributed
 from medcode.evaluation import frequency, label_losses
-from medcode.evaluation.summary import summarise
+from medcode.evaluation.summary import test_metrics
 from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import probabilities, score
@@ -48,7 +48,7 @@ def measure(options: Evaluation, machine: Scoring, label_set: str, trained: Trai
         predicted, known = probabilities(logits), (data.train_counts(head), threshold, options)
         # Codes outside the fifty most frequent are left out on purpose; codes never seen in training are not.
         outside = test.outside[head][coded] if label_set == "full" else None
-        measured[head] = summarise(gold, predicted, *known, outside)
+        measured[head] = test_metrics(gold, predicted, *known, outside)
         groups += frequency.frequency_table(gold, predicted, *known, head)
         linked += frequency.linkage_table(gold, predicted, *known, head, data.linked[head])
         losses += label_losses.loss_table(gold, logits, labels, head)

@@ -18,7 +18,7 @@ from medcode.engine import batches
 from medcode.engine.device_data import Documents, Gold
 from medcode.engine.distributed import World
 from medcode.engine.transfer import Arrival
-from medcode.evaluation.summary import during_training
+from medcode.evaluation.monitor import dev_metrics, epoch_metrics
 from medcode.inference.scoring import probabilities, score_documents
 from medcode.models.base import Model
 from medcode.training import early_stopping, lr_schedule, multi_seed
@@ -26,7 +26,6 @@ from medcode.training.checkpoint import Checkpoints
 from medcode.training.losses import StepLosses, by_document
 from medcode.training.train_step import Step
 
-WATCHED = ("f1_micro", "f1_macro", "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map")
 SCORING_BATCH = 32
 
 Row = dict[str, float]
@@ -252,13 +251,9 @@ class Trainer:
 
     def _measure(self, split: Split, head: str, logits: np.ndarray) -> Row:
         coded = split.has[head]
-        names = [name for name in WATCHED if self._fits(name, logits.shape[1])]
+        names = epoch_metrics(logits.shape[1])
         extra = [] if self.lowest or self.recipe.criterion in names else [self.recipe.criterion]
-        return during_training(split.labels[head][coded], probabilities(logits[coded]), names + extra)
-
-    @staticmethod
-    def _fits(name: str, labels: int) -> bool:
-        return not name.startswith("precision_at_") or int(name.rsplit("_", 1)[1]) <= labels
+        return dev_metrics(split.labels[head][coded], probabilities(logits[coded]), names + extra)
 
     def _watched(self) -> list[float]:
         """The criterion after each epoch so far."""

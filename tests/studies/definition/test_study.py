@@ -19,7 +19,7 @@ ISSUED = {
     "mtram-combine", "mtram-icd", "slides-code-embeddings", "slides-focal-loss", "slides-models", "slides-parameters",
 }  # fmt: skip
 MIMIC = {"synthetic-mimic3": "mimic3", "synthetic-mimic4": "mimic4"}
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PROJECT = project(ROOT)
 
 

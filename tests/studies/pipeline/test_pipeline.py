@@ -14,7 +14,7 @@ from study_results import TINY, issued, write_study
 from medcode.studies.definition import study
 from medcode.studies.pipeline import pipeline
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CODE = re.compile(r"(src|stages)/")
 
 
