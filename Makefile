@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all test-fast test-slow lint check corpus reference splits study studies leaderboard lock clean
+.PHONY: help setup repro test test-all test-fast test-slow lint check model corpus reference splits study studies leaderboard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ test-fast: setup ## run the tests that do not run the workflow
 lint: setup ## mend style
 	ruff check --fix
 	ruff format
+
+model: setup ## write the three files of a new model: make model NAME=my_model
+	@python -m medcode new-model "$(NAME)"
 
 corpus: setup ## get an open corpus: make corpus CORPUS=codiesp [FROM=folder or zip]
 	@python -m medcode fetch "$(CORPUS)" --to "data/raw/$(CORPUS)" $(if $(FROM),--from "$(FROM)")

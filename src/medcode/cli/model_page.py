@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 from medcode import models
-from medcode.cli.models import describe, settings_of
+from medcode.cli.models import NOT_PUBLISHED, describe, settings_of
 from medcode.models.catalogue import MIMIC3_LABELS, MIMIC4_LABELS, described
 
 TOP = """# Models
@@ -51,7 +51,8 @@ def _row(name: str, file: dict[str, Any], arguments: argparse.Namespace) -> str:
         row = describe(name, file, arguments, {"icd": MIMIC3_LABELS[label_set]["icd"]}, label_set)
         counts.append(f"{row['parameters']:,} / {row['trainable']:,}")
     about = described(name)
-    return f"| [{name}](#{name}) | {about['paper']} | {counts[0]} | {counts[1]} | {about['description']} |\n"
+    paper = about["paper"] or NOT_PUBLISHED
+    return f"| [{name}](#{name}) | {paper} | {counts[0]} | {counts[1]} | {about['description']} |\n"
 
 
 def _section(name: str, file: dict[str, Any], arguments: argparse.Namespace) -> str:

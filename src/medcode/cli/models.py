@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from medcode.config import ModelSettings
 
 SMALL_LABEL_SET = 100
+NOT_PUBLISHED = "not published"
 ENCODERS = ("bert-base-cased", "bert-base-uncased", "roberta-base", "roberta-base-pm")
 
 
@@ -90,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
     for item in listed:
         print(
             f"{item['name']:<{width}}  {item['parameters']:>12,}  {item['trainable']:>12,}  "
-            f"{item['description']} ({item['paper']})"
+            f"{item['description']} ({item['paper'] or NOT_PUBLISHED})"
         )
 
 

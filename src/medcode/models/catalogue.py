@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from medcode import models
 from medcode.config import ModelSettings
 from medcode.encoders.outline import Encoder
+from medcode.errors import UserError
 from medcode.layers.chunks import Specials
 from medcode.models.base import Basis, count_parameters
 
@@ -76,8 +77,14 @@ class _Counted(nn.Module):
 
 
 def default_recipe(recipes: Iterable[str]) -> str:
-    """Return `published`; of a model without a recipe of that name, the first that is not ours, else the first."""
+    """Return `published`; of a model without a recipe of that name, the first that is not `quick`, else `quick`.
+
+    Raises:
+        UserError: there is no recipe.
+    """
     names = list(recipes)
+    if not names:
+        raise UserError("recipes: there is none; every model has at least one")
     return next((name for name in (PUBLISHED, *names) if name in names and name != QUICK), names[0])
 
 
@@ -124,7 +131,7 @@ def _counted(encoder: Encoder) -> CountedEncoder:
 
 
 def described(name: str) -> dict[str, Any]:
-    """Return the paper of a model, and its description in a few words."""
+    """Return the paper of a model, None where it was not published, and its description in a few words."""
     model = models.find(name)
     summary = (sys.modules[model.__module__].__doc__ or "").strip().splitlines()[0]
     return {"name": name, "paper": model.paper, "description": summary.split(": ", 1)[-1].rstrip(".")}
