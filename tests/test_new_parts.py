@@ -65,13 +65,13 @@ import json
 import numpy as np
 from medcode import config
 from medcode.evaluation import metric_table, summary
-from medcode.report import page
+from medcode.report import metric_rows, page
 options = config.load(page.Shown, "params.yaml").evaluation
 gold, scores = np.array([[1, 0, 1, 0, 1]] * 4), np.array([[0.9, 0.8, 0.2, 0.1, 0.7]] * 4, np.float32)
-found = summary.test_metrics(gold, scores, np.ones(5), 0.15, options)
-titles = [row["name"] for group in page._groups(found) for row in group["rows"]]
+measured = summary.test_metrics(gold, scores, np.ones(5), 0.15, options)
+titles = [row["name"] for group in metric_rows.groups(measured) for row in group["rows"]]
 place = metric_table.path_in_test("f2_micro", "tuned", "caml")
-print(json.dumps([found, titles, metric_table.columns(), place]))
+print(json.dumps([measured, titles, metric_table.columns(), place]))
 """
 READ = """
 import json, sys
@@ -167,10 +167,10 @@ def test_the_corpus_is_read(project, tmp_path):
 
 
 def test_the_metric_is_in_test_json_on_the_page_and_in_tables_of_studies(project):
-    found, titles, columns, place = json.loads(succeed(project, "-c", MEASURE))
+    measured, titles, columns, place = json.loads(succeed(project, "-c", MEASURE))
     # One of three gold codes is missed, and one prediction of three is wrong; at the tuned threshold none is missed.
-    assert found["fixed"]["f2"]["micro"] == pytest.approx(5 * 2 / (4 * 3 + 3))
-    assert found["tuned"]["f2"]["micro"] == pytest.approx(5 * 3 / (4 * 3 + 4))
+    assert measured["fixed"]["f2"]["micro"] == pytest.approx(5 * 2 / (4 * 3 + 3))
+    assert measured["tuned"]["f2"]["micro"] == pytest.approx(5 * 3 / (4 * 3 + 4))
     assert titles.count("Micro F2") == 1 and columns["f2_micro"] == "F2 micro"
     assert place == ["tuned", "f2", "micro"]
 
@@ -190,8 +190,8 @@ def test_the_metric_is_in_test_json_on_the_page_and_in_tables_of_studies(project
 def test_a_name_that_is_taken_or_impossible_is_refused_in_one_line(root, capsys, monkeypatch, name, message):
     monkeypatch.chdir(root)
     assert __main__.main(["new-model", name]) == 2
-    told = capsys.readouterr()
-    assert told.out == "" and told.err.count("\n") == 1 and message in told.err
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1 and message in printed.err
 
 
 def test_a_model_is_written_in_the_folder_of_a_project_alone(tmp_path, capsys):

@@ -17,10 +17,10 @@ NOT_MEASURED_ON_TEST = {"mean_of_seven"}
 
 def keys(values: dict, before: str = "") -> list[str]:
     """Dotted keys of nested mappings."""
-    found = []
+    names = []
     for key, value in values.items():
-        found += keys(value, f"{before}{key}.") if isinstance(value, dict) else [f"{before}{key}"]
-    return found
+        names += keys(value, f"{before}{key}.") if isinstance(value, dict) else [f"{before}{key}"]
+    return names
 
 
 def test_a_recipe_may_choose_by_every_metric_that_training_computes_and_by_the_loss():
@@ -47,8 +47,8 @@ def test_the_table_has_every_metric_of_the_committed_test_json_and_no_other(root
             always = [metric.key for metric in TABLE if metric.needs == needs and not metric.if_missed]
             expected = [key.format(k=k) for key in always for k in ((5, 8, 15) if "{k}" in key else (0,))]
             for section in sections:
-                found = [key for key in keys(head[section]) if key != "threshold"]
-                assert [key for key in found if not key.endswith("_of_all_codes")] == expected
+                measured = [key for key in keys(head[section]) if key != "threshold"]
+                assert [key for key in measured if not key.endswith("_of_all_codes")] == expected
 
 
 def test_every_column_is_somewhere_in_test_json(root):

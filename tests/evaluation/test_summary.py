@@ -68,7 +68,7 @@ def test_undefined_is_nan():
 
 def test_metrics_of_dev_agree_with_the_summary(problem):
     gold, scores = problem
-    names = [name for name, own in monitor.MONITORS.items() if own.labels <= 12]
+    names = [name for name, metric in monitor.MONITORS.items() if metric.labels <= 12]
     # precision_at_15 and the mean of seven need more labels than there are.
     assert set(monitor.MONITORS) - set(names) == {"precision_at_15", "mean_of_seven"}
     found = monitor.dev_metrics(gold, scores, names)

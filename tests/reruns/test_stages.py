@@ -13,7 +13,7 @@ from medcode.reruns.stages import Choice, choice, code_of, project
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = project(ROOT)
-SCRIPTS = sorted(path.stem for path in (ROOT / "stages").glob("*.py"))
+SCRIPTS = sorted(path.stem for path in (ROOT / "stages").rglob("*.py"))
 # Models that are settings of another, or stand on it.
 BUILT_ON = {"jams": {"caml"}, "marn": {"bigru_label_attention"}, "mt_ram": {"bigru_label_attention"}}
 NO_MODELS = {"__init__", "base", "catalogue", "encoder_base"}

@@ -130,7 +130,7 @@ TABLE = (
     ),
     Metric(
         "recall.micro", lambda scored: metrics.recall_micro(scored.labels), "decisions", "Micro recall",
-        "Share of the gold codes that are found.", row=3,
+        "Share of the gold codes that are headings.", row=3,
     ),
     Metric(
         "jaccard.macro", lambda scored: metrics.jaccard_macro(scored.labels), "decisions", "Macro Jaccard",
@@ -199,12 +199,12 @@ def entry(needs: Needs, key: str) -> tuple[Metric, str]:
 
 def columns() -> dict[str, str]:
     """Return the metrics that have a column in tables of studies, {name: heading}."""
-    found = {}
+    headings = {}
     for metric in TABLE:
         if metric.column is not None:
             ks = COLUMN_KS if metric.at_k else (None,)
-            found |= {metric.name.format(k=k): metric.column.format(k=k) for k in ks}
-    return found
+            headings |= {metric.name.format(k=k): metric.column.format(k=k) for k in ks}
+    return headings
 
 
 def path_in_test(name: str, threshold: str, macro_f1: MacroF1) -> tuple[str, ...]:

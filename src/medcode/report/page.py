@@ -15,8 +15,8 @@ from medcode.config import Embed, Evaluation, ModelSettings, Recipe, Run, Split
 from medcode.dataset import statistics
 from medcode.dataset.arrays import Inputs
 from medcode.errors import UserError
-from medcode.evaluation import metric_table
 from medcode.report import figures as drawing
+from medcode.report import metric_rows
 
 TEMPLATE = Path(__file__).with_name("page.html")
 STYLE = Path(__file__).with_name("style.css")
@@ -186,7 +186,7 @@ def _head(
         "tiles": _tiles(shown, options),
         "fixed": own["fixed"]["threshold"],
         "tuned": own["tuned"]["threshold"],
-        "groups": _groups(shown),
+        "groups": metric_rows.groups(shown),
         "labels": _labels(name, own["counts"], data.train_counts(name)),
     }
 
@@ -207,39 +207,6 @@ def _tiles(own: Mapping[str, Any], options: Evaluation) -> list[dict[str, Any]]:
         tiles.append({"name": f"Precision at {first}", "value": own["ranking"][precisions[0]], "note": note})
     note = f"R-precision {_score(own['ranking']['r_precision'])}"
     return [*tiles, {"name": "MAP", "value": own["ranking"]["map"], "note": note}]
-
-
-def _groups(own: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = {"decisions": _decision_rows(own), "ranking": _rows_without_threshold(own, "ranking")}
-    rows["auc"] = _rows_without_threshold(own, "auc")
-    return [
-        {"name": title, "one": needs != "decisions", "rows": rows[needs]} for needs, title in metric_table.NEEDS.items()
-    ]
-
-
-def _decision_rows(own: Mapping[str, Any]) -> list[dict[str, Any]]:
-    shown = [metric for metric in metric_table.TABLE if metric.needs == "decisions" and metric.title]
-    return [
-        {"name": metric.title, **{at: _dotted(own[at], metric.key) for at in metric_table.THRESHOLDS}}
-        | {"note": metric.explanation}
-        for metric in sorted(shown, key=lambda metric: metric.row)
-        if metric.key in own["fixed"] or not metric.if_missed
-    ]
-
-
-def _rows_without_threshold(own: Mapping[str, Any], needs: metric_table.Needs) -> list[dict[str, Any]]:
-    rows = []
-    for key, value in own[needs].items():
-        metric, k = metric_table.entry(needs, key)
-        if metric.title:
-            rows.append({"name": metric.title.format(k=k), "fixed": value, "note": metric.explanation.format(k=k)})
-    return rows
-
-
-def _dotted(values: Mapping[str, Any], key: str) -> float | None:
-    for part in key.split("."):
-        values = values[part]
-    return values
 
 
 def _labels(name: str, counts: Mapping[str, Any], train_counts: np.ndarray) -> str:
