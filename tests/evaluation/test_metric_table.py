@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import get_args
 
 import pytest
@@ -51,6 +52,15 @@ def test_the_table_has_every_metric_of_the_committed_test_json_and_no_other(root
                 assert [key for key in measured if not key.endswith("_of_all_codes")] == expected
 
 
+def test_the_committed_page_has_every_title_and_explanation(root):
+    page = html.unescape((root / "plots/report.html").read_text(encoding="utf-8"))
+    shown = [metric for metric in TABLE if metric.title and not metric.if_missed]
+    assert len(shown) > 15
+    for metric in shown:
+        for k in (5, 8, 15):
+            assert metric.title.format(k=k) in page and metric.explanation.format(k=k) in page, metric.name
+
+
 def test_every_column_is_somewhere_in_test_json(root):
     (measured, *_) = io.read_json(root / "metrics/test.json").values()
     for name in metric_table.columns():
@@ -67,5 +77,6 @@ def test_a_metric_at_k_is_found_by_its_key():
     for needs, key in (("ranking", "precision_at_0"), ("auc", "map"), ("decisions", "f1_micro")):
         with pytest.raises(KeyError):
             metric_table.entry(needs, key)
+    assert metric_table.path_in_test("recall_at_25", "fixed", "caml") == ("ranking", "recall_at_25")
     with pytest.raises(KeyError):
-        metric_table.path_in_test("recall_at_5", "fixed", "caml")
+        metric_table.path_in_test("recall_at_0", "fixed", "caml")

@@ -130,7 +130,7 @@ TABLE = (
     ),
     Metric(
         "recall.micro", lambda scored: metrics.recall_micro(scored.labels), "decisions", "Micro recall",
-        "Share of the gold codes that are headings.", row=3,
+        "Share of the gold codes that are found.", row=3,
     ),
     Metric(
         "jaccard.macro", lambda scored: metrics.jaccard_macro(scored.labels), "decisions", "Macro Jaccard",
@@ -184,6 +184,12 @@ def measure(scored: Scored, needs: Needs, at: list[int]) -> dict[str, Any]:
     return values
 
 
+def _k_in(pattern: str, text: str) -> str | None:
+    """The k of a key or name, empty where it has none; None where the text is of another metric."""
+    match = re.fullmatch(re.escape(pattern).replace(r"\{k\}", r"(?P<k>[1-9]\d*)"), text)
+    return match.groupdict().get("k", "") if match else None
+
+
 def entry(needs: Needs, key: str) -> tuple[Metric, str]:
     """Return the entry of a key of test.json, and its k as text, empty for a metric without one.
 
@@ -191,9 +197,8 @@ def entry(needs: Needs, key: str) -> tuple[Metric, str]:
         KeyError: the table has no such metric.
     """
     for metric in TABLE:
-        pattern = re.escape(metric.key).replace(r"\{k\}", r"(?P<k>[1-9]\d*)")
-        if metric.needs == needs and (match := re.fullmatch(pattern, key)):
-            return metric, match.groupdict().get("k", "")
+        if metric.needs == needs and (k := _k_in(metric.key, key)) is not None:
+            return metric, k
     raise KeyError(key)
 
 
@@ -211,19 +216,17 @@ def path_in_test(name: str, threshold: str, macro_f1: MacroF1) -> tuple[str, ...
     """Return where test.json has a metric of a head.
 
     Args:
-        name: one of `columns`.
+        name: of a metric of the table, with any k.
         threshold: of THRESHOLDS, for a metric of decisions.
         macro_f1: the definition that f1_macro takes, whatever the headline was.
 
     Raises:
-        KeyError: there is no such column.
+        KeyError: the table has no such metric.
     """
     if name == "f1_macro":
         return threshold, "macro_f1", macro_f1
     for metric in TABLE:
-        ks = COLUMN_KS if metric.at_k else (None,)
-        for k in ks if metric.column is not None else ():
-            if metric.name.format(k=k) == name:
-                section = threshold if metric.needs == "decisions" else metric.needs
-                return section, *metric.key.format(k=k).split(".")
+        if (k := _k_in(metric.name, name)) is not None:
+            section = threshold if metric.needs == "decisions" else metric.needs
+            return section, *metric.key.format(k=k).split(".")
     raise KeyError(name)

@@ -32,7 +32,7 @@ def written(project, name):
 
 
 def options(command: str) -> list[str]:
-    return re.findall(r"stages/\w+\.py|--[\w-]+", command)
+    return re.findall(r"stages/[\w/]+\.py|--[\w-]+", command)
 
 
 def test_the_data_of_studies_are_made_by_the_main_workflows_stages(project):
