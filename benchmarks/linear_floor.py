@@ -21,7 +21,8 @@ from sklearn.svm import LinearSVC
 from medcode.config import Evaluation
 from medcode.dataset import arrays
 from medcode.dataset.split_names import SPLITS
-from medcode.evaluation.summary import during_training, summarise
+from medcode.evaluation.monitor import dev_metrics
+from medcode.evaluation.summary import head_metrics
 from medcode.evaluation.thresholds import sweep, tune_threshold
 
 OPTIONS = Evaluation(
@@ -52,10 +53,10 @@ def main() -> None:
     scores = {name: squashed(classifier, features[name]) for name in ("dev", "test")}
     threshold = tune_threshold(gold["dev"], scores["dev"], OPTIONS.threshold_grid)
     outside = data.splits["test"].targets["icd"].n_codes_outside_label_set
-    measured = summarise(gold["test"], scores["test"], data.train_counts("icd"), threshold, OPTIONS, outside)
+    measured = head_metrics(gold["test"], scores["test"], data.train_counts("icd"), threshold, OPTIONS, outside)
     print(json.dumps(measured, indent=2))
     on_dev = sweep(gold["dev"], scores["dev"], OPTIONS.threshold_grid)[1].max()
-    ranked = during_training(gold["dev"], scores["dev"], ["map"])["map"]
+    ranked = dev_metrics(gold["dev"], scores["dev"], ["map"])["map"]
     print(f"dev: micro F1 {on_dev:.4f} with the threshold tuned on it, MAP {ranked:.4f}")
     print(f"{features['train'].shape[1]:,} features, {time.perf_counter() - started:.0f} s")
 

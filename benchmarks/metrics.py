@@ -16,7 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from medcode.config import Evaluation
-from medcode.evaluation import frequency, metrics, ranking, summary, thresholds
+from medcode.evaluation import frequency, metrics, monitor, ranking, summary, thresholds
 
 
 def problem(documents: int, labels: int, codes: float, seed: int) -> tuple[sparse.csr_array, np.ndarray, np.ndarray]:
@@ -64,9 +64,9 @@ def main() -> None:
         "AUC micro": lambda: ranking.auc_micro(gold, scores),
         "tuning the threshold": lambda: thresholds.tune_threshold(gold, scores, options.threshold_grid),
         "frequency table": lambda: frequency.frequency_table(gold, scores, train, 0.3, options),
-        "during training, F1 micro": lambda: summary.during_training(gold, scores, ["f1_micro"]),
-        "during training, all": lambda: summary.during_training(gold, scores),
-        "summary of one head": lambda: summary.summarise(gold, scores, train, 0.3, options),
+        "dev, F1 micro": lambda: monitor.dev_metrics(gold, scores, ["f1_micro"]),
+        "dev, all": lambda: monitor.dev_metrics(gold, scores, list(monitor.MONITORS)),
+        "test, one head": lambda: summary.head_metrics(gold, scores, train, 0.3, options),
     }
     for name, function in work.items():
         start = time.perf_counter()

@@ -22,7 +22,7 @@ class Parameters(config.Section):
 @stage(Parameters, tokens=Path, split=Path, codes=Path, metrics=Path)
 def main(params: Parameters, tokens: Path, split: Path, codes: Path, metrics: Path) -> None:
     documents, labels = (io.read_table(split / f"{name}.parquet").to_pandas() for name in ("documents", "labels"))
-    summary = statistics.summarise(
+    summary = statistics.summarize(
         TokenizedNotes.read(tokens, WORD_IDS), documents, labels, io.read_table(codes).to_pandas()
     )
     io.write_metrics(metrics, {"corpus": params.corpus, "label_set": params.label_set, **summary})

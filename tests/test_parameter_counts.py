@@ -130,7 +130,8 @@ def count(
         return count_parameters(models.find(name)(configured, ModelInputs(heads=heads, **text)))
 
 
-@every_model
+# A model without a paper has no count to be compared with.
+@pytest.mark.parametrize("name", [name for name in models.names() if models.find(name).paper is not None])
 def test_parameters_count_as_published(name):
     assert name in PUBLISHED_COUNTS, "state the count that the model must have"
     for labels, expected in PUBLISHED_COUNTS[name].items():

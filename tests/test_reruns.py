@@ -115,7 +115,7 @@ ANOTHER_CORPUS = new_file(
     ("src/medcode/corpora/another.py", "def read(folder, options, spool=None):\n    raise NotImplementedError\n"),
     then=params(corpora={"another": {"systems": ["icd10cm"]}}),
 )
-METRICS, SUMMARY = "src/medcode/evaluation/metrics.py", "src/medcode/evaluation/summary.py"
+METRICS, METRIC_TABLE = "src/medcode/evaluation/metrics.py", "src/medcode/evaluation/metric_table.py"
 LOOP = "src/medcode/training/trainer.py"
 NEW_METRIC = source(METRICS, "def exact_match(", "def all_right(documents):\n    return 1.0\n\n\ndef exact_match(")
 
@@ -123,8 +123,8 @@ NEW_METRIC = source(METRICS, "def exact_match(", "def all_right(documents):\n   
 def used_metric(project: StubProject) -> None:
     """Lets the metrics of the test have one more."""
     NEW_METRIC(project)
-    kept = '"exact_match": metrics.exact_match(documents),'
-    source(SUMMARY, kept, f'{kept}\n        "all_right": metrics.all_right(documents),')(project)
+    entry = 'Metric("all_right", lambda scored: metrics.all_right(scored.documents), "decisions", "All right"),'
+    source(METRIC_TABLE, "TABLE = (", f"TABLE = (\n    {entry}")(project)
 
 
 FACTS = "src/medcode/corpora/synthetic/facts/drugs.yaml"
@@ -175,6 +175,10 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     ),
     "the loop": (source(LOOP, "SCORING_BATCH = 32", "SCORING_BATCH = 16"), {*CHECK, *FROM_TRAIN}),
     "a metric that the test reports": (used_metric, {*CHECK, "evaluate", "report"}),
+    "a function of a metric that training does not compute": (
+        source(METRICS, "labels.predicted + labels.gold - labels", "labels.gold + labels.predicted - labels"),
+        {*CHECK, "evaluate", "report"},
+    ),
     "a threshold": (params(evaluation={"threshold_grid": 50}), {*CHECK, "evaluate", "report"}),
     "the page": (source("src/medcode/report/page.html", "<", " <"), {*CHECK, "report"}),
     "a default of recipes": (

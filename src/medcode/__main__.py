@@ -9,7 +9,7 @@ import sys
 
 from medcode.errors import UserError, report
 
-COMMANDS = ("check", "models", "predict", "fetch", "splits", "corpus", "study")
+COMMANDS = ("check", "models", "new-model", "predict", "fetch", "splits", "corpus", "study")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="medcode", description="Automated medical coding.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
-        importlib.import_module(f"medcode.cli.{name}").add_parser(commands)
+        importlib.import_module(f"medcode.cli.{name.replace('-', '_')}").add_parser(commands)
     chosen = parser.parse_args(arguments)
     try:
         chosen.run(chosen)

@@ -34,7 +34,7 @@ def summary():
     labels = pd.DataFrame({"head": "icd", "system": "icd9cm", "code": ["486", "401.9"], "train_documents": [3, 1]})
     rows = [("a", "486"), ("a", "401.9"), ("b", "486"), ("c", "486"), ("d", "486"), ("f", "999.9")]
     codes = pd.DataFrame(rows, columns=["admission_id", "code"]).assign(system="icd9cm")
-    return statistics.summarise(tokenized(NOTES.items()).notes, documents, labels, codes)
+    return statistics.summarize(tokenized(NOTES.items()).notes, documents, labels, codes)
 
 
 def test_documents_patients_words_and_labels(summary):

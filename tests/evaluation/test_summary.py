@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 
 from medcode.config import Evaluation
 from medcode.errors import UserError
-from medcode.evaluation import metrics, ranking, summary
+from medcode.evaluation import metrics, monitor, ranking, summary
 from medcode.evaluation.thresholds import tune_threshold
 
 OPTIONS = Evaluation(
@@ -30,7 +30,7 @@ def problem():
 def test_summary_is_complete_and_nested(problem):
     gold, scores = problem
     tuned = tune_threshold(gold, scores, 100)
-    found = summary.summarise(gold, scores, np.arange(12), tuned, OPTIONS, np.eye(60)[0])
+    found = summary.head_metrics(gold, scores, np.arange(12), tuned, OPTIONS, np.eye(60)[0])
     assert list(found) == ["auc", "ranking", "fixed", "tuned", "counts"]
     assert list(found["auc"]) == ["macro", "micro"]
     # 15 is more than there are labels.
@@ -57,28 +57,29 @@ def test_summary_is_complete_and_nested(problem):
 def test_nothing_outside_the_label_set_adds_nothing(problem):
     gold, scores = problem
     for outside in (None, np.zeros(60, int)):
-        found = summary.summarise(gold, scores, np.ones(12), 0.4, OPTIONS, outside)
+        found = summary.head_metrics(gold, scores, np.ones(12), 0.4, OPTIONS, outside)
         assert "f1_of_all_codes" not in found["fixed"]
 
 
 def test_undefined_is_nan():
-    found = summary.summarise(np.ones((2, 3)), np.ones((2, 3), np.float32), np.ones(3), 0.5, OPTIONS)
+    found = summary.head_metrics(np.ones((2, 3)), np.ones((2, 3), np.float32), np.ones(3), 0.5, OPTIONS)
     assert math.isnan(found["auc"]["macro"]) and math.isnan(found["auc"]["micro"])
 
 
-def test_training_metrics_agree_with_the_summary(problem):
+def test_metrics_of_dev_agree_with_the_summary(problem):
     gold, scores = problem
-    found = summary.during_training(gold, scores)
-    # precision_at_15 is more than there are labels.
-    assert list(found) == [name for name in summary.TRAINING_METRICS if name != "precision_at_15"]
-    whole = summary.summarise(gold, scores, np.ones(12), 0.5, OPTIONS)
+    names = [name for name, metric in monitor.MONITORS.items() if metric.labels <= 12]
+    # precision_at_15 and the mean of seven need more labels than there are.
+    assert set(monitor.MONITORS) - set(names) == {"precision_at_15", "mean_of_seven"}
+    found = monitor.dev_metrics(gold, scores, names)
+    assert list(found) == names
+    whole = summary.head_metrics(gold, scores, np.ones(12), 0.5, OPTIONS)
     assert found["f1_macro"] == whole["fixed"]["macro_f1"]["caml"]
     assert found["f1_micro"] == whole["fixed"]["f1"]["micro"]
     assert found["auc_macro"] == whole["auc"]["macro"] and found["auc_micro"] == whole["auc"]["micro"]
     assert found["precision_at_5"] == whole["ranking"]["precision_at_5"]
     assert found["map"] == whole["ranking"]["map"] and found["r_precision"] == whole["ranking"]["r_precision"]
-    other = summary.during_training(gold, scores, ["recall_at_2", "f1_macro"], macro_f1="per_label_all")
-    assert other["recall_at_2"] == whole["ranking"]["recall_at_2"]
+    other = monitor.dev_metrics(gold, scores, ["f1_macro"], macro_f1="per_label_all")
     assert other["f1_macro"] == whole["fixed"]["macro_f1"]["per_label_all"]
 
 
@@ -88,10 +89,10 @@ def test_only_what_is_asked_is_computed(problem, monkeypatch):
         module = metrics if name == "counts" else ranking
         true = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, true=true, name=name: calls.append(name) or true(*a))
-    summary.during_training(*problem, names=["precision_at_5", "map"])
+    monitor.dev_metrics(*problem, names=["precision_at_5", "map"])
     assert calls == ["gold_ranks"]
     calls.clear()
-    summary.during_training(*problem, names=["f1_micro", "f1_macro"])
+    monitor.dev_metrics(*problem, names=["f1_micro", "f1_macro"])
     assert calls == ["counts"]
 
 
@@ -100,7 +101,7 @@ def test_only_what_is_asked_is_computed(problem, monkeypatch):
 )
 def test_impossible_names_are_the_users_mistake(problem, name, message):
     with pytest.raises(UserError, match=message):
-        summary.during_training(*problem, names=[name])
+        monitor.dev_metrics(*problem, names=[name])
 
 
 def test_the_mean_of_seven_is_that_of_jams():
@@ -108,7 +109,7 @@ def test_the_mean_of_seven_is_that_of_jams():
     gold = (random.random((40, 20)) < 0.2).astype(np.uint8)
     gold[:, 19] = 0  # present in no document: it does not count
     scores = np.clip(random.normal(0.1 + 0.8 * gold, 0.2), 0, 1).astype(np.float32)
-    whole = summary.summarise(gold, scores, np.ones(20), 0.5, OPTIONS.model_copy(update={"at": [8, 15]}))
+    whole = summary.head_metrics(gold, scores, np.ones(20), 0.5, OPTIONS.model_copy(update={"at": [8, 15]}))
     fixed, ranks = whole["fixed"], whole["ranking"]
     expected = np.mean(
         [fixed["macro_f1"]["per_label_present"], fixed["f1"]["micro"], fixed["exact_match"], ranks["precision_at_8"],
@@ -116,8 +117,8 @@ def test_the_mean_of_seven_is_that_of_jams():
     )  # fmt: skip
     assert fixed["exact_match"] > 0
     # The headline macro F1 is another; the mean does not follow it.
-    found = summary.during_training(gold, scores, ["f1_macro", "mean_of_seven"], "caml")
+    found = monitor.dev_metrics(gold, scores, ["f1_macro", "mean_of_seven"], "caml")
     assert found["f1_macro"] == fixed["macro_f1"]["caml"]
     assert found["mean_of_seven"] == pytest.approx(expected)
     with pytest.raises(UserError, match="there are only 14 labels"):
-        summary.during_training(gold[:, :14], scores[:, :14], ["mean_of_seven"])
+        monitor.dev_metrics(gold[:, :14], scores[:, :14], ["mean_of_seven"])

@@ -15,7 +15,7 @@ from medcode import config
 from medcode.config import Evaluation
 from medcode.evaluation.frequency import frequency_table
 from medcode.evaluation.measurement import Predictions
-from medcode.evaluation.summary import summarise
+from medcode.evaluation.summary import head_metrics
 from medcode.io import write_metrics
 from medcode.studies.definition.study import Study, load, names
 from medcode.studies.results import predictions
@@ -85,7 +85,7 @@ def pretend(study: Study, quality: dict[str, float], seeds: tuple[int, ...] | No
                 folder = study.run_folder(row, label_set, seed)
                 decided = predictions.decide(Predictions(documents, LABELS, gold, scores, counts, 0.5, 0.4))
                 predictions.write(folder / "predictions.npz", {"icd": decided})
-                write_metrics(folder / "test.json", {"icd": summarise(gold, scores, counts, 0.4, OPTIONS)})
+                write_metrics(folder / "test.json", {"icd": head_metrics(gold, scores, counts, 0.4, OPTIONS)})
                 table = frequency_table(gold, scores, counts, 0.4, OPTIONS)
                 lines = [",".join(table[0]), *(",".join(map(str, line.values())) for line in table)]
                 (folder / "frequency_f1.csv").write_text("\n".join(lines) + "\n")

@@ -16,7 +16,7 @@ from medcode.dataset.split_names import SPLITS
 from medcode.errors import UserError
 from medcode.evaluation import seeds
 from medcode.evaluation.frequency import frequency_table
-from medcode.evaluation.summary import summarise
+from medcode.evaluation.summary import head_metrics
 from medcode.report import figures, page
 
 VOID = {"meta", "link", "br", "hr", "img", "path", "use"}
@@ -84,7 +84,7 @@ def run(tmp_path_factory, params):
     for head, size in sizes.items():
         gold, counts = labels["test", head], np.asarray(labels["train", head].sum(axis=0)).ravel()
         scores = random.random((15, size), dtype=np.float32)
-        measured[head] = summarise(gold, scores, counts, 0.25, params.evaluation, np.ones(15))
+        measured[head] = head_metrics(gold, scores, counts, 0.25, params.evaluation, np.ones(15))
         rows += frequency_table(gold, scores, counts, 0.25, params.evaluation, head)
     io.write_array(folder / "inputs/tokens.npy", np.zeros(10, np.int32))
     io.write_array(folder / "inputs/embedding.npy", np.zeros((3, 2), np.float32))

@@ -112,6 +112,16 @@ def test_digests_are_plain_values_in_a_fixed_order():
     assert all(len(digest) == 16 for digests in first["code"].values() for digest in digests.values())
 
 
+def test_training_rests_on_the_metrics_of_its_monitor_and_on_no_other():
+    trained, measured = code("train")["code"], code("evaluate")["code"]
+    functions = "src/medcode/evaluation/metrics.py"
+    assert "src/medcode/evaluation/monitor.py" in trained
+    assert not {"src/medcode/evaluation/metric_table.py", "src/medcode/evaluation/summary.py"} & trained.keys()
+    assert "f1_macro" in trained[functions]
+    only_of_test = {"jaccard_macro", "jaccard_micro", "precision_micro"}
+    assert only_of_test <= measured[functions].keys() and not only_of_test & trained[functions].keys()
+
+
 def test_several_scripts_together_have_what_each_has():
     chosen = choice("synthetic-mimic3", settings("caml", "quick"))
     both = code_of(PROJECT, ["train", "evaluate"], chosen)["code"]

@@ -13,7 +13,7 @@ from trainers import WEIGHTS, Killed, assert_same, run_alone, train, trainer
 from medcode.config import Run, load
 from medcode.dataset.arrays import Inputs, Split, Targets
 from medcode.errors import UserError
-from medcode.evaluation.summary import during_training
+from medcode.evaluation.monitor import dev_metrics
 from medcode.inference.scoring import probabilities, score
 from medcode.training import results
 
@@ -73,7 +73,7 @@ def test_the_criterion_is_that_of_the_first_head_or_the_mean_over_all(two_heads,
     dev = two_heads.splits["dev"]
     logits = score(running.model, two_heads.tokens, dev.offsets, recipe.max_tokens, 4)
     measured = {
-        head: during_training(targets.coded().matrix, probabilities(logits[head][targets.is_coded]), ["f1_macro"])
+        head: dev_metrics(targets.coded().matrix, probabilities(logits[head][targets.is_coded]), ["f1_macro"])
         for head, targets in dev.targets.items()
     }
     own = {head: values["f1_macro"] for head, values in measured.items()}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 from typing import Any
 
 from medcode import models
-from medcode.cli.models import describe, settings_of
-from medcode.models.catalogue import MIMIC3_LABELS, MIMIC4_LABELS, described
+from medcode.models.catalogue import MIMIC3_LABELS, MIMIC4_LABELS, NOT_PUBLISHED, ModelFile, describe, described
 
 TOP = """# Models
 
@@ -28,44 +26,43 @@ batch is padded to one of a few lengths (`training.padding`), not to its longest
 """
 
 
-def page(files: dict[str, dict[str, Any]], arguments: argparse.Namespace) -> str:
+def page(files: list[ModelFile], vocabulary: int, encoder: str | None) -> str:
     """Writes the page.
 
     Args:
-        files: the content of each model's file, in the order of the page.
-        arguments: of the command `models`.
+        files: of the models, in the order of the page.
+        vocabulary, encoder: as for `catalogue.parameters`.
 
     Raises:
         UserError: a file is wrong.
     """
-    rows = [_row(name, file, arguments) for name, file in files.items()]
-    return TOP + "".join(rows) + "".join(_section(name, file, arguments) for name, file in files.items())
+    return TOP + "".join(_row(file, vocabulary, encoder) for file in files) + "".join(map(_section, files))
 
 
-def _row(name: str, file: dict[str, Any], arguments: argparse.Namespace) -> str:
-    counts, heads = [], settings_of(name, file, arguments, "full").config.heads
-    for label_set in MIMIC3_LABELS:
+def _row(file: ModelFile, vocabulary: int, encoder: str | None) -> str:
+    counts, heads = [], file.settings("full").config.heads
+    for label_set, sizes in MIMIC3_LABELS.items():
         if label_set == "top50" and set(heads) <= MIMIC4_LABELS.keys():
             counts.append("\N{EN DASH}")
             continue
-        row = describe(name, file, arguments, {"icd": MIMIC3_LABELS[label_set]["icd"]}, label_set)
+        row = describe(file, {"icd": sizes["icd"]}, label_set, vocabulary, encoder)
         counts.append(f"{row['parameters']:,} / {row['trainable']:,}")
-    about = described(name)
-    return f"| [{name}](#{name}) | {about['paper']} | {counts[0]} | {counts[1]} | {about['description']} |\n"
+    about = described(file.name)
+    paper = about["paper"] or NOT_PUBLISHED
+    return f"| [{file.name}](#{file.name}) | {paper} | {counts[0]} | {counts[1]} | {about['description']} |\n"
 
 
-def _section(name: str, file: dict[str, Any], arguments: argparse.Namespace) -> str:
+def _section(file: ModelFile) -> str:
     small, large = (
-        settings_of(name, file, arguments, label_set).config.model_dump(exclude={"dropout", "embedding"})
-        for label_set in MIMIC3_LABELS
+        file.settings(label_set).config.model_dump(exclude={"dropout", "embedding"}) for label_set in MIMIC3_LABELS
     )
     options = [
         f"| `{key}` | {_shown(value)}{'' if value == large[key] else f', with all codes {_shown(large[key])}'} |\n"
         for key, value in small.items()
     ]
-    recipes = ", ".join(f"`{recipe}`" for recipe in file["recipes"])
-    text = "\n\n".join(_paragraphs(inspect.cleandoc(models.find(name).__doc__)))
-    return f"\n## {name}\n\n{text}\n\n| option | value |\n|---|---|\n{''.join(options)}\nRecipes: {recipes}.\n"
+    recipes = ", ".join(f"`{recipe}`" for recipe in file.content["recipes"])
+    text = "\n\n".join(_paragraphs(inspect.cleandoc(models.find(file.name).__doc__)))
+    return f"\n## {file.name}\n\n{text}\n\n| option | value |\n|---|---|\n{''.join(options)}\nRecipes: {recipes}.\n"
 
 
 def _paragraphs(text: str) -> list[str]:

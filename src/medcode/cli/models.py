@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from medcode.config import ModelSettings
+from typing import Any
 
 SMALL_LABEL_SET = 100
 ENCODERS = ("bert-base-cased", "bert-base-uncased", "roberta-base", "roberta-base-pm")
@@ -68,6 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from medcode.config import models
     from medcode.errors import UserError, nearest
+    from medcode.models.catalogue import NOT_PUBLISHED, ModelFile, describe
 
     if arguments.name is not None and arguments.name not in models.names():
         raise UserError(f"--name: there is no model '{arguments.name}'; {nearest(arguments.name, models.names())}")
@@ -75,13 +73,15 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"--vocabulary: at least 2 rows, PAD and UNK, found {arguments.vocabulary}")
     heads = parse_heads(arguments.labels)
     label_set = arguments.label_set or ("top50" if max(heads.values()) <= SMALL_LABEL_SET else "full")
-    files = with_recipe(read_files(arguments.models, arguments.name, arguments.changes), arguments.recipe)
+    contents = with_recipe(read_files(arguments.models, arguments.name, arguments.changes), arguments.recipe)
+    files = [ModelFile(name, content, arguments.models, arguments.recipe) for name, content in contents.items()]
     if arguments.format == "markdown":
         from medcode.cli.model_page import page
 
-        print(page(files, arguments), end="")
+        print(page(files, arguments.vocabulary, arguments.encoder), end="")
         return
-    listed = [describe(name, file, arguments, heads, label_set) for name, file in files.items()]
+    sizes = heads, label_set, arguments.vocabulary, arguments.encoder
+    listed = [describe(file, *sizes) for file in files]
     if arguments.format == "json":
         print(json.dumps(listed, indent=2))
         return
@@ -90,32 +90,8 @@ def run(arguments: argparse.Namespace) -> None:
     for item in listed:
         print(
             f"{item['name']:<{width}}  {item['parameters']:>12,}  {item['trainable']:>12,}  "
-            f"{item['description']} ({item['paper']})"
+            f"{item['description']} ({item['paper'] or NOT_PUBLISHED})"
         )
-
-
-def describe(
-    name: str, file: dict[str, Any], arguments: argparse.Namespace, heads: dict[str, int], label_set: str
-) -> dict[str, Any]:
-    """Says of a model what the list shows."""
-    from medcode.models import catalogue
-
-    settings = settings_of(name, file, arguments, label_set)
-    counts = catalogue.parameters(settings, heads, label_set, arguments.vocabulary, arguments.encoder)
-    return {**catalogue.described(name), "parameters": counts["total"], "trainable": counts["trainable"]}
-
-
-def settings_of(name: str, file: dict[str, Any], arguments: argparse.Namespace, label_set: str) -> ModelSettings:
-    """Reads of a model's file what one run takes.
-
-    Raises:
-        UserError: it is wrong.
-    """
-    from medcode.config.recipes import model_settings
-    from medcode.models.catalogue import default_recipe
-
-    recipe = arguments.recipe or default_recipe(file.get("recipes") or {"published": None})
-    return model_settings(file, arguments.models / f"{name}.yaml", name, recipe, label_set)
 
 
 def read_files(folder: Path, only: str | None, changes: list[str]) -> dict[str, dict[str, Any]]:

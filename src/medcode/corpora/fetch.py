@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from medcode import download
+from medcode.config import corpora
 from medcode.errors import UserError, nearest
 
 # CodiEsp v4, Zenodo doi 10.5281/zenodo.3837305, CC BY 4.0.
@@ -65,8 +66,10 @@ def fetch(corpus: str, to: Path, source: Path | None = None) -> int:
     """
     if corpus in _ELSEWHERE:
         raise UserError(f"{to}: corpus '{corpus}' {_ELSEWHERE[corpus]}; only {', '.join(ARCHIVES)} can be fetched")
+    if corpus not in corpora.names():
+        raise UserError(f"unknown corpus '{corpus}'; {nearest(corpus, corpora.names())}")
     if corpus not in ARCHIVES:
-        raise UserError(f"unknown corpus '{corpus}'; {nearest(corpus, [*ARCHIVES, *_ELSEWHERE])}")
+        raise UserError(f"{to}: corpus '{corpus}' has no archive that is listed here; put its files there by hand")
     url, expected = ARCHIVES[corpus]
     if source is not None:
         return _take(Path(source), expected, to)

@@ -87,7 +87,10 @@ def _space(head: str, records: list[dict[str, Any]], codes: pa.Table) -> LabelSp
 def _spaces_above(icd: LabelSpace, codes: pa.Table, ccs: pa.Table, train: list[str]) -> dict[str, LabelSpace]:
     """The heads `category` and `ccs`, each where some label has one."""
     spaces = {}
-    above = {"category": first_characters(icd.records), "ccs": clinical_categories(icd.records, ccs)}
+    above: dict[str, Sequence[Group | None]] = {
+        "category": first_characters(icd.records),
+        "ccs": clinical_categories(icd.records, ccs),
+    }
     for head, groups in above.items():
         systems = [label["system"] for label, group in zip(icd.records, groups, strict=True) if group]
         if systems:
@@ -126,7 +129,7 @@ def group_labels(
         Records of the groups, in the order of their first labels; admission_id and column of each group.
     """
     column = {group: number for number, group in enumerate(dict.fromkeys(group for group in above if group))}
-    column_above = np.array([column.get(group, -1) for group in above], dtype=np.int64)
+    column_above = np.array([column[group] if group else -1 for group in above], dtype=np.int64)
     labeled = gold[gold["column"] >= 0]
     grouped = labeled.assign(column=column_above[labeled["column"].to_numpy(np.int64)])
     grouped = grouped[grouped["column"] >= 0].drop_duplicates()

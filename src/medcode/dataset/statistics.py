@@ -22,7 +22,7 @@ FREQUENCIES = (0, 1, 4, 9, 49, 99, 499, 999)
 COMMONEST = 10
 
 
-def summarise(
+def summarize(
     notes: TokenizedNotes, documents: pd.DataFrame, labels: pd.DataFrame, codes: pd.DataFrame
 ) -> dict[str, Any]:
     """Describes the documents and labels of a label set.

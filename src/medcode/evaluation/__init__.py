@@ -1,1 +1,5 @@
-"""Metrics of multi-label medical coding, thresholds, groups of code frequency, and their summary."""
+"""Metrics of multi-label medical coding, thresholds, and groups of code frequency.
+
+`metrics` and `ranking` have the functions, `metric_table` an entry for each metric, and `monitor` the few that training
+computes on dev.
+"""

@@ -12,7 +12,7 @@ from medcode.config import Evaluation, Scoring
 from medcode.dataset.arrays import Inputs
 from medcode.engine import distributed
 from medcode.evaluation import frequency, label_losses
-from medcode.evaluation.summary import summarise
+from medcode.evaluation.summary import head_metrics
 from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import probabilities, score
@@ -80,7 +80,7 @@ def measure(options: Evaluation, machine: Scoring, label_set: str, trained: Trai
         shared = gold, predicted, counts, threshold, options
         # Codes outside the fifty most frequent are left out on purpose; codes never seen in training are not.
         outside = targets.n_codes_outside_label_set if label_set == "full" else None
-        measurements.metrics[head] = summarise(*shared, outside)
+        measurements.metrics[head] = head_metrics(*shared, outside)
         measurements.frequency.extend(frequency.frequency_table(*shared, head))
         measurements.linkage.extend(frequency.linkage_table(*shared, head, data.linked[head]))
         measurements.losses.extend(label_losses.loss_table(gold, logits, labels, head))

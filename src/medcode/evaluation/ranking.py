@@ -120,9 +120,12 @@ def auc_per_label(gold: sparse.csr_array, scores: np.ndarray) -> np.ndarray:
     return areas
 
 
-def auc_macro(gold: sparse.csr_array, scores: np.ndarray) -> float:
-    """Mean of the labels' areas; labels gold in no document or in all are skipped; NaN when none is left."""
-    areas = auc_per_label(gold, scores)
+def auc_macro(areas: np.ndarray) -> float:
+    """Mean of the labels' areas; labels gold in no document or in all are skipped; NaN when none is left.
+
+    Args:
+        areas: as `auc_per_label` returns them.
+    """
     return mean(areas[~np.isnan(areas)], empty=float("nan"))
 
 

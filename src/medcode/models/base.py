@@ -58,8 +58,8 @@ class ModelInputs:
 class Model(nn.Module, ABC):
     """A medical coder: documents in, one logit per label and head out.
 
-    A subclass sets `paper` and `Config`. Losses, optimizer and schedule belong to the trainer. Scores of a document do
-    not depend on the rest of the batch when pads are masked.
+    A subclass sets `Config`, and `paper` where it was published. Losses, optimizer and schedule belong to the trainer.
+    Scores of a document do not depend on the rest of the batch when pads are masked.
 
     Args:
         config: the subclass's `Config`.
@@ -69,7 +69,7 @@ class Model(nn.Module, ABC):
         head_weights: weight of each head's loss; None weighs each head 1.
     """
 
-    paper: ClassVar[str]
+    paper: ClassVar[str | None] = None
     Config: ClassVar[type[ModelConfig]]
     needs_descriptions: ClassVar[bool] = False
     needs_edges: ClassVar[bool] = False

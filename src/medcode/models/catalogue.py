@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +15,9 @@ from torch.overrides import TorchFunctionMode
 
 from medcode import models
 from medcode.config import ModelSettings
+from medcode.config.recipes import model_settings
 from medcode.encoders.outline import Encoder
+from medcode.errors import UserError
 from medcode.layers.chunks import Specials
 from medcode.models.base import ModelInputs, count_parameters
 
@@ -22,6 +26,7 @@ BERT_BASE = {
     "type_vocab_size": 2,
 }  # fmt: skip
 QUICK, PUBLISHED = "quick", "published"
+NOT_PUBLISHED = "not published"  # in the place of a paper
 MIMIC3_LABELS = {
     "top50": {"icd": 50, "category": 40, "ccs": 38},
     "full": {"icd": 8_921, "category": 1_149, "ccs": 295},
@@ -75,9 +80,47 @@ class _Counted(nn.Module):
         return self.words
 
 
+@dataclass(frozen=True)
+class ModelFile:
+    """The file of a model: its content, the folder that it is in, and which recipe to take (None: the default)."""
+
+    name: str
+    content: dict[str, Any]
+    folder: Path
+    recipe: str | None = None
+
+    def settings(self, label_set: str) -> ModelSettings:
+        """Return the model and its recipe for a label set.
+
+        Raises:
+            UserError: the file is wrong.
+        """
+        recipe = self.recipe or default_recipe(self.content.get("recipes") or {"published": None})
+        return model_settings(self.content, self.folder / f"{self.name}.yaml", self.name, recipe, label_set)
+
+
+def describe(
+    file: ModelFile, heads: dict[str, int], label_set: str, vocabulary: int, encoder: str | None = None
+) -> dict[str, Any]:
+    """Return the name, paper, description and parameter counts of a model.
+
+    Args:
+        file: of the model.
+        heads, label_set, vocabulary, encoder: as for `parameters`.
+    """
+    counts = parameters(file.settings(label_set), heads, label_set, vocabulary, encoder)
+    return {**described(file.name), "parameters": counts["total"], "trainable": counts["trainable"]}
+
+
 def default_recipe(recipes: Iterable[str]) -> str:
-    """Return `published`; of a model without a recipe of that name, the first that is not ours, else the first."""
+    """Return `published`; of a model without a recipe of that name, the first that is not `quick`, else `quick`.
+
+    Raises:
+        UserError: there is no recipe.
+    """
     names = list(recipes)
+    if not names:
+        raise UserError("recipes: there is none; every model has at least one")
     return next((name for name in (PUBLISHED, *names) if name in names and name != QUICK), names[0])
 
 
@@ -127,7 +170,7 @@ def _counted(encoder: Encoder) -> CountedEncoder:
 
 
 def described(name: str) -> dict[str, Any]:
-    """Return the paper of a model, and its description in a few words."""
+    """Return the paper of a model, None where it was not published, and its description in a few words."""
     model = models.find(name)
     summary = (sys.modules[model.__module__].__doc__ or "").strip().splitlines()[0]
     return {"name": name, "paper": model.paper, "description": summary.split(": ", 1)[-1].rstrip(".")}

@@ -16,6 +16,7 @@ from medcode.dataset import statistics
 from medcode.dataset.arrays import Inputs
 from medcode.errors import UserError
 from medcode.report import figures as drawing
+from medcode.report import metric_rows
 
 TEMPLATE = Path(__file__).with_name("page.html")
 STYLE = Path(__file__).with_name("style.css")
@@ -39,30 +40,6 @@ LABEL_SETS = {
     "icd10": "frequent codes of ICD-10-CM and PCS",
     "joint": "frequent codes of ICD-9-CM and of ICD-10-CM and PCS",
 }
-
-# Dotted key in metrics/test.json under fixed and tuned; name; explanation.
-PREDICTED = (
-    ("f1.micro", "Micro F1", "Harmonic mean of precision and recall over all decisions; frequent codes weigh most."),
-    ("precision.micro", "Micro precision", "Share of the predicted codes that are right."),
-    ("recall.micro", "Micro recall", "Share of the gold codes that are found."),
-    ("macro_f1.caml", "Macro F1, caml", "Harmonic mean of macro precision and macro recall over all codes "
-     "(Mullenbach et al. and most publications since)."),
-    ("macro_f1.per_label_all", "Macro F1, all codes", "Mean of each code's F1; a code absent from test counts 0."),
-    ("macro_f1.per_label_present", "Macro F1, codes in test", "The same mean over the codes that occur in test "
-     "(Edin et al., JAMS)."),
-    ("precision.macro", "Macro precision", "Mean of each code's precision; every code weighs the same."),
-    ("recall.macro", "Macro recall", "Mean of each code's recall."),
-    ("jaccard.micro", "Micro Jaccard", "Right codes among all predicted or gold; some publications say accuracy."),
-    ("jaccard.macro", "Macro Jaccard", "The same for each code, then the mean."),
-    ("exact_match", "Exact match", "Share of notes whose codes are all right and complete."),
-    ("predicted_per_document", "Predicted codes per note", "To compare with the gold codes per note."),
-    ("recall_of_all_codes", "Recall of all codes", "Micro recall that counts codes never seen in training as missed."),
-    ("f1_of_all_codes", "F1 of all codes", "Micro F1 that counts codes never seen in training as missed."),
-)  # fmt: skip
-AUC = (
-    ("macro", "Macro AUC", "Chance that a note with the code scores above one without, as a mean over codes."),
-    ("micro", "Micro AUC", "The same over all decisions together."),
-)
 
 
 class Shown(Run):
@@ -89,10 +66,10 @@ def render(
     Args:
         params: the parameters that the model was trained with.
         settings: the model and its recipe.
-        test: metrics/test.json: per head, what `evaluation.summary.summarise` returns.
+        test: metrics/test.json: per head, what `evaluation.summary.head_metrics` returns.
         train: metrics/train.json: at least model, recipe, label_set, best_epoch, epochs_run and parameters.
         data: documents and labels, all three splits.
-        corpus: metrics/corpus.json, what `corpus_summary.summarise` returns.
+        corpus: metrics/corpus.json, what `dataset.statistics.summarize` returns.
         figures: the SVG of `frequency`, `losses`, `vectors`, `learning`, `labels`, `lengths` and, where codes have
             links, `linkage`.
         vectors_note: what the figure `vectors` says; it is left out where there is nothing to say.
@@ -209,7 +186,7 @@ def _head(
         "tiles": _tiles(shown, options),
         "fixed": own["fixed"]["threshold"],
         "tuned": own["tuned"]["threshold"],
-        "groups": _groups(shown),
+        "groups": metric_rows.groups(shown),
         "labels": _labels(name, own["counts"], data.train_counts(name)),
     }
 
@@ -230,43 +207,6 @@ def _tiles(own: Mapping[str, Any], options: Evaluation) -> list[dict[str, Any]]:
         tiles.append({"name": f"Precision at {first}", "value": own["ranking"][precisions[0]], "note": note})
     note = f"R-precision {_score(own['ranking']['r_precision'])}"
     return [*tiles, {"name": "MAP", "value": own["ranking"]["map"], "note": note}]
-
-
-def _groups(own: Mapping[str, Any]) -> list[dict[str, Any]]:
-    predicted = [
-        {"name": name, "fixed": _dotted(own["fixed"], key), "tuned": _dotted(own["tuned"], key), "note": note}
-        for key, name, note in PREDICTED
-        if key in own["fixed"] or "." in key
-    ]
-    ranking = [{"name": _ranking_name(key), "fixed": value, "note": _ranking_note(key)}
-               for key, value in own["ranking"].items()]  # fmt: skip
-    auc = [{"name": name, "fixed": own["auc"][key], "note": note} for key, name, note in AUC]
-    return [
-        {"name": "Predicted codes", "one": False, "rows": predicted},
-        {"name": "Ranking of the codes of a note, without a threshold", "one": True, "rows": ranking},
-        {"name": "Area under the ROC curve, without a threshold", "one": True, "rows": auc},
-    ]
-
-
-def _dotted(values: Mapping[str, Any], key: str) -> float | None:
-    for part in key.split("."):
-        values = values[part]
-    return values
-
-
-def _ranking_name(key: str) -> str:
-    measure, _, k = key.partition("_at_")
-    return f"{measure.capitalize()} at {k}" if k else {"r_precision": "R-precision", "map": "MAP"}[key]
-
-
-def _ranking_note(key: str) -> str:
-    measure, _, k = key.partition("_at_")
-    return {
-        "precision": f"Share of right codes among the {k} with the highest scores.",
-        "recall": f"Share of the gold codes that are among the {k} with the highest scores.",
-        "r_precision": "Precision among as many codes as the note has gold ones.",
-        "map": "Mean average precision: precision at the rank of each gold code, over the whole ranking.",
-    }[measure]
 
 
 def _labels(name: str, counts: Mapping[str, Any], train_counts: np.ndarray) -> str:

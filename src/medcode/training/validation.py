@@ -9,7 +9,7 @@ import torch
 
 from medcode.config import Recipe, Training
 from medcode.dataset.arrays import Split
-from medcode.evaluation.summary import during_training
+from medcode.evaluation.monitor import dev_metrics, epoch_metrics
 from medcode.inference.scoring import probabilities, score_documents
 from medcode.models.base import Model
 from medcode.training.losses import document_losses
@@ -17,7 +17,6 @@ from medcode.training.losses import document_losses
 if TYPE_CHECKING:
     from medcode.training.trainer import DeviceData, Row
 
-METRICS = ("f1_micro", "f1_macro", "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map")
 SCORING_BATCH = 32
 
 
@@ -55,12 +54,7 @@ def evaluate(
 
 
 def _metrics(dev: Split, head: str, logits: np.ndarray, monitor: str) -> Row:
-    names = [name for name in METRICS if not _looks_beyond(name, logits.shape[1])]
+    names = epoch_metrics(logits.shape[1])
     more = [] if monitor == "loss" or monitor in names else [monitor]
     coded = dev.targets[head].coded()
-    return during_training(coded.matrix, probabilities(logits[dev.targets[head].is_coded]), names + more)
-
-
-def _looks_beyond(metric: str, labels: int) -> bool:
-    """Whether a metric at k asks for more labels than there are."""
-    return metric.startswith("precision_at_") and int(metric.rsplit("_", 1)[1]) > labels
+    return dev_metrics(coded.matrix, probabilities(logits[dev.targets[head].is_coded]), names + more)

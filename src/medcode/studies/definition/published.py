@@ -15,20 +15,10 @@ from pydantic import Field
 from medcode import config
 from medcode.config import Section, build
 from medcode.errors import UserError, nearest
+from medcode.evaluation import metric_table
 
 # The metrics of a trained row, and how a table names them.
-METRICS = {
-    "auc_macro": "AUC macro",
-    "auc_micro": "AUC micro",
-    "f1_macro": "F1 macro",
-    "f1_micro": "F1 micro",
-    "precision_at_5": "P@5",
-    "precision_at_8": "P@8",
-    "precision_at_15": "P@15",
-    "exact_match": "EMR",
-    "r_precision": "R-precision",
-    "map": "MAP",
-}
+METRICS = metric_table.columns()
 # Other columns that have a name of their own; the rest, such as numbers of documents, are facts of the paper alone.
 TITLES = METRICS | {
     "f1_macro_gain": "Gain in F1 macro",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medcode import io
+from medcode.evaluation import metric_table
 from medcode.studies.report import commit_links
 
 HEAD = """# Leaderboard
@@ -17,13 +18,9 @@ threshold tuned on dev, macro F1 in the definition of Mullenbach et al. (2018); 
 seeds, in per cent. Time is that of one training, a mean over seeds. Rows compare within one corpus and label set only.
 `git show` tells what a commit is where it is no link.
 """
-COLUMNS = (
-    ("F1 micro", ("tuned", "f1", "micro")),
-    ("F1 macro", ("tuned", "macro_f1", "caml")),
-    ("AUC macro", ("auc", "macro")),
-    ("P@5", ("ranking", "precision_at_5")),
-    ("P@8", ("ranking", "precision_at_8")),
-    ("MAP", ("ranking", "map")),
+COLUMNS = tuple(
+    (metric_table.columns()[name], metric_table.path_in_test(name, "tuned", "caml"))
+    for name in ("f1_micro", "f1_macro", "auc_macro", "precision_at_5", "precision_at_8", "map")
 )
 FURTHER = ("seeds", "parameters", "time", "device", "torch", "commit", "study")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medcode import io
+from medcode.evaluation import metric_table
 from medcode.studies.definition.published import METRICS, Table
 from medcode.studies.definition.study import Study
 from medcode.studies.pipeline.progress import DONE
@@ -103,16 +104,11 @@ def label_set_and_head(table: Table, group: str, label_sets: list[str]) -> tuple
 
 def metric(measured: dict[str, Any], name: str, table: Table) -> float | None:
     """Returns a metric of a head by the paper's definitions; None where there is none, such as P@8 of five labels."""
-    decided = measured[table.threshold]
-    values = {
-        "auc_macro": measured["auc"]["macro"],
-        "auc_micro": measured["auc"]["micro"],
-        "f1_macro": decided["macro_f1"][table.macro_f1],
-        "f1_micro": decided["f1"]["micro"],
-        "exact_match": decided["exact_match"],
-        **measured["ranking"],
-    }
-    return values.get(name)
+    *sections, key = metric_table.path_in_test(name, table.threshold, table.macro_f1)
+    values: Any = measured
+    for section in sections:
+        values = values[section]
+    return values.get(key)
 
 
 def group_column(table: Table) -> str:

@@ -1,0 +1,232 @@
+"""The table of metrics: one entry for each, in the order of test.json.
+
+Everything that measures, names or explains a metric reads it: metrics/test.json, the report page, the tables of the
+studies and the leaderboard. Training reads evaluation/monitor.py alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from medcode.evaluation import metrics, ranking
+from medcode.evaluation.metrics import Counts, MacroF1
+from medcode.evaluation.monitor import Scored
+
+Needs = Literal["auc", "ranking", "decisions"]
+
+# What metrics need of gold and scores, and how the report page heads those that need it. test.json has a section for
+# each, and two for decisions: `fixed` and `tuned`, one for each threshold.
+NEEDS: dict[Needs, str] = {
+    "decisions": "Predicted codes",
+    "ranking": "Ranking of the codes of a note, without a threshold",
+    "auc": "Area under the ROC curve, without a threshold",
+}
+THRESHOLDS = ("fixed", "tuned")
+COLUMN_KS = (5, 8, 15)  # of the metrics at k that have a column in tables of studies
+LAST_ROW = 1_000
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that test.json has.
+
+    Attributes:
+        key: its key within its section of test.json, dotted where it is nested. `{k}` stands for each k of
+            `evaluation.at` that the number of labels allows.
+        function: computes it; one with `{k}` in its key takes k as well.
+        needs: probabilities of all labels (auc), ranks of the gold labels (ranking), or the codes that are predicted at
+            a threshold (decisions).
+        title: its name on the report page; None leaves it out there.
+        explanation: what it is, on the report page.
+        column: its name in tables of studies and on the leaderboard; None where it has no column.
+        row: its place among the rows of the report page; the others follow in the order of the table.
+        if_missed: whether it is measured only where gold codes are no label.
+    """
+
+    key: str
+    function: Callable[..., float]
+    needs: Needs
+    title: str | None = None
+    explanation: str = ""
+    column: str | None = None
+    row: int = LAST_ROW
+    if_missed: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name that recipes, learning curves and tables of studies have for it."""
+        key = self.key.replace(".", "_")
+        return f"auc_{key}" if self.needs == "auc" else key
+
+    @property
+    def at_k(self) -> bool:
+        """Whether there is one for each k."""
+        return "{k}" in self.key
+
+
+def _predicted_per_document(labels: Counts, documents: Counts) -> float:
+    return float(metrics.ratio(labels.predicted.sum(), len(documents.gold)))
+
+
+TABLE = (
+    Metric(
+        "macro", lambda scored: ranking.auc_macro(scored.areas), "auc", "Macro AUC",
+        "Chance that a note with the code scores above one without, as a mean over codes.", column="AUC macro",
+    ),
+    Metric(
+        "micro", lambda scored: ranking.auc_micro(scored.gold, scored.scores), "auc", "Micro AUC",
+        "The same over all decisions together.", column="AUC micro",
+    ),
+    Metric(
+        "precision_at_{k}", lambda scored, k: ranking.precision_at(scored.ranking, k), "ranking", "Precision at {k}",
+        "Share of right codes among the {k} with the highest scores.", column="P@{k}",
+    ),
+    Metric(
+        "recall_at_{k}", lambda scored, k: ranking.recall_at(scored.ranking, k), "ranking", "Recall at {k}",
+        "Share of the gold codes that are among the {k} with the highest scores.",
+    ),
+    Metric(
+        "r_precision", lambda scored: ranking.r_precision(scored.ranking), "ranking", "R-precision",
+        "Precision among as many codes as the note has gold ones.", column="R-precision",
+    ),
+    Metric(
+        "map", lambda scored: ranking.mean_average_precision(scored.ranking), "ranking", "MAP",
+        "Mean average precision: precision at the rank of each gold code, over the whole ranking.", column="MAP",
+    ),
+    # The headline: the page has each of its definitions.
+    Metric("f1.macro", lambda scored: metrics.f1_macro(scored.labels, scored.macro_f1), "decisions", column="F1 macro"),
+    Metric(
+        "f1.micro", lambda scored: metrics.f1_micro(scored.labels), "decisions", "Micro F1",
+        "Harmonic mean of precision and recall over all decisions; frequent codes weigh most.", column="F1 micro",
+        row=1,
+    ),
+    Metric(
+        "macro_f1.caml", lambda scored: metrics.f1_macro(scored.labels, "caml"), "decisions", "Macro F1, caml",
+        "Harmonic mean of macro precision and macro recall over all codes (Mullenbach et al. and most publications "
+        "since).", row=4,
+    ),
+    Metric(
+        "macro_f1.per_label_all", lambda scored: metrics.f1_macro(scored.labels, "per_label_all"), "decisions",
+        "Macro F1, all codes", "Mean of each code's F1; a code absent from test counts 0.", row=5,
+    ),
+    Metric(
+        "macro_f1.per_label_present", lambda scored: metrics.f1_macro(scored.labels, "per_label_present"), "decisions",
+        "Macro F1, codes in test", "The same mean over the codes that occur in test (Edin et al., JAMS).", row=6,
+    ),
+    Metric(
+        "precision.macro", lambda scored: metrics.precision_macro(scored.labels), "decisions", "Macro precision",
+        "Mean of each code's precision; every code weighs the same.", row=7,
+    ),
+    Metric(
+        "precision.micro", lambda scored: metrics.precision_micro(scored.labels), "decisions", "Micro precision",
+        "Share of the predicted codes that are right.", row=2,
+    ),
+    Metric(
+        "recall.macro", lambda scored: metrics.recall_macro(scored.labels), "decisions", "Macro recall",
+        "Mean of each code's recall.", row=8,
+    ),
+    Metric(
+        "recall.micro", lambda scored: metrics.recall_micro(scored.labels), "decisions", "Micro recall",
+        "Share of the gold codes that are found.", row=3,
+    ),
+    Metric(
+        "jaccard.macro", lambda scored: metrics.jaccard_macro(scored.labels), "decisions", "Macro Jaccard",
+        "The same for each code, then the mean.", row=10,
+    ),
+    Metric(
+        "jaccard.micro", lambda scored: metrics.jaccard_micro(scored.labels), "decisions", "Micro Jaccard",
+        "Right codes among all predicted or gold; some publications say accuracy.", row=9,
+    ),
+    Metric(
+        "exact_match", lambda scored: metrics.exact_match(scored.documents), "decisions", "Exact match",
+        "Share of notes whose codes are all right and complete.", column="EMR", row=11,
+    ),
+    Metric(
+        "predicted_per_document", lambda scored: _predicted_per_document(scored.labels, scored.documents), "decisions",
+        "Predicted codes per note", "To compare with the gold codes per note.", row=12,
+    ),
+    Metric(
+        "f1_of_all_codes", lambda scored: metrics.f1_micro(scored.labels, scored.missed), "decisions",
+        "F1 of all codes", "Micro F1 that counts codes never seen in training as missed.", row=14, if_missed=True,
+    ),
+    Metric(
+        "recall_of_all_codes", lambda scored: metrics.recall_micro(scored.labels, scored.missed), "decisions",
+        "Recall of all codes", "Micro recall that counts codes never seen in training as missed.", row=13,
+        if_missed=True,
+    ),
+)  # fmt: skip
+
+
+def measure(scored: Scored, needs: Needs, at: list[int]) -> dict[str, Any]:
+    """Compute all metrics that need one thing, nested as test.json has them.
+
+    Args:
+        scored: of one head.
+        needs: one of NEEDS.
+        at: the k of metrics at k; one above the number of labels is left out.
+    """
+    ks = [k for k in at if k <= scored.gold.shape[1]]
+    values: dict[str, Any] = {}
+    for metric in TABLE:
+        if metric.needs != needs or (metric.if_missed and not scored.missed):
+            continue
+        if metric.at_k:
+            values |= {metric.key.format(k=k): metric.function(scored, k) for k in ks}
+            continue
+        *outer, last = metric.key.split(".")
+        section = values
+        for part in outer:
+            section = section.setdefault(part, {})
+        section[last] = metric.function(scored)
+    return values
+
+
+def _k_in(pattern: str, text: str) -> str | None:
+    """The k of a key or name, empty where it has none; None where the text is of another metric."""
+    match = re.fullmatch(re.escape(pattern).replace(r"\{k\}", r"(?P<k>[1-9]\d*)"), text)
+    return match.groupdict().get("k", "") if match else None
+
+
+def entry(needs: Needs, key: str) -> tuple[Metric, str]:
+    """Return the entry of a key of test.json, and its k as text, empty for a metric without one.
+
+    Raises:
+        KeyError: the table has no such metric.
+    """
+    for metric in TABLE:
+        if metric.needs == needs and (k := _k_in(metric.key, key)) is not None:
+            return metric, k
+    raise KeyError(key)
+
+
+def columns() -> dict[str, str]:
+    """Return the metrics that have a column in tables of studies, {name: heading}."""
+    headings: dict[str, str] = {}
+    for metric in TABLE:
+        if metric.column is not None:
+            ks = COLUMN_KS if metric.at_k else (None,)
+            headings |= {metric.name.format(k=k): metric.column.format(k=k) for k in ks}
+    return headings
+
+
+def path_in_test(name: str, threshold: str, macro_f1: MacroF1) -> tuple[str, ...]:
+    """Return where test.json has a metric of a head.
+
+    Args:
+        name: of a metric of the table, with any k.
+        threshold: of THRESHOLDS, for a metric of decisions.
+        macro_f1: the definition that f1_macro takes, whatever the headline was.
+
+    Raises:
+        KeyError: the table has no such metric.
+    """
+    if name == "f1_macro":
+        return threshold, "macro_f1", macro_f1
+    for metric in TABLE:
+        if (k := _k_in(metric.name, name)) is not None:
+            section = threshold if metric.needs == "decisions" else metric.needs
+            return section, *metric.key.format(k=k).split(".")
+    raise KeyError(name)

@@ -1,0 +1,49 @@
+"""The rows of the page's table of metrics, by what the metrics need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medcode.evaluation import metric_table
+
+
+def groups(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the groups of rows: their headings, and of each row a name, the values and an explanation.
+
+    Args:
+        measured: of one head, what test.json has, or the same with texts for numbers.
+
+    Raises:
+        KeyError: it lacks a metric of the table, or has one that the table lacks.
+    """
+    rows = {"decisions": _decision_rows(measured), "ranking": _rows_without_threshold(measured, "ranking")}
+    rows["auc"] = _rows_without_threshold(measured, "auc")
+    return [
+        {"name": title, "one": needs != "decisions", "rows": rows[needs]} for needs, title in metric_table.NEEDS.items()
+    ]
+
+
+def _decision_rows(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
+    shown = [metric for metric in metric_table.TABLE if metric.needs == "decisions" and metric.title]
+    return [
+        {"name": metric.title, **{at: _dotted(measured[at], metric.key) for at in metric_table.THRESHOLDS}}
+        | {"note": metric.explanation}
+        for metric in sorted(shown, key=lambda metric: metric.row)
+        if metric.key in measured["fixed"] or not metric.if_missed
+    ]
+
+
+def _rows_without_threshold(measured: Mapping[str, Any], needs: metric_table.Needs) -> list[dict[str, Any]]:
+    rows = []
+    for key, value in measured[needs].items():
+        metric, k = metric_table.entry(needs, key)
+        if metric.title:
+            rows.append({"name": metric.title.format(k=k), "fixed": value, "note": metric.explanation.format(k=k)})
+    return rows
+
+
+def _dotted(values: Mapping[str, Any], key: str) -> float | None:
+    for part in key.split("."):
+        values = values[part]
+    return values

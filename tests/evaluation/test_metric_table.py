@@ -1,0 +1,82 @@
+"""The table of metrics: complete, and one name for one metric wherever it is read."""
+
+from __future__ import annotations
+
+import html
+from typing import get_args
+
+import pytest
+
+from medcode import io
+from medcode.config import Criterion
+from medcode.evaluation import metric_table, monitor
+from medcode.evaluation.metric_table import NEEDS, TABLE, THRESHOLDS
+
+# Of the recipe alone: test.json has no such number.
+NOT_MEASURED_ON_TEST = {"mean_of_seven"}
+
+
+def keys(values: dict, before: str = "") -> list[str]:
+    """Dotted keys of nested mappings."""
+    names = []
+    for key, value in values.items():
+        names += keys(value, f"{before}{key}.") if isinstance(value, dict) else [f"{before}{key}"]
+    return names
+
+
+def test_a_recipe_may_choose_by_every_metric_that_training_computes_and_by_the_loss():
+    assert set(get_args(Criterion)) == {*monitor.MONITORS, "loss"}
+
+
+def test_every_metric_of_a_monitor_is_in_the_table_under_the_same_name():
+    names = {metric.name.format(k=k) for metric in TABLE for k in metric_table.COLUMN_KS}
+    assert set(monitor.MONITORS) - names == NOT_MEASURED_ON_TEST
+
+
+def test_names_and_places_are_used_once_and_what_is_shown_is_explained():
+    assert len({metric.name for metric in TABLE}) == len({(metric.needs, metric.key) for metric in TABLE}) == len(TABLE)
+    rows = [metric.row for metric in TABLE if metric.row != metric_table.LAST_ROW]
+    assert len(rows) == len(set(rows))
+    for metric in TABLE:
+        assert metric.needs in NEEDS
+        assert bool(metric.title) == bool(metric.explanation), metric.name
+
+
+def test_the_table_has_every_metric_of_the_committed_test_json_and_no_other(root):
+    for head in io.read_json(root / "metrics/test.json").values():
+        for needs, sections in {"auc": ["auc"], "ranking": ["ranking"], "decisions": THRESHOLDS}.items():
+            always = [metric.key for metric in TABLE if metric.needs == needs and not metric.if_missed]
+            expected = [key.format(k=k) for key in always for k in ((5, 8, 15) if "{k}" in key else (0,))]
+            for section in sections:
+                measured = [key for key in keys(head[section]) if key != "threshold"]
+                assert [key for key in measured if not key.endswith("_of_all_codes")] == expected
+
+
+def test_the_committed_page_has_every_title_and_explanation(root):
+    page = html.unescape((root / "plots/report.html").read_text(encoding="utf-8"))
+    shown = [metric for metric in TABLE if metric.title and not metric.if_missed]
+    assert len(shown) > 15
+    for metric in shown:
+        for k in (5, 8, 15):
+            assert metric.title.format(k=k) in page and metric.explanation.format(k=k) in page, metric.name
+
+
+def test_every_column_is_somewhere_in_test_json(root):
+    (measured, *_) = io.read_json(root / "metrics/test.json").values()
+    for name in metric_table.columns():
+        value = measured
+        for part in metric_table.path_in_test(name, "tuned", "per_label_all"):
+            value = value[part]
+        assert isinstance(value, float), name
+    assert metric_table.path_in_test("f1_macro", "tuned", "caml") == ("tuned", "macro_f1", "caml")
+
+
+def test_a_metric_at_k_is_found_by_its_key():
+    assert metric_table.entry("ranking", "precision_at_25")[1] == "25"
+    assert metric_table.entry("ranking", "map")[0].title == "MAP"
+    for needs, key in (("ranking", "precision_at_0"), ("auc", "map"), ("decisions", "f1_micro")):
+        with pytest.raises(KeyError):
+            metric_table.entry(needs, key)
+    assert metric_table.path_in_test("recall_at_25", "fixed", "caml") == ("ranking", "recall_at_25")
+    with pytest.raises(KeyError):
+        metric_table.path_in_test("recall_at_0", "fixed", "caml")
