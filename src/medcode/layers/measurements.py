@@ -46,33 +46,34 @@ class Measurement:
         return self.fused_ms < self.plain_ms
 
 
-def _on_h200(
-    family: Family, cell: Cell | None, precision: Precision, replayed: bool | None,
-    times: dict[tuple[int, ...], tuple[float, float]],
-) -> list[Measurement]:  # fmt: skip
-    """Measurements on an NVIDIA H200: by widths, milliseconds without and with kernels."""
-    card = "NVIDIA H200", (9, 0), "ee2ffb5"
-    return [Measurement(family, cell, widths, precision, *card, *ms, replayed) for widths, ms in times.items()]
-
+ATTENTION: Family = "label attention"
+RECURRENT: Family = "recurrent networks"
+H200 = "NVIDIA H200", (9, 0), "ee2ffb5"
 
 # benchmarks/label_attention.py: 16 documents of 1,280 to 1,600 positions, 8,921 labels; without kernels: the streaming
 # form in torch. benchmarks/recurrent.py: the same documents, both directions; without kernels: cuDNN.
 MEASURED: tuple[Measurement, ...] = (
-    *_on_h200("label attention", None, "bf16", None, {
-        (50, 50): (16.8, 2.8), (300, 300): (21.6, 4.6), (512, 1024): (18.7, 7.1), (768, 768): (18.8, 8.3),
-    }),
-    *_on_h200("label attention", None, "fp32", None, {
-        (50, 50): (17.8, 14.5), (300, 300): (39.6, 60.9), (512, 1024): (74.7, 136.9), (768, 768): (73.6, 135.4),
-    }),
-    *_on_h200("recurrent networks", "gru", "bf16", False, {(300,): (119.7, 81.6)}),
-    *_on_h200("recurrent networks", "gru", "bf16", True, {(300,): (47.3, 19.5)}),
-    *_on_h200("recurrent networks", "gru", "fp32", False, {(300,): (118.2, 666.8)}),
-    *_on_h200("recurrent networks", "gru", "fp32", True, {(300,): (71.9, 141.8)}),
-    *_on_h200("recurrent networks", "lstm", "bf16", False, {(256,): (132.8, 82.5), (512,): (123.7, 223.0)}),
-    *_on_h200("recurrent networks", "lstm", "bf16", True, {(256,): (38.5, 27.3), (512,): (46.3, 27.1)}),
-    *_on_h200("recurrent networks", "lstm", "fp32", False, {(256,): (101.9, 603.2), (512,): (118.6, 2356.1)}),
-    *_on_h200("recurrent networks", "lstm", "fp32", True, {(256,): (66.3, 158.4), (512,): (85.7, 305.2)}),
-)  # fmt: skip
+    Measurement(ATTENTION, None, (50, 50), "bf16", *H200, 16.8, 2.8),
+    Measurement(ATTENTION, None, (300, 300), "bf16", *H200, 21.6, 4.6),
+    Measurement(ATTENTION, None, (512, 1024), "bf16", *H200, 18.7, 7.1),
+    Measurement(ATTENTION, None, (768, 768), "bf16", *H200, 18.8, 8.3),
+    Measurement(ATTENTION, None, (50, 50), "fp32", *H200, 17.8, 14.5),
+    Measurement(ATTENTION, None, (300, 300), "fp32", *H200, 39.6, 60.9),
+    Measurement(ATTENTION, None, (512, 1024), "fp32", *H200, 74.7, 136.9),
+    Measurement(ATTENTION, None, (768, 768), "fp32", *H200, 73.6, 135.4),
+    Measurement(RECURRENT, "gru", (300,), "bf16", *H200, 119.7, 81.6, False),
+    Measurement(RECURRENT, "gru", (300,), "bf16", *H200, 47.3, 19.5, True),
+    Measurement(RECURRENT, "gru", (300,), "fp32", *H200, 118.2, 666.8, False),
+    Measurement(RECURRENT, "gru", (300,), "fp32", *H200, 71.9, 141.8, True),
+    Measurement(RECURRENT, "lstm", (256,), "bf16", *H200, 132.8, 82.5, False),
+    Measurement(RECURRENT, "lstm", (512,), "bf16", *H200, 123.7, 223.0, False),
+    Measurement(RECURRENT, "lstm", (256,), "bf16", *H200, 38.5, 27.3, True),
+    Measurement(RECURRENT, "lstm", (512,), "bf16", *H200, 46.3, 27.1, True),
+    Measurement(RECURRENT, "lstm", (256,), "fp32", *H200, 101.9, 603.2, False),
+    Measurement(RECURRENT, "lstm", (512,), "fp32", *H200, 118.6, 2356.1, False),
+    Measurement(RECURRENT, "lstm", (256,), "fp32", *H200, 66.3, 158.4, True),
+    Measurement(RECURRENT, "lstm", (512,), "fp32", *H200, 85.7, 305.2, True),
+)
 
 
 def faster(
