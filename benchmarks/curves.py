@@ -57,8 +57,13 @@ def train(
     parameters = config.load(Engine, PARAMS)
     chosen = config.load_model(MODELS / f"{name}.yaml", name, "quick", parameters.label_set)
     recipe = chosen.recipe.model_copy(update={"dropout": 0.0, "epochs": options.epochs, "patience": None})
-    changes = {"precision": precision, "cuda_graphs": graphs, "limit": options.steps, "threads": options.threads}
-    settings = parameters.training.model_copy(update=changes | {"checkpoint_steps": 10_000, "overfit": 0})
+    changes = {
+        "precision": precision,
+        "cuda_graphs": graphs,
+        "limit_batches": options.steps,
+        "threads": options.threads,
+    }
+    settings = parameters.training.model_copy(update=changes | {"checkpoint_steps": 10_000, "overfit_documents": 0})
     reproducibility.prepare(options.threads)
     torch.manual_seed(1)
     vectors = torch.from_numpy(data.vectors)

@@ -111,15 +111,15 @@ def run(raw: Path, out: Path) -> None:
     stage("reference", procedures=ROOT / "reference/package/procedure_ccs.csv", official=official, **tables)
     assigned = splits / "assigned.parquet"
     published = ROOT / "data/splits-published/none"
-    assign = stage("assign", notes=notes, codes=codes, published=published, out=assigned, metrics=out / "assigned.json")
-    show("assign (stratified by patient)", assign, documents, codes.stat().st_size)
+    split = stage("split", notes=notes, codes=codes, published=published, out=assigned, metrics=out / "assigned.json")
+    show("split (stratified by patient)", split, documents, codes.stat().st_size)
     paths = {"codes": codes, "titles": tables["titles"], "out": splits / "full", "metrics": out / "full.json"}
-    split = stage("split", label_set="full", assigned=assigned, **paths)
-    show("split (label set full)", split, documents, codes.stat().st_size)
+    label_set = stage("label_set", label_set="full", assigned=assigned, **paths)
+    show("label_set (full)", label_set, documents, codes.stat().st_size)
     vocabulary = measure("-c", VOCABULARY, tokens, splits / "full/documents.parquet", out / "vocabulary.txt")
     size = np.load(tokens / "ids.npy", mmap_mode="r").nbytes
     show("vocabulary (3 training documents)", vocabulary, documents, size)
-    stages = (extract, tokenize, assign, split, vocabulary)
+    stages = (extract, tokenize, split, label_set, vocabulary)
     total = Measured(
         sum(stage.seconds for stage in stages),
         sum(stage.cpu for stage in stages),

@@ -133,7 +133,7 @@ def make_trainers(row: Row) -> list[Trainer]:
     changed = {"batch_size": options.batch, "max_tokens": options.max_tokens}
     recipe = chosen.recipe.model_copy(update={k: v for k, v in changed.items() if v})
     engine = {"precision": row.precision, "kernels": options.kernels, "cuda_graphs": row.graphs == "on"}
-    engine |= {"overfit": 0, "limit": 0, "checkpoint_steps": sys.maxsize}
+    engine |= {"overfit_documents": 0, "limit_batches": 0, "checkpoint_steps": sys.maxsize}
     settings = config.load(Engine, PARAMS).training.model_copy(update=engine)
     sizes = MIMIC3_LABELS[options.label_set] | MIMIC4_LABELS
     heads = {head: sizes[head] for head in chosen.config.heads}

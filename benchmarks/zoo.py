@@ -4,7 +4,7 @@
     python benchmarks/zoo.py --epochs 3 --share 0.5
 
 Each model is trained by its own recipe `quick`, but for the number of epochs, with params.yaml's corpus, label set and
-seed; the epoch with the best dev criterion counts. Thresholds are tuned on dev. `share` is dev micro F1 over CAML's;
+seed; the epoch with the best dev monitor counts. Thresholds are tuned on dev. `share` is dev micro F1 over CAML's;
 where a model's lies below --share, its name is printed and the exit code is 1. A model that was measured with the same
 settings, code and inputs is not trained again; one that was stopped goes on.
 """

@@ -1,4 +1,4 @@
-"""Chooses the labels of a label set, and its documents."""
+"""Says which split each admission belongs to: train, dev or test."""
 
 from __future__ import annotations
 
@@ -8,35 +8,33 @@ import sys
 from pathlib import Path
 
 from medcode import config, io
-from medcode.dataset import label_sets
-from medcode.errors import UserError
+from medcode.dataset import published_splits, splits
 
 
 class Parameters(config.Section):
     """The sections of params.yaml that this stage reads."""
 
-    corpus: str
     split: config.Split
 
 
-@stage(Parameters, label_set=str, assigned=Path, codes=Path, titles=Path, out=Path, metrics=Path)
-def main(
-    params: Parameters, label_set: str, assigned: Path, codes: Path, titles: Path, out: Path, metrics: Path
-) -> None:
-    tables = [io.read_table(path).to_pandas() for path in (assigned, codes, titles)]
-    try:
-        chosen = label_sets.choose(label_set, *tables, params.split, params.corpus)
-    except UserError as error:
-        if label_set == "full":  # everything rests on it; without another the workflow can go on
-            raise
-        print(f"note: {label_set} is empty: {error}", file=sys.stderr)
-        chosen = label_sets.empty(label_set, str(error))
-    if label_set == "top50" and 0 < chosen.labels.num_rows < label_sets.TOP:
-        print(f"note: there are {chosen.labels.num_rows} codes only, so top50 has no more labels", file=sys.stderr)
-    with io.atomic_folder(out) as folder:
-        io.write_table(folder / "documents.parquet", chosen.documents)
-        io.write_table(folder / "labels.parquet", chosen.labels)
-    io.write_metrics(metrics, chosen.metrics)
+@stage(Parameters, notes=Path, codes=Path, published=Path, out=Path, metrics=Path)
+def main(params: Parameters, notes: Path, codes: Path, published: Path, out: Path, metrics: Path) -> None:
+    admissions = io.read_table(notes, ["admission_id", "patient_id", "split"]).to_pandas()
+    assigned = io.read_table(codes).to_pandas()
+    lists, remarks = None, []
+    if params.split.published != "none":
+        lists, remarks = published_splits.read(published, params.split.published)
+    assignment = splits.assign(admissions, assigned, params.split, lists)
+    found, crossing = assignment.metrics.get("published"), assignment.metrics["patients_in_two_splits"]
+    if found and (missing := found["not_in_corpus"]["all"]):
+        listed = f"{found['listed']['all']:,} admissions that {found['name']} lists"
+        remarks.append(f"note: {missing:,} of the {listed} are not in the corpus")
+    if crossing:
+        remarks.append(f"warning: {crossing:,} patients are in two splits by the lists put together: a leak")
+    for line in remarks:
+        print(line, file=sys.stderr)
+    io.write_table(out, splits.table(assignment))
+    io.write_metrics(metrics, assignment.metrics)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from medcode.engine import distributed, reproducibility
 from medcode.training import multi_seed, results, setup
 from medcode.training.checkpoint import Checkpoints, fingerprint, remove_finished
 from medcode.training.history import HistoryWriter
-from medcode.training.label_init import initialise, known_titles, with_title_documents
+from medcode.training.label_init import initialise, known_titles, with_description_documents
 from medcode.training.trainer import Result, Trainer
 
 
@@ -65,7 +65,7 @@ def prepare(
     data, inputs, tokenizer = setup.read(model_cls, chosen.config, paths, titles=recipe.reads_titles)
     pieces = None if tokenizer is None else PieceTokenizer(tokenizer, params.subword.text)
     titles = known_titles(data, chosen.config.heads, pieces) if recipe.reads_titles else {}
-    train_data = with_title_documents(data, titles) if recipe.title_documents else data
+    train_data = with_description_documents(data, titles) if recipe.description_documents else data
     # Without an encoder the last three say so and no more.
     files = [paths[name] for name in ("code", "inputs", "subword", "encoder", "pretrained")]
     settings = {

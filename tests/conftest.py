@@ -121,8 +121,8 @@ def engine() -> Training:
         processes=1,
         padding=0.1,
         checkpoint_steps=3,
-        overfit=0,
-        limit=0,
+        overfit_documents=0,
+        limit_batches=0,
     )
 
 

@@ -88,13 +88,13 @@ def test_a_mistake_is_told_in_one_line(write, changes, message):
 def test_all_mistakes_are_told_at_once_and_each_once(write):
     path = write({
         "sed": 1, "corpus": "mimic33", "encoder": "biobrt", "corpora/codiesp/language": "fr", "training/threads": 0,
-        "embed/siz": 3, "embed/size": ..., "evaluation/batch_size": {"top50": 0, "full": 0},
+        "word2vec/siz": 3, "word2vec/size": ..., "evaluation/batch_size": {"top50": 0, "full": 0},
     })  # fmt: skip
     with pytest.raises(UserError) as mistakes:
         config.load_all(path)
     keys = [line.removeprefix(f"{path}: ").split(":")[0] for line in mistakes.value.args]
     assert sorted(keys) == [
-        "corpora.codiesp.language", "corpus", "embed.siz", "encoder", "evaluation.batch_size", "sed",
+        "corpora.codiesp.language", "corpus", "word2vec.siz", "encoder", "evaluation.batch_size", "sed",
         "training.threads",
     ]  # fmt: skip
     assert str(mistakes.value).splitlines() == list(mistakes.value.args)

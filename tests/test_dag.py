@@ -23,7 +23,7 @@ NOT_READ = {
     "encoder": {"data/extracted/notes.parquet"},
     "subword": {"data/extracted/notes.parquet"},
     "reference": {"reference/package"},  # only the table of procedures in it is read, by another path
-    "assign": {"data/splits-published/none"},  # stands for the lack of published lists
+    "split": {"data/splits-published/none"},  # stands for the lack of published lists
     "evaluate": {"data/ccs/top50.parquet"},  # read where the model has vectors of codes and categories
 }
 # Code that a stage of these runs could reach and does not import, and why.

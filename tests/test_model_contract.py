@@ -61,7 +61,7 @@ def one_thread():
 
 
 def loss_by_document(model: Model, batch: tuple[Tensor, Tensor], gold: dict[str, Tensor]) -> Tensor:
-    return weigh(head_losses(model(*batch), gold, settings("caml", "quick").recipe), model.head_weights)
+    return weigh(head_losses(model(*batch), gold, settings("caml", "quick").recipe), model.loss_weights)
 
 
 def loss_of(model: Model, batch: tuple[Tensor, Tensor], gold: dict[str, Tensor]) -> Tensor:

@@ -98,7 +98,7 @@ MISTAKES = [
     ("learning_rate: 0.003", "learning_rate: true", "recipes.quick.learning_rate: expected a number, not true"),
     ("    learning_rate: 0.003\n", "", "recipes.quick.learning_rate: missing"),
     ("learning_rate: 0.003", "learning_rate: 0.003\n    dropout: 1.0", "recipes.quick.dropout: Input should be less"),
-    ("learning_rate: 0.003", "learning_rate: 0.003\n    criterion: maap", "recipes.quick.criterion: Input should be"),
+    ("learning_rate: 0.003", "learning_rate: 0.003\n    monitor: maap", "recipes.quick.monitor: Input should be"),
     (
         "learning_rate: 0.003",
         "learning_rate: 0.003\n    options: {kernels: 3}",
@@ -117,10 +117,10 @@ MISTAKES = [
     # A choice by label set is checked whole, whichever label set is chosen now.
     (
         "learning_rate: 0.003",
-        "learning_rate: 0.003\n    criterion: {top50: map, full: maap}",
-        "recipes.quick.criterion: Input should be",
+        "learning_rate: 0.003\n    monitor: {top50: map, full: maap}",
+        "recipes.quick.monitor: Input should be",
     ),
-    ("learning_rate: 0.003", "learning_rate: 0.003\n    criterion: {top50: map}", "recipes.quick.criterion: "),
+    ("learning_rate: 0.003", "learning_rate: 0.003\n    monitor: {top50: map}", "recipes.quick.monitor: "),
 ]
 
 

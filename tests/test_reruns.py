@@ -18,11 +18,11 @@ pytestmark = pytest.mark.workflow
 
 Edit = Callable[[StubProject], None]
 CHECK = {"check"}
-SPLITS = {stage for stage in STAGES if stage.startswith("split@")}
+SPLITS = {stage for stage in STAGES if stage.startswith("label_set@")}
 FROM_INPUTS = {"inputs", *FROM_TRAIN}
 FROM_ENCODER = {"encoder", "subword", "pretrain", *FROM_TRAIN}
-FROM_TOKENS = {"tokenize", "describe", "embed", *FROM_ENCODER, "inputs"}
-FROM_SPLIT = {*SPLITS, *CCS, "gem", "describe", "embed", *FROM_ENCODER, "inputs"}
+FROM_TOKENS = {"tokenize", "corpus_stats", "word2vec", *FROM_ENCODER, "inputs"}
+FROM_SPLIT = {*SPLITS, *CCS, "gem", "corpus_stats", "word2vec", *FROM_ENCODER, "inputs"}
 FROM_REFERENCE = {"reference", "coverage", *FROM_SPLIT}
 
 
@@ -185,16 +185,16 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         source("src/medcode/config/recipes.py", "max_tokens: Positive = 2500", "max_tokens: Positive = 2400"),
         {*CHECK, *FROM_TRAIN},
     ),
-    "the label set": (params(label_set="full"), {*CHECK, "describe", *FROM_INPUTS}),
-    "word vectors": (params(embed={"window": 3}), {*CHECK, "embed", *FROM_INPUTS}),
+    "the label set": (params(label_set="full"), {*CHECK, "corpus_stats", *FROM_INPUTS}),
+    "word vectors": (params(word2vec={"window": 3}), {*CHECK, "word2vec", *FROM_INPUTS}),
     "their code": (
         source("src/medcode/text/word_vectors.py", "options.epochs + 1", "options.epochs + 2"),
-        {*CHECK, "embed", *FROM_INPUTS},
+        {*CHECK, "word2vec", *FROM_INPUTS},
     ),
     "how CCS is written": (params(ccs={"bare_numbers": True}), {*CHECK, *CCS, *FROM_INPUTS}),
     "GEM without procedures": (params(gem={"procedures": False}), {*CHECK, "gem", *FROM_INPUTS}),
     "the tokenizer": (params(tokenize={"rule": "laat"}), {*CHECK, *FROM_TOKENS}),
-    "the split": (params(split={"seed": 3}), {*CHECK, "assign", *FROM_SPLIT}),
+    "the split": (params(split={"seed": 3}), {*CHECK, "split", *FROM_SPLIT}),
     "the reader of the corpus": (
         source("src/medcode/corpora/mimic3.py", "size=200_000", "size=100_000"), {*CHECK, *FROM_EXTRACT}
     ),
@@ -249,7 +249,7 @@ SUBWORD_EDITS: dict[str, tuple[Edit, set[str]]] = {
         source("src/medcode/encoders/pretraining.py", "return ", "return 0 or ", ), {*CHECK, "pretrain", *FROM_TRAIN}
     ),
     "code of a model on words": (source("src/medcode/models/caml.py", "config.filters)", "config.filters + 0)"), CHECK),
-    "the label set": (params(label_set="full"), {*CHECK, "describe", *FROM_INPUTS}),
+    "the label set": (params(label_set="full"), {*CHECK, "corpus_stats", *FROM_INPUTS}),
     "a model on words": (params(model="cnn", encoder="none"), {*CHECK, *FROM_ENCODER}),
 }  # fmt: skip
 

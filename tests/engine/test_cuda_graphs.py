@@ -57,9 +57,9 @@ def make(inputs, recipe, engine, tmp_path):
     """Makes the trainer of a model."""
 
     def trainer(name, folder, **changes):
-        changes = {"epochs": EPOCHS, "dropout": 0.1, "clip_norm": 0.5, "criterion": "loss"} | changes
+        changes = {"epochs": EPOCHS, "dropout": 0.1, "clip_norm": 0.5, "monitor": "loss"} | changes
         model = build(name, dropout=0.1)
-        own = recipe.model_copy(update={"head_weights": None} | changes)
+        own = recipe.model_copy(update={"loss_weights": None} | changes)
         settings = engine.model_copy(update={"padding": 0.3, "checkpoint_steps": 1000})
         return Trainer(model, inputs, own, settings, 1, Checkpoints(tmp_path / folder))
 

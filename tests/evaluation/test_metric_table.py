@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from medcode import io
-from medcode.config import Criterion
+from medcode.config import MonitorName
 from medcode.evaluation import metric_table, monitor
 from medcode.evaluation.metric_table import NEEDS, TABLE, THRESHOLDS
 
@@ -25,7 +25,7 @@ def keys(values: dict, before: str = "") -> list[str]:
 
 
 def test_a_recipe_may_choose_by_every_metric_that_training_computes_and_by_the_loss():
-    assert set(get_args(Criterion)) == {*monitor.MONITORS, "loss"}
+    assert set(get_args(MonitorName)) == {*monitor.MONITORS, "loss"}
 
 
 def test_every_metric_of_a_monitor_is_in_the_table_under_the_same_name():

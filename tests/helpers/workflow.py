@@ -24,16 +24,16 @@ COPIED = (
 RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 STAGES = {
-    "check", "synthesize", "reference", "extract", "tokenize", "assign", "embed", "encoder", "subword", "pretrain",
-    "describe", "inputs", "train", "evaluate", "report", "coverage", "gem",
-    *(f"{stage}@{name}" for stage in ("split", "ccs") for name in (
+    "check", "synthesize", "reference", "extract", "tokenize", "split", "word2vec", "encoder", "subword", "pretrain",
+    "corpus_stats", "inputs", "train", "evaluate", "report", "coverage", "gem",
+    *(f"{stage}@{name}" for stage in ("label_set", "ccs") for name in (
         "top50", "top50_extra", "full", "icd9", "icd10", "joint"
     )),
 }  # fmt: skip
 # Nothing that leads to the report needs them, with the label set top50 or full.
 BESIDE = {
     "coverage",
-    *(f"split@{name}" for name in ("top50_extra", "icd9", "icd10")),
+    *(f"label_set@{name}" for name in ("top50_extra", "icd9", "icd10")),
     *(f"ccs@{name}" for name in ("top50_extra", "icd9", "icd10", "joint")),
 }  # fmt: skip
 FROM_TRAIN = {"train", "evaluate", "report"}
@@ -45,7 +45,7 @@ FROM_EXTRACT = STAGES - {"check", "synthesize", "reference"}
 TWO_EPOCHS = {"recipes": {"quick": {"epochs": 2, "batch_size": 32}}}
 SMALL = {
     "synthesize": {"admissions": 220, "mean_words": 120, "other_notes": 0.5},
-    "embed": {"size": 12, "epochs": 1},
+    "word2vec": {"size": 12, "epochs": 1},
     "encoders": {"scratch-tiny": {"scratch": {"pieces": 300, "layers": 1, "hidden": 16, "feed_forward": 32}}},
     "pretrain": {"batch_size": 4, "pieces": 32},
     "training": {"threads": 1, "padding": 0.3},

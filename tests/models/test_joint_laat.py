@@ -51,10 +51,10 @@ def test_logits_of_both_levels_follow_the_formula():
 def test_heads_come_in_the_order_asked_for_and_losses_weigh_by_labels():
     model = build({"icd": 6, "category": 2})
     assert list(model(*plain.batch(NOTES))) == ["icd", "category"]
-    assert model.head_weights == {"icd": pytest.approx(0.75), "category": pytest.approx(0.25)}
+    assert model.loss_weights == {"icd": pytest.approx(0.75), "category": pytest.approx(0.25)}
 
 
 def test_without_categories_it_is_laat():
     model = build({"icd": 6})
-    assert model.head_weights == {"icd": 1.0}
+    assert model.loss_weights == {"icd": 1.0}
     plain.agree(model, NOTES, lambda model, words: scores(states(model, words), model.attention["icd"]))

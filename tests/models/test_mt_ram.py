@@ -154,7 +154,7 @@ def test_published_trainings():
         recipe = settings(name, "published").recipe
         assert (recipe.optimizer, recipe.learning_rate, recipe.clip_norm) == ("adam", 0.008, 1.0)
         assert (recipe.batch_size, recipe.epochs, recipe.max_tokens) == (16, 50, 2500)
-        assert (recipe.loss, recipe.head_weights) == ("bce", {"icd": 0.7, "ccs": 0.3})
+        assert (recipe.loss, recipe.loss_weights) == ("bce", {"icd": 0.7, "ccs": 0.3})
         full = settings(name, "published", "full").recipe
         assert (full.batch_size, full.epochs) == (32, 100)
         for baseline in ("caml", "multirescnn"):
@@ -163,4 +163,4 @@ def test_published_trainings():
     assert (marn.optimizer, marn.learning_rate, marn.clip_norm) == ("adamw", 0.001, 1.0)
     assert (marn.batch_size, marn.epochs, marn.max_tokens) == (16, 50, 4000)
     assert (marn.loss, marn.focal_alpha, marn.focal_gamma) == ("focal", 0.999, 2.0)
-    assert marn.head_weights == {"icd": 0.7, "ccs": 0.3}
+    assert marn.loss_weights == {"icd": 0.7, "ccs": 0.3}

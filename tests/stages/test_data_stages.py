@@ -64,19 +64,19 @@ class Workplace:
             "reference": ("reference", self.options(procedures=known, official="none", **made)),
             "extract": ("extract", self.options(**EXTRACT)),
             "tokens": ("tokens", self.options(notes="notes.parquet", out="tokens", metrics="tokenize.json")),
-            "assign": (
-                "assign",
+            "split": (
+                "split",
                 self.options(
                     notes="notes.parquet", codes="codes.parquet", published="none",
                     out="assigned.parquet", metrics="assigned.json",
                 ),
             ),
             **{
-                name: ("split", self.options(label_set=name, **split, out=name, metrics=f"{name}.json"))
+                name: ("label_set", self.options(label_set=name, **split, out=name, metrics=f"{name}.json"))
                 for name in ("full", "icd9", "top50")
             },
-            "describe": (
-                "describe",
+            "corpus_stats": (
+                "corpus_stats",
                 self.options(tokens="tokens", split="full", codes="codes.parquet", metrics="corpus.json"),
             ),
             "ccs": (

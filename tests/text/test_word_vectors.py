@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medcode.config import Embed
+from medcode.config import Word2Vec
 from medcode.errors import UserError
 from medcode.text import word_vectors
 from medcode.text.tokens import tokenized
 
-OPTIONS = Embed(
+OPTIONS = Word2Vec(
     documents="train", background=True, min_documents=2, size=8, window=2, epochs=3, seed=1, decorrelate=False
 )
 
@@ -35,7 +35,7 @@ def test_documents_not_given_do_not_count(tokens):
 
 
 def test_no_frequent_word_is_told_in_one_line(tokens):
-    with pytest.raises(UserError, match=r"embed\.min_documents: no word occurs in 99 of the 14 training documents"):
+    with pytest.raises(UserError, match=r"word2vec\.min_documents: no word occurs in 99 of the 14 training documents"):
         word_vectors.vocabulary(tokens, np.arange(14), 99)
 
 

@@ -1,4 +1,4 @@
-"""Training with several heads: their losses, weights and criterion."""
+"""Training with several heads: their losses, weights and monitor."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def two_heads(tiny_inputs) -> Inputs:
 
 @pytest.mark.parametrize("name", ["caml", "mt_ram"])
 def test_the_losses_of_the_heads_are_told_and_add_up_by_their_weights(two_heads, recipe, engine, tmp_path, name):
-    weighted = recipe.model_copy(update={"head_weights": WEIGHTS, "epochs": 2})
+    weighted = recipe.model_copy(update={"loss_weights": WEIGHTS, "epochs": 2})
     running = trainer(two_heads, weighted, engine, tmp_path, name)
     for row in run_alone(running).history:
         for part in ("train_loss", "dev_loss"):
@@ -58,7 +58,7 @@ def test_a_heads_loss_on_dev_is_the_mean_over_its_documents(two_heads, recipe, e
 
 
 def test_a_head_alone_has_no_loss_of_its_own_beside_the_whole(tiny_inputs, recipe, engine, tmp_path):
-    weighted = recipe.model_copy(update={"head_weights": WEIGHTS, "epochs": 1})
+    weighted = recipe.model_copy(update={"loss_weights": WEIGHTS, "epochs": 1})
     (row,) = train(tiny_inputs, weighted, engine, tmp_path / "weighted")[0].history
     (plain,) = train(tiny_inputs, recipe.model_copy(update={"epochs": 1}), engine, tmp_path / "plain")[0].history
     assert row == plain
@@ -67,7 +67,7 @@ def test_a_head_alone_has_no_loss_of_its_own_beside_the_whole(tiny_inputs, recip
 
 @pytest.mark.parametrize("heads", ["first", "all"])
 def test_the_criterion_is_that_of_the_first_head_or_the_mean_over_all(two_heads, recipe, engine, tmp_path, heads):
-    changes = {"criterion": "f1_macro", "criterion_heads": heads, "epochs": 12, "head_weights": WEIGHTS}
+    changes = {"monitor": "f1_macro", "monitor_heads": heads, "epochs": 12, "loss_weights": WEIGHTS}
     running = trainer(two_heads, recipe.model_copy(update=changes), engine, tmp_path)
     result = run_alone(running)
     dev = two_heads.splits["dev"]
@@ -86,7 +86,7 @@ def test_the_criterion_is_that_of_the_first_head_or_the_mean_over_all(two_heads,
 def test_a_run_with_two_heads_killed_within_an_epoch_ends_in_the_same_weights_and_losses(
     two_heads, recipe, engine, tmp_path, monkeypatch
 ):
-    weighted = recipe.model_copy(update={"head_weights": WEIGHTS, "epochs": 2})
+    weighted = recipe.model_copy(update={"loss_weights": WEIGHTS, "epochs": 2})
     expected = trainer(two_heads, weighted, engine, tmp_path / "undisturbed", "mt_ram")
     result = run_alone(expected)
     stopped = trainer(two_heads, weighted, engine, tmp_path / "killed", "mt_ram")
@@ -107,8 +107,8 @@ def test_a_run_with_two_heads_killed_within_an_epoch_ends_in_the_same_weights_an
 
 
 def test_a_head_without_a_weight_is_the_users_mistake(two_heads, recipe, engine, tmp_path):
-    lacking = recipe.model_copy(update={"head_weights": {"icd": 1.0}})
-    with pytest.raises(UserError, match="head_weights of the recipe: no weight for the model's head ccs"):
+    lacking = recipe.model_copy(update={"loss_weights": {"icd": 1.0}})
+    with pytest.raises(UserError, match="loss_weights of the recipe: no weight for the model's head ccs"):
         trainer(two_heads, lacking, engine, tmp_path)
 
 

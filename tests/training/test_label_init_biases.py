@@ -23,7 +23,10 @@ def test_without_the_options_weights_and_random_numbers_stay(tiny_inputs, recipe
 
 def test_both_options_draw_no_random_number(tiny_inputs, recipe):
     model, state = small_models.build("caml", heads={"icd": 6}), torch.get_rng_state()
-    known, both = {"icd": [np.array([y]) for y in range(1, 7)]}, {"label_vectors": "titles", "label_biases": "log_odds"}
+    known, both = (
+        {"icd": [np.array([y]) for y in range(1, 7)]},
+        {"label_init": "descriptions", "label_biases": "log_odds"},
+    )
     before = {key: value.clone() for key, value in model.state_dict().items()}
     initialise(model, recipe.model_copy(update=both), tiny_inputs, known)
     changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}

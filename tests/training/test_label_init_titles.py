@@ -70,7 +70,7 @@ def test_a_label_likes_its_own_title_and_keeps_its_vectors_where_it_has_none(nam
 
 
 def test_behind_ram_labels_do_not_start_from_titles():
-    with pytest.raises(UserError, match="label_vectors: titles goes without RAM"):
+    with pytest.raises(UserError, match="label_init: descriptions goes without RAM"):
         label_init.start_from_titles(small_models.build("caml", ram=True), {})
 
 
@@ -97,7 +97,7 @@ def test_what_a_label_starts_from_is_what_the_model_makes_of_its_title(name, cha
 
 
 def test_models_without_label_attention_are_told_in_one_line():
-    with pytest.raises(UserError, match=r"label_vectors: titles is for models with label attention, which Cnn has not"):
+    with pytest.raises(UserError, match="descriptions is for models with label attention, which Cnn has not"):
         label_init.start_from_titles(small_models.build("cnn"), {})
     with pytest.raises(UserError, match="Fusion has not"):
         label_init.start_from_titles(small_models.build("fusion", attention="document"), {})
@@ -122,7 +122,7 @@ def test_titles_are_cut_into_pieces_as_notes_are_without_unknown_ones(tiny_input
 
 def test_each_title_with_a_known_word_becomes_a_document_with_that_label_alone(described):
     known = label_init.known_titles(described, ["icd"])
-    train, before = label_init.with_title_documents(described, known), described.splits["train"]
+    train, before = label_init.with_description_documents(described, known), described.splits["train"]
     after, added = train.splits["train"], slice(len(before), None)
     assert [train.tokens[start:end].tolist() for start, end in after.offsets[added]] == [
         [3, 4], [7, 5], [9], [10, 11, 12],
@@ -144,7 +144,7 @@ def test_titles_of_one_head_say_nothing_of_another(described):
         descriptions={"icd": TITLES, "ccs": TITLES[:, :1]},
     )  # fmt: skip
     after, added = (
-        label_init.with_title_documents(two, label_init.known_titles(two, ["icd", "ccs"])).splits["train"],
+        label_init.with_description_documents(two, label_init.known_titles(two, ["icd", "ccs"])).splits["train"],
         slice(len(train), None),
     )
     assert after.targets["icd"][added].is_coded.tolist() == [True] * 4 + [False] * 3

@@ -71,7 +71,7 @@ def test_the_rate_falls_where_torchs_scheduler_lets_it_fall(recipe, history, rat
     mode = "min" if lowest else "max"
     minimum = min(rate, 1e-4)  # torch would raise a lower rate to it
     theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, factor=0.9, patience=5, min_lr=minimum)
-    changes = {"schedule": "plateau", "learning_rate": rate, "criterion": "loss" if lowest else "f1_micro"}
+    changes = {"schedule": "plateau", "learning_rate": rate, "monitor": "loss" if lowest else "f1_micro"}
     plateau = recipe.model_copy(update=changes)
     for seen, value in enumerate(history):
         assert learning_rate(plateau, 0, 10, history[:seen]) == pytest.approx(optimizer.param_groups[0]["lr"])

@@ -44,7 +44,7 @@ def inputs() -> Inputs:
 @every_model
 def test_a_training_on_a_gpu_is_that_on_the_cpu(inputs, recipe, engine, tmp_path, name, precision):
     curves, logits = {}, {}
-    changes = {"epochs": 2, "clip_norm": 1.0, "criterion": "loss", "head_weights": None, "learning_rate": 1e-3}
+    changes = {"epochs": 2, "clip_norm": 1.0, "monitor": "loss", "loss_weights": None, "learning_rate": 1e-3}
     for device in ("cpu", "cuda"):
         settings = engine.model_copy(update={"precision": "fp32" if device == "cpu" else precision, "device": device})
         model = build(name, dropout=0.0).to(device)

@@ -106,7 +106,7 @@ def test_a_request_to_stop_saves_the_state_first(tiny_inputs, recipe, engine, un
 
 
 def test_the_rate_of_a_plateau_survives_being_killed(tiny_inputs, recipe, engine, tmp_path):
-    still = recipe.model_copy(update={"learning_rate": 1e-3, "schedule": "plateau", "epochs": 9, "criterion": "loss"})
+    still = recipe.model_copy(update={"learning_rate": 1e-3, "schedule": "plateau", "epochs": 9, "monitor": "loss"})
     expected, weights = train(tiny_inputs, still, engine, tmp_path / "undisturbed")
     stopped = trainer(tiny_inputs, still, engine, tmp_path / "killed")
     for _ in steps(stopped):

@@ -39,7 +39,7 @@ def test_the_weights_returned_are_those_of_the_best_epoch(tiny_inputs, recipe, e
 
 
 def test_the_last_epoch_can_be_kept_instead(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
-    running = trainer(tiny_inputs, recipe.model_copy(update={"keep": "last", "epochs": 3}), engine, tmp_path)
+    running = trainer(tiny_inputs, recipe.model_copy(update={"restore": "last", "epochs": 3}), engine, tmp_path)
     # The first epoch is the best.
     monkeypatch.setattr(validation, "evaluate", lambda *_: {"f1_micro": 1 / (1 + len(running.state.history))})
     saved = {}
@@ -84,7 +84,7 @@ def test_an_encoders_activations_can_be_computed_twice(tiny_inputs, recipe, engi
     recipe = recipe.model_copy(update={"dropout": 0.0, "epochs": 1, "learning_rate": 0.001})
     found = {}
     for kept in (True, False):
-        settings = engine.model_copy(update={"gradient_checkpointing": not kept, "limit": 3})
+        settings = engine.model_copy(update={"gradient_checkpointing": not kept, "limit_batches": 3})
         model = build(tiny_inputs, recipe, "plm_icd", plain_encoder.tiny(pieces=len(tiny_inputs.vectors)))
         running = Trainer(model, tiny_inputs, recipe, settings, 1, Checkpoints(tmp_path / str(kept)))
         assert model.encoder.is_activation_checkpointing is not kept
@@ -103,7 +103,7 @@ def test_it_stops_after_patience_epochs_without_a_better_one(tiny_inputs, recipe
 
 
 def test_the_loss_can_be_the_criterion(tiny_inputs, recipe, engine, tmp_path):
-    result, _ = train(tiny_inputs, recipe.model_copy(update={"criterion": "loss"}), engine, tmp_path)
+    result, _ = train(tiny_inputs, recipe.model_copy(update={"monitor": "loss"}), engine, tmp_path)
     losses = [row["dev_loss"] for row in result.history]
     assert result.best_epoch == int(np.argmin(losses)) + 1
 
@@ -179,7 +179,7 @@ def test_no_step_waits_for_the_gpu(tiny_inputs, recipe, engine, tmp_path):
 
 
 def test_overfit_trains_and_validates_on_the_first_documents(tiny_inputs, recipe, engine, tmp_path):
-    settings = engine.model_copy(update={"overfit": 8})
+    settings = engine.model_copy(update={"overfit_documents": 8})
     recipe = recipe.model_copy(update={"epochs": 60, "dropout": 0.0})
     result, _ = train(tiny_inputs, recipe, settings, tmp_path)
     assert max(row["f1_micro"] for row in result.history) == 1.0
@@ -206,6 +206,6 @@ def test_only_the_heads_of_the_model_are_trained(tiny_inputs, recipe, engine, tm
 
 
 def test_limit_bounds_the_batches_of_an_epoch(tiny_inputs, recipe, engine, tmp_path):
-    running = trainer(tiny_inputs, recipe, engine.model_copy(update={"limit": 2}), tmp_path)
+    running = trainer(tiny_inputs, recipe, engine.model_copy(update={"limit_batches": 2}), tmp_path)
     run_alone(running)
     assert running.state.global_step == 2 * recipe.epochs

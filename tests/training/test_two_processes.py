@@ -26,7 +26,7 @@ LENGTHS = {"caml": (4, 0), "multirescnn": (1, 0), "mt_ram": (1, 2)}
 def given(recipe, engine):
     """Recipe and engine of each model."""
     return {
-        name: (recipe.model_copy(update={"epochs": epochs}), engine.model_copy(update={"limit": limit}))
+        name: (recipe.model_copy(update={"epochs": epochs}), engine.model_copy(update={"limit_batches": limit}))
         for name, (epochs, limit) in LENGTHS.items()
     }
 

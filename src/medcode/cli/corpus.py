@@ -9,7 +9,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Adds the command and its options."""
     parser = commands.add_parser("corpus", help="print documents, patients, words and labels of each split")
     parser.add_argument(
-        "--metrics", default="metrics/corpus.json", help="what the stage describe wrote (default: %(default)s)"
+        "--metrics", default="metrics/corpus.json", help="what the stage corpus_stats wrote (default: %(default)s)"
     )
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.set_defaults(run=run)
@@ -33,7 +33,9 @@ def run(arguments: argparse.Namespace) -> None:
         title = f"{summary['corpus']}, label set {summary['label_set']}"
         remarks = [statistics.identical_line(summary), *statistics.commonest_lines(summary)]
     except (KeyError, TypeError) as error:
-        raise UserError(f"{arguments.metrics}: not what the stage describe writes; run dvc repro describe") from error
+        raise UserError(
+            f"{arguments.metrics}: not what the stage corpus_stats writes; run dvc repro corpus_stats"
+        ) from error
     if arguments.format == "json":
         print(json.dumps(summary, indent=2, ensure_ascii=False))
         return

@@ -6,25 +6,24 @@ Every section has its class in this package; so have the options of each model (
 
 from __future__ import annotations
 
-from medcode.config.data import Ccs, Embed, Gem, LabelSet, Reference, Split, Synthesize, Tokenize
+from medcode.config.data import Ccs, Gem, LabelSet, Reference, Split, Synthesize, Tokenize, WordVectors
 from medcode.config.encoders import EncoderSource, Pretrain, Scratch, Subword
 from medcode.config.files import by_label_set, for_label_set, load, read_all, read_yaml, size_of
 from medcode.config.learning import Evaluation, Machine, Run, Scoring, Training
 from medcode.config.params import Params, load_all
-from medcode.config.recipes import Criterion, ModelSettings, Recipe, configure, load_model
+from medcode.config.recipes import ModelSettings, MonitorName, Recipe, configure, load_model
 from medcode.config.section import Count, Number, Positive, Section, Share, System, build
 
 __all__ = [
     "Ccs",
     "Count",
-    "Criterion",
-    "Embed",
     "EncoderSource",
     "Evaluation",
     "Gem",
     "LabelSet",
     "Machine",
     "ModelSettings",
+    "MonitorName",
     "Number",
     "Params",
     "Positive",
@@ -42,6 +41,7 @@ __all__ = [
     "System",
     "Tokenize",
     "Training",
+    "WordVectors",
     "build",
     "by_label_set",
     "configure",

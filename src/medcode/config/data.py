@@ -62,7 +62,7 @@ class Split(Section):
     seed: Count
 
 
-class Embed(Section):
+class WordVectors(Section):
     """Vocabulary and word2vec."""
 
     documents: Literal["train", "all"]

@@ -63,8 +63,8 @@ class Training(Scoring):
     gradient_checkpointing: bool = False
     cuda_graphs: bool = False
     checkpoint_steps: Positive
-    overfit: Count
-    limit: Count
+    overfit_documents: Count
+    limit_batches: Count
 
     @model_validator(mode="after")
     def _apple_has_one_process(self) -> Self:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from medcode.config import corpora
-from medcode.config.data import Ccs, Embed, Gem, Reference, Split, Synthesize, Tokenize
+from medcode.config.data import Ccs, Gem, Reference, Split, Synthesize, Tokenize, WordVectors
 from medcode.config.encoders import EncoderSource, Pretrain, Subword
 from medcode.config.files import by_label_set, read_yaml
 from medcode.config.learning import Evaluation, Run, Training
@@ -26,7 +26,7 @@ class Params(Run):
     gem: Gem
     tokenize: Tokenize
     split: Split
-    embed: Embed
+    word2vec: WordVectors
     encoders: dict[str, EncoderSource]
     subword: Subword
     pretrain: Pretrain

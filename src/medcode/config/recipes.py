@@ -14,7 +14,7 @@ from medcode.config.models.base import ModelConfig
 from medcode.config.section import Count, Number, Positive, Section, Share, build
 from medcode.errors import UserError, collect, nearest
 
-Criterion = Literal[
+MonitorName = Literal[
     "f1_micro", "f1_macro", "auc_micro", "auc_macro",
     "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map", "mean_of_seven", "loss",
 ]  # fmt: skip
@@ -29,17 +29,17 @@ class Recipe(Section):
     `encoder_learning_rate` is that of the top layer of a pretrained encoder, each layer below having `layer_decay`
     times the rate of the one above; null gives the top layer `learning_rate`. `clip_norm` is the largest norm of the
     gradient; null does not clip.
-    `patience` is how many epochs may pass without a better criterion; null never stops early. `criterion` is the dev
-    metric that chooses the epoch: of the first head, or the mean over `criterion_heads: all`. `keep: last` keeps the
+    `patience` is how many epochs may pass without a better monitor; null never stops early. `monitor` is the dev
+    metric that chooses the epoch: of the first head, or the mean over `monitor_heads: all`. `restore: last` keeps the
     weights of the last epoch instead of those of the best.
     `loss: focal` (MARN) weighs cross entropy by `focal_alpha` (1 - p)^`focal_gamma`, p being the probability given to
-    what is true. `head_weights` weighs the losses of a model with several heads; null weighs each 1, or as the model's
+    what is true. `loss_weights` weighs the losses of a model with several heads; null weighs each 1, or as the model's
     paper says. `label_smoothing` is the share a of a label's 0 or 1 that is spread over all labels: y (1 - a) + a / Y.
     `max_tokens` is how many words or subwords of a note are read. `embedding: static` does not train word vectors.
 
-    Three options for corpora with few documents: `label_vectors: titles` lets label attention start from the titles of
-    labels, `label_biases: log_odds` starts each output bias from how frequent its label is, and `title_documents` makes
-    the title of each label one more training document.
+    Three options for corpora with few documents: `label_init: descriptions` lets label attention start from the labels'
+    descriptions, `label_biases: log_odds` starts each output bias from how frequent its label is, and
+    `description_documents` makes the description of each label one more training document.
     """
 
     optimizer: Literal["adam", "adamw"] = "adam"
@@ -54,26 +54,26 @@ class Recipe(Section):
     batch_size: Positive
     epochs: Positive
     patience: Positive | None
-    criterion: Criterion = "f1_micro"
-    criterion_heads: Literal["first", "all"] = "first"
-    keep: Literal["best", "last"] = "best"
+    monitor: MonitorName = "f1_micro"
+    monitor_heads: Literal["first", "all"] = "first"
+    restore: Literal["best", "last"] = "best"
     loss: Literal["bce", "focal"] = "bce"
     focal_alpha: Annotated[Number, Field(gt=0)] = 0.999
     focal_gamma: Annotated[Number, Field(ge=0)] = 2.0
-    head_weights: dict[str, Annotated[Number, Field(ge=0)]] | None = None
+    loss_weights: dict[str, Annotated[Number, Field(ge=0)]] | None = None
     label_smoothing: Annotated[Share, Field(lt=1)] = 0.0
     max_tokens: Positive = 2500
     dropout: Annotated[Share, Field(lt=1)] = 0.2
     embedding: Literal["trained", "static"] = "trained"
-    label_vectors: Literal["drawn", "titles"] = "drawn"
-    label_biases: Literal["drawn", "log_odds"] = "drawn"
-    title_documents: bool = False
+    label_init: Literal["random", "descriptions"] = "random"
+    label_biases: Literal["random", "log_odds"] = "random"
+    description_documents: bool = False
     options: dict[str, Any] = Field({})
 
     @property
     def reads_titles(self) -> bool:
         """Whether training needs the titles of labels, whatever the model."""
-        return self.title_documents or self.label_vectors == "titles"
+        return self.description_documents or self.label_init == "descriptions"
 
 
 class ModelFile(Section):

@@ -12,7 +12,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from medcode.errors import UserError, is_guess, nearest
 
 # Keys that older files have, and what they are called now.
-RENAMED_KEYS = {"faithful": "match_released_code"}
+RENAMED_KEYS = {
+    "criterion": "monitor", "criterion_heads": "monitor_heads", "embed": "word2vec", "faithful": "match_released_code",
+    "head_weights": "loss_weights", "keep": "restore", "label_vectors": "label_init", "limit": "limit_batches",
+    "overfit": "overfit_documents", "title_documents": "description_documents",
+}  # fmt: skip
 
 # YAML 1.1 reads 1e-4 (without a point) as text.
 Number = Annotated[float, Field(strict=False), BeforeValidator(lambda v: _number(v))]

@@ -1,7 +1,7 @@
 """Metrics of dev after an epoch: those that the learning curve shows, and those that a recipe may choose the epoch by.
 
 Training depends on the functions that are named here, and on no others: editing a metric that only test reports trains
-nothing again. `Criterion` in config/recipes.py lists the same names, so that a recipe is checked without NumPy.
+nothing again. `MonitorName` in config/recipes.py lists the same names, so that a recipe is checked without NumPy.
 """
 
 from __future__ import annotations

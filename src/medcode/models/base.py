@@ -66,7 +66,7 @@ class Model(nn.Module, ABC):
         inputs: what the data give.
 
     Attributes:
-        head_weights: weight of each head's loss; None weighs each head 1.
+        loss_weights: weight of each head's loss; None weighs each head 1.
     """
 
     paper: ClassVar[str | None] = None
@@ -74,7 +74,7 @@ class Model(nn.Module, ABC):
     needs_descriptions: ClassVar[bool] = False
     needs_edges: ClassVar[bool] = False
 
-    head_weights: dict[str, float] | None = None
+    loss_weights: dict[str, float] | None = None
 
     def __init__(self, config: ModelConfig, inputs: ModelInputs) -> None:
         super().__init__()

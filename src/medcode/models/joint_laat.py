@@ -46,7 +46,7 @@ class JointLaat(LabelAttentionModel):
         )
         if joint:
             self.level_projection = nn.Linear(heads[FIRST_LEVEL], config.level_projection, bias=False)
-        self.head_weights = {head: labels / sum(heads.values()) for head, labels in heads.items()}
+        self.loss_weights = {head: labels / sum(heads.values()) for head, labels in heads.items()}
 
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         features, _ = self.recurrent(self.embedding(tokens), lengths)  # [B, N, D]

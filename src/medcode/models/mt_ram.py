@@ -14,7 +14,7 @@ class MtRam(BiGruLabelAttention):
         for codes and for categories: a_y = softmax_n(u_y . h'_n),   logit_y = w_y . (sum_n a_yn h'_n) + b_y
 
     The loss is 0.7 times that of the codes and 0.3 times that of the categories, which the recipe says
-    (`head_weights`). It is `bigru_label_attention` with two heads and RAM: the paper's ablations are options of that
+    (`loss_weights`). It is `bigru_label_attention` with two heads and RAM: the paper's ablations are options of that
     model, of `caml` and of `multirescnn`.
 
     Args: see `BiGruLabelAttention`; config: ram, ram_combine, ram_position.

@@ -11,7 +11,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from medcode.config import Embed, Evaluation, ModelSettings, Recipe, Run, Split
+from medcode.config import Evaluation, ModelSettings, Recipe, Run, Split, WordVectors
 from medcode.dataset import statistics
 from medcode.dataset.arrays import Inputs
 from medcode.errors import UserError
@@ -45,7 +45,7 @@ LABEL_SETS = {
 class Shown(Run):
     """The parameters that the page shows."""
 
-    embed: Embed
+    word2vec: WordVectors
     evaluation: Evaluation
     split: Split
 
@@ -160,7 +160,7 @@ def _with_spread(value: Any, spread: Any) -> Any:
 
 def _training(params: Run, recipe: Recipe, train: Mapping[str, Any]) -> str:
     total, trainable = (train["parameters"][kind] for kind in ("total", "trainable"))
-    kept = "the one kept" if recipe.keep == "last" else "the best"
+    kept = "the one kept" if recipe.restore == "last" else "the best"
     trained = "all" if trainable == total else f"{trainable:,}"
     if params.seeds == 1:
         seeds, which = f"seed {params.seed}", "was epoch"
@@ -224,7 +224,7 @@ def _frequency_note(options: Evaluation) -> str:
 
 
 def _learning_note(train: Mapping[str, Any], recipe: Recipe) -> str:
-    kept = "last epoch" if recipe.keep == "last" else f"epoch with the best {recipe.criterion} on dev"
+    kept = "last epoch" if recipe.restore == "last" else f"epoch with the best {recipe.monitor} on dev"
     return (
         f"The weights of the {kept} are kept. Training ended: {train['stopped']}. "
         "Metrics on dev are at the threshold 0.5."
@@ -260,7 +260,7 @@ def _parameters(params: Shown, settings: ModelSettings) -> list[dict[str, Any]]:
         {"name": f"Recipe {settings.recipe_name}", "rows": _rows(settings.recipe.model_dump(exclude={"options"}))},
         {"name": "Run", "rows": _rows(run)},
         {"name": f"Architecture of {settings.model}", "rows": _rows(options)},
-        {"name": "Word vectors", "rows": _rows(params.embed.model_dump())},
+        {"name": "Word vectors", "rows": _rows(params.word2vec.model_dump())},
         {"name": "Evaluation", "rows": _rows(params.evaluation.model_dump())},
         {"name": "Split", "rows": _rows(params.split.model_dump())},
     ]

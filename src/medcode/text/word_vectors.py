@@ -8,7 +8,7 @@ import numpy as np
 from gensim.models import Word2Vec
 from tqdm import tqdm
 
-from medcode.config import Embed
+from medcode.config import WordVectors
 from medcode.errors import UserError
 from medcode.text.tokens import TokenizedWords
 
@@ -38,13 +38,13 @@ def vocabulary(tokens: TokenizedWords, documents: np.ndarray, min_documents: int
     chosen = np.flatnonzero(occurs_in >= min_documents)
     if not len(chosen):
         raise UserError(
-            f"embed.min_documents: no word occurs in {min_documents} of the {len(documents)} training documents; "
+            f"word2vec.min_documents: no word occurs in {min_documents} of the {len(documents)} training documents; "
             "use a smaller number"
         )
     return np.array(sorted(chosen, key=lambda number: tokens.types[number]), dtype=np.int64)
 
 
-def train(tokens: TokenizedWords, documents: np.ndarray, words: np.ndarray, options: Embed) -> np.ndarray:
+def train(tokens: TokenizedWords, documents: np.ndarray, words: np.ndarray, options: WordVectors) -> np.ndarray:
     """Trains CBOW word2vec and lays out the embedding table.
 
     Source: caml-mimic (CBOW, 100, window 5, 5 epochs, every word; rows divided by norm + 1e-6; PAD zero; UNK a

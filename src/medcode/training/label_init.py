@@ -32,7 +32,7 @@ Titles = dict[str, list[np.ndarray]]
 
 
 def initialise(model: Model, recipe: Recipe, data: Inputs, titles: Titles) -> None:
-    """Changes the model's initial weights as `label_vectors` and `label_biases` of the recipe say, in place.
+    """Changes the model's initial weights as `label_init` and `label_biases` of the recipe say, in place.
 
     Args:
         model: on its device, as its class draws it.
@@ -43,7 +43,7 @@ def initialise(model: Model, recipe: Recipe, data: Inputs, titles: Titles) -> No
     Raises:
         UserError: the model does not have what would be changed.
     """
-    if recipe.label_vectors == "titles":
+    if recipe.label_init == "descriptions":
         start_from_titles(model, titles)
     if recipe.label_biases == "log_odds":
         for head in model.heads:
@@ -72,7 +72,7 @@ def _output_bias(model: Model, head: str) -> Tensor:
     if layer is None:
         raise UserError(
             f"recipe: label_biases: log_odds is for models whose logits have a bias for each label, which "
-            f"{type(model).__name__} has not; set label_biases: drawn"
+            f"{type(model).__name__} has not; set label_biases: random"
         )
     return layer.bias
 
@@ -111,13 +111,13 @@ def _attention_on_features(model: Model) -> nn.ModuleDict | dict[str, nn.Module]
     # Asked by what it can do: naming the layers would make every training depend on layers that its model lacks.
     if not heads or not all(hasattr(attention, "keys") for attention in heads.values()):
         raise UserError(
-            f"recipe: label_vectors: titles is for models with label attention, which {type(model).__name__} has not "
-            "with these options; set label_vectors: drawn"
+            "recipe: label_init: descriptions is for models with label attention, which "
+            f"{type(model).__name__} has not with these options; set label_init: random"
         )
     if getattr(model.config, "ram", False):
         raise UserError(
-            "recipe: label_vectors: titles goes without RAM, whose batch normalisation makes something else of titles "
-            "before training than of documents in training; set label_vectors: drawn"
+            "recipe: label_init: descriptions goes without RAM, whose batch normalization makes something else of "
+            "descriptions before training than of documents in training; set label_init: random"
         )
     return heads
 
@@ -163,7 +163,7 @@ def known_titles(data: Inputs, heads: Iterable[str], pieces: PieceTokenizer | No
     }
 
 
-def with_title_documents(data: Inputs, titles: Titles) -> Inputs:
+def with_description_documents(data: Inputs, titles: Titles) -> Inputs:
     """Inputs in which the title of each label is one more training document, coded with that label alone.
 
     A title of which nothing is known makes no document. Other heads know nothing of it.

@@ -16,13 +16,13 @@ def learning_rate(recipe: Recipe, step: int, steps: int, history: Sequence[float
 
     Rises in a line over `warmup_steps`, or that share of all steps that `warmup_share` says; then stays (`constant`),
     falls in a line to zero at the last step (`linear`), or is multiplied by 0.9 whenever more than 5 epochs have passed
-    without a better criterion, down to 1e-4 (`plateau`, LAAT).
+    without a better monitor, down to 1e-4 (`plateau`, LAAT).
 
     Args:
         recipe: peak rate, schedule and warm-up.
         step: counted from 0.
         steps: of the whole training.
-        history: the criterion after each epoch so far.
+        history: the monitor after each epoch so far.
     """
     warmup = recipe.warmup_steps or round(recipe.warmup_share * steps)
     if step < warmup:
@@ -30,7 +30,7 @@ def learning_rate(recipe: Recipe, step: int, steps: int, history: Sequence[float
     if recipe.schedule == "linear":
         return recipe.learning_rate * max(0.0, (steps - step) / max(1, steps - warmup))
     if recipe.schedule == "plateau":
-        return _after_plateaus(recipe.learning_rate, history, lowest=recipe.criterion == "loss")
+        return _after_plateaus(recipe.learning_rate, history, lowest=recipe.monitor == "loss")
     return recipe.learning_rate
 
 

@@ -48,10 +48,10 @@ class TrainStep:
     ) -> None:
         self.model, self.notes, self.targets, self.recipe, self.settings = model, notes, targets, recipe, settings
         self.context, self.device = context, notes.device
-        self.loss_weights = recipe.head_weights or model.head_weights
+        self.loss_weights = recipe.loss_weights or model.loss_weights
         unweighted = sorted(model.heads.keys() - (self.loss_weights or model.heads).keys())
         if unweighted and len(model.heads) > 1:
-            raise UserError(f"head_weights of the recipe: no weight for the model's head {', '.join(unweighted)}")
+            raise UserError(f"loss_weights of the recipe: no weight for the model's head {', '.join(unweighted)}")
         if settings.micro_batch and any(isinstance(module, _BatchNorm) for module in model.modules()):
             raise UserError("training.micro_batch: the model normalizes over its batch; set 0, all of it at once")
         if settings.gradient_checkpointing:

@@ -117,8 +117,8 @@ class Trainer:
         self.on_epoch, self.on_resume = on_epoch, on_resume
         self.device = next(model.parameters()).device
         self.train, self.dev = data.splits["train"], data.splits["dev"]
-        if settings.overfit:
-            self.train = self.dev = self.train.first(settings.overfit)
+        if settings.overfit_documents:
+            self.train = self.dev = self.train.first(settings.overfit_documents)
         self.device_data = self._to_device(data) if share_data_with is None else share_data_with.device_data
         self.lengths = self.device_data.train_notes.lengths
         self.bucket_lengths = bucket_lengths(self.lengths, recipe.batch_size, settings.padding)
@@ -193,7 +193,7 @@ class Trainer:
         state.best_epoch = self._best_epoch()
         self.seconds += time.perf_counter() - started
         if early_stopping.should_stop(self._monitored(), self.recipe.patience, lowest=self._lowest):
-            state.stopped = f"{self.recipe.patience} epochs without a better {self.recipe.criterion}"
+            state.stopped = f"{self.recipe.patience} epochs without a better {self.recipe.monitor}"
         elif state.epoch == self.recipe.epochs:
             state.stopped = "last epoch"
         if self.context.is_main:
@@ -227,7 +227,7 @@ class Trainer:
     def epoch_batches(self, epoch: int) -> list[Batch]:
         """The batches of an epoch, which depend on the seed and the epoch alone."""
         batches = epoch_batches(self.lengths, self.bucket_lengths, self.recipe.batch_size, self.seed, epoch)
-        return batches[: self.settings.limit] if self.settings.limit else batches
+        return batches[: self.settings.limit_batches] if self.settings.limit_batches else batches
 
     def _begin_epoch(self) -> None:
         self.batches, self.seconds = self.epoch_batches(self.state.epoch), 0.0
@@ -262,18 +262,18 @@ class Trainer:
 
     @property
     def _lowest(self) -> bool:
-        return self.recipe.criterion == "loss"
+        return self.recipe.monitor == "loss"
 
     @property
     def _monitor(self) -> str:
-        return "dev_loss" if self._lowest else self.recipe.criterion
+        return "dev_loss" if self._lowest else self.recipe.monitor
 
     def _monitored(self) -> list[float]:
         """The monitored metric after each epoch so far."""
         return [row[self._monitor] for row in self.state.history]
 
     def _best_epoch(self) -> int:
-        if self.recipe.keep == "last":
+        if self.recipe.restore == "last":
             return len(self.state.history)
         return early_stopping.best(self._monitored(), lowest=self._lowest) + 1
 

@@ -35,7 +35,7 @@ def evaluate(
         dev: the split.
         data: its notes and gold labels.
         loss_weights: of the heads; None weighs each 1.
-        recipe: `criterion_heads` says over which heads each metric is a mean: the first, or all.
+        recipe: `monitor_heads` says over which heads each metric is a mean: the first, or all.
         settings: the precision.
 
     Raises:
@@ -46,8 +46,8 @@ def evaluate(
     targets = {head: labels.rows(documents) for head, labels in data.dev_targets.items()}
     is_coded = {head: labels.coded(documents) for head, labels in data.dev_targets.items()}
     losses = document_losses(scores, targets, is_coded, recipe, loss_weights, "dev_loss")
-    heads = list(logits) if recipe.criterion_heads == "all" else list(logits)[:1]
-    by_head = [_metrics(dev, head, logits[head], recipe.criterion) for head in heads]
+    heads = list(logits) if recipe.monitor_heads == "all" else list(logits)[:1]
+    by_head = [_metrics(dev, head, logits[head], recipe.monitor) for head in heads]
     in_all = [name for name in by_head[0] if all(name in metrics for metrics in by_head)]
     means = {name: float(np.mean([metrics[name] for metrics in by_head])) for name in in_all}
     return {name: values.mean().item() for name, values in losses.items()} | means

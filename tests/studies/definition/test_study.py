@@ -137,7 +137,7 @@ def test_settings_that_change_no_result_are_not_what_a_training_rests_on(studies
     raw = resolved_params(studies, "caml")
     write_yaml(path, raw)
     before = resolve.run_fingerprint(path, PROJECT)
-    unread = {"embed": {}, "encoders": {}, "recipes": raw["recipes"] | {"other": {"epochs": -1}}}
+    unread = {"word2vec": {}, "encoders": {}, "recipes": raw["recipes"] | {"other": {"epochs": -1}}}
     write_yaml(path, raw | unread | {"training": raw["training"] | {"checkpoint_steps": 7}})
     assert resolve.run_fingerprint(path, PROJECT) == before
     for changes in ({"seed": 8}, {"options": raw["options"] | {"kernel": 3}}, {"encoder": "minilm"}):
@@ -195,7 +195,7 @@ def test_a_mistake_in_a_study_is_told_in_one_line(studies, change, message):
         ({"models.*.filters": 3}, "models.*.filters: it is called models.*.options.filters"),
         ({"models.caml.training.*.epochs": 3}, "it is called models.caml.recipes.*.epochs"),
         ({"models.*": 3}, "models.*: it is called models.*.options"),
-        ({"embed.size": 3}, "embed.size: a study sets model, recipe, encoder, training, evaluation, models only"),
+        ({"word2vec.size": 3}, "word2vec.size: a study sets model, recipe, encoder, training, evaluation, models only"),
     ],
 )
 def test_a_mistake_in_the_settings_of_a_row_is_told_in_one_line(studies, tmp_path, settings, message):

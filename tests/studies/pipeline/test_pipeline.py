@@ -42,8 +42,8 @@ def test_the_data_of_studies_are_made_by_the_main_workflows_stages(project):
     written(project, "tiny")
     main = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     stages = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
-    assert {"extract", "tokenize", "assign", "split", "ccs", "gem", "embed", "inputs"} <= stages.keys()
-    assert not {"train", "evaluate", "report", "describe", "check", "synthesize"} & stages.keys()
+    assert {"extract", "tokenize", "split", "label_set", "ccs", "gem", "word2vec", "inputs"} <= stages.keys()
+    assert not {"train", "evaluate", "report", "corpus_stats", "check", "synthesize"} & stages.keys()
     assert {"configs/models", "params.yaml", "studies/data/settings.yaml"} <= set(stages["settings"]["deps"])
     for name, stage in stages.items():
         if name == "settings":

@@ -22,7 +22,7 @@ SHARED_FOLDERS = (PurePosixPath("data/raw"), PurePosixPath("data/reference"))  #
 SETTINGS_FILE = "studies/data/settings.yaml"
 SETTINGS_OPTIONS = {"--params": PARAMS_FILE, "--models": "configs/models", "--changes": SETTINGS_FILE}
 # Stages that measure a corpus, or lead to the one model of the main workflow.
-EXCLUDED_STAGES = {"describe", "coverage", "train"}
+EXCLUDED_STAGES = {"corpus_stats", "coverage", "train"}
 # Outputs that other keys of params.yaml than the corpus choose, and so stand in a folder for each value.
 AXES = ("label_set", "encoder")
 
