@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medcode.config import Word2Vec
+from medcode.config import WordVectors
 from medcode.errors import UserError
 from medcode.text import word_vectors
 from medcode.text.tokens import tokenized
 
-OPTIONS = Word2Vec(
+OPTIONS = WordVectors(
     documents="train", background=True, min_documents=2, size=8, window=2, epochs=3, seed=1, decorrelate=False
 )
 
