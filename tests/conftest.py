@@ -1,4 +1,11 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share.
+
+How the tests are cut: a folder for each room of src/medcode, with a file for each module, or for each thing that
+modules do together (training is tested by what it does: it learns, it goes on after a kill, seeds do not disturb each
+other). Files at the top are about the project as a whole: test_workflow*.py run DVC, test_dag.py and test_reruns.py
+prove dvc.yaml, test_model_contract.py holds for every model, test_rooms.py for every import. tests/helpers has what
+several files need; it is on the path.
+"""
 
 from __future__ import annotations
 

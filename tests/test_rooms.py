@@ -1,0 +1,97 @@
+"""The rooms of the package: each imports those below it, no module imports in a circle, and tests mirror them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src/medcode"
+# From the lowest up; those of one line do not import each other.
+ROOMS = (
+    ("errors",),
+    ("config", "dvc_runner", "io", "layers", "workspace"),
+    ("download", "reruns", "text"),
+    ("codes",),
+    ("corpora", "dataset"),
+    ("engine",),
+    ("encoders",),
+    ("models",),
+    ("inference",),
+    ("evaluation",),
+    ("report", "training"),
+    ("studies",),
+    ("cli",),
+    ("__main__",),
+)
+LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
+
+
+def modules() -> dict[str, Path]:
+    names = {path: ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in PACKAGE.rglob("*.py")}
+    return {name.removesuffix(".__init__"): path for path, name in names.items()}
+
+
+MODULES = modules()
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def imports(module: str) -> set[str]:
+    """Modules of the package that a module imports, anywhere in it; those for type checking alone do not count."""
+    tree = ast.parse(MODULES[module].read_text())
+    checking = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    targets = set()
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.ImportFrom)
+            and (node.module or "").split(".")[0] == "medcode"
+            and id(node) not in checking
+        ):
+            dotted = {f"{node.module}.{alias.name}" for alias in node.names}
+            targets |= {name if name in MODULES else node.module for name in dotted}
+    return targets
+
+
+GRAPH = {module: imports(module) for module in MODULES}
+
+
+def test_every_room_has_a_place():
+    assert {room(module) for module in MODULES} - {""} == LEVEL.keys()
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"medcode"}))
+def test_a_module_imports_from_its_own_room_and_those_below(module):
+    upwards = {
+        target for target in GRAPH[module]
+        if room(target) not in ("", room(module)) and LEVEL[room(target)] >= LEVEL[room(module)]
+    }  # fmt: skip
+    assert not upwards
+
+
+def test_no_module_imports_itself_through_others():
+    for module in MODULES:
+        reached, waiting = set(), list(GRAPH[module])
+        while waiting:
+            current = waiting.pop()
+            if current not in reached:
+                reached.add(current)
+                waiting += GRAPH[current]
+        assert module not in reached
+
+
+def test_a_circle_would_be_seen(monkeypatch):
+    monkeypatch.setitem(GRAPH, "medcode.errors", {"medcode.cli.check"})
+    with pytest.raises(AssertionError):
+        test_no_module_imports_itself_through_others()
+    with pytest.raises(AssertionError):
+        test_a_module_imports_from_its_own_room_and_those_below("medcode.errors")
