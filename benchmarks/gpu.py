@@ -58,7 +58,7 @@ class Part:
 TRAIN, ATTENTION = "benchmarks/train.py --device {device}", "benchmarks/label_attention.py --device {device}"
 RECURRENT, ENCODERS = "benchmarks/recurrent.py --device {device}", "benchmarks/encoders.py --device {device}"
 PARALLEL = f" -n {min(8, os.cpu_count() or 1)}" if find_spec("xdist") else ""  # most of their time is the compiler's
-GPU_TESTS = f"-m pytest -q -p no:cacheprovider -m gpu{PARALLEL} tests/layers tests/training"
+GPU_TESTS = f"-m pytest -q -p no:cacheprovider -m gpu{PARALLEL} tests/layers tests/engine tests/training"
 COMPARED = "caml cnn multirescnn laat mt_ram"  # with figures of their authors' code
 OTHERS = "marn fusion dcan gatedcnn_nci bigru bigru_label_attention dr_caml"
 SOME = "--documents 1000 --steps 25"

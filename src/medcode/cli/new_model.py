@@ -39,7 +39,7 @@ from torch import Tensor, nn
 
 from medcode.config.models.{name} import {class_name}Config
 from medcode.layers.label_attention import label_attention_heads
-from medcode.models.base import LabelAttentionModel
+from medcode.models.base import LabelAttentionModel, ModelInputs
 
 
 class {class_name}(LabelAttentionModel):
@@ -56,12 +56,10 @@ class {class_name}(LabelAttentionModel):
     paper = None
     Config = {class_name}Config
 
-    def __init__(
-        self, config: {class_name}Config, vocabulary: int, vectors: Tensor | None, heads: dict[str, int]
-    ) -> None:
-        super().__init__(config, vocabulary, vectors, heads)
+    def __init__(self, config: {class_name}Config, inputs: ModelInputs) -> None:
+        super().__init__(config, inputs)
         self.projection = nn.Linear(self.embedding_size, config.hidden)
-        self.attention = label_attention_heads(config.hidden, heads)
+        self.attention = label_attention_heads(config.hidden, self.heads)
 
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         features = torch.tanh(self.projection(self.embedding(tokens)))  # [B, N, D]
