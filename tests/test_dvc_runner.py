@@ -59,7 +59,7 @@ MAIN = """
 
 @pytest.fixture
 def start(tmp_path, root):
-    """Starts a runner of the stand-in; returns its process, once as many stages have begun as there are jobs."""
+    """Start a runner of the stand-in; returns its process, once as many stages have begun as there are jobs."""
     for name, text in {"stage.py": STAGE, "stand_in.py": STAND_IN, "main.py": MAIN}.items():
         (tmp_path / name).write_text(textwrap.dedent(text))
     started = []

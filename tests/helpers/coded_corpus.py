@@ -21,7 +21,7 @@ def options(**changes) -> SimpleNamespace:
 
 
 def corpus(admissions=2_000, patients=1_600, labels=400, mean=10, seed=0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Draws a corpus with a long tail of codes."""
+    """Draw a corpus with a long tail of codes."""
     random = np.random.default_rng(seed)
     owners = np.concatenate([np.arange(patients), random.integers(0, patients, admissions - patients)])
     weights = 1 / np.arange(1, labels + 1)

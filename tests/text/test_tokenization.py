@@ -87,6 +87,6 @@ def test_plain_text_is_split_as_nltk_splits_it(text):
 
 
 def test_an_unknown_rule_names_the_nearest():
-    with pytest.raises(UserError, match="unknown tokenisation rule 'camel'; did you mean 'caml'"):
+    with pytest.raises(UserError, match="unknown tokenization rule 'camel'; did you mean 'caml'"):
         tokenize("text", "camel")
     assert set(RULES) == {"caml", "edin", "laat"}

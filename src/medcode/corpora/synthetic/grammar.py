@@ -42,7 +42,7 @@ class Template:
         self.slots = frozenset({field for field in fields if type(field) is str}.union(*inner))
 
     def write(self, draw: Draw, slots: Mapping[str, str | Sequence[str]]) -> str:
-        """Fills the template; a slot that holds several values is drawn from."""
+        """Fill the template; a slot that holds several values is drawn from."""
         out = [self.head]
         for field, literal in self.parts:
             if type(field) is str:
@@ -57,7 +57,7 @@ class Template:
 
 
 def _split(text: str) -> tuple[list[str], list[str]]:
-    """Separates what stands between outermost braces (fields) from what stands around them (one literal more)."""
+    """Separate what stands between outermost braces (fields) from what stands around them (one literal more)."""
     pieces, depth = [""], 0
     for part in re.split(r"([{}])", text):
         depth += (part == "{") - (part == "}")
@@ -86,17 +86,17 @@ def _field_words(field: str | tuple[str | Template, ...]) -> float:
 
 
 def count_words(text: str) -> int:
-    """Counts the words of a text as the tokeniser does: runs of word characters that are not numbers."""
+    """Count the words of a text as the tokeniser does: runs of word characters that are not numbers."""
     return sum(not word.isnumeric() for word in _WORD.findall(text))
 
 
 def pick(draw: Draw, items: Sequence[Item]) -> Item:
-    """Draws one item, all alike."""
+    """Draw one item, all alike."""
     return items[int(draw() * len(items))]
 
 
 def pick_weighted(draw: Draw, items: Sequence[Item], cumulative: Sequence[float]) -> Item:
-    """Draws one item; `cumulative` holds the running sums of the weights."""
+    """Draw one item; `cumulative` holds the running sums of the weights."""
     return items[min(bisect_right(cumulative, draw() * cumulative[-1]), len(items) - 1)]
 
 
@@ -126,7 +126,7 @@ def _coprime(size: int) -> tuple[int, ...]:
 
 
 def poisson(draw: Draw, mean: float) -> int:
-    """Draws a Poisson number, by counting the exponential waits that fit into `mean`."""
+    """Draw a Poisson number, by counting the exponential waits that fit into `mean`."""
     count, product, limit = 0, draw(), math.exp(-mean)
     while product > limit:
         count += 1

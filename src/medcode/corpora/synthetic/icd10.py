@@ -15,7 +15,7 @@ EQUAL = 0.85  # targets whose titles fit at least so well, relative to the best,
 
 
 def diagnoses(codes: Sequence[str], draw: Draw) -> list[str]:
-    """Translates dotted ICD-9-CM diagnoses by the general equivalence mappings; codes without point, no doubles.
+    """Translate dotted ICD-9-CM diagnoses by the general equivalence mappings; codes without point, no doubles.
 
     Of several targets those are drawn from whose title is nearest; a combination gives one code of each of its parts.
     A diagnosis without a target that is billable in 2024 is dropped.
@@ -54,7 +54,7 @@ def _words(title: str) -> frozenset[str]:
 
 
 def procedures(codes: Sequence[str], draw: Draw) -> list[str]:
-    """Translates dotted ICD-9-CM procedures by the table written by hand; codes of ICD-10-PCS, no doubles.
+    """Translate dotted ICD-9-CM procedures by the table written by hand; codes of ICD-10-PCS, no doubles.
 
     A procedure that the table lacks is dropped: ICD-10-PCS has no code for much of what volume 3 coded, and the
     official mappings offer up to thousands of targets. Now and then an operation takes another form than the typical

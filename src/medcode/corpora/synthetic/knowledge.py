@@ -20,7 +20,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def facts(name: str) -> Any:
-    """Reads one of the YAML files of facts."""
+    """Read one of the YAML files of facts."""
     with open(files(__package__).joinpath("facts", f"{name}.yaml"), encoding="utf-8") as file:
         return yaml.load(file, LOADER)
 
@@ -48,7 +48,7 @@ CHRONIC = ("24", "25", "26", "27", "29", "30", "31", "39", "40", "41", "42", "49
 
 @functools.cache
 def concepts() -> dict[str, Concept]:
-    """Reads the hand-written concepts, by dotted code."""
+    """Read the hand-written concepts, by dotted code."""
     written = facts("diagnoses") | {code: {"kind": "procedure"} | entry for code, entry in facts("procedures").items()}
     return {
         code: Concept(
@@ -87,25 +87,25 @@ def _names(title: str) -> list[str]:
 
 
 def templates(texts: Any) -> tuple[Template, ...]:
-    """Parses a list of templates."""
+    """Parse a list of templates."""
     return tuple(Template(text) for text in texts)
 
 
 @functools.cache
 def phrases() -> dict[str, Any]:
-    """Reads the sentence patterns: templates by use, and by kind within `mentions` and `distractors`."""
+    """Read the sentence patterns: templates by use, and by kind within `mentions` and `distractors`."""
     return _parsed(facts("phrases"))
 
 
 @functools.cache
 def filler() -> dict[str, Any]:
-    """Reads the text that says nothing of codes, templates by section."""
+    """Read the text that says nothing of codes, templates by section."""
     return _parsed(facts("filler"))
 
 
 @functools.cache
 def drugs() -> dict[str, Any]:
-    """Reads how drugs are written: `drugs` by key, and the `common` ones."""
+    """Read how drugs are written: `drugs` by key, and the `common` ones."""
     table = facts("drugs")
     return {
         "common": templates(table["common"]),
@@ -119,13 +119,13 @@ def _parsed(tree: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def odds() -> dict[str, float]:
-    """Reads the fitted factors on the odds of the papers' fifty codes, the most frequent first."""
+    """Read the fitted factors on the odds of the papers' fifty codes, the most frequent first."""
     return facts("odds")
 
 
 @functools.cache
 def exclusions(code: str) -> frozenset[int]:
-    """Numbers the groups of mutually exclusive codes that a code belongs to."""
+    """Number the groups of mutually exclusive codes that a code belongs to."""
     table = _groups()
     kind = "procedures" if is_procedure(code) else "exclusive"
     offset = len(table["exclusive"]) if is_procedure(code) else 0
@@ -134,7 +134,7 @@ def exclusions(code: str) -> frozenset[int]:
 
 @functools.cache
 def clusters(code: str) -> frozenset[int | str]:
-    """Names the things that must not be denied when a code is assigned: its clusters and its own category."""
+    """Name the things that must not be denied when a code is assigned: its clusters and its own category."""
     found = {n for n, group in enumerate(_groups()["clusters"]) if plain(code).startswith(tuple(group))}
     return frozenset(found | {code.partition(".")[0]})
 
@@ -165,7 +165,7 @@ def _tails() -> dict[str, Any]:
 
 @functools.cache
 def tail(groups: tuple[str, ...], sex: str, stage: str) -> dict[bool, tuple[list[str], list[float]]]:
-    """Collects the rarer codes of some groups with the running sums of their weights (Zipf's law twice over).
+    """Collect the rarer codes of some groups with the running sums of their weights (Zipf's law twice over).
 
     Returns:
         (codes, cumulative weights) of diagnoses under False and of procedures under True.
@@ -199,7 +199,7 @@ def _within(category: str, bounds: str) -> bool:
 
 @functools.cache
 def _categories(procedure: bool) -> dict[str, list[str]]:
-    """Groups all codes by category, the unspecified codes first and otherwise in an arbitrary but fixed order."""
+    """Group all codes by category, the unspecified codes first and otherwise in an arbitrary but fixed order."""
     found: dict[str, list[str]] = {}
     for code in terminology.icd9_titles():
         if is_procedure(code) is procedure:

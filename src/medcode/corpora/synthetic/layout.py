@@ -42,7 +42,7 @@ def lay_out(
     options: config.Synthesize,
     supplements: bool,
 ) -> tuple[str, str | None, str | None]:
-    """Puts the sections together.
+    """Put the sections together.
 
     Returns:
         The report, and an addendum and an interim report, each None unless part of the hospital course went there.
@@ -74,7 +74,7 @@ def lay_out(
 
 
 def _complete(sections: dict[str, list[str]], phrases: dict, slots: Slots, draw: Draw, stay: Stay) -> None:
-    """Shuffles what has no order and writes what every summary has."""
+    """Shuffle what has no order and writes what every summary has."""
 
     def one(key: str) -> str:
         return pick(draw, phrases[key]).write(draw, slots)
@@ -129,7 +129,7 @@ def _header(style: Style, admission: Admission, slots: Slots, draw: Draw) -> str
 
 
 def wrapped(text: str) -> str:
-    """Breaks long lines at blanks."""
+    """Break long lines at blanks."""
     out = []
     for line in text.split("\n"):
         while len(line) > WIDTH:
@@ -143,7 +143,7 @@ def wrapped(text: str) -> str:
 
 
 def _misspelt(text: str, draw: Draw, rate: float) -> str:
-    """Makes typing errors: a letter lost, doubled, or swapped with the next."""
+    """Make typing errors: a letter lost, doubled, or swapped with the next."""
     for _ in range(poisson(draw, rate * len(text) / 6.5)):
         at = int(draw() * len(text))
         start, end = at, at

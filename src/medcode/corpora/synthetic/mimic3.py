@@ -47,7 +47,7 @@ REPEATED_CODE = 0.05  # share of admissions with a code on two rows
 
 
 def write_mimic3(folder: str | os.PathLike, options: config.Synthesize) -> None:
-    """Writes the tables of a synthetic MIMIC-III into a folder, which appears only when all are complete.
+    """Write the tables of a synthetic MIMIC-III into a folder, which appears only when all are complete.
 
     Raises:
         UserError: the folder cannot be written.
@@ -171,7 +171,7 @@ class _Writer:
         outside: bool = False,
         wrong: bool = False,
     ) -> None:
-        """Writes a note; `outside` ones lack the admission, `wrong` ones are marked as errors.
+        """Write a note; `outside` ones lack the admission, `wrong` ones are marked as errors.
 
         As in MIMIC-III, summaries, ECG and echo reports have a date but no time, and only what staff wrote in the
         ward's system has the time it was stored and an author.

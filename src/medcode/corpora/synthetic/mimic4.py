@@ -40,7 +40,7 @@ BACKGROUNDS = (
 
 
 def write_mimic4(folder: str | os.PathLike, options: config.Synthesize) -> None:
-    """Writes the tables of a synthetic MIMIC-IV into a folder, which appears only when all are complete.
+    """Write the tables of a synthetic MIMIC-IV into a folder, which appears only when all are complete.
 
     The admissions are those of the synthetic MIMIC-III of the same seed; those of a share of the patients are coded in
     ICD-10.

@@ -57,7 +57,7 @@ class Notes:
         self.repeats = min(0.75, 0.3 * options.mean_words / 450)
 
     def summary(self, admission: Admission, supplements: bool = True) -> Summary:
-        """Writes the discharge summary of an admission.
+        """Write the discharge summary of an admission.
 
         Args:
             supplements: whether part of it may go to an addendum or an interim report.
@@ -80,7 +80,7 @@ class _Draft:
         self.distractors: list[tuple[str, str]] = []
 
     def finish(self, supplements: bool) -> Summary:
-        """Fills the draft to its length and lays it out."""
+        """Fill the draft to its length and lays it out."""
         mean = self.options.mean_words
         target = mean * math.exp(SPREAD * normal(self.draw) - SPREAD * SPREAD / 2)
         self._open()
@@ -107,7 +107,7 @@ class _Draft:
         self.words += template.words
 
     def _open(self) -> None:
-        """Writes who comes with what."""
+        """Write who comes with what."""
         draw, profile = self.draw, self.admission.stay.profile
         phrases = knowledge.phrases()
         self.slots["complaint"] = complaint = pick(draw, profile.complaint)
@@ -127,7 +127,7 @@ class _Draft:
         self.words += 2 * _name_words(complaint)
 
     def _show(self, code: str) -> None:
-        """Lets one code show: by name, through evidence, or not at all."""
+        """Let one code show: by name, through evidence, or not at all."""
         draw, concept = self.draw, knowledge.concept(code)
         chance = draw()
         if chance < self.options.unmentioned_share:
@@ -147,7 +147,7 @@ class _Draft:
             self.extras.append((*_evidence(draw, concept), ""))
 
     def _distract(self) -> None:
-        """Speaks of something that is not so."""
+        """Speak of something that is not so."""
         draw, phrases = self.draw, knowledge.phrases()
         code = self._absent()
         if code is None:
@@ -164,7 +164,7 @@ class _Draft:
         self._add(section, pick(draw, choices), pick(draw, concept.names))
 
     def _absent(self) -> str | None:
-        """Draws a code that the note may deny without contradicting those assigned; None in the rare want of one."""
+        """Draw a code that the note may deny without contradicting those assigned; None in the rare want of one."""
         draw, stay = self.draw, self.admission.stay
         assigned = frozenset().union(*map(knowledge.clusters, self.admission.codes))
         for _ in range(12):
@@ -176,7 +176,7 @@ class _Draft:
         return None
 
     def _tell(self, target: float) -> None:
-        """Adds the story of the profile and second mentions while there is room."""
+        """Add the story of the profile and second mentions while there is room."""
         draw, profile = self.draw, self.admission.stay.profile
         extras = [("hpi", pick(draw, profile.story), ""), ("course", pick(draw, profile.course), ""), *self.extras]
         for section, template, name in extras:
@@ -185,7 +185,7 @@ class _Draft:
             self._add(section, template, name)
 
     def _fill(self, target: float) -> None:
-        """Adds text that says nothing of the codes: each sentence once, laboratory results as often as needed."""
+        """Add text that says nothing of the codes: each sentence once, laboratory results as often as needed."""
         draw, decks = self.draw, {}
         newborn = self.admission.stay.profile.stage == "newborn"
         pools, keys, cumulative = _filler(newborn)
@@ -201,7 +201,7 @@ class _Draft:
 
 
 def _mention(draw: Draw, kind: str) -> tuple[str, Template]:
-    """Draws where and how a code of a kind is named."""
+    """Draw where and how a code of a kind is named."""
     phrases = knowledge.phrases()["mentions"]
     section, use = pick(draw, _WAYS[kind])
     return section, pick(draw, phrases[use])
@@ -219,7 +219,7 @@ _WAYS = {
 
 
 def _evidence(draw: Draw, concept: knowledge.Concept) -> tuple[str, Template]:
-    """Draws a sentence that shows a code without naming it."""
+    """Draw a sentence that shows a code without naming it."""
     options = [(section, getattr(concept, section)) for section in ("course", "results", "social")]
     section, found = pick(draw, [option for option in options if option[1]])
     return section, pick(draw, found)

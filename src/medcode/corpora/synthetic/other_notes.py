@@ -39,7 +39,7 @@ class OtherNotes:
         self._k, self._draw, self._slots = -1, None, {}
 
     def note(self, admission: Admission, number: int) -> tuple[str, str, str]:
-        """Writes one note.
+        """Write one note.
 
         Args:
             number: 0, 1, ... within the admission, in this order.

@@ -79,7 +79,7 @@ class Stay:
 
 @functools.cache
 def profiles() -> tuple[tuple[Profile, ...], tuple[float, ...]]:
-    """Reads the profiles, and the running sums of their weights."""
+    """Read the profiles, and the running sums of their weights."""
     packages = {name: tuple(odds_adjusted(codes).items()) for name, codes in knowledge.facts("packages").items()}
     found, weights = [], []
     for name, entry in knowledge.facts("profiles").items():
@@ -104,7 +104,7 @@ def profiles() -> tuple[tuple[Profile, ...], tuple[float, ...]]:
 
 
 def odds_adjusted(chances: dict[str, float]) -> dict[str, float]:
-    """Multiplies the odds of the most frequent codes by their factors (see facts/odds.yaml)."""
+    """Multiply the odds of the most frequent codes by their factors (see facts/odds.yaml)."""
     odds = knowledge.odds()
     return {
         code: chance * odds.get(code, 1) / (1 - chance + chance * odds.get(code, 1)) for code, chance in chances.items()
@@ -112,7 +112,7 @@ def odds_adjusted(chances: dict[str, float]) -> dict[str, float]:
 
 
 def normal(draw: Draw) -> float:
-    """Draws a standard normal number."""
+    """Draw a standard normal number."""
     return math.sqrt(-2 * math.log(1 - draw())) * math.cos(2 * math.pi * draw())
 
 
@@ -149,7 +149,7 @@ class People:
 
 
 def _stays(draw: Draw, number: int, admissions: list[int]) -> list[Stay]:
-    """Draws a patient with the given admissions, in time's order."""
+    """Draw a patient with the given admissions, in time's order."""
     first = pick_weighted(draw, *profiles())
     while first.stage == "newborn" and len(admissions) > 1:
         first = pick_weighted(draw, *profiles())
@@ -174,7 +174,7 @@ def _stays(draw: Draw, number: int, admissions: list[int]) -> list[Stay]:
 
 
 def _next_profile(draw: Draw, first: Profile, sex: str) -> Profile:
-    """Draws the reason of a readmission: the same illness, or another that fits."""
+    """Draw the reason of a readmission: the same illness, or another that fits."""
     if draw() < SAME_PROFILE:
         return first
     while True:

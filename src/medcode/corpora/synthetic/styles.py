@@ -24,11 +24,11 @@ class Style:
     brackets: bool
 
     def date(self, when: datetime) -> str:
-        """Writes a full date."""
+        """Write a full date."""
         return f"[**{when.year}-{when.month}-{when.day}**]" if self.brackets else "___"
 
     def slots(self, stay: Stay) -> Slots:
-        """Collects all slots for one admission."""
+        """Collect all slots for one admission."""
         admitted, discharged, age = stay.admitted, stay.discharged, stay.age
         slots = dict(self.fixed)
         if self.brackets:

@@ -21,7 +21,7 @@ class Table:
         self.rows = 0
 
     def write(self, line: str) -> None:
-        """Adds a row, without its line end."""
+        """Add a row, without its line end."""
         self._lines.append(line)
         self._size += len(line)
         self.rows += 1
@@ -33,7 +33,7 @@ class Table:
         self._lines, self._size = [], 0
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Write what is left."""
         if self._lines:
             self._flush()
         self._gzip.close()
@@ -41,7 +41,7 @@ class Table:
 
 @contextlib.contextmanager
 def open_tables(folder: Path, headers: dict[str, str]) -> Iterator[dict[str, Table]]:
-    """Opens a table for each name (a path below the folder, without .csv.gz), and closes them all."""
+    """Open a table for each name (a path below the folder, without .csv.gz), and closes them all."""
     with contextlib.ExitStack() as stack:
         tables = {}
         for name, header in headers.items():
@@ -53,27 +53,27 @@ def open_tables(folder: Path, headers: dict[str, str]) -> Iterator[dict[str, Tab
 
 
 def quoted(text: str) -> str:
-    """Puts a field in double quotes, doubling those inside."""
+    """Put a field in double quotes, doubling those inside."""
     return '"' + text.replace('"', '""') + '"'
 
 
 def minimal(text: str) -> str:
-    """Quotes a field only when it must be."""
+    """Quote a field only when it must be."""
     return quoted(text) if any(sign in text for sign in ',"\n') else text
 
 
 def row(fields: Iterable[object]) -> str:
-    """Joins fields that are already as they shall stand; None is an empty field."""
+    """Join fields that are already as they shall stand; None is an empty field."""
     return ",".join("" if field is None else str(field) for field in fields)
 
 
 def stamp(time: datetime | None) -> str:
-    """Writes a time, seconds zeroed; nothing for None."""
+    """Write a time, seconds zeroed; nothing for None."""
     return "" if time is None else f"{time:%Y-%m-%d %H:%M}:00"
 
 
 def scattered(number: int, first: int, span: int, step: int) -> int:
-    """Maps 0, 1, 2, ... to distinct identifiers from `first` on that look unordered.
+    """Map 0, 1, 2, ... to distinct identifiers from `first` on that look unordered.
 
     Args:
         span: how many identifiers are scattered, a prime; further ones follow in order.

@@ -13,13 +13,13 @@ ICD10 = "ICD_10_CM_2024_release"
 
 
 def dotted(code: str, *, procedure: bool = False) -> str:
-    """Writes an ICD-9-CM or ICD-10-CM code with its point."""
+    """Write an ICD-9-CM or ICD-10-CM code with its point."""
     head = 2 if procedure else 4 if code.startswith("E") and not procedure else 3
     return code if len(code) <= head else f"{code[:head]}.{code[head:]}"
 
 
 def plain(code: str) -> str:
-    """Writes a code without its point, as MIMIC's tables do."""
+    """Write a code without its point, as MIMIC's tables do."""
     return code.replace(".", "")
 
 
@@ -41,7 +41,7 @@ def _walk(folder):
 
 @functools.cache
 def icd9_titles() -> dict[str, tuple[str, str]]:
-    """Reads the long and short titles of all ICD-9-CM codes, by dotted code; diagnoses first."""
+    """Read the long and short titles of all ICD-9-CM codes, by dotted code; diagnoses first."""
     titles = {}
     for kind, procedure in (("DX", False), ("SG", True)):
         short = dict(_lines(ICD9, f"CMS32_DESC_SHORT_{kind}.txt", "latin-1"))
@@ -52,7 +52,7 @@ def icd9_titles() -> dict[str, tuple[str, str]]:
 
 @functools.cache
 def icd10_titles(system: str) -> dict[str, str]:
-    """Reads the titles of the billable codes of 2024 of `icd10cm` or `icd10pcs`, by code without point."""
+    """Read the titles of the billable codes of 2024 of `icd10cm` or `icd10pcs`, by code without point."""
     return {code: title.strip() for code, title in _lines(ICD10, f"{system}-codes-2024.txt")}
 
 
@@ -67,7 +67,7 @@ class Equivalence(NamedTuple):
 
 @functools.cache
 def equivalences() -> dict[str, list[Equivalence]]:
-    """Reads the ICD-9-CM to ICD-10-CM mappings whose targets were still billable in 2024, by code without point."""
+    """Read the ICD-9-CM to ICD-10-CM mappings whose targets were still billable in 2024, by code without point."""
     valid = icd10_titles("icd10cm")
     mappings: dict[str, list[Equivalence]] = {}
     with open(
@@ -83,7 +83,7 @@ def equivalences() -> dict[str, list[Equivalence]]:
 
 
 def variants(title: str, drop: re.Pattern, words: dict[str, str]) -> list[str]:
-    """Derives the forms in which a title may stand in a note: whole, shortened, reordered, abbreviated.
+    """Derive the forms in which a title may stand in a note: whole, shortened, reordered, abbreviated.
 
     Args:
         drop: the phrases that carry no meaning of their own.

@@ -62,7 +62,7 @@ class World:
         self.people = People(options.seed)
 
     def admission(self, k: int) -> Admission:
-        """Draws admission k, counted from 0."""
+        """Draw admission k, counted from 0."""
         stay = self.people.stay(k)
         draw = Random(f"{self.options.seed}/codes/{k}").random
         codes = _Codes()
@@ -94,7 +94,7 @@ class World:
                 codes.add(code)
 
     def _lasting(self, stay: Stay) -> dict[str, None]:
-        """Draws the patient's long-standing conditions, the same at each of the patient's admissions."""
+        """Draw the patient's long-standing conditions, the same at each of the patient's admissions."""
         if stay.profile.stage != "adult":
             return {}
         draw = Random(f"{self.options.seed}/patient/{stay.patient.number}").random
@@ -151,7 +151,7 @@ def _interpolated(values: list[float], age: float) -> float:
 
 
 def _instead(code: str, codes: _Codes) -> str:
-    """Replaces a code by the one that stands for it in company: hypertension with kidney disease is one code."""
+    """Replace a code by the one that stands for it in company: hypertension with kidney disease is one code."""
     for had, other in _chronic().get(code, {}).get("instead", {}).items():
         if any(found.startswith(had) for found in codes):
             return other
