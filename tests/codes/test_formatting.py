@@ -1,4 +1,4 @@
-"""Codes have one spelling, and no code ever turns into another."""
+"""Notation of codes: one per code, and distinct codes stay distinct."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_golden_codes(system, stored, expected):
 
 @given(stored_codes)
 def test_dotting_loses_nothing_and_every_spelling_meets(pair):
-    """So two codes stay two."""
+    """The notation is injective: distinct codes stay distinct."""
     system, stored = pair
-    written = dotted(stored, system)
-    assert undotted(written) == stored
-    assert is_valid(written, system)
-    assert normalized(stored.lower(), system) == normalized(f" {written} ", system) == written
-    assert not written.endswith(".")
+    dotted_code = dotted(stored, system)
+    assert undotted(dotted_code) == stored
+    assert is_valid(dotted_code, system)
+    assert normalized(stored.lower(), system) == normalized(f" {dotted_code} ", system) == dotted_code
+    assert not dotted_code.endswith(".")
 
 
 def test_a_trailing_point_is_taken_off():

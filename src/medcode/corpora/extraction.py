@@ -172,7 +172,7 @@ class Codes:
         )
 
     def revise(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
-        """Transforms the codes added so far: admission_id, system, code (dotted), in reading order."""
+        """Transform the codes added so far: admission_id, system, code (dotted), in reading order."""
         self._frames = [change(self._frame())]
 
     def _frame(self) -> pd.DataFrame:
