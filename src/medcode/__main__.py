@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         message = f"{args.command}: the Python module '{package}' is not installed; pip install 'medcode[all]' has it"
         return report(UserError(message))
-    except BrokenPipeError:  # the reader, `head` for instance, has seen enough
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return 130

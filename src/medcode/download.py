@@ -31,7 +31,7 @@ def retrieve(url: str, folder: Path, name: str, remedy: str) -> Path:
     Raises:
         UserError: the URL cannot be reached, or the file is incomplete.
     """
-    # Some servers refuse the name that Python gives itself.
+    # Some servers reject the default user agent of urllib.
     request = urllib.request.Request(url, headers={"User-Agent": "medcode"})
     path = folder / name
     try:

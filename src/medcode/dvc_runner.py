@@ -21,13 +21,13 @@ import psutil
 
 from medcode.errors import UserError
 
-# A second DVC command at the wrong moment must not end a run that has trained for hours.
+# A concurrent DVC command that holds the lock must not fail a run after hours of training.
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 # Leader of the process group: kills the whole group as soon as the pipe from its parent closes.
 LEASH = "import os, signal, sys; sys.stdin.buffer.read(); os.killpg(0, signal.SIGKILL)"
 PAUSE = 0.05  # seconds between two polls
-FIRST_CALL, NEXT_CALL = 2, 200  # polls of an idle DVC before the first interrupt, and between later ones
-SAME_REQUEST = 1.0  # seconds; a signal sent to both process and group arrives twice within this time
+FIRST_INTERRUPT, NEXT_INTERRUPT = 2, 200  # polls of an idle DVC before the first interrupt, and between later ones
+SAME_REQUEST = 1.0  # seconds; a repeated signal within this time is one request, sent to process and group
 
 
 class Runner:
@@ -56,7 +56,7 @@ class Runner:
     def __exit__(self, *exception: object) -> None:
         self._leash.stdin.close()
         self._leash.wait()
-        while self._group_members():  # killed, but not yet gone
+        while self._group_members():  # killed, but still exiting
             time.sleep(PAUSE)
         for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
@@ -102,7 +102,7 @@ class Runner:
             for process in running:
                 if process.poll() is None:
                     idle[process.pid] = 0 if _is_busy(process.pid) else idle[process.pid] + 1
-                    if idle[process.pid] == FIRST_CALL or idle[process.pid] % NEXT_CALL == NEXT_CALL - 1:
+                    if idle[process.pid] == FIRST_INTERRUPT or idle[process.pid] % NEXT_INTERRUPT == NEXT_INTERRUPT - 1:
                         _interrupt(process.pid)
             time.sleep(PAUSE)
 

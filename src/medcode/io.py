@@ -43,7 +43,7 @@ def _remove_leftovers(path: Path) -> None:
     orphans = [(entry, match[2]) for entry, match in leftovers if match and not _is_running(int(match[1]))]
     old_folders = [entry for entry, ending in orphans if ending == "old"]
     if old_folders and not path.exists():
-        with contextlib.suppress(FileNotFoundError):  # another process was first
+        with contextlib.suppress(FileNotFoundError):  # another process has moved it already
             os.replace(max(old_folders, key=lambda entry: entry.stat().st_ctime_ns), path)
     for entry, _ in orphans:
         if entry.is_dir():

@@ -81,7 +81,7 @@ def _official_groups(folder: Path, prefix: str, file: str, title_file: str) -> I
     # Titles in the table itself are abbreviated, inconsistently.
     titles = {row[0]: row[1] for row in sources.rows(sources.official(folder, title_file), 1) if len(row) > 1}
     for code, number, *_ in sources.rows(sources.official(folder, file), 2):
-        if code:  # the row without a code is the one of invalid codes
+        if code:  # the row without a code stands for invalid codes
             yield code, (f"{prefix}{number}", titles.get(number, ""))
 
 

@@ -60,7 +60,7 @@ def table(official: Path | None) -> pa.Table:
         mapping_rows = _package(direction, source_system) if official is None else _official(official, name)
         for source, target, digits in mapping_rows:
             dotted_target = formatting.dotted(target, target_system)
-            # NoDx, NoPCS, NoI9: 29 rows of gem_pcsi9 name one of these without the flag for it.
+            # 29 rows of gem_pcsi9 have NoDx, NoPCS or NoI9 as target without the flag "no map".
             has_target = digits[1] == "0" and formatting.is_valid(dotted_target, target_system)
             values = (direction, source_system, formatting.dotted(source, source_system), target_system)
             values += (dotted_target if has_target else None, *map(int, digits), origin)

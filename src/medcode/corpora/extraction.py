@@ -69,10 +69,10 @@ class Notes:
         Raises:
             UserError: the admission already belongs to another patient.
         """
-        known_patient = self._patients.setdefault(admission, patient)
-        if known_patient != patient:
+        first_patient = self._patients.setdefault(admission, patient)
+        if first_patient != patient:
             raise UserError(
-                f"{self.source}: admission {admission} belongs to two patients, {known_patient} and {patient}"
+                f"{self.source}: admission {admission} belongs to two patients, {first_patient} and {patient}"
             )
         self._splits[admission] = split
         start = self._end
