@@ -1,6 +1,6 @@
-"""DVC as a child: what a signal does to it, to the stages that it runs, and to those that it would run next.
+"""DVC as a child process: effect of a signal on DVC, on running stages, and on later stages.
 
-A stand-in for DVC shows its two habits: it ignores SIGINT while a stage works, and goes on after one that failed.
+A stand-in for DVC has two of its properties: it ignores SIGINT while a stage runs, and continues after a failed one.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ MAIN = """
 
 @pytest.fixture
 def start(tmp_path, root):
-    """Starts a runner of the stand-in; returns its process, once as many stages have begun as there are jobs."""
+    """Start a runner of the stand-in; return its process as soon as one stage per job runs."""
     for name, text in {"stage.py": STAGE, "stand_in.py": STAND_IN, "main.py": MAIN}.items():
         (tmp_path / name).write_text(textwrap.dedent(text))
     started = []
@@ -87,8 +87,8 @@ def wait_for(condition) -> None:
         time.sleep(0.05)
 
 
-def names(folder: Path, kind: str) -> set[str]:
-    return {path.stem for path in folder.glob(f"*.{kind}")}
+def names(folder: Path, suffix: str) -> set[str]:
+    return {path.stem for path in folder.glob(f"*.{suffix}")}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
@@ -111,7 +111,7 @@ def test_a_signal_stops_all_that_work_side_by_side(start, tmp_path):
 
 def test_a_signal_between_two_stages_stops_as_well(start, tmp_path):
     process = start("0 a b c")
-    wait_for(lambda: not [one for one in at_work(tmp_path) if "stage.py" in one.cmdline()])
+    wait_for(lambda: not [stage for stage in at_work(tmp_path) if "stage.py" in stage.cmdline()])
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
     assert "c" not in names(tmp_path, "begun")
@@ -139,6 +139,6 @@ def test_nothing_goes_on_when_the_runner_is_killed(start, tmp_path):
 
 def test_what_fails_lets_the_others_go_on_and_is_told_in_the_end(start, tmp_path):
     process = start("0 a", "fails b", "0 c")
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 1 and "1 of 3 commands of DVC failed" in said
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1 and "1 of 3 commands of DVC failed" in stderr
     assert names(tmp_path, "begun") == {"a", "b", "c"}

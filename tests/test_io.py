@@ -1,4 +1,4 @@
-"""Writing is all or nothing."""
+"""Writing is atomic."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ KILLED = """
 
 
 def killed(path, at):
-    """Has a process write a path and kill itself; returns what it left."""
+    """Run a process that writes a path and kills itself; return the files that it leaves."""
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), str(path), at], timeout=60)
     assert done.returncode == -signal.SIGKILL
     return sorted(re.sub(r"\d+", "PID", other.name) for other in path.parent.iterdir())
@@ -227,9 +227,16 @@ def test_what_a_killed_process_left_of_a_spool_is_gone_after_the_next(tmp_path):
 
 
 def test_what_a_live_process_or_another_path_has_there_stays(tmp_path):
-    path, (live, own, dead) = tmp_path / "a", (os.getppid(), os.getpid(), dead_process())
-    stay = [f".a.{live}.tmp", f".a.{live}.old", f".a.b.{dead}.tmp", f".b.{dead}.tmp", f".a.{dead}.x", f"a.{dead}.tmp"]
-    go = [f".a.{own}.tmp", f".a.{own}.old", f".a.{dead}.tmp", f".a.{dead}.old", f".a.{2**70}.tmp"]
+    path, (live_id, own_id, dead_id) = tmp_path / "a", (os.getppid(), os.getpid(), dead_process())
+    stay = [
+        f".a.{live_id}.tmp",
+        f".a.{live_id}.old",
+        f".a.b.{dead_id}.tmp",
+        f".b.{dead_id}.tmp",
+        f".a.{dead_id}.x",
+        f"a.{dead_id}.tmp",
+    ]
+    go = [f".a.{own_id}.tmp", f".a.{own_id}.old", f".a.{dead_id}.tmp", f".a.{dead_id}.old", f".a.{2**70}.tmp"]
     io.write_text(path, "old")
     for name in stay + go:
         (tmp_path / name).write_text("")
@@ -238,7 +245,7 @@ def test_what_a_live_process_or_another_path_has_there_stays(tmp_path):
 
 
 def dead_process():
-    """The number of a process that has ended."""
+    """Return the id of a process that has ended."""
     running = subprocess.Popen(["true"])
     running.wait()
     return running.pid

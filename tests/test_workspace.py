@@ -1,4 +1,4 @@
-"""What a copy in which DVC runs an experiment gets of its workspace."""
+"""Links to the workspace from the copy in which DVC runs an experiment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from medcode import workspace
 
 @pytest.fixture
 def home(tmp_path):
-    """A workspace with a corpus of nested folders, and a copy of it where DVC makes copies."""
+    """A workspace with a corpus of nested folders, and its copy at the location that DVC uses."""
     folder = tmp_path / "medcode"
     (folder / "data/raw/mimic4/hosp").mkdir(parents=True)
     (folder / "data/raw/mimic4/hosp/diagnoses_icd.csv").write_text("codes")
@@ -20,9 +20,9 @@ def home(tmp_path):
 
 def test_a_copy_below_the_dvc_folder_has_a_workspace_and_the_workspace_has_none(home):
     folder, copy = home
-    told = {"DVC_ROOT": str(folder)}
-    assert workspace.of_copy(copy, told) == folder.resolve()
-    assert workspace.of_copy(folder, told) is None
+    environment = {"DVC_ROOT": str(folder)}
+    assert workspace.of_copy(copy, environment) == folder.resolve()
+    assert workspace.of_copy(folder, environment) is None
     assert workspace.of_copy(copy, {}) is None
 
 

@@ -1,1 +1,1 @@
-"""Automated medical coding: from a hospital's notes to the ICD codes that a human coder would assign."""
+"""Automated medical coding: ICD codes for clinical notes, as a human coder would assign them."""

@@ -13,14 +13,14 @@ COMMANDS = ("check", "models", "new-model", "predict", "fetch", "splits", "corpu
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit code, 2 for a mistake by the user."""
+    """Run one command and return its exit code, 2 for a mistake by the user."""
     parser = argparse.ArgumentParser(prog="medcode", description="Automated medical coding.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         importlib.import_module(f"medcode.cli.{name.replace('-', '_')}").add_parser(commands)
-    chosen = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     try:
-        chosen.run(chosen)
+        args.run(args)
         sys.stdout.flush()
     except UserError as error:
         return report(error)
@@ -28,9 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
         package = str(error.name).partition(".")[0]
         if package == "medcode":  # a mistake in the code
             raise
-        told = f"{chosen.command}: the Python module '{package}' is not installed; pip install 'medcode[all]' has it"
-        return report(UserError(told))
-    except BrokenPipeError:  # the reader, `head` for instance, has seen enough
+        message = f"{args.command}: the Python module '{package}' is not installed; pip install 'medcode[all]' has it"
+        return report(UserError(message))
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return 130

@@ -1,4 +1,4 @@
-"""Fetching published files: from where they are published, or from a folder or zip file that is already there."""
+"""Fetching published files: from their URL, or from a local folder or zip file."""
 
 from __future__ import annotations
 
@@ -15,40 +15,43 @@ from medcode import io
 from medcode.errors import UserError
 
 Reader = Callable[[], bytes]
-TIMEOUT = 30  # seconds in which a server has to say something
+TIMEOUT = 30  # seconds without an answer from the server
 
 
-def retrieve(url: str, folder: Path, name: str, instead: str) -> Path:
-    """Downloads a file; what comes is not checked here, but file by file when its contents are used.
+def retrieve(url: str, folder: Path, name: str, remedy: str) -> Path:
+    """Download a file without checking its contents; the caller compares digests.
 
     Args:
-        folder, name: where to put it.
-        instead: what the user can do when it cannot be reached.
+        folder, name: where to save it.
+        remedy: advice for the error message, when the URL cannot be reached.
+
+    Returns:
+        The path of the file.
 
     Raises:
-        UserError: it cannot be reached, or does not arrive whole.
+        UserError: the URL cannot be reached, or the file is incomplete.
     """
-    # Some servers refuse the name that Python gives itself.
+    # Some servers reject the default user agent of urllib.
     request = urllib.request.Request(url, headers={"User-Agent": "medcode"})
     path = folder / name
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response, open(path, "wb") as file:
             shutil.copyfileobj(response, file)
-            promised = response.headers.get("Content-Length")
-            if promised is not None and file.tell() != int(promised):
-                raise EOFError(f"{file.tell()} of {promised} bytes")
+            content_length = response.headers.get("Content-Length")
+            if content_length is not None and file.tell() != int(content_length):
+                raise EOFError(f"{file.tell()} of {content_length} bytes")
     except (OSError, EOFError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)  # urllib puts what the network said into one of its errors
-        kind = type(reason if isinstance(reason, Exception) else error).__name__
-        raise UserError(f"{url}: could not be fetched ({kind}); {instead}") from error
+        reason = getattr(error, "reason", error)  # URLError wraps the error of the network
+        error_type = type(reason if isinstance(reason, Exception) else error).__name__
+        raise UserError(f"{url}: could not be fetched ({error_type}); {remedy}") from error
     return path
 
 
 def listing(source: Path) -> dict[str, Reader]:
-    """Lists the files in a folder or a zip file, {name within it: function that reads it}.
+    """List the files in a folder or a zip file, {name within it: function that reads it}.
 
     Raises:
-        UserError: it does not exist, or is not a zip file.
+        UserError: the source does not exist, or is not a zip file.
     """
     if source.is_dir():
         paths = (path for path in sorted(source.rglob("*")) if path.is_file())
@@ -68,13 +71,13 @@ def _members(path: Path) -> dict[str, Reader]:
 
 
 def read(reader: Reader, source: Path, name: str) -> bytes:
-    """Reads a listed file.
+    """Read a listed file.
 
     Args:
-        source, name: what to call it in a message.
+        source, name: origin of the file, for messages.
 
     Raises:
-        UserError: it is damaged, encrypted or unreadable.
+        UserError: the file is damaged, encrypted or unreadable.
     """
     try:
         return reader()
@@ -83,7 +86,7 @@ def read(reader: Reader, source: Path, name: str) -> bytes:
 
 
 def put(contents: dict[str, bytes], to: Path) -> int:
-    """Writes files into a folder, all or none; one that is there is replaced. Returns their number."""
+    """Write files into a folder, all or none, replacing an existing folder; return their number."""
     with io.atomic_folder(to) as temporary:
         for name, content in contents.items():
             path = temporary / name

@@ -1,8 +1,8 @@
-"""Runs DVC as a child, and stops it with all that it started when a signal asks for it.
+"""Run DVC in a child process group, and stop the whole group on a signal.
 
-DVC does not listen to Ctrl-C while a stage works, and with --keep-going it begins the next stage after one that was
-interrupted. So it runs in a process group apart, which the terminal's signals do not reach. The stages at work are
-interrupted first; DVC itself is when it has none and listens again.
+DVC ignores Ctrl-C while a stage runs, and with --keep-going it starts the next stage after an interrupted one. So it
+runs in its own process group, which the terminal's signals do not reach. Running stages are interrupted first. DVC
+itself is interrupted once no stage runs, when it handles signals again.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ import psutil
 
 from medcode.errors import UserError
 
-# A second DVC command at the wrong moment must not end a run that has trained for hours.
+# A concurrent DVC command that holds the lock must not fail a run after hours of training.
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
-# Leads the process group; when the pipe from its parent closes, for whatever reason, the whole group ends.
+# Leader of the process group: kills the whole group as soon as the pipe from its parent closes.
 LEASH = "import os, signal, sys; sys.stdin.buffer.read(); os.killpg(0, signal.SIGKILL)"
-PAUSE = 0.05  # seconds between two looks
-FIRST_CALL, NEXT_CALL = 2, 200  # looks at an idle DVC until it is interrupted, and until it is interrupted again
-SAME_REQUEST = 1.0  # seconds within which a second signal is the first one, sent to the process and to its group
+PAUSE = 0.05  # seconds between two polls
+FIRST_INTERRUPT, NEXT_INTERRUPT = 2, 200  # polls of an idle DVC before the first interrupt, and between later ones
+SAME_REQUEST = 1.0  # seconds; a repeated signal within this time is one request, sent to process and group
 
 
 class Runner:
-    """Runs commands of DVC while it is entered; nothing that they started is left when it is over.
+    """Context manager that runs DVC commands and leaves no child process behind.
 
     The first SIGINT, SIGTERM or SIGHUP interrupts: a training saves a checkpoint. A second one kills.
 
     Args:
-        program: what to run the commands with.
+        program: the command line in front of each DVC command.
     """
 
     def __init__(self, program: Sequence[str] = DVC) -> None:
         self.program = program
-        self.requested: float | None = None
-        self.insisted = False
+        self.stop_requested_at: float | None = None
+        self.kill_requested = False
 
     def __enter__(self) -> Runner:
-        heard = [signal.SIGINT, signal.SIGTERM]
+        signals = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is under nohup
-            heard.append(signal.SIGHUP)
-        self._before = {number: signal.signal(number, self._note) for number in heard}
+            signals.append(signal.SIGHUP)
+        self._previous_handlers = {number: signal.signal(number, self._on_signal) for number in signals}
         command = [sys.executable, "-I", "-S", "-c", LEASH]
         self._leash = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)
         return self
@@ -56,34 +56,34 @@ class Runner:
     def __exit__(self, *exception: object) -> None:
         self._leash.stdin.close()
         self._leash.wait()
-        while self._members():  # killed, but not yet gone
+        while self._group_members():  # killed, but still exiting
             time.sleep(PAUSE)
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
     def run(self, commands: Sequence[Sequence[str]], jobs: int = 1) -> None:
-        """Runs the commands, as many at a time as there are jobs; one that fails lets the others go on.
+        """Run the commands, at most `jobs` at a time; a failure does not stop the others.
 
         Raises:
-            UserError: some failed; what they said stands above.
-            KeyboardInterrupt: a signal asked to stop, and everything has.
+            UserError: some commands failed; their output stands above.
+            KeyboardInterrupt: a signal asked to stop, and all processes have ended.
         """
         waiting, running, failed = list(commands), [], 0
-        while (waiting or running) and self.requested is None:
+        while (waiting or running) and self.stop_requested_at is None:
             while waiting and len(running) < jobs:
                 running.append(self._start(waiting.pop(0)))
             time.sleep(PAUSE)
-            ended = [one for one in running if one.poll() is not None]
-            failed += sum(one.returncode != 0 for one in ended)
-            running = [one for one in running if one not in ended]
-        if self.requested is not None:
+            ended = [process for process in running if process.poll() is not None]
+            failed += sum(process.returncode != 0 for process in ended)
+            running = [process for process in running if process not in ended]
+        if self.stop_requested_at is not None:
             self._stop(running)
             raise KeyboardInterrupt
         if failed:
             raise UserError(f"{failed} of {len(commands)} commands of DVC failed; what they said stands above")
 
     def _start(self, command: Sequence[str]) -> subprocess.Popen:
-        # Stages are commands that begin with `python`: the one that runs this.
+        # Commands of stages begin with `python`: make it the interpreter that runs this.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         return subprocess.Popen(
             [*self.program, *command],
@@ -93,34 +93,34 @@ class Runner:
         )
 
     def _stop(self, running: list[subprocess.Popen]) -> None:
-        told: set[int] = set()
-        idle = {one.pid: 0 for one in running}
-        while not self.insisted and (members := self._members()):
-            for pid in members - idle.keys() - told:
+        interrupted: set[int] = set()
+        idle = {process.pid: 0 for process in running}
+        while not self.kill_requested and (members := self._group_members()):
+            for pid in members - idle.keys() - interrupted:
                 _interrupt(pid)
-                told.add(pid)
-            for one in running:
-                if one.poll() is None:
-                    idle[one.pid] = 0 if _works(one.pid) else idle[one.pid] + 1
-                    if idle[one.pid] == FIRST_CALL or idle[one.pid] % NEXT_CALL == NEXT_CALL - 1:
-                        _interrupt(one.pid)
+                interrupted.add(pid)
+            for process in running:
+                if process.poll() is None:
+                    idle[process.pid] = 0 if _is_busy(process.pid) else idle[process.pid] + 1
+                    if idle[process.pid] == FIRST_INTERRUPT or idle[process.pid] % NEXT_INTERRUPT == NEXT_INTERRUPT - 1:
+                        _interrupt(process.pid)
             time.sleep(PAUSE)
 
-    def _members(self) -> set[int]:
-        """The processes of the group, without the one that leads it."""
-        found = set()
+    def _group_members(self) -> set[int]:
+        """Return the ids of live processes in the group, without its leader."""
+        pids = set()
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 if os.getpgid(process.pid) == self._leash.pid and process.status() != psutil.STATUS_ZOMBIE:
-                    found.add(process.pid)
-        return found - {self._leash.pid}
+                    pids.add(process.pid)
+        return pids - {self._leash.pid}
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.requested is None:
-            self.requested = now
-        elif now - self.requested > SAME_REQUEST:
-            self.insisted = True
+        if self.stop_requested_at is None:
+            self.stop_requested_at = now
+        elif now - self.stop_requested_at > SAME_REQUEST:
+            self.kill_requested = True
 
 
 def _interrupt(pid: int) -> None:
@@ -128,8 +128,8 @@ def _interrupt(pid: int) -> None:
         os.kill(pid, signal.SIGINT)
 
 
-def _works(pid: int) -> bool:
-    """Whether DVC has a stage at work, or has not yet taken note of its end: until then it does not listen."""
+def _is_busy(pid: int) -> bool:
+    """Whether DVC has a child, a stage that runs or is not yet reaped; until then it ignores signals."""
     try:
         return bool(psutil.Process(pid).children())
     except psutil.Error:

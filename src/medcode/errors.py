@@ -1,4 +1,4 @@
-"""Mistakes by the user, told in one line."""
+"""User errors with one-line messages."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ GUESS = "did you mean"
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: one line with what is wrong, where, and what would be right.
+    """A mistake that the user can fix; the message is one line: what is wrong, where, and what would be valid.
 
-    Several mistakes found at once are several arguments, a line each. Commands print them without a traceback and exit
-    with code 2. Never put a note's text in it.
+    Several mistakes are several arguments, one line each. Commands print them without a traceback and exit with code 2.
+    A message must never contain the text of a note.
     """
 
     def __str__(self) -> str:
@@ -22,17 +22,17 @@ class UserError(Exception):
 
 
 def report(error: UserError) -> int:
-    """Print each mistake in a line of its own on stderr, and return the exit code of a user's mistake."""
+    """Print each mistake on its own line on stderr, and return the exit code 2."""
     for line in error.args:
         print(f"error: {line}", file=sys.stderr)
     return 2
 
 
 def collect(*checks: Callable[[], object]) -> None:
-    """Run all checks, and raise their mistakes together.
+    """Run all checks, and raise one error with the mistakes of all.
 
     Raises:
-        UserError: at least one check raised it; each mistake once, in the order of the checks.
+        UserError: at least one check raised it. Each mistake stands once, in the order of the checks.
     """
     lines: dict[str, None] = {}
     for check in checks:
@@ -45,7 +45,7 @@ def collect(*checks: Callable[[], object]) -> None:
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
-    """Says which of the candidates was probably meant, or lists them all when none is close."""
+    """Suggest the closest candidate, or list all candidates when none is close."""
     candidates = sorted(str(candidate) for candidate in candidates)
     close = difflib.get_close_matches(str(word), candidates, n=1, cutoff=0.5)
     if close:
@@ -54,5 +54,5 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
 
 
 def is_guess(hint: str) -> bool:
-    """Say whether a hint of `nearest` is a guess, not a list."""
+    """Whether a hint of `nearest` is a guess, not a list."""
     return hint.startswith(GUESS)

@@ -1,7 +1,7 @@
-"""Reading and writing files so that a crash never leaves half of one.
+"""Atomic reading and writing of files: a crash never leaves a partial file.
 
-Every writer works on a temporary name in the same folder, syncs, and replaces. Files are opened by Python itself,
-never by a library's own C code, so that an audit hook sees every file that a stage touches.
+Every writer uses a temporary name in the same folder, syncs, and replaces. Python itself opens all files, never the C
+code of a library, so that an audit hook sees every file that a stage touches.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ import pyarrow.parquet as pq
 from medcode.errors import UserError
 
 METRIC_DECIMALS = 6
-EMPTY = "EMPTY.txt"  # the only file of a folder that is left empty on purpose
+EMPTY = "EMPTY.txt"  # the only file of a deliberately empty folder
 
 
-def _beside(path: Path, ending: str) -> Path:
-    """A hidden name in the same folder, of this process alone."""
+def _temporary_path(path: Path, ending: str) -> Path:
+    """Return a hidden path in the same folder, unique to this process."""
     return path.with_name(f".{path.name}.{os.getpid()}.{ending}")
 
 
-def _sweep(path: Path) -> None:
-    """Removes what killed processes left of writing this very path.
+def _remove_leftovers(path: Path) -> None:
+    """Remove temporary files of `path` that killed processes left.
 
-    What a live process has there stays: it may be writing. A process that was killed between the two steps of replacing
-    a folder left none at `path`; its `.old` is then the only one known to be whole, and becomes `path` again.
+    Files of a running process stay: it may be writing. A process killed between the two steps of replacing a folder
+    leaves nothing at `path`. Its `.old` folder is then the only complete one, and is moved back to `path`.
     """
     name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.(tmp|old)")
-    left = [(other, name.fullmatch(other.name)) for other in path.parent.iterdir()]
-    dead = [(other, match[2]) for other, match in left if match and not _lives(int(match[1]))]
-    moved = [other for other, ending in dead if ending == "old"]
-    if moved and not path.exists():
-        with contextlib.suppress(FileNotFoundError):  # another process was first
-            os.replace(max(moved, key=lambda other: other.stat().st_ctime_ns), path)
-    for other, _ in dead:
-        if other.is_dir():
-            shutil.rmtree(other, ignore_errors=True)
+    leftovers = [(entry, name.fullmatch(entry.name)) for entry in path.parent.iterdir()]
+    orphans = [(entry, match[2]) for entry, match in leftovers if match and not _is_running(int(match[1]))]
+    old_folders = [entry for entry, ending in orphans if ending == "old"]
+    if old_folders and not path.exists():
+        with contextlib.suppress(FileNotFoundError):  # another process has moved it already
+            os.replace(max(old_folders, key=lambda entry: entry.stat().st_ctime_ns), path)
+    for entry, _ in orphans:
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):
-                other.unlink()
+                entry.unlink()
 
 
-def _lives(process: int) -> bool:
-    """Whether another process has this number; a name with that of this process is from before it began."""
+def _is_running(process: int) -> bool:
+    """Whether another process has this id. A file with our own id is left from an earlier process."""
     if process == os.getpid():
         return False
     try:
@@ -68,17 +68,17 @@ def _lives(process: int) -> bool:
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = "wb") -> Iterator[IO]:
-    """Opens a temporary file that replaces `path` only when the block ends without an error.
+    """Open a temporary file that replaces `path` only when the block ends without an error.
 
     Raises:
-        UserError: the file cannot be written (disk full, no permission); an older file at `path` is left as it was.
+        UserError: the file cannot be written (disk full, no permission); an existing file at `path` is unchanged.
     """
     path = Path(path)
-    temporary = _beside(path, "tmp")
+    temporary = _temporary_path(path, "tmp")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
+        _remove_leftovers(path)
         with open(temporary, mode, **text) as file:
             yield file
             file.flush()
@@ -94,19 +94,19 @@ def atomic_write(path: str | os.PathLike, mode: str = "wb") -> Iterator[IO]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """Yields a temporary folder that takes the place of `path` only when the block ends without an error.
+    """Yield a temporary folder that replaces `path` only when the block ends without an error.
 
     Raises:
-        UserError: a file in it cannot be written; an older folder at `path` is left as it was.
+        UserError: a file in it cannot be written; an existing folder at `path` is unchanged.
     """
     path = Path(path)
-    temporary = _beside(path, "tmp")
+    temporary = _temporary_path(path, "tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
+        _remove_leftovers(path)
         temporary.mkdir()
         yield temporary
-        _put(temporary, path)
+        _replace_folder(temporary, path)
     except OSError as error:
         raise UserError(
             f"{path}: could not be written ({error.strerror or error}); the old one is unchanged"
@@ -115,22 +115,22 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _put(folder: Path, path: Path) -> None:
-    """Moves a folder to `path`, in place of what is there.
+def _replace_folder(folder: Path, path: Path) -> None:
+    """Move a folder to `path`, replacing an existing file or folder.
 
-    A folder cannot replace one that is not empty, so the old one steps aside first. Killed in between, a process leaves
-    no `path`, the old folder as `.old` and the new one, whole, as `.tmp`. Nothing tells that `.tmp` from one half
-    written, so the next writer of `path` puts the old one back before it begins. DVC misses its output, and runs the
+    A folder cannot replace a non-empty one, so the old one is renamed first. A process killed in between leaves no
+    `path`, the old folder as `.old` and the complete new one as `.tmp`. That `.tmp` cannot be told from an incomplete
+    one, so the next writer of `path` restores the old folder before it begins. DVC misses its output, and runs the
     stage again.
     """
-    old = _beside(path, "old")
-    replaces = path.exists()
-    if replaces:
+    old = _temporary_path(path, "old")
+    existed = path.exists()
+    if existed:
         os.replace(path, old)
     try:
         os.replace(folder, path)
     except OSError:
-        if replaces:
+        if existed:
             os.replace(old, path)
         raise
     shutil.rmtree(old, ignore_errors=True)
@@ -138,19 +138,20 @@ def _put(folder: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def spool(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Opens a file without a name beside `path`, for what does not fit into memory; it is gone when the block ends.
+    """Open an unnamed temporary file next to `path`, for data that does not fit into memory.
 
-    It lies on the disk of `path`, never in a folder for temporary files, where restricted text has no place.
+    The file is deleted when the block ends. It lies on the disk of `path`, never in a shared folder for temporary
+    files, where restricted text must not be.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
     path = Path(path)
     spooled = path.with_name(f"{path.name}.spool")
-    temporary = _beside(spooled, "tmp")
+    temporary = _temporary_path(spooled, "tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(spooled)
+        _remove_leftovers(spooled)
         file = open(temporary, "w+b")  # noqa: SIM115
     except OSError as error:
         raise UserError(f"{path}: could not be written ({error.strerror or error})") from error
@@ -165,7 +166,7 @@ def spool(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 
 def write_empty(path: str | os.PathLike, reason: str) -> None:
-    """Writes a folder that holds nothing but one line that says why; DVC warns of folders without a file.
+    """Write a folder whose only file gives the reason for its being empty; DVC warns of folders without a file.
 
     Args:
         path: the folder.
@@ -182,18 +183,18 @@ def is_empty(path: str | os.PathLike) -> bool:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes text as UTF-8 with LF line ends."""
+    """Write text as UTF-8 with LF line endings."""
     with atomic_write(path, "w") as file:
         file.write(text)
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Writes indented JSON, keys in the order given; a non-finite number becomes null (JSON has none)."""
+    """Write indented JSON in the order of the keys; a non-finite number becomes null (JSON has none)."""
     write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_metrics(path: str | os.PathLike, metrics: Any) -> None:
-    """Writes metrics as JSON, floats rounded to 6 decimals so that diffs show what matters."""
+    """Write metrics as JSON, floats rounded to 6 decimals to keep diffs small."""
     write_json(path, _rounded(metrics))
 
 
@@ -219,15 +220,16 @@ def _rounded(value: Any) -> Any:
 
 
 def write_csv(path: str | os.PathLike, rows: Iterable[dict[str, Any]], columns: list[str]) -> None:
-    """Writes a table of few rows as text, floats to six digits; without rows, the names of the columns alone."""
+    """Write a small table as CSV, floats with six significant digits; the header is written even without rows."""
     with atomic_write(path, "w") as file:
         table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
-        table.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+        for row in rows:
+            table.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """Reads a JSON file.
+    """Read a JSON file.
 
     Raises:
         UserError: the file is missing or is not JSON.
@@ -242,20 +244,20 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def write_table(path: str | os.PathLike, table: pa.Table) -> None:
-    """Writes a parquet table (zstd)."""
+    """Write a parquet table (zstd)."""
     with atomic_write(path) as file:
         pq.write_table(table, file, compression="zstd")
 
 
 def write_batches(path: str | os.PathLike, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
-    """Writes a parquet table (zstd) batch by batch, each a row group, so that only one is in memory."""
+    """Write a parquet table (zstd), one row group per batch, with one batch in memory at a time."""
     with atomic_write(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in batches:
             writer.write_batch(batch)
 
 
 def read_table(path: str | os.PathLike, columns: list[str] | None = None) -> pa.Table:
-    """Reads a parquet table.
+    """Read a parquet table.
 
     Raises:
         UserError: the file is missing, damaged, or lacks a column.
@@ -270,13 +272,13 @@ def read_table(path: str | os.PathLike, columns: list[str] | None = None) -> pa.
 
 
 def write_array(path: str | os.PathLike, array: np.ndarray) -> None:
-    """Writes a .npy file."""
+    """Write a .npy file."""
     with atomic_write(path) as file:
         np.save(file, array, allow_pickle=False)
 
 
 def read_array(path: str | os.PathLike, *, mapped: bool = False) -> np.ndarray:
-    """Reads a .npy file, memory-mapped read-only on request.
+    """Read a .npy file, memory-mapped read-only on request.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -290,7 +292,7 @@ def read_array(path: str | os.PathLike, *, mapped: bool = False) -> np.ndarray:
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
-    """Reads a UTF-8 file of one item a line."""
+    """Read a UTF-8 file with one item per line."""
     try:
         with open(path, encoding="utf-8", newline="\n") as file:
             return file.read().split("\n")[:-1]

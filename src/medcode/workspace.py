@@ -1,7 +1,7 @@
-"""What a copy of the project, in which DVC runs an experiment, takes from the workspace.
+"""Links from the copy of the project in which DVC runs an experiment to untracked corpora in the workspace.
 
-`dvc exp run --temp` and `--queue` work in a copy below .dvc/tmp that holds what git and DVC track. A corpus that the
-workflow does not make is in neither, on purpose, so the copy gets links to its files.
+`dvc exp run --temp` and `--queue` work in a copy below .dvc/tmp, which holds only files tracked by git or DVC. A corpus
+that the pipeline does not generate is deliberately tracked by neither, so the copy gets links to its files.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-DVC_ROOT = "DVC_ROOT"  # DVC tells the stages of an experiment where its workspace is
+DVC_ROOT = "DVC_ROOT"  # set by DVC in the stages of an experiment: the path of the workspace
 
 
 def of_copy(folder: Path, environment: Mapping[str, str]) -> Path | None:
-    """The workspace, where the folder is a copy of it that DVC made; else None.
+    """Return the workspace that DVC copied the folder from, or None if the folder is no such copy.
 
     Args:
-        folder: the root of the project that a stage runs in.
-        environment: the variables that the stage was started with.
+        folder: root of the project in which a stage runs.
+        environment: environment variables of the stage.
     """
     if not environment.get(DVC_ROOT):
         return None
@@ -27,28 +27,28 @@ def of_copy(folder: Path, environment: Mapping[str, str]) -> Path | None:
 
 
 def lend(workspace: Path, copy: Path, names: Iterable[str]) -> list[str]:
-    """Gives the copy folders of the workspace, as folders of links; returns the names of those that it got.
+    """Link folders of the workspace into the copy, file by file; return the names of the linked folders.
 
-    A folder that the workspace lacks, or that the copy has, is left alone.
+    A folder that the workspace lacks, or that the copy already has, is skipped.
 
     Args:
-        workspace: where the folders are.
-        copy: where they are wanted.
-        names: paths below the root of the project; none of them may be an output of a stage, which DVC would remove.
+        workspace: root of the source.
+        copy: root of the target.
+        names: paths below the root of the project. None may be an output of a stage: DVC would remove it.
     """
-    lent = [name for name in names if (workspace / name).is_dir() and not (copy / name).exists()]
-    for name in lent:
+    linked = [name for name in names if (workspace / name).is_dir() and not (copy / name).exists()]
+    for name in linked:
         _link_files(workspace / name, copy / name)
-    return lent
+    return linked
 
 
 def _link_files(source: Path, target: Path) -> None:
-    """Makes a folder with a link to every file of another.
+    """Create a folder with a link to every file of another.
 
-    One link to the whole folder would not do: DVC does not look behind a link to a folder within a dependency.
+    A single link to the folder does not work: DVC does not follow links to folders within a dependency.
     """
-    for folder, inside, files in os.walk(source):
-        place = target / Path(folder).relative_to(source)
-        place.mkdir(parents=True, exist_ok=True)
-        for name in [*files, *(name for name in inside if Path(folder, name).is_symlink())]:
-            (place / name).symlink_to(Path(folder, name).absolute())
+    for folder, subfolders, files in os.walk(source):
+        destination = target / Path(folder).relative_to(source)
+        destination.mkdir(parents=True, exist_ok=True)
+        for name in [*files, *(name for name in subfolders if Path(folder, name).is_symlink())]:
+            (destination / name).symlink_to(Path(folder, name).absolute())

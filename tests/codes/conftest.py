@@ -1,4 +1,4 @@
-"""A few lines in the form of the official files of codes."""
+"""A few lines in the format of the official files of codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CCS: the categories of the papers' top-50, no collision of numbers, and nothing invented."""
+"""CCS: categories of the papers' top-50, distinct numbers, no category without a source."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def labels(**codes: list[str]) -> pd.DataFrame:
     return pd.DataFrame([(s, code) for s, listed in codes.items() for code in listed], columns=["system", "code"])
 
 
-def grouped(table: pd.DataFrame, found: pd.DataFrame, bare: bool = False) -> dict[str, set[str]]:
-    rows = ccs.categories(found, table, bare).to_pandas()
+def grouped(table: pd.DataFrame, labels: pd.DataFrame, bare: bool = False) -> dict[str, set[str]]:
+    rows = ccs.categories(labels, table, bare).to_pandas()
     return {category: set(part["code"]) for category, part in rows.groupby("category")}
 
 
@@ -49,9 +49,9 @@ def package(package_tables) -> pd.DataFrame:
 def test_the_papers_top50_has_38_categories_from_the_package(package):
     top50 = labels(icd9cm=DIAGNOSES, icd9proc=PROCEDURES)
     assert len(top50) == 50
-    found = grouped(package, top50)
-    assert found == TOP50
-    assert len(found) == 38
+    categories = grouped(package, top50)
+    assert categories == TOP50
+    assert len(categories) == 38
     # Among these 50 the papers' bare numbers are unique too.
     assert grouped(package, top50, bare=True) == {category[1:]: codes for category, codes in TOP50.items()}
 
@@ -74,8 +74,8 @@ def test_official_sizes_and_the_package_is_the_same(official_tables, package):
     columns = ["system", "code", "category", "category_title"]
     of_package, of_official = (t.loc[t["system"] == "icd9cm", columns].reset_index(drop=True) for t in (package, table))
     pd.testing.assert_frame_equal(of_package, of_official)
-    known = package.loc[package["system"] == "icd9proc", columns]
-    assert len(known.merge(table, on=columns)) == len(known) == 17
+    expected = package.loc[package["system"] == "icd9proc", columns]
+    assert len(expected.merge(table, on=columns)) == len(expected) == 17
 
 
 def test_padded_quoted_files_are_read(few):
@@ -109,8 +109,8 @@ def test_a_number_that_both_share_is_one_category_only_when_bare(few):
 
 def test_icd10_diagnoses_have_the_refined_categories(package):
     table = package.set_index(["system", "code"])
-    known = {"I10": "CIR007", "E11.9": "END002", "A41.9": "INF002", "J18.9": "RSP002", "S02.2XXA": "INJ001"}
-    for code, category in known.items():
+    expected = {"I10": "CIR007", "E11.9": "END002", "A41.9": "INF002", "J18.9": "RSP002", "S02.2XXA": "INJ001"}
+    for code, category in expected.items():
         assert table.loc[("icd10cm", code), "category"] == category
     # Without its seventh character an injury is taken for the first encounter.
     assert table.loc[("icd10cm", "S02.2XX")].tolist() == ["INJ001", "", "category", "package"]
@@ -121,9 +121,9 @@ def test_icd10_diagnoses_have_the_refined_categories(package):
 
 def test_order_and_counts_of_a_label_set(package):
     chosen = labels(icd9proc=["99.99", "96.04"], icd9cm=["401.9", "not a code"], icd10pcs=["0DTJ4ZZ"])
-    found = ccs.categories(chosen, package, bare_numbers=False)
-    assert found["code"].to_pylist() == ["96.04", "401.9"]
-    counts = ccs.metrics(chosen, package, found.to_pandas())
+    categories = ccs.categories(chosen, package, bare_numbers=False)
+    assert categories["code"].to_pylist() == ["96.04", "401.9"]
+    counts = ccs.metrics(chosen, package, categories.to_pandas())
     assert counts["has_ccs"] and counts["categories"] == 2
     assert counts["systems"] == {
         "icd10pcs": {
@@ -142,6 +142,6 @@ def test_order_and_counts_of_a_label_set(package):
 
 def test_a_label_set_without_any_category_says_so(package):
     chosen = labels(icd10pcs=["0DTJ4ZZ"])
-    found = ccs.categories(chosen, package, bare_numbers=True)
-    assert found.num_rows == 0 and found.schema == ccs.LABELS
-    assert ccs.metrics(chosen, package, found.to_pandas())["has_ccs"] is False
+    categories = ccs.categories(chosen, package, bare_numbers=True)
+    assert categories.num_rows == 0 and categories.schema == ccs.LABELS
+    assert ccs.metrics(chosen, package, categories.to_pandas())["has_ccs"] is False

@@ -1,4 +1,4 @@
-"""Coverage: counted right, and as high as it can be on the open corpora."""
+"""Coverage: exact shares, and measured values on the open corpora."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MEASURED = {
 
 def test_shares_are_of_distinct_codes():
     codes = pd.DataFrame({"system": ["icd9cm"] * 4, "code": ["1", "1", "2", "3"]})
-    known = pd.DataFrame({"system": ["icd9cm", "icd9cm", "icd9proc"], "code": ["1", "2", "3"]})
+    titles = pd.DataFrame({"system": ["icd9cm", "icd9cm", "icd9proc"], "code": ["1", "2", "3"]})
     mappings = pd.DataFrame(
         {"source_system": ["icd9cm"] * 3, "source": ["1", "1", "2"], "target": pd.Series(["A", "B", None], dtype="str")}
     )
-    assert coverage(codes, known, known.head(1), mappings) == {
+    assert coverage(codes, titles, titles.head(1), mappings) == {
         "icd9cm": {
             "codes": 3,
             "title": pytest.approx(2 / 3),
@@ -40,26 +40,26 @@ def test_shares_are_of_distinct_codes():
 
 @pytest.fixture(scope="module")
 def codes(shared) -> dict[str, pd.DataFrame]:
-    found: dict[str, list] = {"D_ICD": [], "demo": [], "CodiEsp": []}
-    for name, listed in (("D_ICD", "D_ICD_{}"), ("demo", "{}_ICD")):
-        for system, kind in (("icd9cm", "DIAGNOSES"), ("icd9proc", "PROCEDURES")):
-            with open(shared / "corpora" / "mimic-iii-demo" / f"{listed.format(kind)}.csv", newline="") as file:
-                found[name] += [(system, dotted(row["icd9_code"], system)) for row in csv.DictReader(file)]
+    rows_of: dict[str, list] = {"D_ICD": [], "demo": [], "CodiEsp": []}
+    for name, file_name in (("D_ICD", "D_ICD_{}"), ("demo", "{}_ICD")):
+        for system, table in (("icd9cm", "DIAGNOSES"), ("icd9proc", "PROCEDURES")):
+            with open(shared / "corpora" / "mimic-iii-demo" / f"{file_name.format(table)}.csv", newline="") as file:
+                rows_of[name] += [(system, dotted(row["icd9_code"], system)) for row in csv.DictReader(file)]
     for system, track in (("icd10cm", "D"), ("icd10pcs", "P")):
         for path in sorted((shared / "corpora" / "codiesp").glob(f"*/*{track}.tsv")):
-            found["CodiEsp"] += [
+            rows_of["CodiEsp"] += [
                 (system, line.split("\t")[1].strip().upper()) for line in path.read_text().splitlines()
             ]
-    return {name: pd.DataFrame(rows, columns=["system", "code"]) for name, rows in found.items()}
+    return {name: pd.DataFrame(rows, columns=["system", "code"]) for name, rows in rows_of.items()}
 
 
 @pytest.mark.parametrize("source", ["package", "official"])
 @pytest.mark.parametrize("corpus", ["D_ICD", "demo", "CodiEsp"])
 def test_coverage_of_the_open_corpora(request, codes, corpus, source):
     tables = request.getfixturevalue(f"{source}_tables")
-    found = coverage(codes[corpus], tables.titles, tables.ccs, tables.gem)
-    assert found.keys() == {system for name, system in MEASURED if name == corpus}
-    for system, measured in found.items():
+    shares_of = coverage(codes[corpus], tables.titles, tables.ccs, tables.gem)
+    assert shares_of.keys() == {system for name, system in MEASURED if name == corpus}
+    for system, measured in shares_of.items():
         number, expected = MEASURED[corpus, system]
         assert measured["codes"] == number
         shares = tuple(measured[name] for name in ("title", "ccs", "gem"))

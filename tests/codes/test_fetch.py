@@ -1,4 +1,4 @@
-"""Fetching official files of codes: found by name wherever they are, and only the published bytes."""
+"""Fetching official files of codes: found by name at any depth, and verified by digest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from medcode.errors import UserError
 
 @pytest.fixture
 def small(few, monkeypatch) -> Path:
-    """The few lines in place of the published files."""
+    """The few lines of `conftest` in place of the published files."""
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in few.iterdir()}
     monkeypatch.setattr(fetch, "DIGESTS", digests)
     return few
@@ -29,7 +29,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def archives(small: Path, folder: Path) -> list[Path]:
-    """The files in four zips, named as the publishers name theirs."""
+    """Put the files into four zip files, named as the published ones."""
     names = sorted(fetch.DIGESTS)
     paths = [folder / url.rsplit("/", 1)[1] for url in fetch.ARCHIVES]
     for number, path in enumerate(paths):

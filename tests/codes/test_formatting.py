@@ -1,4 +1,4 @@
-"""Codes have one spelling, and no code ever turns into another."""
+"""Notation of codes: one per code, and distinct codes stay distinct."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcode.codes.formatting import SYSTEMS, category, dotted, is_valid, normalised, undotted
+from medcode.codes.formatting import SYSTEMS, category, dotted, is_valid, normalized, undotted
 from medcode.errors import UserError
 
 STORED = {
@@ -42,22 +42,22 @@ stored_codes = st.sampled_from(SYSTEMS).flatmap(
 )
 def test_golden_codes(system, stored, expected):
     assert dotted(stored, system) == expected
-    assert normalised(stored, system) == normalised(expected, system) == expected
+    assert normalized(stored, system) == normalized(expected, system) == expected
 
 
 @given(stored_codes)
 def test_dotting_loses_nothing_and_every_spelling_meets(pair):
-    """So two codes stay two."""
+    """The notation is injective: distinct codes stay distinct."""
     system, stored = pair
-    written = dotted(stored, system)
-    assert undotted(written) == stored
-    assert is_valid(written, system)
-    assert normalised(stored.lower(), system) == normalised(f" {written} ", system) == written
-    assert not written.endswith(".")
+    dotted_code = dotted(stored, system)
+    assert undotted(dotted_code) == stored
+    assert is_valid(dotted_code, system)
+    assert normalized(stored.lower(), system) == normalized(f" {dotted_code} ", system) == dotted_code
+    assert not dotted_code.endswith(".")
 
 
 def test_a_trailing_point_is_taken_off():
-    assert normalised("66.", "icd9proc") == "66"
+    assert normalized("66.", "icd9proc") == "66"
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_a_trailing_point_is_taken_off():
 )
 def test_what_is_no_code_is_refused_and_not_mended(system, wrong):
     with pytest.raises(UserError, match=f"is not a code of {system}"):
-        normalised(wrong, system)
+        normalized(wrong, system)
 
 
 def test_an_unknown_system_names_the_nearest():
-    for function in (dotted, is_valid, normalised):
+    for function in (dotted, is_valid, normalized):
         with pytest.raises(UserError, match="did you mean 'icd10cm'"):
             function("E119", "icd10-cm")
 

@@ -1,4 +1,4 @@
-"""GEMs: every row of the official files, and edges only where both codes are."""
+"""GEMs: all rows of the official files, and edges only between selected codes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ICD10 = [("icd10cm", "K83.1"), ("icd10cm", "Q36.9"), ("icd10cm", "S22.39XA"), ("
 
 
 def counts(table: pd.DataFrame) -> dict[str, tuple[int, ...]]:
-    """Rows, sources, approximate, no map, combination."""
+    """Return the numbers of rows, sources, approximate, no map, combination."""
     return {
         system: (
             len(rows), rows["source"].nunique(), int(rows["approximate"].sum()), int(rows["no_map"].sum()),
@@ -48,8 +48,8 @@ def test_counts_of_the_official_files(official_tables):
 
 def test_the_papers_examples(official_tables, package_tables):
     for tables in (official_tables, package_tables):
-        found = gem.edges(tables.gem, ICD9[:2], ICD10[:2]).to_pylist()
-        weights = {(row["source"], row["target"]): (row["weight"], row["approximate"]) for row in found}
+        edges = gem.edges(tables.gem, ICD9[:2], ICD10[:2]).to_pylist()
+        weights = {(row["source"], row["target"]): (row["weight"], row["approximate"]) for row in edges}
         assert weights == {
             ("576.2", "K83.1"): (1.0, False),
             ("749.11", "Q36.9"): (0.5, True),
@@ -66,8 +66,8 @@ def test_the_package_has_an_older_edition_of_diagnoses_only(package_tables):
 
 def test_edges_of_a_direction_come_from_its_own_file(few):
     table = gem.table(few).to_pandas()
-    found = gem.edges(table, [*ICD9, ("icd9cm", "749.21")], ICD10).to_pandas()
-    assert found[["direction", "source", "target", "weight"]].to_numpy().tolist() == [
+    edges = gem.edges(table, [*ICD9, ("icd9cm", "749.21")], ICD10).to_pandas()
+    assert edges[["direction", "source", "target", "weight"]].to_numpy().tolist() == [
         ["icd9_to_icd10", "576.2", "K83.1", 1.0],
         ["icd9_to_icd10", "749.11", "Q36.9", 0.5],
         ["icd9_to_icd10", "807.00", "S22.39XA", 0.5],  # once, though in two scenarios
@@ -99,15 +99,15 @@ def test_flags_are_those_of_the_file(few):
 def test_edges_of_no_codes_are_an_empty_table(few):
     table = gem.table(few).to_pandas()
     for icd9, icd10 in (([], []), (ICD9, []), ([], ICD10)):
-        found = gem.edges(table, icd9, icd10)
-        assert found.num_rows == 0 and found.schema == gem.EDGES
+        edges = gem.edges(table, icd9, icd10)
+        assert edges.num_rows == 0 and edges.schema == gem.EDGES
 
 
 def test_metrics_count_a_code_by_the_direction_that_starts_at_it(few, package_tables):
     table = gem.table(few).to_pandas()
     codes = pd.DataFrame([*ICD9, *ICD10, ("icd9cm", "V86.1")], columns=["system", "code"])
-    found = gem.edges(table, ICD9, ICD10).to_pandas()
-    measured = gem.metrics(table, codes, found, procedures=True)
+    edges = gem.edges(table, ICD9, ICD10).to_pandas()
+    measured = gem.metrics(table, codes, edges, procedures=True)
     assert measured["edges"] == {
         "icd9_to_icd10": {"exact": 1, "approximate": 3},
         "icd10_to_icd9": {"exact": 1, "approximate": 2},
@@ -119,9 +119,9 @@ def test_metrics_count_a_code_by_the_direction_that_starts_at_it(few, package_ta
         "icd10pcs": {"codes": 1, "with_edge": 1, "without_edge": 0},
     }
     assert measured["tables"]["icd9proc"] == {"table": "official", "rows": 2}
-    without = gem.metrics(package_tables.gem, codes, found.head(0), procedures=True)
+    without = gem.metrics(package_tables.gem, codes, edges.head(0), procedures=True)
     assert without["tables"]["icd10pcs"] == {"table": "none", "rows": 0}
-    assert gem.metrics(table, codes, found, procedures=False)["tables"]["icd9proc"]["table"] == "off"
+    assert gem.metrics(table, codes, edges, procedures=False)["tables"]["icd9proc"]["table"] == "off"
 
 
 def test_a_damaged_file_names_its_line(few, tmp_path):

@@ -1,4 +1,4 @@
-"""The hierarchy: every code in one chapter, and known codes in the right block."""
+"""The hierarchy: every code in one chapter, and example codes in the right block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Titles: the right ones, one a code, and enough of them for the corpora."""
+"""Titles: correct, one per code, and complete for the corpora."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def titles(package_tables) -> dict[tuple[str, str], tuple[str, str]]:
     ],
 )
 def test_known_titles(titles, system, code, title, source):
-    found, origin = titles[system, code]
-    assert title in found
+    full_title, origin = titles[system, code]
+    assert title in full_title
     assert origin == source
 
 
@@ -66,12 +66,12 @@ def test_latin_1_titles_are_read_as_such(titles):
 
 
 def test_every_code_of_the_mimic_demo_has_a_title(titles, shared):
-    found = {}
+    codes_of = {}
     for system, table in (("icd9cm", "DIAGNOSES_ICD"), ("icd9proc", "PROCEDURES_ICD")):
         with open(shared / "corpora" / "mimic-iii-demo" / f"{table}.csv", newline="") as file:
-            found[system] = {dotted(row["icd9_code"], system) for row in csv.DictReader(file)}
-    assert {system: len(codes) for system, codes in found.items()} == {"icd9cm": 581, "icd9proc": 164}
-    assert [(s, code) for s, codes in found.items() for code in codes if (s, code) not in titles] == []
+            codes_of[system] = {dotted(row["icd9_code"], system) for row in csv.DictReader(file)}
+    assert {system: len(codes) for system, codes in codes_of.items()} == {"icd9cm": 581, "icd9proc": 164}
+    assert [(s, code) for s, codes in codes_of.items() for code in codes if (s, code) not in titles] == []
 
 
 def test_nearly_every_code_of_codiesp_has_a_title(titles, shared):

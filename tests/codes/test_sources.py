@@ -1,4 +1,4 @@
-"""Files of codes: read as they are, and a missing one says what to do."""
+"""Files of codes: read unchanged, and the error for a missing file gives a remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small tables in the publishers' formats, made by hand."""
+"""Small hand-written tables in the publishers' formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 @pytest.fixture
 def write_csv() -> Callable[..., Path]:
-    """Gives a function that writes a table as MIMIC does, every text in quotes; .gz when the name says so."""
+    """Return a function that writes a table as MIMIC does: texts quoted, gzipped if the name ends in .gz."""
 
     def write(path: Path, header: str, rows: list[list]) -> Path:
         buffer = io.StringIO()

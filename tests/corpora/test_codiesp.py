@@ -1,4 +1,4 @@
-"""CodiEsp: the corpus's own split, two languages, codes in upper case."""
+"""CodiEsp: the published split, two languages, codes in upper case."""
 
 from __future__ import annotations
 

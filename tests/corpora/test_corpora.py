@@ -1,4 +1,4 @@
-"""Choosing a reader."""
+"""Selection of a reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables: what is wrong with a file is said in one line that holds nothing of its contents."""
+"""Tables: errors in a file are reported in one line that contains none of its text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetching: only what is exactly the published corpus ever gets into place."""
+"""Fetching: only the exact published corpus is installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL = {"train/trainD.tsv": b"S-1\tn44.8\n", "train/text_files/S-1.txt": b"uno"
 
 @pytest.fixture
 def small(tmp_path, monkeypatch) -> Path:
-    """A corpus of three files, put in the place of CodiEsp."""
+    """A corpus of three files in place of CodiEsp."""
     folder = tmp_path / "download" / "final_dataset"
     for name, content in {**SMALL, "README.txt": b"read me"}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A corpus of one's own: what is right is read, and every doubt names its line."""
+"""Custom corpora in JSON lines: valid lines are read, and every error names its line."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def test_parts_of_numbers_only_become_floats():
 @pytest.mark.filterwarnings("ignore:Columns")  # that types are mixed is the point
 @pytest.mark.parametrize("letters", [0, 1])
 def test_pandas_reads_a_part_of_this_size_at_once(letters):
-    """The size of a part is pandas' own: a table of five columns, as that script wrote."""
+    """The size of a part equals that of pandas, for a table of five columns as the script wrote."""
     rows = PART * 2
     codes = ["38.10"] * rows
     if letters:

@@ -1,4 +1,4 @@
-"""MIMIC-III: notes are joined per admission, codes stay text, and whatever is left out is counted."""
+"""MIMIC-III: notes are joined per admission, codes stay text, and dropped rows are counted."""
 
 from __future__ import annotations
 

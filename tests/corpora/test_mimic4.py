@@ -1,4 +1,4 @@
-"""MIMIC-IV: two versions of ICD in one table, codes filled up with blanks."""
+"""MIMIC-IV: two versions of ICD in one table, codes padded with blanks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The synthetic corpus as written: MIMIC's own formats, its quirks, and statistics like MIMIC's."""
+"""The synthetic corpus on disk: formats, irregularities and statistics as in MIMIC."""
 
 from __future__ import annotations
 
@@ -89,13 +89,13 @@ def iv_rows(iv) -> dict[str, Rows]:
 
 
 def pairs(rows: dict[str, Rows]) -> list[tuple[str, str]]:
-    """All (admission, dotted code) of the tables of MIMIC-III, doubles dropped."""
-    found = {}
+    """Return all (admission, dotted code) of the tables of MIMIC-III, without duplicates."""
+    code_rows = {}
     for table, procedure in (("DIAGNOSES_ICD", False), ("PROCEDURES_ICD", True)):
         for row in rows[table]:
             if row["ICD9_CODE"]:
-                found[row["HADM_ID"], terminology.dotted(row["ICD9_CODE"], procedure=procedure)] = None
-    return list(found)
+                code_rows[row["HADM_ID"], terminology.dotted(row["ICD9_CODE"], procedure=procedure)] = None
+    return list(code_rows)
 
 
 def test_columns_and_files(iii, iv):
@@ -185,7 +185,7 @@ def test_sequence_numbers(iii_rows):
         for row in iii_rows[table]:
             if row["ICD9_CODE"]:
                 numbers.setdefault(row["HADM_ID"], []).append(int(row["SEQ_NUM"]))
-        assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
+        assert all(numbers_of_stay == list(range(1, len(numbers_of_stay) + 1)) for numbers_of_stay in numbers.values())
 
 
 def test_every_code_is_in_the_reference_data(iii_rows, iv_rows):
@@ -197,22 +197,22 @@ def test_every_code_is_in_the_reference_data(iii_rows, iv_rows):
         ("hosp/diagnoses_icd", False, "icd10cm"),
         ("hosp/procedures_icd", True, "icd10pcs"),
     ):
-        found = {
+        codes_of = {
             version: {r["icd_code"] for r in iv_rows[table] if r["icd_version"] == version} for version in ("9", "10")
         }
-        assert found["9"] <= bare[procedure]
-        assert found["10"] <= set(terminology.icd10_titles(system))
+        assert codes_of["9"] <= bare[procedure]
+        assert codes_of["10"] <= set(terminology.icd10_titles(system))
         titles = iv_rows[f"hosp/d_icd_{table.removeprefix('hosp/').removesuffix('_icd')}"]
         described = {(row["icd_code"], row["icd_version"]) for row in titles}
         assert {(row["icd_code"], row["icd_version"]) for row in iv_rows[table]} <= described
 
 
 def test_statistics_of_the_default(iii_rows, options):
-    found = pairs(iii_rows)
-    counts = collections.Counter(code for _, code in found)
+    code_rows = pairs(iii_rows)
+    counts = collections.Counter(code for _, code in code_rows)
     assert len(counts) > 1_500
     assert sum(count < 10 for count in counts.values()) > len(counts) / 2
-    assert 9 <= len(found) / len({stay for stay, _ in found}) <= 16
+    assert 9 <= len(code_rows) / len({stay for stay, _ in code_rows}) <= 16
     frequent = [code for code, _ in counts.most_common(60)]
     assert len(set(TOP50) & set(frequent)) >= 45
     assert set(frequent[:6]) & set(TOP50[:3]) == set(TOP50[:3])

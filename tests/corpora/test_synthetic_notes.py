@@ -1,4 +1,4 @@
-"""Notes show codes by name or evidence, hide some, deny others, and keep to their length."""
+"""Notes express codes by name or evidence, omit some, negate others, and have the expected length."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ def test_mean_length(options, style, mean):
 
 
 def test_share_of_codes_that_nothing_shows(options):
-    for wanted in (0.0, 0.3):
+    for share in (0.0, 0.3):
         codes = hidden = 0
-        for admission, summary in summaries(options, unmentioned_share=wanted):
+        for admission, summary in summaries(options, unmentioned_share=share):
             codes += len(admission.codes)
             hidden += len(summary.unmentioned)
-        assert hidden / codes == pytest.approx(wanted, abs=0.03)
+        assert hidden / codes == pytest.approx(share, abs=0.03)
 
 
 def test_codes_show_by_name_or_through_evidence(options):
-    """Without hiding and misspelling, most codes are named in the note, and the rest have evidence to show."""
+    """Without omissions and misspellings, most codes are named in the note, and the others have evidence."""
     named = evident = codes = 0
     for admission, summary in summaries(options, unmentioned_share=0.0, misspelling_rate=0.0):
         text = " ".join(whole(summary).split()).lower()
         for code in admission.codes:
             concept = knowledge.concept(code)
-            found = any(" ".join(name.split()).lower() in text for name in concept.names)
-            codes, named = codes + 1, named + found
-            evident += not found and concept.has_evidence
+            is_named = any(" ".join(name.split()).lower() in text for name in concept.names)
+            codes, named = codes + 1, named + is_named
+            evident += not is_named and concept.has_evidence
     assert 0.7 < named / codes < 0.97
     assert named + evident == codes
 
@@ -71,7 +71,7 @@ def test_distractors_are_not_assigned(options):
             kinds.add(kind)
             number += 1
             assert code not in admission.codes
-            assert not any(knowledge.clusters(code) & knowledge.clusters(own) for own in admission.codes)
+            assert not any(knowledge.clusters(code) & knowledge.clusters(assigned) for assigned in admission.codes)
     assert kinds == {"negated", "ruled_out", "family", "past", "risk", "uncoded", "procedure"}
     assert number / 300 == pytest.approx(options.distractor_rate, rel=0.1)
     assert not any(summary.distractors for _, summary in summaries(options, number=50, distractor_rate=0.0))
@@ -80,13 +80,13 @@ def test_distractors_are_not_assigned(options):
 def test_misspellings(options):
     plain = [whole(s) for _, s in summaries(options, number=60, misspelling_rate=0.0)]
     wrong = [whole(s) for _, s in summaries(options, number=60, misspelling_rate=0.05)]
-    known = {word for text in plain for word in text.split()}
-    unknown = [sum(word not in known for word in text.split()) / len(text.split()) for text in wrong]
+    vocabulary = {word for text in plain for word in text.split()}
+    unknown = [sum(word not in vocabulary for word in text.split()) / len(text.split()) for text in wrong]
     assert 0.015 < sum(unknown) / len(unknown) < 0.08
 
 
 def test_styles_fill_every_slot():
-    given = set(styles.PRONOUNS["M"]) | {"age", "date", "year", "name", "Name", "background", "complaint"}
+    slots = set(styles.PRONOUNS["M"]) | {"age", "date", "year", "name", "Name", "background", "complaint"}
     used = set()
 
     def walk(tree):
@@ -104,7 +104,7 @@ def test_styles_fill_every_slot():
         walk([concept.course, concept.results, concept.social])
         assert set(concept.drugs) <= set(knowledge.drugs()["drugs"])
     for style in (styles.MIMIC3, styles.MIMIC4):
-        assert used <= given | set(style.fixed)
+        assert used <= slots | set(style.fixed)
 
 
 def test_no_template_is_left_unfilled(options):
@@ -115,12 +115,12 @@ def test_no_template_is_left_unfilled(options):
 
 def test_other_notes(options):
     world, others = World(options), OtherNotes(options, styles.MIMIC3)
-    found = [others.note(world.admission(k), number) for k in range(60) for number in range(4)]
-    assert len({category for category, _, _ in found}) >= 5
-    lengths = [count_words(text) for _, _, text in found]
+    notes = [others.note(world.admission(k), number) for k in range(60) for number in range(4)]
+    assert len({category for category, _, _ in notes}) >= 5
+    lengths = [count_words(text) for _, _, text in notes]
     assert 0.5 < sum(lengths) / len(lengths) / (options.mean_words / 7) < 1.5
     again = OtherNotes(options, styles.MIMIC3)
-    assert [again.note(world.admission(59), number) for number in range(4)] == found[-4:]
+    assert [again.note(world.admission(59), number) for number in range(4)] == notes[-4:]
 
 
 def test_template():
@@ -159,7 +159,7 @@ def test_wrapping_keeps_words_and_width():
 
 def test_variants_of_a_title():
     drop, words = knowledge._shortening()
-    found = variants("Fracture of femur, closed, without mention of complication", drop, words)
-    assert "closed fracture of femur" in found
-    assert "fx of femur, closed" in found
+    forms = variants("Fracture of femur, closed, without mention of complication", drop, words)
+    assert "closed fracture of femur" in forms
+    assert "fx of femur, closed" in forms
     assert variants("Unspecified glaucoma", drop, words)[0] == "glaucoma"

@@ -1,4 +1,4 @@
-"""What the invented people have: valid codes that go together, fit age and sex, and do not contradict each other."""
+"""Codes of invented patients: valid, plausible together, compatible with age and sex, without contradictions."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def admissions(options) -> list[Admission]:
     return [world.admission(k) for k in range(ADMISSIONS)]
 
 
-def share(admissions: list[Admission], code: str, given: str = "") -> float:
-    chosen = [a for a in admissions if not given or any(c.startswith(given) for c in a.codes)]
-    assert len(chosen) > 30
-    return sum(code in a.codes for a in chosen) / len(chosen)
+def share(admissions: list[Admission], code: str, condition: str = "") -> float:
+    selected = [a for a in admissions if not condition or any(c.startswith(condition) for c in a.codes)]
+    assert len(selected) > 30
+    return sum(code in a.codes for a in selected) / len(selected)
 
 
 def test_admission_does_not_depend_on_the_order_of_asking(options, admissions):
@@ -53,7 +53,7 @@ def test_profiles_and_knowledge_speak_of_real_codes():
 
 
 def test_comorbidities_go_together(admissions):
-    for code, given, factor in (
+    for code, condition, factor in (
         ("428.0", "427.31", 1.3),
         ("V58.61", "427.31", 1.5),
         ("39.61", "36.15", 3),
@@ -63,7 +63,7 @@ def test_comorbidities_go_together(admissions):
         ("403.90", "585.9", 3),
         ("39.95", "585.6", 3),
     ):
-        assert share(admissions, code, given) > factor * share(admissions, code), (code, given)
+        assert share(admissions, code, condition) > factor * share(admissions, code), (code, condition)
 
 
 def test_age_and_sex_fit(admissions):
@@ -81,8 +81,8 @@ def test_age_and_sex_fit(admissions):
 
 def test_codes_exclude_each_other(admissions):
     for admission in admissions:
-        taken = collections.Counter(n for code in admission.codes for n in knowledge.exclusions(code))
-        assert not taken or max(taken.values()) == 1
+        group_counts = collections.Counter(n for code in admission.codes for n in knowledge.exclusions(code))
+        assert not group_counts or max(group_counts.values()) == 1
         assert len(set(admission.codes)) == len(admission.codes)
         assert not any(is_procedure(code) for code in admission.diagnoses)
         assert all(is_procedure(code) for code in admission.procedures)
@@ -96,18 +96,18 @@ def test_principal_diagnosis_comes_first(admissions):
 
 def test_patients_return_later_and_die_once(options):
     people = People(options.seed)
-    seen: dict[int, list] = collections.defaultdict(list)
+    stays_of: dict[int, list] = collections.defaultdict(list)
     for k in range(1_280):
         stay = people.stay(k)
         assert stay.k == k
-        seen[stay.patient.number].append(stay)
-    for stays in seen.values():
+        stays_of[stay.patient.number].append(stay)
+    for stays in stays_of.values():
         assert [stay.order for stay in stays] == list(range(len(stays)))
         assert len({stay.patient for stay in stays}) == 1
         assert all(a.discharged < b.admitted for a, b in itertools.pairwise(stays))
         assert not any(stay.died for stay in stays[:-1])
         assert stays[-1].patient.died == (stays[-1].discharged if stays[-1].died else None)
-    assert 1.1 < 1_280 / len(seen) < 1.5
+    assert 1.1 < 1_280 / len(stays_of) < 1.5
 
 
 def test_icd10_is_reached_through_the_mappings(admissions):
@@ -139,7 +139,7 @@ def test_a_combination_gives_all_its_parts():
         if rows and min(row.scenario for row in rows) > 0:
             parts = {row.choice for row in rows if row.scenario == min(r.scenario for r in rows)}
             targets = {choice: {r.target for r in rows if r.choice == choice} for choice in parts}
-            found = icd10.diagnoses([code], lambda: 0.0)
-            assert all(set(found) & part for part in targets.values()), code
+            targets_of_code = icd10.diagnoses([code], lambda: 0.0)
+            assert all(set(targets_of_code) & part for part in targets.values()), code
             combined += len(parts) > 1
     assert combined > 100

@@ -1,4 +1,4 @@
-"""The tables of all codes, built when a test first asks for them: some take seconds. No test may change them."""
+"""The tables of all codes, built on first use, because some take seconds. Tests must not modify them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KNOWN_PROCEDURES = Path(__file__).resolve().parents[2] / "reference" / "package"
 
 
 class CodeTables:
-    """Titles, CCS and GEMs from a folder of official files, or from the package where there is none."""
+    """Titles, CCS and GEMs from a folder of official files, or from the package if it is None."""
 
     def __init__(self, official: Path | None) -> None:
         self.official = official

@@ -1,4 +1,4 @@
-"""Corpora of codes without texts, drawn or written by hand, for what works on codes alone."""
+"""Corpora of codes without texts, sampled or hand-written, for tests that need codes alone."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def options(**changes) -> SimpleNamespace:
 
 
 def corpus(admissions=2_000, patients=1_600, labels=400, mean=10, seed=0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Draws a corpus with a long tail of codes."""
+    """Sample a corpus with a long-tailed distribution of codes."""
     random = np.random.default_rng(seed)
     owners = np.concatenate([np.arange(patients), random.integers(0, patients, admissions - patients)])
     weights = 1 / np.arange(1, labels + 1)
     rows = np.repeat(np.arange(admissions), random.poisson(mean, admissions).clip(1))
-    drawn = random.choice(labels, len(rows), p=weights / weights.sum())
+    sampled = random.choice(labels, len(rows), p=weights / weights.sum())
     notes = pd.DataFrame({"admission_id": np.arange(admissions).astype(str), "patient_id": owners.astype(str)})
     codes = pd.DataFrame(
         {
             "admission_id": rows.astype(str),
             "system": "icd9cm",
-            "code": [f"{100 + i // 10}.{i % 10}" for i in drawn],
+            "code": [f"{100 + i // 10}.{i % 10}" for i in sampled],
         }
     )
     return notes.assign(split=pd.Series([None] * admissions, dtype="str")), codes.drop_duplicates(ignore_index=True)
@@ -50,12 +50,12 @@ def small(split: list[str | None], patients: list[str] | None = None) -> tuple[p
 
 
 def assigned(notes: pd.DataFrame, codes: pd.DataFrame, **changes) -> pd.DataFrame:
-    """Documents with their split, as label sets read them."""
+    """Return the documents with their split, the input of label sets."""
     return splits.table(splits.assign(notes, codes, options(**changes))).to_pandas()
 
 
 def _described(documents: int) -> dict:
-    """What is said of one split."""
+    """Return statistics of one split."""
     quartiles = {"mean": 12.5, "median": 12.0, "lower_quartile": 7.0, "upper_quartile": 1234.0}
     groups = ("1", "2-4", "5-9", "10-49", "50-99", "100-499", "500-999", "1000+")
     labels = {
@@ -65,7 +65,7 @@ def _described(documents: int) -> dict:
     return {"documents": documents, "patients": 9, "words": {"all": 800, **quartiles}, "heads": {"icd": labels}}
 
 
-# What metrics/corpus.json holds.
+# Contents of metrics/corpus.json.
 DESCRIBED = {
     "corpus": "synthetic-mimic3",
     "label_set": "full",

@@ -1,4 +1,4 @@
-"""Words, by the rules of the papers."""
+"""Word tokenization by the rules of the papers."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ DIFFERENCES = [
 
 @pytest.mark.parametrize(("text", "caml", "laat", "edin"), DIFFERENCES)
 def test_where_the_rules_differ(text, caml, laat, edin):
-    found = {rule: " ".join(tokenize(text, rule)) for rule in ("caml", "laat", "edin")}
-    assert found == {"caml": caml, "laat": laat, "edin": edin}
+    words_of = {rule: " ".join(tokenize(text, rule)) for rule in ("caml", "laat", "edin")}
+    assert words_of == {"caml": caml, "laat": laat, "edin": edin}
 
 
 def substituted(text: str) -> list[str]:
-    """Edin et al.'s rule as they describe it, one substitution after the other."""
+    """The rule of Edin et al. as published, a sequence of substitutions."""
     text = re.sub("[^A-Za-z0-9]+", " ", text.lower())
     return re.sub(r"(\s\d+)+\s", " ", text).split()
 
@@ -87,6 +87,6 @@ def test_plain_text_is_split_as_nltk_splits_it(text):
 
 
 def test_an_unknown_rule_names_the_nearest():
-    with pytest.raises(UserError, match="unknown tokenisation rule 'camel'; did you mean 'caml'"):
+    with pytest.raises(UserError, match="unknown tokenization rule 'camel'; did you mean 'caml'"):
         tokenize("text", "camel")
     assert set(RULES) == {"caml", "edin", "laat"}

@@ -1,4 +1,4 @@
-"""Notes as numbers: cut, found by admission, written and read."""
+"""Tokenized notes: indexed by admission, written and read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of a corpus as numbers."""
+"""Word ids of a corpus."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def test_numbers_follow_first_occurrence_and_empty_documents_are_counted():
 @pytest.mark.parametrize("rule", ["caml", "edin"])
 def test_two_processes_give_the_same_as_one(rule):
     documents = [(str(i), f"Word{i % 700} seen by {i} and Word{i * i % 1_009} at {i}") for i in range(3_000)]
-    one, two = (tokenized(iter(documents), rule, processes) for processes in (1, 2))
-    assert (one.types, one.notes.admissions) == (two.types, two.notes.admissions)
-    assert np.array_equal(one.notes.ids, two.notes.ids)
-    assert np.array_equal(one.notes.offsets, two.notes.offsets)
-    assert two.words(2_999) == tokenize(documents[-1][1], rule)
+    single, parallel = (tokenized(iter(documents), rule, processes) for processes in (1, 2))
+    assert (single.types, single.notes.admissions) == (parallel.types, parallel.notes.admissions)
+    assert np.array_equal(single.notes.ids, parallel.notes.ids)
+    assert np.array_equal(single.notes.offsets, parallel.notes.offsets)
+    assert parallel.words(2_999) == tokenize(documents[-1][1], rule)
 
 
 def test_what_is_written_is_read_again_and_is_the_same_bytes(tmp_path):

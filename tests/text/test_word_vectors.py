@@ -1,4 +1,4 @@
-"""Vocabulary and word2vec: reproducible, from the documents they were given and no others."""
+"""Vocabulary and word2vec: reproducible, and computed from the selected documents only."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ def test_vectors_are_the_same_to_the_bit_and_depend_on_the_seed(tokens):
 def test_decorrelated_vectors_have_no_mean_and_no_direction_of_their_own():
     random = np.random.default_rng(0)
     vectors = random.standard_normal((400, 5)) * [5, 3, 1, 1, 0.1] + [2, 0, 0, 0, 0]
-    found = word_vectors.decorrelated(vectors)
-    np.testing.assert_allclose(found.mean(0), 0, atol=1e-9)
-    np.testing.assert_allclose(found.T @ found / len(found), np.eye(5), atol=1e-9)
+    whitened = word_vectors.decorrelated(vectors)
+    np.testing.assert_allclose(whitened.mean(0), 0, atol=1e-9)
+    np.testing.assert_allclose(whitened.T @ whitened / len(whitened), np.eye(5), atol=1e-9)
     for column in range(5):
-        assert np.corrcoef(vectors[:, column], found[:, column])[0, 1] > 0.8
+        assert np.corrcoef(vectors[:, column], whitened[:, column])[0, 1] > 0.8
 
 
 def test_decorrelated_vectors_are_finite_where_a_direction_is_empty():
     vectors = np.random.default_rng(0).standard_normal((3, 8))
-    found = word_vectors.decorrelated(vectors)
-    assert np.isfinite(found).all() and np.linalg.matrix_rank(found) == 2
+    whitened = word_vectors.decorrelated(vectors)
+    assert np.isfinite(whitened).all() and np.linalg.matrix_rank(whitened) == 2
 
 
 def test_the_table_is_decorrelated_where_it_is_wanted(tokens):

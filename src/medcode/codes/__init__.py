@@ -1,1 +1,1 @@
-"""Codes: how they are written, their titles, their groups, and how the systems map to each other."""
+"""ICD codes: notation, titles, categories, and mappings between the systems."""

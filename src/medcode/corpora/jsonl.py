@@ -2,8 +2,8 @@
 
     {"admission_id": "17", "patient_id": "4", "text": "...", "codes": [{"system": "icd10cm", "code": "E11.9"}]}
 
-`split` (train, dev, test or background) is optional: for all lines or for none. A code has its point or none. Because
-the file is the user's own, every doubt is an error that names the line; nothing is guessed.
+`split` (train, dev, test or background) is optional: for all lines or for none. Codes are written with or without their
+point. Any deviation is an error that names the line; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ KEYS = ("admission_id", "patient_id", "text", "codes", "split")
 
 
 def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
-    """Reads every *.jsonl and *.jsonl.gz of the folder, in the order of their names.
+    """Read every *.jsonl and *.jsonl.gz of the folder, sorted by name.
 
     Args:
-        options: `systems` says which code systems to keep.
+        options: `systems` lists the code systems to keep.
 
     Raises:
         UserError: there is no such file; a line is not UTF-8, not JSON or not as described above; an admission comes
-            twice; nothing is left.
+            twice; the corpus is empty.
     """
     paths = sorted(path for path in folder.iterdir() if path.name.endswith((".jsonl", ".jsonl.gz")))
     if not paths:
@@ -46,11 +46,13 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
             except UserError as error:
                 raise UserError(f"{path}: line {number}: {error}") from None
     codes = Codes(notes.admissions)
-    for system, (admissions, values) in assigned.items():
+    for system, (admissions, code_values) in assigned.items():
         if system in options.systems:
-            codes.add(system, pd.Series(admissions, dtype="str"), pd.Series(values, dtype="str"), str(folder))
-    others = sum(len(values) for system, (_, values) in assigned.items() if system not in options.systems)
-    return extraction(notes, codes, notes.added, dropped={"codes_of_other_systems": others})
+            codes.add(system, pd.Series(admissions, dtype="str"), pd.Series(code_values, dtype="str"), str(folder))
+    n_other_codes = sum(
+        len(code_values) for system, (_, code_values) in assigned.items() if system not in options.systems
+    )
+    return extraction(notes, codes, notes.added, dropped={"codes_of_other_systems": n_other_codes})
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -108,13 +110,13 @@ def _add(value: dict[str, Any], notes: Notes, assigned: dict[str, tuple[list[str
 
 
 def _identifier(value: dict[str, Any], key: str) -> str:
-    given = value[key]
-    if isinstance(given, bool) or not isinstance(given, str | int):
+    identifier = value[key]
+    if isinstance(identifier, bool) or not isinstance(identifier, str | int):
         raise UserError(f"'{key}' must be a string or a whole number")
-    given = str(given).strip()
-    if not given or not given.isprintable():
+    identifier = str(identifier).strip()
+    if not identifier or not identifier.isprintable():
         raise UserError(f"'{key}' is empty or holds a control character")
-    return given
+    return identifier
 
 
 def _code(item: Any) -> tuple[str, str]:
@@ -125,7 +127,7 @@ def _code(item: Any) -> tuple[str, str]:
         raise UserError("'code' must be a string: a number loses its zeros")
     if system not in formatting.SYSTEMS:
         raise UserError(f"unknown code system '{str(system)[:40]}'; {nearest(str(system)[:40], formatting.SYSTEMS)}")
-    return system, formatting.normalised(code, system)
+    return system, formatting.normalized(code, system)
 
 
 def _encodable(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 The discharge summary of an admission is the text of all its rows of category "Discharge summary", addenda included,
 in file order. Rows that MIMIC marks as errors are left out. Codes are read as text, so that no zero is lost, and
-duplicates are removed; `legacy_codes` brings back what the papers' scripts made of them.
+duplicates are removed; `legacy_codes` reproduces the errors of the papers' scripts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from medcode.corpora import legacy_codes, tables
 from medcode.corpora.extraction import Codes, Extraction, Notes, extraction, identifiers
 
 CATEGORY = "Discharge summary"
-# Only these names may reach the metrics: a damaged table could hold a note's text where the category should be.
+# Only these names may reach the metrics: in a damaged table, the column of categories could hold text of notes.
 CATEGORIES = (
     "Case Management", "Consult", "Discharge summary", "ECG", "Echo", "General", "Nursing", "Nursing/other",
     "Nutrition", "Pharmacy", "Physician", "Radiology", "Rehab Services", "Respiratory", "Social Work",
@@ -25,13 +25,13 @@ TABLES = {"icd9cm": "DIAGNOSES_ICD", "icd9proc": "PROCEDURES_ICD"}
 
 
 def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
-    """Reads the tables of MIMIC-III, or of a corpus in its format.
+    """Read the tables of MIMIC-III, or of a corpus in its format.
 
     Args:
-        options: `systems` says which of icd9cm and icd9proc to read, `legacy_codes` whether to lose zeros.
+        options: `systems` lists which of icd9cm and icd9proc to read; `legacy_codes` reproduces the lost zeros.
 
     Raises:
-        UserError: a table or a column is missing, a file is damaged, or nothing is left.
+        UserError: a table or a column is missing, a file is damaged, or the corpus is empty.
     """
     paths = {system: tables.find(folder, TABLES[system]) for system in options.systems}
     notes, counts = _notes(tables.find(folder, "NOTEEVENTS"), spool)
@@ -49,20 +49,20 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
 
 def _notes(path: Path, spool: BinaryIO | None) -> tuple[Notes, dict[str, Any]]:
     notes, categories = Notes(str(path), spool), Counter()
-    rows = errors = homeless = undecodable = 0
+    rows = errors = without_admission = undecodable = 0
     for chunk in tables.chunks(path, ["subject_id", "hadm_id", "category", "iserror", "text"]):
         rows += len(chunk)
         category = chunk["category"].str.strip()
         for name, count in category.value_counts(sort=False).items():
             categories[name if name in CATEGORIES else "other"] += int(count)
         chunk = chunk[category == CATEGORY]
-        wrong = identifiers(chunk["iserror"]) == "1"
-        errors += int(wrong.sum())
-        chunk = chunk[~wrong]
+        is_error = identifiers(chunk["iserror"]) == "1"
+        errors += int(is_error.sum())
+        chunk = chunk[~is_error]
         admissions, patients = identifiers(chunk["hadm_id"]), identifiers(chunk["subject_id"])
         for admission, patient, text in zip(admissions, patients, chunk["text"], strict=True):
             if not admission:
-                homeless += 1
+                without_admission += 1
                 continue
             undecodable += "\ufffd" in text
             notes.add(admission, patient, text)
@@ -73,6 +73,6 @@ def _notes(path: Path, spool: BinaryIO | None) -> tuple[Notes, dict[str, Any]]:
         "dropped": {
             "notes_of_other_categories": rows - categories[CATEGORY],
             "notes_marked_as_errors": errors,
-            "notes_without_admission": homeless,
+            "notes_without_admission": without_admission,
         },
     }

@@ -1,7 +1,7 @@
 """MIMIC-IV v2.2 with MIMIC-IV-Note v2.2: discharge, diagnoses_icd, procedures_icd.
 
-Each row of a code table names its version, 9 or 10; the code is filled up with blanks. The tables are looked for in
-note/ and hosp/, as published, and in the folder itself.
+Each row of a code table gives the ICD version, 9 or 10; codes are padded with blanks. The tables are searched in note/
+and hosp/, as published, and in the folder itself.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ TABLES = {
 
 
 def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
-    """Reads the tables of MIMIC-IV, or of a corpus in its format.
+    """Read the tables of MIMIC-IV, or of a corpus in its format.
 
     Args:
-        options: `systems` says which of icd9cm, icd9proc, icd10cm and icd10pcs to read.
+        options: `systems` lists which of icd9cm, icd9proc, icd10cm and icd10pcs to read.
 
     Raises:
-        UserError: a table or a column is missing, a file is damaged, a version is neither 9 nor 10, or nothing is left.
+        UserError: a table or a column is missing, a file is damaged, a version is neither 9 nor 10, or the corpus is
+            empty.
     """
     paths = {
         table: tables.find(folder, table, ("hosp", ""))
@@ -41,31 +42,31 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
 
 def _notes(path: Path, spool: BinaryIO | None) -> tuple[Notes, dict[str, Any]]:
     notes = Notes(str(path), spool)
-    rows = homeless = undecodable = 0
+    rows = without_admission = undecodable = 0
     for chunk in tables.chunks(path, ["subject_id", "hadm_id", "text"]):
         rows += len(chunk)
         admissions, patients = identifiers(chunk["hadm_id"]), identifiers(chunk["subject_id"])
         for admission, patient, text in zip(admissions, patients, chunk["text"], strict=True):
             if not admission:
-                homeless += 1
+                without_admission += 1
                 continue
             undecodable += "\ufffd" in text
             notes.add(admission, patient, text)
     return notes, {
         "note_rows": rows,
         "notes_with_undecodable_bytes": undecodable,
-        "dropped": {"notes_without_admission": homeless},
+        "dropped": {"notes_without_admission": without_admission},
     }
 
 
 def _add_codes(codes: Codes, path: Path, versions: dict[str, str], systems: list[str]) -> int:
-    """Adds the codes of a table; returns its number of rows."""
+    """Add the codes of a table, and return its number of rows."""
     rows = 0
     for chunk in tables.chunks(path, ["hadm_id", "icd_code", "icd_version"], size=200_000):
         version = identifiers(chunk["icd_version"])
-        wrong = ~version.isin(list(versions))
-        if wrong.any():
-            row = rows + int(wrong.to_numpy().argmax()) + 1
+        is_invalid = ~version.isin(list(versions))
+        if is_invalid.any():
+            row = rows + int(is_invalid.to_numpy().argmax()) + 1
             raise UserError(f"{path}: row {row}: ICD_VERSION must be 9 or 10")
         rows += len(chunk)
         for name, system in versions.items():

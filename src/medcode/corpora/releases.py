@@ -1,4 +1,4 @@
-"""Row counts of the published releases of MIMIC, to tell a table that was cut short from a whole one.
+"""Row counts of the published releases of MIMIC, to detect truncated tables.
 
 MIMIC-III v1.4: the row counts that its maintainers' validation scripts expect; those of the categories of notes add up
 to all of NOTEEVENTS; 52,726 admissions with a discharge summary, Mullenbach et al. 2018. MIMIC-IV v2.2 and
@@ -48,23 +48,23 @@ RELEASES = {
 
 
 def compare(corpus: str, counts: dict[str, Any]) -> dict[str, Any] | None:
-    """Compares what was counted with what was published; None for a corpus that is no release.
+    """Compare the counts of a corpus with those of its published release; None for a corpus without a release.
 
     Returns:
-        name: of the release; compared: how many counts; different: {count: {published, found}}. A table that was not
-        read, because no code system of it was asked for, is not compared.
+        name: of the release; compared: number of counts; different: {count: {published, found}}. A table that was not
+        read, because none of its code systems is in use, is not compared.
     """
     if corpus not in RELEASES:
         return None
     release = RELEASES[corpus]
-    found = {name: _at(counts, name) for name in release.counts}
-    read = {name: count for name, count in found.items() if count is not None}
+    counted = {name: _at(counts, name) for name in release.counts}
+    available = {name: count for name, count in counted.items() if count is not None}
     different = {
         name: {"published": release.counts[name], "found": count}
-        for name, count in read.items()
+        for name, count in available.items()
         if count != release.counts[name]
     }
-    return {"name": release.name, "compared": len(read), "different": different}
+    return {"name": release.name, "compared": len(available), "different": different}
 
 
 def _at(counts: dict[str, Any], name: str) -> int | None:
@@ -72,13 +72,13 @@ def _at(counts: dict[str, Any], name: str) -> int | None:
     value = counts.get(section)
     if not key:
         return value
-    # A category of which there is no row is not counted at all.
+    # A category without rows is absent from the counts.
     missing = 0 if section == "note_rows_by_category" else None
     return (value or {}).get(key, missing)
 
 
 def warning(comparison: dict[str, Any]) -> str | None:
-    """Puts the differences into one line; None where there are none."""
+    """Return the differences as a one-line warning; None if there are none."""
     different = comparison["different"]
     if not different:
         return None

@@ -22,13 +22,13 @@ _AS_TEXT = {"dtype": str, "na_filter": False, "encoding": "utf-8", "encoding_err
 
 
 def find(folder: Path, name: str, subfolders: tuple[str, ...] = ("",)) -> Path:
-    """Finds a table as NAME.csv.gz or NAME.csv, in either case; the compressed one wins where both are there.
+    """Find a table as NAME.csv.gz or NAME.csv, ignoring case; the compressed one takes precedence.
 
     Args:
-        subfolders: where to look, in this order; "" is the folder itself.
+        subfolders: subfolders to search, in this order; "" is the folder itself.
 
     Raises:
-        UserError: it is in none of them.
+        UserError: the table is in none of them.
     """
     for subfolder in subfolders:
         place = folder / subfolder
@@ -41,12 +41,12 @@ def find(folder: Path, name: str, subfolders: tuple[str, ...] = ("",)) -> Path:
 
 
 def chunks(path: Path, columns: list[str], size: int = CHUNK) -> Iterator[pd.DataFrame]:
-    """Reads columns of a table, `size` rows at a time, every value as text, an empty value as "".
+    """Read columns of a table, `size` rows at a time, as text; an empty value is "".
 
     Bytes that are not UTF-8 become U+FFFD.
 
     Args:
-        columns: in lower case; they are found whatever their case in the file.
+        columns: names in lower case; case in the file is ignored.
 
     Raises:
         UserError: a column is missing or comes twice; the file is cut off, damaged or not a table.
@@ -55,7 +55,7 @@ def chunks(path: Path, columns: list[str], size: int = CHUNK) -> Iterator[pd.Dat
     for column in columns:
         if column not in header:
             raise UserError(f"{path}: there is no column {column.upper()}; {nearest(column, header)}")
-    # All columns, though few are used: pandas checks the number of fields of a row only then. It costs no time.
+    # All columns are parsed: only then does pandas check the number of fields of a row. It costs no time.
     with _reading(path), _opened(path) as (file, raw), _progress(path) as bar:
         for chunk in pd.read_csv(file, names=header, header=0, index_col=False, chunksize=size, **_AS_TEXT):
             bar.update(raw.tell() - bar.n)
@@ -64,7 +64,7 @@ def chunks(path: Path, columns: list[str], size: int = CHUNK) -> Iterator[pd.Dat
 
 def _header(path: Path) -> list[str]:
     with _reading(path), _opened(path) as (file, _):
-        # The second row is read for its number of fields, from which pandas would otherwise guess an index.
+        # Two rows, because the number of fields in the second one keeps pandas from inferring an index.
         first = pd.read_csv(file, header=None, nrows=2, **_AS_TEXT).iloc[0]
     header = [name.strip().lower() for name in first]
     if len(set(header)) < len(header):
@@ -74,7 +74,7 @@ def _header(path: Path) -> list[str]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Opens a table; yields its bytes, decompressed, and the file itself, whose position shows the progress."""
+    """Open a table; yield its decompressed stream, and the raw file, whose position shows the progress."""
     with open(path, "rb") as raw:
         if path.name.lower().endswith(".gz"):
             with gzip.GzipFile(fileobj=raw) as file:
@@ -89,7 +89,7 @@ def _progress(path: Path) -> tqdm:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turns what goes wrong in a damaged file into one line; pandas' own messages name rows, never contents."""
+    """Convert errors of a damaged file to `UserError`. Messages of pandas name rows, never contents."""
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

@@ -1,8 +1,8 @@
-r"""How text becomes words. Each rule splits a text and says which form of a word is kept.
+r"""Word tokenization. Each rule splits a text into words, and normalizes or drops each word.
 
-The papers used NLTK's `RegexpTokenizer(r"\w+")`, which was `re.findall`; so it is here. NLTK 3.10 has since gone over
-to another engine, whose `\w` takes in combining accents and leaves out ², and which gives up after five seconds of
-wall-clock time: the same note could be read on one machine and refused on another. On plain text they agree.
+The papers used NLTK's `RegexpTokenizer(r"\w+")`, which called `re.findall`; so does this module. NLTK 3.10 uses another
+engine. Its `\w` matches combining accents but not ², and it raises an error after five seconds of wall-clock time: the
+same note could succeed on one machine and fail on another. On plain text both agree.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from medcode.errors import UserError, nearest
 
 @dataclass(frozen=True)
 class Rule:
-    """A way of making words.
+    """A rule that splits text into words and normalizes them.
 
     Attributes:
-        pattern: what a word looks like in the text, before `form`.
-        form: the word as the models see it, None for one that is dropped. It sees one word at a time, so that each
-            distinct word is looked at once in a whole corpus.
-        separators: the characters of ASCII that stand in no word, where `pattern` says no more than that. Splitting at
-            them takes a third of the time.
+        pattern: regular expression of a word in the text, before `form`.
+        form: returns the normalized word, or None to drop it. It depends on the word alone, so it is called once per
+            distinct word of a corpus.
+        separators: the ASCII characters outside words, if `pattern` is equivalent to splitting at them, which takes a
+            third of the time; else "".
     """
 
     pattern: re.Pattern[str]
@@ -36,7 +36,7 @@ class Rule:
         return str.maketrans(self.separators, " " * len(self.separators))
 
     def words(self, text: str) -> list[str]:
-        """Splits a text; the words are as they stand there."""
+        """Split a text into words, not yet normalized."""
         if self.separators and text.isascii():
             return text.translate(self._blanks).split()
         return self.pattern.findall(text)
@@ -54,15 +54,15 @@ def _laat(word: str) -> str | None:
 
 
 RULES = {
-    # Mullenbach et al. 2018 and all who follow them: underscores and digits within a word stay,
-    # so do the contents of de-identification brackets; only wholly numeric words go.
+    # Mullenbach et al. 2018 and later work: underscores and digits within a word stay, so do the contents of
+    # de-identification brackets; only purely numeric words are dropped.
     "caml": Rule(re.compile(r"\w+"), _caml, _NO_WORD),
-    # Vu et al. 2020 (LAAT): the same words, kept only if they hold a letter; so 1_2 and _ go too.
+    # Vu et al. 2020 (LAAT): the same words, kept only if they contain a letter; so 1_2 and _ are dropped too.
     "laat": Rule(re.compile(r"\w+"), _laat, _NO_WORD),
-    # Edin et al. 2023: everything but ASCII letters and digits divides words, the underscore too, and numbers go that
-    # stand between two words. Their expression wants a blank on both sides, so a number with which the text begins or
-    # ends stays. (They lower the text first: of all letters only the Kelvin sign and the dotted capital I become ASCII
-    # by that, which is not followed here.)
+    # Edin et al. 2023: everything except ASCII letters and digits separates words, including the underscore. Numbers
+    # between two words are dropped. Their expression requires a blank on both sides, so a number at the beginning or
+    # end of the text stays. (They lowercase the text first, which turns only the Kelvin sign and the dotted capital I
+    # into ASCII; this is not reproduced here.)
     "edin": Rule(
         re.compile(r"(?<![A-Za-z0-9])(?:[0-9]*+[A-Za-z][A-Za-z0-9]*|\A[0-9]++|[0-9]++\Z)"),
         str.lower,
@@ -71,43 +71,43 @@ RULES = {
 
 
 def rule_named(name: str) -> Rule:
-    """Returns a rule by its name in params.yaml.
+    """Return a rule by its name in params.yaml.
 
     Raises:
-        UserError: there is no such rule.
+        UserError: the rule is unknown.
     """
     if name not in RULES:
-        raise UserError(f"unknown tokenisation rule '{name}'; {nearest(name, RULES)}")
+        raise UserError(f"unknown tokenization rule '{name}'; {nearest(name, RULES)}")
     return RULES[name]
 
 
 def tokenize(text: str, rule: str = "caml") -> list[str]:
-    """Returns the words of a text.
+    """Split a text into normalized words.
 
     Raises:
-        UserError: there is no such rule.
+        UserError: the rule is unknown.
     """
-    chosen = rule_named(rule)
-    forms = (chosen.form(word) for word in chosen.words(text))
+    tokenizer = rule_named(rule)
+    forms = (tokenizer.form(word) for word in tokenizer.words(text))
     return [form for form in forms if form is not None]
 
 
 def spans(text: str, rule: str = "caml") -> list[tuple[int, int]]:
-    """Returns where in the text each word of `tokenize` stands: (first character, one after the last).
+    """Return the character span (start, end) of each word of `tokenize`; the end is exclusive.
 
     Raises:
-        UserError: there is no such rule.
+        UserError: the rule is unknown.
     """
-    chosen = rule_named(rule)
-    return [match.span() for match in chosen.pattern.finditer(text) if chosen.form(match.group()) is not None]
+    tokenizer = rule_named(rule)
+    return [match.span() for match in tokenizer.pattern.finditer(text) if tokenizer.form(match.group()) is not None]
 
 
 def text_of(note: str, text: str, rule: str) -> str:
-    """What is cut into pieces of a note.
+    """Return the text of a note that is split into subwords.
 
     Args:
-        note: as it was written.
-        text: `words`, those that a rule makes, set apart by spaces; or `raw`, the note as it is.
-        rule: how text becomes words.
+        note: the original text.
+        text: `words`: the words of the tokenization rule, joined by spaces; `raw`: the original text.
+        rule: name of the tokenization rule.
     """
     return " ".join(tokenize(note, rule)) if text == "words" else note

@@ -1,4 +1,4 @@
-"""Notes as numbers: one array for all of them, and where each of them starts."""
+"""Tokenized notes: one array of token ids for all notes, and the offset of each note."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from medcode import io
 from medcode.errors import UserError
 
-# The file of the ids in data/tokens and in data/subword, and the stage that writes it.
+# File names of the ids in data/tokens and data/subword, and the stages that write them.
 WORD_IDS, SUBWORD_IDS = "ids.npy", "pieces.npy"
 STAGES = {WORD_IDS: "tokenize", SUBWORD_IDS: "subword"}
 
 
 @dataclass(frozen=True)
 class TokenizedNotes:
-    """The words, or the subwords, of all notes.
+    """Word ids or subword ids of all notes.
 
     Attributes:
         ids: int32 [tokens of all notes]; indices into word types, or into the vocabulary of an encoder.
@@ -34,47 +34,47 @@ class TokenizedNotes:
         return len(self.admissions)
 
     def document(self, index: int) -> np.ndarray:
-        """Returns the ids of one note."""
+        """Return the token ids of one note."""
         return self.ids[self.offsets[index] : self.offsets[index + 1]]
 
     def spans(self, admissions: list[str]) -> np.ndarray:
-        """Returns start and end in `ids` of the notes of some admissions, int64 [n, 2].
+        """Return start and end in `ids` of the notes of the admissions, int64 [n, 2].
 
         Raises:
-            UserError: the note of an admission is missing.
+            UserError: an admission has no note.
         """
         index_of = {admission: index for index, admission in enumerate(self.admissions)}
         try:
             rows = np.array([index_of[admission] for admission in admissions], dtype=np.int64)
         except KeyError as error:
-            # The stage subword depends on tokenize, so the command makes both anew.
+            # The stage subword depends on tokenize, so the command runs both.
             raise UserError(
                 f"the tokenized notes lack admission {error}; make them again (dvc repro subword)"
             ) from error
         return np.stack([self.offsets[rows], self.offsets[rows + 1]], axis=1)
 
     def write(self, folder: str | os.PathLike, ids_file: str) -> None:
-        """Writes the ids, offsets.npy and admissions.txt, all or nothing.
+        """Write the ids, offsets.npy and admissions.txt, all or none.
 
         Args:
-            folder: what to write.
+            folder: the output folder.
             ids_file: WORD_IDS or SUBWORD_IDS.
         """
         with io.atomic_folder(folder) as target:
             self.write_files(target, ids_file)
 
     def write_files(self, folder: Path, ids_file: str) -> None:
-        """Writes the three files into a folder that is there."""
+        """Write the three files into an existing folder."""
         io.write_array(folder / ids_file, self.ids)
         io.write_array(folder / "offsets.npy", self.offsets)
         io.write_text(folder / "admissions.txt", "".join(f"{admission}\n" for admission in self.admissions))
 
     @classmethod
     def read(cls, folder: str | os.PathLike, ids_file: str) -> TokenizedNotes:
-        """Reads what `write` wrote; the ids stay on disk.
+        """Read the files of `write`; the ids are memory-mapped.
 
         Raises:
-            UserError: a file is missing or damaged, or the files do not belong together.
+            UserError: a file is missing or damaged, or the files are inconsistent.
         """
         folder = Path(folder)
         ids = io.read_array(folder / ids_file, mapped=True)

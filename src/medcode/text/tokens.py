@@ -1,4 +1,4 @@
-"""All words of a corpus as numbers, and the word types that the numbers stand for."""
+"""The words of a corpus as ids, and the word types of these ids."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ _DROPPED = -1
 
 @dataclass(frozen=True)
 class TokenizedWords:
-    """The words of all notes, and the word types that the ids are indices into.
+    """Word ids of all notes, and the word types that they index.
 
     Attributes:
-        notes: ids of the words.
-        types: the distinct words, in the order in which they first occur.
+        notes: the word ids.
+        types: the distinct words, in order of first occurrence.
     """
 
     notes: TokenizedNotes
     types: list[str]
 
     def words(self, index: int) -> list[str]:
-        """Returns the words of one note."""
+        """Return the words of one note."""
         return [self.types[i] for i in self.notes.document(index)]
 
     def write(self, folder: str | os.PathLike) -> None:
-        """Writes types.txt, ids.npy, offsets.npy and admissions.txt, all or nothing."""
+        """Write types.txt, ids.npy, offsets.npy and admissions.txt, all or none."""
         with io.atomic_folder(folder) as target:
             io.write_text(target / "types.txt", "".join(f"{word}\n" for word in self.types))
             self.notes.write_files(target, WORD_IDS)
 
     @classmethod
     def read(cls, folder: str | os.PathLike) -> TokenizedWords:
-        """Reads what `write` wrote; the ids stay on disk.
+        """Read the files of `write`; the ids are memory-mapped.
 
         Raises:
-            UserError: a file is missing or damaged, or the files do not belong together.
+            UserError: a file is missing or damaged, or the files are inconsistent.
         """
         return cls(TokenizedNotes.read(folder, WORD_IDS), io.read_lines(Path(folder) / "types.txt"))
 
     def counts(self) -> dict[str, Any]:
-        """Counts documents, words and types, and describes the lengths of the documents in words."""
+        """Count documents, words and types, and summarize the lengths of the documents in words."""
         lengths = np.diff(self.notes.offsets)
         return {
             "documents": len(lengths),
@@ -78,10 +78,10 @@ class TokenizedWords:
         }
 
 
-class _Numbers(dict):
-    """Maps a word as it stands in the text to its number, or to -1 when the rule drops it.
+class _TypeIds(dict):
+    """Mapping from a word as spelled in the text to the id of its type, or to -1 if the rule drops it.
 
-    Case and numbers are dealt with once for each spelling, not once for each word of the corpus.
+    Each spelling is normalized once, not once per occurrence in the corpus.
     """
 
     def __init__(self, rule: tokenization.Rule) -> None:
@@ -91,33 +91,33 @@ class _Numbers(dict):
 
     def __missing__(self, word: str) -> int:
         form = self.form(word)
-        number = _DROPPED if form is None else self.types.setdefault(form, len(self.types))
-        self[word] = number
-        return number
+        type_id = _DROPPED if form is None else self.types.setdefault(form, len(self.types))
+        self[word] = type_id
+        return type_id
 
 
 def _tokenized(texts: list[str], rule: str) -> tuple[list[str], np.ndarray, list[int]]:
-    """The types of some texts in the order in which they first occur; all ids, int32; the number of words of each."""
-    chosen = tokenization.rule_named(rule)
-    split, numbers = chosen.words, _Numbers(chosen)
+    """Return the types of the texts in order of first occurrence, all ids (int32), and the word count of each text."""
+    tokenizer = tokenization.rule_named(rule)
+    split, type_ids = tokenizer.words, _TypeIds(tokenizer)
     ids, lengths = [], []
     for text in texts:
         words = split(text)
-        found = np.fromiter(map(numbers.__getitem__, words), dtype=np.int32, count=len(words))
-        ids.append(found[found != _DROPPED])
+        text_ids = np.fromiter(map(type_ids.__getitem__, words), dtype=np.int32, count=len(words))
+        ids.append(text_ids[text_ids != _DROPPED])
         lengths.append(len(ids[-1]))
-    return list(numbers.types), np.concatenate(ids), lengths
+    return list(type_ids.types), np.concatenate(ids), lengths
 
 
 def tokenized(documents: Iterable[tuple[str, str]], rule: str = "caml", processes: int = 1) -> TokenizedWords:
-    """Tokenises documents; the result is the same for any number of processes.
+    """Tokenize documents; the result does not depend on the number of processes.
 
     Args:
-        documents: pairs of admission and text; read as they are needed.
-        processes: how many share the work.
+        documents: pairs of admission and text, consumed lazily.
+        processes: number of worker processes.
 
     Raises:
-        UserError: there is no such rule.
+        UserError: the rule is unknown.
     """
     tokenization.rule_named(rule)
     types: dict[str, int] = {}
@@ -129,10 +129,10 @@ def tokenized(documents: Iterable[tuple[str, str]], rule: str = "caml", processe
             admissions.extend(admission for admission, _ in batch)
             yield [text for _, text in batch]
 
-    for own, found, lengths in _in_order(functools.partial(_tokenized, rule=rule), batches(), processes):
-        # Batches come in the order of the documents, and their types in the order of first occurrence: so do these.
-        numbers = np.array([types.setdefault(word, len(types)) for word in own], dtype=np.int32)
-        ids.frombytes(numbers[found].tobytes())
+    for batch_types, batch_ids, lengths in _in_order(functools.partial(_tokenized, rule=rule), batches(), processes):
+        # Batches are in document order, and their types in order of first occurrence; so are the corpus types.
+        corpus_ids = np.array([types.setdefault(word, len(types)) for word in batch_types], dtype=np.int32)
+        ids.frombytes(corpus_ids[batch_ids].tobytes())
         offsets.extend(itertools.accumulate(lengths, initial=offsets.pop()))
     notes = TokenizedNotes(
         ids=np.frombuffer(ids, dtype=np.int32) if ids else np.empty(0, dtype=np.int32),
@@ -143,23 +143,23 @@ def tokenized(documents: Iterable[tuple[str, str]], rule: str = "caml", processe
 
 
 def _in_order(function: Callable[[Any], Any], items: Iterable[Any], processes: int) -> Iterator[Any]:
-    """Applies a function in several processes; results come in the order of the items, of which few are held."""
+    """Apply a function in several processes; yield results in the order of the items, with few items in memory."""
     if processes == 1:
         yield from map(function, items)
         return
-    # Forked children could hang on a lock that a thread of pyarrow held at that moment; spawned ones cannot.
+    # Spawn, because a forked child could hang on a lock that a thread of pyarrow held at the fork.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        running: deque[Future] = deque()
+        futures: deque[Future] = deque()
         for item in items:
-            running.append(pool.submit(function, item))
-            if len(running) > 2 * processes:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
+            futures.append(pool.submit(function, item))
+            if len(futures) > 2 * processes:
+                yield futures.popleft().result()
+        while futures:
+            yield futures.popleft().result()
 
 
 def documents_of(notes: str | os.PathLike) -> Iterator[tuple[str, str]]:
-    """Reads notes.parquet a few hundred notes at a time, with a progress bar; yields admission and text.
+    """Yield admission and text of each note in notes.parquet, in batches and with a progress bar.
 
     Raises:
         UserError: the file is missing, damaged, or lacks a column.
@@ -167,7 +167,7 @@ def documents_of(notes: str | os.PathLike) -> Iterator[tuple[str, str]]:
     try:
         with open(notes, "rb") as file:
             table = pq.ParquetFile(file)
-            bar = tqdm(total=table.metadata.num_rows, desc="tokenise", unit="note", disable=None)
+            bar = tqdm(total=table.metadata.num_rows, desc="tokenize", unit="note", disable=None)
             for batch in table.iter_batches(batch_size=_BATCH, columns=["admission_id", "text"]):
                 yield from zip(batch["admission_id"].to_pylist(), batch["text"].to_pylist(), strict=True)
                 bar.update(batch.num_rows)

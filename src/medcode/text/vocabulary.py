@@ -1,4 +1,4 @@
-"""Which row of the word embedding belongs to a word."""
+"""The vocabulary: the row of each word in the embedding table."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ PAD = 0
 
 
 class Vocabulary:
-    """Maps words to rows of the embedding: PAD is row 0, word i is row i + 1, and UNK is the last row.
+    """Mapping from words to rows of the embedding table: PAD is row 0, word i is row i + 1, UNK is the last row.
 
     Args:
-        words: of the vocabulary, in the order of the rows [V].
+        words: words of the vocabulary, in the order of the rows [V].
 
     Attributes:
-        unknown: the row UNK, which stands for every other word; V + 1.
+        unknown: the row UNK of all words outside the vocabulary; V + 1.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -24,5 +24,5 @@ class Vocabulary:
         self._row_of = {word: row for row, word in enumerate(words, start=PAD + 1)}
 
     def rows(self, words: Iterable[str]) -> np.ndarray:
-        """Returns the row of each word, int32 [N]."""
+        """Return the row of each word, int32 [N]."""
         return np.array([self._row_of.get(word, self.unknown) for word in words], dtype=np.int32)

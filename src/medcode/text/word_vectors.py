@@ -1,4 +1,4 @@
-"""The vocabulary of the training documents, and word2vec vectors for it."""
+"""The vocabulary of the training documents, and its word2vec vectors."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from medcode.config import WordVectors
 from medcode.errors import UserError
 from medcode.text.tokens import TokenizedWords
 
-# gensim cuts longer sentences without a word.
+# gensim silently truncates longer sentences.
 LONGEST_SENTENCE = 10_000
 
 
 def vocabulary(tokens: TokenizedWords, documents: np.ndarray, min_documents: int) -> np.ndarray:
-    """Chooses the words that occur in enough documents.
+    """Select the words that occur in at least `min_documents` training documents.
 
     Source: caml-mimic, words in at least 3 training documents.
 
     Args:
         tokens: all documents.
-        documents: numbers of the training documents.
-        min_documents: in how many of them a word must occur.
+        documents: indices of the training documents.
+        min_documents: minimum document frequency of a word.
 
     Returns:
-        Numbers of the word types, in alphabetical order of the words, int64 [V].
+        Indices of the word types, in alphabetical order of the words, int64 [V].
 
     Raises:
         UserError: no word is frequent enough.
     """
-    occurs_in = np.zeros(len(tokens.types), dtype=np.int64)
+    document_frequency = np.zeros(len(tokens.types), dtype=np.int64)
     for document in documents:
-        occurs_in[np.unique(tokens.notes.document(document))] += 1
-    chosen = np.flatnonzero(occurs_in >= min_documents)
-    if not len(chosen):
+        document_frequency[np.unique(tokens.notes.document(document))] += 1
+    frequent = np.flatnonzero(document_frequency >= min_documents)
+    if not len(frequent):
         raise UserError(
             f"word2vec.min_documents: no word occurs in {min_documents} of the {len(documents)} training documents; "
             "use a smaller number"
         )
-    return np.array(sorted(chosen, key=lambda number: tokens.types[number]), dtype=np.int64)
+    return np.array(sorted(frequent, key=lambda number: tokens.types[number]), dtype=np.int64)
 
 
 def train(tokens: TokenizedWords, documents: np.ndarray, words: np.ndarray, options: WordVectors) -> np.ndarray:
-    """Trains CBOW word2vec and lays out the embedding table.
+    """Train CBOW word2vec and build the embedding table.
 
-    Source: caml-mimic (CBOW, 100, window 5, 5 epochs, every word; rows divided by norm + 1e-6; PAD zero; UNK a
-    normal draw, normalised alike). One worker, which is what makes gensim reproducible to the bit.
+    Source: caml-mimic (CBOW, 100, window 5, 5 epochs, every word; rows divided by norm + 1e-6; PAD zero; UNK
+    sampled from a normal distribution, normalized likewise). One worker makes gensim reproducible to the bit.
 
     Args:
         tokens: all documents.
-        documents: numbers of the documents that word2vec reads.
-        words: numbers of the word types of the vocabulary [V].
+        documents: indices of the documents that word2vec reads.
+        words: indices of the word types of the vocabulary [V].
         options: size E, window, epochs, seed, decorrelate.
 
     Returns:
@@ -72,33 +72,33 @@ def train(tokens: TokenizedWords, documents: np.ndarray, words: np.ndarray, opti
     )
     sentences.bar.close()
     unknown = np.random.default_rng(options.seed).standard_normal(options.size)
-    # word2vec reads all training documents, or more, so that it knows every word of the vocabulary.
-    known = np.stack([model.wv[tokens.types[number]] for number in words])
+    # word2vec reads at least all training documents, so it has a vector for every word of the vocabulary.
+    word_rows = np.stack([model.wv[tokens.types[number]] for number in words])
     if options.decorrelate:
-        known = decorrelated(known)
-    table = np.stack([np.zeros(options.size), *known, unknown]).astype(np.float32)
+        word_rows = decorrelated(word_rows)
+    table = np.stack([np.zeros(options.size), *word_rows, unknown]).astype(np.float32)
     return table / (np.linalg.norm(table, axis=1, keepdims=True) + np.float32(1e-6))
 
 
 def decorrelated(vectors: np.ndarray) -> np.ndarray:
-    """Unit vectors turned into vectors with mean zero and the identity as covariance, as near to them as such can be.
+    """Whiten unit vectors (zero-phase): mean zero and identity covariance, as close to the input as possible.
 
-    Word vectors of a small corpus all point the same way, and chance resemblance hides which words are the same; the
-    first directions say most about frequency (Mu and Viswanath 2018, "All-but-the-Top"). This goes further and makes
-    all directions weigh alike (zero-phase whitening). A direction without variance stays without.
+    Word vectors of a small corpus all point in similar directions, which hides the similarity of words. The leading
+    principal components mostly encode frequency (Mu and Viswanath 2018, "All-but-the-Top"). Whitening goes further and
+    gives all directions the same variance. A direction without variance stays without.
 
     Shapes: [V, E] -> float64 [V, E].
     """
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    centred = units - units.mean(0, dtype=np.float64)
-    variances, directions = np.linalg.eigh(centred.T @ centred / len(centred))
-    varied = variances > variances.max() * 1e-9
-    scales = np.where(varied, 1 / np.sqrt(np.where(varied, variances, 1)), 0)
-    return centred @ (directions * scales) @ directions.T
+    centered = units - units.mean(0, dtype=np.float64)
+    variances, directions = np.linalg.eigh(centered.T @ centered / len(centered))
+    has_variance = variances > variances.max() * 1e-9
+    scales = np.where(has_variance, 1 / np.sqrt(np.where(has_variance, variances, 1)), 0)
+    return centered @ (directions * scales) @ directions.T
 
 
 class _Sentences:
-    """The documents as lists of words; gensim reads them once for the vocabulary and once an epoch."""
+    """The documents as lists of words; gensim reads them once for the vocabulary and once per epoch."""
 
     def __init__(self, tokens: TokenizedWords, documents: np.ndarray, readings: int) -> None:
         self.tokens = tokens

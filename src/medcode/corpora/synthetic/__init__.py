@@ -1,7 +1,7 @@
 """The synthetic corpus: invented admissions in the file formats of MIMIC-III v1.4 and MIMIC-IV v2.2.
 
-`world` draws what people have and the codes that coders gave them, `notes` writes about it, `mimic3` and `mimic4` lay
-both out in tables. What they know of medicine is in the YAML files of `facts`. Nobody real is described.
+`world` samples the admissions and their codes, `notes` writes the texts, and `mimic3` and `mimic4` write the tables.
+The medical knowledge is in the YAML files of `facts`. No real person is described.
 """
 
 from medcode.corpora.synthetic.mimic3 import write_mimic3

@@ -13,19 +13,19 @@ Draw = Callable[[], float]  # a uniform number in [0, 1)
 Item = TypeVar("Item")
 
 _WORD = re.compile(r"\w+")
-_STEPS = 40  # how many values a number may take
+_STEPS = 40  # number of values of a numeric field
 _UNCOUNTED = {"name": 0, "Name": 0, "background": 0, "complaint": 0, "date": 0.3, "doctor": 3, "hospital": 1.5}
 
 
 class Template:
-    """A sentence, parsed once so that writing it is a few list operations.
+    """A sentence template, parsed once for fast writing.
 
     Args:
-        text: the template; choices may hold slots and numbers, one level deep.
+        text: the template; choices may contain slots and numbers, one level deep.
 
     Attributes:
-        slots: the names of its slots.
-        words: how many words it makes on average, numbers and names of codes not counted.
+        slots: names of the slots.
+        words: mean number of words, without numbers and names of codes.
     """
 
     __slots__ = ("head", "parts", "slots", "words")
@@ -42,8 +42,8 @@ class Template:
         self.slots = frozenset({field for field in fields if type(field) is str}.union(*inner))
 
     def write(self, draw: Draw, slots: Mapping[str, str | Sequence[str]]) -> str:
-        """Fills the template; a slot that holds several values is drawn from."""
-        out = [self.head]
+        """Fill the template; one value is sampled from a slot with several."""
+        segments = [self.head]
         for field, literal in self.parts:
             if type(field) is str:
                 field = slots[field]
@@ -51,21 +51,21 @@ class Template:
                 field = field[int(draw() * len(field))]
                 if type(field) is Template:
                     field = field.write(draw, slots)
-            out.append(field)
-            out.append(literal)
-        return "".join(out)
+            segments.append(field)
+            segments.append(literal)
+        return "".join(segments)
 
 
 def _split(text: str) -> tuple[list[str], list[str]]:
-    """Separates what stands between outermost braces (fields) from what stands around them (one literal more)."""
-    pieces, depth = [""], 0
+    """Split into literals and fields, the contents of the outermost braces; there is one literal more than fields."""
+    segments, depth = [""], 0
     for part in re.split(r"([{}])", text):
         depth += (part == "{") - (part == "}")
         if (part, depth) in (("{", 1), ("}", 0)):
-            pieces.append("")
+            segments.append("")
         else:
-            pieces[-1] += part
-    return pieces[::2], pieces[1::2]
+            segments[-1] += part
+    return segments[::2], segments[1::2]
 
 
 def _field(text: str) -> str | tuple[str | Template, ...]:
@@ -86,22 +86,22 @@ def _field_words(field: str | tuple[str | Template, ...]) -> float:
 
 
 def count_words(text: str) -> int:
-    """Counts the words of a text as the tokeniser does: runs of word characters that are not numbers."""
+    """Count the words of a text as the tokenizer does: runs of word characters that are not numbers."""
     return sum(not word.isnumeric() for word in _WORD.findall(text))
 
 
 def pick(draw: Draw, items: Sequence[Item]) -> Item:
-    """Draws one item, all alike."""
+    """Sample one item uniformly."""
     return items[int(draw() * len(items))]
 
 
 def pick_weighted(draw: Draw, items: Sequence[Item], cumulative: Sequence[float]) -> Item:
-    """Draws one item; `cumulative` holds the running sums of the weights."""
+    """Sample one item; `cumulative` holds the cumulative weights."""
     return items[min(bisect_right(cumulative, draw() * cumulative[-1]), len(items) - 1)]
 
 
 class Deck:
-    """Items drawn without putting back, in the order of a random start and stride, or in their own order."""
+    """Sampling without replacement, by a random start and stride, or in the order of the items."""
 
     __slots__ = ("_at", "_items", "_left", "_stride")
 
@@ -111,7 +111,7 @@ class Deck:
         self._at, self._stride = (0, 1) if ordered else (int(draw() * len(items)), pick(draw, strides))
 
     def next(self) -> Item | None:
-        """Gives the next item, None when all are drawn."""
+        """Return the next item, None when all are used."""
         if not self._left:
             return None
         self._left -= 1
@@ -126,7 +126,7 @@ def _coprime(size: int) -> tuple[int, ...]:
 
 
 def poisson(draw: Draw, mean: float) -> int:
-    """Draws a Poisson number, by counting the exponential waits that fit into `mean`."""
+    """Sample a Poisson number, by counting exponential waiting times within `mean`."""
     count, product, limit = 0, draw(), math.exp(-mean)
     while product > limit:
         count += 1

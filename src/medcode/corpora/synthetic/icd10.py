@@ -1,4 +1,4 @@
-"""From an admission coded in ICD-9-CM to the same admission in ICD-10-CM and ICD-10-PCS."""
+"""Translation of ICD-9-CM codes of an admission to ICD-10-CM and ICD-10-PCS."""
 
 from __future__ import annotations
 
@@ -10,43 +10,45 @@ from medcode.corpora.synthetic import knowledge, terminology
 from medcode.corpora.synthetic.grammar import Draw, pick
 from medcode.corpora.synthetic.terminology import Equivalence, plain
 
-OTHER_FORM = 0.25  # chance that a procedure is coded with another approach, device or side
-EQUAL = 0.85  # targets whose titles fit at least so well, relative to the best, are drawn from alike
+OTHER_FORM = 0.25  # probability that a procedure is coded with another approach, device or side
+EQUAL = 0.85  # minimum title similarity of eligible targets, relative to the best
 
 
 def diagnoses(codes: Sequence[str], draw: Draw) -> list[str]:
-    """Translates dotted ICD-9-CM diagnoses by the general equivalence mappings; codes without point, no doubles.
+    """Translate dotted ICD-9-CM diagnoses by the general equivalence mappings to distinct codes without points.
 
-    Of several targets those are drawn from whose title is nearest; a combination gives one code of each of its parts.
+    Of several targets, one with the most similar title is sampled; a combination gives one code for each of its parts.
     A diagnosis without a target that is billable in 2024 is dropped.
     """
-    found = [target for code in codes for part in _parts(code) for target in (pick(draw, part),)]
-    return list(dict.fromkeys(found))
+    targets = [target for code in codes for part in _parts(code) for target in (pick(draw, part),)]
+    return list(dict.fromkeys(targets))
 
 
 @functools.cache
 def _parts(code: str) -> tuple[tuple[str, ...], ...]:
     rows = terminology.equivalences().get(plain(code), [])
-    single = [found for found in rows if found.scenario == 0]
-    if single:
-        return (_nearest(code, single),)
-    first = min((found.scenario for found in rows), default=0)
-    choices = sorted({found.choice for found in rows if found.scenario == first})
-    return tuple(_nearest(code, [r for r in rows if (r.scenario, r.choice) == (first, choice)]) for choice in choices)
+    single_rows = [row for row in rows if row.scenario == 0]
+    if single_rows:
+        return (_nearest(code, single_rows),)
+    first_scenario = min((row.scenario for row in rows), default=0)
+    choices = sorted({row.choice for row in rows if row.scenario == first_scenario})
+    return tuple(
+        _nearest(code, [r for r in rows if (r.scenario, r.choice) == (first_scenario, choice)]) for choice in choices
+    )
 
 
 def _nearest(code: str, rows: list[Equivalence]) -> tuple[str, ...]:
-    exact = [found.target for found in rows if found.exact]
-    if exact:
-        return (exact[0],)
+    exact_targets = [row.target for row in rows if row.exact]
+    if exact_targets:
+        return (exact_targets[0],)
     source = _words(terminology.icd9_titles()[code][0])
     titles = terminology.icd10_titles("icd10cm")
-    fit = {}
-    for found in rows:
-        target = _words(titles[found.target])
-        fit[found.target] = len(source & target) / len(source | target)
-    best = max(fit.values())
-    return tuple(sorted(target for target, value in fit.items() if value >= EQUAL * best))
+    similarity = {}
+    for row in rows:
+        target = _words(titles[row.target])
+        similarity[row.target] = len(source & target) / len(source | target)
+    best = max(similarity.values())
+    return tuple(sorted(target for target, value in similarity.items() if value >= EQUAL * best))
 
 
 def _words(title: str) -> frozenset[str]:
@@ -54,19 +56,19 @@ def _words(title: str) -> frozenset[str]:
 
 
 def procedures(codes: Sequence[str], draw: Draw) -> list[str]:
-    """Translates dotted ICD-9-CM procedures by the table written by hand; codes of ICD-10-PCS, no doubles.
+    """Translate dotted ICD-9-CM procedures by the hand-written table to distinct ICD-10-PCS codes.
 
-    A procedure that the table lacks is dropped: ICD-10-PCS has no code for much of what volume 3 coded, and the
-    official mappings offer up to thousands of targets. Now and then an operation takes another form than the typical
-    one: a code with the same section, body system, operation and body part.
+    A procedure that is not in the table is dropped: many procedures of volume 3 have no ICD-10-PCS code, and the
+    official mappings offer up to thousands of targets. Some operations are coded in an atypical form: a code with the
+    same section, body system, operation and body part.
     """
-    found = []
+    targets = []
     for code in codes:
         typical = _typical().get(code, ())
         if typical:
             target = pick(draw, typical)
-            found.append(pick(draw, _forms(target)) if draw() < OTHER_FORM else target)
-    return list(dict.fromkeys(found))
+            targets.append(pick(draw, _forms(target)) if draw() < OTHER_FORM else target)
+    return list(dict.fromkeys(targets))
 
 
 @functools.cache

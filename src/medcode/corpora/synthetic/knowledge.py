@@ -1,4 +1,4 @@
-"""The facts that the corpus is made from, read from the YAML files of `facts` and made ready for drawing."""
+"""Medical facts behind the corpus, read from the YAML files of `facts` and prepared for sampling."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def facts(name: str) -> Any:
-    """Reads one of the YAML files of facts."""
+    """Read one of the YAML files of facts."""
     with open(files(__package__).joinpath("facts", f"{name}.yaml"), encoding="utf-8") as file:
         return yaml.load(file, LOADER)
 
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """How one code shows in a note: its names, and sentences and drugs that show it without naming it."""
+    """Expressions of one code in a note: its names, and sentences and drugs that imply it without naming it."""
 
     kind: str
     names: tuple[str, ...]
@@ -39,7 +39,7 @@ class Concept:
 
     @property
     def has_evidence(self) -> bool:
-        """Whether it can show without being named."""
+        """Whether the concept can be expressed without its name."""
         return bool(self.course or self.results or self.social)
 
 
@@ -48,8 +48,8 @@ CHRONIC = ("24", "25", "26", "27", "29", "30", "31", "39", "40", "41", "42", "49
 
 @functools.cache
 def concepts() -> dict[str, Concept]:
-    """Reads the hand-written concepts, by dotted code."""
-    written = facts("diagnoses") | {code: {"kind": "procedure"} | entry for code, entry in facts("procedures").items()}
+    """Read the hand-written concepts, by dotted code."""
+    entries = facts("diagnoses") | {code: {"kind": "procedure"} | entry for code, entry in facts("procedures").items()}
     return {
         code: Concept(
             entry["kind"],
@@ -58,13 +58,13 @@ def concepts() -> dict[str, Concept]:
             tuple(entry.get("drugs", ())),
             entry.get("family", False),
         )
-        for code, entry in written.items()
+        for code, entry in entries.items()
     }
 
 
 @functools.cache
 def concept(code: str) -> Concept:
-    """Gives the concept of any code, derived from its title where none is written by hand."""
+    """Return the concept of a code, derived from its title if none is hand-written."""
     return concepts().get(code) or Concept(_kind(code), tuple(_names(terminology.icd9_titles()[code][0])))
 
 
@@ -87,25 +87,25 @@ def _names(title: str) -> list[str]:
 
 
 def templates(texts: Any) -> tuple[Template, ...]:
-    """Parses a list of templates."""
+    """Parse a list of templates."""
     return tuple(Template(text) for text in texts)
 
 
 @functools.cache
 def phrases() -> dict[str, Any]:
-    """Reads the sentence patterns: templates by use, and by kind within `mentions` and `distractors`."""
+    """Read the sentence templates by use, and by kind within `mentions` and `distractors`."""
     return _parsed(facts("phrases"))
 
 
 @functools.cache
 def filler() -> dict[str, Any]:
-    """Reads the text that says nothing of codes, templates by section."""
+    """Read the templates of text unrelated to codes, by section."""
     return _parsed(facts("filler"))
 
 
 @functools.cache
 def drugs() -> dict[str, Any]:
-    """Reads how drugs are written: `drugs` by key, and the `common` ones."""
+    """Read the templates of drugs: `drugs` by key, and the `common` ones."""
     table = facts("drugs")
     return {
         "common": templates(table["common"]),
@@ -119,13 +119,13 @@ def _parsed(tree: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def odds() -> dict[str, float]:
-    """Reads the fitted factors on the odds of the papers' fifty codes, the most frequent first."""
+    """Read the fitted odds factors of the papers' fifty codes, the most frequent first."""
     return facts("odds")
 
 
 @functools.cache
 def exclusions(code: str) -> frozenset[int]:
-    """Numbers the groups of mutually exclusive codes that a code belongs to."""
+    """Return the numbers of the groups of mutually exclusive codes that contain a code."""
     table = _groups()
     kind = "procedures" if is_procedure(code) else "exclusive"
     offset = len(table["exclusive"]) if is_procedure(code) else 0
@@ -134,9 +134,9 @@ def exclusions(code: str) -> frozenset[int]:
 
 @functools.cache
 def clusters(code: str) -> frozenset[int | str]:
-    """Names the things that must not be denied when a code is assigned: its clusters and its own category."""
-    found = {n for n, group in enumerate(_groups()["clusters"]) if plain(code).startswith(tuple(group))}
-    return frozenset(found | {code.partition(".")[0]})
+    """Return what must not be negated when a code is assigned: its clusters and its category."""
+    numbers = {n for n, group in enumerate(_groups()["clusters"]) if plain(code).startswith(tuple(group))}
+    return frozenset(numbers | {code.partition(".")[0]})
 
 
 @functools.cache
@@ -146,14 +146,14 @@ def _groups() -> dict[str, list[list[str]]]:
 
 @functools.cache
 def possible(code: str, sex: str, stage: str) -> bool:
-    """Tells whether a rarer code may be given to a person of a sex at a stage: adult, pregnancy or newborn."""
+    """Whether a rarer code may be assigned to a person of a sex at a stage: adult, pregnancy or newborn."""
     rules = _tails()["rules"]
     if is_procedure(code):
-        other = rules["procedures_M" if sex == "F" else "procedures_F"]
-        return not plain(code).startswith(tuple(other))
+        excluded_prefixes = rules["procedures_M" if sex == "F" else "procedures_F"]
+        return not plain(code).startswith(tuple(excluded_prefixes))
     bare = plain(code)
-    for only in ("pregnancy", "newborn"):
-        if stage != only and bare.startswith(tuple(rules[only])):
+    for restricted_stage in ("pregnancy", "newborn"):
+        if stage != restricted_stage and bare.startswith(tuple(rules[restricted_stage])):
             return False
     return not bare.startswith(tuple(rules["M" if sex == "F" else "F"]))
 
@@ -165,7 +165,7 @@ def _tails() -> dict[str, Any]:
 
 @functools.cache
 def tail(groups: tuple[str, ...], sex: str, stage: str) -> dict[bool, tuple[list[str], list[float]]]:
-    """Collects the rarer codes of some groups with the running sums of their weights (Zipf's law twice over).
+    """Collect the rarer codes of some groups with their cumulative weights (Zipf's law for categories and for codes).
 
     Returns:
         (codes, cumulative weights) of diagnoses under False and of procedures under True.
@@ -199,14 +199,14 @@ def _within(category: str, bounds: str) -> bool:
 
 @functools.cache
 def _categories(procedure: bool) -> dict[str, list[str]]:
-    """Groups all codes by category, the unspecified codes first and otherwise in an arbitrary but fixed order."""
-    found: dict[str, list[str]] = {}
+    """Group all codes by category, unspecified codes first, otherwise in an arbitrary but fixed order."""
+    codes_of: dict[str, list[str]] = {}
     for code in terminology.icd9_titles():
         if is_procedure(code) is procedure:
-            found.setdefault(code.partition(".")[0], []).append(code)
-    return {category: sorted(codes, key=_commonness) for category, codes in found.items()}
+            codes_of.setdefault(code.partition(".")[0], []).append(code)
+    return {category: sorted(codes, key=_commonness) for category, codes in codes_of.items()}
 
 
 def _commonness(code: str) -> tuple[bool, int]:
-    # Coders use the unspecified codes of a category most.
+    # Unspecified codes are the most frequent ones of a category.
     return "nspecified" not in terminology.icd9_titles()[code][0], _scatter(code)

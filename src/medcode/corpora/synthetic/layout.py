@@ -1,4 +1,4 @@
-"""Lays out the sections of a discharge summary in MIMIC-III's or MIMIC-IV's way, with line breaks and typing errors."""
+"""Layout of discharge summaries in the style of MIMIC-III or MIMIC-IV, with line breaks and typing errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from medcode.corpora.synthetic.people import Stay
 from medcode.corpora.synthetic.styles import Slots, Style
 from medcode.corpora.synthetic.world import Admission
 
-SECTIONS = {  # key: heading, and what joins its lines ("" numbers them)
+SECTIONS = {  # key: heading, and separator of its lines ("": a numbered list)
     "complaint": ("Chief Complaint", "\n"),
     "procedures": ("Major Surgical or Invasive Procedure", "\n"),
     "hpi": ("History of Present Illness", " "),
@@ -28,9 +28,9 @@ SECTIONS = {  # key: heading, and what joins its lines ("" numbers them)
     "instructions": ("Discharge Instructions", " "),
     "followup": ("Followup Instructions", "\n"),
 }
-FIXED_WORDS = 75  # of headings and of what every note has
+FIXED_WORDS = 75  # words of headings and of text common to all notes
 WIDTH = 78
-ADDENDUM, INTERIM = 0.07, 0.03  # shares of admissions with such a further note
+ADDENDUM, INTERIM = 0.07, 0.03  # shares of admissions with such an additional note
 
 
 def lay_out(
@@ -42,10 +42,11 @@ def lay_out(
     options: config.Synthesize,
     supplements: bool,
 ) -> tuple[str, str | None, str | None]:
-    """Puts the sections together.
+    """Assemble the sections of a note.
 
     Returns:
-        The report, and an addendum and an interim report, each None unless part of the hospital course went there.
+        The report, an addendum and an interim report. The latter two are None unless part of the hospital course was
+        moved there.
     """
     phrases, stay = knowledge.phrases(), admission.stay
     _complete(sections, phrases, slots, draw, stay)
@@ -53,11 +54,11 @@ def lay_out(
     chance = draw() if supplements else 1.0
     addendum = interim = None
     if chance < ADDENDUM + INTERIM and len(course) > 3:
-        moved = [course.pop() for _ in range(1 + int(draw() * (len(course) // 2)))]
+        moved_sentences = [course.pop() for _ in range(1 + int(draw() * (len(course) // 2)))]
         if chance < ADDENDUM:
-            addendum = f"ADDENDUM:\n{' '.join(moved)}\n"
+            addendum = f"ADDENDUM:\n{' '.join(moved_sentences)}\n"
         else:
-            interim = f"Interim summary, hospital course to date:\n{' '.join(moved)}\n"
+            interim = f"Interim summary, hospital course to date:\n{' '.join(moved_sentences)}\n"
     body = []
     for key, (heading, joint) in SECTIONS.items():
         lines = sections[key]
@@ -70,13 +71,13 @@ def lay_out(
     body.append(closing if style.brackets else "")
     head = _header(style, admission, slots, draw)
     texts = ["\n".join(body), addendum, interim]
-    return tuple(text and f"{head}\n{wrapped(_misspelt(text, draw, options.misspelling_rate))}" for text in texts)
+    return tuple(text and f"{head}\n{wrapped(_misspelled(text, draw, options.misspelling_rate))}" for text in texts)
 
 
 def _complete(sections: dict[str, list[str]], phrases: dict, slots: Slots, draw: Draw, stay: Stay) -> None:
-    """Shuffles what has no order and writes what every summary has."""
+    """Shuffle unordered sections, and write the parts common to all summaries."""
 
-    def one(key: str) -> str:
+    def sentence(key: str) -> str:
         return pick(draw, phrases[key]).write(draw, slots)
 
     for key in ("past", "course", "results", "drugs", "procedures", "family", "social"):
@@ -84,21 +85,21 @@ def _complete(sections: dict[str, list[str]], phrases: dict, slots: Slots, draw:
     principal, *others = sections["diagnosis"] or [""]
     _shuffle(draw, others)
     sections["diagnosis"] = [line for line in (principal, *others) if line]
-    sections["past"] = sections["past"] or [one("plain_history")]
-    sections["procedures"] = sections["procedures"] or [one("no_procedure")]
+    sections["past"] = sections["past"] or [sentence("plain_history")]
+    sections["procedures"] = sections["procedures"] or [sentence("no_procedure")]
     drugs = list(dict.fromkeys(sections["drugs"]))
-    home = int(len(drugs) * 0.4)
-    sections["home_drugs"] = drugs[:home] or ["None"]
-    sections["drugs"] = [] if stay.died else drugs[home // 2 :]
+    n_home_drugs = int(len(drugs) * 0.4)
+    sections["home_drugs"] = drugs[:n_home_drugs] or ["None"]
+    sections["drugs"] = [] if stay.died else drugs[n_home_drugs // 2 :]
     if stay.died:
-        sections["disposition"], sections["condition"] = [one("died")], [one("died")]
+        sections["disposition"], sections["condition"] = [sentence("died")], [sentence("died")]
         sections["instructions"], sections["followup"] = sections["instructions"][:1], []
     else:
-        newborn = stay.profile.stage == "newborn"
-        sections["condition"] = [one("condition_newborn" if newborn else "condition")]
-        sections["disposition"] = ["Home"] if newborn else [one("disposition")]
-        if not newborn and draw() < 0.3:
-            sections["disposition"] += ["", "Facility:", one("facility")]
+        is_newborn = stay.profile.stage == "newborn"
+        sections["condition"] = [sentence("condition_newborn" if is_newborn else "condition")]
+        sections["disposition"] = ["Home"] if is_newborn else [sentence("disposition")]
+        if not is_newborn and draw() < 0.3:
+            sections["disposition"] += ["", "Facility:", sentence("facility")]
 
 
 def _shuffle(draw: Draw, lines: list[str]) -> None:
@@ -129,34 +130,34 @@ def _header(style: Style, admission: Admission, slots: Slots, draw: Draw) -> str
 
 
 def wrapped(text: str) -> str:
-    """Breaks long lines at blanks."""
-    out = []
+    """Break long lines at blanks."""
+    wrapped_lines = []
     for line in text.split("\n"):
         while len(line) > WIDTH:
             cut = line.rfind(" ", 40, WIDTH)
             if cut < 0:
                 break
-            out.append(line[:cut])
+            wrapped_lines.append(line[:cut])
             line = line[cut + 1 :]
-        out.append(line)
-    return "\n".join(out)
+        wrapped_lines.append(line)
+    return "\n".join(wrapped_lines)
 
 
-def _misspelt(text: str, draw: Draw, rate: float) -> str:
-    """Makes typing errors: a letter lost, doubled, or swapped with the next."""
+def _misspelled(text: str, draw: Draw, rate: float) -> str:
+    """Insert typing errors: a letter is deleted, doubled, or swapped with the next."""
     for _ in range(poisson(draw, rate * len(text) / 6.5)):
-        at = int(draw() * len(text))
-        start, end = at, at
+        position = int(draw() * len(text))
+        start, end = position, position
         while start > 0 and text[start - 1].isalpha():
             start -= 1
         while end < len(text) and text[end].isalpha():
             end += 1
         if end - start < 5 or text[start - 1 : start] == "*":
             continue
-        i, how = start + 1 + int(draw() * (end - start - 2)), draw()
-        if how < 0.4:
+        i, error_type = start + 1 + int(draw() * (end - start - 2)), draw()
+        if error_type < 0.4:
             text = text[:i] + text[i + 1 :]
-        elif how < 0.6:
+        elif error_type < 0.6:
             text = text[:i] + text[i] + text[i:]
         else:
             text = text[:i] + text[i + 1] + text[i] + text[i + 2 :]

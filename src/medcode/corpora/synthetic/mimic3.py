@@ -1,4 +1,4 @@
-"""Writes the synthetic corpus as MIMIC-III v1.4 tables."""
+"""Writer of the synthetic corpus as MIMIC-III v1.4 tables."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ REPEATED_CODE = 0.05  # share of admissions with a code on two rows
 
 
 def write_mimic3(folder: str | os.PathLike, options: config.Synthesize) -> None:
-    """Writes the tables of a synthetic MIMIC-III into a folder, which appears only when all are complete.
+    """Write the tables of a synthetic MIMIC-III into a folder, all or none.
 
     Raises:
         UserError: the folder cannot be written.
@@ -68,17 +68,17 @@ def _write_titles(tables: dict[str, Table]) -> None:
 
 
 def subject_id(patient: Patient) -> int:
-    """Gives MIMIC-III's kind of identifier for a patient."""
+    """Return the identifier of a patient in the range of MIMIC-III."""
     return scattered(patient.number, 3, 99_991, 40_503)
 
 
 def hadm_id(stay: Stay) -> int:
-    """Gives MIMIC-III's kind of identifier for an admission."""
+    """Return the identifier of an admission in the range of MIMIC-III."""
     return scattered(stay.k, 100_001, 99_991, 61_417)
 
 
 class _Writer:
-    """Writes admissions one by one."""
+    """Writer of single admissions."""
 
     def __init__(self, options: config.Synthesize, tables: dict[str, Table]) -> None:
         self.options, self.tables = options, tables
@@ -100,32 +100,39 @@ class _Writer:
         patient = stay.patient
         # Ages above 89 are hidden: the date of birth is moved to 300 years before the first admission.
         born = patient.born if stay.age < 90 else patient.born.replace(year=stay.admitted.year - 300, day=1)
-        day = f"{patient.died:%Y-%m-%d} 00:00:00" if patient.died else None
-        ssn = day if patient.chance < 0.7 else None
+        death_day = f"{patient.died:%Y-%m-%d} 00:00:00" if patient.died else None
+        ssn_death_day = death_day if patient.chance < 0.7 else None
         self._add(
             "PATIENTS",
             subject_id(patient),
             f'"{patient.sex}"',
             stamp(born),
-            day,
-            day,
-            ssn,
+            death_day,
+            death_day,
+            ssn_death_day,
             int(patient.died is not None),
         )
 
     def _write_stay(self, stay: Stay, draw: Draw) -> None:
-        kind = "NEWBORN" if stay.profile.stage == "newborn" else "ELECTIVE" if stay.elective else "EMERGENCY"
-        if kind == "EMERGENCY" and draw() < 0.03:
-            kind = "URGENT"
-        place = {"NEWBORN": "PHYS REFERRAL/NORMAL DELI", "ELECTIVE": "PHYS REFERRAL/NORMAL DELI"}.get(
-            kind, pick(draw, ("EMERGENCY ROOM ADMIT", "CLINIC REFERRAL/PREMATURE", "TRANSFER FROM HOSP/EXTRAM"))
+        admission_type = "NEWBORN" if stay.profile.stage == "newborn" else "ELECTIVE" if stay.elective else "EMERGENCY"
+        if admission_type == "EMERGENCY" and draw() < 0.03:
+            admission_type = "URGENT"
+        admission_location = {"NEWBORN": "PHYS REFERRAL/NORMAL DELI", "ELECTIVE": "PHYS REFERRAL/NORMAL DELI"}.get(
+            admission_type,
+            pick(draw, ("EMERGENCY ROOM ADMIT", "CLINIC REFERRAL/PREMATURE", "TRANSFER FROM HOSP/EXTRAM")),
         )
-        to = (
+        discharge_location = (
             "DEAD/EXPIRED" if stay.died else pick(draw, ("HOME", "HOME HEALTH CARE", "SNF", "REHAB/DISTINCT PART HOSP"))
         )
-        emergency = place.startswith("EMERGENCY ROOM")
+        emergency = admission_location.startswith("EMERGENCY ROOM")
         insurance = "Medicare" if stay.age >= 65 else pick(draw, INSURANCES)
-        texts = (kind, place, to, insurance, *(pick(draw, choices) for choices in BACKGROUNDS))
+        texts = (
+            admission_type,
+            admission_location,
+            discharge_location,
+            insurance,
+            *(pick(draw, choices) for choices in BACKGROUNDS),
+        )
         self._add(
             "ADMISSIONS", subject_id(stay.patient), hadm_id(stay), stamp(stay.admitted), stamp(stay.discharged),
             stamp(stay.discharged) if stay.died else None, *(f'"{text}"' if text else None for text in texts),
@@ -137,7 +144,7 @@ class _Writer:
     def _write_codes(self, admission: Admission, draw: Draw) -> None:
         ids = subject_id(admission.stay.patient), hadm_id(admission.stay)
         if not admission.coded:
-            # MIMIC-III has both: admissions without a row, and rows without a number and a code.
+            # MIMIC-III has both: admissions without a row, and rows without number and code.
             if draw() < 0.5:
                 self._add("DIAGNOSES_ICD", *ids, None, None)
             return
@@ -154,40 +161,42 @@ class _Writer:
                 self._write_note(stay, stay.admitted + stay.length / 2, "Discharge summary", "Report", summary.interim)
             self._write_note(stay, stay.discharged, "Discharge summary", "Report", summary.text)
             if summary.addendum:
-                later = stay.discharged + timedelta(days=int(draw() * 3))
-                self._write_note(stay, later, "Discharge summary", "Addendum", summary.addendum)
+                addendum_time = stay.discharged + timedelta(days=int(draw() * 3))
+                self._write_note(stay, addendum_time, "Discharge summary", "Addendum", summary.addendum)
         for number in range(poisson(draw, self.options.other_notes)):
             category, description, text = self.others.note(admission, number)
-            outside, wrong = draw() < OUTSIDE, draw() < WRONG
-            self._write_note(stay, stay.admitted + stay.length * draw(), category, description, text, outside, wrong)
+            is_outside, is_error = draw() < OUTSIDE, draw() < WRONG
+            self._write_note(
+                stay, stay.admitted + stay.length * draw(), category, description, text, is_outside, is_error
+            )
 
     def _write_note(
         self,
         stay: Stay,
-        when: datetime,
+        time: datetime,
         category: str,
         description: str,
         text: str,
-        outside: bool = False,
-        wrong: bool = False,
+        is_outside: bool = False,
+        is_error: bool = False,
     ) -> None:
-        """Writes a note; `outside` ones lack the admission, `wrong` ones are marked as errors.
+        """Write a note; without the admission if `is_outside`, marked as an error if `is_error`.
 
-        As in MIMIC-III, summaries, ECG and echo reports have a date but no time, and only what staff wrote in the
-        ward's system has the time it was stored and an author.
+        As in MIMIC-III, summaries, ECG and echo reports have a date but no time. Only notes written in the ward's
+        system have a storage time and an author.
         """
-        timed = category not in UNTIMED
-        ward = timed and category != "Radiology"
+        has_time = category not in UNTIMED
+        is_ward_note = has_time and category != "Radiology"
         self._add(
             "NOTEEVENTS",
             subject_id(stay.patient),
-            None if outside else hadm_id(stay),
-            f"{when:%Y-%m-%d}",
-            stamp(when) if timed else None,
-            stamp(when + timedelta(minutes=18)) if ward else None,
+            None if is_outside else hadm_id(stay),
+            f"{time:%Y-%m-%d}",
+            stamp(time) if has_time else None,
+            stamp(time + timedelta(minutes=18)) if is_ward_note else None,
             f'"{category}"',
             f'"{description}"',
-            14_000 + stay.k * 31 % 7_000 if ward else None,
-            '"1"' if wrong else None,
+            14_000 + stay.k * 31 % 7_000 if is_ward_note else None,
+            '"1"' if is_error else None,
             quoted(text),
         )

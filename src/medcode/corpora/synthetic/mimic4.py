@@ -1,4 +1,4 @@
-"""Writes the synthetic corpus as MIMIC-IV v2.2 tables with the discharge table of MIMIC-IV-Note."""
+"""Writer of the synthetic corpus as MIMIC-IV v2.2 tables with the discharge table of MIMIC-IV-Note."""
 
 from __future__ import annotations
 
@@ -40,10 +40,9 @@ BACKGROUNDS = (
 
 
 def write_mimic4(folder: str | os.PathLike, options: config.Synthesize) -> None:
-    """Writes the tables of a synthetic MIMIC-IV into a folder, which appears only when all are complete.
+    """Write the tables of a synthetic MIMIC-IV into a folder, all or none.
 
-    The admissions are those of the synthetic MIMIC-III of the same seed; those of a share of the patients are coded in
-    ICD-10.
+    The admissions are those of the synthetic MIMIC-III of the same seed. Those of some patients are coded in ICD-10.
 
     Raises:
         UserError: the folder cannot be written.
@@ -68,17 +67,17 @@ def _write_titles(tables: dict[str, Table]) -> None:
 
 
 def subject_id(patient: Patient) -> int:
-    """Gives MIMIC-IV's kind of identifier for a patient."""
+    """Return the identifier of a patient in the range of MIMIC-IV."""
     return scattered(patient.number, 10_000_032, 9_999_901, 7_654_321)
 
 
 def hadm_id(stay: Stay) -> int:
-    """Gives MIMIC-IV's kind of identifier for an admission."""
+    """Return the identifier of an admission in the range of MIMIC-IV."""
     return scattered(stay.k, 20_000_019, 9_999_901, 3_141_593)
 
 
 class _Writer:
-    """Writes admissions one by one."""
+    """Writer of single admissions."""
 
     def __init__(self, options: config.Synthesize, tables: dict[str, Table]) -> None:
         self.options, self.tables = options, tables
@@ -100,24 +99,29 @@ class _Writer:
 
     def _write_patient(self, stay: Stay) -> None:
         patient = stay.patient
-        groups = ("2014 - 2016", "2017 - 2019") if self._in_icd10(patient) else ("2008 - 2010", "2011 - 2013")
-        group = groups[patient.number % 2]
-        day = f"{patient.died:%Y-%m-%d}" if patient.died else None
-        fields = (subject_id(patient), patient.sex, min(stay.age, 91), stay.admitted.year, group, day)
+        year_groups = ("2014 - 2016", "2017 - 2019") if self._in_icd10(patient) else ("2008 - 2010", "2011 - 2013")
+        year_group = year_groups[patient.number % 2]
+        death_day = f"{patient.died:%Y-%m-%d}" if patient.died else None
+        fields = (subject_id(patient), patient.sex, min(stay.age, 91), stay.admitted.year, year_group, death_day)
         self.tables["hosp/patients"].write(row(fields))
 
     def _write_stay(self, stay: Stay, draw: Draw) -> None:
-        kinds = (
+        admission_types = (
             ("ELECTIVE", "SURGICAL SAME DAY ADMISSION")
             if stay.elective
             else ("EW EMER.", "URGENT", "OBSERVATION ADMIT")
         )
-        place = pick(draw, ("EMERGENCY ROOM", "PHYSICIAN REFERRAL", "TRANSFER FROM HOSPITAL", "WALK-IN/SELF REFERRAL"))
-        to = "DIED" if stay.died else pick(draw, ("HOME", "HOME HEALTH CARE", "SKILLED NURSING FACILITY", "REHAB", ""))
-        emergency = place == "EMERGENCY ROOM"
+        admission_location = pick(
+            draw, ("EMERGENCY ROOM", "PHYSICIAN REFERRAL", "TRANSFER FROM HOSPITAL", "WALK-IN/SELF REFERRAL")
+        )
+        discharge_location = (
+            "DIED" if stay.died else pick(draw, ("HOME", "HOME HEALTH CARE", "SKILLED NURSING FACILITY", "REHAB", ""))
+        )
+        emergency = admission_location == "EMERGENCY ROOM"
         fields = (
             subject_id(stay.patient), hadm_id(stay), stamp(stay.admitted), stamp(stay.discharged),
-            stamp(stay.discharged) if stay.died else None, pick(draw, kinds), f"P{int(draw() * 90_000):05d}", place, to,
+            stamp(stay.discharged) if stay.died else None, pick(draw, admission_types), f"P{int(draw() * 90_000):05d}",
+            admission_location, discharge_location,
             "Medicare" if stay.age >= 65 else pick(draw, ("Other", "Medicaid")),
             *(pick(draw, choices) for choices in BACKGROUNDS),
             stamp(stay.admitted - timedelta(minutes=300)) if emergency else None,
@@ -147,9 +151,9 @@ class _Writer:
         stay = admission.stay
         subject, number = subject_id(stay.patient), 2 + int(draw() * 20) + 20 * stay.order
         text = self.notes.summary(admission, supplements=False).text
-        written = stay.discharged + timedelta(hours=int(draw() * 40))
+        storage_time = stay.discharged + timedelta(hours=int(draw() * 40))
         fields = (
             f"{subject}-DS-{number}", subject, hadm_id(stay), "DS", number, f"{stay.discharged:%Y-%m-%d} 00:00:00",
-            stamp(written), quoted(text),
+            stamp(storage_time), quoted(text),
         )  # fmt: skip
         self.tables["note/discharge"].write(row(fields))

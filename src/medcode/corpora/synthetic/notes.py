@@ -1,4 +1,4 @@
-"""Writes about an admission: the discharge summary, what shows its codes, and what only seems to."""
+"""Discharge summaries of admissions: evidence for their codes, distractors, and filler."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from medcode.corpora.synthetic.styles import Slots, Style
 from medcode.corpora.synthetic.terminology import is_procedure
 from medcode.corpora.synthetic.world import Admission
 
-IMPLICIT = 0.22  # share of the codes with written evidence that show through it alone
-SPREAD = 0.35  # of the length of notes, on a log scale
-RELATED = 0.35  # share of distractors from what the same profile might have had; the rest are the papers' codes
+IMPLICIT = 0.22  # share of the codes with hand-written evidence that are expressed by it alone
+SPREAD = 0.35  # standard deviation of the log of note lengths
+RELATED = 0.35  # share of distractors from the same profile; the others are from the papers' codes
 DISTRACTORS = {"negated": 30, "ruled_out": 15, "family": 14, "past": 13, "risk": 14, "uncoded": 14}
 PLACES = {  # section of a distractor
     "negated": ("hpi", "course", "results"), "ruled_out": ("course", "hpi"), "family": ("family",), "past": ("past",),
     "risk": ("instructions", "followup"), "uncoded": ("past", "diagnosis", "past"),
 }  # fmt: skip
-# Sections in which filler is put, with weights.
+# Sections that take filler, with weights.
 FILLER = {"hpi": 12, "social": 4, "family": 2, "exam": 20, "labs": 16, "results": 8, "course": 20, "instructions": 14,
           "followup": 6, "drugs": 8}  # fmt: skip
 
 
 class Summary(NamedTuple):
-    """The texts of one admission's discharge summary, and what was done to its codes.
+    """The texts of the discharge summary of an admission, and the ground truth about its codes.
 
     Attributes:
         text: the report.
-        addendum: a later note that holds part of the hospital course, or None.
-        interim: an earlier report that holds part of it, or None.
-        unmentioned: codes that nothing shows.
-        distractors: (kind, code) of what is spoken of without being so.
+        addendum: a later note with part of the hospital course, or None.
+        interim: an earlier report with part of the hospital course, or None.
+        unmentioned: codes without any evidence in the text.
+        distractors: (kind, code) of conditions that are mentioned but not assigned.
     """
 
     text: str
@@ -48,26 +48,26 @@ class Summary(NamedTuple):
 
 
 class Notes:
-    """Writes discharge summaries in one style of de-identification."""
+    """Writer of discharge summaries in one style of de-identification."""
 
     def __init__(self, options: config.Synthesize, style: Style) -> None:
         self.options = options
         self.style = style
-        # Short corpora spend their words on one mention per code, long ones repeat themselves.
+        # Short notes mention each code once, long ones repeat mentions.
         self.repeats = min(0.75, 0.3 * options.mean_words / 450)
 
     def summary(self, admission: Admission, supplements: bool = True) -> Summary:
-        """Writes the discharge summary of an admission.
+        """Write the discharge summary of an admission.
 
         Args:
-            supplements: whether part of it may go to an addendum or an interim report.
+            supplements: whether part of it may be moved to an addendum or an interim report.
         """
         draw = Random(f"{self.options.seed}/note/{admission.stay.k}").random
         return _Draft(self, admission, draw).finish(supplements)
 
 
 class _Draft:
-    """A summary in the making: its sections, the number of words so far, and what may be added if there is room."""
+    """An unfinished summary: its sections, current word count, and optional sentences."""
 
     def __init__(self, notes: Notes, admission: Admission, draw: Draw) -> None:
         self.notes, self.options, self.admission, self.draw = notes, notes.options, admission, draw
@@ -80,15 +80,15 @@ class _Draft:
         self.distractors: list[tuple[str, str]] = []
 
     def finish(self, supplements: bool) -> Summary:
-        """Fills the draft to its length and lays it out."""
+        """Complete the draft to its target length, and lay it out."""
         mean = self.options.mean_words
         target = mean * math.exp(SPREAD * normal(self.draw) - SPREAD * SPREAD / 2)
-        self._open()
+        self._write_opening()
         for code in self.admission.codes:
-            self._show(code)
+            self._express(code)
         for _ in range(poisson(self.draw, self.options.distractor_rate)):
             self._distract()
-        self._tell(target)
+        self._add_story(target)
         self._fill(target)
         return Summary(
             *layout.lay_out(
@@ -106,18 +106,18 @@ class _Draft:
         self.sections[section].append(template.write(self.draw, self.slots))
         self.words += template.words
 
-    def _open(self) -> None:
-        """Writes who comes with what."""
+    def _write_opening(self) -> None:
+        """Write the complaint and the opening sentence."""
         draw, profile = self.draw, self.admission.stay.profile
         phrases = knowledge.phrases()
         self.slots["complaint"] = complaint = pick(draw, profile.complaint)
         self.sections["complaint"].append(complaint)
-        lasting = [c for c in self.admission.diagnoses[1:] if knowledge.concept(c).kind == "chronic"]
+        chronic_codes = [c for c in self.admission.diagnoses[1:] if knowledge.concept(c).kind == "chronic"]
         if profile.stage == "newborn":
             opening = "opening_newborn"
-        elif lasting and draw() < 0.45:
-            chosen = lasting[: 1 + int(draw() * 3)]
-            names = [pick(draw, knowledge.concept(code).names) for code in chosen]
+        elif chronic_codes and draw() < 0.45:
+            background_codes = chronic_codes[: 1 + int(draw() * 3)]
+            names = [pick(draw, knowledge.concept(code).names) for code in background_codes]
             self.slots["background"] = ", ".join(names)
             self.words += sum(map(_name_words, names))
             opening = "opening"
@@ -126,8 +126,8 @@ class _Draft:
         self._add("hpi", pick(draw, phrases[opening]))
         self.words += 2 * _name_words(complaint)
 
-    def _show(self, code: str) -> None:
-        """Lets one code show: by name, through evidence, or not at all."""
+    def _express(self, code: str) -> None:
+        """Express one code: by name, by evidence, or not at all."""
         draw, concept = self.draw, knowledge.concept(code)
         chance = draw()
         if chance < self.options.unmentioned_share:
@@ -147,9 +147,9 @@ class _Draft:
             self.extras.append((*_evidence(draw, concept), ""))
 
     def _distract(self) -> None:
-        """Speaks of something that is not so."""
+        """Add a distractor: a mention of a condition that is not assigned."""
         draw, phrases = self.draw, knowledge.phrases()
-        code = self._absent()
+        code = self._unassigned()
         if code is None:
             return
         concept = knowledge.concept(code)
@@ -163,20 +163,20 @@ class _Draft:
         self.distractors.append((kind, code))
         self._add(section, pick(draw, choices), pick(draw, concept.names))
 
-    def _absent(self) -> str | None:
-        """Draws a code that the note may deny without contradicting those assigned; None in the rare want of one."""
+    def _unassigned(self) -> str | None:
+        """Sample a code that contradicts no assigned code when negated; rarely None, when sampling fails."""
         draw, stay = self.draw, self.admission.stay
         assigned = frozenset().union(*map(knowledge.clusters, self.admission.codes))
         for _ in range(12):
-            nearby = stay.profile.stage == "newborn" or draw() < RELATED
-            code = pick(draw, self.admission.related) if nearby else pick_weighted(draw, *_common())
-            fits = knowledge.possible(code, stay.patient.sex, stay.profile.stage)
-            if fits and not assigned & knowledge.clusters(code):
+            from_profile = stay.profile.stage == "newborn" or draw() < RELATED
+            code = pick(draw, self.admission.related) if from_profile else pick_weighted(draw, *_common())
+            is_possible = knowledge.possible(code, stay.patient.sex, stay.profile.stage)
+            if is_possible and not assigned & knowledge.clusters(code):
                 return code
         return None
 
-    def _tell(self, target: float) -> None:
-        """Adds the story of the profile and second mentions while there is room."""
+    def _add_story(self, target: float) -> None:
+        """Add the story of the profile and repeated mentions up to the target length."""
         draw, profile = self.draw, self.admission.stay.profile
         extras = [("hpi", pick(draw, profile.story), ""), ("course", pick(draw, profile.course), ""), *self.extras]
         for section, template, name in extras:
@@ -185,7 +185,7 @@ class _Draft:
             self._add(section, template, name)
 
     def _fill(self, target: float) -> None:
-        """Adds text that says nothing of the codes: each sentence once, laboratory results as often as needed."""
+        """Add text unrelated to the codes: each sentence once, laboratory results as often as needed."""
         draw, decks = self.draw, {}
         newborn = self.admission.stay.profile.stage == "newborn"
         pools, keys, cumulative = _filler(newborn)
@@ -201,7 +201,7 @@ class _Draft:
 
 
 def _mention(draw: Draw, kind: str) -> tuple[str, Template]:
-    """Draws where and how a code of a kind is named."""
+    """Sample section and template of a mention of a code of a kind."""
     phrases = knowledge.phrases()["mentions"]
     section, use = pick(draw, _WAYS[kind])
     return section, pick(draw, phrases[use])
@@ -219,10 +219,10 @@ _WAYS = {
 
 
 def _evidence(draw: Draw, concept: knowledge.Concept) -> tuple[str, Template]:
-    """Draws a sentence that shows a code without naming it."""
+    """Sample section and template of a sentence that implies a code without naming it."""
     options = [(section, getattr(concept, section)) for section in ("course", "results", "social")]
-    section, found = pick(draw, [option for option in options if option[1]])
-    return section, pick(draw, found)
+    section, sentences = pick(draw, [option for option in options if option[1]])
+    return section, pick(draw, sentences)
 
 
 @functools.cache
@@ -232,7 +232,7 @@ def _name_words(name: str) -> int:
 
 @functools.cache
 def _filler(newborn: bool) -> tuple[dict, tuple[str, ...], tuple[float, ...]]:
-    """Gives the filler by section, the sections and the running sums of their weights."""
+    """Return the filler by section, the sections, and their cumulative weights."""
     pools = knowledge.filler() | {"drugs": knowledge.drugs()["common"]}
     if newborn:
         pools = knowledge.filler()["newborn"] | {"labs": pools["labs"]}
@@ -247,6 +247,6 @@ def _kinds() -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 @functools.cache
 def _common() -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """The codes of the papers, the more frequent the likelier."""
+    """Return the codes of the papers and their cumulative weights, frequent codes first."""
     codes = tuple(knowledge.odds())
     return codes, tuple(itertools.accumulate(1 / (rank + 15) for rank in range(len(codes))))

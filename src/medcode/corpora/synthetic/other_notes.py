@@ -1,4 +1,4 @@
-"""Nursing, radiology and other notes: many, short, and of no use for the codes."""
+"""Nursing, radiology and other notes: many, short, and uninformative about the codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medcode.corpora.synthetic.grammar import Deck, pick, pick_weighted
 from medcode.corpora.synthetic.styles import Style
 from medcode.corpora.synthetic.world import Admission
 
-# MIMIC-III's categories as it spells them, some with a trailing blank, by their number of notes in thousands.
+# Categories as MIMIC-III spells them, some with a trailing blank, and thousands of notes in each.
 CATEGORIES = {
     "Nursing/other": 822.5, "Radiology": 522.3, "Nursing": 223.6, "ECG": 209.1, "Physician ": 141.6, "Echo": 45.8,
     "Respiratory ": 31.7, "Nutrition": 9.4, "General": 8.3, "Rehab Services": 5.4, "Social Work": 2.7,
@@ -30,7 +30,7 @@ _CUMULATIVE = tuple(itertools.accumulate(CATEGORIES.values()))
 
 
 class OtherNotes:
-    """Writes the notes of an admission that are not its discharge summary."""
+    """Writer of the notes of an admission other than its discharge summary."""
 
     def __init__(self, options: config.Synthesize, style: Style) -> None:
         self.options, self.style = options, style
@@ -39,7 +39,7 @@ class OtherNotes:
         self._k, self._draw, self._slots = -1, None, {}
 
     def note(self, admission: Admission, number: int) -> tuple[str, str, str]:
-        """Writes one note.
+        """Write one note.
 
         Args:
             number: 0, 1, ... within the admission, in this order.

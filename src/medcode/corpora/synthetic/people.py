@@ -1,7 +1,7 @@
-"""Who is admitted when: patients and their stays, before anybody says what they have.
+"""Patients and their stays in hospital, without codes.
 
-Admissions are planned in blocks of 64 that depend on nothing but the seed and the block's number, so that admission k
-is the same whatever the size of the corpus, and readmissions are scattered as in MIMIC.
+Admissions are sampled in blocks of 64 that depend only on the seed and the number of the block. So admission k does not
+depend on the size of the corpus, and readmissions are scattered as in MIMIC.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SAME_PROFILE = 0.5  # of readmissions
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Why people are admitted, made ready for drawing (see facts/profiles.yaml)."""
+    """A reason for admission, prepared for sampling (see facts/profiles.yaml)."""
 
     name: str
     age: tuple[float, float, float, float]
@@ -54,12 +54,12 @@ class Patient:
     sex: str
     born: datetime
     died: datetime | None
-    chance: float  # a uniform number that settles questions such as the coding system
+    chance: float  # a uniform number that decides, for example, on the coding system
 
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """Admission k: who, why, when; `order` counts the patient's admissions from 0."""
+    """Admission k: patient, reason and dates; `order` counts the admissions of the patient from 0."""
 
     k: int
     patient: Patient
@@ -73,19 +73,19 @@ class Stay:
 
     @property
     def length(self) -> timedelta:
-        """The time in hospital."""
+        """Length of stay."""
         return self.discharged - self.admitted
 
 
 @functools.cache
 def profiles() -> tuple[tuple[Profile, ...], tuple[float, ...]]:
-    """Reads the profiles, and the running sums of their weights."""
+    """Read the profiles, and their cumulative weights."""
     packages = {name: tuple(odds_adjusted(codes).items()) for name, codes in knowledge.facts("packages").items()}
-    found, weights = [], []
+    all_profiles, weights = [], []
     for name, entry in knowledge.facts("profiles").items():
         weights.append(entry.pop("weight"))
         principal = entry.pop("principal")
-        found.append(
+        all_profiles.append(
             Profile(
                 name=name,
                 age=tuple(entry.pop("age")),
@@ -100,11 +100,11 @@ def profiles() -> tuple[tuple[Profile, ...], tuple[float, ...]]:
                 **entry,
             )
         )
-    return tuple(found), tuple(itertools.accumulate(weights))
+    return tuple(all_profiles), tuple(itertools.accumulate(weights))
 
 
 def odds_adjusted(chances: dict[str, float]) -> dict[str, float]:
-    """Multiplies the odds of the most frequent codes by their factors (see facts/odds.yaml)."""
+    """Multiply the odds of the most frequent codes by their fitted factors (see facts/odds.yaml)."""
     odds = knowledge.odds()
     return {
         code: chance * odds.get(code, 1) / (1 - chance + chance * odds.get(code, 1)) for code, chance in chances.items()
@@ -112,19 +112,19 @@ def odds_adjusted(chances: dict[str, float]) -> dict[str, float]:
 
 
 def normal(draw: Draw) -> float:
-    """Draws a standard normal number."""
+    """Sample a standard normal number."""
     return math.sqrt(-2 * math.log(1 - draw())) * math.cos(2 * math.pi * draw())
 
 
 class People:
-    """The stays of one seed."""
+    """All stays of one seed."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._number, self._block = -1, []
 
     def stay(self, k: int) -> Stay:
-        """Gives admission k, counted from 0."""
+        """Return admission k, counted from 0."""
         number, place = divmod(k, BLOCK)
         if number != self._number:
             self._number, self._block = number, self._plan(number)
@@ -141,40 +141,40 @@ class People:
             places[i], places[j] = places[j], places[i]
         block: list[Stay] = [None] * BLOCK
         for index, size in enumerate(sizes):
-            mine = sorted(places[:size])
+            patient_places = sorted(places[:size])
             del places[:size]
-            for stay in _stays(draw, number * BLOCK + index, [number * BLOCK + place for place in mine]):
+            for stay in _stays(draw, number * BLOCK + index, [number * BLOCK + place for place in patient_places]):
                 block[stay.k % BLOCK] = stay
         return block
 
 
 def _stays(draw: Draw, number: int, admissions: list[int]) -> list[Stay]:
-    """Draws a patient with the given admissions, in time's order."""
-    first = pick_weighted(draw, *profiles())
-    while first.stage == "newborn" and len(admissions) > 1:
-        first = pick_weighted(draw, *profiles())
-    sex = "M" if draw() < first.male else "F"
-    mean, deviation, least, greatest = first.age
-    age = min(max(mean + deviation * normal(draw), least), greatest)
-    when = datetime(2100, 1, 1) + timedelta(minutes=int(draw() * 95 * 525_600))
-    born = when if first.stage == "newborn" else when - timedelta(days=int(age * 365.25) + 1)
+    """Sample a patient with these admissions, in chronological order."""
+    first_profile = pick_weighted(draw, *profiles())
+    while first_profile.stage == "newborn" and len(admissions) > 1:
+        first_profile = pick_weighted(draw, *profiles())
+    sex = "M" if draw() < first_profile.male else "F"
+    mean, deviation, minimum, maximum = first_profile.age
+    age = min(max(mean + deviation * normal(draw), minimum), maximum)
+    admitted = datetime(2100, 1, 1) + timedelta(minutes=int(draw() * 95 * 525_600))
+    born = admitted if first_profile.stage == "newborn" else admitted - timedelta(days=int(age * 365.25) + 1)
     born = born.replace(hour=0, minute=0)
-    found = []
+    stays = []
     for order, k in enumerate(admissions):
-        profile = first if order == 0 else _next_profile(draw, first, sex)
+        profile = first_profile if order == 0 else _next_profile(draw, first_profile, sex)
         days = max(0.6, profile.days * (0.25 + 0.75 * -math.log(1 - draw())))
-        discharged = when + timedelta(minutes=int(min(days, 12 * profile.days) * 1440))
+        discharged = admitted + timedelta(minutes=int(min(days, 12 * profile.days) * 1440))
         died = k == admissions[-1] and draw() < profile.death
-        years = int((when - born).days / 365.25)
-        found.append((k, profile, years, when, discharged, died, draw() < profile.elective, order))
-        when = discharged + timedelta(minutes=int((5 - 300 * math.log(1 - draw())) * 1440))
-    died = found[-1][4] if found[-1][5] else None
+        years = int((admitted - born).days / 365.25)
+        stays.append((k, profile, years, admitted, discharged, died, draw() < profile.elective, order))
+        admitted = discharged + timedelta(minutes=int((5 - 300 * math.log(1 - draw())) * 1440))
+    died = stays[-1][4] if stays[-1][5] else None
     patient = Patient(number, sex, born, died, draw())
-    return [Stay(k, patient, *rest) for k, *rest in found]
+    return [Stay(k, patient, *rest) for k, *rest in stays]
 
 
 def _next_profile(draw: Draw, first: Profile, sex: str) -> Profile:
-    """Draws the reason of a readmission: the same illness, or another that fits."""
+    """Sample the profile of a readmission: the same one, or a compatible other."""
     if draw() < SAME_PROFILE:
         return first
     while True:

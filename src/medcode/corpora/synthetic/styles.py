@@ -1,4 +1,4 @@
-"""How de-identification left its marks: MIMIC-III's bracketed surrogates, MIMIC-IV's underscores."""
+"""Styles of de-identification: bracketed surrogates of MIMIC-III, underscores of MIMIC-IV."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Style:
 
     Attributes:
         fixed: slots that do not depend on the admission.
-        brackets: MIMIC-III's surrogates with dates; otherwise MIMIC-IV's ___.
+        brackets: True for MIMIC-III's surrogates with dates, False for MIMIC-IV's ___.
     """
 
     fixed: Mapping[str, str | Sequence[str]]
     brackets: bool
 
     def date(self, when: datetime) -> str:
-        """Writes a full date."""
+        """Write a full date."""
         return f"[**{when.year}-{when.month}-{when.day}**]" if self.brackets else "___"
 
     def slots(self, stay: Stay) -> Slots:
-        """Collects all slots for one admission."""
+        """Collect all slots for one admission."""
         admitted, discharged, age = stay.admitted, stay.discharged, stay.age
         slots = dict(self.fixed)
         if self.brackets:
@@ -58,9 +58,9 @@ NUMBERS = tuple(str(3 + i * 7919 % 9973) for i in range(120))
 MIMIC3 = Style(
     {
         "doctor": tuple(
-            f"[**{kind} {number}**]"
+            f"[**{name_type} {number}**]"
             for number in NUMBERS
-            for kind in ("Last Name (NamePattern1)", "First Name8 (NamePattern2)", "Doctor Last Name")
+            for name_type in ("Last Name (NamePattern1)", "First Name8 (NamePattern2)", "Doctor Last Name")
         ),
         "patient": tuple(f"[**Known lastname {number}**]" for number in NUMBERS),
         "name": tuple(f"[**Name (NI) {number}**]" for number in NUMBERS),

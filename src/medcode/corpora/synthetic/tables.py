@@ -13,7 +13,7 @@ _BUFFER = 1 << 18
 
 
 class Table:
-    """Rows on their way into a gzip file, whose header has no name and no time, so that bytes depend on rows alone."""
+    """Buffered rows of a gzip file; its header has no name and no time, so that its bytes depend on the rows alone."""
 
     def __init__(self, file: IO[bytes], header: str) -> None:
         self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0)
@@ -21,7 +21,7 @@ class Table:
         self.rows = 0
 
     def write(self, line: str) -> None:
-        """Adds a row, without its line end."""
+        """Add a row, given without line ending."""
         self._lines.append(line)
         self._size += len(line)
         self.rows += 1
@@ -33,7 +33,7 @@ class Table:
         self._lines, self._size = [], 0
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Write the remaining rows, and close the file."""
         if self._lines:
             self._flush()
         self._gzip.close()
@@ -41,7 +41,7 @@ class Table:
 
 @contextlib.contextmanager
 def open_tables(folder: Path, headers: dict[str, str]) -> Iterator[dict[str, Table]]:
-    """Opens a table for each name (a path below the folder, without .csv.gz), and closes them all."""
+    """Open a table for each name (a path below the folder, without .csv.gz); close all at the end of the block."""
     with contextlib.ExitStack() as stack:
         tables = {}
         for name, header in headers.items():
@@ -53,30 +53,30 @@ def open_tables(folder: Path, headers: dict[str, str]) -> Iterator[dict[str, Tab
 
 
 def quoted(text: str) -> str:
-    """Puts a field in double quotes, doubling those inside."""
+    """Put a field in double quotes, doubling those inside."""
     return '"' + text.replace('"', '""') + '"'
 
 
 def minimal(text: str) -> str:
-    """Quotes a field only when it must be."""
+    """Quote a field only if necessary."""
     return quoted(text) if any(sign in text for sign in ',"\n') else text
 
 
 def row(fields: Iterable[object]) -> str:
-    """Joins fields that are already as they shall stand; None is an empty field."""
+    """Join fields, which are already quoted; None is an empty field."""
     return ",".join("" if field is None else str(field) for field in fields)
 
 
 def stamp(time: datetime | None) -> str:
-    """Writes a time, seconds zeroed; nothing for None."""
+    """Format a time, with zero seconds; "" for None."""
     return "" if time is None else f"{time:%Y-%m-%d %H:%M}:00"
 
 
 def scattered(number: int, first: int, span: int, step: int) -> int:
-    """Maps 0, 1, 2, ... to distinct identifiers from `first` on that look unordered.
+    """Map 0, 1, 2, ... to distinct identifiers from `first` on, in scattered order.
 
     Args:
-        span: how many identifiers are scattered, a prime; further ones follow in order.
-        step: any number that the prime does not divide.
+        span: number of scattered identifiers, a prime; further ones follow in order.
+        step: a number that is not divisible by `span`.
     """
     return first + (number * step % span if number < span else number)

