@@ -55,7 +55,7 @@ def same(x: Tensor, layer: nn.Conv1d) -> Tensor:
 
 
 def residual(x: Tensor, block: nn.Module, norm) -> Tensor:
-    """MultiResCNN's residual block on [N, D]; norm(x, layer) is the normalisation."""
+    """MultiResCNN's residual block on [N, D]; norm(x, layer) is the normalization."""
     h = torch.tanh(norm(same(x, block.first), block.first_norm))
     return torch.tanh(
         norm(same(h, block.second), block.second_norm) + norm(same(x, block.shortcut), block.shortcut_norm)
@@ -63,7 +63,7 @@ def residual(x: Tensor, block: nn.Module, norm) -> Tensor:
 
 
 def spread(x: Tensor, layer: nn.ConvTranspose1d) -> Tensor:
-    """Transposed convolution that keeps the number of positions: each adds to itself and to its neighbours."""
+    """Transposed convolution that keeps the number of positions: each adds to itself and to its neighbors."""
     around = layer.weight.shape[2] // 2
     outputs = torch.zeros(len(x), layer.weight.shape[1], dtype=x.dtype)
     for place, value in enumerate(x):
@@ -73,8 +73,8 @@ def spread(x: Tensor, layer: nn.ConvTranspose1d) -> Tensor:
     return outputs
 
 
-def normalise(notes: list[Tensor], layer: nn.BatchNorm1d) -> list[Tensor]:
-    """Batch normalisation of notes [N, D]: in training by the words of all notes, else by what was seen in training."""
+def normalize(notes: list[Tensor], layer: nn.BatchNorm1d) -> list[Tensor]:
+    """Batch normalization of notes [N, D]: in training by the words of all notes, else by what was seen in training."""
     words = torch.cat(notes)
     mean, variance = layer.running_mean, layer.running_var
     if layer.training:
@@ -87,8 +87,8 @@ def recalibrate(notes: list[Tensor], ram: nn.Module) -> list[Tensor]:
     """MT-RAM's recalibrated aggregation of notes [N, D], without dropout."""
 
     def node(convolve, inputs: list[Tensor], layer: nn.Module) -> list[Tensor]:
-        h = normalise([convolve(x, layer.first) for x in inputs], layer.first_norm)
-        return normalise([convolve(torch.tanh(x), layer.second) for x in h], layer.second_norm)
+        h = normalize([convolve(x, layer.first) for x in inputs], layer.first_norm)
+        return normalize([convolve(torch.tanh(x), layer.second) for x in h], layer.second_norm)
 
     once = node(same, notes, ram.first_down)
     twice = node(same, node(same, once, ram.second_down), ram.lateral)
@@ -143,7 +143,7 @@ def scramble(model: nn.Module, seed: int = 1) -> nn.Module:
     return model
 
 
-def medical_codes(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormalised: bool = False) -> Tensor:
+def medical_codes(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormalized: bool = False) -> Tensor:
     """JAMS' equations 1 and 2 for the codes of one system, one after the other, by a matrix of all pairs: [Y, d].
 
     `weights` [Y, Y'] holds the weight of each edge and 0 where there is none; `a` is [2d].
@@ -156,6 +156,6 @@ def medical_codes(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormali
         scores = [(a @ torch.cat([code, vector])).item() for vector in seen]
         shares = torch.tensor([score if score > 0 else 0.2 * score for score in scores], dtype=u.dtype).softmax(0)
         parts = [share * count for share, count in zip(shares, counts, strict=True)]
-        total = sum(parts) if renormalised else 1.0
+        total = sum(parts) if renormalized else 1.0
         rows.append(nn.functional.elu(sum(part * vector for part, vector in zip(parts, seen, strict=True)) / total))
     return torch.stack(rows)

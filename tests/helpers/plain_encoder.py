@@ -73,6 +73,6 @@ def _linear(x: Tensor, w: dict[str, Tensor], name: str) -> Tensor:
 
 
 def _norm(x: Tensor, w: dict[str, Tensor], name: str, epsilon: float) -> Tensor:
-    centred = x - x.mean(1, keepdim=True)
-    scaled = centred / torch.sqrt(centred.square().mean(1, keepdim=True) + epsilon)
+    centered = x - x.mean(1, keepdim=True)
+    scaled = centered / torch.sqrt(centered.square().mean(1, keepdim=True) + epsilon)
     return scaled * w[f"{name}.weight"] + w[f"{name}.bias"]

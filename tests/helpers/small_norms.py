@@ -1,4 +1,4 @@
-"""A small batch normalisation, and a padded batch for it."""
+"""A small batch normalization, and a padded batch for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch normalisation: torch's own where nothing is padded, and torch's own on the words alone where something is."""
+"""Batch normalization: torch's own where nothing is padded, and torch's own on the words alone where something is."""
 
 from __future__ import annotations
 

@@ -57,31 +57,31 @@ def graphs(draw) -> tuple[Tensor, Tensor]:
 
 
 @settings(max_examples=40)
-@given(graph=graphs(), renormalised=st.booleans())
-def test_it_is_the_formula_on_any_graph(graph, renormalised):
-    layer = build(*graph, renormalised=renormalised)
-    for found, expected in zip(layer().values(), by_hand(layer, *graph, renormalised=renormalised), strict=True):
+@given(graph=graphs(), renormalized=st.booleans())
+def test_it_is_the_formula_on_any_graph(graph, renormalized):
+    layer = build(*graph, renormalized=renormalized)
+    for found, expected in zip(layer().values(), by_hand(layer, *graph, renormalized=renormalized), strict=True):
         torch.testing.assert_close(found, expected)
 
 
-def dense(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormalised: bool) -> Tensor:
+def dense(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormalized: bool) -> Tensor:
     """The same by matrices, so that it has gradients."""
     looking, seen = a.squeeze(1).chunk(2)
     to_self = nn.functional.leaky_relu(u @ looking + u @ seen, 0.2)
     to_other = nn.functional.leaky_relu((u @ looking)[:, None] + (v @ seen)[None], 0.2)
     shares = torch.cat([to_self[:, None], to_other.masked_fill(weights == 0, -torch.inf)], dim=1).softmax(1)
     own, others = shares[:, :1], shares[:, 1:] * weights
-    total = own + others.sum(1, keepdim=True) if renormalised else 1.0
+    total = own + others.sum(1, keepdim=True) if renormalized else 1.0
     return nn.functional.elu((own * u + others @ v) / total)
 
 
 @settings(max_examples=40)
-@given(graph=graphs(), renormalised=st.booleans())
-def test_gradients_are_those_of_the_dense_form(graph, renormalised):
-    layer = build(*graph, renormalised=renormalised)
+@given(graph=graphs(), renormalized=st.booleans())
+def test_gradients_are_those_of_the_dense_form(graph, renormalized):
+    layer = build(*graph, renormalized=renormalized)
     u, v = layer.tables.values()
-    first = dense(u, v, layer.vector, graph[0], renormalised=renormalised)
-    second = dense(v, u, layer.vector, graph[1], renormalised=renormalised)
+    first = dense(u, v, layer.vector, graph[0], renormalized=renormalized)
+    second = dense(v, u, layer.vector, graph[1], renormalized=renormalized)
     for found, expected in zip(gradients(layer, layer().values()), gradients(layer, [first, second]), strict=True):
         torch.testing.assert_close(found, expected)
 
@@ -101,7 +101,7 @@ def one_edge(weight: float, **options) -> MedicalCodeAttention:
 
 
 @pytest.mark.parametrize(
-    ("weight", "options", "factor"), [(1.0, {}, 1.0), (0.5, {}, 0.75), (0.5, {"renormalised": True}, 1.0)]
+    ("weight", "options", "factor"), [(1.0, {}, 1.0), (0.5, {}, 0.75), (0.5, {"renormalized": True}, 1.0)]
 )
 def test_a_code_linked_to_its_like_keeps_its_vector_or_three_quarters_of_it(weight, options, factor):
     layer = one_edge(weight, **options)

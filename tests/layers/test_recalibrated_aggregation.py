@@ -38,7 +38,7 @@ def test_words_are_recalibrated_as_if_there_were_no_pads(combine, training):
     expected = plain.recalibrate([own[:length] for own, length in zip(x, LENGTHS, strict=True)], layer)
     found = layer(x, mask)
     for own, note in zip(found, expected, strict=True):
-        torch.testing.assert_close(own[: len(note)], note, rtol=1e-5, atol=1e-6)  # fp32 in batch normalisation
+        torch.testing.assert_close(own[: len(note)], note, rtol=1e-5, atol=1e-6)  # fp32 in batch normalization
         assert (own[len(note) :] == 0).all()
 
 

@@ -1,4 +1,4 @@
-"""Group normalisation: each document as torch normalises its words alone."""
+"""Group normalization: each document as torch normalizes its words alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from medcode.layers.masks import position_mask
 from medcode.models.fusion import MaskedGroupNorm
 
 
-def test_a_padded_document_is_normalised_as_its_words_alone():
+def test_a_padded_document_is_normalized_as_its_words_alone():
     torch.manual_seed(0)
     ours, theirs = MaskedGroupNorm(5), nn.GroupNorm(1, 5)
     for layer in (ours, theirs):

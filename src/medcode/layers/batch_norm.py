@@ -1,4 +1,4 @@
-"""Batch normalisation over the real positions of a batch."""
+"""Batch normalization over the real positions of a batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.distributed.nn import functional as across_processes
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation whose statistics are those of real positions alone.
+    """Batch normalization whose statistics are those of real positions alone.
 
     Source: Ioffe and Szegedy 2015, as torch's BatchNorm1d, whose parameters and buffers it has. Statistics are taken
     over the whole batch where it is shared among processes.
@@ -26,8 +26,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         values, real = x.to(self.weight.dtype), real.to(self.weight.dtype)  # fp32 where x is bf16
         count = _sum(real.sum())
         mean = _sum((values * real).sum((0, 2))) / count  # [D]
-        centred = (values - mean.unsqueeze(1)) * real
-        variance = _sum(centred.square().sum((0, 2))) / count  # [D]
+        centered = (values - mean.unsqueeze(1)) * real
+        variance = _sum(centered.square().sum((0, 2))) / count  # [D]
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)

@@ -15,7 +15,7 @@ what comes from the position after, U^T d(U h) and, for a GRU, z dh':
            di = dc' g i (1 - i),  df = dc' c f (1 - f),  dg = dc' i (1 - g^2)
 
 The gradients before the non-linearities are stored, and those of U, of the input weights and of the words are large
-products over all positions afterwards. Nothing is added atomically: gradients do not depend on chance.
+products over all positions afterward. Nothing is added atomically: gradients do not depend on chance.
 
 The gates of a position are stored as n, r, z, m, so that what belongs to the words (n, r, z) and what belongs to U
 (r, z, m) are slices of it; an LSTM's are i, f, g, o.

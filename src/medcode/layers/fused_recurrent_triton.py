@@ -102,7 +102,7 @@ def _tanh(x):
 
 @triton.jit
 def _four(start, width):
-    """Loads four neighbouring parts of rows, `width` apart."""
+    """Loads four neighboring parts of rows, `width` apart."""
     a, b = tl.load(start).to(tl.float32), tl.load(start + width).to(tl.float32)
     return a, b, tl.load(start + 2 * width).to(tl.float32), tl.load(start + 3 * width).to(tl.float32)
 

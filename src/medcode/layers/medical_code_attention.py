@@ -56,17 +56,17 @@ class MedicalCodeAttention(nn.Module):
         features: d.
         edges: {head: the edges that change the vectors of this head's codes}; None for no edges, until saved weights,
             which hold the edges too, are loaded.
-        renormalised: whether what is summed is divided by its total weight; in the paper and the authors' code it is
+        renormalized: whether what is summed is divided by its total weight; in the paper and the authors' code it is
             not, so that a code that maps to others approximately gets a smaller vector.
 
     Shapes: -> {head: fp32 [Y, d]}.
     """
 
     def __init__(
-        self, labels: dict[str, int], features: int, edges: dict[str, Edges] | None, *, renormalised: bool = False
+        self, labels: dict[str, int], features: int, edges: dict[str, Edges] | None, *, renormalized: bool = False
     ) -> None:
         super().__init__()
-        self.heads, self.renormalised = tuple(labels), renormalised
+        self.heads, self.renormalized = tuple(labels), renormalized
         self.tables = nn.ParameterDict()
         self.vector = nn.Parameter(torch.empty(2 * features, 1))
         nn.init.xavier_uniform_(self.vector, gain=GAIN)
@@ -97,7 +97,7 @@ class MedicalCodeAttention(nn.Module):
         of_self, of_other = (to_self - peak).exp(), (to_other - peak[edges.own]).exp()
         total = of_self.index_add(0, edges.own, of_other)
         of_other = of_other * edges.weight.to(of_other.dtype)
-        if self.renormalised:
+        if self.renormalized:
             total = of_self.index_add(0, edges.own, of_other)
         starts = torch.searchsorted(edges.own, torch.arange(len(u), device=u.device))
         # A bag holds the codes that one code looks at; nothing of the size [E, d] is made.

@@ -1,4 +1,4 @@
-"""MT-RAM's recalibrated aggregation module (RAM): neighbours tell how much of each feature to keep."""
+"""MT-RAM's recalibrated aggregation module (RAM): neighbors tell how much of each feature to keep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KERNEL = 3
 class Node(nn.Module):
     """Two convolutions that change the number of features and keep that of positions.
 
-    Source: Sun et al. 2021, equation 4; the authors' code, whose batch normalisation the paper leaves out.
+    Source: Sun et al. 2021, equation 4; the authors' code, whose batch normalization the paper leaves out.
 
         x' = norm(conv(tanh(norm(conv(x)))))
 
@@ -44,7 +44,7 @@ class Node(nn.Module):
 
 
 class RecalibratedAggregation(nn.Module):
-    """RAM: features are weighed by what convolutions make of them and of their neighbours.
+    """RAM: features are weighed by what convolutions make of them and of their neighbors.
 
     Source: Sun et al. 2021, "Multitask Recalibrated Aggregation Network for Medical Code Prediction", section 3.3, and
     4.6 for `combine`; the authors' code, whose dropout the paper leaves out.
@@ -60,7 +60,7 @@ class RecalibratedAggregation(nn.Module):
         combine: multiply, or add: h' = dropout(tanh(o + h)).
         dropout: probability that a value of the output is dropped.
 
-    Shapes: [B, N, D], bool [B, N] or None -> [B, N, D]. Pads have no part in batch normalisation where there is a mask,
+    Shapes: [B, N, D], bool [B, N] or None -> [B, N, D]. Pads have no part in batch normalization where there is a mask,
     and are zero in the output.
     """
 

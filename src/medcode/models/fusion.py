@@ -29,7 +29,7 @@ class Fusion(LabelAttentionModel):
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, ceil(N / window)]}.
 
-    Departures: pads are zero before every convolution, have no part in group normalisation and in either attention. The
+    Departures: pads are zero before every convolution, have no part in group normalization and in either attention. The
         authors' code separates the transformer's heads wrongly, so that each sees one part of the document;
         `block_local` does the same, and then pads do take part. `match_released_code` is both. The last window of an
         odd document is completed with a zero, as in the authors' code; the paper drops it. The paper speaks of BERT and
@@ -77,7 +77,7 @@ class Fusion(LabelAttentionModel):
 
 
 class SoftPooling(nn.Module):
-    """Attention-based soft pooling: a weighted mean of every g neighbours.
+    """Attention-based soft pooling: a weighted mean of every g neighbors.
 
     Source: Luo et al. 2021, "Fusion: Towards Automated ICD Coding via Feature Compression", section 3.2.2; the authors'
     code, which has no bias b (softmax would ignore it) and completes the last window with zeros.
@@ -138,7 +138,7 @@ class DocumentAttention(nn.Module):
 
 
 class MaskedGroupNorm(nn.GroupNorm):
-    """Group normalisation with a single group whose statistics are those of real positions alone.
+    """Group normalization with a single group whose statistics are those of real positions alone.
 
     Source: Wu and He 2018, as torch's GroupNorm(1, D), whose parameters it has.
 
@@ -158,7 +158,7 @@ class MaskedGroupNorm(nn.GroupNorm):
         values = x.to(self.weight.dtype)  # fp32 where x is bf16
         count = real.sum((1, 2), keepdim=True) * x.shape[1]  # [B, 1, 1]
         mean = (values * real).sum((1, 2), keepdim=True) / count
-        centred = (values - mean) * real
-        variance = centred.square().sum((1, 2), keepdim=True) / count
-        normalised = centred / (variance + self.eps).sqrt()
-        return (normalised * self.weight.unsqueeze(1) + self.bias.unsqueeze(1)).to(x.dtype)
+        centered = (values - mean) * real
+        variance = centered.square().sum((1, 2), keepdim=True) / count
+        normalized = centered / (variance + self.eps).sqrt()
+        return (normalized * self.weight.unsqueeze(1) + self.bias.unsqueeze(1)).to(x.dtype)

@@ -68,7 +68,7 @@ class Jams(Model):
                 nn.init.xavier_uniform_(weights)
         features = attention.queries.in_features
         attention.queries = None  # MAT's vectors take their place
-        self.codes = MedicalCodeAttention(heads, features, edges, renormalised=config.renormalised)
+        self.codes = MedicalCodeAttention(heads, features, edges, renormalized=config.renormalised)
 
     def rebuild_metadata(self) -> dict[str, Any]:
         """See `Model`; the backbone's."""

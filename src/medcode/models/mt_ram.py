@@ -21,7 +21,7 @@ class MtRam(BiGruLabelAttention):
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}.
 
-    Departures: pads are zero before every convolution of RAM and have no part in its batch normalisation;
+    Departures: pads are zero before every convolution of RAM and have no part in its batch normalization;
         `match_released_code` lets them, as the authors' code does. The commands in the authors' readme ask for neither
         RAM nor both directions, but the published results need them. The classifier is the code's, a product of two
         vectors for each label, where equation 11 has a matrix and pooling.

@@ -26,7 +26,7 @@ class MultiResCnn(RecalibratedModel):
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}.
 
-    Departures: pads are zero before every convolution, have no part in batch normalisation and none in the attention;
+    Departures: pads are zero before every convolution, have no part in batch normalization and none in the attention;
         `match_released_code` lets them, as the authors' code does. There, features before a pad and running statistics
         depend on how documents are padded.
     """
