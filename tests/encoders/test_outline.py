@@ -1,4 +1,4 @@
-"""What a model is told of an encoder."""
+"""Definitions of encoders, and the modules that are built from them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_weights_are_those_given_and_else_follow_the_seed(outline):
 def test_weights_of_another_kind_are_no_surprise():
     weights = plain_encoder.tiny("bert", layers=1).module(0.0, pooler=True).state_dict()
     wrong = Encoder(plain_encoder.tiny("bert").config, plain_encoder.tiny().specials, weights)
-    with pytest.raises(ValueError, match=r"weights of another kind of encoder: encoder\.layer\.1"):
+    with pytest.raises(ValueError, match=r"weights of another encoder architecture: encoder\.layer\.1"):
         wrong.module(0.0, pooler=True)
 
 

@@ -106,7 +106,7 @@ def test_it_is_the_same_for_the_same_seed(source, pieces):
 
 def test_too_little_text_is_told(source, pieces):
     trainer = Pretrainer(source, OPTIONS, torch.device("cpu"), "fp32")
-    with pytest.raises(UserError, match="pretrain: the training notes together are shorter than 16 pieces"):
+    with pytest.raises(UserError, match="pretrain: the training notes together are shorter than 16 subwords"):
         trainer.run(torch.empty(0, 16, dtype=torch.long), torch.empty(0, 16, dtype=torch.long))
 
 
@@ -116,6 +116,6 @@ def test_an_encoder_that_lacks_vectors_of_pieces_is_refused(source, pieces):
     trainer.encoder.config["vocab_size"] = count - 1
     blocks = blocks_of(pieces, np.arange(60), trainer.specials, OPTIONS.pieces)
     with pytest.raises(
-        UserError, match=f"pretrain: the encoder has vectors of {count - 1} pieces, its tokenizer {count}"
+        UserError, match=f"pretrain: the encoder has vectors of {count - 1} subwords, its tokenizer {count}"
     ):
         trainer.run(blocks, blocks)

@@ -8,15 +8,15 @@ from torch.distributed.nn import functional as across_processes
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
-    """Batch normalization whose statistics are those of real positions alone.
+    """Batch normalization with statistics over real positions only.
 
-    Source: Ioffe and Szegedy 2015, as torch's BatchNorm1d, whose parameters and buffers it has. Statistics are taken
-    over the whole batch where it is shared among processes.
+    Source: Ioffe and Szegedy 2015; parameters and buffers are those of torch's BatchNorm1d. Where processes share a
+    batch, statistics are over the whole batch.
 
     Args:
         num_features: D; and the other arguments of BatchNorm1d.
 
-    Shapes: [B, D, N], bool [B, N] or None -> [B, D, N]; the output of a pad means nothing.
+    Shapes: [B, D, N], bool [B, N] or None -> [B, D, N]; outputs at padding are undefined.
     """
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -37,7 +37,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
 
 def _sum(value: Tensor) -> Tensor:
-    """Adds a number up over the processes that train together, gradients too."""
+    """Sum a tensor over the processes of a distributed training, differentiably."""
     if distributed.is_initialized() and distributed.get_world_size() > 1:
         return across_processes.all_reduce(value)
     return value
