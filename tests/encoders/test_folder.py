@@ -46,7 +46,7 @@ def test_an_encoder_is_the_same_after_it_was_adopted(source, tmp_path):
     torch.testing.assert_close(states(encoder.module(0.0, pooler=False)), states(expected))
     assert folder.read_specials(tmp_path / "encoder") == {"begin": 2, "end": 3, "pad": 0, "mask": 4}
     tokenizer = PieceTokenizer(folder.read_tokenizer(tmp_path / "encoder"))
-    assert [own.tolist() for own in tokenizer(["Fever and chills", "rigor"])] == [[5, 8, 6, 7], [1]]
+    assert [ids.tolist() for ids in tokenizer(["Fever and chills", "rigor"])] == [[5, 8, 6, 7], [1]]
     assert tokenizer.unknown == 1
 
 
@@ -81,8 +81,8 @@ def test_pickled_weights_are_read_where_there_are_no_others(source, tmp_path):
     (source / "model.safetensors").unlink()
     torch.save(weights, source / "pytorch_model.bin")
     folder.adopt(source, tmp_path / "encoder")
-    found = folder.read(tmp_path / "encoder").weights
-    assert all(torch.equal(found[name], own) for name, own in weights.items())
+    loaded = folder.read(tmp_path / "encoder").weights
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
 
 
 def test_a_pooler_that_the_source_lacks_is_not_made_up(source, tmp_path):
@@ -97,8 +97,8 @@ def test_a_pooler_that_the_source_lacks_is_not_made_up(source, tmp_path):
 def test_weights_that_are_missing_are_not_drawn(source, tmp_path):
     weights = load_file(source / "model.safetensors")
     for change in (lambda name: name.replace("attention", "attend"), lambda name: name):
-        kept = {change(name): own for name, own in weights.items() if not name.endswith("output.dense.bias")}
-        save_file(kept, source / "model.safetensors", {"format": "pt"})
+        remaining = {change(name): tensor for name, tensor in weights.items() if not name.endswith("output.dense.bias")}
+        save_file(remaining, source / "model.safetensors", {"format": "pt"})
         with pytest.raises(UserError, match=r"source: its weights lack \d+ of the encoder's \(encoder\.layer\.0\."):
             folder.adopt(source, tmp_path / "encoder")
     assert not (tmp_path / "encoder").exists()

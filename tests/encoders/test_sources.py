@@ -45,10 +45,12 @@ def test_what_is_not_there_is_one_line_that_says_how_to_get_it(tmp_path, files):
         cached(tmp_path, *files)
     with pytest.raises(UserError) as mistake:
         sources.find("it", HUB)
-    said = str(mistake.value)
-    assert said.startswith("encoder it: someone/some-encoder is not in the cache of Hugging Face and cannot be fetched")
-    assert "hf download someone/some-encoder --revision abc" in said and "encoders.local.folder" in said
-    assert "\n" not in said
+    message = str(mistake.value)
+    assert message.startswith(
+        "encoder it: someone/some-encoder is not in the cache of Hugging Face and cannot be fetched"
+    )
+    assert "hf download someone/some-encoder --revision abc" in message and "encoders.local.folder" in message
+    assert "\n" not in message
 
 
 def test_a_machine_without_a_network_is_told_in_one_line_too(monkeypatch):

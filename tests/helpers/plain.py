@@ -116,8 +116,8 @@ def caml_attention(h: Tensor, layer: nn.Module) -> Tensor:
 
 def read_by_torch(recurrent: nn.Module, x: Tensor) -> Tensor:
     """States of torch's own network of one or two directions with the same weights, [N, E] -> [N, D]."""
-    kind, both = type(recurrent.forwards), recurrent.backwards is not None
-    network = kind(x.shape[1], recurrent.forwards.hidden_size, bidirectional=both, dtype=x.dtype)
+    network_cls, both = type(recurrent.forwards), recurrent.backwards is not None
+    network = network_cls(x.shape[1], recurrent.forwards.hidden_size, bidirectional=both, dtype=x.dtype)
     weights = dict(recurrent.forwards.state_dict())
     if both:
         weights |= {f"{name}_reverse": value for name, value in recurrent.backwards.state_dict().items()}
@@ -129,8 +129,8 @@ def agree(model: nn.Module, notes: list[list[int]], by_hand, head: str = "icd", 
     """Asserts that a model scores padded notes as the formula scores each of them alone."""
     with torch.no_grad():
         logits = model(*batch(notes, padded))[head]
-        for own, words in zip(logits, notes, strict=True):
-            torch.testing.assert_close(own, by_hand(model, words), rtol=1e-5, atol=1e-7)  # softmax is in fp32
+        for scores, words in zip(logits, notes, strict=True):
+            torch.testing.assert_close(scores, by_hand(model, words), rtol=1e-5, atol=1e-7)  # softmax is in fp32
 
 
 def scramble(model: nn.Module, seed: int = 1) -> nn.Module:
@@ -138,8 +138,8 @@ def scramble(model: nn.Module, seed: int = 1) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     for name, value in model.state_dict().items():
         if value.dim() == 1 and value.is_floating_point():
-            drawn = torch.rand(value.shape, generator=generator)
-            value.copy_(drawn + 0.5 if "norm" in name else drawn - 0.5)
+            sample = torch.rand(value.shape, generator=generator)
+            value.copy_(sample + 0.5 if "norm" in name else sample - 0.5)
     return model
 
 
@@ -149,13 +149,13 @@ def medical_codes(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormali
     `weights` [Y, Y'] holds the weight of each edge and 0 where there is none; `a` is [2d].
     """
     rows = []
-    for code, own in zip(u, weights, strict=True):
-        near = own.nonzero().squeeze(1).tolist()
-        seen = [code, *(v[other] for other in near)]
-        counts = [1.0, *(own[other] for other in near)]
-        scores = [(a @ torch.cat([code, vector])).item() for vector in seen]
+    for code, edge_weights in zip(u, weights, strict=True):
+        neighbors = edge_weights.nonzero().squeeze(1).tolist()
+        vectors = [code, *(v[other] for other in neighbors)]
+        counts = [1.0, *(edge_weights[other] for other in neighbors)]
+        scores = [(a @ torch.cat([code, vector])).item() for vector in vectors]
         shares = torch.tensor([score if score > 0 else 0.2 * score for score in scores], dtype=u.dtype).softmax(0)
         parts = [share * count for share, count in zip(shares, counts, strict=True)]
         total = sum(parts) if renormalized else 1.0
-        rows.append(nn.functional.elu(sum(part * vector for part, vector in zip(parts, seen, strict=True)) / total))
+        rows.append(nn.functional.elu(sum(part * vector for part, vector in zip(parts, vectors, strict=True)) / total))
     return torch.stack(rows)

@@ -310,7 +310,7 @@ def test_a_device_without_kernels_is_told_of_once(work, family, stand_in, monkey
         stand_in(lambda: pytest.fail("kernels were loaded"), shared_bytes=65_536)
         kernels.choose(mode)
         result = [run(work) for _ in range(2)]
-        assert mode == "fused" or all(same(each, expected) for each in result)
+        assert mode == "fused" or all(same(tensor, expected) for tensor in result)
         stderr = capsys.readouterr().err
         assert (
             stderr == f"note: {family}: no Triton kernels: a card has less than 132 KiB of shared memory for a block\n"

@@ -35,11 +35,11 @@ def test_parameters_count_as_published_and_the_shape_stays(features, expected):
 @pytest.mark.parametrize("combine", ["multiply", "add"])
 def test_words_are_recalibrated_as_if_there_were_no_pads(combine, training):
     layer, (x, mask) = build(combine).train(training), example()
-    expected = plain.recalibrate([own[:length] for own, length in zip(x, LENGTHS, strict=True)], layer)
-    found = layer(x, mask)
-    for own, note in zip(found, expected, strict=True):
-        torch.testing.assert_close(own[: len(note)], note, rtol=1e-5, atol=1e-6)  # fp32 in batch normalization
-        assert (own[len(note) :] == 0).all()
+    expected = plain.recalibrate([row[:length] for row, length in zip(x, LENGTHS, strict=True)], layer)
+    actual = layer(x, mask)
+    for row, note in zip(actual, expected, strict=True):
+        torch.testing.assert_close(row[: len(note)], note, rtol=1e-5, atol=1e-6)  # fp32 in batch normalization
+        assert (row[len(note) :] == 0).all()
 
 
 @torch.no_grad()

@@ -63,8 +63,8 @@ def reference_layer(layer: TransformerLayer) -> nn.TransformerEncoderLayer:
         (attention.out_proj, layer.output), (reference.linear1, layer.widen), (reference.linear2, layer.narrow),
         (reference.norm1, layer.attention_norm), (reference.norm2, layer.norm),
     ]  # fmt: skip
-    for theirs, ours in pairs:
-        theirs.load_state_dict(ours.state_dict())
+    for target, source in pairs:
+        target.load_state_dict(source.state_dict())
     return reference.eval()
 
 
@@ -124,9 +124,9 @@ def test_the_authors_attention_of_blocks_by_hand():
     short = width // heads
     expected = []
     for start in range(0, positions * width, positions * short):
-        rows = [slice(start + short * row, start + short * (row + 1)) for row in range(positions)]
-        for own in rows:
-            dots = [sum(a * b for a, b in zip(query[own], key[row], strict=True)) for row in rows]
+        rows = [slice(start + short * other, start + short * (other + 1)) for other in range(positions)]
+        for row in rows:
+            dots = [sum(a * b for a, b in zip(query[row], key[other], strict=True)) for other in rows]
             scores = [math.exp(dot * (short // heads) ** -0.5) for dot in dots]
             expected += [
                 sum(score / sum(scores) * number for score, number in zip(scores, column, strict=True))

@@ -86,9 +86,11 @@ def test_on_laat_both_systems_share_one_projection(recipe, head):
 def test_output_vectors_start_as_those_of_a_system_alone(recipe):
     config = configure("jams", OPTIONS | {"backbone": "caml"}, recipe)
     model = Jams(config, ModelInputs(heads={"icd9": 2_000, "icd10": 20}, vocab_size=plain.WORDS))
-    for own, labels in zip(model.backbone.attention[CODES].output.weight.split([2_000, 20]), (2_000, 20), strict=True):
+    for weights, labels in zip(
+        model.backbone.attention[CODES].output.weight.split([2_000, 20]), (2_000, 20), strict=True
+    ):
         bound = (6 / (4 + labels)) ** 0.5
-        assert 0.8 * bound < own.abs().max() <= bound
+        assert 0.8 * bound < weights.abs().max() <= bound
 
 
 def test_symmetric_edges_are_those_of_both_directions(recipe):
@@ -96,9 +98,9 @@ def test_symmetric_edges_are_those_of_both_directions(recipe):
     model = Jams(config, ModelInputs(heads=HEADS, vocab_size=plain.WORDS, edges=edges()))
     both = torch.maximum(TO_ICD10, TO_ICD9.T)
     for head, matrix in (("icd9", both), ("icd10", both.T)):
-        found, kept = torch.zeros_like(matrix), model.codes.edges(head)
-        found[kept.own, kept.other] = kept.weight
-        assert torch.equal(found, matrix)
+        actual, head_edges = torch.zeros_like(matrix), model.codes.edges(head)
+        actual[head_edges.own, head_edges.other] = head_edges.weight
+        assert torch.equal(actual, matrix)
 
 
 def test_a_backbone_that_reads_titles_draws_the_output_vectors_of_both_systems(recipe):

@@ -61,10 +61,10 @@ def test_in_edins_code_pads_are_pieces_like_others():
     """Seven pieces, special ones included, in two chunks of four, and a chunk of pads, which in BERT have positions."""
     model = build("bert", chunk=4, variant="edin", match_released_code=True)
     note, specials = plain.note(5), model.outline.specials
-    found = model(*plain.batch([note], padded=10))["icd"][0]
+    logits = model(*plain.batch([note], padded=10))["icd"][0]
     whole = [specials.begin, *note, specials.end, *[specials.pad] * 5]
     parts = [plain_encoder.states(model.encoder, whole[start : start + 4]) for start in (0, 4, 8)]
-    torch.testing.assert_close(found, scores(model, torch.cat(parts)), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(logits, scores(model, torch.cat(parts)), rtol=1e-5, atol=1e-7)
 
 
 @torch.no_grad()
