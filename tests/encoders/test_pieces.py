@@ -1,4 +1,4 @@
-"""Notes as word pieces."""
+"""Subword tokenization of notes."""
 
 from __future__ import annotations
 

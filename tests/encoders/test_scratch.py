@@ -1,4 +1,4 @@
-"""New encoders."""
+"""New encoders with a vocabulary of the corpus."""
 
 from __future__ import annotations
 

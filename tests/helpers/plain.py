@@ -1,4 +1,4 @@
-"""The papers' formulas for one note at a time, by loops and without padding: what models are compared with."""
+"""The papers' formulas for one note at a time, by loops and without padding: oracles of the models."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ WORDS = 30
 
 
 def inputs(heads: dict[str, int], size: int = 5, **label_inputs) -> ModelInputs:
-    """What a model on words is built from, with random word vectors."""
+    """Return the inputs of a model on words, with random word vectors."""
     return ModelInputs(heads=heads, vocab_size=WORDS, vectors=torch.randn(WORDS, size), **label_inputs)
 
 
 def note(length: int, seed: int = 0) -> list[int]:
-    """Random word numbers."""
+    """Return random word ids."""
     return torch.randint(1, WORDS, (length,), generator=torch.Generator().manual_seed(seed)).tolist()
 
 
 def batch(notes: list[list[int]], padded: int = 0) -> tuple[Tensor, Tensor]:
-    """The notes as a model takes them."""
+    """Return padded tokens and lengths of notes, the arguments of a model."""
     tokens = torch.zeros(len(notes), max(padded, *map(len, notes)), dtype=torch.long)
     for row, words in zip(tokens, notes, strict=True):
         row[: len(words)] = torch.tensor(words)
@@ -63,7 +63,7 @@ def residual(x: Tensor, block: nn.Module, norm) -> Tensor:
 
 
 def spread(x: Tensor, layer: nn.ConvTranspose1d) -> Tensor:
-    """Transposed convolution that keeps the number of positions: each adds to itself and to its neighbors."""
+    """Transposed convolution that keeps the number of positions: each adds to its neighbors and to itself."""
     around = layer.weight.shape[2] // 2
     outputs = torch.zeros(len(x), layer.weight.shape[1], dtype=x.dtype)
     for place, value in enumerate(x):
@@ -74,7 +74,7 @@ def spread(x: Tensor, layer: nn.ConvTranspose1d) -> Tensor:
 
 
 def normalize(notes: list[Tensor], layer: nn.BatchNorm1d) -> list[Tensor]:
-    """Batch normalization of notes [N, D]: in training by the words of all notes, else by what was seen in training."""
+    """Batch normalization of notes [N, D]: by statistics of all their words in training, else by running ones."""
     words = torch.cat(notes)
     mean, variance = layer.running_mean, layer.running_var
     if layer.training:
@@ -110,12 +110,12 @@ def attend(h: Tensor, queries: Tensor, weight: Tensor, bias: Tensor, keys: Tenso
 
 
 def caml_attention(h: Tensor, layer: nn.Module) -> Tensor:
-    """The same with the weights of a layer."""
+    """`attend` with the weights of a layer."""
     return attend(h, layer.queries.weight, layer.output.weight, layer.output.bias)
 
 
 def read_by_torch(recurrent: nn.Module, x: Tensor) -> Tensor:
-    """States of torch's own network of one or two directions with the same weights, [N, E] -> [N, D]."""
+    """Return the states of torch's network, of one or two directions, with the same weights, [N, E] -> [N, D]."""
     network_cls, both = type(recurrent.forwards), recurrent.backwards is not None
     network = network_cls(x.shape[1], recurrent.forwards.hidden_size, bidirectional=both, dtype=x.dtype)
     weights = dict(recurrent.forwards.state_dict())
@@ -126,7 +126,7 @@ def read_by_torch(recurrent: nn.Module, x: Tensor) -> Tensor:
 
 
 def agree(model: nn.Module, notes: list[list[int]], by_hand, head: str = "icd", padded: int = 0) -> None:
-    """Asserts that a model scores padded notes as the formula scores each of them alone."""
+    """Assert that a model's logits of padded notes are those of the formula for each note alone."""
     with torch.no_grad():
         logits = model(*batch(notes, padded))[head]
         for scores, words in zip(logits, notes, strict=True):
@@ -134,7 +134,7 @@ def agree(model: nn.Module, notes: list[list[int]], by_hand, head: str = "icd", 
 
 
 def scramble(model: nn.Module, seed: int = 1) -> nn.Module:
-    """Draws what starts as zeros or ones, such as biases and the statistics of norms, so that it matters."""
+    """Sample values that start as zeros or ones, such as biases and statistics of norms, so that tests cover them."""
     generator = torch.Generator().manual_seed(seed)
     for name, value in model.state_dict().items():
         if value.dim() == 1 and value.is_floating_point():

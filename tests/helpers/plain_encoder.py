@@ -1,4 +1,4 @@
-"""Tiny encoders, and what they compute, written out for one chunk at a time without transformers."""
+"""Tiny encoders, and an oracle of their states, for one chunk at a time and without transformers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POSITIONS = 64
 
 
 def tiny(model_type: str = "bert", pieces: int = 50, layers: int = 2) -> Encoder:
-    """An encoder without weights; its special pieces are numbered from `pieces` on."""
+    """Return an encoder without weights; ids of its special tokens start at `pieces`."""
     pad = pieces + 2
     config = {
         "model_type": model_type,
@@ -26,21 +26,21 @@ def tiny(model_type: str = "bert", pieces: int = 50, layers: int = 2) -> Encoder
         "intermediate_size": 24,
         "max_position_embeddings": POSITIONS + (pad + 1 if model_type == "roberta" else 0),
         "pad_token_id": pad,
-        "initializer_range": 0.3,  # so that what is computed differs from place to place
+        "initializer_range": 0.3,  # so that states differ between positions
     }
     return Encoder(config, Specials(begin=pieces, end=pieces + 1, pad=pad))
 
 
 def tokenizer(words: list[str]) -> str:
-    """A tokenizer.json of whole words; the number of a word is its place in the list, the last being unknown."""
+    """Return a tokenizer.json of whole words; the id of a word is its index in the list, and the last id is unknown."""
     vocabulary = {word: number for number, word in enumerate([*words, "[UNK]"])}
-    tokenizer_of_words = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer_of_words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return tokenizer_of_words.to_str()
+    word_tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    word_tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return word_tokenizer.to_str()
 
 
 def states(encoder: nn.Module, pieces: list[int]) -> Tensor:
-    """Last states of BERT or RoBERTa: [N, D]. Source: Devlin et al. 2019, section 3; Vaswani et al. 2017."""
+    """Return the last states of BERT or RoBERTa, [N, D]. Source: Devlin et al. 2019, section 3; Vaswani et al. 2017."""
     w = dict(encoder.state_dict())
     config = encoder.config
     first = config.pad_token_id + 1 if config.model_type == "roberta" else 0

@@ -1,4 +1,4 @@
-"""Batch normalization: torch's own where nothing is padded, and torch's own on the words alone where something is."""
+"""Masked batch normalization equals torch's on the words without padding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medcode.layers.masks import position_mask
 
 
 def words_alone(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The real positions of all documents as one document, [1, D, words]."""
+    """Return the real positions of all documents as one document, [1, D, words]."""
     return x.transpose(1, 2)[mask].T.unsqueeze(0)
 
 

@@ -1,4 +1,4 @@
-"""Documents cut into chunks, against cutting them one by one."""
+"""Chunks of a batch against chunks of one document at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ documents = st.lists(st.lists(st.integers(0, 89), max_size=23), min_size=1, max_
 
 
 def batch(texts: list[list[int]], padded: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Padded with 7, which is a piece like any other: only lengths may tell."""
+    """Return tokens padded with 7, a valid subword: only lengths mark the padding."""
     width = max([1, *map(len, texts)]) + padded
     return torch.tensor([text + [7] * (width - len(text)) for text in texts]), torch.tensor([len(t) for t in texts])
 

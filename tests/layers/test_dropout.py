@@ -1,4 +1,4 @@
-"""Dropout is the same however a batch is shared among processes."""
+"""Dropout masks do not depend on the number of processes that share a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label attention that streams: the plain form is the oracle, for logits and for every gradient."""
+"""Streaming label attention against the plain form: logits and all gradients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ sizes = st.integers(1, 9)
 
 
 def plain(queries, keys, values, outputs, mask):
-    """The formula, with all of [B, Y, N] at once."""
+    """Compute the formula with the whole tensor [B, Y, N]."""
     scores = queries @ keys.transpose(1, 2)
     if mask is not None:
         scores = scores.masked_fill(~mask.unsqueeze(1), -torch.inf)
@@ -28,7 +28,7 @@ def plain(queries, keys, values, outputs, mask):
 
 
 def problem(labels, documents, positions, width, value_width, *, masked, seed=0, dtype=torch.float64):
-    """Random inputs that `dtype` can hold, in float64, and a mask with holes."""
+    """Return random inputs in float64, rounded to `dtype`, and a mask with gaps."""
     random = torch.Generator().manual_seed(seed)
     shapes = (labels, width), (documents, positions, width), (documents, positions, value_width), (labels, value_width)
     inputs = [torch.randn(shape, generator=random).to(dtype).double() for shape in shapes]
@@ -101,7 +101,7 @@ def test_large_scores_do_not_overflow(scale, monkeypatch):
 
 
 class Largest(TorchDispatchMode):
-    """Records the most numbers that a tensor made under it has."""
+    """Records the largest number of elements of a tensor that is created under it."""
 
     numbers = 0
 
@@ -130,7 +130,7 @@ def test_nothing_of_labels_by_positions_is_stored(monkeypatch):
 
 
 def layers_and_plain_forms(mask):
-    """Layers with the input they take, to be run both ways."""
+    """Return layers with their inputs, to run in both forms."""
     torch.manual_seed(0)
     features = torch.randn(3, 20, 6)
     return [

@@ -28,7 +28,7 @@ from medcode.layers.measurements import MULTIPLE  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 DEVICE = "cuda" if ON_GPU else "cpu"
-# Largest error of logits and of each gradient, as a share of the norm.
+# Largest error of logits and of each gradient, relative to the norm.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
@@ -43,7 +43,7 @@ def problem(labels, documents, positions, width, value_width, dtype, seed=0):
 
 
 def logits_and_gradients(modules, inputs, mask, dtype):
-    """By the kernels, or by the plain steps of `fused_attention` for None."""
+    """Compute logits and gradients by the kernels, or by the plain steps of `fused_attention` for None."""
     leaves = [tensor.to(dtype).requires_grad_() for tensor in inputs]
     matrices = (*leaves, mask) if modules is None else modules.aligned(*leaves, mask)
     logits = fused._FusedAttention.apply(modules, *matrices)

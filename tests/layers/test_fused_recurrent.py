@@ -1,4 +1,4 @@
-"""Recurrent networks side by side, with gradients by hand: torch's own are the oracle."""
+"""Parallel recurrent networks with manual gradients against torch's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 
 
 def results(function, cells, words, lengths):
-    """Outputs that are not pads, and gradients of words and weights of a loss of them."""
+    """Return outputs without padding, and gradients of words and weights."""
     cells, words = copy.deepcopy(cells), [x.clone().requires_grad_() for x in words]
     outputs = [
         output * position_mask(lengths, output.shape[1]).unsqueeze(2) for output in function(cells, words, lengths)

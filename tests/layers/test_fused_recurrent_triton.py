@@ -31,13 +31,13 @@ from medcode.layers.recurrent import Recurrent  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 DEVICE = "cuda" if ON_GPU else "cpu"
-# Largest error of outputs and of each gradient, as a share of the norm; bf16 is autocast's.
+# Largest error of outputs and of each gradient, relative to the norm; bf16 is autocast's.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
 @contextlib.contextmanager
 def use(modules, *, spread=False):
-    """Lets networks be read by the kernels whatever the device and size, or by torch for None."""
+    """Run networks with the kernels on any device and size, or with torch for None."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fused, "_kernels", lambda *_: modules)
         if spread:
@@ -54,7 +54,7 @@ def problem(cell_type, bidirectional, documents, positions, hidden, seed=0, leng
 
 
 def results(layer, x, lengths, dtype):
-    """Outputs, last states, and gradients of the words and weights."""
+    """Return outputs, last states, and gradients of words and weights."""
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     layer, x = copy.deepcopy(layer).to(wide), x.to(wide, copy=True).requires_grad_()
     with torch.autocast(DEVICE, dtype, enabled=dtype == torch.bfloat16):

@@ -18,14 +18,14 @@ FEATURES = 5
 
 
 def edges(weights: Tensor) -> Edges:
-    """The edges of a matrix, in an order that is not theirs."""
+    """Return the edges of a matrix in random order."""
     source, target = weights.nonzero(as_tuple=True)
     order = torch.randperm(len(source), generator=torch.Generator().manual_seed(0))
     return Edges(source[order], target[order], weights[source, target].float()[order])
 
 
 def build(first: Tensor, second: Tensor, features: int = FEATURES, **options) -> MedicalCodeAttention:
-    """The layer for the edges of two matrices, [Y, Y'] and [Y', Y]."""
+    """Build the layer for the edges of two matrices, [Y, Y'] and [Y', Y]."""
     torch.manual_seed(1)
     labels = {"icd9": first.shape[0], "icd10": second.shape[0]}
     layer = MedicalCodeAttention(labels, features, {"icd9": edges(first), "icd10": edges(second)}, **options)
@@ -42,7 +42,7 @@ def by_hand(layer: MedicalCodeAttention, first: Tensor, second: Tensor, **option
 
 @st.composite
 def graphs(draw) -> tuple[Tensor, Tensor]:
-    """Matrices of both directions: few edges or many, of weight 1 or 0.5, not each other's inverse."""
+    """Matrices of both directions: few or many edges, of weight 1 or 0.5, not each other's transpose."""
     n, m = draw(st.integers(1, 8)), draw(st.integers(1, 60))
     share, random = (
         draw(st.sampled_from([0.0, 0.1, 0.5, 1.0])),
@@ -65,7 +65,7 @@ def test_it_is_the_formula_on_any_graph(graph, renormalized):
 
 
 def dense(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormalized: bool) -> Tensor:
-    """The same by matrices, so that it has gradients."""
+    """Compute the formula by dense matrices, with gradients."""
     source, target = a.squeeze(1).chunk(2)
     self_scores = nn.functional.leaky_relu(u @ source + u @ target, 0.2)
     pair_scores = nn.functional.leaky_relu((u @ source)[:, None] + (v @ target)[None], 0.2)
@@ -93,7 +93,7 @@ def gradients(layer: MedicalCodeAttention, values: Iterable[Tensor]) -> list[Ten
 
 
 def one_edge(weight: float, **options) -> MedicalCodeAttention:
-    """One code on each side with the same vector, linked from the first to the second alone."""
+    """One code in each system with the same vector, and an edge only from the first to the second."""
     layer = build(torch.tensor([[weight]]), torch.zeros(1, 1), **options)
     with torch.no_grad():
         layer.tables["icd10"].copy_(layer.tables["icd9"])

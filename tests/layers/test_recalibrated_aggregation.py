@@ -18,7 +18,7 @@ def build(combine: str = "multiply", dropout: float = 0.0, features: int = 10) -
 
 
 def example(padded: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features of three notes; those of pads are anything but zero."""
+    """Return features of three notes, with nonzero values at padding."""
     generator = torch.Generator().manual_seed(1)
     return torch.randn(3, padded, 10, generator=generator).double(), position_mask(torch.tensor(LENGTHS), padded)
 

@@ -1,4 +1,4 @@
-"""Recurrent networks: a padded document is read as it is alone."""
+"""Recurrent networks: padding changes no output."""
 
 from __future__ import annotations
 

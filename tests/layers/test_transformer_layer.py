@@ -1,4 +1,4 @@
-"""The transformer layer beside torch's own, and its position table."""
+"""The transformer layer against torch's, and its position table."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_table_counts_as_published_and_is_not_trained():
 
 
 def test_dropout_falls_where_torchs_layer_has_it(monkeypatch):
-    """Told by what is dropped, and from what: the attention within torch's kernel, and three times by itself."""
+    """Dropout applies to the attention weights, within torch's kernel, and three more times by the layer."""
     layer, x, calls = TransformerLayer(8, 2, 16, dropout=0.5), torch.randn(1, 3, 8), []
     layer.dropout.register_forward_hook(lambda module, inputs, output: calls.append((inputs[0].shape[2], output)))
     attend = nn.functional.scaled_dot_product_attention

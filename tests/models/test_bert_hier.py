@@ -29,14 +29,14 @@ def build(**changes) -> BertHier:
 
 
 def chunks(model: BertHier, words: list[int]) -> list[Tensor]:
-    """States of each chunk."""
+    """Return the states of each chunk."""
     room, specials = model.config.chunk - 2, model.outline.specials
     parts = [words[start : start + room] for start in range(0, len(words), room)] or [[]]
     return [plain_encoder.states(model.encoder, [specials.begin, *part, specials.end]) for part in parts]
 
 
 def torchs(layer: TransformerLayer, x: Tensor, heads: int) -> Tensor:
-    """Torch's own layer with the same weights."""
+    """Compute torch's layer with the same weights."""
     reference = nn.TransformerEncoderLayer(
         x.shape[1], heads, layer.widen.out_features, dropout=0.0, batch_first=True, dtype=x.dtype
     )
@@ -52,7 +52,7 @@ def torchs(layer: TransformerLayer, x: Tensor, heads: int) -> Tensor:
 
 
 def upper(model: BertHier, words: list[int], empty: int = 0) -> Tensor:
-    """Vectors of the chunks after the transformer, `empty` chunks of nothing behind them."""
+    """Return the vectors of the chunks after the transformer, with `empty` chunks of padding after them."""
     x = torch.stack([states[0] for states in chunks(model, words)])
     x = torch.cat([x, x.new_zeros(empty, x.shape[1])])
     for layer in model.upper:

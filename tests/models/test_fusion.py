@@ -1,4 +1,4 @@
-"""Fusion against its formula, position by position; its ablations, and the authors' attention of blocks."""
+"""Fusion against its formula, position by position; its ablations, and the authors' block-local attention."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def group_norm(x, layer):
 
 
 def pooled(model: Fusion, x: torch.Tensor, number: int) -> torch.Tensor:
-    """Windows of two, the last one completed by a zero for soft pooling and left short for the maximum."""
+    """Pool windows of two; the last one is completed by a zero for soft pooling, and shorter for the maximum."""
     windows = []
     for start in range(0, len(x), model.config.window):
         window = x[start : start + model.config.window]
@@ -53,7 +53,7 @@ def sinusoid(position: int, column: int) -> float:
 
 
 def reference_layer(layer: TransformerLayer) -> nn.TransformerEncoderLayer:
-    """Torch's own layer with the same weights."""
+    """Build torch's layer with the same weights."""
     reference = nn.TransformerEncoderLayer(FEATURES, HEADS, 9, dropout=0.0, batch_first=True, dtype=torch.double)
     parts = [layer.query, layer.key, layer.value]
     attention = reference.self_attn
@@ -102,7 +102,7 @@ def test_a_note_has_half_as_many_positions_rounded_up():
 
 @pytest.mark.parametrize("changes", [{"match_released_code": True}, {"block_local": True}])
 def test_in_the_authors_code_a_head_sees_one_part_of_the_positions(changes):
-    """Of 40 positions the last alters only what four heads compute for the last quarter."""
+    """The last of 40 positions changes only the outputs of four heads for the last quarter."""
     torch.manual_seed(0)
     layer = TransformerLayer(8, heads=4, feed_forward=9, block_local=build(**changes).config.local)
     x = torch.randn(1, 40, 8)
@@ -115,7 +115,7 @@ def test_in_the_authors_code_a_head_sees_one_part_of_the_positions(changes):
 
 
 def test_the_authors_attention_of_blocks_by_hand():
-    """Each head's part of the flat numbers is read as shorter positions, which attend to one another."""
+    """Compute attention as the authors' view does: each head reads a block as shorter positions."""
     torch.manual_seed(0)
     width, heads, positions = 18, 3, 4
     layer = TransformerLayer(width, heads, feed_forward=5, block_local=True).double()

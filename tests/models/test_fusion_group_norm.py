@@ -1,4 +1,4 @@
-"""Group normalization: each document as torch normalizes its words alone."""
+"""Masked group normalization equals torch's on the words without padding."""
 
 from __future__ import annotations
 

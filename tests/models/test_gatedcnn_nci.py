@@ -29,7 +29,7 @@ def build(descriptions: torch.Tensor | None = None, **changes) -> GatedCnnNci:
 
 
 def encode(model: GatedCnnNci, words: list[int]) -> torch.Tensor:
-    """Output of the trellis: cell by cell, [N, E]."""
+    """Compute the output of the trellis cell by cell, [N, E]."""
     encoder, x = model.encoder, plain.vectors(model, words)
     h = c = torch.zeros(len(x), encoder.hidden, dtype=x.dtype)
     for level in range(1, encoder.levels + 1):

@@ -1,4 +1,4 @@
-"""The trellis network: shared weights, words read again at every level."""
+"""The trellis network: shared weights, and words as inputs of every level."""
 
 from __future__ import annotations
 

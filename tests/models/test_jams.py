@@ -1,4 +1,4 @@
-"""JAMS is its backbone with the queries that MAT makes, a head for each system."""
+"""JAMS equals its backbone with the queries of MAT and one head for each system."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def build(recipe: Recipe, backbone: str = "caml", **label_inputs) -> Jams:
 
 
 def queries(model: Jams) -> dict[str, Tensor]:
-    """u' and v' by the papers' formula and a matrix of all pairs."""
+    """Compute u' and v' by the paper's formula and a matrix of all pairs."""
     u, v, a = model.codes.tables["icd9"], model.codes.tables["icd10"], model.codes.vector.squeeze(1)
     return {
         "icd9": plain.medical_codes(u, v, a, TO_ICD10.double()),
@@ -55,7 +55,7 @@ def queries(model: Jams) -> dict[str, Tensor]:
 
 
 def rows(model: Jams, head: str) -> tuple[Tensor, Tensor]:
-    """Output vectors and biases of a head."""
+    """Return the output vectors and biases of a head."""
     place = slice(0, 3) if head == "icd9" else slice(3, 7)
     output = model.backbone.attention[CODES].output
     return output.weight[place], output.bias[place]

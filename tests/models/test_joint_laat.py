@@ -1,4 +1,4 @@
-"""JointLAAT against its formula: categories first, and what they tell the codes."""
+"""JointLAAT against its formula: categories first, whose predictions are inputs of the codes."""
 
 from __future__ import annotations
 

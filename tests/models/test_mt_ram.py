@@ -1,4 +1,4 @@
-"""MT-RAM against its formula, the rows of its ablation tables, and that they are settings."""
+"""MT-RAM against its formula, and the rows of its ablation tables as options of models."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def states(model: nn.Module, words: list[int]) -> Tensor:
 
 
 def encoded(model: nn.Module, words: list[int]) -> Tensor:
-    """Features of a note alone, whatever the encoder; what the encoders compute is tested with their models."""
+    """Return the encoder's features of one note. Encoders are tested with their models."""
     return model.encode(*plain.batch([words]))[0][0]
 
 
@@ -90,7 +90,7 @@ def test_ram_leaves_the_other_initial_weights_as_they_are(name):
     without, with_ram = build(name).state_dict(), build(name, ram=True).state_dict()
     assert not any("recalibration" in key for key in without)
     for key, value in without.items():
-        if value.dim() > 1:  # the others were drawn anew by `scramble`
+        if value.dim() > 1:  # the others were sampled again by `scramble`
             assert torch.equal(value, with_ram[key]), key
 
 
@@ -151,7 +151,7 @@ def test_mt_ram_and_marn_are_settings_of_the_bigru():
 
 
 def test_published_trainings():
-    """The paper's table of settings, the authors' commands, and MARN's."""
+    """Recipes follow the paper's table of settings, the authors' commands, and MARN's."""
     for name in ("mt_ram", "bigru_label_attention"):
         recipe = settings(name, "published").recipe
         assert (recipe.optimizer, recipe.learning_rate, recipe.clip_norm) == ("adam", 0.008, 1.0)
