@@ -27,13 +27,13 @@ WEIGHT_DECAY = 0.01
 DEV_BLOCKS = 256
 
 
-def blocks_of(pieces: TokenizedNotes, documents: np.ndarray, specials: dict[str, int | None], size: int) -> Tensor:
+def blocks_of(notes: TokenizedNotes, documents: np.ndarray, specials: dict[str, int | None], size: int) -> Tensor:
     """Concatenate documents and split them into sequences of one length, each between special tokens.
 
     Source: Devlin et al. 2019; Liu et al. 2019 (RoBERTa) for sequences that cross the ends of documents.
 
     Args:
-        pieces: subwords of all documents.
+        notes: subwords of all documents.
         documents: indices of the documents to read.
         specials: ids of the special tokens begin and end.
         size: number of subwords of a sequence, special tokens included. An incomplete last sequence is dropped.
@@ -41,7 +41,7 @@ def blocks_of(pieces: TokenizedNotes, documents: np.ndarray, specials: dict[str,
     Returns:
         int64 [sequences, size].
     """
-    texts = [pieces.document(number) for number in documents]
+    texts = [notes.document(number) for number in documents]
     subwords = np.concatenate(texts) if texts else np.empty(0, dtype=np.int32)
     inside = subwords[: len(subwords) - len(subwords) % (size - 2)].reshape(-1, size - 2).astype(np.int64)
     begin, end = (np.full((len(inside), 1), specials[name], dtype=np.int64) for name in ("begin", "end"))

@@ -39,7 +39,7 @@ def make(target: str | os.PathLike, texts: Iterable[str], options: Scratch) -> N
     folder.write(target, config, tokenizer.to_str(), specials, None)
 
 
-def train_pieces(texts: Iterable[str], pieces: int) -> Tokenizer:
+def train_pieces(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """Train a lower-case WordPiece vocabulary, deterministically.
 
     Source: the WordPiece trainer of Hugging Face's tokenizers. By default it numbers characters in an order that
@@ -51,7 +51,7 @@ def train_pieces(texts: Iterable[str], pieces: int) -> Tokenizer:
     characters = sorted({character for text in splits for character in text if not character.isspace()})
     alphabet = [*characters, *(CONTINUED + character for character in characters)]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=max(pieces, len(SPECIALS) + len(alphabet)),
+        vocab_size=max(vocab_size, len(SPECIALS) + len(alphabet)),
         special_tokens=[*SPECIALS, *alphabet],
         show_progress=False,
     )

@@ -34,12 +34,12 @@ MIMIC3_LABELS = {
 MIMIC4_LABELS = {"icd9": 6_150, "icd10": 7_942}  # of models with both heads; they have no top-50 label set
 
 
-def _bert(pieces: int) -> Encoder:
-    return Encoder({"model_type": "bert", "vocab_size": pieces, "pad_token_id": 0}, Specials(101, 102, 0))
+def _bert(vocab_size: int) -> Encoder:
+    return Encoder({"model_type": "bert", "vocab_size": vocab_size, "pad_token_id": 0}, Specials(101, 102, 0))
 
 
-def _roberta(pieces: int) -> Encoder:
-    config = {"model_type": "roberta", "vocab_size": pieces, "max_position_embeddings": 514, "type_vocab_size": 1}
+def _roberta(vocab_size: int) -> Encoder:
+    config = {"model_type": "roberta", "vocab_size": vocab_size, "max_position_embeddings": 514, "type_vocab_size": 1}
     return Encoder({**config, "layer_norm_eps": 1e-5, "pad_token_id": 1}, Specials(0, 2, 1))
 
 
