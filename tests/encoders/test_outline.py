@@ -1,4 +1,4 @@
-"""What a model is told of an encoder."""
+"""Definitions of encoders, and the modules that are built from them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def outline(request) -> Encoder:
     return plain_encoder.tiny(request.param)
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta"])
-def test_a_module_runs_on_torchs_attention(kind):
-    module = plain_encoder.tiny(kind).module(0.0, pooler=False)
+@pytest.mark.parametrize("model_type", ["bert", "roberta"])
+def test_a_module_runs_on_torchs_attention(model_type):
+    module = plain_encoder.tiny(model_type).module(0.0, pooler=False)
     assert module.config._attn_implementation == "sdpa"
 
 
@@ -37,16 +37,16 @@ def test_weights_are_those_given_and_else_follow_the_seed(outline):
     assert all(torch.equal(first[name], other[name]) for name in other)
 
 
-def test_weights_of_another_kind_are_no_surprise():
+def test_weights_of_another_architecture_are_refused():
     weights = plain_encoder.tiny("bert", layers=1).module(0.0, pooler=True).state_dict()
     wrong = Encoder(plain_encoder.tiny("bert").config, plain_encoder.tiny().specials, weights)
-    with pytest.raises(ValueError, match=r"weights of another kind of encoder: encoder\.layer\.1"):
+    with pytest.raises(ValueError, match=r"weights of another encoder architecture: encoder\.layer\.1"):
         wrong.module(0.0, pooler=True)
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta"])
-def test_as_many_positions_as_the_kind_can_use(kind):
-    outline = plain_encoder.tiny(kind)
+@pytest.mark.parametrize("model_type", ["bert", "roberta"])
+def test_as_many_positions_as_the_architecture_can_use(model_type):
+    outline = plain_encoder.tiny(model_type)
     assert outline.positions == 64
     outline.module(0.0, pooler=False)(input_ids=torch.full((1, 64), 3))
     with pytest.raises((IndexError, RuntimeError)):

@@ -1,4 +1,4 @@
-"""Notes as word pieces."""
+"""Subword tokenization of notes."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def test_what_a_tokenizer_cuts_off_or_adds_by_itself_is_left_alone():
 def test_what_looks_like_a_special_piece_is_text():
     tokenizer = scratch.train_pieces(["fever [and] chills pad sep cls mask"] * 9, 200)
     specials = {tokenizer.token_to_id(piece) for piece in scratch.SPECIALS} - {tokenizer.token_to_id("[UNK]")}
-    (own,) = PieceTokenizer(tokenizer.to_str())(["fever [PAD] chills [SEP] [CLS] [MASK]"])
-    assert len(own) and not specials & set(own.tolist())
+    (ids,) = PieceTokenizer(tokenizer.to_str())(["fever [PAD] chills [SEP] [CLS] [MASK]"])
+    assert len(ids) and not specials & set(ids.tolist())
 
 
 def test_words_are_those_of_the_rule_and_raw_is_the_note(tmp_path):

@@ -46,17 +46,17 @@ def test_pieces_are_hidden_as_bert_hid_them(source):
     specials = folder.read_specials(source)
     blocks = torch.full((400, 52), 70)
     blocks[:, 0], blocks[:, -2], blocks[:, -1] = specials["begin"], specials["end"], specials["pad"]
-    given = blocks.clone()
+    copy = blocks.clone()
     batch = collating(source)(list(blocks))
-    seen, said = batch["input_ids"], batch["labels"]
-    assert torch.equal(blocks, given)
-    chosen = said != IGNORED
+    inputs, labels = batch["input_ids"], batch["labels"]
+    assert torch.equal(blocks, copy)
+    chosen = labels != IGNORED
     assert not chosen[:, [0, -2, -1]].any()
-    assert (said[chosen] == 70).all() and (seen[~chosen] == blocks[~chosen]).all()
+    assert (labels[chosen] == 70).all() and (inputs[~chosen] == blocks[~chosen]).all()
     assert chosen[:, 1:-2].float().mean().item() == pytest.approx(0.15, abs=0.01)
-    assert (seen[chosen] == specials["mask"]).float().mean().item() == pytest.approx(0.8, abs=0.02)
-    assert (seen[chosen] == 70).float().mean().item() == pytest.approx(0.1, abs=0.02)
-    others = seen[chosen & (seen != specials["mask"]) & (seen != 70)]
+    assert (inputs[chosen] == specials["mask"]).float().mean().item() == pytest.approx(0.8, abs=0.02)
+    assert (inputs[chosen] == 70).float().mean().item() == pytest.approx(0.1, abs=0.02)
+    others = inputs[chosen & (inputs != specials["mask"]) & (inputs != 70)]
     assert others.unique().numel() > 0.8 * folder.read(source).config["vocab_size"]
 
 
@@ -70,9 +70,9 @@ def test_one_seed_hides_the_same_pieces_and_each_call_others(source):
     blocks = [torch.arange(20, 100)] * 8
     first, again, other = collating(source), collating(source), collating(source, seed=1)
     calls = []
-    for number, each in enumerate((first, again, other)):
+    for number, collate in enumerate((first, again, other)):
         torch.manual_seed(number)  # of torch's common generator nothing is taken
-        calls.append([each(blocks)["input_ids"] for _ in range(2)])
+        calls.append([collate(blocks)["input_ids"] for _ in range(2)])
     assert all(torch.equal(*pair) for pair in zip(calls[0], calls[1], strict=True))
     assert not torch.equal(calls[0][0], calls[0][1]) and not torch.equal(calls[0][0], calls[2][0])
 
@@ -95,18 +95,18 @@ def test_it_learns_to_guess_and_gives_an_encoder_like_any_other(source, pieces, 
 
 def test_it_is_the_same_for_the_same_seed(source, pieces):
     options = OPTIONS.model_copy(update={"steps": 3})
-    found = []
+    weights_of_runs = []
     for _ in range(2):
         trainer = Pretrainer(source, options, torch.device("cpu"), "fp32")
         blocks = blocks_of(pieces, np.arange(60), trainer.specials, options.pieces)
         trainer.run(blocks, blocks)
-        found.append(trainer.model.state_dict())
-    assert all(torch.equal(found[0][name], weights) for name, weights in found[1].items())
+        weights_of_runs.append(trainer.model.state_dict())
+    assert all(torch.equal(weights_of_runs[0][name], weights) for name, weights in weights_of_runs[1].items())
 
 
 def test_too_little_text_is_told(source, pieces):
     trainer = Pretrainer(source, OPTIONS, torch.device("cpu"), "fp32")
-    with pytest.raises(UserError, match="pretrain: the training notes together are shorter than 16 pieces"):
+    with pytest.raises(UserError, match="pretrain: the training notes together are shorter than 16 subwords"):
         trainer.run(torch.empty(0, 16, dtype=torch.long), torch.empty(0, 16, dtype=torch.long))
 
 
@@ -116,6 +116,6 @@ def test_an_encoder_that_lacks_vectors_of_pieces_is_refused(source, pieces):
     trainer.encoder.config["vocab_size"] = count - 1
     blocks = blocks_of(pieces, np.arange(60), trainer.specials, OPTIONS.pieces)
     with pytest.raises(
-        UserError, match=f"pretrain: the encoder has vectors of {count - 1} pieces, its tokenizer {count}"
+        UserError, match=f"pretrain: the encoder has vectors of {count - 1} subwords, its tokenizer {count}"
     ):
         trainer.run(blocks, blocks)

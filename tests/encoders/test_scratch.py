@@ -1,4 +1,4 @@
-"""New encoders."""
+"""New encoders with a vocabulary of the corpus."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def test_the_folder_is_an_encoder_without_weights_that_models_can_be_built_on(tm
     encoder = folder.read(tmp_path / "encoder")
     assert encoder.weights is None and encoder.positions == 32
     pieces = PieceTokenizer(folder.read_tokenizer(tmp_path / "encoder"))(texts())
-    assert max(own.max() for own in pieces) < encoder.config["vocab_size"] == 200
+    assert max(ids.max() for ids in pieces) < encoder.config["vocab_size"] == 200
     module = encoder.module(0.0, pooler=False)
     assert module(input_ids=torch.from_numpy(pieces[0][:32]).long().unsqueeze(0)).last_hidden_state.shape == (1, 32, 8)
 
 
 def test_every_character_of_the_corpus_has_a_piece():
     tokenizer = scratch.train_pieces([*texts(), "Ärger über ß"], 10)
-    (own,) = PieceTokenizer(tokenizer.to_str())(["arger uber ßzq"])
-    assert tokenizer.token_to_id("[UNK]") not in own.tolist()
+    (ids,) = PieceTokenizer(tokenizer.to_str())(["arger uber ßzq"])
+    assert tokenizer.token_to_id("[UNK]") not in ids.tolist()
 
 
 def test_frequent_words_become_one_piece():
@@ -52,7 +52,7 @@ def test_two_processes_make_the_same_pieces():
         "import json, sys; from medcode.encoders import scratch; "
         "print(scratch.train_pieces(json.load(sys.stdin), 200).to_str(), end='')"
     )
-    found = {scratch.train_pieces(texts(), 200).to_str() for _ in range(2)}
-    found.add(subprocess.check_output([sys.executable, "-c", code], input=json.dumps(texts()), text=True))
-    assert len(found) == 1
-    assert len(json.loads(found.pop())["model"]["vocab"]) == 200
+    definitions = {scratch.train_pieces(texts(), 200).to_str() for _ in range(2)}
+    definitions.add(subprocess.check_output([sys.executable, "-c", code], input=json.dumps(texts()), text=True))
+    assert len(definitions) == 1
+    assert len(json.loads(definitions.pop())["model"]["vocab"]) == 200

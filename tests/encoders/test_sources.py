@@ -1,4 +1,4 @@
-"""Where encoders come from, and what is said where they are not there. No test needs a network."""
+"""Sources of encoders, and error messages where one is missing. No test needs a network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HUB = EncoderSource(hub="someone/some-encoder", revision="abc")
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch, tmp_path):
-    """An empty cache, and a hub that nothing answers for."""
+    """Set up an empty cache and a hub that does not answer."""
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -25,7 +25,7 @@ def no_network(monkeypatch, tmp_path):
 
 
 def cached(tmp_path, *files: str, revision: str = "abc") -> None:
-    """Lays out Hugging Face's cache as a download would have left it."""
+    """Write Hugging Face's cache as a download leaves it."""
     repository = tmp_path / "cache/models--someone--some-encoder"
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / revision).write_text("0123")
@@ -45,14 +45,16 @@ def test_what_is_not_there_is_one_line_that_says_how_to_get_it(tmp_path, files):
         cached(tmp_path, *files)
     with pytest.raises(UserError) as mistake:
         sources.find("it", HUB)
-    said = str(mistake.value)
-    assert said.startswith("encoder it: someone/some-encoder is not in the cache of Hugging Face and cannot be fetched")
-    assert "hf download someone/some-encoder --revision abc" in said and "encoders.local.folder" in said
-    assert "\n" not in said
+    message = str(mistake.value)
+    assert message.startswith(
+        "encoder it: someone/some-encoder is not in the cache of Hugging Face and cannot be fetched"
+    )
+    assert "hf download someone/some-encoder --revision abc" in message and "encoders.local.folder" in message
+    assert "\n" not in message
 
 
 def test_a_machine_without_a_network_is_told_in_one_line_too(monkeypatch):
-    """Not every error of a connection is an OSError, and nobody need have said that the machine is offline."""
+    """A connection error that is not an OSError gives the same message, also where offline mode is not set."""
     from huggingface_hub import constants
 
     def nobody_answers(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""The papers' formulas for one note at a time, by loops and without padding: what models are compared with."""
+"""The papers' formulas for one note at a time, by loops and without padding: oracles of the models."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ WORDS = 30
 
 
 def inputs(heads: dict[str, int], size: int = 5, **label_inputs) -> ModelInputs:
-    """What a model on words is built from, with random word vectors."""
+    """Return the inputs of a model on words, with random word vectors."""
     return ModelInputs(heads=heads, vocab_size=WORDS, vectors=torch.randn(WORDS, size), **label_inputs)
 
 
 def note(length: int, seed: int = 0) -> list[int]:
-    """Random word numbers."""
+    """Return random word ids."""
     return torch.randint(1, WORDS, (length,), generator=torch.Generator().manual_seed(seed)).tolist()
 
 
 def batch(notes: list[list[int]], padded: int = 0) -> tuple[Tensor, Tensor]:
-    """The notes as a model takes them."""
+    """Return padded tokens and lengths of notes, the arguments of a model."""
     tokens = torch.zeros(len(notes), max(padded, *map(len, notes)), dtype=torch.long)
     for row, words in zip(tokens, notes, strict=True):
         row[: len(words)] = torch.tensor(words)
@@ -55,7 +55,7 @@ def same(x: Tensor, layer: nn.Conv1d) -> Tensor:
 
 
 def residual(x: Tensor, block: nn.Module, norm) -> Tensor:
-    """MultiResCNN's residual block on [N, D]; norm(x, layer) is the normalisation."""
+    """MultiResCNN's residual block on [N, D]; norm(x, layer) is the normalization."""
     h = torch.tanh(norm(same(x, block.first), block.first_norm))
     return torch.tanh(
         norm(same(h, block.second), block.second_norm) + norm(same(x, block.shortcut), block.shortcut_norm)
@@ -63,7 +63,7 @@ def residual(x: Tensor, block: nn.Module, norm) -> Tensor:
 
 
 def spread(x: Tensor, layer: nn.ConvTranspose1d) -> Tensor:
-    """Transposed convolution that keeps the number of positions: each adds to itself and to its neighbours."""
+    """Transposed convolution that keeps the number of positions: each adds to its neighbors and to itself."""
     around = layer.weight.shape[2] // 2
     outputs = torch.zeros(len(x), layer.weight.shape[1], dtype=x.dtype)
     for place, value in enumerate(x):
@@ -73,8 +73,8 @@ def spread(x: Tensor, layer: nn.ConvTranspose1d) -> Tensor:
     return outputs
 
 
-def normalise(notes: list[Tensor], layer: nn.BatchNorm1d) -> list[Tensor]:
-    """Batch normalisation of notes [N, D]: in training by the words of all notes, else by what was seen in training."""
+def normalize(notes: list[Tensor], layer: nn.BatchNorm1d) -> list[Tensor]:
+    """Batch normalization of notes [N, D]: by statistics of all their words in training, else by running ones."""
     words = torch.cat(notes)
     mean, variance = layer.running_mean, layer.running_var
     if layer.training:
@@ -87,8 +87,8 @@ def recalibrate(notes: list[Tensor], ram: nn.Module) -> list[Tensor]:
     """MT-RAM's recalibrated aggregation of notes [N, D], without dropout."""
 
     def node(convolve, inputs: list[Tensor], layer: nn.Module) -> list[Tensor]:
-        h = normalise([convolve(x, layer.first) for x in inputs], layer.first_norm)
-        return normalise([convolve(torch.tanh(x), layer.second) for x in h], layer.second_norm)
+        h = normalize([convolve(x, layer.first) for x in inputs], layer.first_norm)
+        return normalize([convolve(torch.tanh(x), layer.second) for x in h], layer.second_norm)
 
     once = node(same, notes, ram.first_down)
     twice = node(same, node(same, once, ram.second_down), ram.lateral)
@@ -110,14 +110,14 @@ def attend(h: Tensor, queries: Tensor, weight: Tensor, bias: Tensor, keys: Tenso
 
 
 def caml_attention(h: Tensor, layer: nn.Module) -> Tensor:
-    """The same with the weights of a layer."""
+    """`attend` with the weights of a layer."""
     return attend(h, layer.queries.weight, layer.output.weight, layer.output.bias)
 
 
 def read_by_torch(recurrent: nn.Module, x: Tensor) -> Tensor:
-    """States of torch's own network of one or two directions with the same weights, [N, E] -> [N, D]."""
-    kind, both = type(recurrent.forwards), recurrent.backwards is not None
-    network = kind(x.shape[1], recurrent.forwards.hidden_size, bidirectional=both, dtype=x.dtype)
+    """Return the states of torch's network, of one or two directions, with the same weights, [N, E] -> [N, D]."""
+    network_cls, both = type(recurrent.forwards), recurrent.backwards is not None
+    network = network_cls(x.shape[1], recurrent.forwards.hidden_size, bidirectional=both, dtype=x.dtype)
     weights = dict(recurrent.forwards.state_dict())
     if both:
         weights |= {f"{name}_reverse": value for name, value in recurrent.backwards.state_dict().items()}
@@ -126,36 +126,36 @@ def read_by_torch(recurrent: nn.Module, x: Tensor) -> Tensor:
 
 
 def agree(model: nn.Module, notes: list[list[int]], by_hand, head: str = "icd", padded: int = 0) -> None:
-    """Asserts that a model scores padded notes as the formula scores each of them alone."""
+    """Assert that a model's logits of padded notes are those of the formula for each note alone."""
     with torch.no_grad():
         logits = model(*batch(notes, padded))[head]
-        for own, words in zip(logits, notes, strict=True):
-            torch.testing.assert_close(own, by_hand(model, words), rtol=1e-5, atol=1e-7)  # softmax is in fp32
+        for scores, words in zip(logits, notes, strict=True):
+            torch.testing.assert_close(scores, by_hand(model, words), rtol=1e-5, atol=1e-7)  # softmax is in fp32
 
 
 def scramble(model: nn.Module, seed: int = 1) -> nn.Module:
-    """Draws what starts as zeros or ones, such as biases and the statistics of norms, so that it matters."""
+    """Sample values that start as zeros or ones, such as biases and statistics of norms, so that tests cover them."""
     generator = torch.Generator().manual_seed(seed)
     for name, value in model.state_dict().items():
         if value.dim() == 1 and value.is_floating_point():
-            drawn = torch.rand(value.shape, generator=generator)
-            value.copy_(drawn + 0.5 if "norm" in name else drawn - 0.5)
+            sample = torch.rand(value.shape, generator=generator)
+            value.copy_(sample + 0.5 if "norm" in name else sample - 0.5)
     return model
 
 
-def medical_codes(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormalised: bool = False) -> Tensor:
+def medical_codes(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormalized: bool = False) -> Tensor:
     """JAMS' equations 1 and 2 for the codes of one system, one after the other, by a matrix of all pairs: [Y, d].
 
     `weights` [Y, Y'] holds the weight of each edge and 0 where there is none; `a` is [2d].
     """
     rows = []
-    for code, own in zip(u, weights, strict=True):
-        near = own.nonzero().squeeze(1).tolist()
-        seen = [code, *(v[other] for other in near)]
-        counts = [1.0, *(own[other] for other in near)]
-        scores = [(a @ torch.cat([code, vector])).item() for vector in seen]
+    for code, edge_weights in zip(u, weights, strict=True):
+        neighbors = edge_weights.nonzero().squeeze(1).tolist()
+        vectors = [code, *(v[other] for other in neighbors)]
+        counts = [1.0, *(edge_weights[other] for other in neighbors)]
+        scores = [(a @ torch.cat([code, vector])).item() for vector in vectors]
         shares = torch.tensor([score if score > 0 else 0.2 * score for score in scores], dtype=u.dtype).softmax(0)
         parts = [share * count for share, count in zip(shares, counts, strict=True)]
-        total = sum(parts) if renormalised else 1.0
-        rows.append(nn.functional.elu(sum(part * vector for part, vector in zip(parts, seen, strict=True)) / total))
+        total = sum(parts) if renormalized else 1.0
+        rows.append(nn.functional.elu(sum(part * vector for part, vector in zip(parts, vectors, strict=True)) / total))
     return torch.stack(rows)

@@ -1,4 +1,4 @@
-"""Tiny encoders, and what they compute, written out for one chunk at a time without transformers."""
+"""Tiny encoders, and an oracle of their states, for one chunk at a time and without transformers."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from medcode.layers.chunks import Specials
 POSITIONS = 64
 
 
-def tiny(kind: str = "bert", pieces: int = 50, layers: int = 2) -> Encoder:
-    """An encoder without weights; its special pieces are numbered from `pieces` on."""
+def tiny(model_type: str = "bert", pieces: int = 50, layers: int = 2) -> Encoder:
+    """Return an encoder without weights; ids of its special tokens start at `pieces`."""
     pad = pieces + 2
     config = {
-        "model_type": kind,
+        "model_type": model_type,
         "vocab_size": pieces + 4,
         "hidden_size": 16,
         "num_hidden_layers": layers,
         "num_attention_heads": 2,
         "intermediate_size": 24,
-        "max_position_embeddings": POSITIONS + (pad + 1 if kind == "roberta" else 0),
+        "max_position_embeddings": POSITIONS + (pad + 1 if model_type == "roberta" else 0),
         "pad_token_id": pad,
-        "initializer_range": 0.3,  # so that what is computed differs from place to place
+        "initializer_range": 0.3,  # so that states differ between positions
     }
     return Encoder(config, Specials(begin=pieces, end=pieces + 1, pad=pad))
 
 
 def tokenizer(words: list[str]) -> str:
-    """A tokenizer.json of whole words; the number of a word is its place in the list, the last being unknown."""
+    """Return a tokenizer.json of whole words; the id of a word is its index in the list, and the last id is unknown."""
     vocabulary = {word: number for number, word in enumerate([*words, "[UNK]"])}
-    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return made.to_str()
+    word_tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    word_tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return word_tokenizer.to_str()
 
 
 def states(encoder: nn.Module, pieces: list[int]) -> Tensor:
-    """Last states of BERT or RoBERTa: [N, D]. Source: Devlin et al. 2019, section 3; Vaswani et al. 2017."""
+    """Return the last states of BERT or RoBERTa, [N, D]. Source: Devlin et al. 2019, section 3; Vaswani et al. 2017."""
     w = dict(encoder.state_dict())
     config = encoder.config
     first = config.pad_token_id + 1 if config.model_type == "roberta" else 0
@@ -50,8 +50,8 @@ def states(encoder: nn.Module, pieces: list[int]) -> Tensor:
     x = _norm(x, w, "embeddings.LayerNorm", config.layer_norm_eps)
     for number in range(config.num_hidden_layers):
         layer = f"encoder.layer.{number}"
-        seen = _attend(x, w, f"{layer}.attention", config.num_attention_heads)
-        x = _norm(x + seen, w, f"{layer}.attention.output.LayerNorm", config.layer_norm_eps)
+        attended = _attend(x, w, f"{layer}.attention", config.num_attention_heads)
+        x = _norm(x + attended, w, f"{layer}.attention.output.LayerNorm", config.layer_norm_eps)
         wide = nn.functional.gelu(_linear(x, w, f"{layer}.intermediate.dense"))
         x = _norm(x + _linear(wide, w, f"{layer}.output.dense"), w, f"{layer}.output.LayerNorm", config.layer_norm_eps)
     return x
@@ -59,13 +59,13 @@ def states(encoder: nn.Module, pieces: list[int]) -> Tensor:
 
 def _attend(x: Tensor, w: dict[str, Tensor], name: str, heads: int) -> Tensor:
     query, key, value = (_linear(x, w, f"{name}.self.{part}") for part in ("query", "key", "value"))
-    width, seen = x.shape[1] // heads, torch.zeros_like(x)
+    width, context = x.shape[1] // heads, torch.zeros_like(x)
     for head in range(heads):
-        own = slice(head * width, (head + 1) * width)
+        columns = slice(head * width, (head + 1) * width)
         for place in range(len(x)):
-            scores = torch.stack([query[place, own] @ other / math.sqrt(width) for other in key[:, own]])
-            seen[place, own] = (scores.softmax(0).unsqueeze(1) * value[:, own]).sum(0)
-    return _linear(seen, w, f"{name}.output.dense")
+            scores = torch.stack([query[place, columns] @ other / math.sqrt(width) for other in key[:, columns]])
+            context[place, columns] = (scores.softmax(0).unsqueeze(1) * value[:, columns]).sum(0)
+    return _linear(context, w, f"{name}.output.dense")
 
 
 def _linear(x: Tensor, w: dict[str, Tensor], name: str) -> Tensor:
@@ -73,6 +73,6 @@ def _linear(x: Tensor, w: dict[str, Tensor], name: str) -> Tensor:
 
 
 def _norm(x: Tensor, w: dict[str, Tensor], name: str, epsilon: float) -> Tensor:
-    centred = x - x.mean(1, keepdim=True)
-    scaled = centred / torch.sqrt(centred.square().mean(1, keepdim=True) + epsilon)
+    centered = x - x.mean(1, keepdim=True)
+    scaled = centered / torch.sqrt(centered.square().mean(1, keepdim=True) + epsilon)
     return scaled * w[f"{name}.weight"] + w[f"{name}.bias"]

@@ -1,4 +1,4 @@
-"""Every model of the registry at a size that keeps a test under a second, with notes, titles and links to feed it."""
+"""Every model at a small size, which keeps a test under a second, with notes, titles and edges as inputs."""
 
 from __future__ import annotations
 
@@ -106,14 +106,14 @@ every_variant = pytest.mark.parametrize(
 
 @functools.cache
 def file(name: str) -> dict:
-    """The content of a model's file."""
+    """Return the content of a model's configuration file."""
     return config.read_yaml(FOLDER / f"{name}.yaml")
 
 
 def settings(
     name: str, recipe: str | None = None, label_set: str = "top50", options: dict | None = None
 ) -> config.ModelSettings:
-    """A model with its published recipe or another, with some options changed; JAMS has a recipe for each backbone."""
+    """Return a model and a recipe, by default the published one, with some options changed."""
     changed = file(name) | {"options": file(name)["options"] | (options or {})}
     return model_settings(changed, f"{name}.yaml", name, recipe or default_recipe(changed["recipes"]), label_set)
 
@@ -126,30 +126,30 @@ def in_pieces(name: str) -> bool:
     return options(name).uses_subwords
 
 
-def encoder(configured: ModelConfig) -> Encoder | None:
-    """A tiny encoder of the kind that a model was published with."""
-    size = configured.published_encoder
+def encoder(model_config: ModelConfig) -> Encoder | None:
+    """Return a tiny encoder of the architecture that a model was published with."""
+    size = model_config.published_encoder
     return plain_encoder.tiny(size.split("-")[0], ROWS) if size else None
 
 
 def build(name: str, seed: int = 0, heads: dict[str, int] | None = None, **changes) -> Model:
     torch.manual_seed(seed)
-    heads, model_cls, configured = heads or HEADS, models.find(name), options(name, **changes)
+    heads, model_cls, model_config = heads or HEADS, models.find(name), options(name, **changes)
     vectors = torch.randn(ROWS, SIZE)
     text = {"vocab_size": ROWS, "vectors": vectors}
-    if configured.uses_subwords:
-        text = {"encoder": encoder(configured)}
+    if model_config.uses_subwords:
+        text = {"encoder": encoder(model_config)}
     inputs = ModelInputs(
         heads=heads,
         **text,
         descriptions=descriptions(heads) if model_cls.needs_descriptions else None,
         edges=edges(heads) if model_cls.needs_edges else None,
     )
-    return model_cls(configured, inputs).eval()
+    return model_cls(model_config, inputs).eval()
 
 
 def edges(heads: dict[str, int]) -> dict[str, Edges]:
-    """A link from each label of a head to one or two of the other, every third of them approximate."""
+    """Return edges from each label of a head to one or two of the other; every third label has approximate ones."""
     first, second = heads
     links = {}
     for head, other in ((first, second), (second, first)):
@@ -160,7 +160,7 @@ def edges(heads: dict[str, int]) -> dict[str, Edges]:
 
 
 def descriptions(heads: dict[str, int]) -> dict[str, Tensor]:
-    """Two to five words for each label."""
+    """Return titles of two to five words for each label."""
     generator = torch.Generator().manual_seed(2)
     words = {head: torch.randint(1, ROWS, (labels, 5), generator=generator) for head, labels in heads.items()}
     for titles in words.values():
@@ -175,7 +175,7 @@ def random_gold(notes: int, heads: dict[str, int]) -> dict[str, Tensor]:
 
 
 def notes(lengths: list[int], padded: int | None = None, seed: int = 1) -> tuple[Tensor, Tensor]:
-    """Random notes, the same for the same seed whatever they are padded to."""
+    """Return random notes, the same for the same seed whatever their padding."""
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.zeros(len(lengths), padded or max(1, *lengths), dtype=torch.long)
     for row, length in enumerate(lengths):

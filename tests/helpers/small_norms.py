@@ -1,4 +1,4 @@
-"""A small batch normalisation, and a padded batch for it."""
+"""A small batch normalization, and a padded batch for it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from medcode.layers.masks import position_mask
 LENGTHS = [9, 1, 4, 6]
 
 
-def normed(kind: type[nn.BatchNorm1d]) -> nn.BatchNorm1d:
-    layer = kind(5)
+def normed(norm_cls: type[nn.BatchNorm1d]) -> nn.BatchNorm1d:
+    layer = norm_cls(5)
     with torch.no_grad():
         layer.weight.copy_(torch.linspace(0.5, 2, 5))
         layer.bias.copy_(torch.linspace(-1, 1, 5))

@@ -1,4 +1,4 @@
-"""Batch normalisation: torch's own where nothing is padded, and torch's own on the words alone where something is."""
+"""Masked batch normalization equals torch's on the words without padding."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from medcode.layers.masks import position_mask
 
 
 def words_alone(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The real positions of all documents as one document, [1, D, words]."""
+    """Return the real positions of all documents as one document, [1, D, words]."""
     return x.transpose(1, 2)[mask].T.unsqueeze(0)
 
 
-def compare(ours: nn.BatchNorm1d, theirs: nn.BatchNorm1d, found: torch.Tensor, expected: torch.Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    for name, value in theirs.state_dict().items():
-        torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-5, atol=1e-6, msg=name)
+def compare(masked: nn.BatchNorm1d, reference: nn.BatchNorm1d, actual: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+    for name, value in reference.state_dict().items():
+        torch.testing.assert_close(masked.state_dict()[name], value, rtol=1e-5, atol=1e-6, msg=name)
 
 
 def test_without_a_mask_it_is_torchs():
-    ours, theirs = normed(MaskedBatchNorm), normed(nn.BatchNorm1d)
-    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    masked, reference = normed(MaskedBatchNorm), normed(nn.BatchNorm1d)
+    assert masked.state_dict().keys() == reference.state_dict().keys()
     for _ in range(3):
         x, _ = example()
         a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
-        found, expected = ours(a, None), theirs(b)
-        found.sin().sum().backward()
+        actual, expected = masked(a, None), reference(b)
+        actual.sin().sum().backward()
         expected.sin().sum().backward()
-        compare(ours, theirs, found, expected)
+        compare(masked, reference, actual, expected)
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(ours.eval()(x, None), theirs.eval()(x))
+    torch.testing.assert_close(masked.eval()(x, None), reference.eval()(x))
 
 
 def test_with_a_mask_it_is_torchs_on_the_words_alone():
-    ours, theirs = normed(MaskedBatchNorm), normed(nn.BatchNorm1d)
+    masked, reference = normed(MaskedBatchNorm), normed(nn.BatchNorm1d)
     x, mask = example()
-    compare(ours, theirs, words_alone(ours(x, mask), mask), theirs(words_alone(x, mask)))
+    compare(masked, reference, words_alone(masked(x, mask), mask), reference(words_alone(x, mask)))
 
 
 def test_a_single_word_is_no_error():

@@ -1,4 +1,4 @@
-"""Documents cut into chunks, against cutting them one by one."""
+"""Chunks of a batch against chunks of one document at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ documents = st.lists(st.lists(st.integers(0, 89), max_size=23), min_size=1, max_
 
 
 def batch(texts: list[list[int]], padded: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Padded with 7, which is a piece like any other: only lengths may tell."""
+    """Return tokens padded with 7, a valid subword: only lengths mark the padding."""
     width = max([1, *map(len, texts)]) + padded
     return torch.tensor([text + [7] * (width - len(text)) for text in texts]), torch.tensor([len(t) for t in texts])
 
@@ -25,15 +25,15 @@ def parts(values: list[int], size: int) -> list[list[int]]:
 
 def read(chunks) -> list[list[int]]:
     assert (chunks.pieces[~chunks.real] == SPECIALS.pad).all()
-    return [own[real].tolist() for own, real in zip(chunks.pieces, chunks.real, strict=True)]
+    return [row[real].tolist() for row, real in zip(chunks.pieces, chunks.real, strict=True)]
 
 
 @given(documents, st.integers(3, 12), st.integers(0, 30))
 def test_chunks_of_their_own_have_special_pieces_each(texts, size, padded):
     chunks = cut_apart(*batch(texts, padded), size, SPECIALS)
     expected = [[[90, *part, 91] for part in parts(text, size - 2)] for text in texts]
-    assert read(chunks) == [chunk for own in expected for chunk in own]
-    assert chunks.counts.tolist() == [len(own) for own in expected]
+    assert read(chunks) == [chunk for document in expected for chunk in document]
+    assert chunks.counts.tolist() == [len(document) for document in expected]
     assert chunks.pieces.shape[1] <= size
 
 
@@ -41,8 +41,8 @@ def test_chunks_of_their_own_have_special_pieces_each(texts, size, padded):
 def test_chunks_of_a_whole_have_special_pieces_around_the_document(texts, size, padded):
     chunks = cut_through(*batch(texts, padded), size, SPECIALS)
     expected = [parts([90, *text, 91], size) for text in texts]
-    assert read(chunks) == [chunk for own in expected for chunk in own]
-    assert chunks.counts.tolist() == [len(own) for own in expected]
+    assert read(chunks) == [chunk for document in expected for chunk in document]
+    assert chunks.counts.tolist() == [len(document) for document in expected]
 
 
 @given(documents, st.integers(1, 12), st.integers(0, 30))
@@ -51,8 +51,8 @@ def test_padded_documents_have_as_many_chunks_as_the_longest(texts, size, padded
     chunks = cut_through(tokens, lengths, size, SPECIALS, padded=True)
     whole = -(-(tokens.shape[1] + 2) // size)
     assert chunks.pieces.shape == (len(texts) * whole, size)
-    for text, own in zip(texts, chunks.pieces.reshape(len(texts), -1).tolist(), strict=True):
-        assert own == [90, *text, 91] + [92] * (whole * size - len(text) - 2)
+    for text, row in zip(texts, chunks.pieces.reshape(len(texts), -1).tolist(), strict=True):
+        assert row == [90, *text, 91] + [92] * (whole * size - len(text) - 2)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=5), st.integers(0, 3))
@@ -61,8 +61,8 @@ def test_values_are_joined_document_by_document(counts, more):
     values = torch.arange(1.0, sum(counts) * 2 + 1).reshape(-1, 2)
     rows, mask = join(values, torch.tensor(counts), width)
     assert rows.shape == (len(counts), width, 2)
-    for own, real, part in zip(rows, mask, values.split(counts), strict=True):
-        assert torch.equal(own[real], part) and not own[~real].any()
+    for row, real, part in zip(rows, mask, values.split(counts), strict=True):
+        assert torch.equal(row[real], part) and not row[~real].any()
         assert real.tolist() == [True] * len(part) + [False] * (width - len(part))
 
 

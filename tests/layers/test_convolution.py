@@ -21,16 +21,16 @@ def test_it_is_torchs_convolution(batch, kernel, padding, dilation, bias, turned
     plain.load_state_dict(layer.state_dict())
     x = torch.randn(batch, 17, 6, dtype=torch.double) if turned else torch.randn(batch, 6, 17, dtype=torch.double)
     inputs = [x.clone().requires_grad_() for _ in range(2)]
-    found, expected = (
-        own(given.transpose(1, 2) if turned else given) for own, given in zip((layer, plain), inputs, strict=True)
+    actual, expected = (
+        module(x.transpose(1, 2) if turned else x) for module, x in zip((layer, plain), inputs, strict=True)
     )
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(actual, expected)
     weights = torch.randn_like(expected)
-    (found * weights).sum().backward()
+    (actual * weights).sum().backward()
     (expected * weights).sum().backward()
     torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
-    for own, other in zip(layer.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(own.grad, other.grad)
+    for parameter, expected_parameter in zip(layer.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected_parameter.grad)
 
 
 @pytest.mark.parametrize("bias", [False, True])

@@ -1,4 +1,4 @@
-"""Dropout is the same however a batch is shared among processes."""
+"""Dropout masks do not depend on the number of processes that share a batch."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def test_values_keep_their_mean():
 def test_a_value_is_dropped_as_often_as_by_torch_and_the_others_are_as_large(dtype):
     torch.manual_seed(1)
     x = torch.randn(300, 400).to(dtype).requires_grad_()
-    found, plain = Dropout(0.3).train()(x), nn.functional.dropout(x, 0.3)
-    kept, kept_by_torch = found != 0, plain != 0
-    both = kept & kept_by_torch
-    assert found.dtype == dtype
-    torch.testing.assert_close(found[both], plain[both])
-    for own in (kept, kept_by_torch):
-        assert abs(own.float().mean().item() - 0.7) < 0.005
-    assert abs(kept.float().mean(0) - 0.7).max() < 0.15, "each column alike"
-    (gradient,) = torch.autograd.grad(found.sum(), x)
-    torch.testing.assert_close(gradient, kept * torch.tensor(1 / 0.7, dtype=dtype))
+    output, plain = Dropout(0.3).train()(x), nn.functional.dropout(x, 0.3)
+    mask, torch_mask = output != 0, plain != 0
+    both = mask & torch_mask
+    assert output.dtype == dtype
+    torch.testing.assert_close(output[both], plain[both])
+    for values in (mask, torch_mask):
+        assert abs(values.float().mean().item() - 0.7) < 0.005
+    assert abs(mask.float().mean(0) - 0.7).max() < 0.15, "each column alike"
+    (gradient,) = torch.autograd.grad(output.sum(), x)
+    torch.testing.assert_close(gradient, mask * torch.tensor(1 / 0.7, dtype=dtype))

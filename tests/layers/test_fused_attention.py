@@ -1,4 +1,4 @@
-"""Label attention that streams: the plain form is the oracle, for logits and for every gradient."""
+"""Streaming label attention against the plain form: logits and all gradients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ sizes = st.integers(1, 9)
 
 
 def plain(queries, keys, values, outputs, mask):
-    """The formula, with all of [B, Y, N] at once."""
+    """Compute the formula with the whole tensor [B, Y, N]."""
     scores = queries @ keys.transpose(1, 2)
     if mask is not None:
         scores = scores.masked_fill(~mask.unsqueeze(1), -torch.inf)
@@ -28,7 +28,7 @@ def plain(queries, keys, values, outputs, mask):
 
 
 def problem(labels, documents, positions, width, value_width, *, masked, seed=0, dtype=torch.float64):
-    """Random inputs that `dtype` can hold, in float64, and a mask with holes."""
+    """Return random inputs in float64, rounded to `dtype`, and a mask with gaps."""
     random = torch.Generator().manual_seed(seed)
     shapes = (labels, width), (documents, positions, width), (documents, positions, value_width), (labels, value_width)
     inputs = [torch.randn(shape, generator=random).to(dtype).double() for shape in shapes]
@@ -44,8 +44,8 @@ def logits_and_gradients(function, inputs, mask):
     return [logits.detach(), *(leaf.grad for leaf in leaves)]
 
 
-def error(found, expected):
-    return ((found.double() - expected).norm() / expected.norm().clamp(min=1e-6)).item()
+def error(actual, expected):
+    return ((actual.double() - expected).norm() / expected.norm().clamp(min=1e-6)).item()
 
 
 @settings(max_examples=100, deadline=None)
@@ -60,13 +60,13 @@ def test_it_agrees_with_the_plain_form(
     expected = logits_and_gradients(plain, inputs, mask)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fused, "CPU_SLICE", share)
-        found = logits_and_gradients(fused.fused_attention, [tensor.to(dtype) for tensor in inputs], mask)
-    assert found[0].dtype == torch.promote_types(dtype, torch.float32)
-    assert [tensor.dtype for tensor in found[1:]] == [dtype] * 4
+        actual = logits_and_gradients(fused.fused_attention, [tensor.to(dtype) for tensor in inputs], mask)
+    assert actual[0].dtype == torch.promote_types(dtype, torch.float32)
+    assert [tensor.dtype for tensor in actual[1:]] == [dtype] * 4
     scale = max(1.0, *(tensor.norm().item() for tensor in expected[1:]))
-    for mine, oracle in zip(found, expected, strict=True):
+    for result, oracle in zip(actual, expected, strict=True):
         # A gradient that is a difference of larger numbers is as exact as those.
-        assert (mine.double() - oracle).norm().item() <= TOLERANCE[dtype] * max(scale, oracle.norm().item())
+        assert (result.double() - oracle).norm().item() <= TOLERANCE[dtype] * max(scale, oracle.norm().item())
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
@@ -77,9 +77,9 @@ def test_it_agrees_at_the_widths_of_the_models(width, value_width, dtype, monkey
     inputs = [inputs[0] / width**0.5, *inputs[1:3], inputs[3] / value_width**0.5]
     inputs = [tensor.to(dtype).double() for tensor in inputs]
     expected = logits_and_gradients(plain, inputs, mask)
-    found = logits_and_gradients(fused.fused_attention, [tensor.to(dtype) for tensor in inputs], mask)
-    for mine, oracle in zip(found, expected, strict=True):
-        assert error(mine, oracle) <= TOLERANCE[dtype]
+    actual = logits_and_gradients(fused.fused_attention, [tensor.to(dtype) for tensor in inputs], mask)
+    for result, oracle in zip(actual, expected, strict=True):
+        assert error(result, oracle) <= TOLERANCE[dtype]
 
 
 def test_gradients_are_those_of_finite_differences(monkeypatch):
@@ -95,13 +95,13 @@ def test_large_scores_do_not_overflow(scale, monkeypatch):
     inputs, mask = problem(3, 2, 33, 6, 6, masked=True)
     inputs[0] *= scale
     expected = logits_and_gradients(plain, inputs, mask)
-    found = logits_and_gradients(fused.fused_attention, [tensor.float() for tensor in inputs], mask)
-    assert all(torch.isfinite(tensor).all() for tensor in found)
-    assert error(found[0], expected[0]) < 1e-3
+    actual = logits_and_gradients(fused.fused_attention, [tensor.float() for tensor in inputs], mask)
+    assert all(torch.isfinite(tensor).all() for tensor in actual)
+    assert error(actual[0], expected[0]) < 1e-3
 
 
 class Largest(TorchDispatchMode):
-    """Records the most numbers that a tensor made under it has."""
+    """Records the largest number of elements of a tensor that is created under it."""
 
     numbers = 0
 
@@ -130,7 +130,7 @@ def test_nothing_of_labels_by_positions_is_stored(monkeypatch):
 
 
 def layers_and_plain_forms(mask):
-    """Layers with the input they take, to be run both ways."""
+    """Return layers with their inputs, to run in both forms."""
     torch.manual_seed(0)
     features = torch.randn(3, 20, 6)
     return [
@@ -151,8 +151,8 @@ def test_layers_give_the_same_either_way(mask, own_queries, monkeypatch):
             logits = layer(*inputs, **queries)
             logits.sin().sum().backward()
             results.append([logits.detach(), *(x.grad.clone() for x in layer.parameters() if x.grad is not None)])
-        for mine, oracle in zip(*results, strict=True):
-            torch.testing.assert_close(mine, oracle)
+        for result, oracle in zip(*results, strict=True):
+            torch.testing.assert_close(result, oracle)
         assert not torch.equal(results[0][1], results[1][1])  # it was not the same code twice
 
 
@@ -190,9 +190,9 @@ def test_attention_can_be_asked_for_some_labels():
     torch.manual_seed(0)
     heads, features = label_attention_heads(6, {"icd": 30, "ccs": 10}), torch.randn(3, 20, 6)
     chosen = {"icd": torch.tensor([7, 2])}
-    found, every = attend_heads(heads, features, None, chosen), attend_heads(heads, features, None)
-    assert list(found) == ["icd"]
-    torch.testing.assert_close(found["icd"], every["icd"][:, [7, 2]])
+    actual, every = attend_heads(heads, features, None, chosen), attend_heads(heads, features, None)
+    assert list(actual) == ["icd"]
+    torch.testing.assert_close(actual["icd"], every["icd"][:, [7, 2]])
     projected = ProjectedLabelAttention(6, 4, 30)
     some = projected.weights(features, None, labels=torch.tensor([7, 2]))
     torch.testing.assert_close(some, projected.weights(features, None)[:, [7, 2]])

@@ -28,7 +28,7 @@ from medcode.layers.measurements import MULTIPLE  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 DEVICE = "cuda" if ON_GPU else "cpu"
-# Largest error of logits and of each gradient, as a share of the norm.
+# Largest error of logits and of each gradient, relative to the norm.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
@@ -43,7 +43,7 @@ def problem(labels, documents, positions, width, value_width, dtype, seed=0):
 
 
 def logits_and_gradients(modules, inputs, mask, dtype):
-    """By the kernels, or by the plain steps of `fused_attention` for None."""
+    """Compute logits and gradients by the kernels, or by the plain steps of `fused_attention` for None."""
     leaves = [tensor.to(dtype).requires_grad_() for tensor in inputs]
     matrices = (*leaves, mask) if modules is None else modules.aligned(*leaves, mask)
     logits = fused._FusedAttention.apply(modules, *matrices)
@@ -53,12 +53,12 @@ def logits_and_gradients(modules, inputs, mask, dtype):
 
 def assert_agrees(inputs, mask, dtype):
     expected = logits_and_gradients(None, inputs, mask, torch.float64)
-    found = logits_and_gradients(kernels, inputs, mask, dtype)
-    assert [tensor.dtype for tensor in found] == [torch.float32, *[dtype] * 4]
+    actual = logits_and_gradients(kernels, inputs, mask, dtype)
+    assert [tensor.dtype for tensor in actual] == [torch.float32, *[dtype] * 4]
     scale = max(tensor.norm().item() for tensor in expected[1:])
-    for mine, oracle in zip(found, expected, strict=True):
+    for result, oracle in zip(actual, expected, strict=True):
         # A gradient that is a difference of larger numbers is as exact as those.
-        assert (mine.double() - oracle).norm().item() <= TOLERANCE[dtype] * max(scale, oracle.norm().item())
+        assert (result.double() - oracle).norm().item() <= TOLERANCE[dtype] * max(scale, oracle.norm().item())
 
 
 @settings(max_examples=10, deadline=None)
@@ -95,8 +95,8 @@ def test_widths_are_measured_at_the_multiples_that_the_kernels_make_of_them():
 def test_large_scores_do_not_overflow(scale):
     inputs, mask = problem(20, 2, 150, 16, 16, torch.float32)
     inputs[0] *= scale
-    found = logits_and_gradients(kernels, inputs, mask, torch.float32)
-    assert all(torch.isfinite(tensor).all() for tensor in found)
+    actual = logits_and_gradients(kernels, inputs, mask, torch.float32)
+    assert all(torch.isfinite(tensor).all() for tensor in actual)
 
 
 @needs_gpu
@@ -115,12 +115,12 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from medcode.layers import fused_attention_triton as kernels
 
-name, kind, bytes_each, width, value_width = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+name, number_type, bytes_each, width, value_width = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 kernel, (*tile, warps, stages) = getattr(kernels, name), kernels.TILES[bytes_each]
 fixed = dict(zip(("TILE_Y", "TILE_N", "TILE_D", "K", "D"), (*tile, width, value_width)))
 matrices = {"queries", "keys", "values", "outputs", "ds", "dt"}
 aligned = matrices | {"positions"}  # as `kernels.aligned` makes them
-types = {"mask": "*i1", "labels": "i32", "positions": "i32"} | {matrix: f"*{kind}" for matrix in matrices}
+types = {"mask": "*i1", "labels": "i32", "positions": "i32"} | {matrix: f"*{number_type}" for matrix in matrices}
 source = ASTSource(
     fn=kernel,
     signature={a: "constexpr" if a in fixed else types.get(a, "*fp32") for a in kernel.arg_names},
@@ -140,11 +140,12 @@ print(re.search(r"STACK:(\\d+)", usage)[1], compiled.metadata.shared, int("wgmma
 @pytest.mark.skipif(ON_GPU, reason="there is a GPU, which the other tests compile for")
 @pytest.mark.parametrize("kernel", ["_attend", "_score_gradients"])
 @pytest.mark.parametrize(
-    ("kind", "size", "width", "value_width"), [("bf16", 2, 64, 64), ("bf16", 2, 512, 1024), ("fp32", 4, 320, 320)]
+    ("number_type", "size", "width", "value_width"),
+    [("bf16", 2, 64, 64), ("bf16", 2, 512, 1024), ("fp32", 4, 320, 320)],
 )
-def test_kernels_compile_for_hopper_and_fit(kernel, kind, size, width, value_width, tmp_path):
+def test_kernels_compile_for_hopper_and_fit(kernel, number_type, size, width, value_width, tmp_path):
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
-    arguments = [kernel, kind, *map(str, (size, width, value_width))]
+    arguments = [kernel, number_type, *map(str, (size, width, value_width))]
     done = subprocess.run(
         [sys.executable, "-c", COMPILE, *arguments], env=environment, capture_output=True, text=True, check=False
     )
@@ -152,4 +153,4 @@ def test_kernels_compile_for_hopper_and_fit(kernel, kind, size, width, value_wid
     stack, shared, tensor_cores = map(int, done.stdout.split())
     assert stack <= 64  # bytes of registers spilled by a thread
     assert shared <= fused.KERNEL_BYTES
-    assert tensor_cores == (kind == "bf16")
+    assert tensor_cores == (number_type == "bf16")

@@ -1,4 +1,4 @@
-"""Recurrent networks side by side, with gradients by hand: torch's own are the oracle."""
+"""Parallel recurrent networks with manual gradients against torch's."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 
 
 def results(function, cells, words, lengths):
-    """Outputs that are not pads, and gradients of words and weights of a loss of them."""
+    """Return outputs without padding, and gradients of words and weights."""
     cells, words = copy.deepcopy(cells), [x.clone().requires_grad_() for x in words]
-    outputs = [own * position_mask(lengths, own.shape[1]).unsqueeze(2) for own in function(cells, words, lengths)]
-    sum((own * (1 + index)).sin().sum() for index, own in enumerate(outputs)).backward()
+    outputs = [
+        output * position_mask(lengths, output.shape[1]).unsqueeze(2) for output in function(cells, words, lengths)
+    ]
+    sum((output * (1 + index)).sin().sum() for index, output in enumerate(outputs)).backward()
     weights = [parameter.grad for cell in cells for parameter in cell.parameters()]
-    return [*(own.detach() for own in outputs), *(x.grad for x in words), *weights]
+    return [*(output.detach() for output in outputs), *(x.grad for x in words), *weights]
 
 
 def by_torch(cells, words, lengths):
@@ -31,23 +33,23 @@ def by_torch(cells, words, lengths):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    kind=st.sampled_from(list(CELLS)), networks=st.integers(1, 3), documents=st.integers(1, 5),
+    cell_type=st.sampled_from(list(CELLS)), networks=st.integers(1, 3), documents=st.integers(1, 5),
     positions=st.integers(1, 7), inputs=st.integers(1, 5), hidden=st.integers(1, 9), seed=st.integers(0, 99),
 )  # fmt: skip
-def test_outputs_and_gradients_are_those_of_torch(kind, networks, documents, positions, inputs, hidden, seed):
+def test_outputs_and_gradients_are_those_of_torch(cell_type, networks, documents, positions, inputs, hidden, seed):
     torch.manual_seed(seed)
-    cells = [CELLS[kind](inputs, hidden, batch_first=True, dtype=torch.float64) for _ in range(networks)]
+    cells = [CELLS[cell_type](inputs, hidden, batch_first=True, dtype=torch.float64) for _ in range(networks)]
     words = [torch.randn(documents, positions, inputs, dtype=torch.float64) for _ in range(networks)]
     lengths = torch.randint(1, positions + 1, (documents,))
-    found = results(fused.fused_recurrent, cells, words, lengths)
-    for mine, theirs in zip(found, results(by_torch, cells, words, lengths), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
+    actual = results(fused.fused_recurrent, cells, words, lengths)
+    for result, oracle in zip(actual, results(by_torch, cells, words, lengths), strict=True):
+        torch.testing.assert_close(result, oracle, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", CELLS)
-def test_a_gradient_can_be_taken_twice(kind):
+@pytest.mark.parametrize("cell_type", CELLS)
+def test_a_gradient_can_be_taken_twice(cell_type):
     torch.manual_seed(0)
-    cells, words = [CELLS[kind](3, 4, batch_first=True)], [torch.randn(2, 5, 3)]
+    cells, words = [CELLS[cell_type](3, 4, batch_first=True)], [torch.randn(2, 5, 3)]
     (outputs,) = fused.fused_recurrent(cells, words, torch.tensor([5, 5]))
     first, second = (
         torch.autograd.grad(outputs.sum(), cells[0].parameters(), retain_graph=keep) for keep in (True, False)
@@ -55,17 +57,20 @@ def test_a_gradient_can_be_taken_twice(kind):
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-@pytest.mark.parametrize("kind", CELLS)
-def test_under_autocast_outputs_are_in_its_type_and_gradients_in_that_of_the_weights(kind):
+@pytest.mark.parametrize("cell_type", CELLS)
+def test_under_autocast_outputs_are_in_its_type_and_gradients_in_that_of_the_weights(cell_type):
     torch.manual_seed(0)
-    cells, words = [CELLS[kind](3, 40, batch_first=True) for _ in range(2)], [torch.randn(2, 5, 3) for _ in range(2)]
+    cells, words = (
+        [CELLS[cell_type](3, 40, batch_first=True) for _ in range(2)],
+        [torch.randn(2, 5, 3) for _ in range(2)],
+    )
     lengths = torch.tensor([5, 2])
     with torch.autocast("cpu", torch.bfloat16):
         outputs = fused.fused_recurrent(cells, words, lengths)
-    assert all(own.dtype == torch.bfloat16 for own in outputs)
-    found = results(torch.autocast("cpu", torch.bfloat16)(fused.fused_recurrent), cells, words, lengths)
+    assert all(output.dtype == torch.bfloat16 for output in outputs)
+    actual = results(torch.autocast("cpu", torch.bfloat16)(fused.fused_recurrent), cells, words, lengths)
     expected = results(by_torch, cells, words, lengths)
     scale = max(tensor.norm().item() for tensor in expected[2:])
-    for mine, theirs in zip(found[2:], expected[2:], strict=True):
-        assert mine.dtype == torch.float32
-        assert (mine - theirs).norm().item() <= 2e-2 * scale
+    for result, oracle in zip(actual[2:], expected[2:], strict=True):
+        assert result.dtype == torch.float32
+        assert (result - oracle).norm().item() <= 2e-2 * scale

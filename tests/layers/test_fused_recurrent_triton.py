@@ -31,13 +31,13 @@ from medcode.layers.recurrent import Recurrent  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 DEVICE = "cuda" if ON_GPU else "cpu"
-# Largest error of outputs and of each gradient, as a share of the norm; bf16 is autocast's.
+# Largest error of outputs and of each gradient, relative to the norm; bf16 is autocast's.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
 @contextlib.contextmanager
 def use(modules, *, spread=False):
-    """Lets networks be read by the kernels whatever the device and size, or by torch for None."""
+    """Run networks with the kernels on any device and size, or with torch for None."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fused, "_kernels", lambda *_: modules)
         if spread:
@@ -45,16 +45,16 @@ def use(modules, *, spread=False):
         yield
 
 
-def problem(kind, bidirectional, documents, positions, hidden, seed=0, lengths=None):
+def problem(cell_type, bidirectional, documents, positions, hidden, seed=0, lengths=None):
     torch.manual_seed(seed)
-    layer = Recurrent(kind, 5, hidden, bidirectional=bidirectional).to(DEVICE)
+    layer = Recurrent(cell_type, 5, hidden, bidirectional=bidirectional).to(DEVICE)
     if lengths is None:
         lengths = torch.randint(positions + 1, (documents,))
     return layer, torch.randn(documents, positions, 5, device=DEVICE), lengths.to(DEVICE)
 
 
 def results(layer, x, lengths, dtype):
-    """Outputs, last states, and gradients of the words and weights."""
+    """Return outputs, last states, and gradients of words and weights."""
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     layer, x = copy.deepcopy(layer).to(wide), x.to(wide, copy=True).requires_grad_()
     with torch.autocast(DEVICE, dtype, enabled=dtype == torch.bfloat16):
@@ -65,74 +65,74 @@ def results(layer, x, lengths, dtype):
 
 def assert_agrees(layer, x, lengths, dtype):
     with use(kernels):
-        found = results(layer, x, lengths, dtype)
+        actual = results(layer, x, lengths, dtype)
     with use(None):
         expected = results(layer, x, lengths, torch.float64)
-    assert [tensor.dtype for tensor in found] == [*[dtype] * 2, *[torch.float32] * (len(found) - 2)]
+    assert [tensor.dtype for tensor in actual] == [*[dtype] * 2, *[torch.float32] * (len(actual) - 2)]
     scale = max(tensor.norm().item() for tensor in expected[2:])
-    for index, (mine, oracle) in enumerate(zip(found, expected, strict=True)):
+    for index, (result, oracle) in enumerate(zip(actual, expected, strict=True)):
         # A gradient that is a difference of larger numbers is as exact as those.
         norm = oracle.norm().item() if index < 2 else max(scale, oracle.norm().item())
-        assert (mine.double() - oracle).norm().item() <= TOLERANCE[dtype] * norm
+        assert (result.double() - oracle).norm().item() <= TOLERANCE[dtype] * norm
 
 
 @settings(max_examples=20, deadline=None)
 @given(
-    kind=st.sampled_from(["gru", "lstm"]), bidirectional=st.booleans(), documents=st.integers(1, 35),
+    cell_type=st.sampled_from(["gru", "lstm"]), bidirectional=st.booleans(), documents=st.integers(1, 35),
     positions=st.integers(1, 5), hidden=st.integers(1, 140), dtype=st.sampled_from(list(TOLERANCE)),
     seed=st.integers(0, 99),
 )  # fmt: skip
 @example("gru", True, 1, 1, 1, torch.float32, 0)
-def test_kernels_agree_with_torch_in_float64(kind, bidirectional, documents, positions, hidden, dtype, seed):
-    assert_agrees(*problem(kind, bidirectional, documents, positions, hidden, seed), dtype)
+def test_kernels_agree_with_torch_in_float64(cell_type, bidirectional, documents, positions, hidden, dtype, seed):
+    assert_agrees(*problem(cell_type, bidirectional, documents, positions, hidden, seed), dtype)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize(("kind", "hidden"), [("gru", 7), ("gru", 64), ("gru", 300), ("lstm", 256), ("lstm", 512)])
-def test_kernels_agree_at_the_widths_of_the_models(kind, hidden, dtype):
+@pytest.mark.parametrize(("cell_type", "hidden"), [("gru", 7), ("gru", 64), ("gru", 300), ("lstm", 256), ("lstm", 512)])
+def test_kernels_agree_at_the_widths_of_the_models(cell_type, hidden, dtype):
     lengths = torch.tensor([3, 0, 1, *[2] * 14])
-    assert_agrees(*problem(kind, True, 17, 3, hidden, lengths=lengths), dtype)
+    assert_agrees(*problem(cell_type, True, 17, 3, hidden, lengths=lengths), dtype)
 
 
-@pytest.mark.parametrize("kind", ["gru", "lstm"])
-def test_a_walk_in_which_errors_would_add_up_stays_exact(kind):
+@pytest.mark.parametrize("cell_type", ["gru", "lstm"])
+def test_a_walk_in_which_errors_would_add_up_stays_exact(cell_type):
     lengths = torch.tensor([60, 33])
     for dtype in TOLERANCE:
-        assert_agrees(*problem(kind, True, 2, 60, 30, lengths=lengths), dtype)
+        assert_agrees(*problem(cell_type, True, 2, 60, 30, lengths=lengths), dtype)
 
 
-@pytest.mark.parametrize("kind", ["gru", "lstm"])
-def test_a_launch_for_each_position_gives_the_same_to_the_last_bit(kind):
-    layer, x, lengths = problem(kind, True, 18, 4, 150)
-    found = []
+@pytest.mark.parametrize("cell_type", ["gru", "lstm"])
+def test_a_launch_for_each_position_gives_the_same_to_the_last_bit(cell_type):
+    layer, x, lengths = problem(cell_type, True, 18, 4, 150)
+    runs = []
     for spread in (False, True):
         with use(kernels, spread=spread):
-            found.append(results(layer, x, lengths, torch.float32))
-    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+            runs.append(results(layer, x, lengths, torch.float32))
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
 
 
-@pytest.mark.parametrize("kind", ["gru", "lstm"])
-def test_the_kernels_themselves_agree_with_their_plain_twins(kind):
+@pytest.mark.parametrize("cell_type", ["gru", "lstm"])
+def test_the_kernels_themselves_agree_with_their_plain_twins(cell_type):
     torch.manual_seed(0)
-    (networks, positions, documents, hidden), width = (2, 3, 4, 64), {"gru": 3, "lstm": 4}[kind] * 64
+    (networks, positions, documents, hidden), width = (2, 3, 4, 64), {"gru": 3, "lstm": 4}[cell_type] * 64
     projected = torch.randn(networks, positions, documents, width, device=DEVICE)
     weights = torch.randn(networks, width, hidden, device=DEVICE) / hidden**0.5
-    inner = torch.randn(networks, hidden, device=DEVICE) if kind == "gru" else None
+    inner = torch.randn(networks, hidden, device=DEVICE) if cell_type == "gru" else None
     gradient, lengths = torch.randn(networks, positions, documents, hidden, device=DEVICE), torch.tensor([3, 1, 2, 3])
     for document, length in enumerate(lengths):
         gradient[:, length:, document] = 0
     plain = fused.read(projected, weights, inner, lengths)
     torch.testing.assert_close(kernels.read(projected, weights, inner, lengths.to(DEVICE)), plain, rtol=1e-4, atol=1e-5)
-    found = kernels.gate_gradients(gradient, weights, lengths.to(DEVICE), *plain[1:])
+    actual = kernels.gate_gradients(gradient, weights, lengths.to(DEVICE), *plain[1:])
     expected = fused.gate_gradients(gradient, weights, lengths, *plain[1:])
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("kind", ["gru", "lstm"])
-def test_they_pass_the_check_before_their_first_use(kind, dtype):
-    shape = ShapeClass("recurrent networks", (300 if ON_GPU else 50,), dtype, torch.device(DEVICE), kind)
+@pytest.mark.parametrize("cell_type", ["gru", "lstm"])
+def test_they_pass_the_check_before_their_first_use(cell_type, dtype):
+    shape = ShapeClass("recurrent networks", (300 if ON_GPU else 50,), dtype, torch.device(DEVICE), cell_type)
     assert agrees(shape, kernels, fused.small_problem)
 
 
@@ -141,27 +141,27 @@ def test_widths_are_measured_at_the_multiples_that_the_kernels_make_of_them():
 
 
 @pytest.mark.parametrize("scale", [1e2, 1e4])
-@pytest.mark.parametrize("kind", ["gru", "lstm"])
-def test_large_inputs_do_not_overflow(kind, scale):
-    layer, x, lengths = problem(kind, True, 3, 4, 20)
+@pytest.mark.parametrize("cell_type", ["gru", "lstm"])
+def test_large_inputs_do_not_overflow(cell_type, scale):
+    layer, x, lengths = problem(cell_type, True, 3, 4, 20)
     with use(kernels):
         assert all(tensor.isfinite().all() for tensor in results(layer, x * scale, lengths, torch.float32))
 
 
-@pytest.mark.parametrize("kind", ["gru", "lstm"])
-def test_nothing_is_read_that_was_not_written(kind):
+@pytest.mark.parametrize("cell_type", ["gru", "lstm"])
+def test_nothing_is_read_that_was_not_written(cell_type):
     lengths = torch.tensor([2, 0, 3, *[1] * 20])
     torch.use_deterministic_algorithms(True)  # fills new memory with NaN
     try:
-        assert_agrees(*problem(kind, True, 23, 6, 20, lengths=lengths), torch.float32)
+        assert_agrees(*problem(cell_type, True, 23, 6, 20, lengths=lengths), torch.float32)
     finally:
         torch.use_deterministic_algorithms(False)
 
 
 @needs_gpu
-@pytest.mark.parametrize(("kind", "hidden"), [("gru", 300), ("lstm", 512)])
-def test_a_training_step_is_the_same_twice_and_in_a_graph(kind, hidden):
-    layer, x, lengths = problem(kind, True, 16, 500, hidden)
+@pytest.mark.parametrize(("cell_type", "hidden"), [("gru", 300), ("lstm", 512)])
+def test_a_training_step_is_the_same_twice_and_in_a_graph(cell_type, hidden):
+    layer, x, lengths = problem(cell_type, True, 16, 500, hidden)
     x.requires_grad_()
 
     def step():
@@ -205,7 +205,7 @@ from triton.compiler import ASTSource
 from medcode.layers import fused_recurrent_triton as kernels
 
 tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
-kernel, kind, size = getattr(kernels, sys.argv[1]), sys.argv[2], int(sys.argv[3])
+kernel, number_type, size = getattr(kernels, sys.argv[1]), sys.argv[2], int(sys.argv[3])
 *tile, warps, stages = getattr(kernels, sys.argv[4])[size]
 for gates, hidden in product((3, 4), map(int, sys.argv[5:])):
     fixed = dict(zip(("G", "HIDDEN", "TILE_B", "TILE_H", "TILE_K", "inner"), (gates, hidden, *tile, None)))
@@ -214,7 +214,7 @@ for gates, hidden in product((3, 4), map(int, sys.argv[5:])):
     fixed = {a: value for a, value in fixed.items() if a in kernel.arg_names}
     types = dict.fromkeys(kernels.PLAIN, "i32") | dict.fromkeys(("inner", "states", "carried"), "*fp32")
     types["lengths"] = "*i64"
-    signature = {a: "constexpr" if a in fixed else types.get(a, f"*{kind}") for a in kernel.arg_names}
+    signature = {a: "constexpr" if a in fixed else types.get(a, f"*{number_type}") for a in kernel.arg_names}
     source = ASTSource(
         fn=kernel,
         signature=signature,
@@ -238,20 +238,20 @@ for gates, hidden in product((3, 4), map(int, sys.argv[5:])):
 @pytest.mark.skipif(ON_GPU, reason="there is a GPU, which the other tests compile for")
 @pytest.mark.parametrize("kernel", ["_read", "_gate_gradients"])
 @pytest.mark.parametrize(
-    ("kind", "size", "tiles", "widths"),
+    ("number_type", "size", "tiles", "widths"),
     [("bf16", 2, "TILES", "64 320 512"), ("bf16", 2, "SPREAD_TILES", "64 320 512"), ("fp32", 4, "TILES", "320 512")],
 )
-def test_kernels_compile_for_hopper_and_fit(kernel, kind, size, tiles, widths, tmp_path):
+def test_kernels_compile_for_hopper_and_fit(kernel, number_type, size, tiles, widths, tmp_path):
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
-    arguments = [sys.executable, "-c", COMPILE, kernel, kind, str(size), tiles, *widths.split()]
+    arguments = [sys.executable, "-c", COMPILE, kernel, number_type, str(size), tiles, *widths.split()]
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
-    assert [(gates, hidden) for gates, hidden, *_ in found] == [(g, int(h)) for g in (3, 4) for h in widths.split()]
-    for _, hidden, stack, shared, tensor_cores, ahead, ends_in_barrier, constant in found:
+    rows = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    assert [(gates, hidden) for gates, hidden, *_ in rows] == [(g, int(h)) for g in (3, 4) for h in widths.split()]
+    for _, hidden, stack, shared, tensor_cores, ahead, ends_in_barrier, constant in rows:
         assert stack <= 64  # bytes of registers spilled by a thread
         assert shared <= fused.KERNEL_BYTES
-        assert tensor_cores == (kind == "bf16")
+        assert tensor_cores == (number_type == "bf16")
         # Where all of a state is one tile, the innermost loop is one that writes, and must not read ahead.
         assert ahead == (hidden > 64)
         assert ends_in_barrier and not constant  # so that the next position sees what this one wrote

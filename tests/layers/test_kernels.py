@@ -1,4 +1,4 @@
-"""Where Triton kernels are used, and the check before: modules of the plain functions stand for them, on a CPU."""
+"""Selection and check of Triton kernels, on a CPU, with the plain functions in place of kernels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SUBJECT = {
 
 
 def plain_twins(work):
-    """The functions that kernels do the work of, as a module of kernels would have them, and how often they ran."""
+    """Stand-in for a module of kernels: the plain functions, which record their calls."""
     family = fused_attention if work == "label attention" else fused_recurrent
     calls = []
 
@@ -44,7 +44,7 @@ def plain_twins(work):
 
 
 def changed(module, change, *, backward=True):
-    """Lets a function of a module return something else."""
+    """Replace the results of a function of a module."""
     forward, gradients = ("attend", "score_gradients") if hasattr(module, "attend") else ("read", "gate_gradients")
     name = gradients if backward else forward
     function = getattr(module, name)
@@ -60,7 +60,7 @@ def raising(error):
 
 
 def first(change):
-    """A change of the first tensor of what a function returns."""
+    """Return a change of the first tensor of a function's results."""
     return lambda x: change(x) if isinstance(x, torch.Tensor) else (change(x[0]), *x[1:])
 
 
@@ -91,7 +91,7 @@ FAULTS = {
 
 @pytest.fixture(autouse=True)
 def nothing_is_known(monkeypatch):
-    """Every test is a process of its own, so to speak."""
+    """Reset the state of the process, so that tests are independent."""
     monkeypatch.setattr(kernels, "_verdicts", {})
     monkeypatch.setattr(kernels, "_mode", "auto")
     modules = kernels.triton_kernels
@@ -102,7 +102,7 @@ def nothing_is_known(monkeypatch):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """Makes the CPU pass for a GPU that has a module for kernels, measured to be faster or not."""
+    """Make the CPU look like a GPU with a module of kernels, measured to be faster or not."""
 
     def install(module, *, faster=True, shared_bytes=2**18):
         properties = SimpleNamespace(name="a card", shared_memory_per_block_optin=shared_bytes)
@@ -118,7 +118,7 @@ def stand_in(monkeypatch):
 
 
 def task(work):
-    """A layer with its inputs, which kernels may work for."""
+    """Return a layer that kernels may compute, with its inputs."""
     torch.manual_seed(0)
     if work == "label attention":
         return LabelAttention(20, 300), (torch.randn(2, 30, 20), None)
@@ -126,7 +126,7 @@ def task(work):
 
 
 def run(work, dtype=torch.float32):
-    """Outputs and gradients of a layer."""
+    """Return the outputs and gradients of a layer."""
     layer, inputs = task(work)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         outputs = layer(*inputs)
@@ -310,7 +310,7 @@ def test_a_device_without_kernels_is_told_of_once(work, family, stand_in, monkey
         stand_in(lambda: pytest.fail("kernels were loaded"), shared_bytes=65_536)
         kernels.choose(mode)
         result = [run(work) for _ in range(2)]
-        assert mode == "fused" or all(same(each, expected) for each in result)
+        assert mode == "fused" or all(same(tensor, expected) for tensor in result)
         stderr = capsys.readouterr().err
         assert (
             stderr == f"note: {family}: no Triton kernels: a card has less than 132 KiB of shared memory for a block\n"

@@ -1,4 +1,4 @@
-"""Label attention: the quick form and the published form agree, gradients too."""
+"""Label attention: the fast form and the published form agree, gradients too."""
 
 from __future__ import annotations
 

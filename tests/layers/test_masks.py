@@ -1,4 +1,4 @@
-"""Masks: what is real, and what is put where nothing is."""
+"""Masks of padding, and values at padding."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_as_fast_is_not_faster(table):
     assert not fast_gru(64)
 
 
-def test_cells_precisions_and_kinds_of_card_are_apart(table):
+def test_cells_precisions_and_cards_are_separate(table):
     table(*gru(256))
     assert fast_gru(256)
     assert not fast_gru(256, cell="lstm")

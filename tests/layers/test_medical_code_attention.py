@@ -18,14 +18,14 @@ FEATURES = 5
 
 
 def edges(weights: Tensor) -> Edges:
-    """The edges of a matrix, in an order that is not theirs."""
-    own, other = weights.nonzero(as_tuple=True)
-    order = torch.randperm(len(own), generator=torch.Generator().manual_seed(0))
-    return Edges(own[order], other[order], weights[own, other].float()[order])
+    """Return the edges of a matrix in random order."""
+    source, target = weights.nonzero(as_tuple=True)
+    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(0))
+    return Edges(source[order], target[order], weights[source, target].float()[order])
 
 
 def build(first: Tensor, second: Tensor, features: int = FEATURES, **options) -> MedicalCodeAttention:
-    """The layer for the edges of two matrices, [Y, Y'] and [Y', Y]."""
+    """Build the layer for the edges of two matrices, [Y, Y'] and [Y', Y]."""
     torch.manual_seed(1)
     labels = {"icd9": first.shape[0], "icd10": second.shape[0]}
     layer = MedicalCodeAttention(labels, features, {"icd9": edges(first), "icd10": edges(second)}, **options)
@@ -42,7 +42,7 @@ def by_hand(layer: MedicalCodeAttention, first: Tensor, second: Tensor, **option
 
 @st.composite
 def graphs(draw) -> tuple[Tensor, Tensor]:
-    """Matrices of both directions: few edges or many, of weight 1 or 0.5, not each other's inverse."""
+    """Matrices of both directions: few or many edges, of weight 1 or 0.5, not each other's transpose."""
     n, m = draw(st.integers(1, 8)), draw(st.integers(1, 60))
     share, random = (
         draw(st.sampled_from([0.0, 0.1, 0.5, 1.0])),
@@ -57,33 +57,33 @@ def graphs(draw) -> tuple[Tensor, Tensor]:
 
 
 @settings(max_examples=40)
-@given(graph=graphs(), renormalised=st.booleans())
-def test_it_is_the_formula_on_any_graph(graph, renormalised):
-    layer = build(*graph, renormalised=renormalised)
-    for found, expected in zip(layer().values(), by_hand(layer, *graph, renormalised=renormalised), strict=True):
-        torch.testing.assert_close(found, expected)
+@given(graph=graphs(), renormalized=st.booleans())
+def test_it_is_the_formula_on_any_graph(graph, renormalized):
+    layer = build(*graph, renormalized=renormalized)
+    for actual, expected in zip(layer().values(), by_hand(layer, *graph, renormalized=renormalized), strict=True):
+        torch.testing.assert_close(actual, expected)
 
 
-def dense(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormalised: bool) -> Tensor:
-    """The same by matrices, so that it has gradients."""
-    looking, seen = a.squeeze(1).chunk(2)
-    to_self = nn.functional.leaky_relu(u @ looking + u @ seen, 0.2)
-    to_other = nn.functional.leaky_relu((u @ looking)[:, None] + (v @ seen)[None], 0.2)
-    shares = torch.cat([to_self[:, None], to_other.masked_fill(weights == 0, -torch.inf)], dim=1).softmax(1)
-    own, others = shares[:, :1], shares[:, 1:] * weights
-    total = own + others.sum(1, keepdim=True) if renormalised else 1.0
-    return nn.functional.elu((own * u + others @ v) / total)
+def dense(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormalized: bool) -> Tensor:
+    """Compute the formula by dense matrices, with gradients."""
+    source, target = a.squeeze(1).chunk(2)
+    self_scores = nn.functional.leaky_relu(u @ source + u @ target, 0.2)
+    pair_scores = nn.functional.leaky_relu((u @ source)[:, None] + (v @ target)[None], 0.2)
+    shares = torch.cat([self_scores[:, None], pair_scores.masked_fill(weights == 0, -torch.inf)], dim=1).softmax(1)
+    self_shares, pair_shares = shares[:, :1], shares[:, 1:] * weights
+    total = self_shares + pair_shares.sum(1, keepdim=True) if renormalized else 1.0
+    return nn.functional.elu((self_shares * u + pair_shares @ v) / total)
 
 
 @settings(max_examples=40)
-@given(graph=graphs(), renormalised=st.booleans())
-def test_gradients_are_those_of_the_dense_form(graph, renormalised):
-    layer = build(*graph, renormalised=renormalised)
+@given(graph=graphs(), renormalized=st.booleans())
+def test_gradients_are_those_of_the_dense_form(graph, renormalized):
+    layer = build(*graph, renormalized=renormalized)
     u, v = layer.tables.values()
-    first = dense(u, v, layer.vector, graph[0], renormalised=renormalised)
-    second = dense(v, u, layer.vector, graph[1], renormalised=renormalised)
-    for found, expected in zip(gradients(layer, layer().values()), gradients(layer, [first, second]), strict=True):
-        torch.testing.assert_close(found, expected)
+    first = dense(u, v, layer.vector, graph[0], renormalized=renormalized)
+    second = dense(v, u, layer.vector, graph[1], renormalized=renormalized)
+    for actual, expected in zip(gradients(layer, layer().values()), gradients(layer, [first, second]), strict=True):
+        torch.testing.assert_close(actual, expected)
 
 
 def gradients(layer: MedicalCodeAttention, values: Iterable[Tensor]) -> list[Tensor]:
@@ -93,7 +93,7 @@ def gradients(layer: MedicalCodeAttention, values: Iterable[Tensor]) -> list[Ten
 
 
 def one_edge(weight: float, **options) -> MedicalCodeAttention:
-    """One code on each side with the same vector, linked from the first to the second alone."""
+    """One code in each system with the same vector, and an edge only from the first to the second."""
     layer = build(torch.tensor([[weight]]), torch.zeros(1, 1), **options)
     with torch.no_grad():
         layer.tables["icd10"].copy_(layer.tables["icd9"])
@@ -101,7 +101,7 @@ def one_edge(weight: float, **options) -> MedicalCodeAttention:
 
 
 @pytest.mark.parametrize(
-    ("weight", "options", "factor"), [(1.0, {}, 1.0), (0.5, {}, 0.75), (0.5, {"renormalised": True}, 1.0)]
+    ("weight", "options", "factor"), [(1.0, {}, 1.0), (0.5, {}, 0.75), (0.5, {"renormalized": True}, 1.0)]
 )
 def test_a_code_linked_to_its_like_keeps_its_vector_or_three_quarters_of_it(weight, options, factor):
     layer = one_edge(weight, **options)
@@ -125,15 +125,15 @@ def test_large_scores_do_not_overflow():
 
 def test_symmetric_edges_are_those_of_either_direction_with_the_greater_weight():
     first, second = torch.tensor([[1.0, 0.0, 0.5], [0.0, 0.0, 0.5]]), torch.tensor([[0.5, 0.0], [0.5, 0.0], [0.0, 1.0]])
-    found = edges(first).symmetric(edges(second))
+    union = edges(first).symmetric(edges(second))
     matrix = torch.zeros(2, 3)
-    matrix[found.own, found.other] = found.weight
+    matrix[union.own, union.other] = union.weight
     assert matrix.tolist() == [[1.0, 0.5, 0.5], [0.0, 0.0, 1.0]]
-    assert len(found.own) == 4
+    assert len(union.own) == 4
     back = edges(second).symmetric(edges(first))
-    turned = torch.zeros(3, 2)
-    turned[back.own, back.other] = back.weight
-    assert torch.equal(turned, matrix.T)
+    reversed_matrix = torch.zeros(3, 2)
+    reversed_matrix[back.own, back.other] = back.weight
+    assert torch.equal(reversed_matrix, matrix.T)
 
 
 @pytest.mark.parametrize(("features", "count"), [(50, 704_700), (300, 4_228_200), (512, 7_216_128)])
@@ -177,19 +177,19 @@ def test_the_official_mappings_between_label_sets_as_large_as_the_papers(officia
     old, new = (rows[rows["direction"] == direction] for direction in gem.DIRECTIONS)
     icd9 = list(dict.fromkeys(zip(old["source_system"], old["source"], strict=True)))[:6_150]
     icd10 = list(dict.fromkeys(zip(new["source_system"], new["source"], strict=True)))[:7_942]
-    found = gem.edges(table, icd9, icd10).to_pandas()
+    table_edges = gem.edges(table, icd9, icd10).to_pandas()
     column = {code: number for codes in (icd9, icd10) for number, code in enumerate(codes)}
     matrices = {
         "icd9_to_icd10": torch.zeros(len(icd9), len(icd10)),
         "icd10_to_icd9": torch.zeros(len(icd10), len(icd9)),
     }
-    for row in found.itertuples():
+    for row in table_edges.itertuples():
         pair = column[row.source_system, row.source], column[row.target_system, row.target]
         matrices[row.direction][pair] = row.weight
     first, second = matrices.values()
     layer = build(first, second, features=3)
     (u, v), a, some = layer.tables.values(), layer.vector.squeeze(1), slice(None, None, 20)
-    found = layer()
-    torch.testing.assert_close(found["icd9"][some], plain.medical_codes(u[some], v, a, first[some].double()))
-    torch.testing.assert_close(found["icd10"][some], plain.medical_codes(v[some], u, a, second[some].double()))
+    vectors = layer()
+    torch.testing.assert_close(vectors["icd9"][some], plain.medical_codes(u[some], v, a, first[some].double()))
+    torch.testing.assert_close(vectors["icd10"][some], plain.medical_codes(v[some], u, a, second[some].double()))
     assert (first > 0).any(1).sum() > 1_000 and (second > 0).sum(1).max() > 5

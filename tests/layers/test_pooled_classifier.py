@@ -1,4 +1,4 @@
-"""The classifier on one vector of a document."""
+"""The classifier on one pooled vector of a document."""
 
 from __future__ import annotations
 

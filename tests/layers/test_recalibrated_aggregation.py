@@ -18,7 +18,7 @@ def build(combine: str = "multiply", dropout: float = 0.0, features: int = 10) -
 
 
 def example(padded: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features of three notes; those of pads are anything but zero."""
+    """Return features of three notes, with nonzero values at padding."""
     generator = torch.Generator().manual_seed(1)
     return torch.randn(3, padded, 10, generator=generator).double(), position_mask(torch.tensor(LENGTHS), padded)
 
@@ -35,11 +35,11 @@ def test_parameters_count_as_published_and_the_shape_stays(features, expected):
 @pytest.mark.parametrize("combine", ["multiply", "add"])
 def test_words_are_recalibrated_as_if_there_were_no_pads(combine, training):
     layer, (x, mask) = build(combine).train(training), example()
-    expected = plain.recalibrate([own[:length] for own, length in zip(x, LENGTHS, strict=True)], layer)
-    found = layer(x, mask)
-    for own, note in zip(found, expected, strict=True):
-        torch.testing.assert_close(own[: len(note)], note, rtol=1e-5, atol=1e-6)  # fp32 in batch normalisation
-        assert (own[len(note) :] == 0).all()
+    expected = plain.recalibrate([row[:length] for row, length in zip(x, LENGTHS, strict=True)], layer)
+    actual = layer(x, mask)
+    for row, note in zip(actual, expected, strict=True):
+        torch.testing.assert_close(row[: len(note)], note, rtol=1e-5, atol=1e-6)  # fp32 in batch normalization
+        assert (row[len(note) :] == 0).all()
 
 
 @torch.no_grad()

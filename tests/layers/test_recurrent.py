@@ -1,4 +1,4 @@
-"""Recurrent networks: a padded document is read as it is alone."""
+"""Recurrent networks: padding changes no output."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from medcode.layers.recurrent import Recurrent
 
 
-@pytest.mark.parametrize("kind", ["gru", "lstm"])
+@pytest.mark.parametrize("cell_type", ["gru", "lstm"])
 @pytest.mark.parametrize("bidirectional", [True, False])
-def test_a_padded_document_is_read_as_it_is_alone(kind, bidirectional):
+def test_a_padded_document_is_read_as_it_is_alone(cell_type, bidirectional):
     torch.manual_seed(0)
-    layer = Recurrent(kind, 3, 4, bidirectional=bidirectional)
+    layer = Recurrent(cell_type, 3, 4, bidirectional=bidirectional)
     x, lengths = torch.randn(3, 6, 3), torch.tensor([4, 6, 0])
     outputs, last = layer(x, lengths)
     assert outputs.shape == (3, 6, layer.features) and last.shape == (3, layer.features)
@@ -25,26 +25,26 @@ def test_a_padded_document_is_read_as_it_is_alone(kind, bidirectional):
         assert not outputs[row, length:].any()
 
 
-@pytest.mark.parametrize("kind", ["gru", "lstm"])
-def test_gradients_are_those_of_torchs_own_packed_network(kind):
+@pytest.mark.parametrize("cell_type", ["gru", "lstm"])
+def test_gradients_are_those_of_torchs_own_packed_network(cell_type):
     torch.manual_seed(0)
-    layer = Recurrent(kind, 3, 4, bidirectional=True)
-    theirs = {"gru": nn.GRU, "lstm": nn.LSTM}[kind](3, 4, batch_first=True, bidirectional=True)
+    layer = Recurrent(cell_type, 3, 4, bidirectional=True)
+    reference = {"gru": nn.GRU, "lstm": nn.LSTM}[cell_type](3, 4, batch_first=True, bidirectional=True)
     weights = {f"{name}_reverse": value for name, value in layer.backwards.state_dict().items()}
-    theirs.load_state_dict(weights | layer.forwards.state_dict())
+    reference.load_state_dict(weights | layer.forwards.state_dict())
     x, lengths = torch.randn(3, 6, 3), torch.tensor([4, 6, 1])
     a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
-    found, _ = layer(a, lengths)
-    packed = theirs(pack_padded_sequence(b, lengths, batch_first=True, enforce_sorted=False))[0]
+    actual, _ = layer(a, lengths)
+    packed = reference(pack_padded_sequence(b, lengths, batch_first=True, enforce_sorted=False))[0]
     expected, _ = pad_packed_sequence(packed, batch_first=True)
-    torch.testing.assert_close(found, expected)
-    found.sin().sum().backward()
+    torch.testing.assert_close(actual, expected)
+    actual.sin().sum().backward()
     expected.sin().sum().backward()
     torch.testing.assert_close(a.grad, b.grad)
     for name, parameter in layer.forwards.named_parameters():
-        torch.testing.assert_close(parameter.grad, theirs.get_parameter(name).grad)
+        torch.testing.assert_close(parameter.grad, reference.get_parameter(name).grad)
     for name, parameter in layer.backwards.named_parameters():
-        torch.testing.assert_close(parameter.grad, theirs.get_parameter(f"{name}_reverse").grad)
+        torch.testing.assert_close(parameter.grad, reference.get_parameter(f"{name}_reverse").grad)
 
 
 def test_the_last_state_of_each_direction_is_where_it_ends():
@@ -53,13 +53,13 @@ def test_the_last_state_of_each_direction_is_where_it_ends():
     torch.testing.assert_close(last, torch.cat([outputs[:, -1, :4], outputs[:, 0, 4:]], dim=1))
 
 
-@pytest.mark.parametrize("kind", ["gru", "lstm"])
-def test_under_autocast_on_a_cpu_it_computes_in_fp32(kind):
+@pytest.mark.parametrize("cell_type", ["gru", "lstm"])
+def test_under_autocast_on_a_cpu_it_computes_in_fp32(cell_type):
     """Some processors have no LSTM in bf16."""
     torch.manual_seed(0)
-    layer, x, lengths = Recurrent(kind, 3, 4, bidirectional=True), torch.randn(2, 5, 3), torch.tensor([5, 2])
+    layer, x, lengths = Recurrent(cell_type, 3, 4, bidirectional=True), torch.randn(2, 5, 3), torch.tensor([5, 2])
     expected = layer(x, lengths)
     with torch.autocast("cpu", torch.bfloat16):
-        found = layer(x, lengths)
-    for own, theirs in zip(found, expected, strict=True):
-        assert torch.equal(own, theirs)
+        actual = layer(x, lengths)
+    for result, oracle in zip(actual, expected, strict=True):
+        assert torch.equal(result, oracle)

@@ -1,4 +1,4 @@
-"""The residual block: a padded document comes out as it does alone, in training too."""
+"""The residual block: padding changes no output, in training too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transformer layer beside torch's own, and its position table."""
+"""The transformer layer against torch's, and its position table."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from medcode.layers.transformer_layer import PositionTable, TransformerLayer, si
 
 def test_a_padded_document_is_read_as_torchs_layer_reads_it():
     torch.manual_seed(0)
-    ours, theirs = TransformerLayer(12, 4, 7), nn.TransformerEncoderLayer(12, 4, 7, dropout=0.0, batch_first=True)
-    parts = (ours.query, ours.key, ours.value)
-    theirs.self_attn.in_proj_weight.data = torch.cat([part.weight for part in parts])
-    theirs.self_attn.in_proj_bias.data = torch.cat([part.bias for part in parts])
-    theirs.self_attn.out_proj.load_state_dict(ours.output.state_dict())
-    theirs.linear1.load_state_dict(ours.widen.state_dict())
-    theirs.linear2.load_state_dict(ours.narrow.state_dict())
+    layer, reference = TransformerLayer(12, 4, 7), nn.TransformerEncoderLayer(12, 4, 7, dropout=0.0, batch_first=True)
+    parts = (layer.query, layer.key, layer.value)
+    reference.self_attn.in_proj_weight.data = torch.cat([part.weight for part in parts])
+    reference.self_attn.in_proj_bias.data = torch.cat([part.bias for part in parts])
+    reference.self_attn.out_proj.load_state_dict(layer.output.state_dict())
+    reference.linear1.load_state_dict(layer.widen.state_dict())
+    reference.linear2.load_state_dict(layer.narrow.state_dict())
     x, mask = torch.randn(2, 6, 12), position_mask(torch.tensor([6, 3]), 6)
-    found, expected = ours(x, mask), theirs(x, src_key_padding_mask=~mask)
-    torch.testing.assert_close(found[mask], expected[mask])
-    torch.testing.assert_close(found[1:, :3], ours(x[1:, :3], None))
+    actual, expected = layer(x, mask), reference(x, src_key_padding_mask=~mask)
+    torch.testing.assert_close(actual[mask], expected[mask])
+    torch.testing.assert_close(actual[1:, :3], layer(x[1:, :3], None))
 
 
 def test_positions_beyond_the_table_go_on_as_in_it():
@@ -39,19 +39,19 @@ def test_the_table_counts_as_published_and_is_not_trained():
 
 
 def test_dropout_falls_where_torchs_layer_has_it(monkeypatch):
-    """Told by what is dropped, and from what: the attention within torch's kernel, and three times by itself."""
-    layer, x, seen = TransformerLayer(8, 2, 16, dropout=0.5), torch.randn(1, 3, 8), []
-    layer.dropout.register_forward_hook(lambda module, inputs, output: seen.append((inputs[0].shape[2], output)))
+    """Dropout applies to the attention weights, within torch's kernel, and three more times by the layer."""
+    layer, x, calls = TransformerLayer(8, 2, 16, dropout=0.5), torch.randn(1, 3, 8), []
+    layer.dropout.register_forward_hook(lambda module, inputs, output: calls.append((inputs[0].shape[2], output)))
     attend = nn.functional.scaled_dot_product_attention
-    asked = []
+    probabilities = []
     monkeypatch.setattr(
         nn.functional,
         "scaled_dot_product_attention",
-        lambda *parts, dropout_p, **options: asked.append(dropout_p) or attend(*parts, **options),
+        lambda *parts, dropout_p, **options: probabilities.append(dropout_p) or attend(*parts, **options),
     )
     layer.train()(x, None)
     layer.eval()(x, None)
-    assert asked == [0.5, 0.0]
-    assert [width for width, _ in seen] == [8, 16, 8] * 2
-    dropped = [bool((output == 0).any()) for width, output in seen if width == 8]
+    assert probabilities == [0.5, 0.0]
+    assert [width for width, _ in calls] == [8, 16, 8] * 2
+    dropped = [bool((output == 0).any()) for width, output in calls if width == 8]
     assert dropped == [True, True, False, False]

@@ -1,4 +1,4 @@
-"""Word vectors: the row of the pad is zero, and stays so."""
+"""Word vectors: the row of padding is zero, and stays zero."""
 
 from __future__ import annotations
 

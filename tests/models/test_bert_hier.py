@@ -29,30 +29,30 @@ def build(**changes) -> BertHier:
 
 
 def chunks(model: BertHier, words: list[int]) -> list[Tensor]:
-    """States of each chunk."""
+    """Return the states of each chunk."""
     room, specials = model.config.chunk - 2, model.outline.specials
     parts = [words[start : start + room] for start in range(0, len(words), room)] or [[]]
     return [plain_encoder.states(model.encoder, [specials.begin, *part, specials.end]) for part in parts]
 
 
 def torchs(layer: TransformerLayer, x: Tensor, heads: int) -> Tensor:
-    """Torch's own layer with the same weights."""
-    theirs = nn.TransformerEncoderLayer(
+    """Compute torch's layer with the same weights."""
+    reference = nn.TransformerEncoderLayer(
         x.shape[1], heads, layer.widen.out_features, dropout=0.0, batch_first=True, dtype=x.dtype
     )
     parts = (layer.query, layer.key, layer.value)
-    theirs.self_attn.in_proj_weight.data = torch.cat([part.weight for part in parts])
-    theirs.self_attn.in_proj_bias.data = torch.cat([part.bias for part in parts])
-    theirs.self_attn.out_proj.load_state_dict(layer.output.state_dict())
-    theirs.linear1.load_state_dict(layer.widen.state_dict())
-    theirs.linear2.load_state_dict(layer.narrow.state_dict())
-    theirs.norm1.load_state_dict(layer.attention_norm.state_dict())
-    theirs.norm2.load_state_dict(layer.norm.state_dict())
-    return theirs(x.unsqueeze(0))[0]
+    reference.self_attn.in_proj_weight.data = torch.cat([part.weight for part in parts])
+    reference.self_attn.in_proj_bias.data = torch.cat([part.bias for part in parts])
+    reference.self_attn.out_proj.load_state_dict(layer.output.state_dict())
+    reference.linear1.load_state_dict(layer.widen.state_dict())
+    reference.linear2.load_state_dict(layer.narrow.state_dict())
+    reference.norm1.load_state_dict(layer.attention_norm.state_dict())
+    reference.norm2.load_state_dict(layer.norm.state_dict())
+    return reference(x.unsqueeze(0))[0]
 
 
 def upper(model: BertHier, words: list[int], empty: int = 0) -> Tensor:
-    """Vectors of the chunks after the transformer, `empty` chunks of nothing behind them."""
+    """Return the vectors of the chunks after the transformer, with `empty` chunks of padding after them."""
     x = torch.stack([states[0] for states in chunks(model, words)])
     x = torch.cat([x, x.new_zeros(empty, x.shape[1])])
     for layer in model.upper:
@@ -92,24 +92,24 @@ def test_logits_follow_the_formula(changes, by_hand):
 @pytest.mark.parametrize("head", ["label_attention", "fcn"])
 def test_in_the_derived_code_chunks_of_nothing_take_part(head):
     model = build(match_released_code=True, head=head)
-    found = model(*plain.batch([NOTES[0]], padded=30))["icd"][0]  # two chunks of five
-    vectors, own = upper(model, NOTES[0], empty=3), model.attention["icd"]
+    logits = model(*plain.batch([NOTES[0]], padded=30))["icd"][0]  # two chunks of five
+    vectors, attention = upper(model, NOTES[0], empty=3), model.attention["icd"]
     expected = (
-        plain.caml_attention(vectors, own)
+        plain.caml_attention(vectors, attention)
         if head == "label_attention"
-        else own.output.weight @ vectors.amax(0) + own.output.bias
+        else attention.output.weight @ vectors.amax(0) + attention.output.bias
     )
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-7)
 
 
 @torch.no_grad()
 def test_no_chunk_is_computed_that_a_note_does_not_have():
-    model, seen = build(), []
+    model, chunk_counts = build(), []
     model.encoder.register_forward_pre_hook(
-        lambda module, arguments, named: seen.append(len(named["input_ids"])), with_kwargs=True
+        lambda module, arguments, named: chunk_counts.append(len(named["input_ids"])), with_kwargs=True
     )
     model(*plain.batch([plain.note(60), [], plain.note(7)]))
-    assert seen == [10 + 1 + 2]
+    assert chunk_counts == [10 + 1 + 2]
 
 
 @torch.no_grad()

@@ -52,7 +52,7 @@ def test_what_comes_after_the_first_chunk_is_not_read():
 
 def test_an_encoder_that_reads_less_than_a_chunk_is_refused():
     assert build(chunk=plain_encoder.POSITIONS).config.chunk == 64
-    with pytest.raises(UserError, match="chunk: the encoder reads 64 pieces at a time, found 65; set at most that"):
+    with pytest.raises(UserError, match="chunk: the encoder reads 64 subwords at a time, found 65; set at most that"):
         build(chunk=65)
 
 

@@ -20,7 +20,7 @@ def build(**changes) -> BiGru:
 
 
 def last_state(cells: nn.GRU, x: torch.Tensor) -> torch.Tensor:
-    """The gates of a GRU, one word after the other."""
+    """Compute the gates of a GRU, one word after the other."""
     wi, wh, bi, bh = (getattr(cells, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     h = torch.zeros(wh.shape[1], dtype=x.dtype)
     for word in x:

@@ -1,4 +1,4 @@
-"""CAML against an implementation of its formula, word by word."""
+"""CAML against its formula, word by word."""
 
 from __future__ import annotations
 

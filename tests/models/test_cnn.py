@@ -1,4 +1,4 @@
-"""The CNN against an implementation of its formula, word by word."""
+"""The CNN against its formula, word by word."""
 
 from __future__ import annotations
 

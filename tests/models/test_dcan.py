@@ -1,4 +1,4 @@
-"""DCAN against its formula, position by position; what each position reads."""
+"""DCAN against its formula, position by position, and its receptive field."""
 
 from __future__ import annotations
 

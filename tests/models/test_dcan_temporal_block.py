@@ -1,4 +1,4 @@
-"""DCAN's block: causal, with weights normalised by output feature."""
+"""DCAN's block: causal, with weights normalized by output feature."""
 
 from __future__ import annotations
 

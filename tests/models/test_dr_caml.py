@@ -1,4 +1,4 @@
-"""DR-CAML: CAML's logits, and a loss that draws output vectors to descriptions."""
+"""DR-CAML: CAML's logits, and a loss that regularizes output vectors toward descriptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Descriptions: what pads do, and what they do not."""
+"""The description encoder, with and without masked padding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fusion against its formula, position by position; its ablations, and the authors' attention of blocks."""
+"""Fusion against its formula, position by position; its ablations, and the authors' block-local attention."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def group_norm(x, layer):
 
 
 def pooled(model: Fusion, x: torch.Tensor, number: int) -> torch.Tensor:
-    """Windows of two, the last one completed by a zero for soft pooling and left short for the maximum."""
+    """Pool windows of two; the last one is completed by a zero for soft pooling, and shorter for the maximum."""
     windows = []
     for start in range(0, len(x), model.config.window):
         window = x[start : start + model.config.window]
@@ -53,7 +53,7 @@ def sinusoid(position: int, column: int) -> float:
 
 
 def reference_layer(layer: TransformerLayer) -> nn.TransformerEncoderLayer:
-    """Torch's own layer with the same weights."""
+    """Build torch's layer with the same weights."""
     reference = nn.TransformerEncoderLayer(FEATURES, HEADS, 9, dropout=0.0, batch_first=True, dtype=torch.double)
     parts = [layer.query, layer.key, layer.value]
     attention = reference.self_attn
@@ -63,8 +63,8 @@ def reference_layer(layer: TransformerLayer) -> nn.TransformerEncoderLayer:
         (attention.out_proj, layer.output), (reference.linear1, layer.widen), (reference.linear2, layer.narrow),
         (reference.norm1, layer.attention_norm), (reference.norm2, layer.norm),
     ]  # fmt: skip
-    for theirs, ours in pairs:
-        theirs.load_state_dict(ours.state_dict())
+    for target, source in pairs:
+        target.load_state_dict(source.state_dict())
     return reference.eval()
 
 
@@ -102,7 +102,7 @@ def test_a_note_has_half_as_many_positions_rounded_up():
 
 @pytest.mark.parametrize("changes", [{"match_released_code": True}, {"block_local": True}])
 def test_in_the_authors_code_a_head_sees_one_part_of_the_positions(changes):
-    """Of 40 positions the last alters only what four heads compute for the last quarter."""
+    """The last of 40 positions changes only the outputs of four heads for the last quarter."""
     torch.manual_seed(0)
     layer = TransformerLayer(8, heads=4, feed_forward=9, block_local=build(**changes).config.local)
     x = torch.randn(1, 40, 8)
@@ -115,7 +115,7 @@ def test_in_the_authors_code_a_head_sees_one_part_of_the_positions(changes):
 
 
 def test_the_authors_attention_of_blocks_by_hand():
-    """Each head's part of the flat numbers is read as shorter positions, which attend to one another."""
+    """Compute attention as the authors' view does: each head reads a block as shorter positions."""
     torch.manual_seed(0)
     width, heads, positions = 18, 3, 4
     layer = TransformerLayer(width, heads, feed_forward=5, block_local=True).double()
@@ -124,9 +124,9 @@ def test_the_authors_attention_of_blocks_by_hand():
     short = width // heads
     expected = []
     for start in range(0, positions * width, positions * short):
-        rows = [slice(start + short * row, start + short * (row + 1)) for row in range(positions)]
-        for own in rows:
-            dots = [sum(a * b for a, b in zip(query[own], key[row], strict=True)) for row in rows]
+        rows = [slice(start + short * other, start + short * (other + 1)) for other in range(positions)]
+        for row in rows:
+            dots = [sum(a * b for a, b in zip(query[row], key[other], strict=True)) for other in rows]
             scores = [math.exp(dot * (short // heads) ** -0.5) for dot in dots]
             expected += [
                 sum(score / sum(scores) * number for score, number in zip(scores, column, strict=True))

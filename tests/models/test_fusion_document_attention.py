@@ -1,4 +1,4 @@
-"""Attention of the whole document: every label reads the same."""
+"""Document attention: all labels share one attention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Group normalisation: each document as torch normalises its words alone."""
+"""Masked group normalization equals torch's on the words without padding."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from medcode.layers.masks import position_mask
 from medcode.models.fusion import MaskedGroupNorm
 
 
-def test_a_padded_document_is_normalised_as_its_words_alone():
+def test_a_padded_document_is_normalized_as_its_words_alone():
     torch.manual_seed(0)
-    ours, theirs = MaskedGroupNorm(5), nn.GroupNorm(1, 5)
-    for layer in (ours, theirs):
+    masked, reference = MaskedGroupNorm(5), nn.GroupNorm(1, 5)
+    for layer in (masked, reference):
         layer.weight.data, layer.bias.data = torch.linspace(0.5, 2, 5), torch.linspace(-1, 1, 5)
     lengths, x = [7, 1, 4], torch.randn(3, 5, 7) * 3 + 1
-    found = ours(x, position_mask(torch.tensor(lengths), 7))
+    actual = masked(x, position_mask(torch.tensor(lengths), 7))
     for row, length in enumerate(lengths):
-        torch.testing.assert_close(found[row, :, :length], theirs(x[row : row + 1, :, :length])[0])
-    torch.testing.assert_close(ours(x, None), theirs(x))
-    assert ours.state_dict().keys() == theirs.state_dict().keys()
+        torch.testing.assert_close(actual[row, :, :length], reference(x[row : row + 1, :, :length])[0])
+    torch.testing.assert_close(masked(x, None), reference(x))
+    assert masked.state_dict().keys() == reference.state_dict().keys()

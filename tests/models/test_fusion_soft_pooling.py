@@ -1,4 +1,4 @@
-"""Soft pooling: a weighted mean of neighbours."""
+"""Soft pooling: a weighted mean of neighbors."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def build(descriptions: torch.Tensor | None = None, **changes) -> GatedCnnNci:
 
 
 def encode(model: GatedCnnNci, words: list[int]) -> torch.Tensor:
-    """Output of the trellis: cell by cell, [N, E]."""
+    """Compute the output of the trellis cell by cell, [N, E]."""
     encoder, x = model.encoder, plain.vectors(model, words)
     h = c = torch.zeros(len(x), encoder.hidden, dtype=x.dtype)
     for level in range(1, encoder.levels + 1):
@@ -46,11 +46,11 @@ def encode(model: GatedCnnNci, words: list[int]) -> torch.Tensor:
 
 
 def by_hand(model: GatedCnnNci, words: list[int]) -> torch.Tensor:
-    h, own, logits = encode(model, words), model.interaction["icd"], []
+    h, interaction, logits = encode(model, words), model.interaction["icd"], []
     for label in range(LABELS):
-        message = sum((own.queries.weight[label] @ row) * row for row in h)
-        matched = own.output.weight[label] * message + own.output.bias[label]
-        logits.append(own.projection.weight[0] @ matched)
+        message = sum((interaction.queries.weight[label] @ row) * row for row in h)
+        matched = interaction.output.weight[label] * message + interaction.output.bias[label]
+        logits.append(interaction.projection.weight[0] @ matched)
     return torch.stack(logits)
 
 

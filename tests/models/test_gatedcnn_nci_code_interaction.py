@@ -1,4 +1,4 @@
-"""Note-code interaction: the sum over positions taken first is the paper's."""
+"""Note-code interaction: summing over positions first gives the paper's logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trellis network: shared weights, words read again at every level."""
+"""The trellis network: shared weights, and words as inputs of every level."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def test_more_levels_read_further_with_the_same_weights():
 def test_leaving_out_what_nothing_reads_changes_neither_outputs_nor_gradients(levels):
     whole, part = (TrellisEncoder(3, 7, outputs, kernel=3, levels=levels, dropout=0.5) for outputs in (7, 2))
     part.load_state_dict(whole.state_dict())
-    x, found = torch.randn(2, 3, 20), []
+    x, runs = torch.randn(2, 3, 20), []
     for encoder in (whole, part):
         torch.manual_seed(1)
         h = encoder(x)[:, -2:]
         h.square().sum().backward()
-        found.append([h, *(weights.grad for weights in encoder.parameters())])
-    for ours, theirs in zip(*found, strict=True):
-        torch.testing.assert_close(ours, theirs)
+        runs.append([h, *(weights.grad for weights in encoder.parameters())])
+    for actual, expected in zip(*runs, strict=True):
+        torch.testing.assert_close(actual, expected)

@@ -1,4 +1,4 @@
-"""JAMS is its backbone with the queries that MAT makes, a head for each system."""
+"""JAMS equals its backbone with the queries of MAT and one head for each system."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def build(recipe: Recipe, backbone: str = "caml", **label_inputs) -> Jams:
 
 
 def queries(model: Jams) -> dict[str, Tensor]:
-    """u' and v' by the papers' formula and a matrix of all pairs."""
+    """Compute u' and v' by the paper's formula and a matrix of all pairs."""
     u, v, a = model.codes.tables["icd9"], model.codes.tables["icd10"], model.codes.vector.squeeze(1)
     return {
         "icd9": plain.medical_codes(u, v, a, TO_ICD10.double()),
@@ -55,7 +55,7 @@ def queries(model: Jams) -> dict[str, Tensor]:
 
 
 def rows(model: Jams, head: str) -> tuple[Tensor, Tensor]:
-    """Output vectors and biases of a head."""
+    """Return the output vectors and biases of a head."""
     place = slice(0, 3) if head == "icd9" else slice(3, 7)
     output = model.backbone.attention[CODES].output
     return output.weight[place], output.bias[place]
@@ -86,9 +86,11 @@ def test_on_laat_both_systems_share_one_projection(recipe, head):
 def test_output_vectors_start_as_those_of_a_system_alone(recipe):
     config = configure("jams", OPTIONS | {"backbone": "caml"}, recipe)
     model = Jams(config, ModelInputs(heads={"icd9": 2_000, "icd10": 20}, vocab_size=plain.WORDS))
-    for own, labels in zip(model.backbone.attention[CODES].output.weight.split([2_000, 20]), (2_000, 20), strict=True):
+    for weights, labels in zip(
+        model.backbone.attention[CODES].output.weight.split([2_000, 20]), (2_000, 20), strict=True
+    ):
         bound = (6 / (4 + labels)) ** 0.5
-        assert 0.8 * bound < own.abs().max() <= bound
+        assert 0.8 * bound < weights.abs().max() <= bound
 
 
 def test_symmetric_edges_are_those_of_both_directions(recipe):
@@ -96,9 +98,9 @@ def test_symmetric_edges_are_those_of_both_directions(recipe):
     model = Jams(config, ModelInputs(heads=HEADS, vocab_size=plain.WORDS, edges=edges()))
     both = torch.maximum(TO_ICD10, TO_ICD9.T)
     for head, matrix in (("icd9", both), ("icd10", both.T)):
-        found, kept = torch.zeros_like(matrix), model.codes.edges(head)
-        found[kept.own, kept.other] = kept.weight
-        assert torch.equal(found, matrix)
+        actual, head_edges = torch.zeros_like(matrix), model.codes.edges(head)
+        actual[head_edges.own, head_edges.other] = head_edges.weight
+        assert torch.equal(actual, matrix)
 
 
 def test_a_backbone_that_reads_titles_draws_the_output_vectors_of_both_systems(recipe):

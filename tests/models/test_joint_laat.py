@@ -1,4 +1,4 @@
-"""JointLAAT against its formula: categories first, and what they tell the codes."""
+"""JointLAAT against its formula: categories first, whose predictions are inputs of the codes."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def categories_by_hand(model: JointLaat, words: list[int]) -> torch.Tensor:
 
 def codes_by_hand(model: JointLaat, words: list[int]) -> torch.Tensor:
     above = categories_by_hand(model, words).sigmoid()
-    told = (model.level_projection.weight @ above).sigmoid()
-    return scores(states(model, words), model.attention["icd"], told)
+    projected = (model.level_projection.weight @ above).sigmoid()
+    return scores(states(model, words), model.attention["icd"], projected)
 
 
 def test_logits_of_both_levels_follow_the_formula():

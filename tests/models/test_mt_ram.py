@@ -1,4 +1,4 @@
-"""MT-RAM against its formula, the rows of its ablation tables, and that they are settings."""
+"""MT-RAM against its formula, and the rows of its ablation tables as options of models."""
 
 from __future__ import annotations
 
@@ -36,15 +36,17 @@ def states(model: nn.Module, words: list[int]) -> Tensor:
 
 
 def encoded(model: nn.Module, words: list[int]) -> Tensor:
-    """Features of a note alone, whatever the encoder; what the encoders compute is tested with their models."""
+    """Return the encoder's features of one note. Encoders are tested with their models."""
     return model.encode(*plain.batch([words]))[0][0]
 
 
 def assert_scores(model: nn.Module, notes: list[list[int]], expected: dict[str, list[Tensor]], padded: int = 0) -> None:
     logits = model(*plain.batch(notes, padded))
     assert list(logits) == list(expected)
-    for head, own in expected.items():
-        torch.testing.assert_close(logits[head], torch.stack(own), rtol=1e-5, atol=1e-6)  # fp32 in norms and softmax
+    for head, logits_of_notes in expected.items():
+        torch.testing.assert_close(
+            logits[head], torch.stack(logits_of_notes), rtol=1e-5, atol=1e-6
+        )  # fp32 in norms and softmax
 
 
 @torch.no_grad()
@@ -54,7 +56,7 @@ def assert_scores(model: nn.Module, notes: list[list[int]], expected: dict[str, 
 def test_logits_of_both_heads_follow_the_formula(name, combine, training):
     model = build(name, ram_combine=combine).train(training)
     h = plain.recalibrate([states(model, words) for words in NOTES], model.recalibration)
-    expected = {head: [plain.caml_attention(own, model.attention[head]) for own in h] for head in HEADS}
+    expected = {head: [plain.caml_attention(features, model.attention[head]) for features in h] for head in HEADS}
     assert_scores(model, NOTES, expected, padded=14)
 
 
@@ -64,7 +66,7 @@ def test_pads_are_read_recalibrated_and_attended_as_in_the_authors_code(training
     model = build(match_released_code=True).train(training)
     padded = [[*words, *[0] * (12 - len(words))] for words in NOTES]
     h = plain.recalibrate([states(model, words) for words in padded], model.recalibration)
-    expected = {head: [plain.caml_attention(own, model.attention[head]) for own in h] for head in HEADS}
+    expected = {head: [plain.caml_attention(features, model.attention[head]) for features in h] for head in HEADS}
     assert_scores(model, NOTES, expected, padded=12)
 
 
@@ -73,13 +75,13 @@ def test_pads_are_read_recalibrated_and_attended_as_in_the_authors_code(training
 def test_every_encoder_takes_one_ram_for_all_heads_or_one_for_each(name):
     model = build(name, ram=True)
     h = plain.recalibrate([encoded(model, words) for words in NOTES], model.recalibration)
-    expected = {head: [plain.caml_attention(own, model.attention[head]) for own in h] for head in HEADS}
+    expected = {head: [plain.caml_attention(features, model.attention[head]) for features in h] for head in HEADS}
     assert_scores(model, NOTES, expected, padded=14)
     model = build(name, ram=True, ram_position="branches")
     expected = {}
     for head, branch in model.attention.items():
         h = plain.recalibrate([encoded(model, words) for words in NOTES], branch.recalibration)
-        expected[head] = [plain.caml_attention(own, branch.attention) for own in h]
+        expected[head] = [plain.caml_attention(features, branch.attention) for features in h]
     assert_scores(model, NOTES, expected, padded=14)
 
 
@@ -88,13 +90,13 @@ def test_ram_leaves_the_other_initial_weights_as_they_are(name):
     without, with_ram = build(name).state_dict(), build(name, ram=True).state_dict()
     assert not any("recalibration" in key for key in without)
     for key, value in without.items():
-        if value.dim() > 1:  # the others were drawn anew by `scramble`
+        if value.dim() > 1:  # the others were sampled again by `scramble`
             assert torch.equal(value, with_ram[key]), key
 
 
 def test_label_vectors_of_both_heads_are_in_one_space_only_behind_one_ram():
     vectors = build().label_vectors()
-    assert {head: tuple(own.shape) for head, own in vectors.items()} == {"icd": (6, 8), "ccs": (4, 8)}
+    assert {head: tuple(matrix.shape) for head, matrix in vectors.items()} == {"icd": (6, 8), "ccs": (4, 8)}
     assert build(ram_position="branches").label_vectors() == {}
 
 
@@ -149,7 +151,7 @@ def test_mt_ram_and_marn_are_settings_of_the_bigru():
 
 
 def test_published_trainings():
-    """The paper's table of settings, the authors' commands, and MARN's."""
+    """Recipes follow the paper's table of settings, the authors' commands, and MARN's."""
     for name in ("mt_ram", "bigru_label_attention"):
         recipe = settings(name, "published").recipe
         assert (recipe.optimizer, recipe.learning_rate, recipe.clip_norm) == ("adam", 0.008, 1.0)

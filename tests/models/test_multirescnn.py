@@ -52,7 +52,7 @@ def test_edins_variant_has_no_bias_in_the_first_convolutions():
 
 
 def test_pads_have_no_part_in_running_statistics():
-    """Training on a padded batch leaves the statistics that training on its words alone would."""
+    """Running statistics after training on a padded batch are those of its words alone."""
     states = []
     for padded in (0, 50):
         model = build().train()

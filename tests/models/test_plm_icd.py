@@ -23,7 +23,7 @@ def build(architecture: str = "roberta", labels: int = 6, **changes) -> PlmIcd:
 
 
 def states(model: PlmIcd, words: list[int]) -> Tensor:
-    """States of all chunks of the note between its special pieces, side by side."""
+    """Return the concatenated states of all chunks of a note between special tokens."""
     whole, size = [model.outline.specials.begin, *words, model.outline.specials.end], model.config.chunk
     chunks = [whole[start : start + size] for start in range(0, len(whole), size)]
     return torch.cat([plain_encoder.states(model.encoder, chunk) for chunk in chunks])
@@ -47,7 +47,7 @@ def test_logits_follow_the_formula(architecture, chunk):
 
 @torch.no_grad()
 def test_pads_of_a_document_in_whole_chunks_change_nothing_unless_they_are_asked_for():
-    """Notes that fill their chunks, as long as each other: there are no pads, so both ways agree."""
+    """Notes of equal length that fill their chunks have no padding, so both ways agree."""
     notes = [plain.note(14), plain.note(14, seed=1)]
     expected = build()(*plain.batch(notes))["icd"]
     for variant in ("original", "edin"):
@@ -58,13 +58,13 @@ def test_pads_of_a_document_in_whole_chunks_change_nothing_unless_they_are_asked
 
 @torch.no_grad()
 def test_in_edins_code_pads_are_pieces_like_others():
-    """Seven pieces, special ones included, in two chunks of four, and a chunk of pads, which in BERT have positions."""
+    """Seven subwords with special tokens in two chunks of four, and a chunk of padding, with positions in BERT."""
     model = build("bert", chunk=4, variant="edin", match_released_code=True)
     note, specials = plain.note(5), model.outline.specials
-    found = model(*plain.batch([note], padded=10))["icd"][0]
+    logits = model(*plain.batch([note], padded=10))["icd"][0]
     whole = [specials.begin, *note, specials.end, *[specials.pad] * 5]
     parts = [plain_encoder.states(model.encoder, whole[start : start + 4]) for start in (0, 4, 8)]
-    torch.testing.assert_close(found, scores(model, torch.cat(parts)), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(logits, scores(model, torch.cat(parts)), rtol=1e-5, atol=1e-7)
 
 
 @torch.no_grad()

@@ -1,1 +1,1 @@
-"""Pretrained encoders: where they come from, the folder that the workflow keeps one in, and further pretraining."""
+"""Pretrained encoders: their sources, the folder data/encoder, subword tokenizers, and continued pretraining."""

@@ -1,7 +1,7 @@
-"""data/encoder: one encoder in one form, whatever its files were called where it came from.
+"""Reads and writes data/encoder: an encoder in one format, independent of the files of its source.
 
-config.json, tokenizer.json, specials.json (numbers of special pieces) and, unless the encoder is a new one,
-model.safetensors; masked_lm.safetensors where it has the head of a masked language model.
+config.json, tokenizer.json, specials.json (ids of special tokens); model.safetensors, unless the encoder is a new one;
+masked_lm.safetensors where it has the head of a masked language model.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ from medcode.layers.chunks import Specials
 
 WEIGHTS, HEAD = "model.safetensors", "masked_lm.safetensors"
 TOKENIZERS = ("tokenizer.json", "vocab*", "*.model")
-# What a configuration says of the files that it came with, and of no interest to a model.
+# Keys of a configuration that describe its files or its software, not the encoder.
 LEFT_OUT = ("_name_or_path", "architectures", "auto_map", "dtype", "torch_dtype", "transformers_version")
 
 
 def adopt(source: Path, target: str | os.PathLike) -> None:
-    """Reads an encoder as transformers does and writes the folder; no code of the encoder's own is ever run.
+    """Read an encoder with transformers and write the folder, without running code that comes with the encoder.
 
     Args:
-        source: a folder with config, tokenizer and weights, safetensors preferred.
+        source: folder with config, tokenizer and weights, safetensors preferred.
+        target: folder to write, atomically.
 
     Raises:
-        UserError: transformers cannot read it, weights are missing, or its tokenizer has no special pieces.
+        UserError: transformers cannot read it, weights are missing, or its tokenizer lacks special tokens.
     """
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 
-    logging.set_verbosity_error()  # what it would say of weights left out is no news here
+    logging.set_verbosity_error()  # unused weights are expected here
     logging.disable_progress_bar()
     options = {"trust_remote_code": False, "local_files_only": True}
-    if not any(found for pattern in TOKENIZERS for found in source.glob(pattern)):  # transformers would make one up
+    if not any(path for pattern in TOKENIZERS for path in source.glob(pattern)):  # else transformers makes one up
         raise UserError(f"{source}: holds no tokenizer ({', '.join(TOKENIZERS)})")
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, **options)
@@ -51,34 +52,38 @@ def adopt(source: Path, target: str | os.PathLike) -> None:
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{source}: not an encoder that transformers can read ({reason})") from error
-    weights = _only_read(source, module.state_dict(), report["missing_keys"])
+    weights = _checkpoint_weights(source, module.state_dict(), report["missing_keys"])
     specials = {
         "begin": _first(tokenizer.cls_token_id, tokenizer.bos_token_id),
         "end": _first(tokenizer.sep_token_id, tokenizer.eos_token_id),
         "pad": _first(module.config.pad_token_id, tokenizer.pad_token_id),
         "mask": tokenizer.mask_token_id,
     }
-    lacking = [name for name in ("begin", "end", "pad") if specials[name] is None]
-    if lacking:
-        raise UserError(f"{source}: its tokenizer has no special piece for {', '.join(lacking)}")
+    missing = [name for name in ("begin", "end", "pad") if specials[name] is None]
+    if missing:
+        raise UserError(f"{source}: its tokenizer has no special token for {', '.join(missing)}")
     config = {**module.config.to_dict(), "pad_token_id": specials["pad"]}
     write(target, config, definition, specials, weights, _language_head(source, options))
 
 
-def _only_read(source: Path, weights: dict[str, Tensor], drawn: Collection[str]) -> dict[str, Tensor]:
-    """Weights without those that were drawn because the source lacks them: a pooler may, nothing else."""
-    lacking = sorted(name for name in drawn if not name.startswith(POOLER))
-    if lacking:
-        raise UserError(f"{source}: its weights lack {len(lacking)} of the encoder's ({', '.join(lacking[:3])}, ...)")
-    return {name: tensor for name, tensor in weights.items() if name not in drawn}
+def _checkpoint_weights(source: Path, weights: dict[str, Tensor], initialized: Collection[str]) -> dict[str, Tensor]:
+    """Drop randomly initialized weights that the checkpoint lacks.
+
+    Raises:
+        UserError: the checkpoint lacks weights other than those of the pooler.
+    """
+    missing = sorted(name for name in initialized if not name.startswith(POOLER))
+    if missing:
+        raise UserError(f"{source}: its weights lack {len(missing)} of the encoder's ({', '.join(missing[:3])}, ...)")
+    return {name: tensor for name, tensor in weights.items() if name not in initialized}
 
 
-def _first(*numbers: int | None) -> int | None:
-    return next((number for number in numbers if number is not None), None)
+def _first(*ids: int | None) -> int | None:
+    return next((token_id for token_id in ids if token_id is not None), None)
 
 
 def _language_head(source: Path, options: dict[str, bool]) -> dict[str, Tensor] | None:
-    """The trained head of a masked language model, or None where the encoder came without."""
+    """Return the trained head of a masked language model; None where the checkpoint has none."""
     from transformers import AutoModelForMaskedLM
 
     if (source / HEAD).exists():  # the folder is one of ours
@@ -87,19 +92,19 @@ def _language_head(source: Path, options: dict[str, bool]) -> dict[str, Tensor] 
         model, report = AutoModelForMaskedLM.from_pretrained(
             source, dtype="float32", output_loading_info=True, **options
         )
-    except (OSError, ValueError):  # a kind of encoder that has none
+    except (OSError, ValueError):  # an architecture without a masked language model
         return None
-    return None if report["missing_keys"] else own_weights(model)
+    return None if report["missing_keys"] else head_weights(model)
 
 
-def own_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Weights of a masked language model beside those of its encoder, each once however often it is used."""
-    seen, own = {tensor.data_ptr() for tensor in model.base_model.state_dict().values()}, {}
+def head_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return the weights of a masked language model that are not its encoder's; shared tensors appear once."""
+    pointers, weights = {tensor.data_ptr() for tensor in model.base_model.state_dict().values()}, {}
     for name, tensor in model.state_dict().items():
-        if tensor.data_ptr() not in seen:
-            own[name] = tensor
-            seen.add(tensor.data_ptr())
-    return own
+        if tensor.data_ptr() not in pointers:
+            weights[name] = tensor
+            pointers.add(tensor.data_ptr())
+    return weights
 
 
 def write(
@@ -110,14 +115,15 @@ def write(
     weights: dict[str, Tensor] | None,
     head: dict[str, Tensor] | None = None,
 ) -> None:
-    """Writes the folder, atomically.
+    """Write the folder, atomically.
 
     Args:
-        config: of transformers, `model_type` included.
+        target: folder to write.
+        config: configuration of transformers, `model_type` included.
         tokenizer: content of a tokenizer.json.
-        specials: begin, end, pad, mask.
-        weights: None leaves them to be drawn.
-        head: of a masked language model.
+        specials: ids of the special tokens begin, end, pad, mask.
+        weights: weights of the encoder; None initializes them at random when a model is built.
+        head: weights of the masked language model's head.
     """
     with io.atomic_folder(target) as folder:
         io.write_json(folder / "config.json", {key: x for key, x in config.items() if key not in LEFT_OUT})
@@ -130,15 +136,15 @@ def write(
 
 
 def further(encoder: Path, pretrained: Path) -> Path:
-    """The folder to build a model on: that of the encoder pretrained further, where it was."""
+    """Return the folder of the encoder to build a model on: the further pretrained one where there is one."""
     return encoder if io.is_empty(pretrained) else pretrained
 
 
 def read(folder: str | os.PathLike) -> Encoder:
-    """Reads an encoder from the folder.
+    """Read an encoder from the folder.
 
     Raises:
-        UserError: there is none in it, or a file is missing or damaged.
+        UserError: the folder is empty, or a file is missing or damaged.
     """
     folder = Path(folder)
     if io.is_empty(folder):
@@ -152,12 +158,12 @@ def read(folder: str | os.PathLike) -> Encoder:
 
 
 def read_specials(folder: str | os.PathLike) -> dict[str, int | None]:
-    """Numbers of the special pieces: begin, end, pad, mask."""
+    """Return the ids of the special tokens: begin, end, pad, mask."""
     return io.read_json(Path(folder) / "specials.json")
 
 
 def read_tokenizer(folder: str | os.PathLike) -> str:
-    """Content of the folder's tokenizer.json.
+    """Return the content of the folder's tokenizer.json.
 
     Raises:
         UserError: it is missing.
@@ -170,7 +176,7 @@ def read_tokenizer(folder: str | os.PathLike) -> str:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor] | None:
-    """Tensors of a safetensors file; None where there is no such file.
+    """Return the tensors of a safetensors file; None where the file does not exist.
 
     Raises:
         UserError: it is damaged.

@@ -1,4 +1,4 @@
-"""An encoder as a model is built on it: configuration, special pieces and, where they are known, weights."""
+"""The definition of an encoder, from which models build it: configuration, special tokens, optional weights."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from torch import Tensor, nn
 
 from medcode.layers.chunks import Specials
 
-# What kinds of encoders call the probabilities of their dropout.
+# Configuration keys of dropout probabilities, which differ between architectures.
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "embd_pdrop")
-# The last layer of some encoders, for a task of their pretraining.
+# Prefix of the weights of the pooler, which some encoders have for a task of their pretraining.
 POOLER = "pooler."
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder.
+    """An encoder: configuration, special tokens and weights.
 
-    `config` is what its config.json says, `model_type` included; `weights` have the names that transformers gives them.
-    Without, a module starts with random ones.
+    Attributes:
+        config: content of its config.json, `model_type` included.
+        specials: ids of its special tokens.
+        weights: weights by their names in transformers; None initializes them at random.
     """
 
     config: dict[str, Any]
@@ -28,13 +30,13 @@ class Encoder:
     weights: dict[str, Tensor] | None = None
 
     def module(self, dropout: float, *, pooler: bool) -> nn.Module:
-        """Builds it with transformers, on torch's scaled dot product attention wherever its kind can.
+        """Build the module with transformers, on torch's scaled dot product attention where the architecture allows it.
 
         Args:
-            dropout: in place of all probabilities of dropout in the configuration.
-            pooler: whether to keep the pooler, where the kind has one.
+            dropout: replaces all dropout probabilities of the configuration.
+            pooler: whether to keep the pooler, where the architecture has one.
         """
-        from transformers import AutoConfig, AutoModel  # slow to load, and models on words need none of it
+        from transformers import AutoConfig, AutoModel  # slow to load, and not needed by models on words
 
         config = AutoConfig.for_model(**self.config)
         for name in DROPOUTS:
@@ -49,30 +51,30 @@ class Encoder:
 
     @property
     def positions(self) -> int | None:
-        """How many pieces it reads at a time; None where its configuration sets no limit."""
+        """Largest number of subwords in a sequence; None where the configuration sets no limit."""
         limit = self.config.get("max_position_embeddings")
         if limit is None:
             return None
-        # RoBERTa and its kin count positions from behind the number of the pad.
+        # RoBERTa and its relatives number positions from the id of the padding token + 1.
         counted_from_pad = self.config["model_type"] in ("camembert", "mpnet", "roberta", "xlm-roberta")
         return limit - (self.config["pad_token_id"] + 1 if counted_from_pad else 0)
 
     def outline(self) -> Encoder:
-        """The same without weights."""
+        """Return the encoder without weights."""
         return replace(self, weights=None)
 
     def described(self) -> dict[str, Any]:
-        """Config and special pieces as plain values."""
+        """Return configuration and special tokens as plain values."""
         return {"config": self.config, "specials": asdict(self.specials)}
 
     @classmethod
-    def from_description(cls, described: dict[str, Any]) -> Encoder:
-        """The opposite of `described`."""
-        return cls(described["config"], Specials(**described["specials"]))
+    def from_description(cls, description: dict[str, Any]) -> Encoder:
+        """Build an encoder from the result of `described`."""
+        return cls(description["config"], Specials(**description["specials"]))
 
 
 def _load(module: nn.Module, weights: dict[str, Tensor]) -> None:
-    missing, unknown = module.load_state_dict(weights, strict=False)
-    strange = [name for name in (*missing, *unknown) if not name.startswith(POOLER)]
-    if strange:
-        raise ValueError(f"weights of another kind of encoder: {', '.join(strange[:3])}")
+    missing, unexpected = module.load_state_dict(weights, strict=False)
+    mismatches = [name for name in (*missing, *unexpected) if not name.startswith(POOLER)]
+    if mismatches:
+        raise ValueError(f"weights of another encoder architecture: {', '.join(mismatches[:3])}")

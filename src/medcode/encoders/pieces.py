@@ -1,4 +1,4 @@
-"""The tokenizer of an encoder, and all notes of a corpus cut into its word pieces."""
+"""Subword tokenization of notes with the tokenizer of an encoder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _BATCH = 512
 
 
 class PieceTokenizer:
-    """Turns text into numbers of an encoder's word pieces, without special pieces.
+    """Subword tokenizer of an encoder: text to subword ids, without special tokens.
 
     Args:
         definition: content of a tokenizer.json.
-        text: what of a note is cut, `words` or `raw`, as `text_of` has it; pieces themselves do not depend on it.
+        text: which text of a note is tokenized, `words` or `raw`, see `text_of`. Stored for the callers: the subwords
+            of a text do not depend on it.
     """
 
     def __init__(self, definition: str, text: str = "words") -> None:
@@ -26,35 +27,35 @@ class PieceTokenizer:
         self._tokenizer = Tokenizer.from_str(definition)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._tokenizer.encode_special_tokens = True  # what looks like a special piece in a note is text
+        self._tokenizer.encode_special_tokens = True  # a note that contains "[SEP]" contains text
         self.unknown = self._tokenizer.token_to_id(getattr(self._tokenizer.model, "unk_token", None) or "<unk>")
 
     def __call__(self, texts: list[str]) -> list[np.ndarray]:
-        """Pieces of some texts, on all cores, int32 [N] each."""
-        encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        return [np.array(each.ids, dtype=np.int32) for each in encoded]
+        """Return the subword ids of each text, int32 [N], computed on all cores."""
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
 
 def cut_into_pieces(documents: Iterable[tuple[str, str]], tokenizer: PieceTokenizer) -> TokenizedNotes:
-    """Cuts documents into pieces, some hundred at a time on all cores.
+    """Tokenize documents in batches of some hundred, on all cores.
 
     Args:
-        documents: admission and text; read as they are needed.
-        tokenizer: of the encoder.
+        documents: pairs of admission and text, read lazily.
+        tokenizer: tokenizer of the encoder.
     """
-    ids, offsets, admissions, waiting = array("i"), array("q", [0]), [], []
+    ids, offsets, admissions, batch = array("i"), array("q", [0]), [], []
 
     def flush() -> None:
-        for own in tokenizer(waiting):
-            ids.frombytes(own.tobytes())
+        for subwords in tokenizer(batch):
+            ids.frombytes(subwords.tobytes())
             offsets.append(len(ids))
-        waiting.clear()
+        batch.clear()
 
     for admission, text in documents:
         admissions.append(admission)
-        waiting.append(text)
-        if len(waiting) == _BATCH:
+        batch.append(text)
+        if len(batch) == _BATCH:
             flush()
     flush()
-    held = np.frombuffer(ids, dtype=np.int32) if ids else np.empty(0, dtype=np.int32)
-    return TokenizedNotes(held, np.frombuffer(offsets, dtype=np.int64), admissions)
+    subword_ids = np.frombuffer(ids, dtype=np.int32) if ids else np.empty(0, dtype=np.int32)
+    return TokenizedNotes(subword_ids, np.frombuffer(offsets, dtype=np.int64), admissions)

@@ -21,29 +21,29 @@ from medcode.text.tokenized_notes import TokenizedNotes
 if TYPE_CHECKING:
     from transformers import DataCollatorForLanguageModeling
 
-IGNORED = -100  # what cross entropy passes over, and the collator gives to pieces that are not asked for
+IGNORED = -100  # label of subwords without a loss, for both cross entropy and the collator
 WARMUP = 0.1  # share of the steps
 WEIGHT_DECAY = 0.01
 DEV_BLOCKS = 256
 
 
-def blocks_of(pieces: TokenizedNotes, documents: np.ndarray, specials: dict[str, int | None], size: int) -> Tensor:
-    """Documents one after the other, cut into sequences of one length, each between special pieces.
+def blocks_of(notes: TokenizedNotes, documents: np.ndarray, specials: dict[str, int | None], size: int) -> Tensor:
+    """Concatenate documents and split them into sequences of one length, each between special tokens.
 
-    Source: Devlin et al. 2019; Liu et al. 2019 (RoBERTa) for sequences that go on over the ends of documents.
+    Source: Devlin et al. 2019; Liu et al. 2019 (RoBERTa) for sequences that cross the ends of documents.
 
     Args:
-        pieces: of all documents.
-        documents: numbers of those to read.
-        specials: begin, end.
-        size: pieces of a sequence, special ones included. What is left over at the end is dropped.
+        notes: subwords of all documents.
+        documents: indices of the documents to read.
+        specials: ids of the special tokens begin and end.
+        size: number of subwords of a sequence, special tokens included. An incomplete last sequence is dropped.
 
     Returns:
         int64 [sequences, size].
     """
-    texts = [pieces.document(number) for number in documents]
-    running = np.concatenate(texts) if texts else np.empty(0, dtype=np.int32)
-    inside = running[: len(running) - len(running) % (size - 2)].reshape(-1, size - 2).astype(np.int64)
+    texts = [notes.document(number) for number in documents]
+    subwords = np.concatenate(texts) if texts else np.empty(0, dtype=np.int32)
+    inside = subwords[: len(subwords) - len(subwords) % (size - 2)].reshape(-1, size - 2).astype(np.int64)
     begin, end = (np.full((len(inside), 1), specials[name], dtype=np.int64) for name in ("begin", "end"))
     return torch.from_numpy(np.concatenate([begin, inside, end], axis=1))
 
@@ -51,40 +51,41 @@ def blocks_of(pieces: TokenizedNotes, documents: np.ndarray, specials: dict[str,
 def collator(
     definition: str, specials: dict[str, int | None], share: float, seed: int
 ) -> DataCollatorForLanguageModeling:
-    """What hides pieces that are to be told from the others: of the chosen, 80 % by the mask, 10 % by any, 10 % not.
+    """BERT masking: of the selected subwords 80 % become the mask token, 10 % a random subword, 10 % stay.
 
-    It takes a list of sequences, int [N] each, and leaves them as they are. It returns `input_ids`, what the model
-    sees, and `labels`, what it should say, `IGNORED` where nothing was chosen; both int [B, N]. Special pieces are
-    never chosen. Two collators of one seed hide the same pieces, call by call.
+    The collator takes a list of sequences, int [N] each, and does not change them. It returns `input_ids` and `labels`,
+    int [B, N] each; labels are `IGNORED` where no subword was selected. Special tokens are never selected. Two
+    collators with the same seed mask the same subwords, call by call.
 
-    Source: Devlin et al. 2019, section 3.1, as transformers has it.
+    Source: Devlin et al. 2019, section 3.1, as implemented in transformers.
 
     Args:
         definition: content of a tokenizer.json.
-        specials: numbers of the special pieces: begin, end, pad, mask.
-        share: of the pieces that are chosen.
+        specials: ids of the special tokens begin, end, pad, mask.
+        share: probability that a subword is selected.
+        seed: seed of the selection.
     """
     from tokenizers import Tokenizer
     from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
 
     tokenizer = Tokenizer.from_str(definition)
     roles = {"cls_token": "begin", "sep_token": "end", "pad_token": "pad", "mask_token": "mask"}
-    pieces = {role: tokenizer.id_to_token(specials[name]) for role, name in roles.items()}
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **pieces)
-    return DataCollatorForLanguageModeling(wrapped, mlm_probability=share, seed=seed)
+    special_tokens = {role: tokenizer.id_to_token(specials[name]) for role, name in roles.items()}
+    fast_tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special_tokens)
+    return DataCollatorForLanguageModeling(fast_tokenizer, mlm_probability=share, seed=seed)
 
 
 class Pretrainer:
-    """Trains a masked language model from an encoder's weights, with AdamW, a warm-up of 10 % and linear decay.
+    """Trainer of a masked language model from an encoder's weights: AdamW, 10 % warm-up and linear decay.
 
     Args:
         source: data/encoder.
-        options: steps, learning rate, batch size, share of masked pieces, seed.
-        device: where to.
+        options: steps, learning rate, batch size, share of masked subwords, seed.
+        device: device of the training.
         precision: fp32, bf16 or auto, as in training.
 
     Raises:
-        UserError: the encoder has no mask piece, or its kind no masked language model.
+        UserError: the encoder has no mask token, or its architecture has no masked language model.
     """
 
     def __init__(self, source: str | os.PathLike, options: Pretrain, device: torch.device, precision: str) -> None:
@@ -99,7 +100,7 @@ class Pretrainer:
         except ValueError as error:
             raise UserError(f"pretrain: {self.encoder.config['model_type']} has no masked language model") from error
         if self.specials["mask"] is None:
-            raise UserError("pretrain: the encoder's tokenizer has no mask piece")
+            raise UserError("pretrain: the encoder's tokenizer has no mask token")
         self.tokenizer = folder.read_tokenizer(source)
         if self.encoder.weights is not None:
             self.model.base_model.load_state_dict(self.encoder.weights, strict=False)  # all but the pooler
@@ -109,13 +110,13 @@ class Pretrainer:
         self.model.tie_weights()
 
     def run(self, train: Tensor, dev: Tensor) -> dict[str, float]:
-        """Trains, and returns the loss per masked piece on dev before and after.
+        """Train, and return the loss per masked subword on dev, before and after.
 
         Raises:
-            UserError: there is not one sequence to train on.
+            UserError: there is no sequence to train on, or the loss is not finite in the end.
         """
         if not len(train):
-            raise UserError(f"pretrain: the training notes together are shorter than {self.options.pieces} pieces")
+            raise UserError(f"pretrain: the training notes together are shorter than {self.options.pieces} subwords")
         options, before = self.options, self._dev_loss(dev)
         optimizer = torch.optim.AdamW(self.model.parameters(), weight_decay=WEIGHT_DECAY)
         generator = torch.Generator().manual_seed(options.seed)
@@ -124,10 +125,10 @@ class Pretrainer:
         self.model.train()
         bar = tqdm(range(options.steps), desc="pretrain", unit="step", disable=None)
         for step in bar:
-            falling = (options.steps - step) / max(1, options.steps - warmup)
-            optimizer.param_groups[0]["lr"] = options.learning_rate * min((step + 1) / warmup, falling)
-            chosen = torch.randint(len(train), (options.batch_size,), generator=generator)
-            loss = self._loss(train[chosen], masking)
+            decay = (options.steps - step) / max(1, options.steps - warmup)
+            optimizer.param_groups[0]["lr"] = options.learning_rate * min((step + 1) / warmup, decay)
+            rows = torch.randint(len(train), (options.batch_size,), generator=generator)
+            loss = self._loss(train[rows], masking)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -138,17 +139,17 @@ class Pretrainer:
         return {"dev_loss_before": before, "dev_loss_after": after}
 
     def save(self, source: str | os.PathLike, target: str | os.PathLike) -> None:
-        """Writes an encoder's folder with the new weights; the pooler, which has no part in this, stays as it was."""
+        """Write an encoder's folder with the new weights. The pooler, which is not trained, is copied."""
         base = {**(self.encoder.weights or {}), **self.model.base_model.state_dict()}
-        head, tokenizer = folder.own_weights(self.model), folder.read_tokenizer(source)
+        head, tokenizer = folder.head_weights(self.model), folder.read_tokenizer(source)
         folder.write(target, self.encoder.config, tokenizer, self.specials, base, head)
 
     def _masking(self) -> DataCollatorForLanguageModeling:
-        made = collator(self.tokenizer, self.specials, self.options.masked, self.options.seed)
-        pieces, vectors = len(made.tokenizer), self.encoder.config["vocab_size"]
-        if pieces > vectors:
-            raise UserError(f"pretrain: the encoder has vectors of {vectors} pieces, its tokenizer {pieces} pieces")
-        return made
+        masking = collator(self.tokenizer, self.specials, self.options.masked, self.options.seed)
+        subwords, vectors = len(masking.tokenizer), self.encoder.config["vocab_size"]
+        if subwords > vectors:
+            raise UserError(f"pretrain: the encoder has vectors of {vectors} subwords, its tokenizer {subwords}")
+        return masking
 
     def _loss(self, blocks: Tensor, masking: DataCollatorForLanguageModeling) -> Tensor:
         batch = masking(list(blocks))
@@ -158,7 +159,7 @@ class Pretrainer:
 
     @torch.no_grad()
     def _dev_loss(self, dev: Tensor) -> float:
-        """Mean over the first sequences of dev, masked alike each time."""
+        """Return the mean loss over the first sequences of dev, with the same masking in every call."""
         self.model.eval()
         masking = self._masking()
         parts = dev[:DEV_BLOCKS].split(self.options.batch_size)

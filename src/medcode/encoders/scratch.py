@@ -1,4 +1,4 @@
-"""A new encoder: word pieces of the corpus, and random weights, so that the whole path runs without any download."""
+"""A new encoder with subwords of the corpus and random weights, which runs the whole pipeline without downloads."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from medcode.config import Scratch
 from medcode.encoders import folder
 
-# In the order of their numbers, as BERT has them.
+# In the order of their ids, as in BERT.
 PAD, UNKNOWN, BEGIN, END, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CONTINUED = "##"
 
 
 def make(target: str | os.PathLike, texts: Iterable[str], options: Scratch) -> None:
-    """Writes the folder of a new encoder of BERT's kind, without weights: training draws them.
+    """Write the folder of a new BERT encoder without weights, which are initialized at random for training.
 
     Args:
-        target: what to write, atomically.
+        target: folder to write, atomically.
         texts: training documents.
-        options: sizes.
+        options: sizes of the encoder.
     """
     tokenizer = train_pieces(texts, options.pieces)
     config = {
@@ -34,16 +34,16 @@ def make(target: str | os.PathLike, texts: Iterable[str], options: Scratch) -> N
         "max_position_embeddings": options.positions,
         "pad_token_id": 0,
     }
-    numbers = [tokenizer.token_to_id(piece) for piece in (BEGIN, END, PAD, MASK)]
-    specials = dict(zip(("begin", "end", "pad", "mask"), numbers, strict=True))
+    ids = [tokenizer.token_to_id(token) for token in (BEGIN, END, PAD, MASK)]
+    specials = dict(zip(("begin", "end", "pad", "mask"), ids, strict=True))
     folder.write(target, config, tokenizer.to_str(), specials, None)
 
 
-def train_pieces(texts: Iterable[str], pieces: int) -> Tokenizer:
-    """Trains a vocabulary of word pieces, lower case; the same for the same texts.
+def train_pieces(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """Train a lower-case WordPiece vocabulary, deterministically.
 
-    Source: the WordPiece trainer of Hugging Face's tokenizers. Left alone it numbers characters in an order that
-    differs from run to run, and breaks ties by these numbers; so they are given beforehand.
+    Source: the WordPiece trainer of Hugging Face's tokenizers. By default it numbers characters in an order that
+    differs from run to run, and breaks ties by these numbers; therefore they are set beforehand.
     """
     texts = list(texts)
     tokenizer = _tokenizer({UNKNOWN: 0})
@@ -51,14 +51,14 @@ def train_pieces(texts: Iterable[str], pieces: int) -> Tokenizer:
     characters = sorted({character for text in splits for character in text if not character.isspace()})
     alphabet = [*characters, *(CONTINUED + character for character in characters)]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=max(pieces, len(SPECIALS) + len(alphabet)),
+        vocab_size=max(vocab_size, len(SPECIALS) + len(alphabet)),
         special_tokens=[*SPECIALS, *alphabet],
         show_progress=False,
     )
     tokenizer.train_from_iterator(_parts(texts), trainer, length=len(texts))
-    found = _tokenizer(tokenizer.get_vocab())
-    found.add_special_tokens(list(SPECIALS))
-    return found
+    trained = _tokenizer(tokenizer.get_vocab())
+    trained.add_special_tokens(list(SPECIALS))
+    return trained
 
 
 def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:

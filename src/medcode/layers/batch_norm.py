@@ -1,4 +1,4 @@
-"""Batch normalisation over the real positions of a batch."""
+"""Batch normalization over the real positions of a batch."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch.distributed.nn import functional as across_processes
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation whose statistics are those of real positions alone.
+    """Batch normalization with statistics over real positions only.
 
-    Source: Ioffe and Szegedy 2015, as torch's BatchNorm1d, whose parameters and buffers it has. Statistics are taken
-    over the whole batch where it is shared among processes.
+    Source: Ioffe and Szegedy 2015; parameters and buffers are those of torch's BatchNorm1d. Where processes share a
+    batch, statistics are over the whole batch.
 
     Args:
         num_features: D; and the other arguments of BatchNorm1d.
 
-    Shapes: [B, D, N], bool [B, N] or None -> [B, D, N]; the output of a pad means nothing.
+    Shapes: [B, D, N], bool [B, N] or None -> [B, D, N]; outputs at padding are undefined.
     """
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -26,8 +26,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         values, real = x.to(self.weight.dtype), real.to(self.weight.dtype)  # fp32 where x is bf16
         count = _sum(real.sum())
         mean = _sum((values * real).sum((0, 2))) / count  # [D]
-        centred = (values - mean.unsqueeze(1)) * real
-        variance = _sum(centred.square().sum((0, 2))) / count  # [D]
+        centered = (values - mean.unsqueeze(1)) * real
+        variance = _sum(centered.square().sum((0, 2))) / count  # [D]
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
@@ -37,7 +37,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
 
 def _sum(value: Tensor) -> Tensor:
-    """Adds a number up over the processes that train together, gradients too."""
+    """Sum a tensor over the processes of a distributed training, differentiably."""
     if distributed.is_initialized() and distributed.get_world_size() > 1:
         return across_processes.all_reduce(value)
     return value

@@ -1,4 +1,4 @@
-"""Documents cut into chunks that an encoder can read, all chunks of a batch side by side."""
+"""Splits documents into chunks that an encoder can read, and joins the states of chunks again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medcode.layers.masks import position_mask
 
 @dataclass(frozen=True)
 class Specials:
-    """Numbers of the pieces that an encoder wants before and after a text, and of the one that stands for nothing."""
+    """Ids of an encoder's special tokens: begin and end of a text, and padding."""
 
     begin: int
     end: int
@@ -21,11 +21,11 @@ class Specials:
 
 @dataclass(frozen=True)
 class Chunks:
-    """The chunks of a batch, in the order of its documents, none of them empty.
+    """The chunks of a batch, in the order of its documents.
 
     Attributes:
-        pieces: int [C, L].
-        real: which of them are no pads, bool [C, L].
+        pieces: subword ids, int [C, L].
+        real: mask of the positions that are not padding, bool [C, L].
         counts: number of chunks of each document, int [B].
     """
 
@@ -35,16 +35,17 @@ class Chunks:
 
 
 def cut_apart(tokens: Tensor, lengths: Tensor, size: int, specials: Specials) -> Chunks:
-    """Cuts every document into chunks that each begin and end with the encoder's special pieces.
+    """Split every document into chunks, each between special tokens.
 
     Args:
-        tokens: piece numbers, padded with anything, int [B, N].
-        lengths: number of pieces of each document, [B]; a document without pieces is one chunk.
-        size: positions of a chunk, special pieces included; at least 3.
+        tokens: subword ids with any padding, int [B, N].
+        lengths: number of subwords of each document, [B]; an empty document is one chunk.
+        size: number of positions of a chunk, special tokens included; at least 3.
+        specials: ids of the special tokens.
     """
     room, extent = size - 2, tokens.shape[1]
     counts = (-(-lengths // room)).clamp(min=1)
-    document, number = _deal(counts)
+    document, number = _chunk_indices(counts)
     inside = (lengths[document] - number * room).clamp(0, room).unsqueeze(1)  # [C, 1]
     place = torch.arange(min(size, extent + 2), device=tokens.device)
     pieces = _gather(tokens, document, number.unsqueeze(1) * room + place - 1)
@@ -54,18 +55,20 @@ def cut_apart(tokens: Tensor, lengths: Tensor, size: int, specials: Specials) ->
 
 
 def cut_through(tokens: Tensor, lengths: Tensor, size: int, specials: Specials, *, padded: bool = False) -> Chunks:
-    """Puts the special pieces around every document, and cuts what results into chunks.
+    """Put every document between special tokens, and split the result into chunks.
 
     Args:
-        tokens: piece numbers, padded with anything, int [B, N].
-        lengths: number of pieces of each document, [B].
-        size: positions of a chunk.
-        padded: whether all documents have as many chunks as N + 2 positions need, of full size, some without any piece.
+        tokens: subword ids with any padding, int [B, N].
+        lengths: number of subwords of each document, [B].
+        size: number of positions of a chunk.
+        specials: ids of the special tokens.
+        padded: whether every document is padded to the chunks of N + 2 positions, all of full size; some chunks may
+            then contain nothing but padding.
     """
     extent = tokens.shape[1] + 2
     chunks = -(-extent // size)
     counts = torch.full_like(lengths, chunks) if padded else -(-(lengths + 2) // size)
-    document, number = _deal(counts)
+    document, number = _chunk_indices(counts)
     place = torch.arange(size if padded else min(size, extent), device=tokens.device)
     position = number.unsqueeze(1) * size + place  # [C, L]
     last = lengths[document].unsqueeze(1) + 1
@@ -75,28 +78,28 @@ def cut_through(tokens: Tensor, lengths: Tensor, size: int, specials: Specials, 
     return Chunks(pieces.masked_fill(~real, specials.pad), real, counts)
 
 
-def _deal(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """The document of each chunk, and the chunk's number in it: [C], [C]."""
+def _chunk_indices(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the document of each chunk, and the chunk's index in the document: [C], [C]."""
     document = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
     first = counts.cumsum(0) - counts
     return document, torch.arange(len(document), device=counts.device) - first[document]
 
 
 def _gather(tokens: Tensor, document: Tensor, place: Tensor) -> Tensor:
-    """Pieces of some documents at some places, anything at places where there is none: [C], [C, L] -> [C, L]."""
+    """Gather tokens of documents by position, with arbitrary values outside of a document: [C], [C, L] -> [C, L]."""
     return tokens[document.unsqueeze(1), place.clamp(0, tokens.shape[1] - 1)]
 
 
 def join(values: Tensor, counts: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Puts values that follow each other, document after document, into one row for each document.
+    """Pad concatenated values to one row per document.
 
     Args:
-        values: [sum of the counts, D].
-        counts: values of each document, [B].
+        values: values of all documents, [sum of the counts, D].
+        counts: number of values of each document, [B].
         width: W, at least the largest count.
 
     Returns:
-        [B, W, D], zero where a document has no value; and where it has one, bool [B, W].
+        Rows [B, W, D], zero at padding, and the mask of values, bool [B, W].
     """
     mask = position_mask(counts, width)
     rows = values.new_zeros(*mask.shape, *values.shape[1:])

@@ -1,4 +1,4 @@
-"""Dropout whose mask does not depend on how a batch is shared among processes."""
+"""Dropout whose mask does not depend on the number of processes that share a batch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Module):
-    """Dropout over a batch that may be one process's share of a larger one.
+    """Dropout over a batch that may be the part of a larger batch that one process computes.
 
-    Every process draws the mask of the whole batch from the same stream and keeps the rows of its own documents, so
-    that training on two processes drops what training on one would have dropped. `rows` is set by the trainer; None
-    means that the batch is whole.
+    Every process samples the mask of the whole batch from the same random stream and uses the rows of its documents, so
+    that two processes drop the same values as one. The trainer sets `rows`; None means that the batch is whole.
 
     Args:
         p: probability that a value is dropped.
@@ -22,7 +21,7 @@ class Dropout(nn.Module):
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
-        self.rows: tuple[int, int, int] | None = None  # first own row, one past the last, rows of the whole batch
+        self.rows: tuple[int, int, int] | None = None  # first row of this process, one past its last, rows of the batch
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
@@ -35,7 +34,7 @@ class Dropout(nn.Module):
     def _drop(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu":
             return nn.functional.dropout(x, self.p)
-        # As torch does, but by uniform numbers, which a CPU draws in a third of the time that Bernoulli's take.
+        # As torch does, but from uniform numbers, which a CPU samples in a third of the time of Bernoulli numbers.
         return x * torch.rand(x.shape).ge_(self.p).div_(1 - self.p).to(x.dtype)
 
     def extra_repr(self) -> str:
@@ -43,7 +42,7 @@ class Dropout(nn.Module):
 
 
 def share_batch(model: nn.Module, rows: tuple[int, int, int] | None) -> None:
-    """Tells every dropout of a model which rows of the whole batch this process holds."""
+    """Set in every dropout of a model which rows of the whole batch this process computes."""
     for module in model.modules():
         if isinstance(module, Dropout):
             module.rows = rows

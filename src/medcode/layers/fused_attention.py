@@ -1,12 +1,12 @@
-"""Label attention that streams over the tokens, for many labels.
+"""Label attention that streams over the positions, for many labels.
 
     s_yn = q_y . k_n,   p_y = softmax_n(s_y),   t_yn = w_y . v_n,   z_y = sum_n p_yn t_yn
 
 for queries q and output weights w of each label y, and keys k and values v of each position n of a document. The plain
 form stores s, p and t, three tensors of [B, Y, N]; here they exist for a slice of the positions at a time. Forward
 keeps a running maximum and running sums (the online softmax of Milakov and Gimelshein 2018, "Online normalizer
-calculation for softmax"), and remembers z and the logarithm of the softmax's denominator, [B, Y] each. Backward makes
-s and t of a slice anew, as FlashAttention does (Dao et al. 2022), so that p = exp(s - log of the denominator). With
+calculation for softmax"), and saves z and the logarithm of the softmax's denominator, [B, Y] each. Backward recomputes
+s and t of a slice, as FlashAttention does (Dao et al. 2022), so that p = exp(s - log of the denominator). With
 g_y the gradient of z_y,
 
     dz_y/dt_yn = p_yn                 so  dt_yn = g_y p_yn
@@ -15,12 +15,13 @@ g_y the gradient of z_y,
     dQ = sum over documents and slices of ds K,   dW = likewise dt V,   dK = ds^T Q,   dV = dt^T W.
 
 The second line is the derivative of the softmax, dp_ym/ds_yn = p_ym (1[m = n] - p_yn), summed against t. Slices run
-over positions, not labels, because each then ends with a part of dK and dV, and only dQ and dW, which have no batch
-axis, add up. FlashAttention's two backward kernels, which keep the sums on the chip, would have to make s and t anew
-for each 256 of the K + D features; with ds and dt of a slice in memory they are made once, and the four products above
-are ordinary matrix products, for any K and D. Nothing is added atomically: gradients do not depend on chance.
+over positions, not labels, because each slice then completes its part of dK and dV, and only dQ and dW, which have no
+batch axis, are accumulated. FlashAttention's two backward kernels, which keep the sums on the chip, would have to
+recompute s and t for each 256 of the K + D features; with ds and dt of a slice in memory they are computed once, and
+the four products above are ordinary matrix products, for any K and D. There are no atomic additions: gradients are
+deterministic.
 
-The two steps that touch scores are functions of this file (`attend`, `score_gradients`), and kernels of the same names
+The two steps that compute scores are functions of this file (`attend`, `score_gradients`) and kernels of the same names
 in `fused_attention_triton`, which a CUDA device uses where `kernels` selects them.
 """
 
@@ -37,20 +38,20 @@ from medcode.layers import kernels
 from medcode.layers.kernels import Results, ShapeClass, Solve, product_type
 from medcode.layers.masks import MASKED
 
-# Up to so many labels the plain form is as quick or quicker, and its tensors are small; above, this one is used.
+# Up to this number of labels the plain form is as fast or faster, and its tensors are small.
 PLAIN_LABELS = 256
-# Numbers of a slice, labels x documents x positions: where a cache, and on a GPU launches and memory, set the pace.
+# Size of a slice, labels x documents x positions, limited by the cache of a CPU, and by launches and memory of a GPU.
 CPU_SLICE, CUDA_SLICE = 2**22, 2**26
-# Slices start at a multiple of this, which is a tile of the kernels.
+# Slices start at a multiple of this, a tile of the kernels.
 CUDA_TILE = 128
-# Shared memory that a program of the kernels may take: less than an A100, an H100 and later ones of their kind have.
+# Shared memory that a program of the kernels needs: less than an A100, an H100 and their successors have.
 KERNEL_BYTES = 132 * 1024
 
 
 def pays(labels: int, features: Tensor) -> bool:
-    """Whether so many labels of features are scored by `fused_attention` rather than by the plain form.
+    """Return whether `fused_attention` computes this number of labels, rather than the plain form.
 
-    `fused` asks for the kernels wherever they run, and that is there.
+    The mode `fused` uses kernels wherever they run, and only `fused_attention` has kernels.
     """
     return labels > PLAIN_LABELS or (
         kernels.current_mode() == "fused" and kernels.can_run(features.device, features.dtype)
@@ -58,17 +59,17 @@ def pays(labels: int, features: Tensor) -> bool:
 
 
 def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, outputs: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention-weighted sum over the positions of w_y . v_n, for every label y.
+    """Compute the attention-weighted sum over positions of w_y . v_n, for every label y.
 
     The softmax and all sums are in fp32 (float64 for float64). Under autocast the matrix products are in its type.
-    Heads that share keys and values are one call, with their labels one after the other.
+    Heads that share keys and values are computed in one call, with their labels concatenated.
 
     Args:
         queries: [Y, K].
         keys: [B, N, K].
         values: [B, N, D].
         outputs: [Y, D].
-        mask: bool [B, N], each row with at least one true; None lets every position take part.
+        mask: bool [B, N], true at least once in each row; None masks nothing.
 
     Shapes: -> [B, Y], fp32 (float64 for float64).
     """
@@ -79,12 +80,12 @@ def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, outputs: Tens
 
 
 def _attention(triton: ModuleType | None, *inputs: Tensor | None) -> Tensor:
-    """`fused_attention` of matrices of one type and a mask, by kernels, or by the functions below for None."""
+    """Compute `fused_attention` of matrices of one type and a mask, by kernels, or by the functions below for None."""
     return _FusedAttention.apply(triton, *(inputs if triton is None else triton.aligned(*inputs)))
 
 
 class _FusedAttention(torch.autograd.Function):
-    """z of the docstring above; `triton` is the module of the Triton kernels, or None for the functions below."""
+    """z of the module docstring; `triton` is the module of Triton kernels, or None for the functions below."""
 
     @staticmethod
     def forward(
@@ -112,8 +113,8 @@ class _FusedAttention(torch.autograd.Function):
         d_keys, d_values = torch.empty_like(keys), torch.empty_like(values)
         for part in _slices(keys, len(queries)):
             k, v = keys[:, part].contiguous(), values[:, part].contiguous()
-            own = None if mask is None else mask[:, part].contiguous()
-            ds, dt = function(queries, k, v, outputs, own, z, log_sum, gradient)  # [Y, B n]
+            part_mask = None if mask is None else mask[:, part].contiguous()
+            ds, dt = function(queries, k, v, outputs, part_mask, z, log_sum, gradient)  # [Y, B n]
             d_queries += ds @ k.flatten(0, 1)
             d_outputs += dt @ v.flatten(0, 1)
             d_keys[:, part] = (ds.T @ queries).unflatten(0, (documents, -1))
@@ -124,7 +125,7 @@ class _FusedAttention(torch.autograd.Function):
 def attend(
     queries: Tensor, keys: Tensor, values: Tensor, outputs: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """z and the logarithm of the softmax's denominator, [B, Y] each."""
+    """Compute z and the logarithm of the softmax's denominator, [B, Y] each."""
     shape = len(queries), len(keys)
     wide = torch.promote_types(keys.dtype, torch.float32)
     highest = keys.new_full(shape, MASKED, dtype=wide)
@@ -149,12 +150,13 @@ def score_gradients(
     log_sum: Tensor,
     gradient: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """ds and dt of a slice of n positions.
+    """Compute ds and dt of a slice of n positions.
 
     Args:
-        keys, values, mask: of the slice.
-        z, log_sum: from `attend`.
-        gradient: of z.
+        queries, outputs: as for `fused_attention`.
+        keys, values, mask: their part in the slice.
+        z, log_sum: results of `attend`.
+        gradient: gradient of z.
 
     Shapes: -> [Y, B n] each, in the type of the keys.
     """
@@ -165,7 +167,7 @@ def score_gradients(
 
 
 def _products(rows: Tensor, features: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Products of [Y, D] with [B, n, D], [Y, B, n] in fp32 or wider."""
+    """Compute products of [Y, D] and [B, n, D], [Y, B, n] in fp32 or wider."""
     products = rows @ features.reshape(-1, features.shape[2]).T
     products = products.to(torch.promote_types(products.dtype, torch.float32)).unflatten(1, features.shape[:2])
     return products if mask is None else products.masked_fill_(~mask, MASKED)
@@ -179,21 +181,21 @@ def _slices(keys: Tensor, labels: int) -> list[slice]:
 
 
 def _kernels(widths: tuple[int, int], dtype: torch.dtype, device: torch.device) -> ModuleType | None:
-    """The Triton kernels for K and D, or None where the functions above do the work."""
+    """Return the Triton kernels for K and D, or None to use the functions above."""
     return kernels.select(ShapeClass("label attention", widths, dtype, device), _load, KERNEL_BYTES, small_problem)
 
 
 def small_problem(shape: ShapeClass) -> Solve:
-    """Label attention of few labels and documents, no multiple of a tile, to check kernels on.
+    """Build a small label attention, no multiple of a tile, on which kernels are checked.
 
-    Nothing is drawn from the random numbers of a training. All four matrices are of one scale, at which scores are near
-    1 and gradients of like norm, so that an error in any of them shows.
+    It has a separate random generator, so the random numbers of a training do not change. All four matrices have one
+    scale, at which scores are near 1 and gradients have similar norms, so that an error in any of them is detected.
     """
     random, (width, value_width), (labels, documents, positions) = torch.Generator(), shape.widths, (200, 2, 150)
     random.manual_seed(0)
     shapes = (labels, width), (documents, positions, width), (documents, positions, value_width), (labels, value_width)
-    draws = (torch.randn(size, generator=random, device="cpu") / size[-1] ** 0.25 for size in shapes)
-    inputs = [draw.to(shape.device, shape.dtype) for draw in draws]
+    samples = (torch.randn(size, generator=random, device="cpu") / size[-1] ** 0.25 for size in shapes)
+    inputs = [sample.to(shape.device, shape.dtype) for sample in samples]
     mask = torch.rand(documents, positions, generator=random, device="cpu") < 0.8
     mask[:, 0] = True
     mask = mask.to(shape.device)

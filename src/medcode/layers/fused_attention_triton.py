@@ -1,9 +1,9 @@
-"""The two steps of `fused_attention` that touch scores, as Triton kernels: same names, same results.
+"""The two steps of `fused_attention` that compute scores, as Triton kernels with the same names and results.
 
-A program works on a tile of labels by positions: two matrix products over the K and D features, TILE_D at a time, and
-what the scores of the tile come to, all in registers. Where a tile sticks out of the matrix it reads the last row or
-position again, and leaves it out of what it writes. Tiles are fixed and not tuned at run time: another tile adds in
-another order, and a training would no longer be the same twice.
+A program computes a tile of labels by positions in registers: two matrix products over the K and D features, TILE_D at
+a time, and the softmax statistics or gradients of the tile. A tile that exceeds the matrix reads the last row or
+position again, and masks it when it writes. Tiles are fixed, not tuned at run time: another tile adds in another order,
+and a training would not be reproducible.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from medcode.layers.masks import MASKED
 # By bytes of a number: labels, positions and features of a tile, warps, stages of the software pipeline. For 16 bits
 # on Hopper: two 128 x 128 sums in 128 registers of each thread, 96 of 228 KiB of shared memory.
 TILES = {2: (128, 128, 64, 8, 3), 4: (64, 64, 32, 4, 3)}
-# Features and positions are made multiples of these: loads and stores are wide, and TILE_D divides the features.
+# Features and positions are padded to multiples of these: loads and stores are wide, and TILE_D divides the features.
 FEATURES, POSITIONS = 64, 16
 
 FLOOR = tl.constexpr(MASKED)
-# The interpreter keeps bf16 as bits, and multiplies those.
+# The interpreter stores bf16 as bits, and would multiply those.
 INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))
 
 
 def aligned(
     queries: Tensor, keys: Tensor, values: Tensor, outputs: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """Adds features of zero, which change no product, and positions that are masked, as the kernels want them."""
+    """Pad features with zeros, which change no product, and positions with masked ones, as the kernels require."""
     pad, extra = nn.functional.pad, -keys.shape[1] % POSITIONS
     if extra:
         mask = pad(keys.new_ones(keys.shape[:2], dtype=torch.bool) if mask is None else mask, (0, extra))
@@ -81,7 +81,7 @@ def _products(
     rows, features, row, position,
     TILE_Y: tl.constexpr, TILE_N: tl.constexpr, TILE_D: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """Products of some rows of [Y, WIDTH] with some positions of [N, WIDTH], fp32 [TILE_Y, TILE_N]."""
+    """Compute products of rows of [Y, WIDTH] and positions of [N, WIDTH], fp32 [TILE_Y, TILE_N]."""
     products = tl.zeros([TILE_Y, TILE_N], tl.float32)
     for start in range(0, WIDTH, TILE_D):
         feature = start + tl.arange(0, TILE_D)
@@ -95,7 +95,7 @@ def _products(
 
 @triton.jit
 def _real(mask, document, position, positions):
-    """Which positions of a tile take part."""
+    """Return the mask of real positions of a tile."""
     real = position < positions
     if mask is not None:
         real = real & tl.load(mask + document * positions + position, mask=real, other=0).to(tl.int1)
@@ -107,7 +107,7 @@ def _attend(
     queries, keys, values, outputs, mask, z, log_sum, labels, positions,
     TILE_Y: tl.constexpr, TILE_N: tl.constexpr, TILE_D: tl.constexpr, K: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
-    """A tile of labels over all positions of a document."""
+    """Compute a tile of labels over all positions of a document."""
     label = tl.program_id(0) * TILE_Y + tl.arange(0, TILE_Y)
     row, document = tl.minimum(label, labels - 1), tl.program_id(1).to(tl.int64)
     keys += document * positions * K
@@ -120,16 +120,16 @@ def _attend(
         place = tl.minimum(position, positions - 1)
         scores = _products(queries, keys, row, place, TILE_Y, TILE_N, TILE_D, K)
         scores = tl.where(_real(mask, document, position, positions)[None, :], scores, FLOOR)
-        read = _products(outputs, values, row, place, TILE_Y, TILE_N, TILE_D, D)
+        products = _products(outputs, values, row, place, TILE_Y, TILE_N, TILE_D, D)
         peak = tl.maximum(highest, tl.max(scores, 1))
         shares = tl.exp(scores - peak[:, None])
         decay = tl.exp(highest - peak)
         total = total * decay + tl.sum(shares, 1)
-        weighted = weighted * decay + tl.sum(shares * read, 1)
+        weighted = weighted * decay + tl.sum(shares * products, 1)
         highest = peak
-    own = document * labels + label
-    tl.store(z + own, weighted / total, mask=label < labels)
-    tl.store(log_sum + own, highest + tl.log(total), mask=label < labels)
+    index = document * labels + label
+    tl.store(z + index, weighted / total, mask=label < labels)
+    tl.store(log_sum + index, highest + tl.log(total), mask=label < labels)
 
 
 @triton.jit
@@ -137,7 +137,7 @@ def _score_gradients(
     queries, keys, values, outputs, mask, z, log_sum, gradient, ds, dt, labels, positions,
     TILE_Y: tl.constexpr, TILE_N: tl.constexpr, TILE_D: tl.constexpr, K: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
-    """A tile of labels by positions of a document."""
+    """Compute a tile of labels by positions of a document."""
     label = tl.program_id(0) * TILE_Y + tl.arange(0, TILE_Y)
     position = tl.program_id(1) * TILE_N + tl.arange(0, TILE_N)
     document = tl.program_id(2).to(tl.int64)
@@ -146,11 +146,11 @@ def _score_gradients(
     row, place = tl.minimum(label, labels - 1), tl.minimum(position, positions - 1)
     scores = _products(queries, keys, row, place, TILE_Y, TILE_N, TILE_D, K)
     scores = tl.where(_real(mask, document, position, positions)[None, :], scores, FLOOR)
-    read = _products(outputs, values, row, place, TILE_Y, TILE_N, TILE_D, D)
-    own = document * labels + row
-    of_read = tl.exp(scores - tl.load(log_sum + own)[:, None]) * tl.load(gradient + own)[:, None]
-    of_score = of_read * (read - tl.load(z + own)[:, None])
+    products = _products(outputs, values, row, place, TILE_Y, TILE_N, TILE_D, D)
+    index = document * labels + row
+    d_products = tl.exp(scores - tl.load(log_sum + index)[:, None]) * tl.load(gradient + index)[:, None]
+    d_scores = d_products * (products - tl.load(z + index)[:, None])
     start = label.to(tl.int64) * tl.num_programs(2) * positions + document * positions
     inside = (label < labels)[:, None] & (position < positions)[None, :]
-    tl.store(ds + start[:, None] + position[None, :], of_score.to(ds.dtype.element_ty), mask=inside)
-    tl.store(dt + start[:, None] + position[None, :], of_read.to(dt.dtype.element_ty), mask=inside)
+    tl.store(ds + start[:, None] + position[None, :], d_scores.to(ds.dtype.element_ty), mask=inside)
+    tl.store(dt + start[:, None] + position[None, :], d_products.to(dt.dtype.element_ty), mask=inside)

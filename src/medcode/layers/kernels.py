@@ -1,12 +1,12 @@
-"""Which work Triton kernels do: what `training.kernels` says, what was measured, and what a check of them finds.
+"""Selects Triton kernels, by `training.kernels`, by measurements, and by a check against the plain form.
 
-    plain   none
-    fused   wherever they can run; what goes wrong there is raised
-    auto    where they were measured to be faster (`measurements`) and agree with the plain form in float64, on a small
-            problem of the same widths; where they do not, the plain form does the work in this process, which is said
+    plain   no kernels
+    fused   kernels wherever they can run; errors are raised
+    auto    kernels where they were measured to be faster (`measurements`) and agree with the plain form in float64, on
+            a small problem of the same widths; if they disagree, this process uses the plain form and prints a note
 
-A kernel that reads or writes outside its tensors leaves a CUDA device unusable for the process. Then the check says so
-and the next operation raises: nothing can go on there.
+A kernel that reads or writes outside its tensors leaves a CUDA device unusable for the process. Then the check prints
+its note, and the next operation raises.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from medcode.layers import measurements
 
 Mode = Literal["auto", "plain", "fused"]
 
-# Largest error of outputs and of each gradient in the check, as a share of the norm, by bytes of a number.
+# Largest error of outputs and of each gradient in the check, relative to the norm, by bytes of a number.
 TOLERANCE = {2: 2e-2, 4: 1e-4}
 PRECISIONS: dict[torch.dtype, measurements.Precision] = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 
 
 @dataclass(frozen=True)
 class ShapeClass:
-    """Work for which the same kernels are compiled.
+    """Operations for which the same kernels are compiled.
 
     Args:
-        family: which kernels.
-        widths: K and D of label attention; the hidden units of a recurrent network.
-        dtype: of the matrix products.
-        device: where it is done.
-        cell: of recurrent networks.
+        family: family of kernels.
+        widths: K and D of label attention; the number of hidden units of a recurrent network.
+        dtype: type of the matrix products.
+        device: device of the tensors.
+        cell: cell type of recurrent networks.
     """
 
     family: measurements.Family
@@ -51,19 +51,19 @@ class ShapeClass:
     cell: measurements.Cell | None = None
 
     def __str__(self) -> str:
-        """What a note calls it, such as `label attention 512 x 1024 in bfloat16`."""
+        """Return the name that notes print, such as `label attention 512 x 1024 in bfloat16`."""
         cell = f" ({self.cell.upper()})" if self.cell else ""
         return f"{self.family}{cell} {' x '.join(map(str, self.widths))} in {str(self.dtype).removeprefix('torch.')}"
 
 
 class Results(NamedTuple):
-    """What a small problem comes to: outputs, and the gradient of each input by its name."""
+    """Results of a small problem: outputs, and the gradient of each input by its name."""
 
     outputs: Tensor
     gradients: dict[str, Tensor]
 
 
-# Solves a small problem with kernels, or in torch for None, its inputs cast to a type.
+# Solves a small problem with kernels, or in torch for None, with its inputs cast to a type.
 Solve = Callable[[ModuleType | None, torch.dtype], Results]
 
 _mode: Mode = "auto"
@@ -72,52 +72,52 @@ _verdicts: dict[ShapeClass, bool] = {}
 
 
 def choose(mode: Mode) -> None:
-    """Sets for this process where kernels are used: `training.kernels`."""
+    """Set the mode of this process: `training.kernels`."""
     global _mode
     _mode = mode
-    triton_kernels.cache_clear()  # in another mode what is missing is raised, or said, anew
+    triton_kernels.cache_clear()  # so that another mode raises, or prints, again what is missing
 
 
 def current_mode() -> Mode:
-    """What was chosen for this process; `auto` until something is."""
+    """Return the mode of this process; `auto` by default."""
     return _mode
 
 
 @contextlib.contextmanager
-def replayed(yes: bool) -> Iterator[None]:
-    """Says whether the work inside is part of a step that a CUDA graph replays, then or later."""
+def replayed(in_graph: bool) -> Iterator[None]:
+    """Set whether the operations inside belong to a step that a CUDA graph replays, now or later."""
     global _replayed
-    before, _replayed = _replayed, yes
+    previous, _replayed = _replayed, in_graph
     try:
         yield
     finally:
-        _replayed = before
+        _replayed = previous
 
 
 def product_type(x: Tensor) -> torch.dtype:
-    """That of matrix products of x: autocast's, or its own."""
+    """Return the type of matrix products of x: that of autocast where it is enabled, else that of x."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def can_run(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether there are kernels for a kind of device and a type of numbers."""
+    """Return whether kernels exist for a device and a type of numbers."""
     return device.type == "cuda" and dtype != torch.float64
 
 
 def select(
     shape: ShapeClass, load: Callable[[], ModuleType], shared_bytes: int, problem: Callable[[ShapeClass], Solve]
 ) -> ModuleType | None:
-    """The kernels that do some work, or None where it is done without.
+    """Return the kernels for a shape class, or None for the plain form.
 
     Args:
-        shape: the work.
+        shape: shape class of the operation.
         load: imports the module of kernels.
-        shared_bytes: memory that a program of the kernels may share.
-        problem: makes the small problem on which they are checked.
+        shared_bytes: shared memory that a program of the kernels needs.
+        problem: builds the small problem on which kernels are checked.
 
     Raises:
-        UserError: `fused` was chosen and Triton cannot be imported.
+        UserError: the mode is `fused`, and Triton cannot be imported.
     """
     if _mode == "plain" or not can_run(shape.device, shape.dtype):
         return None
@@ -133,16 +133,16 @@ def select(
 def triton_kernels(
     load: Callable[[], ModuleType], family: str, shared_bytes: int, device: torch.device
 ) -> ModuleType | None:
-    """A module of Triton kernels, or None where they cannot run, which is said once.
+    """Import a module of Triton kernels; where they cannot run, print a note once and return None.
 
     Args:
         load: imports the module.
-        family: whose kernels, to be said.
-        shared_bytes: memory that a program of the kernels may share.
+        family: family of the kernels, for the note.
+        shared_bytes: shared memory that a program of the kernels needs.
         device: a CUDA device.
 
     Raises:
-        UserError: `fused` was chosen and Triton cannot be imported.
+        UserError: the mode is `fused`, and Triton cannot be imported.
     """
     properties = torch.cuda.get_device_properties(device)
     if properties.shared_memory_per_block_optin < shared_bytes:
@@ -151,7 +151,7 @@ def triton_kernels(
         try:
             return load()
         except Exception as error:  # Triton looks for a compiler and a driver when it is imported
-            reason = f"Triton cannot be imported ({_in_a_line(error)})"
+            reason = f"Triton cannot be imported ({_first_line(error)})"
             if _mode == "fused":
                 raise UserError(f"training.kernels: fused, yet {reason}") from error
     print(f"note: {family}: no Triton kernels: {reason}", file=sys.stderr)
@@ -159,11 +159,11 @@ def triton_kernels(
 
 
 def agrees(shape: ShapeClass, kernels: ModuleType, problem: Callable[[ShapeClass], Solve]) -> bool:
-    """Whether kernels do in this process what the plain form does; tried once for a shape class, and said if not."""
+    """Return whether kernels agree with the plain form; checked once per shape class, with a note if they do not."""
     if shape not in _verdicts:
         if _capturing(shape.device):
-            # A check waits for the device, which cannot be captured. Steps that are captured follow one of their shape
-            # that is not, so the check has been made; whatever comes here all the same may still be checked later.
+            # A check waits for the device, which a graph cannot capture. Usually the shape has been checked by then:
+            # an eager step precedes the captured ones. Otherwise it stays unchecked until a later eager step.
             return False
         disagreement = _disagreement(shape, kernels, problem)
         _verdicts[shape] = disagreement is None
@@ -174,32 +174,32 @@ def agrees(shape: ShapeClass, kernels: ModuleType, problem: Callable[[ShapeClass
 
 
 def _disagreement(shape: ShapeClass, kernels: ModuleType, problem: Callable[[ShapeClass], Solve]) -> str | None:
-    """What kernels do wrong on the small problem, in a line; None where nothing."""
-    _synchronize(shape.device)  # so that what went wrong before is not put down to the kernels
+    """Return how kernels fail on the small problem, in one line; None if they agree."""
+    _synchronize(shape.device)  # so that earlier errors are not blamed on the kernels
     try:
-        with _by_itself(shape.device):
+        with _isolated_autograd(shape.device):
             solve = problem(shape)
             actual, expected = solve(kernels, shape.dtype), solve(None, torch.float64)
-            _synchronize(shape.device)  # what goes wrong on the device is raised here
-            name, share = worst(actual, expected)
+            _synchronize(shape.device)  # errors on the device are raised here
+            name, relative_error = worst(actual, expected)
     except Exception as error:  # of Triton's compiler, of the driver, of memory: none may end a training
-        return _in_a_line(error)
+        return _first_line(error)
     tolerance = TOLERANCE[shape.dtype.itemsize]
-    if share <= tolerance:  # never true of nan
+    if relative_error <= tolerance:  # never true of nan
         return None
-    return f"{name} off by {share:.1e} of the norm, {tolerance:.0e} is allowed"
+    return f"{name} off by {relative_error:.1e} of the norm, {tolerance:.0e} is allowed"
 
 
-def _in_a_line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def worst(actual: Results, expected: Results) -> tuple[str, float]:
-    """The result with the largest error, and the error as a share of the norm; any that is not finite is the largest.
+    """Return the name of the result with the largest relative error, and the error. One that is not finite is largest.
 
-    A gradient that is a difference of larger numbers is as exact as those, so that its norm counts as no less than the
-    largest of a gradient.
+    A gradient that is a difference of larger numbers is only as exact as those. So errors of gradients are relative to
+    the largest norm of all gradients.
     """
     floor = max(gradient.norm().item() for gradient in expected.gradients.values())
     errors = {"outputs": _error(actual.outputs, expected.outputs, 0.0)}
@@ -213,10 +213,11 @@ def _error(actual: Tensor, expected: Tensor, floor: float) -> float:
 
 
 @contextlib.contextmanager
-def _by_itself(device: torch.device) -> Iterator[None]:
-    """Differentiates what is inside, whatever is outside: scoring, autocast, or an encoder that keeps no activations.
+def _isolated_autograd(device: torch.device) -> Iterator[None]:
+    """Enable gradients independently of the context: inference mode, autocast, or gradient checkpointing.
 
-    Outside may be hooks that count or drop what is saved for a gradient; only the innermost hooks are called.
+    The context may have hooks that count or drop tensors saved for gradients. Only the innermost hooks are called, so
+    the identity hooks here disable them.
     """
     keep = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False), keep:
@@ -227,8 +228,8 @@ def _measured_faster(shape: ShapeClass) -> bool:
     precision = PRECISIONS.get(shape.dtype)
     if precision is None:
         return False
-    kind_of_card = _capability(shape.device)
-    return measurements.faster(shape.family, shape.cell, shape.widths, precision, kind_of_card, _replayed)
+    capability = _capability(shape.device)
+    return measurements.faster(shape.family, shape.cell, shape.widths, precision, capability, _replayed)
 
 
 def _capability(device: torch.device) -> tuple[int, int]:
@@ -245,7 +246,7 @@ def _synchronize(device: torch.device) -> None:
 
 
 def _versions(device: torch.device) -> str:
-    """Of what a disagreement may depend on."""
+    """Return the versions of software and hardware that a disagreement may depend on."""
     triton = getattr(sys.modules.get("triton"), "__version__", "missing")
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
     return f"torch {torch.__version__}, triton {triton}, CUDA {torch.version.cuda}, {card}"

@@ -1,4 +1,4 @@
-"""Label attention: every label reads the document with weights of its own."""
+"""Label attention: every label attends to the positions of a document with separate weights."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class LabelAttention(nn.Module):
 
         a_y = softmax_n(u_y . h_n),   logit_y = w_y . (sum_n a_yn h_n) + b_y
 
-    The context sum_n a_yn h_n, [B, Y, D], is needed only for its product with w_y, so the sum is taken over the
-    scalars w_y . h_n instead: the same number, without the largest tensor. `logits_from_context` is the plain form. For
-    many labels the sum streams over the positions (`fused_attention`), to the same logits but for rounding.
+    The context sum_n a_yn h_n, [B, Y, D], is needed only for its product with w_y. So the sum is over the scalars
+    w_y . h_n: the same result without the largest tensor. `logits_from_context` is the plain form. For many labels the
+    sum streams over the positions (`fused_attention`), with the same logits up to rounding.
 
-    The queries have a bias, as in the authors' code, where it is never used; it would shift all scores of a label
-    alike, which softmax ignores. It is kept so that parameters count as published, and never gets a gradient.
+    The queries have an unused bias, as in the authors' code: softmax is invariant to it. It is kept so that parameters
+    count as published, and never gets a gradient.
 
     Args:
         features: D.
         labels: Y.
 
-    Shapes: [B, N, D], bool [B, N] or None -> logits [B, Y]. `queries` [Y, D] take the place of the layer's own.
+    Shapes: [B, N, D], bool [B, N] or None -> logits [B, Y]. `queries` [Y, D] replace those of the layer.
     """
 
     def __init__(self, features: int, labels: int) -> None:
@@ -39,13 +39,13 @@ class LabelAttention(nn.Module):
         nn.init.xavier_uniform_(self.output.weight)
 
     def keys(self, features: Tensor) -> Tensor:
-        """Return what queries are compared with: the features themselves, [B, N, D]."""
+        """Return the keys of the attention: the features themselves, [B, N, D]."""
         return features
 
     def weights(
         self, features: Tensor, mask: Tensor | None, queries: Tensor | None = None, labels: Tensor | None = None
     ) -> Tensor:
-        """Attention of every label, or of the labels with these numbers: [B, N, D] -> fp32 [B, Y, N]."""
+        """Return the attention of all labels, or of those with the indices `labels`: [B, N, D] -> fp32 [B, Y, N]."""
         queries = self.queries.weight if queries is None else queries
         queries = queries if labels is None else queries[labels]
         return masked_softmax(queries @ features.transpose(1, 2), mask)
@@ -59,18 +59,18 @@ class LabelAttention(nn.Module):
         return (self.weights(features, mask, queries) * values.float()).sum(2) + self.output.bias  # [B, Y]
 
     def logits_from_context(self, features: Tensor, mask: Tensor | None) -> Tensor:
-        """The published form, through the context vectors: the oracle for `forward`."""
+        """Compute the logits from context vectors, as published: the oracle for `forward`."""
         context = self.weights(features, mask).to(features.dtype) @ features  # [B, Y, D]
         return (context * self.output.weight).sum(2) + self.output.bias
 
 
 def label_attention_heads(features: int, heads: dict[str, int]) -> nn.ModuleDict:
-    """One label attention per head, on the same features."""
+    """Build one label attention per head, on the same features."""
     return nn.ModuleDict({head: LabelAttention(features, labels) for head, labels in heads.items()})
 
 
 def run_heads(heads: nn.ModuleDict, features: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
-    """Logits of every head: {head: [B, Y]}. Heads of many labels are read as one."""
+    """Return the logits of every head, {head: [B, Y]}. Heads with many labels are computed as one."""
     layers = list(heads.values())
     joined = len(layers) > 1 and all(type(layer) is LabelAttention for layer in layers)
     labels = [layer.output.out_features for layer in layers] if joined else []
@@ -87,7 +87,7 @@ def run_heads(heads: nn.ModuleDict, features: Tensor, mask: Tensor | None) -> di
 def attend_heads(
     heads: nn.ModuleDict, features: Tensor, mask: Tensor | None, labels: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Attention of every head, or of some labels of some heads, {head: their numbers}: {head: fp32 [B, Y, N]}."""
+    """Return the attention of every head, or of the labels with the indices {head: int [Y]}: {head: fp32 [B, Y, N]}."""
     if labels is not None:
-        return {name: heads[name].weights(features, mask, labels=own) for name, own in labels.items()}
+        return {name: heads[name].weights(features, mask, labels=indices) for name, indices in labels.items()}
     return {name: head.weights(features, mask) for name, head in heads.items()}

@@ -1,17 +1,17 @@
-"""Which positions of an encoder's output are real, and what to do about those that are not."""
+"""Masks of padding."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-# A finite score for what is masked, where a softmax runs over parts of the positions: a part of nothing else has a
-# maximum, and the next one's outweighs it by far.
+# A finite score of masked positions for a softmax over slices of the positions: the maximum of a slice of nothing but
+# masked positions stays finite, and any real score outweighs it by far.
 MASKED = -1e30
 
 
 def position_mask(lengths: Tensor, positions: int) -> Tensor:
-    """Says which positions are real.
+    """Return the mask of real positions.
 
     Args:
         lengths: number of real positions of each document, at least 1, [B].
@@ -23,11 +23,11 @@ def position_mask(lengths: Tensor, positions: int) -> Tensor:
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Softmax over the last axis in fp32, exactly zero where the mask is false.
+    """Compute a softmax over the last axis in fp32, exactly zero where the mask is false.
 
     Args:
         scores: [B, Y, N].
-        mask: bool [B, N], each row with at least one true; None lets every position take part.
+        mask: bool [B, N], true at least once in each row; None masks nothing.
 
     Shapes: [B, Y, N] -> fp32 [B, Y, N].
     """
@@ -38,12 +38,12 @@ def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def fill_pads(features: Tensor, mask: Tensor | None, value: float = 0.0) -> Tensor:
-    """Replaces the features of pads, so that a layer that looks around itself cannot see them.
+    """Replace the features of padding by a constant, so that a convolution does not read them.
 
     Args:
         features: [B, D, N].
-        mask: bool [B, N], true where real; None leaves all as it is.
-        value: what to put there.
+        mask: bool [B, N], true where real; None changes nothing.
+        value: value of all features at padding.
 
     Shapes: [B, D, N] -> [B, D, N].
     """

@@ -1,4 +1,4 @@
-"""Where Triton kernels were measured to be faster than what torch does without them."""
+"""Measured times of the Triton kernels and of torch without them."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ Family = Literal["label attention", "recurrent networks"]
 Cell = Literal["gru", "lstm"]
 Precision = Literal["bf16", "fp32"]
 
-# The kernels make every width a multiple of this, so that widths in between take as long.
+# The kernels pad every width to a multiple of this, so widths in between take the same time.
 MULTIPLE = 64
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Time of forward and backward with and without kernels.
+    """Time of a forward and a backward pass with and without kernels.
 
     Args:
-        family: which kernels.
-        cell: of recurrent networks; None for label attention.
-        widths: K and D of label attention; the hidden units of a recurrent network.
-        precision: of the matrix products.
+        family: family of kernels.
+        cell: cell type of recurrent networks; None for label attention.
+        widths: K and D of label attention; the number of hidden units of a recurrent network.
+        precision: precision of the matrix products.
         card: name of the GPU.
-        capability: its compute capability, such as (9, 0); cards that share it are one kind.
-        commit: of the code.
+        capability: its compute capability, such as (9, 0); results hold for all cards that share it.
+        commit: commit of the measured code.
         plain_ms, fused_ms: milliseconds without and with kernels.
-        replayed: whether from a CUDA graph; None where that makes no difference to what is chosen.
+        replayed: whether replayed from a CUDA graph; None where the choice of kernels does not depend on it.
     """
 
     family: Family
@@ -80,18 +80,18 @@ def faster(
     family: Family, cell: Cell | None, widths: tuple[int, ...], precision: Precision, capability: tuple[int, int],
     replayed: bool = False,
 ) -> bool:  # fmt: skip
-    """Whether kernels were measured to be faster at these widths on this kind of card.
+    """Return whether kernels were measured to be faster at these widths on cards of this compute capability.
 
-    That is so between two measurements, or at one, where kernels were faster, unless one in between says otherwise.
-    Widths count as the multiple that the kernels make of them, and each by itself: K between K, and D between D.
+    True at a measurement where kernels were faster, and between two of them unless kernels were slower in between.
+    Widths are compared after padding and one by one: K lies between two K, and D between two D.
     """
-    alike = (family, cell, precision, capability)
-    rows = [row for row in MEASURED if (row.family, row.cell, row.precision, row.capability) == alike]
+    conditions = (family, cell, precision, capability)
+    rows = [row for row in MEASURED if (row.family, row.cell, row.precision, row.capability) == conditions]
     rows = [row for row in rows if row.replayed in (None, replayed)]
     gains, losses = ([_rounded(row.widths) for row in rows if row.faster is gain] for gain in (True, False))
-    place = _rounded(widths)
+    rounded = _rounded(widths)
     return any(
-        _between(low, place, high) and not any(_between(low, loss, high) for loss in losses)
+        _between(low, rounded, high) and not any(_between(low, loss, high) for loss in losses)
         for low in gains
         for high in gains
     )
@@ -101,5 +101,5 @@ def _rounded(widths: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(-(-width // MULTIPLE) * MULTIPLE for width in widths)
 
 
-def _between(low: tuple[int, ...], place: tuple[int, ...], high: tuple[int, ...]) -> bool:
-    return all(a <= b <= c for a, b, c in zip(low, place, high, strict=True))
+def _between(low: tuple[int, ...], widths: tuple[int, ...], high: tuple[int, ...]) -> bool:
+    return all(a <= b <= c for a, b, c in zip(low, widths, high, strict=True))

@@ -1,4 +1,4 @@
-"""A linear classifier of documents, on one vector of each."""
+"""A linear classifier on one pooled vector per document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medcode.layers.dropout import Dropout
 
 
 class PooledClassifier(nn.Module):
-    """Dropout and a linear layer on the first position of a document, or on the largest values over all of them.
+    """Dropout and a linear layer on the first position of a document, or on the maximum over all positions.
 
     Source: the BERT study (Ji et al. 2021), section 3.2; for the maximum, code derived from theirs.
 
@@ -19,7 +19,7 @@ class PooledClassifier(nn.Module):
         features: D.
         labels: Y.
         pooling: first, max.
-        dropout: probability that a value of the document's vector is dropped.
+        dropout: probability that a value of the pooled vector is dropped.
 
     Shapes: [B, N, D], bool [B, N] or None -> logits [B, Y].
     """

@@ -1,4 +1,4 @@
-"""LAAT's label attention: labels look at a projection of the features."""
+"""LAAT's label attention: labels attend to a projection of the features."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class ProjectedLabelAttention(nn.Module):
 
         a_y = softmax_n(u_y . tanh(W h_n)),   logit_y = w_y . [sum_n a_yn h_n; s] + b_y
 
-    As in `LabelAttention`, the sum is taken over the scalars w_y . h_n, never over vectors of each label, and for
-    many labels streams over the positions (`fused_attention`).
+    As in `LabelAttention`, the sum is over the scalars w_y . h_n instead of context vectors, and for many labels it
+    streams over the positions (`fused_attention`).
 
     Args:
         features: D.
         projection: rows of W.
         labels: Y.
-        extra: size of s, a vector of the document beside its features; 0 for none.
+        extra: size of s, an additional vector of the document; 0 for none.
 
-    Shapes: [B, N, D], bool [B, N] or None, s [B, extra] or None -> logits [B, Y]. `queries` [Y, projection] take the
-        place of the layer's own.
+    Shapes: [B, N, D], bool [B, N] or None, s [B, extra] or None -> logits [B, Y]. `queries` [Y, projection] replace
+        those of the layer.
     """
 
     def __init__(self, features: int, projection: int, labels: int, extra: int = 0) -> None:
@@ -40,13 +40,13 @@ class ProjectedLabelAttention(nn.Module):
             nn.init.normal_(layer.weight, std=0.03)
 
     def keys(self, features: Tensor) -> Tensor:
-        """Return what queries are compared with: [B, N, D] -> [B, N, projection]."""
+        """Return the keys of the attention: [B, N, D] -> [B, N, projection]."""
         return torch.tanh(self.projection(features))
 
     def weights(
         self, features: Tensor, mask: Tensor | None, queries: Tensor | None = None, labels: Tensor | None = None
     ) -> Tensor:
-        """Attention of every label, or of the labels with these numbers: [B, N, D] -> fp32 [B, Y, N]."""
+        """Return the attention of all labels, or of those with the indices `labels`: [B, N, D] -> fp32 [B, Y, N]."""
         queries = self.queries.weight if queries is None else queries
         queries = queries if labels is None else queries[labels]
         return masked_softmax(queries @ self.keys(features).transpose(1, 2), mask)
@@ -54,11 +54,11 @@ class ProjectedLabelAttention(nn.Module):
     def forward(
         self, features: Tensor, mask: Tensor | None, extra: Tensor | None = None, queries: Tensor | None = None
     ) -> Tensor:
-        own, beside = self.output.weight.split([self.features, self.output.in_features - self.features], dim=1)
+        weight, extra_weight = self.output.weight.split([self.features, self.output.in_features - self.features], dim=1)
         if pays(self.output.out_features, features):
             queries = self.queries.weight if queries is None else queries
-            logits = fused_attention(queries, self.keys(features), features, own, mask) + self.output.bias
+            logits = fused_attention(queries, self.keys(features), features, weight, mask) + self.output.bias
         else:
-            values = own @ features.transpose(1, 2)  # [B, Y, N]
+            values = weight @ features.transpose(1, 2)  # [B, Y, N]
             logits = (self.weights(features, mask, queries) * values.float()).sum(2) + self.output.bias
-        return logits if extra is None else logits + nn.functional.linear(extra, beside)
+        return logits if extra is None else logits + nn.functional.linear(extra, extra_weight)

@@ -1,4 +1,4 @@
-"""MT-RAM's recalibrated aggregation module (RAM): neighbours tell how much of each feature to keep."""
+"""MT-RAM's recalibrated aggregation module (RAM): convolutions over neighboring positions reweight the features."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ KERNEL = 3
 
 
 class Node(nn.Module):
-    """Two convolutions that change the number of features and keep that of positions.
+    """Two convolutions that change the number of features but not that of positions.
 
-    Source: Sun et al. 2021, equation 4; the authors' code, whose batch normalisation the paper leaves out.
+    Source: Sun et al. 2021, equation 4; the authors' code, which adds batch normalization.
 
         x' = norm(conv(tanh(norm(conv(x)))))
 
@@ -27,8 +27,8 @@ class Node(nn.Module):
         outputs: D of the output.
         convolution: Convolution, or nn.ConvTranspose1d for an up node.
 
-    Shapes: [B, inputs, N], bool [B, N] or None -> [B, outputs, N]. Pads are zero in the output, and must be in the
-    input, where there is a mask.
+    Shapes: [B, inputs, N], bool [B, N] or None -> [B, outputs, N]. With a mask, padding must be zero in the input and
+    is zero in the output.
     """
 
     def __init__(self, inputs: int, outputs: int, convolution: type[Convolution | nn.ConvTranspose1d]) -> None:
@@ -44,24 +44,24 @@ class Node(nn.Module):
 
 
 class RecalibratedAggregation(nn.Module):
-    """RAM: features are weighed by what convolutions make of them and of their neighbours.
+    """RAM: features multiplied by weights that convolutions compute from neighboring positions.
 
     Source: Sun et al. 2021, "Multitask Recalibrated Aggregation Network for Medical Code Prediction", section 3.3, and
-    4.6 for `combine`; the authors' code, whose dropout the paper leaves out.
+    4.6 for `combine`; the authors' code, which adds dropout.
 
         a = down1(h),   a' = down2(a),   b = a + up1(lateral(a')),   o = up2(b)
         h' = dropout(tanh(o * h))
 
-    Down and up change the number of features, D to D/2 to D/4 and back (rounded down), never that of positions. Ten
-    convolutions of width 3 see ten positions to each side; the paper calls that global.
+    Down and up change the number of features, D to D/2 to D/4 and back (rounded down), but not that of positions. Ten
+    convolutions of width 3 read ten positions on each side; the paper calls that global.
 
     Args:
         features: D.
         combine: multiply, or add: h' = dropout(tanh(o + h)).
         dropout: probability that a value of the output is dropped.
 
-    Shapes: [B, N, D], bool [B, N] or None -> [B, N, D]. Pads have no part in batch normalisation where there is a mask,
-    and are zero in the output.
+    Shapes: [B, N, D], bool [B, N] or None -> [B, N, D]. With a mask, batch normalization ignores padding, and padding
+    is zero in the output.
     """
 
     def __init__(self, features: int, combine: Literal["multiply", "add"], dropout: float) -> None:
@@ -84,11 +84,11 @@ class RecalibratedAggregation(nn.Module):
 
 
 class RecalibratedBranch(nn.Module):
-    """A label attention that reads features through a RAM of its own (Sun et al. 2021, section 4.6).
+    """A label attention on top of a RAM that other heads do not share (Sun et al. 2021, section 4.6).
 
     Args:
         recalibration: the RAM.
-        attention: the label attention behind it.
+        attention: the label attention that reads its output.
 
     Shapes: [B, N, D], bool [B, N] or None -> logits [B, Y].
     """
@@ -98,7 +98,7 @@ class RecalibratedBranch(nn.Module):
         self.recalibration, self.attention = recalibration, attention
 
     def weights(self, features: Tensor, mask: Tensor | None, *, labels: Tensor | None = None) -> Tensor:
-        """Attention of every label, or of the labels with these numbers: [B, N, D] -> fp32 [B, Y, N]."""
+        """Return the attention of all labels, or of those with the indices `labels`: [B, N, D] -> fp32 [B, Y, N]."""
         return self.attention.weights(self.recalibration(features, mask), mask, labels=labels)
 
     def forward(self, features: Tensor, mask: Tensor | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""A recurrent network over words, in both directions or one."""
+"""A bidirectional or unidirectional recurrent network over words."""
 
 from __future__ import annotations
 
@@ -14,51 +14,52 @@ from medcode.layers.masks import position_mask
 class Recurrent(nn.Module):
     """One layer of GRU or LSTM.
 
-    The network that reads from the end gets every document turned round, so that pads are behind the words for both
-    directions and padding needs no packing, whose gradient takes quadratic time for a GRU on a CPU.
+    The backward network reads every document reversed, so that padding follows the words in both directions. Then
+    packing is not needed, whose gradient takes quadratic time for a GRU on a CPU.
 
     Args:
-        kind: which cell.
+        cell_type: gru or lstm.
         inputs: E.
-        hidden: width of a direction.
-        bidirectional: whether a second network reads from the end.
+        hidden: number of hidden units of each direction.
+        bidirectional: whether a second network reads backward.
 
-    Shapes: [B, N, E], lengths [B] -> outputs [B, N, D], last states [B, D], with D = hidden times directions. Pads are
-        not read and their outputs are zero; a document without words is read as one pad. Without lengths pads are read.
+    Shapes: [B, N, E], lengths [B] -> outputs [B, N, D], last states [B, D], with D = hidden times directions. Padding
+        is not read and its outputs are zero; an empty document is read as one padding token. Without lengths, padding
+        is read.
     """
 
-    def __init__(self, kind: Literal["gru", "lstm"], inputs: int, hidden: int, *, bidirectional: bool) -> None:
+    def __init__(self, cell_type: Literal["gru", "lstm"], inputs: int, hidden: int, *, bidirectional: bool) -> None:
         super().__init__()
-        cell = {"gru": nn.GRU, "lstm": nn.LSTM}[kind]
-        self.forwards = cell(inputs, hidden, batch_first=True)
-        self.backwards = cell(inputs, hidden, batch_first=True) if bidirectional else None
+        network_cls = {"gru": nn.GRU, "lstm": nn.LSTM}[cell_type]
+        self.forwards = network_cls(inputs, hidden, batch_first=True)
+        self.backwards = network_cls(inputs, hidden, batch_first=True) if bidirectional else None
         self.features = hidden * (2 if bidirectional else 1)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         batch, positions, _ = x.shape
-        read = torch.full((batch,), positions, device=x.device) if lengths is None else lengths.clamp(min=1)
-        rows, ends, places = torch.arange(batch, device=x.device), read - 1, torch.arange(positions, device=x.device)
-        turned = torch.where(places <= ends.unsqueeze(1), ends.unsqueeze(1) - places, places).unsqueeze(2)
-        networks, words = [self.forwards], [x]
+        steps = torch.full((batch,), positions, device=x.device) if lengths is None else lengths.clamp(min=1)
+        rows, ends, places = torch.arange(batch, device=x.device), steps - 1, torch.arange(positions, device=x.device)
+        reverse = torch.where(places <= ends.unsqueeze(1), ends.unsqueeze(1) - places, places).unsqueeze(2)
+        networks, inputs = [self.forwards], [x]
         if self.backwards is not None:
             networks.append(self.backwards)
-            words.append(_Rearrange.apply(x, turned))
+            inputs.append(_Rearrange.apply(x, reverse))
         if pays(self.forwards, x):
-            by_network = fused_recurrent(networks, words, read)
+            states = fused_recurrent(networks, inputs, steps)
         else:
             # In bf16 oneDNN has no LSTM for processors, or limits on them, without AVX-512.
             with torch.autocast("cpu", enabled=False):
-                by_network = [network(own)[0] for network, own in zip(networks, words, strict=True)]
-        last = torch.cat([own[rows, ends] for own in by_network], dim=1)
-        by_network[1:] = [_Rearrange.apply(own, turned) for own in by_network[1:]]
-        outputs = torch.cat(by_network, dim=2)
+                states = [network(words)[0] for network, words in zip(networks, inputs, strict=True)]
+        last = torch.cat([state[rows, ends] for state in states], dim=1)
+        states[1:] = [_Rearrange.apply(state, reverse) for state in states[1:]]
+        outputs = torch.cat(states, dim=2)
         if lengths is not None:
-            outputs = outputs * position_mask(read, positions).unsqueeze(2)
+            outputs = outputs * position_mask(steps, positions).unsqueeze(2)
         return outputs, last
 
 
 class _Rearrange(torch.autograd.Function):
-    """Gathers positions in an order that is its own inverse; so its gradient is a gather too, which is deterministic.
+    """Gathers positions in an order that is its own inverse, so that the gradient is a gather too: deterministic.
 
     Shapes: [B, N, D], int [B, N, 1] -> [B, N, D].
     """

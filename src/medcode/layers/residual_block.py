@@ -1,4 +1,4 @@
-"""The residual block of MultiResCNN, which Fusion takes over with another norm."""
+"""The residual block of MultiResCNN, which Fusion uses with another norm."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class ResidualBlock(nn.Module):
         norm: class of a norm that is built from D and called with features and mask.
         dropout: probability that a value of the output is dropped.
 
-    Shapes: [B, inputs, N], bool [B, N] or None -> [B, features, N]. Pads are zero in the output, and must be in the
-        input, where there is a mask.
+    Shapes: [B, inputs, N], bool [B, N] or None -> [B, features, N]. With a mask, padding must be zero in the input and
+        is zero in the output.
     """
 
     def __init__(self, inputs: int, features: int, kernel: int, norm: type[nn.Module], dropout: float) -> None:

@@ -11,14 +11,14 @@ from medcode.layers.convolution import Convolution
 class TanhConvolution(Convolution):
     """Convolution padded by floor(K/2) on both sides, and tanh.
 
-    Source: caml-mimic. An odd kernel keeps the number of positions, an even one makes one more.
+    Source: caml-mimic. An odd kernel keeps the number of positions, an even one adds one.
 
     Args:
         inputs: E.
         features: D.
         kernel: K.
         bias: whether each feature has a bias.
-        xavier: draws the weights by Xavier's rule, or by torch's.
+        xavier: whether weights have Xavier initialization instead of torch's.
 
     Shapes: [B, E, N] -> [B, D, N + extra].
     """

@@ -1,4 +1,4 @@
-"""A transformer encoder layer, and the position table that goes before it."""
+"""A transformer encoder layer, and fixed position embeddings."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ class TransformerLayer(nn.Module):
         features: D, a multiple of `heads`.
         heads: number of attention heads.
         feed_forward: width of the feed-forward network.
-        block_local: as Fusion's code, which separates heads by a view without a transposition: head h sees the h-th
-            part of the positions alone, each position as `heads` shorter ones; and scales scores by
-            floor(D / heads / heads)^-0.5.
-        dropout: probability that a value is dropped: of the attention, of what it and the feed-forward network give,
-            and within the latter, as in torch's layer.
+        block_local: splits heads as Fusion's code, by a view without a transposition: head h sees only the h-th part of
+            the positions, each position as `heads` shorter ones. Scores are scaled by floor(D / heads / heads)^-0.5.
+        dropout: probability that a value is dropped: of the attention weights, of the outputs of the attention and of
+            the feed-forward network, and of the hidden values of the latter, as in torch's layer.
 
     Shapes: [B, N, D], bool [B, N] or None -> [B, N, D].
     """
@@ -56,19 +55,19 @@ class TransformerLayer(nn.Module):
             parts = [part.unflatten(2, (self.heads, width)).transpose(1, 2) for part in parts]  # [B, heads, N, D/heads]
             scale = width**-0.5
         keys = None if mask is None else mask[:, None, None]
-        dropped = self.dropout.p if self.training else 0.0
-        seen = nn.functional.scaled_dot_product_attention(*parts, attn_mask=keys, dropout_p=dropped, scale=scale)
-        return seen.reshape(x.shape) if self.block_local else seen.transpose(1, 2).flatten(2)
+        dropout = self.dropout.p if self.training else 0.0
+        context = nn.functional.scaled_dot_product_attention(*parts, attn_mask=keys, dropout_p=dropout, scale=scale)
+        return context.reshape(x.shape) if self.block_local else context.transpose(1, 2).flatten(2)
 
 
 class PositionTable(nn.Module):
-    """Adds fixed sinusoids that tell positions apart.
+    """Adds sinusoidal position embeddings.
 
-    Source: Vaswani et al. 2017, section 3.5; Fusion's authors' code, which keeps a zero row for pads before the first
-    position and so has one row more than positions. Positions beyond the table are computed by the same formula.
+    Source: Vaswani et al. 2017, section 3.5; Fusion's authors' code, which has a zero row for padding before the first
+    position, so one row more than positions. Positions beyond the table are computed by the same formula.
 
     Args:
-        positions: rows of the table, without that of pads.
+        positions: number of rows of the table, without that of padding.
         features: D.
 
     Shapes: [B, N, D] -> [B, N, D].
@@ -80,16 +79,16 @@ class PositionTable(nn.Module):
         self.table = nn.Parameter(rows, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        needed, rows = x.shape[1], self.table[1:]
-        if needed > len(rows):
-            # Made where they are read, so that a step can be recorded; Apple's GPUs have no float64.
+        positions, rows = x.shape[1], self.table[1:]
+        if positions > len(rows):
+            # Computed on the device of x, so that a CUDA graph can capture the step; Apple's GPUs have no float64.
             device = torch.device("cpu") if x.device.type == "mps" else x.device
-            rows = torch.cat([rows, sinusoids(len(rows), needed, x.shape[2], device).to(rows)])
-        return x + rows[:needed]
+            rows = torch.cat([rows, sinusoids(len(rows), positions, x.shape[2], device).to(rows)])
+        return x + rows[:positions]
 
 
 def sinusoids(first: int, last: int, features: int, device: torch.device | None = None) -> Tensor:
-    """Sines in even columns and cosines in odd ones, for positions first to last - 1: [last - first, D]."""
+    """Return sines in even columns and cosines in odd ones, for positions first to last - 1: [last - first, D]."""
     column = torch.arange(features, device=device)
     rate = torch.pow(10_000.0, -2.0 * (column // 2).double() / features)  # [D]
     angles = torch.arange(first, last, device=device).double().unsqueeze(1) * rate

@@ -11,14 +11,14 @@ PAD = 0
 
 
 class WordEmbedding(nn.Module):
-    """Looks up word vectors and drops values of them.
+    """Word embedding with dropout.
 
     Source: caml-mimic (the PAD row is row 0, zero, and stays zero).
 
     Args:
         rows: vocabulary size with PAD and UNK.
         size: E.
-        vectors: pretrained [rows, E]; None draws them from a normal distribution.
+        vectors: pretrained [rows, E]; None samples them from a normal distribution.
         trained: whether training changes the table.
         dropout: probability that a value is dropped.
 

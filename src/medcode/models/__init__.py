@@ -1,7 +1,7 @@
 """One file per published model. A model is found by the name of its file.
 
-Importing one model imports no other, so that a change to another model cannot touch its results; but for MT-RAM and
-MARN, which are settings of bigru_label_attention.
+Importing one model imports no other, so a change to one model cannot touch the results of another. The exceptions are
+MT-RAM and MARN, which are settings of bigru_label_attention.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ NOT_MODELS = {"base", "catalogue", "encoder_base"}
 
 
 def names() -> list[str]:
-    """Lists the models, in alphabetical order."""
+    """Return the names of all models, in alphabetical order."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in NOT_MODELS)
 
 
 def find(name: str) -> type[Model]:
-    """Returns the class of a model.
+    """Return the class of a model.
 
     Raises:
-        UserError: there is no such model; names the nearest.
+        UserError: there is no such model; the message names the nearest.
     """
     if name not in names():
         raise UserError(f"model: there is no '{name}'; {nearest(name, names())}")

@@ -1,4 +1,4 @@
-"""The contract of all models."""
+"""Base classes of all models."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ PAPERS_EMBEDDING_SIZE = 100
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelInputs:
-    """What the data give a model's constructor: for training, from a saved folder, or to count its parameters.
+    """Inputs of a model's constructor that come from the data: sizes, pretrained weights, label descriptions.
 
-    A model on words takes `vocab_size`, and `vectors` where they are pretrained; a model on subwords takes `encoder`.
+    A model on words takes `vocab_size`, and `vectors` where they are pretrained. A model on subwords takes `encoder`.
 
     Attributes:
         heads: number of labels Y of each head, {"icd": Y}.
         vocab_size: number V of embedding rows, PAD and UNK included.
         vectors: pretrained word vectors [V, E]; None initializes them at random with the papers' E = 100.
-        encoder: the pretrained encoder, with or without weights.
+        encoder: pretrained encoder, with or without weights.
         descriptions: words of each label's title, {head: int [Y, T]}, padded with 0; for a model with
             `needs_descriptions`.
-        edges: {head: links of its codes to those of another head}; for a model with `needs_edges`.
+        edges: {head: links of its codes to those of the other head}; for a model with `needs_edges`.
 
-    Only training needs descriptions and edges: a saved model is built without.
+    Only training needs descriptions and edges: a saved model is rebuilt without them.
 
     Raises:
-        ValueError: there are both words and an encoder, or neither.
+        ValueError: both a vocabulary and an encoder are passed, or neither.
     """
 
     heads: dict[str, int]
@@ -59,14 +59,14 @@ class Model(nn.Module, ABC):
     """A medical coder: documents in, one logit per label and head out.
 
     A subclass sets `Config`, and `paper` where it was published. Losses, optimizer and schedule belong to the trainer.
-    Scores of a document do not depend on the rest of the batch when pads are masked.
+    When padding is masked, the scores of a document do not depend on the rest of the batch.
 
     Args:
         config: the subclass's `Config`.
-        inputs: what the data give.
+        inputs: inputs that come from the data.
 
     Attributes:
-        loss_weights: weight of each head's loss; None weighs each head 1.
+        loss_weights: weight of each head's loss; None gives every head weight 1.
     """
 
     paper: ClassVar[str | None] = None
@@ -83,15 +83,15 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def rebuild_metadata(self) -> dict[str, Any]:
-        """What a saved model's folder records so that the model can be rebuilt without pretrained weights."""
+        """Return metadata from which a saved model is rebuilt without its pretrained weights."""
 
     @abstractmethod
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        """Scores every label.
+        """Compute the logit of every label.
 
         Args:
-            tokens: numbers of words, or of pieces, padded with 0, int [B, N].
-            lengths: number of words of each document, int [B]; 0 for a document without words.
+            tokens: ids of words or subwords, padded with 0, int [B, N].
+            lengths: number of tokens of each document, int [B]; 0 for an empty document.
 
         Returns:
             {head: logits [B, Y]}.
@@ -100,11 +100,11 @@ class Model(nn.Module, ABC):
     def label_attention(
         self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """Attention of labels over the positions, {head: fp32 [B, Y, positions]}.
+        """Return the attention weights of labels over positions, {head: fp32 [B, Y, positions]}.
 
         Args:
             tokens, lengths: as for `forward`.
-            labels: the labels that are asked about, {head: int [Y], their numbers}; None asks about all of every head.
+            labels: indices of the labels to compute, {head: int [Y]}; None computes all labels of all heads.
 
         Raises:
             NotImplementedError: the model has no label attention.
@@ -112,33 +112,34 @@ class Model(nn.Module, ABC):
         raise NotImplementedError(f"{type(self).__name__} has no label attention")
 
     def label_vectors(self) -> dict[str, Tensor]:
-        """Vectors by which labels are scored, in one space for all heads, {head: [Y, D]}; none where there are no such.
+        """Return the output vector of every label, in one space for all heads, {head: [Y, D]}.
 
-        The score of a label is the product of its vector with what the model read for it.
+        The logit of a label is the product of its vector and its context vector, plus a bias. A model without such
+        vectors returns an empty dictionary.
         """
         return {}
 
     def regularisation(self, gold: dict[str, Tensor]) -> Tensor | None:
-        """What the trainer adds to the loss of each document, [B]; None where the model asks for nothing.
+        """Return a penalty that the trainer adds to the loss of each document, [B]; None without a penalty.
 
         Args:
-            gold: {head: 0 or 1, [B, Y]}.
+            gold: gold labels, {head: 0 or 1, [B, Y]}.
         """
         return None
 
     def on_train_end(self, train_counts: dict[str, Tensor]) -> None:
-        """Changes the weights after training, in place, where the model asks for it; the model is saved after it.
+        """Update weights in place after training, before the model is saved. Does nothing by default.
 
         Args:
-            train_counts: training documents of each label, {head: int [Y]}.
+            train_counts: number of training documents of each label, {head: int [Y]}.
         """
 
     def layer_depths(self) -> dict[str, int]:
-        """How many layers of a pretrained encoder lie above each of its parameters, by name; empty without one."""
+        """Return the number of encoder layers above each encoder parameter, by name; empty without an encoder."""
         return {}
 
     def enable_gradient_checkpointing(self) -> None:
-        """Makes training compute activations a second time instead of keeping them, where the model can."""
+        """Recompute activations in the backward pass instead of storing them, where the model supports it."""
 
     @property
     def has_label_attention(self) -> bool:
@@ -151,10 +152,10 @@ class WordModel(Model):
 
     Args:
         config: the subclass's `Config`.
-        inputs: what the data give; `vocab_size` is needed.
+        inputs: inputs that come from the data; `vocab_size` is required.
 
     Raises:
-        ValueError: the inputs are those of a model on an encoder.
+        ValueError: the inputs have an encoder instead of a vocabulary.
     """
 
     def __init__(self, config: ModelConfig, inputs: ModelInputs) -> None:
@@ -173,29 +174,29 @@ class WordModel(Model):
         return {"embedding_size": self.embedding_size}
 
     def real_positions(self, lengths: Tensor, positions: int) -> Tensor | None:
-        """Which of an encoder's positions are real, bool [B, positions], or None where pads take part.
+        """Return the mask of real positions, bool [B, positions]; None where padding is not masked.
 
         Args:
-            lengths: number of real positions, [B]; a document without words has one all the same, a pad.
-            positions: of the padded batch.
+            lengths: number of real positions, [B]. An empty document counts as one position, a padding token.
+            positions: number of positions of the padded batch.
         """
         return position_mask(lengths.clamp(min=1), positions) if self.config.masked else None
 
 
 class LabelAttentionHeads(Model):
-    """What a model that ends in one label attention per head, on features that the heads share, has whatever it reads.
+    """Mixin for models with one label attention per head on top of a shared encoder.
 
-    A subclass sets `attention`, {head: label attention}, and says how documents become features.
+    A subclass sets `attention`, {head: label attention}, and implements `encode`.
     """
 
     attention: nn.ModuleDict
 
     @abstractmethod
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features [B, P, D] and which positions are real, bool [B, P], or None where pads take part."""
+        """Return features [B, P, D] and the mask of real positions, bool [B, P]; None where padding is not masked."""
 
     def features(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What the heads read, as `encode` returns it; a subclass may put something between."""
+        """Return the features and mask that the heads read: those of `encode`, which a subclass may transform."""
         return self.encode(tokens, lengths)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
@@ -217,25 +218,25 @@ class LabelAttentionHeads(Model):
 
 
 class LabelAttentionModel(LabelAttentionHeads, WordModel):
-    """A model on word vectors that ends in one label attention per head."""
+    """A model on word vectors with one label attention per head."""
 
 
 def ram_layers() -> ModuleType:
-    """Import the layers of RAM, by name: a run whose model goes without RAM does not depend on their code."""
+    """Import the layers of RAM by name, so that a run of a model without RAM does not depend on their code."""
     return importlib.import_module("medcode.layers.recalibrated_aggregation")
 
 
 class RecalibratedModel(LabelAttentionModel):
-    """A model on word vectors, then RAM where `ram` asks for it, then one label attention per head.
+    """A model on word vectors with optional RAM (option `ram`) before one label attention per head.
 
-    Source: Sun et al. 2021 (MT-RAM), whose ablations put RAM on three encoders. A subclass makes its encoder, and ends
+    Source: Sun et al. 2021 (MT-RAM), whose ablations put RAM on three encoders. A subclass builds its encoder, and ends
     its constructor with `make_heads`.
     """
 
     config: RecalibratedConfig
 
     def make_heads(self, features: int) -> None:
-        """Makes RAM and the heads.
+        """Build RAM and the heads.
 
         Args:
             features: D of the encoder.
@@ -257,7 +258,7 @@ class RecalibratedModel(LabelAttentionModel):
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:
-    """Counts all parameters and the trainable ones, the embedding table included."""
+    """Count all parameters and the trainable ones, the embedding table included."""
     return {
         "total": sum(parameter.numel() for parameter in model.parameters()),
         "trainable": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),

@@ -19,17 +19,17 @@ class BertHier(StudyModel):
         fcn:              logit_y = w_y . dropout(max_k g_k) + b_y
         label attention:  a_y = softmax_k(u_y . g_k),   logit_y = w_y . (sum_k a_yk g_k) + b_y
 
-    Args: see `EncoderModel`; config: head fcn or label_attention; chunk, the positions of one, [CLS] and [SEP]
-        included; attention_over `chunks`, or `tokens`: the states of all positions of all chunks, as the paper's text
-        says, which leaves the transformer out; upper_layers, upper_heads and upper_feed_forward of the transformer.
+    Args: see `EncoderModel`; config: head fcn or label_attention; chunk, number of positions of a chunk, [CLS] and
+        [SEP] included; attention_over `chunks`, or `tokens`: the states of all positions of all chunks, without the
+        transformer, as the paper's text says; upper_layers, upper_heads and upper_feed_forward of the transformer.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, K]} over K = ceil(N / (chunk - 2)) chunks, or
         over N + 2 K positions.
 
-    Departures: chunks that a note does not have do not take part in the transformer, the maximum and the attention;
-        `match_released_code` lets them, as vectors of zero up to the longest note of the batch, as the derived code
-        does without a mask. The paper gives neither the number of layers, which follows from its counts of parameters,
-        nor that of heads. The transformer knows nothing of the order of the chunks, as in the derived code.
+    Departures: notes are padded to the number of chunks of the longest in the batch; padding is masked in the
+        transformer, the maximum and the attention. `match_released_code` does not mask it (vectors of zero), as the
+        derived code. The paper states neither the number of layers, which follows from its parameter counts, nor that
+        of heads. The transformer has no position embeddings for chunks, as in the derived code.
     """
 
     paper = "Ji et al. 2021"
@@ -46,12 +46,12 @@ class BertHier(StudyModel):
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         chunks = cut_apart(tokens, lengths, self.config.chunk, self.outline.specials)
         states = self.run(chunks, chunks.real)  # [C, L, D]
-        most = -(-tokens.shape[1] // (self.config.chunk - 2))
+        max_chunks = -(-tokens.shape[1] // (self.config.chunk - 2))
         if self.config.attention_over == "tokens":
             positions = lengths + 2 * chunks.counts
-            features, real = join(states[chunks.real], positions, tokens.shape[1] + 2 * most)
+            features, real = join(states[chunks.real], positions, tokens.shape[1] + 2 * max_chunks)
         else:
-            features, real = join(states[:, 0], chunks.counts, most)
+            features, real = join(states[:, 0], chunks.counts, max_chunks)
         mask = real if self.config.masked else None
         for layer in self.upper:
             features = layer(features, mask)

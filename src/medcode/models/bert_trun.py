@@ -17,13 +17,13 @@ class BertTrun(StudyModel):
         fcn:              logit_y = w_y . dropout(h_0) + b_y
         label attention:  a_y = softmax_n(u_y . h_n),   logit_y = w_y . (sum_n a_yn h_n) + b_y
 
-    Args: see `EncoderModel`; config: head fcn or label_attention; chunk, the positions that are read of a note, [CLS]
-        and [SEP] included: what comes after is not read.
+    Args: see `EncoderModel`; config: head fcn or label_attention; chunk, number of positions that are read, [CLS] and
+        [SEP] included; the rest of the note is truncated.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, min(N + 2, chunk)]}.
 
-    Departures: pads do not take part in the label attention, where the published formula has no mask;
-        `match_released_code` lets them. The authors' code is no longer to be had.
+    Departures: padding is masked in the label attention, where the published formula has no mask;
+        `match_released_code` does not mask it. The authors' code is no longer available.
     """
 
     paper = "Ji et al. 2021"

@@ -14,13 +14,13 @@ class BiGru(WordModel):
 
         h = [last state forwards; last state backwards],   logit = W h + b
 
-    Args: see `WordModel`; config: width D of both directions together, bidirectional.
+    Args: see `WordModel`; config: width, D of both directions together; bidirectional.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}.
 
-    Departures: pads are not read; `match_released_code` reads them, after the document forwards and before it
-        backwards, as the authors' code does. Its word vectors have no dropout in any published recipe; another recipe
-        may have some.
+    Departures: padding is not read; `match_released_code` reads it, after the document in the forward direction and
+        before it in the backward one, as the authors' code does. No published recipe has dropout on the word vectors;
+        another recipe may set it.
     """
 
     paper = "Mullenbach et al. 2018"

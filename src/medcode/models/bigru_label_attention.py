@@ -20,8 +20,8 @@ class BiGruLabelAttention(RecalibratedModel):
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}.
 
-    Departures: pads are not read and do not take part in the attention; `match_released_code` lets both, as the
-        authors' code does. The command in the authors' readme is not bidirectional, but the published results need it.
+    Departures: padding is not read, and is masked in the attention; `match_released_code` does neither, as the authors'
+        code. The command in the authors' readme is not bidirectional, but the published results need both directions.
     """
 
     paper = "Sun et al. 2021"

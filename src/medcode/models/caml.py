@@ -20,7 +20,7 @@ class Caml(RecalibratedModel):
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, P]} with P = N + 2 floor(K/2) - K + 1, one
         more than N for an even kernel. Position p reads the words from p - floor(K/2) on.
 
-    Departures: pads do not take part in the attention; `match_released_code` lets them, as the authors' code does.
+    Departures: padding is masked in the attention; `match_released_code` does not mask it, as the authors' code.
     """
 
     paper = "Mullenbach et al. 2018"

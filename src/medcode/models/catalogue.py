@@ -1,4 +1,4 @@
-"""What can be said of the models without data or weights: papers, descriptions, parameter counts."""
+"""Catalog of the models without data or weights: papers, descriptions, parameter counts."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ BERT_BASE = {
     "type_vocab_size": 2,
 }  # fmt: skip
 QUICK, PUBLISHED = "quick", "published"
-NOT_PUBLISHED = "not published"  # in the place of a paper
+NOT_PUBLISHED = "not published"  # shown instead of a paper
 MIMIC3_LABELS = {
     "top50": {"icd": 50, "category": 40, "ccs": 38},
     "full": {"icd": 8_921, "category": 1_149, "ccs": 295},
 }
-MIMIC4_LABELS = {"icd9": 6_150, "icd10": 7_942}  # of models that have both heads; there are no 50 of each
+MIMIC4_LABELS = {"icd9": 6_150, "icd10": 7_942}  # of models with both heads; they have no top-50 label set
 
 
-def _bert(pieces: int) -> Encoder:
-    return Encoder({"model_type": "bert", "vocab_size": pieces, "pad_token_id": 0}, Specials(101, 102, 0))
+def _bert(vocab_size: int) -> Encoder:
+    return Encoder({"model_type": "bert", "vocab_size": vocab_size, "pad_token_id": 0}, Specials(101, 102, 0))
 
 
-def _roberta(pieces: int) -> Encoder:
-    config = {"model_type": "roberta", "vocab_size": pieces, "max_position_embeddings": 514, "type_vocab_size": 1}
+def _roberta(vocab_size: int) -> Encoder:
+    config = {"model_type": "roberta", "vocab_size": vocab_size, "max_position_embeddings": 514, "type_vocab_size": 1}
     return Encoder({**config, "layer_norm_eps": 1e-5, "pad_token_id": 1}, Specials(0, 2, 1))
 
 
-# Sizes of encoders of the publications, to count parameters by without their files.
+# Encoders of the publications, by their sizes alone: parameters are counted without the encoders' files.
 PUBLISHED_SIZES = {
     "bert-base-cased": _bert(28_996),
     "bert-base-uncased": _bert(30_522),
@@ -53,9 +53,9 @@ PUBLISHED_SIZES = {
 
 
 class CountedEncoder(Encoder):
-    """An encoder of BERT's kind that is only counted: loading transformers takes seconds.
+    """A BERT encoder whose parameters are only counted, without loading transformers, which takes seconds.
 
-    Source of the count: Devlin et al. 2019, section 3, with BERT-base's sizes where the configuration names no others.
+    Source of the count: Devlin et al. 2019, section 3. Sizes that the configuration lacks are those of BERT-base.
     """
 
     def module(self, dropout: float, *, pooler: bool) -> nn.Module:
@@ -71,18 +71,18 @@ class _Counted(nn.Module):
         self.words = nn.Embedding(config.vocab_size, width)
         norm, square = 2 * width, width * (width + 1)
         layer = 4 * square + norm + inner * (width + 1) + width * (inner + 1) + norm
-        places = config.max_position_embeddings + config.type_vocab_size
-        others = places * width + norm + config.num_hidden_layers * layer + (square if pooler else 0)
-        self.others = nn.Parameter(torch.empty(others))
+        rows = config.max_position_embeddings + config.type_vocab_size
+        rest = rows * width + norm + config.num_hidden_layers * layer + (square if pooler else 0)
+        self.rest = nn.Parameter(torch.empty(rest))
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """Return the vectors of subwords."""
+        """Return the subword embeddings."""
         return self.words
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """The file of a model: its content, the folder that it is in, and which recipe to take (None: the default)."""
+    """The configuration file of a model: its content and folder, and the chosen recipe (None: the default)."""
 
     name: str
     content: dict[str, Any]
@@ -93,7 +93,7 @@ class ModelFile:
         """Return the model and its recipe for a label set.
 
         Raises:
-            UserError: the file is wrong.
+            UserError: the file is not valid.
         """
         recipe = self.recipe or default_recipe(self.content.get("recipes") or {"published": None})
         return model_settings(self.content, self.folder / f"{self.name}.yaml", self.name, recipe, label_set)
@@ -105,7 +105,7 @@ def describe(
     """Return the name, paper, description and parameter counts of a model.
 
     Args:
-        file: of the model.
+        file: configuration file of the model.
         heads, label_set, vocabulary, encoder: as for `parameters`.
     """
     counts = parameters(file.settings(label_set), heads, label_set, vocabulary, encoder)
@@ -113,7 +113,7 @@ def describe(
 
 
 def default_recipe(recipes: Iterable[str]) -> str:
-    """Return `published`; of a model without a recipe of that name, the first that is not `quick`, else `quick`.
+    """Return the default recipe: `published`, else the first that is not `quick`, else `quick`.
 
     Raises:
         UserError: there is no recipe.
@@ -127,20 +127,21 @@ def default_recipe(recipes: Iterable[str]) -> str:
 def parameters(
     settings: ModelSettings, heads: dict[str, int], label_set: str, vocabulary: int, encoder: str | None = None
 ) -> dict[str, int]:
-    """Build a model without values for its weights, and count them, all and the trainable ones.
+    """Count the parameters of a model, all and the trainable ones, without sampling its weights.
 
     Args:
         settings: the model and its recipe.
-        heads: labels of each head. One that the model needs and that is not named has as many as in MIMIC-III, icd9 and
-            icd10 as in MIMIC-IV; heads of other models are left out.
-        label_set: top50 or full, for those numbers.
-        vocabulary: embedding rows, padding and unknown words included.
+        heads: number of labels of each head. A head of the model that is missing here gets the number of labels of
+            MIMIC-III, or of MIMIC-IV for icd9 and icd10. Heads that the model does not have are ignored if none of its
+            heads is named.
+        label_set: top50 or full; selects these defaults.
+        vocabulary: number of embedding rows, padding and unknown words included.
         encoder: size of the encoder, a key of PUBLISHED_SIZES; None takes the published one.
     """
     if not heads.keys() & set(settings.config.heads):  # the heads named are those of other models
         heads = {}
-    usual = MIMIC3_LABELS[label_set] | MIMIC4_LABELS
-    heads = {head: usual[head] for head in settings.config.heads if head not in heads} | heads
+    defaults = MIMIC3_LABELS[label_set] | MIMIC4_LABELS
+    heads = {head: defaults[head] for head in settings.config.heads if head not in heads} | heads
     size = settings.config.published_encoder
     if size is None:
         inputs = ModelInputs(heads=heads, vocab_size=vocabulary)
@@ -151,15 +152,15 @@ def parameters(
 
 
 class _NoRandomNumbers(TorchFunctionMode):
-    """Leaves weights without values, and so without memory, where they would be sampled.
+    """Skips random initialization, so that the memory of weights is never touched.
 
-    On the device `meta`, which has no memory at all, torch loads its compiler for every second operation.
+    The device `meta` would need no memory at all, but there torch loads its compiler for every second operation.
     """
 
     def __torch_function__(
         self, function: Callable, types: Any, arguments: tuple = (), options: dict[str, Any] | None = None
     ) -> Any:
-        """Do all but sampling in place."""
+        """Run every function except in-place sampling."""
         if getattr(function, "__name__", "").endswith(("normal_", "uniform_")):  # kaiming_uniform_ is one as well
             return arguments[0] if arguments else options["tensor"]
         return function(*arguments, **(options or {}))
@@ -170,7 +171,7 @@ def _counted(encoder: Encoder) -> CountedEncoder:
 
 
 def described(name: str) -> dict[str, Any]:
-    """Return the paper of a model, None where it was not published, and its description in a few words."""
+    """Return the name of a model, its paper (None where it was not published) and its description in a few words."""
     model = models.find(name)
     summary = (sys.modules[model.__module__].__doc__ or "").strip().splitlines()[0]
     return {"name": name, "paper": model.paper, "description": summary.split(": ", 1)[-1].rstrip(".")}

@@ -20,9 +20,9 @@ class Cnn(WordModel):
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; N - K + 1 positions before the maximum.
 
-    Departures: positions that read a pad do not enter the maximum, unless the document is shorter than the kernel;
-        `match_released_code` lets them, as the authors' code does. Documents shorter than the kernel are padded to it
-        (the authors' code fails on them). Tanh follows the maximum, which it commutes with, on fewer values.
+    Departures: positions that read padding do not enter the maximum, unless the document is shorter than the kernel;
+        with `match_released_code` they do, as in the authors' code. Documents shorter than the kernel are padded to it
+        (the authors' code fails on them). Tanh is applied after the maximum, to fewer values: the two commute.
     """
 
     paper = "Kim 2014; Mullenbach et al. 2018"

@@ -26,9 +26,10 @@ class Dcan(LabelAttentionModel):
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}. Position t reads the words from
         t - 2 (K - 1) (2^L - 1) to t.
 
-    Departures: pads do not take part in the attention; `match_released_code` lets them, as the authors' code does. The
-        number of levels is not known from the paper or the code's defaults; 3 is that of AnEMIC's replication. The loss
-        with label smoothing is taken from logits, where the authors' code takes a logarithm of rounded probabilities.
+    Departures: padding is masked in the attention; `match_released_code` does not mask it, as the authors' code.
+        Neither the paper nor the code's defaults state the number of levels; 3 is that of AnEMIC's replication. The
+        loss with label smoothing is computed from logits, where the authors' code takes a logarithm of rounded
+        probabilities.
     """
 
     paper = "Ji et al. 2020"
@@ -53,7 +54,7 @@ class Dcan(LabelAttentionModel):
 
 
 class CausalConvolution(Convolution):
-    """Convolution that reads a position and those before it: t, t - dilation, ..., t - (K - 1) dilation.
+    """Causal convolution: position t reads t, t - dilation, ..., t - (K - 1) dilation.
 
     Shapes: [B, E, N] -> [B, D, N].
     """
@@ -63,7 +64,7 @@ class CausalConvolution(Convolution):
 
 
 class TemporalBlock(nn.Module):
-    """Two weight-normalised causal convolutions beside a shortcut.
+    """Two weight-normalized causal convolutions beside a shortcut.
 
     Source: Bai et al. 2018, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence
     Modeling", section 3; Ji et al. 2020 (DCAN), the authors' code.
@@ -76,7 +77,7 @@ class TemporalBlock(nn.Module):
         inputs: D of the input.
         features: D of the output.
         kernel: K.
-        dilation: distance of the positions that a convolution reads.
+        dilation: distance between the positions that a convolution reads.
         dropout: probability that a value is dropped.
 
     Shapes: [B, inputs, N] -> [B, features, N].

@@ -1,4 +1,4 @@
-"""DR-CAML: CAML whose output vectors are drawn to the descriptions of their codes."""
+"""DR-CAML: CAML whose output vectors are regularized toward the descriptions of their codes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class DrCaml(LabelAttentionModel):
         logits as CAML;   z_y = V max_t tanh(conv(x_t)) + c for the words x_1, x_2, ... of the description of y
         loss of a document = its cross entropy + weight * sum over its codes y of mean_d (w_yd - z_yd)^2
 
-    After training the output vector of a code that was never seen is z_y.
+    After training, a code without training documents gets the output vector z_y.
 
     Args: see `WordModel`; config: filters D, kernel K, description_weight, separate_description_table;
-        inputs: `descriptions` are needed for training alone.
+        inputs: `descriptions`, needed only for training.
 
     Shapes: as CAML.
 
     Departures: as CAML. Descriptions are read with the word vectors of the notes; `separate_description_table` and
-        `match_released_code` give them a table of their own, as in the authors' code. `match_released_code` also lets
-        the pads of the descriptions of a document's codes, padded to the longest of them, compete in the maximum. A
-        code without a description is not drawn anywhere.
+        `match_released_code` give them a separate table, as in the authors' code. There, the descriptions of a
+        document's codes are padded to the longest of them, and padding enters the maximum; `match_released_code` does
+        the same. A code without a description has no penalty.
     """
 
     paper = "Mullenbach et al. 2018"
@@ -45,8 +45,8 @@ class DrCaml(LabelAttentionModel):
         self.description_encoder = DescriptionEncoder(size, config.filters, config.kernel, masked=config.masked)
         self.description_table = None
         if config.separate_description_table or config.match_released_code:
-            trained, copied = config.embedding == "trained", self.embedding.table.weight.detach()
-            self.description_table = WordEmbedding(inputs.vocab_size, size, copied, trained=trained, dropout=0.0).table
+            trained, vectors = config.embedding == "trained", self.embedding.table.weight.detach()
+            self.description_table = WordEmbedding(inputs.vocab_size, size, vectors, trained=trained, dropout=0.0).table
         for head in inputs.heads:
             words = None if inputs.descriptions is None else inputs.descriptions[head]
             self.register_buffer(f"words_{head}", words, persistent=False)
@@ -56,11 +56,11 @@ class DrCaml(LabelAttentionModel):
         return features, self.real_positions(lengths + self.convolution.extra, features.shape[1])
 
     def regularisation(self, gold: dict[str, Tensor]) -> Tensor:
-        """See `Model`; the second term of the loss, over all heads."""
+        """See `Model`; the second term of the loss, summed over all heads."""
         return self.config.description_weight * sum(self._distances(head, labels) for head, labels in gold.items())
 
     def _distances(self, head: str, gold: Tensor) -> Tensor:
-        """Sum over the codes of each document of their distance from their description, [B]."""
+        """Distance between vector and description, summed over the codes of each document, [B]."""
         gold = gold * (self._words(head)[:, 0] != PAD)
         if self.config.masked:
             codes = gold.any(0).nonzero().squeeze(1)
@@ -73,7 +73,7 @@ class DrCaml(LabelAttentionModel):
         return (vectors - self._describe(head, codes).to(vectors.dtype)).square().mean(1)  # [codes]
 
     def _describe(self, head: str, codes: Tensor) -> Tensor:
-        """z of some codes, [codes, D]."""
+        """Description vectors z of some codes, [codes, D]."""
         words = self._words(head)[codes]
         longest = int((words != PAD).sum(1).max()) if len(codes) else 1
         table = self.description_table or self.embedding.table
@@ -87,16 +87,16 @@ class DrCaml(LabelAttentionModel):
 
     @torch.no_grad()
     def on_train_end(self, train_counts: dict[str, Tensor]) -> None:
-        """See `Model`; gives codes never seen in training the vectors of their descriptions."""
+        """See `Model`; sets the vectors of codes without training documents to those of their descriptions."""
         for head, counts in train_counts.items():
-            described = self._words(head)[:, 0] != PAD
-            codes = ((counts.to(described.device) == 0) & described).nonzero().squeeze(1)
+            has_description = self._words(head)[:, 0] != PAD
+            codes = ((counts.to(has_description.device) == 0) & has_description).nonzero().squeeze(1)
             if len(codes):
                 self.attention[head].output.weight[codes] = self._describe(head, codes)
 
 
 class DescriptionEncoder(nn.Module):
-    """A convolution over the words of a description, its maximum over them, and a linear layer.
+    """Encoder of code descriptions: a convolution, a maximum over the words, and a linear layer.
 
     Source: Mullenbach et al. 2018, "Explainable Prediction of Medical Codes from Clinical Text", section 2.5; the
     authors' code.
@@ -107,7 +107,7 @@ class DescriptionEncoder(nn.Module):
         inputs: E.
         features: D.
         kernel: K.
-        masked: whether positions that only see pads are left out of the maximum.
+        masked: whether positions that read only padding are left out of the maximum.
 
     Shapes: [B, T, E], number of words [B] -> [B, D].
     """

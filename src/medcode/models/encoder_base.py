@@ -1,4 +1,4 @@
-"""The contract of models on a pretrained encoder, which read word pieces."""
+"""Base classes of models on a pretrained encoder, which read subwords."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class EncoderModel(Model):
 
     Args:
         config: the subclass's `Config`.
-        inputs: what the data give; `encoder` is needed.
+        inputs: inputs that come from the data; `encoder` is required.
 
-    `tokens` of its `forward` are numbers of pieces without the encoder's special ones, which the model adds; what pads
-    are numbered does not matter. Dropout within the encoder is drawn by every process for itself.
+    `tokens` of `forward` are subword ids without special tokens, which the model adds; padding may have any id. Every
+    process samples the dropout within the encoder by itself.
 
     Raises:
-        ValueError: the inputs are those of a model on words.
-        UserError: the encoder reads fewer pieces at a time than a chunk has.
+        ValueError: the inputs have a vocabulary instead of an encoder.
+        UserError: a chunk has more positions than the encoder reads.
     """
 
     keeps_pooler: ClassVar[bool] = False
@@ -39,7 +39,7 @@ class EncoderModel(Model):
             raise ValueError(f"{type(self).__name__} reads subwords: it takes an encoder, not vocab_size")
         if (limit := encoder.positions) is not None and config.chunk > limit:
             raise UserError(
-                f"chunk: the encoder reads {limit} pieces at a time, found {config.chunk}; set at most that"
+                f"chunk: the encoder reads {limit} subwords at a time, found {config.chunk}; set at most that"
             )
         self.outline = encoder.outline()
         self.encoder = encoder.module(config.dropout, pooler=self.keeps_pooler)
@@ -55,7 +55,10 @@ class EncoderModel(Model):
         self.encoder.activation_checkpointing_enable({"use_reentrant": False})
 
     def layer_depths(self) -> dict[str, int]:
-        """See `Model`; vectors of pieces and positions lie under all layers, whatever else there is on top."""
+        """Return the number of encoder layers above each parameter, for layer-wise learning rate decay.
+
+        Token and position embeddings count as below all layers; every other parameter counts as the last layer.
+        """
         layer = re.compile(r"^encoder\..*\blayers?\.(\d+)\.")
         names = [name for name, _ in self.named_parameters() if name.startswith("encoder.")]
         number = {name: int(match[1]) + 1 for name in names if (match := layer.match(name))}
@@ -63,16 +66,21 @@ class EncoderModel(Model):
         return {name: top - number.get(name, 0 if "embeddings" in name else top) for name in names}
 
     def run(self, chunks: Chunks, real: Tensor | None) -> Tensor:
-        """Last states of the encoder over chunks: [C, L, D]. What is not `real` is not read; None reads all of it."""
+        """Return the encoder's last states over chunks, [C, L, D].
+
+        Args:
+            chunks: chunks of the batch.
+            real: mask of the positions that are read, bool [C, L]; None reads all positions.
+        """
         mask = None if real is None else real.long()
         return self.encoder(input_ids=chunks.pieces, attention_mask=mask).last_hidden_state
 
 
 class StudyModel(LabelAttentionHeads, EncoderModel):
-    """A model of the BERT study, which ends in a linear layer on one vector or in label attention over many.
+    """A model of the BERT study: a linear layer on one pooled vector (`fcn`), or label attention over all vectors.
 
-    A subclass sets `pooling`, how `fcn` makes one vector of many. The encoder's pooler is kept, as in the published
-    counts of parameters, though nothing reads it.
+    A subclass sets `pooling`, how `fcn` pools the vectors. The encoder's pooler is unused, but kept so that parameters
+    count as published.
     """
 
     keeps_pooler = True

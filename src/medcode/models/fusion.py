@@ -23,17 +23,18 @@ class Fusion(LabelAttentionModel):
         a_y = softmax_p(u_y . g_p),   logit_y = w_y . (sum_p a_yp g_p) + b_y
 
     Args: see `WordModel`; config: kernels; filters of each kernel's residual block; pooling of every `window` words by
-        `soft` attention or `max` (the paper's MaxPool); transformer, or l goes to the attention as it is; positions of
-        the fixed position table, 0 for none; attention_heads and feed_forward of the transformer; attention of each
-        `code` or one for the `document` (the paper's DocLevel); block_local.
+        `soft` attention or `max` (the paper's MaxPool); transformer, without which the attention reads l; positions,
+        rows of the fixed position table, 0 for no table; attention_heads and feed_forward of the transformer; attention
+        of each `code` or one for the `document` (the paper's DocLevel); block_local.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, ceil(N / window)]}.
 
-    Departures: pads are zero before every convolution, have no part in group normalisation and in either attention. The
-        authors' code separates the transformer's heads wrongly, so that each sees one part of the document;
-        `block_local` does the same, and then pads do take part. `match_released_code` is both. The last window of an
-        odd document is completed with a zero, as in the authors' code; the paper drops it. The paper speaks of BERT and
-        an LSTM in its introduction; its section 3 and the code have word vectors.
+    Departures: padding is zero before every convolution, and is masked in group normalization and in both attentions.
+        The authors' code splits the transformer's heads wrongly, so that each sees one part of the document;
+        `block_local` does the same, and then does not mask padding. `match_released_code` implies `block_local` and
+        masks no padding anywhere. The last window of an odd document is completed with a zero, as in the authors' code;
+        the paper drops it. The paper's introduction mentions BERT and an LSTM; its section 3 and the code have word
+        vectors.
     """
 
     paper = "Luo et al. 2021"
@@ -77,10 +78,10 @@ class Fusion(LabelAttentionModel):
 
 
 class SoftPooling(nn.Module):
-    """Attention-based soft pooling: a weighted mean of every g neighbours.
+    """Attention-based soft pooling: a weighted mean of every g neighbors.
 
     Source: Luo et al. 2021, "Fusion: Towards Automated ICD Coding via Feature Compression", section 3.2.2; the authors'
-    code, which has no bias b (softmax would ignore it) and completes the last window with zeros.
+    code, which has no bias b (softmax is invariant to it) and completes the last window with zeros.
 
         b_j = softmax over the window (w . x_j),   o_p = sum_j b_j x_j
 
@@ -88,7 +89,7 @@ class SoftPooling(nn.Module):
         features: D.
         window: g.
 
-    Shapes: [B, D, N] -> [B, D, ceil(N / g)]. Pads must be zero: they then stand for the zeros that complete a window.
+    Shapes: [B, D, N] -> [B, D, ceil(N / g)]. Padding must be zero, like the zeros that complete a window.
     """
 
     def __init__(self, features: int, window: int) -> None:
@@ -104,7 +105,7 @@ class SoftPooling(nn.Module):
 
 
 class DocumentAttention(nn.Module):
-    """A single query reads the document, and a linear layer scores every label from what it read.
+    """Document attention: a single query for all labels, and a linear layer on the context vector.
 
     Source: Luo et al. 2021, "Fusion: Towards Automated ICD Coding via Feature Compression", section 4.5, "DocLevel".
 
@@ -125,7 +126,7 @@ class DocumentAttention(nn.Module):
         nn.init.xavier_uniform_(self.output.weight)
 
     def weights(self, features: Tensor, mask: Tensor | None, *, labels: Tensor | None = None) -> Tensor:
-        """Attention over the positions, the same for every label, or for these: [B, N, D] -> fp32 [B, Y, N]."""
+        """Return the attention, the same for every label; `labels` selects some: [B, N, D] -> fp32 [B, Y, N]."""
         count = self.output.out_features if labels is None else len(labels)
         return self._weights(features, mask).expand(-1, count, -1)
 
@@ -138,14 +139,14 @@ class DocumentAttention(nn.Module):
 
 
 class MaskedGroupNorm(nn.GroupNorm):
-    """Group normalisation with a single group whose statistics are those of real positions alone.
+    """Group normalization with a single group and with statistics over real positions only.
 
     Source: Wu and He 2018, as torch's GroupNorm(1, D), whose parameters it has.
 
     Args:
         features: D.
 
-    Shapes: [B, D, N], bool [B, N] or None -> [B, D, N]; the output of a pad means nothing.
+    Shapes: [B, D, N], bool [B, N] or None -> [B, D, N]; outputs at padding are undefined.
     """
 
     def __init__(self, features: int) -> None:
@@ -158,7 +159,7 @@ class MaskedGroupNorm(nn.GroupNorm):
         values = x.to(self.weight.dtype)  # fp32 where x is bf16
         count = real.sum((1, 2), keepdim=True) * x.shape[1]  # [B, 1, 1]
         mean = (values * real).sum((1, 2), keepdim=True) / count
-        centred = (values - mean) * real
-        variance = centred.square().sum((1, 2), keepdim=True) / count
-        normalised = centred / (variance + self.eps).sqrt()
-        return (normalised * self.weight.unsqueeze(1) + self.bias.unsqueeze(1)).to(x.dtype)
+        centered = (values - mean) * real
+        variance = centered.square().sum((1, 2), keepdim=True) / count
+        normalized = centered / (variance + self.eps).sqrt()
+        return (normalized * self.weight.unsqueeze(1) + self.bias.unsqueeze(1)).to(x.dtype)

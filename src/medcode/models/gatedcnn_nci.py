@@ -1,4 +1,4 @@
-"""GatedCNN-NCI: a trellis network, and scores from how words and codes match."""
+"""GatedCNN-NCI: a trellis network, and logits from the interaction of words and codes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ class GatedCnnNci(WordModel):
 
     with d_y the mean word vector of the description of code y, and no softmax.
 
-    Args: see `WordModel`; config: hidden features of the trellis beside its E outputs, kernel, levels, label_vectors:
-        `descriptions` takes d_y from the code's title and keeps it fixed, `learned` trains it;
-        inputs: without `descriptions` label vectors are learned, unless saved ones are loaded.
+    Args: see `WordModel`; config: hidden features of the trellis in addition to its E outputs, kernel, levels,
+        label_vectors: `descriptions` takes d_y from the code's title and freezes it, `learned` trains it;
+        inputs: `descriptions`, without which label vectors are learned, unless saved ones are loaded.
 
-    Shapes: int [B, N], int [B] -> {head: [B, Y]}. Position t reads words up to t alone.
+    Shapes: int [B, N], int [B] -> {head: [B, Y]}. Position t reads only words up to t.
 
-    Departures: pads are not summed over; `match_released_code` lets them. Label vectors come from the word vectors as
-        they are before training. The port's hidden state that is carried from one batch to the next is left out.
+    Departures: the sum over positions leaves padding out; `match_released_code` includes it. Label vectors are computed
+        from the word vectors before training. The port carries a hidden state from one batch to the next; that is left
+        out.
     """
 
     paper = "Ji et al. 2021"
@@ -52,26 +53,26 @@ class GatedCnnNci(WordModel):
 
 
 class TrellisEncoder(nn.Module):
-    """Trellis network: each level gates what the level before it made of words further and further back.
+    """Trellis network: a gated causal convolution that is applied level by level with growing dilation.
 
     Source: Bai et al. 2019, "Trellis Networks for Sequence Modeling", as Ji et al. 2021 use it in GatedCNN-NCI. Level
-    i = 1, 2, ... reads with dilation i; all levels share their weights, and read the words again:
+    i = 1, 2, ... has dilation i. All levels share their weights, and each reads the words again:
 
         i, o, g, f = conv(x; W, level) + conv(h; V, level) + b
         c' = sigmoid(f) * c shifted by the level + sigmoid(i) * tanh(g),   h' = sigmoid(o) * tanh(c')
 
-    with h = c = 0 at first. Dropout on h has one mask a document, for all positions and levels. Of the last level only
-    the features that are wanted are computed: nothing reads the others.
+    with h = c = 0 at first. Dropout on h has one mask per document, for all positions and levels. The last level
+    computes only the output features, because nothing reads the others.
 
     Args:
         inputs: E.
         hidden: width of h and c.
-        outputs: features of h that are wanted, the last ones.
+        outputs: number of output features, the last ones of h.
         kernel: K.
-        levels: how many.
+        levels: number of levels.
         dropout: probability that a feature of h is dropped.
 
-    Shapes: [B, E, N] -> h of the last level, [B, outputs, N]. Position t depends on positions up to t alone.
+    Shapes: [B, E, N] -> h of the last level, [B, outputs, N]. Position t depends only on positions up to t.
     """
 
     def __init__(self, inputs: int, hidden: int, outputs: int, kernel: int, levels: int, dropout: float) -> None:
@@ -86,20 +87,20 @@ class TrellisEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = c = x.new_zeros(x.shape[0], self.hidden, x.shape[2])
-        kept = self.dropout(x.new_ones(x.shape[0], self.hidden, 1))
+        mask = self.dropout(x.new_ones(x.shape[0], self.hidden, 1))
         for level in range(1, self.levels + 1):
-            wanted = self.outputs if level == self.levels else self.hidden
-            gates = self._causal(x, self._last(self.words, wanted), level) + self._last(self.bias, wanted).unsqueeze(1)
+            width = self.outputs if level == self.levels else self.hidden
+            gates = self._causal(x, self._last(self.words, width), level) + self._last(self.bias, width).unsqueeze(1)
             if level > 1:  # h is zero before
-                gates = gates + self._causal(h, self._last(self.states, wanted), level)
+                gates = gates + self._causal(h, self._last(self.states, width), level)
             i, o, g, f = gates.chunk(4, dim=1)
-            shifted = nn.functional.pad(c[:, -wanted:], (level, 0))[:, :, : c.shape[2]]
+            shifted = nn.functional.pad(c[:, -width:], (level, 0))[:, :, : c.shape[2]]
             c = torch.sigmoid(f) * shifted + torch.sigmoid(i) * torch.tanh(g)
-            h = torch.sigmoid(o) * torch.tanh(c) * kept[:, -wanted:]
+            h = torch.sigmoid(o) * torch.tanh(c) * mask[:, -width:]
         return h
 
     def _last(self, weights: Tensor, features: int) -> Tensor:
-        """What makes the last features of h and c: [4 hidden, ...] -> [4 features, ...]."""
+        """Return the weights of the last features of h and c: [4 hidden, ...] -> [4 features, ...]."""
         return weights.unflatten(0, (4, self.hidden))[:, -features:].flatten(0, 1)
 
     def _causal(self, x: Tensor, weights: Tensor, dilation: int) -> Tensor:
@@ -108,20 +109,20 @@ class TrellisEncoder(nn.Module):
 
 
 class CodeInteraction(nn.Module):
-    """Note-code interaction.
+    """Note-code interaction: label attention without a softmax, and one projection for all labels.
 
     Source: Ji et al. 2021, "Medical Code Assignment with Gated Convolution and Note-Code Interaction".
 
         m_y = sum_n (d_y . h_n) h_n,   logit_y = p . (w_y * m_y + b_y)
 
-    There is no softmax, so the sum over positions is taken first: m_y = (sum_n h_n h_n^T) d_y. As in label attention
-    the queries d have a bias that is never used, kept so that parameters count as in the port.
+    There is no softmax, so the sum over positions is computed first: m_y = (sum_n h_n h_n^T) d_y. As in label attention
+    the queries d have an unused bias, kept so that parameters count as in the port.
 
     Args:
         features: D.
         labels: Y.
 
-    Shapes: [B, D, N], zero where there is a pad -> logits [B, Y].
+    Shapes: [B, D, N], zero at padding -> logits [B, Y].
     """
 
     def __init__(self, features: int, labels: int) -> None:
@@ -133,7 +134,7 @@ class CodeInteraction(nn.Module):
         nn.init.xavier_uniform_(self.output.weight)
 
     def fix_queries(self, vectors: Tensor) -> None:
-        """Takes these vectors for d, [Y, D], and does not train them."""
+        """Set the queries d to these vectors, [Y, D], and freeze them."""
         with torch.no_grad():
             self.queries.weight.copy_(vectors)
         self.queries.weight.requires_grad_(False)
@@ -146,7 +147,7 @@ class CodeInteraction(nn.Module):
 
 
 def mean_vectors(table: Tensor, words: Tensor) -> Tensor:
-    """Mean word vector of each text: table [rows, E], words int [Y, T] padded with 0 -> [Y, E]; zero without words."""
+    """Return the mean word vector of each text, or zero: [rows, E], int [Y, T] padded with 0 -> [Y, E]."""
     with torch.no_grad():
         real = (words != PAD).unsqueeze(2)
         return (table[words] * real).sum(1) / real.sum(1).clamp(min=1)

@@ -1,4 +1,4 @@
-"""JAMS: ICD-9 and ICD-10 learned together, by any label-attention model, with codes linked across the two."""
+"""JAMS: ICD-9 and ICD-10 learned jointly by any label attention model, with links between the codes of the two."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ class Jams(Model):
         u', v' = MAT(u, v, edges between ICD-9 and ICD-10 codes)
         logits = the backbone's label attention with u' (ICD-9) and v' (ICD-10) as the queries
 
-    A document's loss is that over the labels of its own system; the mean over a batch is equation 3. A document coded
-    in both systems, of which MIMIC-IV has a handful, brings the losses of both and counts once.
+    The loss of a document is that over the labels of its coding system; the mean over a batch is equation 3. A document
+    coded in both systems (MIMIC-IV has a handful) has the losses of both and counts once.
 
     Args: config: backbone, a model with label attention; backbones, the options of each; heads, the two systems;
-        renormalised and symmetric, variants of MAT for edges that are approximate and for those of one direction alone;
-        inputs: `descriptions` for a backbone that reads titles; `edges`, {head: the edges that change the vectors of
-        its codes}, are needed for training alone, a saved model has them among its weights.
+        renormalised and symmetric, variants of MAT for approximate edges and for edges of only one direction;
+        inputs: `descriptions` for a backbone that reads titles; `edges`, {head: edges that change the vectors of its
+        codes}, needed only for training, since a saved model has them among its weights.
 
     Raises:
-        UserError: there are not two heads, or the backbone's attention has no query for each label.
+        UserError: the number of heads is not two, or the backbone's attention has no query for each label.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, P]} with the backbone's P.
 
-    Departures: as the backbone; `match_released_code` is passed on to it. Both systems' labels are one head of the
-        backbone, so that a projection before the attention is shared, as in the authors' code. The authors' edges are
-        not public: here they are the rows of the General Equivalence Mappings, each direction from its own file.
+    Departures: as the backbone; `match_released_code` is passed on to it. The labels of both systems are one head of
+        the backbone, so that they share a projection before the attention, as in the authors' code. The authors' edges
+        are not public: here they are the rows of the General Equivalence Mappings, with one file for each direction.
     """
 
     paper = "Jeong et al. 2024"
@@ -63,15 +63,15 @@ class Jams(Model):
                 first: edges[first].symmetric(edges[second]),
                 second: edges[second].symmetric(edges[first]),
             }
-        if isinstance(attention, LabelAttention):  # Xavier's rule looks at the number of labels: those of one system
+        if isinstance(attention, LabelAttention):  # Xavier's bound depends on the number of labels, of one system
             for weights in attention.output.weight.split(list(heads.values())):
                 nn.init.xavier_uniform_(weights)
         features = attention.queries.in_features
-        attention.queries = None  # MAT's vectors take their place
-        self.codes = MedicalCodeAttention(heads, features, edges, renormalised=config.renormalised)
+        attention.queries = None  # replaced by the vectors of MAT
+        self.codes = MedicalCodeAttention(heads, features, edges, renormalized=config.renormalised)
 
     def rebuild_metadata(self) -> dict[str, Any]:
-        """See `Model`; the backbone's."""
+        """See `Model`; that of the backbone."""
         return self.backbone.rebuild_metadata()
 
     def layer_depths(self) -> dict[str, int]:
@@ -92,16 +92,16 @@ class Jams(Model):
         """See `Model`."""
         (features, real), queries = self.backbone.features(tokens, lengths), self.codes()
         if labels is not None:
-            queries = {head: queries[head][numbers] for head, numbers in labels.items()}
+            queries = {head: queries[head][indices] for head, indices in labels.items()}
         attention = self.backbone.attention[CODES]
         return {head: attention.weights(features, real, vectors) for head, vectors in queries.items()}
 
     def regularisation(self, gold: dict[str, Tensor]) -> Tensor | None:
-        """See `Model`; what the backbone asks for."""
+        """See `Model`; that of the backbone."""
         return self.backbone.regularisation({CODES: torch.cat([gold[head] for head in self.heads], dim=1)})
 
     def on_train_end(self, train_counts: dict[str, Tensor]) -> None:
-        """See `Model`; what the backbone asks for."""
+        """See `Model`; that of the backbone."""
         self.backbone.on_train_end({CODES: torch.cat([train_counts[head] for head in self.heads])})
 
     def _queries(self) -> Tensor:
@@ -112,7 +112,7 @@ class Jams(Model):
 
 
 def _backbone_inputs(inputs: ModelInputs) -> ModelInputs:
-    """The inputs with the labels of both heads as one, [Y + Y'], and titles padded with 0 to the longest of both."""
+    """Return inputs with both heads joined into one of Y + Y' labels, and titles padded with 0 to the longest."""
     descriptions = None
     if inputs.descriptions is not None:
         words = [inputs.descriptions[head] for head in inputs.heads]

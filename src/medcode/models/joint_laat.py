@@ -1,4 +1,4 @@
-"""JointLAAT: LAAT that predicts the categories above the codes first, and tells the codes what it predicted."""
+"""JointLAAT: LAAT in two levels, where the predicted categories are an input of the codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class JointLaat(LabelAttentionModel):
     The losses of the levels are weighted by their numbers of labels.
 
     Args: see `WordModel`; config: rnn, hidden width of each direction, projection (rows of W), level_projection (size
-        of s). The head `category` is the first level, every other head a second level. Without that head this is LAAT.
+        of s). The head `category` is the first level, every other head a second level. Without `category` this is LAAT.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}.
 

@@ -20,9 +20,9 @@ class Laat(LabelAttentionModel):
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}.
 
-    Departures: pads do not take part in the attention; `match_released_code` lets them, as the authors' code does, with
-        states of zero: the network itself does not read pads there either. Linear layers that the authors' code builds
-        and never calls are left out.
+    Departures: padding is masked in the attention; `match_released_code` does not mask it, as the authors' code, where
+        the states of padding are zero: the BiLSTM does not read padding there either. Linear layers that the authors'
+        code builds but never calls are left out.
     """
 
     paper = "Vu et al. 2020"

@@ -1,4 +1,4 @@
-"""MARN: MT-RAM trained on a focal loss, which lets codes that are already known weigh less."""
+"""MARN: MT-RAM trained with a focal loss, which gives well-classified codes less weight."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Marn(BiGruLabelAttention):
     arXiv:2109.02418; the authors' code).
 
         logits as MT-RAM's
-        loss of a label = alpha (1 - p)^gamma (-log p) with p the probability given to what is true
+        loss of a label = alpha (1 - p)^gamma (-log p) with p the predicted probability of the true class
 
-    The loss is the recipe's (`loss: focal`, alpha 0.999 for both classes, gamma 2), and so are the weights of codes and
-    categories. It keeps probabilities nearer to 0.5 than cross entropy does: look at the tuned threshold too.
+    The recipe sets the loss (`loss: focal`, alpha 0.999 for both classes, gamma 2) and the weights of codes and
+    categories. Probabilities stay nearer to 0.5 than with cross entropy: also read the metrics at the tuned threshold.
 
     Args: see `BiGruLabelAttention`; config: ram, ram_combine, ram_position.
 

@@ -22,12 +22,12 @@ class MultiResCnn(RecalibratedModel):
 
     Args: see `WordModel`; config: kernels, filters of each kernel's residual block, variant, and RAM
         (`RecalibratedConfig`). The variant `edin` is that of Edin et al. 2023 and JAMS: first convolutions without
-        bias and with torch's initial weights, and another tanh before the attention.
+        bias and with torch's initial weights, and a second tanh before the attention.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}.
 
-    Departures: pads are zero before every convolution, have no part in batch normalisation and none in the attention;
-        `match_released_code` lets them, as the authors' code does. There, features before a pad and running statistics
+    Departures: padding is zero before every convolution, and is masked in batch normalization and in the attention;
+        `match_released_code` does neither, as the authors' code. There, features near padding and running statistics
         depend on how documents are padded.
     """
 
@@ -36,9 +36,9 @@ class MultiResCnn(RecalibratedModel):
 
     def __init__(self, config: MultiResCnnConfig, inputs: ModelInputs) -> None:
         super().__init__(config, inputs)
-        size, original = self.embedding_size, config.variant == "original"
+        size, is_original = self.embedding_size, config.variant == "original"
         self.convolutions = nn.ModuleList(
-            TanhConvolution(size, size, kernel, bias=original, xavier=original) for kernel in config.kernels
+            TanhConvolution(size, size, kernel, bias=is_original, xavier=is_original) for kernel in config.kernels
         )
         self.residuals = nn.ModuleList(
             ResidualBlock(size, config.filters, kernel, MaskedBatchNorm, config.dropout) for kernel in config.kernels

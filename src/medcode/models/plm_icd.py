@@ -1,4 +1,4 @@
-"""PLM-ICD: a note in chunks through a pretrained encoder, and LAAT's label attention over all its pieces."""
+"""PLM-ICD: a note in chunks through a pretrained encoder, and LAAT's label attention over all subwords."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ class PlmIcd(LabelAttentionHeads, EncoderModel):
     """PLM-ICD (Huang et al. 2022, "PLM-ICD: Automatic ICD Coding with Pretrained Language Models"; the authors' code,
     and that of Edin et al. 2023).
 
-        h = encoder of each chunk of <s> x </s>, side by side again
+        h = states of the encoder over each chunk of <s> x </s>, concatenated
         a_y = softmax_n(u_y . tanh(W h_n)),   logit_y = w_y . (sum_n a_yn h_n) + b_y
 
-    Args: see `EncoderModel`; config: chunk, the positions of one; variant: the label attention starts from N(0, 0.02),
-        or with `edin` from N(0, 0.03). W is square.
+    Args: see `EncoderModel`; config: chunk, number of positions of a chunk; variant: initial weights of the label
+        attention, N(0, 0.02) for `original`, N(0, 0.03) for `edin`. W is square.
 
-    Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N + 2]}, the special pieces included.
+    Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N + 2]}, the special tokens included.
 
-    Departures: pads take part nowhere. `match_released_code` pads every note to whole chunks, as many as the longest of
-        the batch has, and lets these pads take part in the label attention, as the authors' code does; and, with
-        `edin`, in the encoder too, as that code does. In a chunk of nothing but pads the authors' code averages over
-        them, where this weighs them; for RoBERTa, whose pads know no position, that is the same.
+    Departures: padding is masked everywhere. `match_released_code` pads every note to whole chunks, as many as the
+        longest note of the batch has, and does not mask this padding in the label attention, as the authors' code; with
+        `edin` it does not mask it in the encoder either, as that code. In a chunk of nothing but padding the authors'
+        code averages over the padding, where this attends to it; for RoBERTa, whose padding has no position, that is
+        the same.
     """
 
     paper = "Huang et al. 2022"
@@ -49,5 +50,5 @@ class PlmIcd(LabelAttentionHeads, EncoderModel):
         chunks = cut_through(tokens, lengths, size, specials, padded=not masked)
         if masked:
             return join(self.run(chunks, chunks.real)[chunks.real], lengths + 2, tokens.shape[1] + 2)
-        seen = None if self.config.variant == "edin" else chunks.real | ~chunks.real.any(1, keepdim=True)
-        return self.run(chunks, seen).reshape(len(tokens), -1, self.width), None
+        mask = None if self.config.variant == "edin" else chunks.real | ~chunks.real.any(1, keepdim=True)
+        return self.run(chunks, mask).reshape(len(tokens), -1, self.width), None
