@@ -19,7 +19,7 @@ from medcode.engine import distributed, reproducibility
 from medcode.training import multi_seed, results, setup
 from medcode.training.checkpoint import Checkpoints, fingerprint, remove_finished
 from medcode.training.history import HistoryWriter
-from medcode.training.label_init import initialise, known_titles, with_description_documents
+from medcode.training.label_init import initialize, known_titles, with_description_documents
 from medcode.training.trainer import Result, Trainer
 
 
@@ -78,7 +78,7 @@ def prepare(
     for seed in params.all_seeds:
         torch.manual_seed(seed)
         model = model_cls(chosen.config, inputs).to(device)
-        initialise(model, recipe, data, titles)
+        initialize(model, recipe, data, titles)
         checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings | {"seed": seed}, files, model))
         report = partial(writer.on_epoch, seed), partial(writer.on_resume, seed)
         first = trainers[0] if trainers else None

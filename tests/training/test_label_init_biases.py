@@ -10,13 +10,13 @@ import small_models
 import torch
 
 from medcode.errors import UserError
-from medcode.training.label_init import initialise, start_from_frequencies
+from medcode.training.label_init import initialize, start_from_frequencies
 
 
 def test_without_the_options_weights_and_random_numbers_stay(tiny_inputs, recipe):
     model = small_models.build("caml", heads={"icd": 6})
     before, state = {key: value.clone() for key, value in model.state_dict().items()}, torch.get_rng_state()
-    initialise(model, recipe, tiny_inputs, {})
+    initialize(model, recipe, tiny_inputs, {})
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -28,7 +28,7 @@ def test_both_options_draw_no_random_number(tiny_inputs, recipe):
         {"label_init": "descriptions", "label_biases": "log_odds"},
     )
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    initialise(model, recipe.model_copy(update=both), tiny_inputs, known)
+    initialize(model, recipe.model_copy(update=both), tiny_inputs, known)
     changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {f"attention.icd.{name}" for name in ("queries.weight", "output.weight", "output.bias")}
     assert torch.equal(torch.get_rng_state(), state)
