@@ -22,7 +22,7 @@ NOTES = {
     "11": "chills",
     "12": "",
     "13": "cough fever fever",
-    "14": "unlabelled cough",
+    "14": "unlabeled cough",
     "15": "rigors",
 }
 VOCABULARY = ["chills", "cough", "fever"]
@@ -119,7 +119,7 @@ def test_labels_become_columns_by_system_and_code(folder):
 
 
 def write(folder, labels, documents, links=()):
-    """Documents 10 (ICD-9), 11 (ICD-10), 12 (both), 13 (ICD-9, an unlabelled code only)."""
+    """Documents 10 (ICD-9), 11 (ICD-10), 12 (both), 13 (ICD-9, an unlabeled code only)."""
     codes = [
         ("10", "icd9cm", "486"),
         ("11", "icd10pcs", "0DTJ4ZZ"),

@@ -113,7 +113,7 @@ def test_the_rate_stays_where_the_schedule_is_constant(recipe):
     assert {learning_rate(recipe, step, 10) for step in range(10)} == {recipe.learning_rate}
 
 
-def test_static_vectors_are_not_given_to_the_optimiser(recipe):
+def test_static_vectors_are_not_given_to_the_optimizer(recipe):
     layer = torch.nn.Linear(2, 2)
     layer.bias.requires_grad_(False)
     optimizer = make_optimizer(layer, recipe.model_copy(update={"optimizer": "adamw", "weight_decay": 0.1}))
@@ -123,7 +123,7 @@ def test_static_vectors_are_not_given_to_the_optimiser(recipe):
 
 
 @pytest.mark.parametrize("kind", ["adam", "adamw"])
-def test_updates_are_those_of_the_optimisers_of_torch(recipe, kind):
+def test_updates_are_those_of_the_optimizers_of_torch(recipe, kind):
     """One kernel for all parameters, and the learning rate in a tensor, change nothing but the rounding."""
     changed = recipe.model_copy(update={"optimizer": kind, "weight_decay": 0.1})
     theirs_of = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]

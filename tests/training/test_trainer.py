@@ -60,7 +60,7 @@ def test_micro_batches_add_up_to_the_batch(tiny_inputs, recipe, engine, tmp_path
         torch.testing.assert_close(in_parts[name], own, rtol=1e-3, atol=1e-4)
 
 
-def test_a_model_that_normalises_over_its_batch_takes_no_micro_batches(tiny_inputs, recipe, engine, tmp_path):
+def test_a_model_that_normalizes_over_its_batch_takes_no_micro_batches(tiny_inputs, recipe, engine, tmp_path):
     with pytest.raises(UserError, match=r"training\.micro_batch: the model normalizes over its batch; set 0"):
         trainer(tiny_inputs, recipe, engine.model_copy(update={"micro_batch": 2}), tmp_path, "multirescnn")
 

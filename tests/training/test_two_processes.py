@@ -53,7 +53,7 @@ def test_two_processes_of_torchrun_train_as_one_does(tiny_inputs, given, done, t
     assert any((shared[part].float() - weights.float()).abs().max() > 0.01 for part, weights in before.items())
 
 
-def test_two_processes_normalise_as_one_does(done):
+def test_two_processes_normalize_as_one_does(done):
     x, mask = example()
     x.requires_grad_()
     layer = normed(MaskedBatchNorm)
