@@ -24,17 +24,17 @@ from medcode.errors import UserError
 STATE, FINISHED, LOCK, PROCESS = "state.pt", "finished.txt", "lock", "process.txt"
 
 
-def fingerprint(settings: dict[str, Any], read: list[Path], model: torch.nn.Module) -> str:
+def fingerprint(settings: dict[str, Any], paths: list[Path], model: torch.nn.Module) -> str:
     """Identify a training: two runs with one fingerprint compute the same weights.
 
     Args:
         settings: everything of params.yaml and of the model's file that training depends on.
-        read: files and folders that training depends on: digests of the code that it runs, data/inputs and the like.
+        paths: files and folders that training depends on: digests of the code that it runs, data/inputs and the like.
             The test split does not count.
         model: its class is part of the fingerprint.
     """
     digest = hashlib.sha256(json.dumps([settings, type(model).__name__, torch.__version__], sort_keys=True).encode())
-    files = (file for path in read for file in ([path] if path.is_file() else sorted(path.rglob("*"))))
+    files = (file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*"))))
     for path in files:
         if path.is_file() and path.parent.name != "test" and path.name != io.EMPTY:
             with open(path, "rb") as file:

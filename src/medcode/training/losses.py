@@ -15,7 +15,7 @@ from medcode.errors import UserError
 
 
 def head_losses(
-    logits: dict[str, Tensor], gold: dict[str, Tensor], recipe: Recipe, coded: dict[str, Tensor] | None = None
+    logits: dict[str, Tensor], gold: dict[str, Tensor], recipe: Recipe, is_coded: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
     """Loss of each document in each head, a mean over the head's labels.
 
@@ -27,8 +27,8 @@ def head_losses(
         logits: {head: [B, Y]}.
         gold: {head: 0 or 1, [B, Y]}.
         recipe: loss, focal_alpha, focal_gamma, label_smoothing.
-        coded: whether each document was coded in a head's system at all, {head: bool [B]}. If it was not, its loss in
-            the head is 0 (JAMS, equation 3). None if all were.
+        is_coded: whether each document was coded in a head's system at all, {head: bool [B]}. If it was not, its loss
+            in the head is 0 (JAMS, equation 3). None if all were.
 
     Shapes: -> {head: fp32 [B]}.
     """
@@ -42,7 +42,7 @@ def head_losses(
             log_error = nn.functional.logsigmoid(scores.float() * (1 - 2 * gold[head]))
             label_losses = recipe.focal_alpha * torch.exp(recipe.focal_gamma * log_error) * label_losses
         mean_losses = label_losses.mean(1)
-        losses[head] = mean_losses if coded is None else mean_losses * coded[head]
+        losses[head] = mean_losses if is_coded is None else mean_losses * is_coded[head]
     return losses
 
 
@@ -61,7 +61,7 @@ def weigh(losses: dict[str, Tensor], weights: dict[str, float] | None) -> Tensor
 def document_losses(
     logits: dict[str, Tensor],
     gold: dict[str, Tensor],
-    coded: dict[str, Tensor],
+    is_coded: dict[str, Tensor],
     recipe: Recipe,
     weights: dict[str, float] | None,
     name: str,
@@ -69,13 +69,13 @@ def document_losses(
     """The loss of each document, and its loss in each head if there are several.
 
     Args:
-        logits, gold, coded, recipe: as for `head_losses`.
+        logits, gold, is_coded, recipe: as for `head_losses`.
         weights: of the heads, as for `weigh`.
         name: of the loss.
 
     Shapes: -> {name or name_<head>: [B]}.
     """
-    losses = head_losses(logits, gold, recipe, coded)
+    losses = head_losses(logits, gold, recipe, is_coded)
     by_head = {f"{name}_{head}": head_loss for head, head_loss in losses.items()} if len(losses) > 1 else {}
     return {name: weigh(losses, weights)} | by_head
 
