@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from coded_corpus import assigned, corpus, options, small, with_split
-from hypothesis import notes_with_split, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -22,7 +22,7 @@ def of(notes: pd.DataFrame, codes: pd.DataFrame, **changes) -> pd.Series:
 
 
 @settings(max_examples=40)
-@notes_with_split(
+@given(
     st.integers(0, 60),
     st.integers(0, 12),
     st.integers(2, 5),
