@@ -1,9 +1,10 @@
-"""Learning curves on a GPU beside those on a CPU: the same model, weights, batches and seed on the embedded corpus.
+"""Compares learning curves on a GPU with those on a CPU: the same model, weights, batches and seed.
 
     python benchmarks/curves.py caml multirescnn [--inputs data/inputs] [--epochs 3] [--steps 40]
 
-Needs the inputs that `dvc repro` makes. Dropout is 0, because a GPU draws other random numbers. In fp32 the losses of
-an epoch agree within a thousandth; in bf16 within a hundredth, and dev micro F1 within 0.02. Exits with 1 where not.
+Needs the inputs that `dvc repro` makes. Dropout is 0, because a GPU samples other random numbers. In fp32 the losses of
+an epoch agree within a thousandth; in bf16 within a hundredth, and dev micro F1 within 0.02. Exits with 1 if they do
+not.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Row, Trainer
 
 PARAMS, MODELS = Path("params.yaml"), Path("configs/models")
-# What is compared with fp32 on the CPU: precision, CUDA graphs, whether label attention streams; and how far losses may
-# differ, relatively, and micro F1.
+# Runs that are compared with fp32 on the CPU: precision, CUDA graphs, whether label attention streams, and the
+# tolerances of losses (relative) and micro F1.
 RUNS = {
     "fp32": ("fp32", False, False, 1e-3, 0.005),
     "bf16": ("bf16", False, False, 1e-2, 0.02),
@@ -43,7 +44,7 @@ RUNS = {
 
 
 class Engine(config.Section):
-    """What is read of params.yaml."""
+    """The sections of params.yaml that are read."""
 
     label_set: config.LabelSet
     training: config.Training
@@ -52,11 +53,11 @@ class Engine(config.Section):
 def train(
     name: str, data: arrays.Inputs, options: argparse.Namespace, device: str, run: tuple
 ) -> tuple[list[Row], float]:
-    """The learning curve of one training, and its seconds."""
+    """The learning curve of one training, and its duration in seconds."""
     precision, graphs, streams, *_ = run
     parameters = config.load(Engine, PARAMS)
-    chosen = config.load_model(MODELS / f"{name}.yaml", name, "quick", parameters.label_set)
-    recipe = chosen.recipe.model_copy(update={"dropout": 0.0, "epochs": options.epochs, "patience": None})
+    model_settings = config.load_model(MODELS / f"{name}.yaml", name, "quick", parameters.label_set)
+    recipe = model_settings.recipe.model_copy(update={"dropout": 0.0, "epochs": options.epochs, "patience": None})
     changes = {
         "precision": precision,
         "cuda_graphs": graphs,
@@ -67,29 +68,29 @@ def train(
     reproducibility.prepare(options.threads)
     torch.manual_seed(1)
     vectors = torch.from_numpy(data.vectors)
-    without_dropout = chosen.config.model_copy(update={"dropout": 0.0})
-    heads = data.heads_named(chosen.config.heads)
+    without_dropout = model_settings.config.model_copy(update={"dropout": 0.0})
+    heads = data.heads_named(model_settings.config.heads)
     model = models.find(name)(without_dropout, ModelInputs(heads=heads, vocab_size=len(vectors), vectors=vectors))
     with tempfile.TemporaryDirectory() as folder, label_attention_streams(streams):
-        started = time.perf_counter()
+        start = time.perf_counter()
         trainer = Trainer(model.to(choose_device(device)), data, recipe, settings, 1, Checkpoints(Path(folder)))
-        return multi_seed.train([trainer])[0].history, time.perf_counter() - started
+        return multi_seed.train([trainer])[0].history, time.perf_counter() - start
 
 
 @contextlib.contextmanager
 def label_attention_streams(streams: bool) -> Iterator[None]:
-    """Takes `fused_attention` whatever the number of labels, if asked."""
+    """Uses `fused_attention` for any number of labels, if `streams`."""
     limit = fused_attention.PLAIN_LABELS
     fused_attention.PLAIN_LABELS = 0 if streams else limit
     yield
     fused_attention.PLAIN_LABELS = limit
 
 
-def compare(name: str, expected: list[Row], found: list[Row], run: tuple, label: str) -> bool:
-    """Prints a row for each epoch; whether all are within the tolerance."""
+def compare(name: str, cpu_rows: list[Row], device_rows: list[Row], run: tuple, label: str) -> bool:
+    """Prints a row for each epoch. Returns whether all are within the tolerance."""
     *_, loss_tolerance, f1_tolerance = run
     agree = True
-    for cpu, gpu in zip(expected, found, strict=True):
+    for cpu, gpu in zip(cpu_rows, device_rows, strict=True):
         losses = max(abs(gpu[key] / cpu[key] - 1) for key in ("train_loss", "dev_loss"))
         f1 = abs(gpu["f1_micro"] - cpu["f1_micro"])
         within = losses <= loss_tolerance and f1 <= f1_tolerance
@@ -123,12 +124,12 @@ def main() -> None:
     columns = "model | on the device | epoch | dev loss, CPU | dev loss | losses differ by | F1, CPU | F1 | within"
     print(f"| {columns} |\n|{'---|' * (columns.count('|') + 1)}", flush=True)
     for name in options.models:
-        expected, spent = train(name, data, options, "cpu", RUNS["fp32"])
-        seconds.append(f"{name}: CPU {spent:.1f}")
+        cpu_rows, duration = train(name, data, options, "cpu", RUNS["fp32"])
+        seconds.append(f"{name}: CPU {duration:.1f}")
         for label, run in RUNS.items():
-            found, spent = train(name, data, options, options.device, run)
-            seconds.append(f"{label} {spent:.1f}")
-            agree &= compare(name, expected, found, run, label)
+            device_rows, duration = train(name, data, options, options.device, run)
+            seconds.append(f"{label} {duration:.1f}")
+            agree &= compare(name, cpu_rows, device_rows, run, label)
     print(f"\nSeconds of {options.epochs} epochs of {options.steps} steps: {'; '.join(seconds)}")
     sys.exit(0 if agree else 1)
 

@@ -1,9 +1,9 @@
-"""Notes a second and peak memory of training a model on an encoder, on any device.
+"""Notes per second and peak memory of training a model on an encoder, on any device.
 
 Run as `python benchmarks/encoders.py` from the root of the repository, for instance
 `python benchmarks/encoders.py plm_icd --size roberta-base-pm --subwords 3070 --batch 16 --device cuda`. Weights
-and notes are random, which changes nothing of the time. --folder takes an encoder of your own, --options options of
-the model's file, such as chunk=256.
+and notes are random, which does not change the time. --folder takes your own encoder, --options takes options of the
+model's file, such as chunk=256.
 """
 
 from __future__ import annotations
@@ -41,57 +41,57 @@ COLUMNS = (
 def build(
     name: str, checkpointing: bool, arguments: argparse.Namespace, device: torch.device
 ) -> tuple[Model, config.Recipe]:
-    """The model with its published recipe, made on its device."""
+    """Builds the model on its device, with its published recipe."""
     path = Path(f"configs/models/{name}.yaml")
     content = config.read_yaml(path)
     for option in arguments.options:
         key, value = option.split("=", 1)
         content["options"][key] = yaml.safe_load(value)
     label_set = "top50" if arguments.labels <= 50 else "full"
-    chosen = model_settings(content, path, name, "published", label_set)
+    settings = model_settings(content, path, name, "published", label_set)
     encoder = folder.read(arguments.folder) if arguments.folder else PUBLISHED_SIZES[arguments.size]
     if arguments.tiny:
         sizes = {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 32, "num_hidden_layers": 1}
         encoder = replace(encoder, config=encoder.config | sizes)
     inputs = ModelInputs(heads={"icd": arguments.labels}, encoder=encoder)
     with device:
-        model = models.find(name)(chosen.config, inputs)
+        model = models.find(name)(settings.config, inputs)
     if checkpointing:
         model.enable_gradient_checkpointing()
-    return model.train(), chosen.recipe
+    return model.train(), settings.recipe
 
 
 def step(model: Model, recipe: config.Recipe, optimizer: torch.optim.Optimizer, arguments: argparse.Namespace) -> None:
-    """One update of the weights, on notes that all have the longest length."""
-    whole, at_once, device = arguments.batch, arguments.micro_batch or arguments.batch, next(model.parameters()).device
+    """Updates the weights once, with notes of the maximum length."""
+    batch, at_once, device = arguments.batch, arguments.micro_batch or arguments.batch, next(model.parameters()).device
     optimizer.zero_grad(set_to_none=True)
-    for start in range(0, whole, at_once):
-        notes = min(at_once, whole - start)
+    for start in range(0, batch, at_once):
+        notes = min(at_once, batch - start)
         tokens = torch.randint(1000, 2000, (notes, arguments.subwords), device=device)
         lengths = torch.full((notes,), arguments.subwords, device=device)
         gold = {"icd": (torch.rand(notes, arguments.labels, device=device) < 0.01).float()}
         with autocast(device, arguments.precision):
             logits = model(tokens, lengths)
-        (head_losses(logits, gold, recipe)["icd"].sum() / whole).backward()
+        (head_losses(logits, gold, recipe)["icd"].sum() / batch).backward()
     optimizer.step()
 
 
 def measure(row: tuple[str, str, argparse.Namespace]) -> list[str]:
-    """Seconds of a step, after a first one that is not timed, notes a second, and peak memory."""
+    """Seconds per step after a warm-up step, notes per second, and peak memory."""
     name, checkpointing, arguments = row
     reproducibility.prepare(arguments.threads)
     device = distributed.choose_device(arguments.device)
-    before = peak_mib(arguments.device, reset=True)
+    initial_mib = peak_mib(arguments.device, reset=True)
     model, recipe = build(name, checkpointing == "on", arguments, device)
     optimizer = make_optimizer(model, recipe, model.layer_depths())
     step(model, recipe, optimizer, arguments)
     clock(arguments.device)
-    started = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(arguments.steps):
         step(model, recipe, optimizer, arguments)
     clock(arguments.device)
-    seconds = (time.perf_counter() - started) / arguments.steps
-    peak = peak_mib(arguments.device) - (0 if arguments.device == "cuda" else before)
+    seconds = (time.perf_counter() - start) / arguments.steps
+    peak = peak_mib(arguments.device) - (0 if arguments.device == "cuda" else initial_mib)
     at_once = f"{arguments.micro_batch or arguments.batch}{', checkpointing' if checkpointing == 'on' else ''}"
     cells = [name, str(arguments.folder or arguments.size), f"{count_parameters(model)['total']:,}"]
     cells += [f"{arguments.labels:,}", f"{arguments.batch} x {arguments.subwords}", at_once, arguments.precision]

@@ -1,10 +1,10 @@
-"""Runs the tests and benchmarks that need a GPU in order of worth, and writes a report as it goes.
+"""Runs the tests and benchmarks that need a GPU, the most important first, and updates a report after each.
 
     benchmarks/gpu.sh [--minutes 12] [--only c,e]
 
-Each part is a process of its own with its own share of the time: what fails or takes too long stops nothing else. What
-a part leaves of its time goes to those behind it. Run again, parts that have not ended well are run again; --only runs
-the parts that it names, whatever they did before.
+Each part has its own processes and its own share of the time, so a part that fails or takes too long stops no other.
+Time that a part does not need goes to the parts after it. A second call reruns the parts that did not succeed; --only
+runs the parts that it names in any case.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ print(json.dumps(found))
 
 @dataclass(frozen=True)
 class Part:
-    """Some commands that answer one question.
+    """Commands that answer one question.
 
-    `commands` and `tiny` are arguments of python; {device} is filled in. `tiny` is the same in seconds, to try it out.
+    `commands` and `tiny` are arguments of python; {device} is filled in. `tiny` takes seconds, to try the script.
     """
 
     letter: str
@@ -117,10 +117,10 @@ PARTS = (
 
 
 class Report:
-    """What is known so far, on disk after every command.
+    """The results so far, written to disk after every command.
 
     Args:
-        folder: where gpu-report.json and gpu-report.md are; parts of an earlier report are kept.
+        folder: of gpu-report.json and gpu-report.md; parts of an earlier report are kept.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -145,7 +145,7 @@ class Report:
             partial.replace(self.folder / name)
 
     def markdown(self) -> str:
-        """Every part's tables, and the ends of what failed."""
+        """The tables of every part, and the last lines of commands that failed."""
         lines = ["# GPU report", "", *(f"- {name}: {value}" for name, value in self.content["machine"].items())]
         for letter in sorted(self.content["parts"]):
             part = self.content["parts"][letter]
@@ -173,8 +173,8 @@ def tables(output: str) -> list[list[str]]:
 
 
 def run(command: str, seconds: float) -> dict[str, Any]:
-    """Runs one command to its end or for some seconds, and shows and keeps what it prints."""
-    started, timed_out = time.perf_counter(), threading.Event()
+    """Runs one command, for at most so many seconds; prints and returns its output."""
+    start, timed_out = time.perf_counter(), threading.Event()
     process = subprocess.Popen(
         [sys.executable, *shlex.split(command)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace", start_new_session=True,
@@ -193,21 +193,21 @@ def run(command: str, seconds: float) -> dict[str, Any]:
     timer.cancel()
     text = "".join(output)
     return {
-        "command": command, "seconds": round(time.perf_counter() - started, 1), "exit_code": process.returncode,
+        "command": command, "seconds": round(time.perf_counter() - start, 1), "exit_code": process.returncode,
         "timed_out": timed_out.is_set(), "tables": tables(text), "tail": text[-TAIL:],
     }  # fmt: skip
 
 
 def machine() -> dict[str, Any]:
     """Versions, and the GPU that torch sees."""
-    described: dict[str, Any] = {"python": platform.python_version()}
+    description: dict[str, Any] = {"python": platform.python_version()}
     for name in VERSIONS:
         try:
-            described[name] = metadata.version(name)
+            description[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            described[name] = "absent"
-    done = subprocess.run([sys.executable, "-c", MACHINE], capture_output=True, text=True, check=False)
-    return described | (json.loads(done.stdout) if done.returncode == 0 else {"torch": done.stderr[-300:]})
+            description[name] = "absent"
+    process = subprocess.run([sys.executable, "-c", MACHINE], capture_output=True, text=True, check=False)
+    return description | (json.loads(process.stdout) if process.returncode == 0 else {"torch": process.stderr[-300:]})
 
 
 def main() -> None:
@@ -224,9 +224,9 @@ def main() -> None:
         parser.error(f"--only: there is no part {', '.join(sorted(unknown))}; there are a to {PARTS[-1].letter}")
     report, ends = Report(options.out), time.perf_counter() + 60 * options.minutes
     report.content["machine"] = machine()
-    left = [part for part in PARTS if part.letter in letters and (options.only or not report.ended_well(part.letter))]
-    while left:
-        part, weights = left[0], sum(part.seconds for part in left)
+    queue = [part for part in PARTS if part.letter in letters and (options.only or not report.ended_well(part.letter))]
+    while queue:
+        part, weights = queue[0], sum(part.seconds for part in queue)
         part_ends = time.perf_counter() + (ends - time.perf_counter()) * part.seconds / weights
         report.content["parts"][part.letter] = {"title": part.title, "commands": []}
         commands = part.tiny if options.tiny else part.commands
@@ -234,10 +234,10 @@ def main() -> None:
             command = command.format(device=options.device)
             print(f"\n({part.letter}) {part.title}: {command}", flush=True)
             reserve = RESERVE * (len(commands) - number)
-            done = run(command, max(RESERVE, part_ends - time.perf_counter() - reserve))
-            report.content["parts"][part.letter]["commands"].append(done)
+            result = run(command, max(RESERVE, part_ends - time.perf_counter() - reserve))
+            report.content["parts"][part.letter]["commands"].append(result)
             report.write()
-        left = left[1:]
+        queue = queue[1:]
     print(f"\n{report.markdown()}")
     sys.exit(0 if all(report.ended_well(letter) for letter in letters) else 1)
 

@@ -1,9 +1,9 @@
-"""Seconds and memory of label attention alone, forward and backward, in every form that torch and this package have.
+"""Time and memory of label attention alone, forward and backward, in every form that torch and this package have.
 
     python benchmarks/label_attention.py [--device cuda] [--precision bf16] [--labels 8921] [--widths 50 300 512x1024]
     python benchmarks/label_attention.py --device cuda --precision bf16 --tiles     # the kernels at other tile sizes
 
-On a CPU time is that of one thread of this process, so that others on the machine do not count.
+On a CPU, time is the CPU time of one thread of this process, so that other processes do not count.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class Row:
 
 
 def plain(queries: Tensor, keys: Tensor, values: Tensor, outputs: Tensor, lengths: Tensor) -> Tensor:
-    """What the layers do for few labels."""
+    """The form that the layers use for few labels."""
     mask = position_mask(lengths, keys.shape[1])
     return (masked_softmax(queries @ keys.transpose(1, 2), mask) * (outputs @ values.transpose(1, 2)).float()).sum(2)
 
 
 def streams(queries: Tensor, keys: Tensor, values: Tensor, outputs: Tensor, lengths: Tensor) -> Tensor:
-    """`fused_attention` in operations of torch."""
+    """`fused_attention` in torch operations."""
     mask = position_mask(lengths, keys.shape[1])
     return fused_attention._FusedAttention.apply(None, queries, keys, values, outputs, mask)
 
@@ -68,19 +68,19 @@ def kernels(queries: Tensor, keys: Tensor, values: Tensor, outputs: Tensor, leng
 
 
 def sdpa(queries: Tensor, keys: Tensor, values: Tensor, outputs: Tensor, lengths: Tensor) -> Tensor:
-    """Context vectors by torch's attention, then their products with the outputs."""
+    """Context vectors by torch's attention, then their dot products with the output vectors."""
     mask = position_mask(lengths, keys.shape[1])[:, None, None]
     rows = queries.expand(len(keys), 1, -1, -1)
     attend = nn.functional.scaled_dot_product_attention
-    return _read(attend(rows, keys.unsqueeze(1), values.unsqueeze(1), attn_mask=mask, scale=1.0), outputs)
+    return _logits(attend(rows, keys.unsqueeze(1), values.unsqueeze(1), attn_mask=mask, scale=1.0), outputs)
 
 
 def flex_attention(queries: Tensor, keys: Tensor, values: Tensor, outputs: Tensor, lengths: Tensor) -> Tensor:
-    """The same by torch's compiled attention."""
+    """As `sdpa`, by torch's compiled attention."""
     rows = queries.expand(len(keys), 1, -1, -1).contiguous()
     attend, make_mask = _compiled()
     mask = make_mask(lambda b, h, q, k: k < lengths[b], len(keys), 1, len(queries), keys.shape[1], keys.device)
-    return _read(attend(rows, keys.unsqueeze(1), values.unsqueeze(1), block_mask=mask, scale=1.0), outputs)
+    return _logits(attend(rows, keys.unsqueeze(1), values.unsqueeze(1), block_mask=mask, scale=1.0), outputs)
 
 
 @functools.cache
@@ -88,7 +88,7 @@ def _compiled() -> tuple[Callable, Callable]:
     return torch.compile(flex.flex_attention, dynamic=False), flex.create_block_mask
 
 
-def _read(context: Tensor, outputs: Tensor) -> Tensor:
+def _logits(context: Tensor, outputs: Tensor) -> Tensor:
     return (context.squeeze(1) * outputs).sum(2).float()
 
 
@@ -96,7 +96,7 @@ FORMS = {form.__name__: form for form in (plain, streams, kernels, sdpa, flex_at
 
 
 def measure(row: Row) -> list[str]:
-    """Milliseconds of forward, of forward and backward, and the MiB that both need at most."""
+    """Milliseconds of forward, and of forward and backward; their peak memory in MiB."""
     sizes, (width, value_width) = row.sizes, row.widths
     device, b, n, y = sizes.device, sizes.batch, sizes.positions, sizes.labels
     if device == "cpu":
@@ -114,16 +114,16 @@ def measure(row: Row) -> list[str]:
     leaves = [tensor.requires_grad_() for tensor in (queries, keys, values, outputs)]
     lengths = torch.linspace(0.8 * n, n, b, device=device).long()
     gradient = torch.randn(b, y, device=device)
-    before, spent = peak_mib(device, reset=True), []
+    initial_mib, durations = peak_mib(device, reset=True), []
     for _ in range(sizes.repeats):
         times = [clock(device)]
         logits = FORMS[row.form](*leaves, lengths)
         times.append(clock(device))
         logits.backward(gradient)
-        spent.append((times[1] - times[0], clock(device) - times[0]))
+        durations.append((times[1] - times[0], clock(device) - times[0]))
         del logits
-    forward, both = (1000 * sorted(each)[len(spent) // 2] for each in zip(*spent, strict=True))
-    return [str(row), f"{forward:,.2f}", f"{both:,.2f}", f"{peak_mib(device) - before:,.0f}"]
+    forward, with_backward = (1000 * sorted(column)[len(durations) // 2] for column in zip(*durations, strict=True))
+    return [str(row), f"{forward:,.2f}", f"{with_backward:,.2f}", f"{peak_mib(device) - initial_mib:,.0f}"]
 
 
 def main() -> None:

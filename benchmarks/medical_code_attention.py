@@ -1,4 +1,4 @@
-"""What one training step of JAMS costs beside the two label attentions of one system each that it replaces.
+"""Time of a training step of JAMS, compared with the two label attentions, one for each system, that it replaces.
 
     python benchmarks/medical_code_attention.py [--words 500] [--threads 1] [--official folder]
 
@@ -44,11 +44,11 @@ def main() -> None:
     features = torch.randn(arguments.batch, arguments.words, 2 * HIDDEN, requires_grad=True)
     gold = (torch.rand(arguments.batch, sum(LABELS.values())) < 0.001).float()
     edges = official_edges(arguments.official) if arguments.official else random_edges()
-    print("edges:", ", ".join(f"{head} {len(own.own):,}" for head, own in edges.items()))
-    kinds = {"jams": lambda: Joint(edges), "two": Two}
+    print("edges:", ", ".join(f"{head} {len(of_head.own):,}" for head, of_head in edges.items()))
+    make_model = {"jams": lambda: Joint(edges), "two": Two}
     seconds = {}
-    for name in [arguments.only] if arguments.only else kinds:
-        seconds[name] = step_seconds(kinds[name](), features, gold, arguments.steps)
+    for name in [arguments.only] if arguments.only else make_model:
+        seconds[name] = step_seconds(make_model[name](), features, gold, arguments.steps)
         print(f"{name}: {seconds[name]:.3f} s of CPU time a step")
     if len(seconds) == 2:
         print(f"ratio: {seconds['jams'] / seconds['two']:.2f}")
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 class Joint(nn.Module):
-    """What JAMS puts on LAAT's encoder."""
+    """The label attention of JAMS on LAAT's encoder."""
 
     def __init__(self, edges: dict[str, Edges]) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Joint(nn.Module):
 
 
 class Two(nn.Module):
-    """What two models of LAAT, one for each system, have there."""
+    """The label attentions of two LAAT models, one for each system."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Two(nn.Module):
 
 
 def step_seconds(model: nn.Module, features: Tensor, gold: Tensor, steps: int) -> float:
-    """The least CPU time of a step, after one to warm up."""
+    """The minimum CPU time of a step, after one to warm up."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step() -> None:
@@ -97,39 +97,40 @@ def step_seconds(model: nn.Module, features: Tensor, gold: Tensor, steps: int) -
 
 def timed(work: Callable[[], None]) -> float:
     """CPU seconds of this process: other processes do not count."""
-    started = time.process_time()
+    start = time.process_time()
     work()
-    return time.process_time() - started
+    return time.process_time() - start
 
 
 def random_edges() -> dict[str, Edges]:
     """Edges between random labels, each pair once, a quarter of them exact."""
     edges = {}
-    for head, other in (("icd9", "icd10"), ("icd10", "icd9")):
-        places = torch.randperm(LABELS[head] * LABELS[other])[: EDGES[head]]
-        weight = torch.where(torch.rand(len(places)) < 0.25, 1.0, 0.5)
-        edges[head] = Edges(places // LABELS[other], places % LABELS[other], weight)
+    for head, target_head in (("icd9", "icd10"), ("icd10", "icd9")):
+        n_targets = LABELS[target_head]
+        pairs = torch.randperm(LABELS[head] * n_targets)[: EDGES[head]]
+        weight = torch.where(torch.rand(len(pairs)) < 0.25, 1.0, 0.5)
+        edges[head] = Edges(pairs // n_targets, pairs % n_targets, weight)
     return edges
 
 
 def official_edges(folder: Path) -> dict[str, Edges]:
-    """Edges of the official files between as many codes as there are labels, those with most mappings first."""
+    """Edges of the official files between the codes with most mappings, as many codes as there are labels."""
     table = gem.table(folder).to_pandas()
     rows = table[table["target"].notna()]
     sources = Counter(zip(rows["source_system"], rows["source"], strict=True))
     targets = Counter(zip(rows["target_system"], rows["target"], strict=True))
     codes = {}
     for head, labels in LABELS.items():
-        own = [(code, number) for code, number in (sources + targets).most_common() if code[0].startswith(head)]
-        codes[head] = [code for code, _ in own[:labels]]
-    column = {code: number for own in codes.values() for number, code in enumerate(own)}
-    found: dict[str, list[tuple[int, int, float]]] = {head: [] for head in LABELS}
+        of_head = [code for code, _ in (sources + targets).most_common() if code[0].startswith(head)]
+        codes[head] = of_head[:labels]
+    column = {code: number for of_head in codes.values() for number, code in enumerate(of_head)}
+    triples: dict[str, list[tuple[int, int, float]]] = {head: [] for head in LABELS}
     for row in gem.edges(table, codes["icd9"], codes["icd10"]).to_pylist():
         pair = column[row["source_system"], row["source"]], column[row["target_system"], row["target"]]
-        found[row["direction"].partition("_")[0]].append((*pair, row["weight"]))
+        triples[row["direction"].partition("_")[0]].append((*pair, row["weight"]))
     return {
-        head: Edges(*torch.tensor([pair[:2] for pair in own]).T, torch.tensor([pair[2] for pair in own]))
-        for head, own in found.items()
+        head: Edges(*torch.tensor([edge[:2] for edge in of_head]).T, torch.tensor([edge[2] for edge in of_head]))
+        for head, of_head in triples.items()
     }
 
 

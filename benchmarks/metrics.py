@@ -20,14 +20,14 @@ from medcode.evaluation import frequency, metrics, monitor, ranking, summary, th
 
 
 def problem(documents: int, labels: int, codes: float, seed: int) -> tuple[sparse.csr_array, np.ndarray, np.ndarray]:
-    """Draws long-tailed gold labels, scores that know something of them, and training counts."""
+    """Samples long-tailed gold labels, scores correlated with them, and training counts."""
     random = np.random.default_rng(seed)
     share = 1 / (np.arange(labels) + 3)
     share = np.minimum(0.5, codes * share / share.sum())
     rows = [np.flatnonzero(random.random(labels) < share) for _ in range(documents)]
     gold = np.zeros((documents, labels), np.uint8)
-    for row, own in zip(gold, rows, strict=True):
-        row[own] = 1
+    for row, columns in zip(gold, rows, strict=True):
+        row[columns] = 1
     scores = random.random((documents, labels), dtype=np.float32)
     np.power(scores, 12, out=scores)
     gold = sparse.csr_array(gold)
@@ -37,7 +37,7 @@ def problem(documents: int, labels: int, codes: float, seed: int) -> tuple[spars
 
 
 def peak_mib() -> float:
-    """The most memory that the process has held."""
+    """Peak memory of the process."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
@@ -55,8 +55,9 @@ def main() -> None:
         batch_size=32,
     )  # fmt: skip
     gold, scores, train = problem(arguments.documents, arguments.labels, arguments.codes, arguments.seed)
-    before = peak_mib()
-    print(f"{arguments.documents} documents x {arguments.labels} labels, {gold.nnz} gold; peak so far {before:.0f} MiB")
+    initial_mib = peak_mib()
+    size = f"{arguments.documents} documents x {arguments.labels} labels"
+    print(f"{size}, {gold.nnz} gold; peak so far {initial_mib:.0f} MiB")
     work: dict[str, Callable[[], Any]] = {
         "counts at one threshold": lambda: metrics.counts(gold, scores, 0.5),
         "ranks of the gold labels": lambda: ranking.gold_ranks(gold, scores),
@@ -72,7 +73,7 @@ def main() -> None:
         start = time.perf_counter()
         function()
         seconds = time.perf_counter() - start
-        print(f"{name:28} {seconds:7.2f} s   peak +{peak_mib() - before:.0f} MiB")
+        print(f"{name:28} {seconds:7.2f} s   peak +{peak_mib() - initial_mib:.0f} MiB")
 
 
 if __name__ == "__main__":

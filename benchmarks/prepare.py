@@ -42,15 +42,15 @@ io.write_text(sys.argv[3], "".join(tokens.types[number] + chr(10) for number in 
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Seconds on the clock and of all cores together, and the peak memory of the largest process, in MiB."""
+class Measurement:
+    """Wall time and CPU time in seconds, and the peak memory of the largest process, in MiB."""
 
     seconds: float
     cpu: float
     peak: float
 
 
-def measure(*command: str | Path) -> Measured:
+def measure(*command: str | Path) -> Measurement:
     """Runs a Python command to its end."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     start = time.perf_counter()
@@ -63,7 +63,7 @@ def measure(*command: str | Path) -> Measured:
     if process.returncode:
         sys.exit(f"{' '.join(map(str, command[:2]))} failed")
     cpu = usage.ru_utime + usage.ru_stime
-    return Measured(seconds, cpu, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 1024))
+    return Measurement(seconds, cpu, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 1024))
 
 
 def make_corpus(folder: Path, admissions: int, compressed: bool) -> None:
@@ -81,10 +81,11 @@ def make_corpus(folder: Path, admissions: int, compressed: bool) -> None:
             (folder / f"{name}.csv.gz").unlink()
 
 
-def show(name: str, measured: Measured, rows: int, size: float) -> None:
-    """Prints one line; `size` is what was read, in bytes."""
-    speed = f"{rows / measured.seconds:12,.0f} {size / 1e6 / measured.seconds:8,.1f}"
-    print(f"{name:<34} {measured.seconds:8.1f} {measured.cpu:8.1f} {speed} {measured.peak:9,.0f}", flush=True)
+def show(name: str, measurement: Measurement, rows: int, size: float) -> None:
+    """Prints one line; `size` is the number of bytes read."""
+    speed = f"{rows / measurement.seconds:12,.0f} {size / 1e6 / measurement.seconds:8,.1f}"
+    line = f"{name:<34} {measurement.seconds:8.1f} {measurement.cpu:8.1f} {speed} {measurement.peak:9,.0f}"
+    print(line, flush=True)
 
 
 def run(raw: Path, out: Path) -> None:
@@ -96,9 +97,9 @@ def run(raw: Path, out: Path) -> None:
     print(f"{table.name}: {table.stat().st_size / 1e9:.2f} GB, {os.cpu_count()} cores")
     print(f"{'':<34} {'seconds':>8} {'CPU s':>8} {'rows/s':>12} {'MB/s':>8} {'peak MiB':>9}")
 
-    def stage(name: str, **options: str | Path) -> Measured:
-        paths = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
-        return measure(f"stages/{name}.py", "--params", params, *paths)
+    def stage(name: str, **options: str | Path) -> Measurement:
+        arguments = [text for key, value in options.items() for text in (f"--{key.replace('_', '-')}", value)]
+        return measure(f"stages/{name}.py", "--params", params, *arguments)
 
     extract = stage("extract", raw=raw, notes=notes, codes=codes, metrics=out / "extract.json")
     rows = io.read_json(out / "extract.json")["rows"]["notes"]
@@ -120,7 +121,7 @@ def run(raw: Path, out: Path) -> None:
     size = np.load(tokens / "ids.npy", mmap_mode="r").nbytes
     show("vocabulary (3 training documents)", vocabulary, documents, size)
     stages = (extract, tokenize, split, label_set, vocabulary)
-    total = Measured(
+    total = Measurement(
         sum(stage.seconds for stage in stages),
         sum(stage.cpu for stage in stages),
         max(stage.peak for stage in stages),

@@ -1,11 +1,11 @@
-"""Time and memory of recurrent networks alone, forward and backward: those of torch beside `fused_recurrent`.
+"""Time and memory of recurrent networks alone, forward and backward: those of torch and `fused_recurrent`.
 
     python benchmarks/recurrent.py [--device cuda] [--precision bf16] [--networks gru300 lstm512] [--positions 1600]
     python benchmarks/recurrent.py --device cuda --precision bf16 --models 10     # side by side, each on its stream
     python benchmarks/recurrent.py --device cuda --precision bf16 --tiles         # the kernels at other tile sizes
 
-Both directions of a network, with the products of the words. In a graph, all of it is launched at once; the kernels
-then launch each position on its own. On a CPU time is that of one thread of this process, so that others on the machine
+Both directions of a network, with the input projections. A graph launches all of the work at once; the kernels then
+launch each position separately. On a CPU, time is the CPU time of one thread of this process, so that other processes
 do not count.
 """
 
@@ -53,10 +53,10 @@ def steps(row: Row) -> list[Callable[[], list[Tensor]]]:
 
 
 def on_streams(functions: list[Callable], graphs: bool) -> Callable[[], None]:
-    """Runs each function on a stream of its own, in a CUDA graph if asked."""
+    """Runs each function on its own stream, as a CUDA graph if `graphs`."""
     streams = [torch.cuda.Stream() for _ in functions]
     if graphs:
-        functions = [captured(function, stream) for function, stream in zip(functions, streams, strict=True)]
+        functions = [capture(function, stream) for function, stream in zip(functions, streams, strict=True)]
 
     def run() -> None:
         for function, stream in zip(functions, streams, strict=True):
@@ -69,18 +69,18 @@ def on_streams(functions: list[Callable], graphs: bool) -> Callable[[], None]:
     return run
 
 
-def captured(function: Callable[[], list[Tensor]], stream: torch.cuda.Stream) -> Callable[[], list[Tensor]]:
-    """A CUDA graph of a function, which has run before."""
+def capture(function: Callable[[], list[Tensor]], stream: torch.cuda.Stream) -> Callable[[], list[Tensor]]:
+    """Captures a function as a CUDA graph, after running it once."""
     with torch.cuda.stream(stream):
         function()
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, stream=stream):
-        kept = function()
+        outputs = function()
 
     def replay() -> list[Tensor]:
         graph.replay()
-        return kept
+        return outputs
 
     return replay
 
@@ -100,13 +100,13 @@ class Row:
 
 
 def measure(row: Row) -> list[str]:
-    """Milliseconds of forward and backward of all models, notes a second, and the MiB that they need at most."""
-    sizes, device, spent = row.sizes, row.sizes.device, []
+    """Milliseconds of forward and backward of all models, notes per second, and their peak memory in MiB."""
+    sizes, device, durations = row.sizes, row.sizes.device, []
     if device == "cpu":
         torch.set_num_threads(1)
     choose(row)
     functions = steps(row)
-    before = peak_mib(device, reset=True)
+    initial_mib = peak_mib(device, reset=True)
     if device == "cuda":
         run = on_streams(functions, "graph" in row.form)
     else:
@@ -115,14 +115,14 @@ def measure(row: Row) -> list[str]:
     for _ in range(sizes.repeats):
         start = clock(device)
         run()
-        spent.append(clock(device) - start)
-    milliseconds = 1000 * sorted(spent)[len(spent) // 2]
+        durations.append(clock(device) - start)
+    milliseconds = 1000 * sorted(durations)[len(durations) // 2]
     rate = 1000 * sizes.models * sizes.batch / milliseconds
-    return [str(row), f"{milliseconds:,.1f}", f"{rate:,.0f}", f"{peak_mib(device) - before:,.0f}"]
+    return [str(row), f"{milliseconds:,.1f}", f"{rate:,.0f}", f"{peak_mib(device) - initial_mib:,.0f}"]
 
 
 def choose(row: Row) -> None:
-    """Lets `Recurrent` take a form, whatever would pay."""
+    """Makes `Recurrent` use the form of a row, even if another one is faster."""
     recurrent.pays = lambda *_: not row.form.startswith("torch")
     fused_recurrent._kernels = lambda *_: None
     if row.form.startswith("kernels"):

@@ -1,4 +1,4 @@
-"""Tables in Markdown whose rows are measured in processes of their own."""
+"""Markdown tables whose rows are measured in separate processes."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ USER_ERROR = 2
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Any], measure: Callable[[Any], list[str]], device: str) -> None:
-    """Prints a table, a row as soon as it is measured.
+    """Prints a table, each row as soon as it is measured.
 
-    On a CPU each row has a process, because the peak of a CPU's memory cannot be set back. On a GPU all rows share one,
-    until one of them ends it: a program that wrote where it must not spoils the device for its whole process.
+    On a CPU each row has a process, because the peak memory of a process cannot be reset. On a GPU all rows share one,
+    until a row ends it: after an illegal memory access the device cannot be used by the same process.
 
     Args:
         columns: headings.
-        rows: what `measure` is called with; a row is named by its text.
-        measure: returns the cells of a row; the module's own function, so that another process finds it.
+        rows: arguments of `measure`; `str` of a row names it.
+        measure: returns the cells of a row; a function of a module, so that another process can import it.
         device: cpu or cuda.
 
     Raises:
-        SystemExit: a row was a mistake of the user.
+        SystemExit: a row raised a UserError.
     """
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
     context, first = multiprocessing.get_context("spawn"), 0
     while first < len(rows):
         group = rows[first : first + 1] if device == "cpu" else rows[first:]
-        done = context.Value("i", 0)
-        process = context.Process(target=_measure_all, args=(measure, group, done, device))
+        n_measured = context.Value("i", 0)
+        process = context.Process(target=_measure_all, args=(measure, group, n_measured, device))
         process.start()
         process.join()
-        first += done.value
+        first += n_measured.value
         if process.exitcode == USER_ERROR:
             sys.exit(USER_ERROR)
         if process.exitcode:
@@ -48,23 +48,25 @@ def print_table(columns: Sequence[str], rows: Sequence[Any], measure: Callable[[
             first += 1
 
 
-def _measure_all(measure: Callable[[Any], list[str]], rows: Sequence[Any], done: Synchronized, device: str) -> None:
+def _measure_all(
+    measure: Callable[[Any], list[str]], rows: Sequence[Any], n_measured: Synchronized, device: str
+) -> None:
     for row in rows:
         try:
             cells = measure(row)
-        except Exception as error:  # a form may not fit into memory, and a kernel not onto the device
+        except Exception as error:  # a form may need too much memory, and the device may not support a kernel
             traceback.print_exc()
             cells = [str(row), f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:120]]
         print(f"| {' | '.join(cells)} |", flush=True)
-        done.value += 1
+        n_measured.value += 1
         gc.collect()
         if device == "cuda":
-            torch.cuda.synchronize()  # fails where the row has spoiled the device
+            torch.cuda.synchronize()  # fails if the row has left the device in an error state
             torch.cuda.empty_cache()
 
 
 def clock(device: str) -> float:
-    """Seconds when all work so far is done: on a CPU those that this process computed, so that others do not count."""
+    """Time in seconds once all work is done. On a CPU it is the CPU time of this process."""
     if device == "cpu":
         return time.process_time()
     torch.cuda.synchronize()
@@ -72,7 +74,7 @@ def clock(device: str) -> float:
 
 
 def peak_mib(device: str, *, reset: bool = False) -> float:
-    """The most memory in use so far, MiB; on a GPU since the last reset, where it is what is in use then."""
+    """Peak memory in MiB of the process, or of a GPU since the last reset, which sets it to the memory in use."""
     if device == "cpu":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if reset:

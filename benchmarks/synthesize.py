@@ -1,4 +1,4 @@
-"""Notes and megabytes a second, and peak memory, of writing the synthetic corpus.
+"""Notes and megabytes per second, and peak memory, of writing the synthetic corpus.
 
 Run as `python benchmarks/synthesize.py --admissions 3000` from the root of the repository; `--mimic3-size` writes one
 as large as MIMIC-III (58,976 admissions, about two million notes), to see that memory does not grow.
@@ -22,7 +22,7 @@ MIMIC3_SIZE = {"admissions": 58_976, "mean_words": 1_500, "other_notes": 35.0}
 
 
 def measure(write, options: config.Synthesize, notes: str, category: str | None) -> str:
-    """Writes a corpus, and says how fast."""
+    """Writes a corpus, and returns a line with its speed."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         write(Path(folder) / "raw", options)

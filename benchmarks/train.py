@@ -82,7 +82,7 @@ class Row:
 
 @functools.cache
 def synthetic_inputs(heads: tuple[tuple[str, int], ...], max_tokens: int, documents: int) -> Inputs:
-    """A training split of random words and codes, which is the dev split too."""
+    """Inputs with a split of random words and codes as train and as dev."""
     random = np.random.default_rng(1)
     lengths = np.exp(random.normal(np.log(MEDIAN_WORDS), SIGMA, documents)).astype(np.int64).clip(1, max_tokens)
     ends = lengths.cumsum()
@@ -105,69 +105,69 @@ def synthetic_inputs(heads: tuple[tuple[str, int], ...], max_tokens: int, docume
 
 
 class Engine(config.Section):
-    """What is read of params.yaml."""
+    """The sections of params.yaml that are read."""
 
     label_set: config.LabelSet
     training: config.Training
 
 
 def synthetic_model_inputs(name: str, heads: dict[str, int]) -> ModelInputs:
-    """What a model is built from: random word vectors, and random titles and links where it needs them."""
+    """Inputs of a model's constructor: random word vectors, and random titles and links if the model needs them."""
     model_cls, edges = models.find(name), None
     titles = {head: torch.randint(1, ROWS, (labels, TITLE)) for head, labels in heads.items()}
     if model_cls.needs_edges:
         pairs = torch.stack([torch.randint(labels, (20_000,)) for labels in heads.values()]).unique(dim=1)
-        both = zip(heads, (pairs, pairs.flip(0)), strict=True)
-        edges = {head: Edges(*numbers, torch.ones(numbers.shape[1])) for head, numbers in both}
+        pairs_of = zip(heads, (pairs, pairs.flip(0)), strict=True)
+        edges = {head: Edges(*numbers, torch.ones(numbers.shape[1])) for head, numbers in pairs_of}
     descriptions = titles if model_cls.needs_descriptions else None
     vectors = torch.randn(ROWS, VECTOR)
     return ModelInputs(heads=heads, vocab_size=ROWS, vectors=vectors, descriptions=descriptions, edges=edges)
 
 
 def make_trainers(row: Row) -> list[Trainer]:
-    """A trainer of the model for each seed, as the stage makes them, on synthetic inputs."""
+    """Makes a trainer of the model for each seed, as the stage does, on synthetic inputs."""
     options = row.options
     path = MODELS / f"{row.model}.yaml"
     recipe_name = options.recipe or default_recipe(config.read_yaml(path)["recipes"])
-    chosen = config.load_model(path, row.model, recipe_name, options.label_set)
-    changed = {"batch_size": options.batch, "max_tokens": options.max_tokens}
-    recipe = chosen.recipe.model_copy(update={k: v for k, v in changed.items() if v})
+    model_settings = config.load_model(path, row.model, recipe_name, options.label_set)
+    changes = {"batch_size": options.batch, "max_tokens": options.max_tokens}
+    recipe = model_settings.recipe.model_copy(update={k: v for k, v in changes.items() if v})
     engine = {"precision": row.precision, "kernels": options.kernels, "cuda_graphs": row.graphs == "on"}
     engine |= {"overfit_documents": 0, "limit_batches": 0, "checkpoint_steps": sys.maxsize}
     settings = config.load(Engine, PARAMS).training.model_copy(update=engine)
     sizes = MIMIC3_LABELS[options.label_set] | MIMIC4_LABELS
-    heads = {head: sizes[head] for head in chosen.config.heads}
+    heads = {head: sizes[head] for head in model_settings.config.heads}
     reproducibility.prepare(options.threads, options.kernels)
     torch.manual_seed(1)
     model_cls, model_inputs = models.find(row.model), synthetic_model_inputs(row.model, heads)
     inputs = synthetic_inputs(tuple(heads.items()), recipe.max_tokens, options.documents)
     trainers: list[Trainer] = []
     for seed in range(options.seeds):
-        model = model_cls(chosen.config, model_inputs).to(choose_device(options.device))
-        beside = trainers[0] if trainers else None
+        model = model_cls(model_settings.config, model_inputs).to(choose_device(options.device))
+        first = trainers[0] if trainers else None
         checkpoints = Checkpoints(tempfile.gettempdir())
-        trainers.append(Trainer(model, inputs, recipe, settings, seed, checkpoints, share_data_with=beside))
+        trainers.append(Trainer(model, inputs, recipe, settings, seed, checkpoints, share_data_with=first))
     return trainers
 
 
 def run_steps(trainers: list[Trainer], batches: list[Batch]) -> tuple[float, float]:
-    """Seconds that steps of all trainers take, in turns, and those of them that this process spent on CPUs."""
+    """Wall time and CPU time, in seconds, of steps of all trainers in turns."""
     streams = multi_seed.streams(trainers)
     for trainer in trainers:
         trainer.batches, trainer.state.step = batches, 0
-    started, computed = time.perf_counter(), time.process_time()
+    start, cpu_start = time.perf_counter(), time.process_time()
     for _ in batches:
         for trainer, stream in zip(trainers, streams, strict=True):
             with stream:
                 trainer.train_step()
-    computed = time.process_time() - computed
+    cpu_seconds = time.process_time() - cpu_start
     if trainers[0].device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - started, computed
+    return time.perf_counter() - start, cpu_seconds
 
 
 def show_kernels(trainers: list[Trainer], plan: list[Batch]) -> None:
-    """Prints what a GPU spends its time on in some steps."""
+    """Prints the kernels that take most of a GPU's time in some steps."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
         run_steps(trainers, plan)
     by_kernel = profiler.key_averages()
@@ -175,9 +175,9 @@ def show_kernels(trainers: list[Trainer], plan: list[Batch]) -> None:
 
 
 def flops_of_a_word(model: Model) -> float:
-    """Operations in matrix products and convolutions for one word, forward and backward, without recomputation.
+    """FLOP per word in matrix products and convolutions, forward and backward, without recomputation.
 
-    Counted on a CPU, where recurrent networks consist of such products too, by the plain form of label attention.
+    Counted on a CPU, where recurrent networks consist of such products too, with the plain form of label attention.
     """
     twin, words = copy.deepcopy(model).cpu().eval(), 512
     counter, limit = FlopCounterMode(display=False), fused_attention.PLAIN_LABELS
@@ -189,20 +189,20 @@ def flops_of_a_word(model: Model) -> float:
 
 
 def device_peak(device: torch.device, precision: str) -> float | None:
-    """Operations a second of which the device is capable, where known."""
+    """Peak FLOP per second of the device; None if unknown."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    return next((peaks[precision == "fp32"] for known, peaks in PEAK.items() if known in name), None)
+    return next((peaks[precision == "fp32"] for card, peaks in PEAK.items() if card in name), None)
 
 
-def shown(value: float) -> str:
-    """Three digits, or all before the point."""
+def format_number(value: float) -> str:
+    """Formats a number with three significant digits, or with all digits before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def measure(row: Row) -> list[str]:
     """Trains one model for some steps."""
     options = row.options
-    before = peak_mib(options.device, reset=True)
+    initial_mib = peak_mib(options.device, reset=True)
     try:
         trainers = make_trainers(row)
     except UserError as error:
@@ -210,10 +210,10 @@ def measure(row: Row) -> list[str]:
     trainer = trainers[0]
     plan = trainer.epoch_batches(0)
     lengths = list({batch.length: batch for batch in plan}.values())
-    run_steps(trainers, lengths * (2 if row.graphs == "on" else 1))  # the second step of a length is the one recorded
+    run_steps(trainers, lengths * (2 if row.graphs == "on" else 1))  # the second step of a length is captured
     plan = plan[: options.steps]
-    seconds, computed = run_steps(trainers, plan)
-    peak = peak_mib(options.device) - (0 if options.device == "cuda" else before)
+    seconds, cpu_seconds = run_steps(trainers, plan)
+    peak = peak_mib(options.device) - (0 if options.device == "cuda" else initial_mib)
     if options.profile and options.device == "cuda":
         print(f"{row.model}, {len(plan[:5])} steps:", file=sys.stderr)
         show_kernels(trainers, plan[:5])
@@ -224,13 +224,15 @@ def measure(row: Row) -> list[str]:
     rate, recipe, labels = device_peak(trainer.device, row.precision), trainer.recipe, trainer.model.heads.values()
     cells = [row.model, " + ".join(f"{number:,}" for number in labels), f"{recipe.batch_size}, {recipe.max_tokens}"]
     cells += [row.precision, row.graphs]
-    cells += map(shown, (notes / seconds, 1000 * seconds / len(plan), 1000 * computed / len(plan), peak))
-    cells += [f"{1 - words / padded:.1%}", shown(operations / len(plan) / 1e12)]
+    cells += map(format_number, (notes / seconds, 1000 * seconds / len(plan), 1000 * cpu_seconds / len(plan), peak))
+    cells += [f"{1 - words / padded:.1%}", format_number(operations / len(plan) / 1e12)]
     cells.append(f"{operations / seconds / rate:.1%}" if rate else "unknown")
-    cells.append(shown(TRAIN_NOTES[options.label_set] * options.seeds * recipe.epochs / (notes / seconds) / 3600))
+    cells.append(
+        format_number(TRAIN_NOTES[options.label_set] * options.seeds * recipe.epochs / (notes / seconds) / 3600)
+    )
     if options.against:
         authors = AUTHORS.get((row.model, *labels))
-        cells += [f"{authors:,}", shown(notes / seconds / authors)] if authors else ["unknown"] * 2
+        cells += [f"{authors:,}", format_number(notes / seconds / authors)] if authors else ["unknown"] * 2
     return cells
 
 

@@ -1,12 +1,12 @@
-"""Every model beside CAML: trains each for the same number of epochs, and prints what it reached as a Markdown table.
+"""Compares all models with CAML: trains each for the same number of epochs, and prints a Markdown table of metrics.
 
     dvc repro
     python benchmarks/zoo.py --epochs 3 --share 0.5
 
-Each model is trained by its own recipe `quick`, but for the number of epochs, with params.yaml's corpus, label set and
-seed; the epoch with the best dev monitor counts. Thresholds are tuned on dev. `share` is dev micro F1 over CAML's;
-where a model's lies below --share, its name is printed and the exit code is 1. A model that was measured with the same
-settings, code and inputs is not trained again; one that was stopped goes on.
+Each model is trained by its recipe `quick`, except for the number of epochs, with params.yaml's corpus, label set and
+seed; the epoch with the best dev monitor counts. Thresholds are tuned on dev. `share` is dev micro F1 over CAML's. If
+that of a model is not above --share, its name is printed and the exit code is 1. A model that was measured with the
+same settings, code and inputs is not trained again; a training that was stopped is resumed.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def main() -> None:
     parser.add_argument("--inputs", type=Path, default=ROOT / "data/inputs")
     parser.add_argument("--out", type=Path, default=ROOT / "logs/zoo")
     arguments = parser.parse_args()
-    chosen = arguments.models or [name for name in models.names() if on_words(name, arguments)]
-    results = {name: measured(name, arguments) for name in dict.fromkeys([BASELINE, *chosen])}
+    names = arguments.models or [name for name in models.names() if on_words(name, arguments)]
+    results = {name: measure(name, arguments) for name in dict.fromkeys([BASELINE, *names])}
     print(table(results))
     below = [f"{name} ({share:.2f})" for name, share in shares(results).items() if share <= arguments.share]
     if below:
@@ -65,13 +65,13 @@ def main() -> None:
 
 
 def on_words(name: str, arguments: argparse.Namespace) -> bool:
-    """Whether a model reads words and predicts the codes of a label set, whatever their edition."""
+    """Whether a model reads words and predicts the codes of a label set in one head."""
     options = config.load_model(arguments.files / f"{name}.yaml", name, "quick", "full").config
     return "icd" in options.heads and not options.uses_subwords
 
 
-def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Parameters, seconds per epoch, and dev and test metrics of a model; trains it where they are not there yet."""
+def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Parameters, seconds per epoch, and dev and test metrics of a model, which is trained if they are not on disk."""
     file = config.read_yaml(arguments.files / f"{name}.yaml")
     recipe = file["recipes"]["quick"] | {"epochs": arguments.epochs, "patience": None}
     settings = config.read_yaml(arguments.params) | {"model": name, "recipe": "quick", "encoder": "none"}
@@ -86,12 +86,12 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         run("train", folder, settings, arguments.inputs)
         epochs = [json.loads(line)["seconds"] for line in (folder / "train.jsonl").read_text().splitlines()]
         total = io.read_json(folder / "train.json")["parameters"]["total"]
-        found = {"parameters": total, "seconds": statistics.median(epochs)}
+        values = {"parameters": total, "seconds": statistics.median(epochs)}
         for split, inputs in (("dev", with_dev_as_test(folder, arguments.inputs)), ("test", arguments.inputs)):
             run("evaluate", folder, settings, inputs)
-            values = io.read_json(folder / "test.json")["icd"]
-            found[split] = {metric: value_at(values, keys) for metric, keys in METRICS.items()}
-        io.write_json(result, found)
+            metrics = io.read_json(folder / "test.json")["icd"]
+            values[split] = {name: value_at(metrics, keys) for name, keys in METRICS.items()}
+        io.write_json(result, values)
     return io.read_json(result)
 
 
@@ -104,18 +104,18 @@ def fingerprint(settings: Path, code: Project, inputs: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def resolved(text: str, settings: dict[str, Any]) -> str:
-    """Puts parameters in the place of ${...}, as DVC does."""
-    return re.sub(r"\$\{([\w.]+)\}", lambda found: str(value_at(settings, found[1].split("."))), text)
+def fill_in(text: str, settings: dict[str, Any]) -> str:
+    """Replaces ${...} by parameters, as DVC does."""
+    return re.sub(r"\$\{([\w.]+)\}", lambda match: str(value_at(settings, match[1].split("."))), text)
 
 
 def value_at(values: dict[str, Any], keys: Sequence[str]) -> Any:
-    """Follows keys into nested mappings."""
+    """The value at a path of keys in nested mappings."""
     return functools.reduce(operator.getitem, keys, values)
 
 
 def with_dev_as_test(folder: Path, inputs: Path) -> Path:
-    """The same inputs, by links, with dev in the place of test, so that dev is measured as test is."""
+    """Links to the inputs with dev in place of test, so that dev can be evaluated as test."""
     links = folder / "inputs-dev"
     shutil.rmtree(links, ignore_errors=True)
     links.mkdir()
@@ -125,16 +125,16 @@ def with_dev_as_test(folder: Path, inputs: Path) -> Path:
 
 
 def run(stage: str, folder: Path, settings: dict[str, Any], inputs: Path) -> None:
-    """Runs a stage as dvc.yaml does, but that it writes into the folder; ends with its exit code where it fails."""
-    script, *options = shlex.split(resolved(STAGES[stage]["cmd"], settings))[1:]
+    """Runs a stage as dvc.yaml does, but with outputs in the folder. Exits with its exit code if it fails."""
+    script, *options = shlex.split(fill_in(STAGES[stage]["cmd"], settings))[1:]
     pairs = zip(options[::2], options[1::2], strict=True)
-    own = {"--params": folder / "params.yaml", "--inputs": inputs, "--model": folder / "model"}
+    overrides = {"--params": folder / "params.yaml", "--inputs": inputs, "--model": folder / "model"}
     if stage == "train":
-        own |= {"--model-settings": folder / "params.yaml", "--code": folder / "code.json"}
-    read = {resolved(path, settings) for path in STAGES[stage]["deps"]}
-    paths = {name: ROOT / path if path in read else folder / Path(path).name for name, path in pairs} | own
-    named = [str(part) for pair in paths.items() for part in pair]
-    if code := subprocess.run([sys.executable, ROOT / script, *named], stdout=sys.stderr, check=False).returncode:
+        overrides |= {"--model-settings": folder / "params.yaml", "--code": folder / "code.json"}
+    deps = {fill_in(path, settings) for path in STAGES[stage]["deps"]}
+    paths = {name: ROOT / path if path in deps else folder / Path(path).name for name, path in pairs} | overrides
+    command = [sys.executable, ROOT / script, *(str(argument) for pair in paths.items() for argument in pair)]
+    if code := subprocess.run(command, stdout=sys.stderr, check=False).returncode:
         sys.exit(code)
 
 

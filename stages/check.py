@@ -1,4 +1,4 @@
-"""Refuses wrong parameters, and writes down the code that each stage runs, so that DVC knows what to run again."""
+"""Checks the parameters, and writes the fingerprint of each stage's code, so that DVC knows which stages to rerun."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from medcode.reruns.stages import choice, code_of, project
 @stage(None, models=Path, raw=Path, lists=Path, official=Path, out=Path)
 def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out: Path) -> None:
     show_to_git([params, *models.glob("*.yaml")])
-    whole, settings = check_run(params, models)
+    parameters, settings = check_run(params, models)
     if home := workspace.of_copy(Path(), os.environ):
-        workspace.lend(home, Path(), [str(path) for path in untracked(whole, raw, lists, official)])
+        workspace.lend(home, Path(), [str(path) for path in untracked(parameters, raw, lists, official)])
     check_corpus_folder(params, raw)
-    chosen = choice(whole.corpus, settings)
+    modules = choice(parameters.corpus, settings)
     stages = Path(__file__).parent
     code = project(stages.parent)
     with io.atomic_folder(out) as folder:
         for path in sorted(stages.glob("*.py")):
-            io.write_json(folder / f"{path.stem}.json", code_of(code, [path.stem], chosen))
+            io.write_json(folder / f"{path.stem}.json", code_of(code, [path.stem], modules))
 
 
 def show_to_git(files: Iterable[Path]) -> None:
-    """Gives files a new time, so that git looks at their content.
+    """Gives files a new modification time, so that git compares their content.
 
     `dvc exp run -S` restores a file and changes it within one second. If the change keeps the size and the run fails,
-    git takes the file for unchanged, and neither shows the change nor takes it back.
+    git takes the file for unchanged, and neither shows nor reverts the change.
     """
     for file in files:
-        with contextlib.suppress(OSError):  # a file that is missing is told of by those who read it
+        with contextlib.suppress(OSError):  # a missing file is reported by its reader
             os.utime(file)
 
 
 def untracked(params: Params, raw: Path, lists: Path, official: Path) -> list[Path]:
-    """Folders that the run reads, and that neither git nor DVC tracks."""
+    """Folders that the run reads and that neither git nor DVC tracks."""
     folders = [official]
     if not params.corpus.startswith(SYNTHETIC):
         folders.append(raw / params.corpus)

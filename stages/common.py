@@ -1,4 +1,4 @@
-"""What every stage's command shares: the package beside it, paths as options, checked parameters, one-line errors."""
+"""Command line of the stages: import path of the package, options for paths, checked parameters, one-line errors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-# DVC runs queued experiments in copies of the project; each runs the package that lies beside its stages, not the one
-# that happens to be installed.
+# DVC runs queued experiments in copies of the project. Each copy runs its own package, not the installed one.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from medcode import config
 from medcode.errors import UserError, report
 
-# Sums of floats depend on the width of a processor's vectors. Held to AVX2, results are the same on processors with and
-# without AVX-512. Libraries read these when they are loaded, so stages import this module before any of them.
+# Sums of floats depend on the width of a processor's vectors. Limited to AVX2, results are the same on processors with
+# and without AVX-512. Libraries read these when they are loaded, so stages import this module before any of them.
 PORTABLE_ARITHMETIC = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "MKL_CBWR": "AVX2",
@@ -26,8 +25,8 @@ PORTABLE_ARITHMETIC = {
     "OPENBLAS_CORETYPE": "Haswell",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS has no deterministic algorithms
 }
-# Threads that wait for others sleep. By default they spin, and take from those others the core that another program has
-# left them: beside one busy program a step on two threads took six times as long.
+# Waiting threads sleep. By default they spin, and occupy cores that the threads they wait for could use: with one other
+# busy program, a step on two threads took six times as long.
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 for _name, _value in (PORTABLE_ARITHMETIC | PATIENT_THREADS).items():
     os.environ.setdefault(_name, _value)
@@ -41,9 +40,9 @@ def stage(
     """Make a command of `main(params, **options)`: one required --option each, and --params.
 
     Args:
-        parameters: the sections of params.yaml that the stage reads; it reads no others. None hands over the path.
-        optional: options that may be left out, and are None then.
-        options: how the text of each option is read.
+        parameters: the only sections of params.yaml that the stage reads. With None, `main` gets the path of the file.
+        optional: options that may be omitted, and are None then; as `options`.
+        options: function that parses the text of each option.
 
     A UserError becomes one line on stderr and exit code 2.
     """
@@ -53,8 +52,8 @@ def stage(
         def command() -> None:
             parser = argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
             parser.add_argument("--params", type=Path, required=True)
-            for name, read in {**options, **(optional or {})}.items():
-                parser.add_argument(f"--{name.replace('_', '-')}", type=read, required=name in options)
+            for name, parse in {**options, **(optional or {})}.items():
+                parser.add_argument(f"--{name.replace('_', '-')}", type=parse, required=name in options)
             arguments = vars(parser.parse_args())
             try:
                 path = arguments.pop("params")

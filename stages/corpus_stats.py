@@ -1,4 +1,4 @@
-"""Describes the corpus: documents, patients, words and labels of each split, and notes that stand in two splits."""
+"""Computes statistics of the corpus: documents, patients, words and labels of each split, and notes in two splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures how many of the corpus's codes have a title, a CCS category and a GEM entry."""
+"""Counts how many of the corpus's codes have a title, a CCS category and a GEM entry."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Parameters(config.Section):
 def main(params: Parameters, codes: Path, titles: Path, ccs: Path, gem: Path, metrics: Path) -> None:
     assigned, titled, grouped = (io.read_table(path, ["system", "code"]).to_pandas() for path in (codes, titles, ccs))
     mappings = io.read_table(gem, ["source_system", "source", "target"]).to_pandas()
-    measured = coverage(assigned, titled, grouped, mappings)
-    io.write_metrics(metrics, {"corpus": params.corpus, "reference": params.reference.source, **measured})
+    counts = coverage(assigned, titled, grouped, mappings)
+    io.write_metrics(metrics, {"corpus": params.corpus, "reference": params.reference.source, **counts})
 
 
 if __name__ == "__main__":

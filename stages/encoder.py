@@ -1,4 +1,4 @@
-"""Gets the encoder that params.yaml names, or makes the word pieces of a new one; nothing for none."""
+"""Fetches the encoder that params.yaml names, or builds a new one with its subwords; empty for encoder: none."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ def main(params: Parameters, tokens: Path, notes: Path, documents: Path, out: Pa
     if source.scratch is None:
         folder.adopt(sources.find(params.encoder, source), out)
         return
-    split = io.read_table(documents, ["admission_id", "split"]).to_pydict()
-    train = {a for a, part in zip(split["admission_id"], split["split"], strict=True) if part == "train"}
+    rows = io.read_table(documents, ["admission_id", "split"]).to_pydict()
+    train = {
+        admission for admission, split in zip(rows["admission_id"], rows["split"], strict=True) if split == "train"
+    }
     texts = (text for admission, text in texts_of(params.subword.text, tokens, notes) if admission in train)
     scratch.make(out, texts, source.scratch)
 

@@ -1,4 +1,4 @@
-"""Measures the trained model on test, with the threshold tuned on dev; with several seeds, the mean over them."""
+"""Evaluates the trained model on test, with the threshold tuned on dev. With several seeds, writes their mean."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
         if data is None:
             subword = paths["subword"] if trained.pieces is not None else None
             data = arrays.load(paths["inputs"], ("dev", "test"), linked=True, subword=subword)
-            io.write_csv(paths["vectors"], mapped(trained, paths["ccs"]), label_map.COLUMNS)
+            io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
         of_seed = measure(params.evaluation, params.training, params.label_set, trained, data)
         measurements[str(seed)] = of_seed if paths["predictions"] else replace(of_seed, predictions={})  # it is large
-    measured = {seed: of_seed.metrics for seed, of_seed in measurements.items()}
-    io.write_metrics(metrics, seeds.mean(list(measured.values())))
-    io.write_metrics(paths["seeds"], seeds.spread(measured))
+    metrics_of = {seed: of_seed.metrics for seed, of_seed in measurements.items()}
+    io.write_metrics(metrics, seeds.mean(list(metrics_of.values())))
+    io.write_metrics(paths["seeds"], seeds.spread(metrics_of))
     groups, linked, losses = (
         seeds.mean([getattr(of_seed, table) for of_seed in measurements.values()])
         for table in ("frequency", "linkage", "losses")
@@ -57,14 +57,14 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
 
         if len(measurements) > 1:
             raise UserError("--predictions: the decisions of one model, found a folder with several seeds")
-        (only,) = measurements.values()
-        decisions = {head: predictions.decide(of_head) for head, of_head in only.predictions.items()}
+        (measurement,) = measurements.values()
+        decisions = {head: predictions.decide(of_head) for head, of_head in measurement.predictions.items()}
         predictions.write(paths["predictions"], decisions)
 
 
-def mapped(trained: saved_model.TrainedModel, ccs: Path) -> list[dict[str, Any]]:
-    """Codes and categories in a plane, where the model has vectors of both."""
-    vectors = {head: own.detach().float().cpu().numpy() for head, own in trained.model.label_vectors().items()}
+def map_labels(trained: saved_model.TrainedModel, ccs: Path) -> list[dict[str, Any]]:
+    """The label map of codes and CCS categories; empty if the model has not vectors of both."""
+    vectors = {head: tensor.detach().float().cpu().numpy() for head, tensor in trained.model.label_vectors().items()}
     if not {"icd", "ccs"} <= vectors.keys():
         return []
     category_of = {(row["system"], row["code"]): row["category"] for row in io.read_table(ccs).to_pylist()}

@@ -1,4 +1,4 @@
-"""Reads the raw tables of a corpus into the two standard tables, notes and codes."""
+"""Converts the raw tables of a corpus to the two standard tables, notes and codes."""
 
 from __future__ import annotations
 

@@ -20,8 +20,10 @@ class Parameters(config.Section):
 def main(params: Parameters, labels: Path, gem: Path, out: Path, metrics: Path) -> None:
     codes = io.read_table(labels, ["system", "code"]).to_pandas()
     mappings = io.read_table(gem).to_pandas()
-    old = codes["system"].str.startswith("icd9")
-    icd9, icd10 = (list(zip(part["system"], part["code"], strict=True)) for part in (codes[old], codes[~old]))
+    is_icd9 = codes["system"].str.startswith("icd9")
+    icd9, icd10 = (
+        list(zip(edition["system"], edition["code"], strict=True)) for edition in (codes[is_icd9], codes[~is_icd9])
+    )
     edges = gem_tables.edges(mappings, icd9, icd10, procedures=params.gem.procedures)
     counts = gem_tables.metrics(mappings, codes, edges.to_pandas(), procedures=params.gem.procedures)
     io.write_table(out, edges)

@@ -1,4 +1,4 @@
-"""Lays out the arrays that a model on words is trained and tested on."""
+"""Builds the arrays that a model on words is trained and tested on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chooses the labels of a label set, and its documents."""
+"""Chooses the labels and the documents of a label set."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def main(
 ) -> None:
     tables = [io.read_table(path).to_pandas() for path in (assigned, codes, titles)]
     try:
-        chosen = label_sets.choose(label_set, *tables, params.split, params.corpus)
+        result = label_sets.choose(label_set, *tables, params.split, params.corpus)
     except UserError as error:
-        if label_set == "full":  # everything rests on it; without another the workflow can go on
+        if label_set == "full":  # the data stages need it; the other label sets may be empty
             raise
         print(f"note: {label_set} is empty: {error}", file=sys.stderr)
-        chosen = label_sets.empty(label_set, str(error))
-    if label_set == "top50" and 0 < chosen.labels.num_rows < label_sets.TOP:
-        print(f"note: there are {chosen.labels.num_rows} codes only, so top50 has no more labels", file=sys.stderr)
+        result = label_sets.empty(label_set, str(error))
+    if label_set == "top50" and 0 < result.labels.num_rows < label_sets.TOP:
+        print(f"note: there are {result.labels.num_rows} codes only, so top50 has no more labels", file=sys.stderr)
     with io.atomic_folder(out) as folder:
-        io.write_table(folder / "documents.parquet", chosen.documents)
-        io.write_table(folder / "labels.parquet", chosen.labels)
-    io.write_metrics(metrics, chosen.metrics)
+        io.write_table(folder / "documents.parquet", result.documents)
+        io.write_table(folder / "labels.parquet", result.labels)
+    io.write_metrics(metrics, result.metrics)
 
 
 if __name__ == "__main__":

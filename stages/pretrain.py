@@ -1,4 +1,4 @@
-"""Pretrains the encoder further on the corpus's notes; nothing where that is switched off."""
+"""Continues the pretraining of the encoder on the corpus's notes; empty if it is switched off."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def main(params: Parameters, encoder: Path, subword: Path, documents: Path, out:
     limit = trainer.encoder.positions
     if limit is not None and options.pieces > limit:
         raise UserError(f"params.yaml: pretrain.pieces: the encoder reads {limit} at a time, found {options.pieces}")
-    pieces = TokenizedNotes.read(subword, SUBWORD_IDS)
+    notes = TokenizedNotes.read(subword, SUBWORD_IDS)
     rows = io.read_table(documents, ["admission_id", "split"]).to_pydict()
     split_of = dict(zip(rows["admission_id"], rows["split"], strict=True))
-    split = np.array([split_of.get(admission, "") for admission in pieces.admissions])
-    read = ["train", "background"] if options.background else ["train"]
+    split = np.array([split_of.get(admission, "") for admission in notes.admissions])
+    train_splits = ["train", "background"] if options.background else ["train"]
     train, dev = (
-        blocks_of(pieces, np.flatnonzero(np.isin(split, names)), trainer.specials, options.pieces)
-        for names in (read, ["dev"])
+        blocks_of(notes, np.flatnonzero(np.isin(split, names)), trainer.specials, options.pieces)
+        for names in (train_splits, ["dev"])
     )
     losses = trainer.run(train, dev)
     trainer.save(encoder, out)

@@ -26,7 +26,7 @@ from medcode.report.page import Shown, page_heads, render, unit_of
 def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
     subword = None if params.encoder == "none" else paths["subword"]
     data = model_inputs.load(inputs, SPLITS, subword=subword)
-    trained, measured = tables.read_trained(train), io.read_json(test)
+    train_metrics, test_metrics = tables.read_trained(train), io.read_json(test)
     curve = tables.read_csv(paths["learning_curve"], tables.LEARNING, tables.HEAD_LOSSES)
     groups = tables.read_csv(paths["frequency"], tables.FREQUENCY)
     linked = tables.read_csv(paths["linkage"], tables.LINKAGE, may_be_empty=True)
@@ -34,19 +34,20 @@ def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, pag
     vectors = tables.read_csv(paths["vectors"], tables.VECTORS, may_be_empty=True)
     lengths = np.concatenate([np.diff(split.offsets).ravel() for split in data.splits.values()])
     settings = config.load_model(paths["model_settings"], params.model, params.recipe, params.label_set)
-    drawn = {
+    svgs = {
         "frequency": figures.frequency_figure(groups, params.evaluation.macro_f1),
-        "losses": label_figures.loss_figure({trained["model"]: losses}),
+        "losses": label_figures.loss_figure({train_metrics["model"]: losses}),
         "vectors": label_figures.map_figure(vectors),
-        "learning": figures.learning_figure(curve, trained["best_epoch"]),
-        "labels": figures.label_figure({head: data.train_counts(head) for head in page_heads(measured, data)}),
+        "learning": figures.learning_figure(curve, train_metrics["best_epoch"]),
+        "labels": figures.label_figure({head: data.train_counts(head) for head in page_heads(test_metrics, data)}),
         "lengths": figures.length_figure(lengths, settings.recipe.max_tokens, unit_of(params)),
     }
-    beside = {"linkage": label_figures.linkage_figure(linked, params.evaluation.macro_f1)} if linked else {}
+    linkage = {"linkage": label_figures.linkage_figure(linked, params.evaluation.macro_f1)} if linked else {}
     note = label_figures.nearest_line(vectors) if vectors else ""
     spread = io.read_json(paths["seeds"]).get("standard_deviation", {})
-    html = render(params, settings, measured, trained, data, io.read_json(corpus), drawn | beside, note, spread)
-    for name, svg in drawn.items():
+    corpus_stats = io.read_json(corpus)
+    html = render(params, settings, test_metrics, train_metrics, data, corpus_stats, svgs | linkage, note, spread)
+    for name, svg in svgs.items():
         io.write_text(paths[f"{name}_svg"], svg)
     io.write_text(page, html)
 

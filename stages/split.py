@@ -1,4 +1,4 @@
-"""Says which split each admission belongs to: train, dev or test."""
+"""Assigns each admission to train, dev or test."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def main(params: Parameters, notes: Path, codes: Path, published: Path, out: Pat
     if params.split.published != "none":
         lists, remarks = published_splits.read(published, params.split.published)
     assignment = splits.assign(admissions, assigned, params.split, lists)
-    found, crossing = assignment.metrics.get("published"), assignment.metrics["patients_in_two_splits"]
-    if found and (missing := found["not_in_corpus"]["all"]):
-        listed = f"{found['listed']['all']:,} admissions that {found['name']} lists"
-        remarks.append(f"note: {missing:,} of the {listed} are not in the corpus")
-    if crossing:
-        remarks.append(f"warning: {crossing:,} patients are in two splits by the lists put together: a leak")
+    coverage, n_crossing = assignment.metrics.get("published"), assignment.metrics["patients_in_two_splits"]
+    if coverage and (n_absent := coverage["not_in_corpus"]["all"]):
+        listed = f"{coverage['listed']['all']:,} admissions that {coverage['name']} lists"
+        remarks.append(f"note: {n_absent:,} of the {listed} are not in the corpus")
+    if n_crossing:
+        remarks.append(f"warning: {n_crossing:,} patients are in two splits by the lists put together: a leak")
     for line in remarks:
         print(line, file=sys.stderr)
     io.write_table(out, splits.table(assignment))

@@ -1,4 +1,4 @@
-"""Cuts every document into the encoder's word pieces; nothing without an encoder."""
+"""Tokenizes every document into the encoder's subwords; empty without an encoder."""
 
 from __future__ import annotations
 

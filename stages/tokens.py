@@ -1,4 +1,4 @@
-"""Makes words of the notes."""
+"""Tokenizes the notes into words."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from medcode import config, io
 from medcode.text import tokens
 
-LARGE = 20_000_000  # bytes; below, starting processes takes longer than the work
-MOST = 8  # processes; with more, reading the notes takes longest
+LARGE = 20_000_000  # bytes; for smaller files, starting processes takes longer than the work
+MOST = 8  # processes; with more, reading the notes is the bottleneck
 
 
 class Parameters(config.Section):
@@ -24,9 +24,9 @@ class Parameters(config.Section):
 def main(params: Parameters, notes: Path, out: Path, metrics: Path) -> None:
     large = notes.is_file() and notes.stat().st_size > LARGE
     processes = min(os.cpu_count() or 1, MOST) if large else 1
-    tokenised = tokens.tokenized(tokens.documents_of(notes), params.tokenize.rule, processes)
-    tokenised.write(out)
-    io.write_metrics(metrics, {"rule": params.tokenize.rule, **tokenised.counts()})
+    words = tokens.tokenized(tokens.documents_of(notes), params.tokenize.rule, processes)
+    words.write(out)
+    io.write_metrics(metrics, {"rule": params.tokenize.rule, **words.counts()})
 
 
 if __name__ == "__main__":

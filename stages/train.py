@@ -1,4 +1,4 @@
-"""Trains the model that params.yaml names, with one seed or several, and writes it as a folder of its own."""
+"""Trains the model that params.yaml names, with one seed or several, and writes it as a self-contained folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from medcode.engine import distributed, reproducibility
 from medcode.training import multi_seed, results, setup
 from medcode.training.checkpoint import Checkpoints, fingerprint, remove_finished
 from medcode.training.history import HistoryWriter
-from medcode.training.label_init import initialise, known_titles, with_description_documents
+from medcode.training.label_init import initialize, known_titles, with_description_documents
 from medcode.training.trainer import Result, Trainer
 
 
@@ -42,34 +42,34 @@ def main(params: Parameters, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
     device = distributed.choose_device(params.training.device)
     with distributed.join(device) as context, contextlib.ExitStack() as locks:
-        chosen = config.load_model(paths["model_settings"], params.model, params.recipe, params.label_set)
-        data, trainers, pieces = prepare(params, chosen, paths, device, context)
+        settings = config.load_model(paths["model_settings"], params.model, params.recipe, params.label_set)
+        data, trainers, pieces = prepare(params, settings, paths, device, context)
         if context.is_main:
             for trainer in trainers:
                 locks.enter_context(trainer.checkpoints.locked())
             remove_finished(paths["checkpoints"], paths["model"])
-        trained = multi_seed.train(trainers)
+        training_results = multi_seed.train(trainers)
         if context.is_main:
-            save(params, chosen, paths, data, trainers, trained, pieces)
+            save(params, settings, paths, data, trainers, training_results, pieces)
 
 
 def prepare(
     params: Parameters,
-    chosen: config.ModelSettings,
+    settings: config.ModelSettings,
     paths: dict[str, Path],
     device: torch.device,
     context: distributed.DistributedContext,
 ) -> tuple[Inputs, list[Trainer], PieceTokenizer | None]:
     """Reads the data, and makes a trainer for each seed."""
-    model_cls, recipe = models.find(params.model), chosen.recipe
-    data, inputs, tokenizer = setup.read(model_cls, chosen.config, paths, titles=recipe.reads_titles)
+    model_cls, recipe = models.find(params.model), settings.recipe
+    data, inputs, tokenizer = setup.read(model_cls, settings.config, paths, titles=recipe.reads_titles)
     pieces = None if tokenizer is None else PieceTokenizer(tokenizer, params.subword.text)
-    titles = known_titles(data, chosen.config.heads, pieces) if recipe.reads_titles else {}
+    titles = known_titles(data, settings.config.heads, pieces) if recipe.reads_titles else {}
     train_data = with_description_documents(data, titles) if recipe.description_documents else data
-    # Without an encoder the last three say so and no more.
+    # Without an encoder the last three have no other content than that.
     files = [paths[name] for name in ("code", "inputs", "subword", "encoder", "pretrained")]
-    settings = {
-        "config": chosen.config.model_dump(),
+    content = {
+        "config": settings.config.model_dump(),
         "recipe": recipe.model_dump(),
         "training": params.training.model_dump(exclude={"checkpoint_steps"}),
     }
@@ -77,30 +77,30 @@ def prepare(
     trainers: list[Trainer] = []
     for seed in params.all_seeds:
         torch.manual_seed(seed)
-        model = model_cls(chosen.config, inputs).to(device)
-        initialise(model, recipe, data, titles)
-        checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(settings | {"seed": seed}, files, model))
-        report = partial(writer.on_epoch, seed), partial(writer.on_resume, seed)
+        model = model_cls(settings.config, inputs).to(device)
+        initialize(model, recipe, data, titles)
+        checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(content | {"seed": seed}, files, model))
+        hooks = partial(writer.on_epoch, seed), partial(writer.on_resume, seed)
         first = trainers[0] if trainers else None
-        trainers.append(Trainer(model, train_data, recipe, params.training, seed, checkpoints, context, *report, first))
+        trainers.append(Trainer(model, train_data, recipe, params.training, seed, checkpoints, context, *hooks, first))
     return data, trainers, pieces
 
 
 def save(
     params: Parameters,
-    chosen: config.ModelSettings,
+    settings: config.ModelSettings,
     paths: dict[str, Path],
     data: Inputs,
     trainers: list[Trainer],
-    trained: list[Result],
+    training_results: list[Result],
     pieces: PieceTokenizer | None,
 ) -> None:
     """Writes the models and metrics/train.json, and marks the checkpoints as finished."""
     networks = [trainer.model for trainer in trainers]
     for model in networks:
         model.on_train_end({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
-    thresholds = results.save(params, chosen, params.training.precision, paths["model"], networks, data, pieces)
-    io.write_metrics(paths["metrics"], results.metrics(params, networks[0], trained, thresholds))
+    thresholds = results.save(params, settings, params.training.precision, paths["model"], networks, data, pieces)
+    io.write_metrics(paths["metrics"], results.metrics(params, networks[0], training_results, thresholds))
     for trainer in trainers:
         trainer.checkpoints.finish(paths["model"])
 

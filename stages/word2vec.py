@@ -27,16 +27,24 @@ def main(params: Parameters, tokens: Path, documents: Path, vocabulary: Path, ve
     )
     split = np.array([split_of.get(admission, "") for admission in words_of.notes.admissions])
     words = word_vectors.vocabulary(words_of, np.flatnonzero(split == "train"), params.word2vec.min_documents)
-    read = {"train"} | ({"background"} if params.word2vec.background else set())
+    splits = {"train"} | ({"background"} if params.word2vec.background else set())
     if params.word2vec.documents == "all":
-        read |= {"dev", "test"}
-    seen = np.isin(split, sorted(read))
-    table = word_vectors.train(words_of, np.flatnonzero(seen), words, params.word2vec)
+        splits |= {"dev", "test"}
+    is_read = np.isin(split, sorted(splits))
+    table = word_vectors.train(words_of, np.flatnonzero(is_read), words, params.word2vec)
     io.write_text(vocabulary, "".join(f"{words_of.types[number]}\n" for number in words))
     io.write_array(vectors, table)
-    saw = {name: int((split[seen] == name).sum()) for name in ("train", "background", "dev", "test")}
-    described = {"documents": params.word2vec.documents, "vectors_saw": saw, "vocabulary_saw": {"train": saw["train"]}}
-    io.write_metrics(metrics, {**described, "words": len(words), "types": len(words_of.types)})
+    n_documents = {name: int((split[is_read] == name).sum()) for name in ("train", "background", "dev", "test")}
+    io.write_metrics(
+        metrics,
+        {
+            "documents": params.word2vec.documents,
+            "vectors_saw": n_documents,
+            "vocabulary_saw": {"train": n_documents["train"]},
+            "words": len(words),
+            "types": len(words_of.types),
+        },
+    )
 
 
 if __name__ == "__main__":

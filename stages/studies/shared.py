@@ -1,4 +1,4 @@
-"""What stages of studies share with those of the workflow: stages/common.py, one folder up."""
+"""Makes stages/common.py, one folder up, importable for the stages of studies."""
 
 from __future__ import annotations
 

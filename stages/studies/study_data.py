@@ -1,4 +1,4 @@
-"""Writes how the studies prepare a corpus: its params.yaml, and the published lists of admissions that it follows."""
+"""Writes the params.yaml by which the studies prepare a corpus, and its published lists of admissions."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def main(params: Path, models: Path, changes: Path, corpus: str, lists: Path, ou
         io.write_text(folder / "params.yaml", yaml.safe_dump(resolved, sort_keys=False))
         _, model = check_run(folder / "params.yaml", models)
         for encoder in resolved.get("encoders", {}):
-            chosen = resolved | {"encoder": encoder}
-            io.write_text(folder / f"{encoder}.yaml", yaml.safe_dump(chosen, sort_keys=False))
+            with_encoder = resolved | {"encoder": encoder}
+            io.write_text(folder / f"{encoder}.yaml", yaml.safe_dump(with_encoder, sort_keys=False))
             content = {"encoders": {encoder: resolved["encoders"][encoder]}}
             io.write_text(folder / "sections" / f"encoder-{encoder}.yaml", yaml.safe_dump(content))
         shutil.copytree(published, folder / "published")
-        # One file a section, so that a stage runs again for the sections that it depends on.
+        # One file per section, so that a stage reruns only for the sections that it depends on.
         for key, section in resolved.items():
             content = {corpus: section[corpus]} if key == "corpora" else section
             io.write_text(folder / "sections" / f"{key}.yaml", yaml.safe_dump({key: content}, sort_keys=False))
-        # Of code, the reader of this corpus is chosen by name; data stages reach no model.
+        # The code of a stage includes the reader of this corpus, which is found by name. Data stages import no model.
         stages = Path(__file__).parents[1]
         code = project(stages.parent)
         for path in sorted(stages.rglob("*.py")):

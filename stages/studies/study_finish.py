@@ -1,4 +1,4 @@
-"""Notes where a training of a study ran, and removes its model."""
+"""Records the machine and the commit of a study's training, and removes its model."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main(params: Parameters, model: Path, out: Path) -> None:
 
 
 def commit() -> str | None:
-    """The revision of the code, with a + where the code differs from it; None outside git."""
+    """The revision of the code, with a + if there are uncommitted changes; None outside git."""
     revision = _git("rev-parse", "--short=10", "HEAD")
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages", "configs", "params.yaml")
     return f"{revision}{'+' if changed else ''}" if revision else None
@@ -46,10 +46,10 @@ def commit() -> str | None:
 
 def _git(*command: str) -> str | None:
     try:
-        done = subprocess.run(["git", *command], capture_output=True, text=True, check=False)
+        process = subprocess.run(["git", *command], capture_output=True, text=True, check=False)
     except OSError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return process.stdout.strip() if process.returncode == 0 else None
 
 
 if __name__ == "__main__":

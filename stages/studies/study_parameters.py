@@ -17,13 +17,14 @@ LABELS = {"top50": 50, "full": 8_921}
 
 @stage(None, models=Path, changes=Path, study=Path, out=Path)
 def main(params: Path, models: Path, changes: Path, out: Path, **paths: Path) -> None:
-    chosen = study.load(paths["study"].parent.parent, paths["study"].parent.name)
-    raw = resolve.for_corpus(config.read_all(params, models), changes, chosen.definition.corpus)
+    loaded_study = study.load(paths["study"].parent.parent, paths["study"].parent.name)
+    definition = loaded_study.definition
+    raw = resolve.for_corpus(config.read_all(params, models), changes, definition.corpus)
     counts = {}
-    for row in chosen.definition.rows:
+    for row in definition.rows:
         counts[row] = {}
         for label_set, labels in LABELS.items():
-            resolved = resolve.resolve_params(raw, chosen, row, label_set, chosen.definition.seeds[0])
+            resolved = resolve.resolve_params(raw, loaded_study, row, label_set, definition.seeds[0])
             file = {key: resolved[key] for key in ("options", "recipes")}
             settings = model_settings(file, paths["study"], resolved["model"], resolved["recipe"], label_set)
             counts[row][label_set] = parameters(settings, {"icd": labels}, label_set, ROWS_OF_VECTORS)

@@ -1,4 +1,4 @@
-"""Writes the params.yaml of each row and seed of a study, and refuses a study that is wrong before anything trains."""
+"""Writes the params.yaml of each row and seed of a study, and reports errors of the study before anything trains."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from medcode.studies.definition import resolve, study
 
 @stage(None, models=Path, changes=Path, study=Path, out=Path)
 def main(params: Path, models: Path, changes: Path, out: Path, **paths: Path) -> None:
-    chosen = study.load(paths["study"].parent.parent, paths["study"].parent.name)
-    raw = resolve.for_corpus(config.read_all(params, models), changes, chosen.definition.corpus)
-    resolve.check_settings(chosen, raw)
+    loaded_study = study.load(paths["study"].parent.parent, paths["study"].parent.name)
+    raw = resolve.for_corpus(config.read_all(params, models), changes, loaded_study.definition.corpus)
+    resolve.check_settings(loaded_study, raw)
     code = project(Path(__file__).parents[2])
     with io.atomic_folder(out) as folder:
-        for label_set, rows in chosen.runs().items():
+        for label_set, rows in loaded_study.runs().items():
             for row in rows:
-                for seed in chosen.definition.seeds:
+                for seed in loaded_study.definition.seeds:
                     path = folder / label_set / row / f"{seed}.yaml"
-                    resolved = resolve.resolve_params(raw, chosen, row, label_set, seed)
+                    resolved = resolve.resolve_params(raw, loaded_study, row, label_set, seed)
                     io.write_text(path, yaml.safe_dump(resolved, sort_keys=False))
                     io.write_json(path.with_suffix(".json"), resolve.run_fingerprint(path, code))
                     io.write_json(path.with_suffix(".train.json"), resolve.training_code(path, code))

@@ -22,7 +22,7 @@ NOTES = {
     "11": "chills",
     "12": "",
     "13": "cough fever fever",
-    "14": "unlabelled cough",
+    "14": "unlabeled cough",
     "15": "rigors",
 }
 VOCABULARY = ["chills", "cough", "fever"]
@@ -119,7 +119,7 @@ def test_labels_become_columns_by_system_and_code(folder):
 
 
 def write(folder, labels, documents, links=()):
-    """Documents 10 (ICD-9), 11 (ICD-10), 12 (both), 13 (ICD-9, an unlabelled code only)."""
+    """Documents 10 (ICD-9), 11 (ICD-10), 12 (both), 13 (ICD-9, an unlabeled code only)."""
     codes = [
         ("10", "icd9cm", "486"),
         ("11", "icd10pcs", "0DTJ4ZZ"),
@@ -145,9 +145,12 @@ def test_links_become_pairs_of_columns_in_the_direction_of_their_file(tmp_path):
     labels = [(head, *code, "", 1) for head, codes in (("icd9", old), ("icd10", new)) for code in codes]
     write(tmp_path / "joint", labels, {"10": "train", "11": "train", "12": "dev", "13": "test"}, LINKS)
     data = arrays.load(tmp_path / "joint", (), edges=True, linked=True)
-    found = {head: (pairs.tolist(), weights.tolist()) for head, (pairs, weights) in data.edges.items()}
-    assert found == {"icd9": ([[0, 0, 1], [0, 1, 0]], [0.5, 1.0, 0.5]), "icd10": ([[0], [0]], [1.0])}
-    assert {head: own.tolist() for head, own in data.linked.items()} == {"icd9": [True, True], "icd10": [True, False]}
+    edges = {head: (pairs.tolist(), weights.tolist()) for head, (pairs, weights) in data.edges.items()}
+    assert edges == {"icd9": ([[0, 0, 1], [0, 1, 0]], [0.5, 1.0, 0.5]), "icd10": ([[0], [0]], [1.0])}
+    assert {head: is_linked.tolist() for head, is_linked in data.linked.items()} == {
+        "icd9": [True, True],
+        "icd10": [True, False],
+    }
 
 
 def test_a_label_set_of_one_head_knows_which_codes_are_linked_but_has_no_pairs(tmp_path):
@@ -184,8 +187,8 @@ def test_an_empty_label_set_is_refused(tmp_path):
 
 def test_categories_are_those_of_the_codes_that_are_labels(folder):
     data = arrays.load(folder, SPLITS)
-    found = [(label["system"], label["code"], label["train_documents"]) for label in data.labels["category"]]
-    assert found == [("icd9cm", "486", 1), ("icd9cm", "038", 1), ("icd9proc", "48", 1)]
+    labels = [(label["system"], label["code"], label["train_documents"]) for label in data.labels["category"]]
+    assert labels == [("icd9cm", "486", 1), ("icd9cm", "038", 1), ("icd9proc", "48", 1)]
     gold = {name: split.targets["category"].matrix.toarray().tolist() for name, split in data.splits.items()}
     # 999.9 is no label, so neither is its category.
     assert gold == {"train": [[1, 0, 1], [0, 1, 0]], "dev": [[1, 0, 0]], "test": [[0, 1, 0], [0, 0, 0]]}

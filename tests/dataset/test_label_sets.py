@@ -19,14 +19,16 @@ def choose(name, notes, codes, corpus_name="jsonl", fifty=None, **changes):
     return label_sets.choose(name, documents, codes, TITLES, options(**changes), corpus_name)
 
 
-def split_of(found) -> dict[str, str]:
-    return dict(zip(found.documents["admission_id"].to_pylist(), found.documents["split"].to_pylist(), strict=True))
+def split_of(label_set) -> dict[str, str]:
+    return dict(
+        zip(label_set.documents["admission_id"].to_pylist(), label_set.documents["split"].to_pylist(), strict=True)
+    )
 
 
 def coded(split: list[str], codes: list[list[str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Admissions 0, 1, ... with codes written system:code."""
     notes, _ = small(split)
-    rows = [(str(i), *code.split(":")) for i, own in enumerate(codes) for code in own]
+    rows = [(str(i), *code.split(":")) for i, of_note in enumerate(codes) for code in of_note]
     return notes, pd.DataFrame(rows, columns=["admission_id", "system", "code"], dtype="str")
 
 
@@ -56,13 +58,13 @@ def test_labels_of_train_or_of_all():
 
 def test_titles_and_what_has_none():
     notes, codes = corpus()
-    found = choose("full", notes, codes)
-    titles = dict(zip(found.labels["code"].to_pylist(), found.labels["title"].to_pylist(), strict=True))
+    label_set = choose("full", notes, codes)
+    titles = dict(zip(label_set.labels["code"].to_pylist(), label_set.labels["title"].to_pylist(), strict=True))
     assert titles["100.0"] == "Leptospirosis"
     assert titles["100.1"] == ""
-    assert found.metrics["codes_without_title"] == len(titles) - 1
-    assert len(found.metrics["codes_without_title_first"]) == 10
-    assert found.metrics["codes_without_title_first"][0] == "icd9cm 100.1"
+    assert label_set.metrics["codes_without_title"] == len(titles) - 1
+    assert len(label_set.metrics["codes_without_title_first"]) == 10
+    assert label_set.metrics["codes_without_title_first"][0] == "icd9cm 100.1"
 
 
 def test_what_looks_like_no_code_is_not_listed():
@@ -107,9 +109,9 @@ def test_background_documents_are_in_every_label_set():
     notes, codes = small(["test", "train", "dev", "background", "train"])
     codes = codes[codes["admission_id"] != "3"]
     for name in ("full", "top50", "top50_extra", "icd9"):
-        found = choose(name, notes, codes)
-        assert found.documents["split"].to_pylist() == ["test", "train", "dev", "background", "train"]
-        assert found.metrics["background_documents"] == 1
+        label_set = choose(name, notes, codes)
+        assert label_set.documents["split"].to_pylist() == ["test", "train", "dev", "background", "train"]
+        assert label_set.metrics["background_documents"] == 1
 
 
 def test_top50_extra_keeps_all_training_documents():
@@ -145,9 +147,9 @@ def test_the_papers_list_is_33_diagnoses_and_17_procedures():
 def test_whose_50_codes(corpus_name, top50, choice, labels):
     both = ["icd9cm:401.9", "icd9cm:V85.0"]
     notes, codes = coded(["train", "dev", "test"], [both, both, both])
-    found = choose("top50", notes, codes, corpus_name, top50=top50)
-    assert found.metrics["label_choice"] == choice
-    assert set(found.labels["code"].to_pylist()) == labels
+    label_set = choose("top50", notes, codes, corpus_name, top50=top50)
+    assert label_set.metrics["label_choice"] == choice
+    assert set(label_set.labels["code"].to_pylist()) == labels
 
 
 def mixed():
@@ -191,8 +193,8 @@ def test_joint_has_the_documents_splits_and_labels_of_each_edition_alone():
     old, new, joint = (choose(name, notes, codes, min_occurrences=1) for name in ("icd9", "icd10", "joint"))
     assert split_of(joint) == split_of(old) | split_of(new)
     for head, alone in (("icd9", old), ("icd10", new)):
-        own = [row | {"head": "icd"} for row in joint.labels.to_pylist() if row["head"] == head]
-        assert own == alone.labels.to_pylist()
+        of_head = [row | {"head": "icd"} for row in joint.labels.to_pylist() if row["head"] == head]
+        assert of_head == alone.labels.to_pylist()
 
 
 def test_a_corpus_without_an_edition():

@@ -73,7 +73,7 @@ def test_without_labels_there_is_no_head():
 def test_codes_of_one_group_are_one_label_of_it():
     hypertension, pneumonia = ("ccs", "D98", "Essential hypertension"), ("ccs", "D122", "Pneumonia")
     gold = {"a": [0, 2], "b": [2, 1, -1], "c": [0, 3], "d": [3]}
-    frame = pd.DataFrame([(name, column) for name, own in gold.items() for column in own])
+    frame = pd.DataFrame([(name, column) for name, columns in gold.items() for column in columns])
     frame.columns = ["admission_id", "column"]
     above = [hypertension, pneumonia, hypertension, None]
     records, groups = label_spaces.group_labels(above, frame, train=["a", "b"])

@@ -65,11 +65,11 @@ def test_the_same_seed_gives_the_same_split_in_any_order_of_codes():
 
 def test_the_split_of_the_corpus_can_be_set_aside():
     notes, codes = corpus()
-    given = with_split(notes, ["train"] * 1_999 + ["background"])
+    notes_with_split = with_split(notes, ["train"] * 1_999 + ["background"])
     codes = codes[codes["admission_id"] != "1999"]
-    assignment = splits.assign(given, codes, options(source="stratified"))
+    assignment = splits.assign(notes_with_split, codes, options(source="stratified"))
     assert assignment.metrics["source"] == "stratified"
-    split = of(given, codes, source="stratified")
+    split = of(notes_with_split, codes, source="stratified")
     assert split["1999"] == "background"
     assert split.value_counts().index[0] == "train"
     assert (split == "dev").sum() > 100
@@ -172,11 +172,11 @@ def test_each_patient_is_placed_once_and_each_code_looked_for_once(monkeypatch):
     for name in ("lexsort", "isfinite"):
         function = getattr(np, name)
 
-        def counted(*given, function=function, name=name):
+        def counting(*arguments, function=function, name=name):
             calls.append(name)
-            return function(*given)
+            return function(*arguments)
 
-        monkeypatch.setattr(np, name, counted)
+        monkeypatch.setattr(np, name, counting)
     splits.assign(notes, codes, options())
     assert calls.count("lexsort") == notes["patient_id"].nunique()
     assert 100 < calls.count("isfinite") <= codes["code"].nunique() + 1

@@ -1,4 +1,4 @@
-"""Recorded steps: a training comes out the same whether its steps are done as they are given or replayed."""
+"""CUDA graphs: a training has the same result whether its steps are eager or replayed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Trainer
 
 DOCUMENTS, EPOCHS = 14, 3
-# Models whose steps wait for the device, and why: they are trained as they are.
+# Models whose steps wait for the device, and why: their steps are eager.
 WAITING = {
     "bert_hier": "the chunks of all documents are packed into one run, whose length depends on theirs",
     "bert_trun": "likewise",
@@ -59,15 +59,15 @@ def make(inputs, recipe, engine, tmp_path):
     def trainer(name, folder, **changes):
         changes = {"epochs": EPOCHS, "dropout": 0.1, "clip_norm": 0.5, "monitor": "loss"} | changes
         model = build(name, dropout=0.1)
-        own = recipe.model_copy(update={"loss_weights": None} | changes)
+        changed_recipe = recipe.model_copy(update={"loss_weights": None} | changes)
         settings = engine.model_copy(update={"padding": 0.3, "checkpoint_steps": 1000})
-        return Trainer(model, inputs, own, settings, 1, Checkpoints(tmp_path / folder))
+        return Trainer(model, inputs, changed_recipe, settings, 1, Checkpoints(tmp_path / folder))
 
     return trainer
 
 
 def record(trainer) -> OperationRecorder:
-    """Makes the steps of a trainer be recorded, as `training.cuda_graphs` does on a GPU."""
+    """Makes a trainer record its steps, as `training.cuda_graphs` does on a GPU."""
     step = trainer.step
 
     def changed():
@@ -80,15 +80,16 @@ def record(trainer) -> OperationRecorder:
 
 
 def state_of(optimizer):
-    return [value for own in optimizer.state.values() for value in own.values() if isinstance(value, torch.Tensor)]
+    states = optimizer.state.values()
+    return [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]
 
 
 @every_model
 def test_a_training_comes_out_the_same_from_recorded_steps(make, name, capsys):
-    given, replayed = make(name, "given", learning_rate=0.002), make(name, "replayed", learning_rate=0.002)
-    optimizer.put_lr_on_device(given.step.optimizer)
+    eager, replayed = make(name, "eager", learning_rate=0.002), make(name, "replayed", learning_rate=0.002)
+    optimizer.put_lr_on_device(eager.step.optimizer)
     recorder = record(replayed)
-    expected, found = run_alone(given), run_alone(replayed)
+    expected, result = run_alone(eager), run_alone(replayed)
     note = "note: training steps run without CUDA graphs, they cannot be recorded: "
     if name in WAITING:
         assert recorder.recorded == 0
@@ -96,22 +97,22 @@ def test_a_training_comes_out_the_same_from_recorded_steps(make, name, capsys):
     else:
         assert note not in capsys.readouterr().err
         shapes = {
-            (len(batch.documents), batch.length) for epoch in range(EPOCHS) for batch in given.epoch_batches(epoch)
+            (len(batch.documents), batch.length) for epoch in range(EPOCHS) for batch in eager.epoch_batches(epoch)
         }
         assert len({length for _, length in shapes}) > 1
         assert recorder.recorded == len(shapes)
         assert recorder.replayed == replayed.state.global_step - len(shapes)
-    assert [row["train_loss"] for row in found.history] == [row["train_loss"] for row in expected.history]
-    for part, weights in given.model.state_dict().items():
-        assert torch.equal(replayed.model.state_dict()[part], weights), part
+    assert [row["train_loss"] for row in result.history] == [row["train_loss"] for row in expected.history]
+    for key, weights in eager.model.state_dict().items():
+        assert torch.equal(replayed.model.state_dict()[key], weights), key
 
 
 def test_the_rate_of_a_step_is_not_that_of_the_recording(make):
     falling = {"schedule": "linear", "warmup_steps": 4}
-    given, replayed = make("cnn", "given", **falling), make("cnn", "replayed", **falling)
-    optimizer.put_lr_on_device(given.step.optimizer)
+    eager, replayed = make("cnn", "eager", **falling), make("cnn", "replayed", **falling)
+    optimizer.put_lr_on_device(eager.step.optimizer)
     record(replayed)
-    assert run_alone(replayed).history == run_alone(given).history
+    assert run_alone(replayed).history == run_alone(eager).history
 
 
 def test_a_recorded_training_goes_on_from_its_checkpoint(make, inputs):
@@ -131,24 +132,24 @@ def test_a_recorded_training_goes_on_from_its_checkpoint(make, inputs):
     assert run_alone(resumed) == result
 
 
-def test_what_cannot_be_recorded_is_done_as_it_is_given_and_said_once(capsys):
-    done = []
+def test_steps_that_cannot_be_recorded_are_eager_with_one_note(capsys):
+    calls = []
 
     def update(documents, length):
-        done.append((documents.tolist(), length))
+        calls.append((documents.tolist(), length))
         return torch.zeros(1)
 
     def refuse(work):
         raise RuntimeError("operation not permitted\nwhen stream is capturing")
 
     steps = cuda_graphs.GraphedStep(
-        update, SimpleNamespace(record=refuse), SimpleNamespace(renew=lambda: done.append(None))
+        update, SimpleNamespace(record=refuse), SimpleNamespace(renew=lambda: calls.append(None))
     )
     batches = [(torch.tensor([number]), length) for number, length in enumerate([16, 32, 16, 16, 32, 48])]
     for batch in batches:
         steps(*batch)
-    assert done.pop(2) is None, "the random numbers go on in a stream that was not being recorded"
-    assert done == [(documents.tolist(), length) for documents, length in batches]
+    assert calls.pop(2) is None, "the random numbers go on in a stream that was not being recorded"
+    assert calls == [(documents.tolist(), length) for documents, length in batches]
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("without CUDA graphs, they cannot be recorded: operation not permitted")
 
@@ -188,7 +189,7 @@ def test_on_a_gpu_a_training_comes_out_the_same_from_cuda_graphs(make, name, mod
 
 @needs_gpu
 @pytest.mark.parametrize("name", WAITING)
-def test_on_a_gpu_steps_that_wait_are_done_as_they_are_given(make, name, capsys):
+def test_on_a_gpu_steps_that_wait_are_eager(make, name, capsys):
     curves = []
     for graphs in (False, True):
         trainer = make(name, str(graphs), learning_rate=0.002)

@@ -26,8 +26,8 @@ def plain_batch(tokens: np.ndarray, offsets: np.ndarray, batch: Batch, most: int
     words = torch.zeros(len(batch.documents), batch.length, dtype=torch.int64)
     lengths = torch.zeros(len(batch.documents), dtype=torch.int64)
     for row, (start, end) in enumerate(offsets[batch.documents]):
-        own = tokens[start:end][:most]
-        words[row, : len(own)], lengths[row] = torch.from_numpy(own.astype(np.int64)), len(own)
+        document = tokens[start:end][:most]
+        words[row, : len(document)], lengths[row] = torch.from_numpy(document.astype(np.int64)), len(document)
     return words, lengths
 
 

@@ -20,7 +20,7 @@ def entropy(share: float) -> float:
 
 
 def test_it_is_the_mean_over_documents():
-    loss, normalised = label_losses(GOLD, LOGITS)
+    loss, normalized = label_losses(GOLD, LOGITS)
     first = [
         math.log(1 + math.exp(-2)),
         math.log(1 + math.exp(-0.5)),
@@ -28,8 +28,8 @@ def test_it_is_the_mean_over_documents():
         math.log(1 + math.exp(-2)),
     ]
     assert loss[0] == pytest.approx(sum(first) / 4)
-    assert normalised[0] == pytest.approx(sum(first) / 4 / entropy(0.5))
-    assert np.isnan(normalised[1]) and loss[1] == pytest.approx(
+    assert normalized[0] == pytest.approx(sum(first) / 4 / entropy(0.5))
+    assert np.isnan(normalized[1]) and loss[1] == pytest.approx(
         (math.log(1 + math.exp(-1)) + math.log(1 + math.exp(-3)) + math.log(2)) / 4
     )
     assert np.isfinite(loss).all()

@@ -54,11 +54,11 @@ def test_every_code_and_category_has_a_place_and_codes_are_near_their_category()
     rows = label_map.label_map(*vectors(), ICD, CCS, ABOVE)
     assert len(rows) == len(CODES) + len(CATEGORIES)
     assert all(tuple(row) == label_map.COLUMNS for row in rows)
-    place = {(row["head"], row["category"], row["code"]): np.array([row["x"], row["y"]]) for row in rows}
-    star = {row["category"]: place[key] for key, row in zip(place, rows, strict=True) if row["head"] == "ccs"}
+    position = {(row["head"], row["category"], row["code"]): np.array([row["x"], row["y"]]) for row in rows}
+    star = {row["category"]: position[key] for key, row in zip(position, rows, strict=True) if row["head"] == "ccs"}
     for code in ("54.1", "96.6", "99.15"):
-        own = place["icd", CODES[code], f"icd9cm {code}"]
-        distances = {category: np.linalg.norm(own - other) for category, other in star.items()}
+        point = position["icd", CODES[code], f"icd9cm {code}"]
+        distances = {category: np.linalg.norm(point - center) for category, center in star.items()}
         assert min(distances, key=distances.get) == CODES[code], code
     assert {row["code"]: row["nearest"] for row in rows if row["head"] == "icd"} == {
         "icd9cm 54.1": 1, "icd9cm 54.2": 1, "icd9cm 401.9": 1, "icd9cm 3.1": 1, "icd9cm 96.6": 1, "icd9cm 99.15": 1,

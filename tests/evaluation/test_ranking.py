@@ -28,7 +28,7 @@ def test_ranking_metrics_are_their_definitions(problem):
         hits = sorted_gold[:, :k].sum(axis=1)
         assert ranking.precision_at(ranks, k) == pytest.approx(np.mean(hits / k))
         assert ranking.recall_at(ranks, k) == pytest.approx(np.mean(hits / np.maximum(size, 1)))
-    present = [row[:own].sum() / own for row, own in zip(sorted_gold, size, strict=True) if own]
+    present = [row[:n].sum() / n for row, n in zip(sorted_gold, size, strict=True) if n]
     assert ranking.r_precision(ranks) == pytest.approx(np.mean(present) if present else 0.0)
     precision = np.cumsum(sorted_gold, axis=1) / np.arange(1, gold.shape[1] + 1)
     average = [np.mean(p[row > 0]) for p, row in zip(precision, sorted_gold, strict=True) if row.any()]
@@ -40,8 +40,8 @@ def test_map_agrees_with_scikit_learn(problem):
     gold, scores = problem
     some = gold.any(axis=1)
     expected = sklearn.label_ranking_average_precision_score(gold[some], scores[some]) if some.any() else 0.0
-    found = ranking.mean_average_precision(ranking.gold_ranks(as_binary_csr(gold), scores))
-    assert found == pytest.approx(expected)
+    value = ranking.mean_average_precision(ranking.gold_ranks(as_binary_csr(gold), scores))
+    assert value == pytest.approx(expected)
 
 
 def test_of_equal_scores_the_later_column_ranks_first():

@@ -23,10 +23,10 @@ def test_the_mean_is_taken_of_every_number():
 
 
 def test_the_deviation_is_that_of_a_sample():
-    found = seeds.deviation(THREE)["icd"]
-    assert found["f1"]["micro"] == pytest.approx(statistics.stdev([0.5, 0.7, 0.9]))
-    assert found["counts"]["labels"] == 0
-    assert found["auc"] is None
+    result = seeds.deviation(THREE)["icd"]
+    assert result["f1"]["micro"] == pytest.approx(statistics.stdev([0.5, 0.7, 0.9]))
+    assert result["counts"]["labels"] == 0
+    assert result["auc"] is None
 
 
 def test_one_seed_is_its_own_mean_and_has_no_spread():
@@ -35,9 +35,9 @@ def test_one_seed_is_its_own_mean_and_has_no_spread():
 
 
 def test_the_spread_of_several_has_the_numbers_of_each():
-    found = seeds.spread({"1": THREE[0], "2": THREE[1]})
-    assert found["seeds"] == {"1": THREE[0], "2": THREE[1]}
-    assert found["standard_deviation"]["icd"]["f1"]["micro"] == pytest.approx(statistics.stdev([0.5, 0.7]))
+    result = seeds.spread({"1": THREE[0], "2": THREE[1]})
+    assert result["seeds"] == {"1": THREE[0], "2": THREE[1]}
+    assert result["standard_deviation"]["icd"]["f1"]["micro"] == pytest.approx(statistics.stdev([0.5, 0.7]))
 
 
 def test_tables_are_averaged_row_by_row_and_a_number_that_is_not_known_stays_so():
@@ -49,6 +49,6 @@ def test_tables_are_averaged_row_by_row_and_a_number_that_is_not_known_stays_so(
 
 
 def test_a_curve_is_the_mean_of_those_that_came_so_far():
-    found = seeds.mean_curve([[{"epoch": 1, "map": 0.2}, {"epoch": 2, "map": 0.5}], [{"epoch": 1, "map": 0.4}]])
-    assert found == [{"epoch": 1, "map": pytest.approx(0.3), "seeds": 2}, {"epoch": 2, "map": 0.5, "seeds": 1}]
+    result = seeds.mean_curve([[{"epoch": 1, "map": 0.2}, {"epoch": 2, "map": 0.5}], [{"epoch": 1, "map": 0.4}]])
+    assert result == [{"epoch": 1, "map": pytest.approx(0.3), "seeds": 2}, {"epoch": 2, "map": 0.5, "seeds": 1}]
     assert seeds.mean_curve([[]]) == []

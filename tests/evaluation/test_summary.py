@@ -30,40 +30,40 @@ def problem():
 def test_summary_is_complete_and_nested(problem):
     gold, scores = problem
     tuned = tune_threshold(gold, scores, 100)
-    found = summary.head_metrics(gold, scores, np.arange(12), tuned, OPTIONS, np.eye(60)[0])
-    assert list(found) == ["auc", "ranking", "fixed", "tuned", "counts"]
-    assert list(found["auc"]) == ["macro", "micro"]
+    values = summary.head_metrics(gold, scores, np.arange(12), tuned, OPTIONS, np.eye(60)[0])
+    assert list(values) == ["auc", "ranking", "fixed", "tuned", "counts"]
+    assert list(values["auc"]) == ["macro", "micro"]
     # 15 is more than there are labels.
-    assert list(found["ranking"]) == [
+    assert list(values["ranking"]) == [
         "precision_at_2", "precision_at_5", "recall_at_2", "recall_at_5", "r_precision", "map",
     ]  # fmt: skip
     for name, threshold in (("fixed", 0.5), ("tuned", tuned)):
-        part, predicted = found[name], scores > threshold
+        part, predicted = values[name], scores > threshold
         assert part["threshold"] == threshold
         assert part["f1"]["micro"] == pytest.approx(f1_score(gold, predicted, average="micro"))
         assert part["f1"]["macro"] == part["macro_f1"]["per_label_present"]
         assert part["f1_of_all_codes"] < part["f1"]["micro"]
         assert part["recall_of_all_codes"] == pytest.approx((predicted & gold).sum() / (gold.sum() + 1))
         assert part["predicted_per_document"] == pytest.approx(predicted.sum() / 60)
-    assert found["tuned"]["f1"]["micro"] > found["fixed"]["f1"]["micro"]
-    counts = found["counts"]
+    assert values["tuned"]["f1"]["micro"] > values["fixed"]["f1"]["micro"]
+    counts = values["counts"]
     assert counts["labels_in_gold"] == counts["labels_with_auc"] == 11
     assert counts["gold"] == gold.sum() and counts["gold_outside_label_set"] == 1
     assert counts["documents_without_gold"] == (~gold.any(axis=1)).sum()
     assert counts["labels_not_in_training"] == 1
-    assert json.loads(json.dumps(found)) == found
+    assert json.loads(json.dumps(values)) == values
 
 
 def test_nothing_outside_the_label_set_adds_nothing(problem):
     gold, scores = problem
     for outside in (None, np.zeros(60, int)):
-        found = summary.head_metrics(gold, scores, np.ones(12), 0.4, OPTIONS, outside)
-        assert "f1_of_all_codes" not in found["fixed"]
+        values = summary.head_metrics(gold, scores, np.ones(12), 0.4, OPTIONS, outside)
+        assert "f1_of_all_codes" not in values["fixed"]
 
 
 def test_undefined_is_nan():
-    found = summary.head_metrics(np.ones((2, 3)), np.ones((2, 3), np.float32), np.ones(3), 0.5, OPTIONS)
-    assert math.isnan(found["auc"]["macro"]) and math.isnan(found["auc"]["micro"])
+    values = summary.head_metrics(np.ones((2, 3)), np.ones((2, 3), np.float32), np.ones(3), 0.5, OPTIONS)
+    assert math.isnan(values["auc"]["macro"]) and math.isnan(values["auc"]["micro"])
 
 
 def test_metrics_of_dev_agree_with_the_summary(problem):
@@ -71,16 +71,19 @@ def test_metrics_of_dev_agree_with_the_summary(problem):
     names = [name for name, metric in monitor.MONITORS.items() if metric.labels <= 12]
     # precision_at_15 and the mean of seven need more labels than there are.
     assert set(monitor.MONITORS) - set(names) == {"precision_at_15", "mean_of_seven"}
-    found = monitor.dev_metrics(gold, scores, names)
-    assert list(found) == names
-    whole = summary.head_metrics(gold, scores, np.ones(12), 0.5, OPTIONS)
-    assert found["f1_macro"] == whole["fixed"]["macro_f1"]["caml"]
-    assert found["f1_micro"] == whole["fixed"]["f1"]["micro"]
-    assert found["auc_macro"] == whole["auc"]["macro"] and found["auc_micro"] == whole["auc"]["micro"]
-    assert found["precision_at_5"] == whole["ranking"]["precision_at_5"]
-    assert found["map"] == whole["ranking"]["map"] and found["r_precision"] == whole["ranking"]["r_precision"]
+    values = monitor.dev_metrics(gold, scores, names)
+    assert list(values) == names
+    test_values = summary.head_metrics(gold, scores, np.ones(12), 0.5, OPTIONS)
+    assert values["f1_macro"] == test_values["fixed"]["macro_f1"]["caml"]
+    assert values["f1_micro"] == test_values["fixed"]["f1"]["micro"]
+    assert values["auc_macro"] == test_values["auc"]["macro"] and values["auc_micro"] == test_values["auc"]["micro"]
+    assert values["precision_at_5"] == test_values["ranking"]["precision_at_5"]
+    assert (
+        values["map"] == test_values["ranking"]["map"]
+        and values["r_precision"] == test_values["ranking"]["r_precision"]
+    )
     other = monitor.dev_metrics(gold, scores, ["f1_macro"], macro_f1="per_label_all")
-    assert other["f1_macro"] == whole["fixed"]["macro_f1"]["per_label_all"]
+    assert other["f1_macro"] == test_values["fixed"]["macro_f1"]["per_label_all"]
 
 
 def test_only_what_is_asked_is_computed(problem, monkeypatch):
@@ -109,16 +112,16 @@ def test_the_mean_of_seven_is_that_of_jams():
     gold = (random.random((40, 20)) < 0.2).astype(np.uint8)
     gold[:, 19] = 0  # present in no document: it does not count
     scores = np.clip(random.normal(0.1 + 0.8 * gold, 0.2), 0, 1).astype(np.float32)
-    whole = summary.head_metrics(gold, scores, np.ones(20), 0.5, OPTIONS.model_copy(update={"at": [8, 15]}))
-    fixed, ranks = whole["fixed"], whole["ranking"]
+    test_values = summary.head_metrics(gold, scores, np.ones(20), 0.5, OPTIONS.model_copy(update={"at": [8, 15]}))
+    fixed, ranks = test_values["fixed"], test_values["ranking"]
     expected = np.mean(
         [fixed["macro_f1"]["per_label_present"], fixed["f1"]["micro"], fixed["exact_match"], ranks["precision_at_8"],
          ranks["precision_at_15"], ranks["r_precision"], ranks["map"]]
     )  # fmt: skip
     assert fixed["exact_match"] > 0
     # The headline macro F1 is another; the mean does not follow it.
-    found = monitor.dev_metrics(gold, scores, ["f1_macro", "mean_of_seven"], "caml")
-    assert found["f1_macro"] == fixed["macro_f1"]["caml"]
-    assert found["mean_of_seven"] == pytest.approx(expected)
+    values = monitor.dev_metrics(gold, scores, ["f1_macro", "mean_of_seven"], "caml")
+    assert values["f1_macro"] == fixed["macro_f1"]["caml"]
+    assert values["mean_of_seven"] == pytest.approx(expected)
     with pytest.raises(UserError, match="there are only 14 labels"):
         monitor.dev_metrics(gold[:, :14], scores[:, :14], ["mean_of_seven"])

@@ -28,11 +28,11 @@ def problems(draw):
 @given(problems())
 def test_sweep_equals_one_pass_per_threshold(problem):
     gold, scores, grid = problem
-    thresholds, found = sweep(gold, scores, grid)
+    thresholds, f1 = sweep(gold, scores, grid)
     assert thresholds.dtype == np.float32
     np.testing.assert_array_equal(thresholds, np.linspace(0, 1, grid).astype(np.float32))
     naive = [f1_micro(counts(as_binary_csr(gold), scores, threshold)[0]) for threshold in thresholds]
-    assert found.tolist() == naive
+    assert f1.tolist() == naive
     best, best_threshold = -1.0, None
     for threshold, f1 in zip(thresholds, naive, strict=True):
         if f1 > best:

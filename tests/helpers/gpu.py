@@ -1,4 +1,4 @@
-"""Marks tests that `benchmarks/gpu.sh` runs on a GPU."""
+"""Marker of tests that `benchmarks/gpu.sh` runs on a GPU."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import torch
 
 
 def needs_gpu(test: Callable) -> Callable:
-    """Skips a test where there is no GPU."""
+    """Marks a test with `gpu`, and skips it if there is no GPU."""
     return pytest.mark.gpu(pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")(test))

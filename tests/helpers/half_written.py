@@ -1,7 +1,8 @@
-"""Trainings that are killed while they write a checkpoint: a process of its own for each, forked after the imports."""
+"""Trainings that are killed while they write a checkpoint, each in a process that is forked after the imports."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import signal
@@ -16,14 +17,13 @@ from medcode.engine import reproducibility
 
 
 def train_until_killed(folder: Path, write: int) -> None:
-    """Trains, and kills its process when half of the given checkpoint is on the disk."""
+    """Trains, and kills its process when half of checkpoint number `write` is on disk."""
     inputs, recipe, engine = pickle.loads((folder / "given").read_bytes())
     reproducibility.prepare(1)
-    save, written = torch.save, []
+    save, writes = torch.save, itertools.count(1)
 
     def save_half(state, file):
-        written.append(1)
-        if len(written) < write:
+        if next(writes) < write:
             return save(state, file)
         content = BytesIO()
         save(state, content)

@@ -22,7 +22,7 @@ def problems(draw, tied: bool = True):
 
 
 def long_tailed(documents: int = 700, labels: int = 300) -> tuple[np.ndarray, np.ndarray]:
-    """More documents and labels than one block, with labels that no document has."""
+    """Gold labels and scores of more documents and labels than one block, with labels that no document has."""
     random = np.random.default_rng(3)
     gold = (random.random((documents, labels)) < 0.3 / np.arange(1, labels + 1)).astype(np.uint8)
     scores = np.clip(random.normal(0.25 + 0.35 * gold, 0.15), 0, 1).astype(np.float32)

@@ -1,5 +1,5 @@
-"""What CUDA graphs do, on a CPU: the operations of a step are written down with every number that the host gave them,
-and done again later on the same tensors."""
+"""CUDA graphs simulated on a CPU: the operations of a step are recorded with every number that the host gave them, and
+replayed on the same tensors."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from torch.utils._pytree import tree_leaves
 WAITING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::unique_dim", "aten::_unique2", "aten::masked_select"}
 INDEXING = {"aten::index", "aten::index_put_", "aten::_index_put_impl_"}
 
-# Operations that turn a tensor round in place, which stays as it is then.
+# Operations that change a tensor's shape in place, which must not be repeated.
 TURNING = {"aten::transpose_", "aten::t_", "aten::squeeze_", "aten::unsqueeze_"}
 
 
 class OperationRecorder(TorchDispatchMode):
-    """Writes down operations while they are done, and does them again.
+    """Records operations while they run, and replays them.
 
-    Unlike a CUDA graph it cannot write them down without doing them, so it puts back what they changed.
+    Unlike a CUDA graph it cannot record them without running them, so it restores the tensors that they change.
 
     Args:
-        changed: gives the tensors that a step changes.
+        changed: returns the tensors that a step changes.
     """
 
     def __init__(self, changed: Callable[[], list[Tensor]]) -> None:
@@ -34,7 +34,7 @@ class OperationRecorder(TorchDispatchMode):
 
     def record(self, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         """See `medcode.engine.cuda_graphs.Recorder`."""
-        before, random = [(tensor, tensor.detach().clone()) for tensor in self.changed()], torch.get_rng_state()
+        saved, random = [(tensor, tensor.detach().clone()) for tensor in self.changed()], torch.get_rng_state()
         self.operations: list[tuple[Any, tuple, dict, list[Tensor]]] = []
         try:
             with self:
@@ -42,13 +42,13 @@ class OperationRecorder(TorchDispatchMode):
         finally:
             torch.set_rng_state(random)
             with torch.no_grad():
-                for tensor, value in before:
+                for tensor, value in saved:
                     tensor.copy_(value)
         operations, self.recorded = self.operations, self.recorded + 1
 
         def replay() -> None:
             self.replayed += 1
-            # As they were done: without a record of them for gradients, which are operations of their own.
+            # As recorded, below autograd: the operations of backward are recorded themselves.
             with torch._C._AutoDispatchBelowAutograd():
                 for function, arguments, options, results in operations:
                     for old, new in zip(results, _tensors(function(*arguments, **options)), strict=True):
@@ -58,13 +58,13 @@ class OperationRecorder(TorchDispatchMode):
         return replay, result
 
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
-        """Does one operation and writes it down."""
+        """Runs and records one operation."""
         name, options = function.name().split(".")[0], options or {}
-        if name in WAITING or (name in INDEXING and any(own.dtype == torch.bool for own in _tensors(arguments[1]))):
+        if name in WAITING or (name in INDEXING and any(index.dtype == torch.bool for index in _tensors(arguments[1]))):
             raise RuntimeError(f"{name} waits for the device")
         results = function(*arguments, **options)
         if name not in TURNING:
-            self.operations.append((function, arguments, options, [own.detach() for own in _tensors(results)]))
+            self.operations.append((function, arguments, options, [result.detach() for result in _tensors(results)]))
         return results
 
 

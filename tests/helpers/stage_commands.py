@@ -1,7 +1,7 @@
-"""Stages as they are run from the command line, without an interpreter for each of them.
+"""Runs stages as from the command line, but without starting an interpreter for each.
 
-`here` runs one in this process. `in_another_process` runs several in one other interpreter, whose hashes of strings are
-others: what depends on the order of a set comes out differently there.
+`here` runs one in this process. `in_another_process` runs several in one other interpreter with other string hashes, so
+results that depend on the order of a set differ there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STAGES = Path(__file__).resolve().parents[2] / "stages"
 
 @dataclass(frozen=True)
 class Done:
-    """How a stage ended."""
+    """Exit code and error output of a stage."""
 
     returncode: int
     stderr: str
@@ -30,44 +30,45 @@ class Done:
 
 def options(**values: object) -> list[str]:
     """The options of a stage: `hash_seed="1"` becomes `--hash-seed 1`."""
-    return [part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    return [text for name, value in values.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
 
 @contextlib.contextmanager
 def _as_a_command(stage: str, arguments: list[str], folder: Path) -> Iterator[None]:
-    """What Python sets for a script, and puts back what a stage sets for the libraries that it loads."""
-    before, given, path = dict(os.environ), sys.argv, list(sys.path)
+    """Sets what Python sets for a script, and restores it and the environment variables that a stage sets."""
+    environment, argv, path = dict(os.environ), sys.argv, list(sys.path)
     sys.argv, sys.path[:0] = [str(STAGES / f"{stage}.py"), *arguments], [str(STAGES)]
     try:
         with contextlib.chdir(folder):
             yield
     finally:
-        sys.argv, sys.path[:] = given, path
+        sys.argv, sys.path[:] = argv, path
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(environment)
 
 
 def here(stage: str, arguments: list[str], folder: Path) -> Done:
     """Runs a stage in this process, in a folder."""
-    code, said = 0, io.StringIO()
-    with contextlib.redirect_stderr(said), _as_a_command(stage, arguments, folder):
+    code, stderr = 0, io.StringIO()
+    with contextlib.redirect_stderr(stderr), _as_a_command(stage, arguments, folder):
         try:
             runpy.run_path(sys.argv[0], run_name="__main__")
         except SystemExit as end:
             code = end.code or 0
-    return Done(code, said.getvalue())
+    return Done(code, stderr.getvalue())
 
 
 def in_another_process(
     commands: Mapping[str, tuple[str, list[str]]], folder: Path, **environment: str
 ) -> dict[str, Done]:
-    """Runs stages one after another in another interpreter: {name: (stage, options)} to {name: how it ended}."""
-    given = json.dumps({"folder": str(folder), "commands": commands})
+    """Runs stages one after another in another interpreter: {name: (stage, options)} to {name: result}."""
+    request = json.dumps({"folder": str(folder), "commands": commands})
     command, environment = [sys.executable, __file__], os.environ | environment
-    done = subprocess.run(command, input=given, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return {name: Done(**own) for name, own in json.loads(done.stdout).items()}
+    process = subprocess.run(command, input=request, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return {name: Done(**result) for name, result in json.loads(process.stdout).items()}
 
 
 if __name__ == "__main__":
-    wanted = json.load(sys.stdin)
-    print(json.dumps({name: asdict(here(*command, wanted["folder"])) for name, command in wanted["commands"].items()}))
+    request = json.load(sys.stdin)
+    results = {name: here(*command, request["folder"]) for name, command in request["commands"].items()}
+    print(json.dumps({name: asdict(result) for name, result in results.items()}))

@@ -17,7 +17,7 @@ from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Result, Trainer
 
-# Of processes that run a file of tests by itself: it finds this one.
+# Environment of processes that run a test file as a script: they can import this module.
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
 }
@@ -45,13 +45,13 @@ def trainer(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path, name
 
 
 def run_alone(trainer: Trainer) -> Result:
-    """Trains one model to the end."""
+    """Trains one model until it ends."""
     (result,) = multi_seed.train([trainer])
     return result
 
 
 def steps(trainer: Trainer) -> Iterator[None]:
-    """Trains as `multi_seed.train` does, and pauses after each step, so that a test can stop there."""
+    """Trains as `multi_seed.train` does, and yields after each step, so that a test can stop there."""
     trainer.restore()
     while not trainer.done:
         trainer.train_step()
@@ -65,10 +65,10 @@ def train(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path) -> tup
     return run_alone(running), running.model.state_dict()
 
 
-def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
-    assert first and first.keys() == second.keys()
-    for name, weights in first.items():
-        assert torch.equal(weights, second[name]), name
+def assert_same(weights: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert weights and weights.keys() == expected.keys()
+    for name, tensor in weights.items():
+        assert torch.equal(tensor, expected[name]), name
 
 
 class Killed(Exception):

@@ -1,4 +1,4 @@
-"""What each of two processes of torchrun does for the tests of `test_two_processes.py`: all of it in one start."""
+"""Script that each of two torchrun processes runs for the tests of `test_two_processes.py`."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from medcode.layers.batch_norm import MaskedBatchNorm
 
 
 def train(folder: Path, world: distributed.DistributedContext) -> None:
-    """Trains each model that is given, and leaves its weights."""
-    inputs, given = pickle.loads((folder / "given").read_bytes())
-    for name, (recipe, engine) in given.items():
+    """Trains the models of the file `given`, and writes their weights."""
+    inputs, trainings = pickle.loads((folder / "given").read_bytes())
+    for name, (recipe, engine) in trainings.items():
         running = trainer(inputs, recipe, engine, folder / name / "two", name, context=world)
         run_alone(running)
         if world.is_main:
             torch.save(running.model.state_dict(), folder / name / "weights.pt")
 
 
-def normalise(folder: Path, world: distributed.DistributedContext) -> None:
-    """Normalises this process's share of a batch, and leaves its gradient and the running variance."""
+def normalize(folder: Path, world: distributed.DistributedContext) -> None:
+    """Normalizes this process's share of a batch, and writes its gradient and the running variance."""
     x, mask = example()
     rows = slice(*world.shard(len(x)))
-    layer, own = normed(MaskedBatchNorm), x[rows].clone().requires_grad_()
-    layer(own, mask[rows]).sin().sum().backward()
-    torch.save({"gradient": own.grad, "variance": layer.running_var}, folder / f"{world.rank}.pt")
+    layer, share = normed(MaskedBatchNorm), x[rows].clone().requires_grad_()
+    layer(share, mask[rows]).sin().sum().backward()
+    torch.save({"gradient": share.grad, "variance": layer.running_var}, folder / f"{world.rank}.pt")
 
 
 if __name__ == "__main__":
     reproducibility.prepare(1)
     with distributed.join(torch.device("cpu")) as joined:
         assert joined.size == 2
-        normalise(Path(sys.argv[1]), joined)
+        normalize(Path(sys.argv[1]), joined)
         train(Path(sys.argv[1]), joined)

@@ -61,9 +61,9 @@ def test_it_has_the_models_of_other_seeds_within(folder):
     assert saved_model.of_all_seeds(folder) == {1: folder}
     for seed in (10, 2):
         shutil.copytree(folder, saved_model.of_seed(folder, seed), ignore=shutil.ignore_patterns("seeds"))
-    found = saved_model.of_all_seeds(folder)
-    assert list(found) == [1, 2, 10]
-    assert found[1] == folder and saved_model.load(found[10]).name == "cnn"
+    folders = saved_model.of_all_seeds(folder)
+    assert list(folders) == [1, 2, 10]
+    assert folders[1] == folder and saved_model.load(folders[10]).name == "cnn"
 
 
 def test_a_folder_that_does_not_say_its_seed_is_refused_in_one_line(folder):
@@ -115,5 +115,5 @@ def test_a_folder_that_is_not_sound_is_refused_in_one_line(folder, damage, messa
 def test_weights_are_the_same_bytes_every_time(folder, tmp_path):
     again = tmp_path / "again"
     saved_model.save(again, saved_model.load(folder), {"seed": 1})
-    first, second = ({file.name: file.read_bytes() for file in own.iterdir()} for own in (folder, again))
+    first, second = ({file.name: file.read_bytes() for file in path.iterdir()} for path in (folder, again))
     assert "weights.safetensors" in first and second == first

@@ -56,12 +56,12 @@ class Workplace:
 
     def from_raw_files_to_splits(self) -> dict[str, tuple[str, list[str]]]:
         """The stages in their order: {name: (stage, options)}."""
-        known = str(self.root / "reference" / "package" / "procedure_ccs.csv")
+        procedures = str(self.root / "reference" / "package" / "procedure_ccs.csv")
         made = {name: f"{name}.parquet" for name in TABLES}
         split = {"assigned": "assigned.parquet", "codes": "codes.parquet", "titles": "titles.parquet"}
         full = "full/labels.parquet"
         return {
-            "reference": ("reference", self.options(procedures=known, official="none", **made)),
+            "reference": ("reference", self.options(procedures=procedures, official="none", **made)),
             "extract": ("extract", self.options(**EXTRACT)),
             "tokens": ("tokens", self.options(notes="notes.parquet", out="tokens", metrics="tokenize.json")),
             "split": (

@@ -1,4 +1,4 @@
-"""Where a network computes: what is not there is said in one line."""
+"""Choice of the device: one that torch does not find raises an error of one line."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from medcode.layers import kernels
 
 
 @pytest.fixture
-def there(monkeypatch):
-    """Says which devices torch finds."""
+def torch_finds(monkeypatch):
+    """Sets which devices torch finds."""
 
-    def say(*, cuda=False, mps=False):
+    def set_devices(*, cuda=False, mps=False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
 
-    return say
+    return set_devices
 
 
-def test_auto_is_an_nvidia_gpu_or_the_cpu(there, monkeypatch):
-    there(mps=True)
+def test_auto_is_an_nvidia_gpu_or_the_cpu(torch_finds, monkeypatch):
+    torch_finds(mps=True)
     assert choose_device("auto") == torch.device("cpu")
-    there(cuda=True)
+    torch_finds(cuda=True)
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 3)
 
 
-def test_apples_gpu_is_taken_where_it_is(there):
-    there(mps=True)
+def test_apples_gpu_is_taken_where_it_is(torch_finds):
+    torch_finds(mps=True)
     assert choose_device("mps") == torch.device("mps")
 
 
 @pytest.mark.parametrize(("name", "brand"), [("cuda", "NVIDIA"), ("mps", "Apple")])
-def test_a_gpu_that_is_not_there_is_a_mistake_in_one_line(there, name, brand):
-    there()
+def test_a_gpu_that_is_not_there_is_a_mistake_in_one_line(torch_finds, name, brand):
+    torch_finds()
     with pytest.raises(UserError) as mistake:
         choose_device(name)
     (line,) = str(mistake.value).splitlines()
@@ -48,16 +48,16 @@ def test_a_gpu_that_is_not_there_is_a_mistake_in_one_line(there, name, brand):
 
 def test_processes_on_gpus_make_theirs_the_current_one(monkeypatch):
     """Triton launches on the current device."""
-    done = []
+    calls = []
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(torch.cuda, "set_device", done.append)
-    monkeypatch.setattr(distributed.distributed, "init_process_group", done.append)
-    monkeypatch.setattr(distributed.distributed, "destroy_process_group", lambda: done.append("left"))
+    monkeypatch.setattr(torch.cuda, "set_device", calls.append)
+    monkeypatch.setattr(distributed.distributed, "init_process_group", calls.append)
+    monkeypatch.setattr(distributed.distributed, "destroy_process_group", lambda: calls.append("left"))
     monkeypatch.setattr(distributed.distributed, "get_rank", lambda: 1)
     monkeypatch.setattr(distributed.distributed, "get_world_size", lambda: 2)
     with distributed.join(torch.device("cuda", 1)) as world:
         assert world == distributed.DistributedContext(1, 2)
-    assert done == [torch.device("cuda", 1), "nccl", "left"]
+    assert calls == [torch.device("cuda", 1), "nccl", "left"]
 
 
 def test_only_a_copy_that_can_be_waited_for_is_not_waited_for_at_once():
@@ -78,9 +78,11 @@ def test_kernels_are_chosen_for_the_way_in_which_a_step_runs(
     tiny_inputs, recipe, engine, tmp_path, monkeypatch, graphed
 ):
     running = trainer(tiny_inputs, recipe, engine, tmp_path)
-    asked, forward = [], running.model.forward
-    monkeypatch.setattr(running.model, "forward", lambda *batch: (asked.append(kernels._replayed), forward(*batch))[1])
+    replayed, forward = [], running.model.forward
+    monkeypatch.setattr(
+        running.model, "forward", lambda *batch: (replayed.append(kernels._replayed), forward(*batch))[1]
+    )
     running.step.graphed = graphed
     batch = running.epoch_batches(0)[0]
     running.step.update(torch.from_numpy(batch.documents), batch.length)
-    assert asked == [graphed] and not kernels._replayed
+    assert replayed == [graphed] and not kernels._replayed

@@ -14,8 +14,8 @@ values = st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), min_size=1,
 
 @given(values=values, patience=st.integers(1, 5), lowest=st.booleans())
 def test_it_stops_when_the_rule_of_caml_mimic_says_so(values, patience, lowest):
-    known = [value for value in values if not np.isnan(value)]
-    if known:
+    numbers = [value for value in values if not np.isnan(value)]
+    if numbers:
         pick = np.nanargmin if lowest else np.nanargmax
         assert best(values, lowest=lowest) == pick(values)
         assert should_stop(values, patience, lowest=lowest) == (pick(values) < len(values) - patience)

@@ -1,4 +1,4 @@
-"""The checkpoint of a finished training: small, of use until the result is recorded, and removed once it is of none."""
+"""The checkpoint of a finished training: it is small, lasts until the result is recorded, and is then removed."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def test_a_finished_training_keeps_the_best_weights_once_and_ends_at_once_in_the
     assert (tmp_path / "finished.txt").read_text() == "models/current\n"
     assert checkpoints.load().keys() == {"state"}
     for _ in range(2):  # finished twice is as good as once
-        result, found = ends_at_once(tiny_inputs, recipe, engine, tmp_path)
+        result, final_weights = ends_at_once(tiny_inputs, recipe, engine, tmp_path)
         assert result == expected
-        assert_same(weights, found)
+        assert_same(weights, final_weights)
         checkpoints.finish(Path("models/current"))
 
 
@@ -47,12 +47,12 @@ def test_a_training_killed_while_it_is_marked_as_finished_ends_in_the_same_weigh
     tiny_inputs, recipe, engine, tmp_path, monkeypatch, write
 ):
     expected, weights = train(tiny_inputs, recipe, engine, tmp_path)
-    replace, written = io.os.replace, []
+    replace, writes = io.os.replace, []
 
     def dying(*paths):
-        if len(written) == write:
+        if len(writes) == write:
             raise Killed
-        written.append(paths)
+        writes.append(paths)
         replace(*paths)
 
     monkeypatch.setattr(io.os, "replace", dying)
@@ -60,9 +60,9 @@ def test_a_training_killed_while_it_is_marked_as_finished_ends_in_the_same_weigh
         Checkpoints(tmp_path).finish(Path("model"))
     monkeypatch.undo()
     assert (tmp_path / "finished.txt").exists() == bool(write)
-    result, found = ends_at_once(tiny_inputs, recipe, engine, tmp_path)
+    result, final_weights = ends_at_once(tiny_inputs, recipe, engine, tmp_path)
     assert result == expected
-    assert_same(weights, found)
+    assert_same(weights, final_weights)
     Checkpoints(tmp_path).finish(Path("model"))
     assert Checkpoints(tmp_path).load().keys() == {"state"}
 
@@ -98,13 +98,13 @@ def test_a_removal_that_is_cut_short_is_made_good(tiny_inputs, recipe, engine, t
     root = tmp_path / "checkpoints"
     expected, weights = train(tiny_inputs, recipe, engine, root / "one")
     Checkpoints(root / "one").finish(tmp_path / "gone")
-    unlink, gone = Path.unlink, []
+    unlink, removals = Path.unlink, []
 
     def dying(path, **options):
         if path.parent.name == "one" and not path.name.startswith("."):
-            if len(gone) == removed:
+            if len(removals) == removed:
                 raise Killed
-            gone.append(path)
+            removals.append(path)
         unlink(path, **options)
 
     monkeypatch.setattr(Path, "unlink", dying)
@@ -157,14 +157,14 @@ def test_a_fingerprint_covers_the_digests_of_code_and_what_is_in_the_inputs(tiny
     (tmp_path / "inputs/test").mkdir(parents=True)
     io.write_text(tmp_path / "train.json", "digests")
 
-    def made():
+    def identifier():
         return fingerprint({"seed": 1}, [tmp_path / "train.json", tmp_path / "inputs"], model)
 
-    first = made()
+    first = identifier()
     io.write_text(tmp_path / "inputs" / io.EMPTY, "no encoder")
     io.write_text(tmp_path / "inputs/test/a.txt", "never read")
-    assert made() == first
+    assert identifier() == first
     io.write_text(tmp_path / "inputs/a.txt", "read")
-    assert (second := made()) != first
+    assert (second := identifier()) != first
     io.write_text(tmp_path / "train.json", "others")
-    assert made() not in (first, second)
+    assert identifier() not in (first, second)

@@ -40,8 +40,8 @@ def test_the_losses_of_the_heads_are_told_and_add_up_by_their_weights(two_heads,
     running = trainer(two_heads, weighted, engine, tmp_path, name)
     for row in run_alone(running).history:
         for part in ("train_loss", "dev_loss"):
-            whole = sum(weight * row[f"{part}_{head}"] for head, weight in WEIGHTS.items())
-            assert row[part] == pytest.approx(whole, rel=1e-5)
+            weighted_sum = sum(weight * row[f"{part}_{head}"] for head, weight in WEIGHTS.items())
+            assert row[part] == pytest.approx(weighted_sum, rel=1e-5)
         assert row["train_loss_icd"] != pytest.approx(row["train_loss_ccs"])
 
 
@@ -52,8 +52,8 @@ def test_a_heads_loss_on_dev_is_the_mean_over_its_documents(two_heads, recipe, e
     logits = score(running.model, two_heads.tokens, dev.offsets, recipe.max_tokens, 4)
     for head in ("icd", "ccs"):
         scores, gold = (torch.from_numpy(np.asarray(x)) for x in (logits[head], dev.targets[head].matrix.toarray()))
-        each = torch.nn.functional.binary_cross_entropy_with_logits(scores, gold.float(), reduction="none").mean(1)
-        expected = (each * torch.from_numpy(dev.targets[head].is_coded)).mean().item()
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(scores, gold.float(), reduction="none").mean(1)
+        expected = (losses * torch.from_numpy(dev.targets[head].is_coded)).mean().item()
         assert row[f"dev_loss_{head}"] == pytest.approx(expected, rel=1e-5)
 
 
@@ -72,13 +72,13 @@ def test_the_criterion_is_that_of_the_first_head_or_the_mean_over_all(two_heads,
     result = run_alone(running)
     dev = two_heads.splits["dev"]
     logits = score(running.model, two_heads.tokens, dev.offsets, recipe.max_tokens, 4)
-    measured = {
+    metrics = {
         head: dev_metrics(targets.coded().matrix, probabilities(logits[head][targets.is_coded]), ["f1_macro"])
         for head, targets in dev.targets.items()
     }
-    own = {head: values["f1_macro"] for head, values in measured.items()}
-    assert own["icd"] != own["ccs"]
-    expected = own["icd"] if heads == "first" else (own["icd"] + own["ccs"]) / 2
+    f1 = {head: values["f1_macro"] for head, values in metrics.items()}
+    assert f1["icd"] != f1["ccs"]
+    expected = f1["icd"] if heads == "first" else (f1["icd"] + f1["ccs"]) / 2
     assert result.history[result.best_epoch - 1]["f1_macro"] == pytest.approx(expected)
     assert result.best_epoch == int(np.argmax([row["f1_macro"] for row in result.history])) + 1
 
@@ -90,11 +90,11 @@ def test_a_run_with_two_heads_killed_within_an_epoch_ends_in_the_same_weights_an
     expected = trainer(two_heads, weighted, engine, tmp_path / "undisturbed", "mt_ram")
     result = run_alone(expected)
     stopped = trainer(two_heads, weighted, engine, tmp_path / "killed", "mt_ram")
-    take_step, taken = stopped.train_step, []
+    take_step, steps = stopped.train_step, []
 
     def dying(*arguments):
-        taken.append(1)
-        if len(taken) == 9:
+        steps.append(1)
+        if len(steps) == 9:
             raise Killed
         return take_step(*arguments)
 
@@ -114,9 +114,9 @@ def test_a_head_without_a_weight_is_the_users_mistake(two_heads, recipe, engine,
 
 def test_what_training_tells_of_its_best_epoch_parts_train_from_dev(two_heads, recipe, engine, tmp_path, root):
     running = trainer(two_heads, recipe.model_copy(update={"epochs": 1}), engine, tmp_path)
-    told = results.metrics(
+    train_metrics = results.metrics(
         load(Run, root / "params.yaml"), running.model, [run_alone(running)], [{"icd": 0.5, "ccs": 0.5}]
     )
-    assert {"train_loss", "train_loss_icd", "train_loss_ccs"} <= told.keys()
-    assert {"dev_loss", "dev_loss_icd", "dev_loss_ccs", "f1_micro"} <= told["dev"].keys()
-    assert not any(name.startswith(("train", "epoch", "learning")) for name in told["dev"])
+    assert {"train_loss", "train_loss_icd", "train_loss_ccs"} <= train_metrics.keys()
+    assert {"dev_loss", "dev_loss_icd", "dev_loss_ccs", "f1_micro"} <= train_metrics["dev"].keys()
+    assert not any(name.startswith(("train", "epoch", "learning")) for name in train_metrics["dev"])

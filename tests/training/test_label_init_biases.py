@@ -1,4 +1,4 @@
-"""What a recipe changes of a model's initial weights: nothing, unless it is asked to."""
+"""Initialization of output biases from training frequencies; without the options, weights stay as they are."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ import small_models
 import torch
 
 from medcode.errors import UserError
-from medcode.training.label_init import initialise, start_from_frequencies
+from medcode.training.label_init import initialize, start_from_frequencies
 
 
 def test_without_the_options_weights_and_random_numbers_stay(tiny_inputs, recipe):
     model = small_models.build("caml", heads={"icd": 6})
-    before, state = {key: value.clone() for key, value in model.state_dict().items()}, torch.get_rng_state()
-    initialise(model, recipe, tiny_inputs, {})
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    weights, state = {key: value.clone() for key, value in model.state_dict().items()}, torch.get_rng_state()
+    initialize(model, recipe, tiny_inputs, {})
+    assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_both_options_draw_no_random_number(tiny_inputs, recipe):
+def test_both_options_sample_no_random_number(tiny_inputs, recipe):
     model, state = small_models.build("caml", heads={"icd": 6}), torch.get_rng_state()
-    known, both = (
-        {"icd": [np.array([y]) for y in range(1, 7)]},
-        {"label_init": "descriptions", "label_biases": "log_odds"},
-    )
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    initialise(model, recipe.model_copy(update=both), tiny_inputs, known)
-    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    titles = {"icd": [np.array([y]) for y in range(1, 7)]}
+    options = {"label_init": "descriptions", "label_biases": "log_odds"}
+    weights = {key: value.clone() for key, value in model.state_dict().items()}
+    initialize(model, recipe.model_copy(update=options), tiny_inputs, titles)
+    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, weights[key])}
     assert changed == {f"attention.icd.{name}" for name in ("queries.weight", "output.weight", "output.bias")}
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -42,6 +40,6 @@ def test_biases_are_the_log_odds_of_training_frequency(name):
     torch.testing.assert_close(layer.bias, torch.tensor([math.log(0.5 / 10.5), 0.0, math.log(10.5 / 0.5)]))
 
 
-def test_a_model_without_such_a_bias_is_told_in_one_line():
+def test_a_model_without_such_a_bias_raises_an_error_of_one_line():
     with pytest.raises(UserError, match=r"label_biases: log_odds is for models .* GatedCnnNci has not"):
         start_from_frequencies(small_models.build("gatedcnn_nci"), "icd", np.ones(7), 10)

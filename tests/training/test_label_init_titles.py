@@ -1,4 +1,4 @@
-"""Titles of labels: as what label attention starts from, and as documents."""
+"""Label titles as initial vectors of label attention, and as training documents."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def starts_from_titles(name: str, **changes) -> bool:
     if any(isinstance(module, RecalibratedAggregation) for module in model.modules()):
         return False
     return isinstance(model, LabelAttentionHeads) and all(
-        isinstance(own, LabelAttention | ProjectedLabelAttention) for own in model.attention.values()
+        isinstance(layer, LabelAttention | ProjectedLabelAttention) for layer in model.attention.values()
     )
 
 
@@ -48,25 +48,25 @@ IN_PIECES = [
 @pytest.mark.parametrize(
     ("name", "changes"), [*((name, {}) for name in models.names() if starts_from_titles(name)), *IN_PIECES]
 )
-def test_a_label_likes_its_own_title_and_keeps_its_vectors_where_it_has_none(name, changes):
+def test_a_label_scores_its_own_title_highest_and_keeps_its_vectors_without_one(name, changes):
     model = small_models.build(name, **changes)
-    drawn = {key: value.clone() for key, value in model.state_dict().items()}
-    known = {head: list(np.arange(10, 10 + 3 * labels).reshape(-1, 3)) for head, labels in small_models.HEADS.items()}
-    for own in known.values():
-        own[-1] = own[-1][:0]
-    label_init.start_from_titles(model, known)
-    assert all(torch.equal(value, drawn[key]) for key, value in model.state_dict().items() if key[:9] != "attention")
+    random = {key: value.clone() for key, value in model.state_dict().items()}
+    titles = {head: list(np.arange(10, 10 + 3 * labels).reshape(-1, 3)) for head, labels in small_models.HEADS.items()}
+    for of_head in titles.values():
+        of_head[-1] = of_head[-1][:0]
+    label_init.start_from_titles(model, titles)
+    assert all(torch.equal(value, random[key]) for key, value in model.state_dict().items() if key[:9] != "attention")
     assert model.training
     for head, labels in small_models.HEADS.items():
         for layer in ("queries", "output"):
             key = f"attention.{head}.{layer}.weight"
-            changed = (model.state_dict()[key] != drawn[key]).any(1)
+            changed = (model.state_dict()[key] != random[key]).any(1)
             assert changed[:-1].all() and not changed[-1]
-        notes = [torch.from_numpy(own)[None] for own in known[head][:-1]]
-        scores = torch.stack([model.eval()(own, torch.tensor([3]))[head][0, :-1] for own in notes]).detach()
+        notes = [torch.from_numpy(title)[None] for title in titles[head][:-1]]
+        scores = torch.stack([model.eval()(note, torch.tensor([3]))[head][0, :-1] for note in notes]).detach()
         scores = scores - scores.mean(0)
-        own, others = scores.diagonal(), scores[~torch.eye(labels - 1, dtype=torch.bool)]
-        assert own.mean() > 1 and others.mean() < 0 and (own > 0).all()
+        of_label, of_other_labels = scores.diagonal(), scores[~torch.eye(labels - 1, dtype=torch.bool)]
+        assert of_label.mean() > 1 and of_other_labels.mean() < 0 and (of_label > 0).all()
 
 
 def test_behind_ram_labels_do_not_start_from_titles():
@@ -77,26 +77,26 @@ def test_behind_ram_labels_do_not_start_from_titles():
 @pytest.mark.parametrize(
     ("name", "changes"), [("caml", {}), ("bert_hier", {"attention_over": "tokens"}), ("plm_icd", {})]
 )
-def test_what_a_label_starts_from_is_what_the_model_makes_of_its_title(name, changes):
+def test_initial_label_vectors_are_the_encoding_of_the_title(name, changes):
     model = small_models.build(name, **changes)
-    known = [np.array(own, dtype=np.int64) for own in ([7, 8, 9], [10, 11], [12], [], [], [], [])]
-    label_init.start_from_titles(model, {"icd": known, "category": known[3:6]})
-    notes = [torch.from_numpy(own) for own in known[:3]]
-    features = [model.eval().encode(own[None], torch.tensor([len(own)]))[0][0] for own in notes]
+    titles = [np.array(title, dtype=np.int64) for title in ([7, 8, 9], [10, 11], [12], [], [], [], [])]
+    label_init.start_from_titles(model, {"icd": titles, "category": titles[3:6]})
+    notes = [torch.from_numpy(title) for title in titles[:3]]
+    features = [model.eval().encode(note[None], torch.tensor([len(note)]))[0][0] for note in notes]
     attention = model.attention["icd"]
     projection = getattr(attention, "projection", None)
-    keys = features if projection is None else [torch.tanh(projection(own)) for own in features]
-    for made, read, scale in (
+    keys = features if projection is None else [torch.tanh(projection(of_note)) for of_note in features]
+    for layer, vectors, scale in (
         (attention.queries, keys, label_init.QUERY_SCALE),
         (attention.output, features, label_init.OUTPUT_SCALE),
     ):
-        means = torch.stack([own.mean(0) for own in read])
-        size = torch.stack([own.norm(dim=1).mean() for own in read]).mean()
+        means = torch.stack([of_note.mean(0) for of_note in vectors])
+        size = torch.stack([of_note.norm(dim=1).mean() for of_note in vectors]).mean()
         expected = torch.nn.functional.normalize(means - means.mean(0), dim=1) / size
-        torch.testing.assert_close(made.weight[:3], scale * expected)
+        torch.testing.assert_close(layer.weight[:3], scale * expected)
 
 
-def test_models_without_label_attention_are_told_in_one_line():
+def test_models_without_label_attention_raise_an_error_of_one_line():
     with pytest.raises(UserError, match="descriptions is for models with label attention, which Cnn has not"):
         label_init.start_from_titles(small_models.build("cnn"), {})
     with pytest.raises(UserError, match="Fusion has not"):
@@ -106,33 +106,33 @@ def test_models_without_label_attention_are_told_in_one_line():
 
 
 def test_unknown_words_of_titles_are_left_out(described):
-    known = label_init.known_titles(described, ["icd"])["icd"]
-    assert [own.tolist() for own in known] == [[3, 4], [7, 5], [], [], [9], [10, 11, 12]]
+    titles = label_init.known_titles(described, ["icd"])["icd"]
+    assert [title.tolist() for title in titles] == [[3, 4], [7, 5], [], [], [9], [10, 11, 12]]
 
 
 @pytest.mark.parametrize(("text", "third"), [("words", [0, 2]), ("raw", [1, 0, 2])])
 def test_titles_are_cut_into_pieces_as_notes_are_without_unknown_ones(tiny_inputs, text, third):
-    """The first piece of the vocabulary has the number of padding, and is a piece like others."""
+    """The first subword of the vocabulary has the id of padding, but is a subword like any other."""
     pieces = PieceTokenizer(plain_encoder.tokenizer(["acute", "12", "nephritis"]), text)
     records = [{"title": title} for title in ("acute", "chronic", "12 acute nephritis", "", "acute 5 acute", "12 12")]
-    own = label_init.known_titles(replace(tiny_inputs, labels={"icd": records}), ["icd"], pieces)["icd"]
-    assert [each.tolist() for each in own] == [[0], [], third, [], [0, 0], [1, 1] if text == "raw" else []]
-    assert all(each.dtype == np.int64 for each in own)
+    titles = label_init.known_titles(replace(tiny_inputs, labels={"icd": records}), ["icd"], pieces)["icd"]
+    assert [title.tolist() for title in titles] == [[0], [], third, [], [0, 0], [1, 1] if text == "raw" else []]
+    assert all(title.dtype == np.int64 for title in titles)
 
 
 def test_each_title_with_a_known_word_becomes_a_document_with_that_label_alone(described):
-    known = label_init.known_titles(described, ["icd"])
-    train, before = label_init.with_description_documents(described, known), described.splits["train"]
-    after, added = train.splits["train"], slice(len(before), None)
-    assert [train.tokens[start:end].tolist() for start, end in after.offsets[added]] == [
+    titles = label_init.known_titles(described, ["icd"])
+    train, original = label_init.with_description_documents(described, titles), described.splits["train"]
+    extended, added = train.splits["train"], slice(len(original), None)
+    assert [train.tokens[start:end].tolist() for start, end in extended.offsets[added]] == [
         [3, 4], [7, 5], [9], [10, 11, 12],
     ]  # fmt: skip
-    assert after.targets["icd"][added].matrix.toarray().argmax(1).tolist() == [0, 1, 4, 5]
-    assert after.targets["icd"][added].matrix.sum(1).ravel().tolist() == [[1, 1, 1, 1]]
-    assert after.targets["icd"][added].is_coded.all()
-    assert not after.targets["icd"][added].n_codes_outside_label_set.any()
+    assert extended.targets["icd"][added].matrix.toarray().argmax(1).tolist() == [0, 1, 4, 5]
+    assert extended.targets["icd"][added].matrix.sum(1).ravel().tolist() == [[1, 1, 1, 1]]
+    assert extended.targets["icd"][added].is_coded.all()
+    assert not extended.targets["icd"][added].n_codes_outside_label_set.any()
     np.testing.assert_array_equal(train.tokens[: len(described.tokens)], described.tokens)
-    assert (after.targets["icd"][: len(before)].matrix != before.targets["icd"].matrix).nnz == 0
+    assert (extended.targets["icd"][: len(original)].matrix != original.targets["icd"].matrix).nnz == 0
     assert train.splits["dev"] is described.splits["dev"]
 
 
@@ -143,10 +143,10 @@ def test_titles_of_one_head_say_nothing_of_another(described):
         splits={"train": replace(train, targets={"icd": train.targets["icd"], "ccs": train.targets["icd"]})},
         descriptions={"icd": TITLES, "ccs": TITLES[:, :1]},
     )  # fmt: skip
-    after, added = (
+    extended, added = (
         label_init.with_description_documents(two, label_init.known_titles(two, ["icd", "ccs"])).splits["train"],
         slice(len(train), None),
     )
-    assert after.targets["icd"][added].is_coded.tolist() == [True] * 4 + [False] * 3
-    assert after.targets["ccs"][added].is_coded.tolist() == [False] * 4 + [True] * 3
-    assert after.targets["ccs"][added].matrix.toarray().nonzero()[1].tolist() == [0, 4, 5]
+    assert extended.targets["icd"][added].is_coded.tolist() == [True] * 4 + [False] * 3
+    assert extended.targets["ccs"][added].is_coded.tolist() == [False] * 4 + [True] * 3
+    assert extended.targets["ccs"][added].matrix.toarray().nonzero()[1].tolist() == [0, 4, 5]

@@ -33,16 +33,16 @@ def test_heads_are_weighted_and_one_alone_is_not(recipe):
 
 def test_labels_are_smoothed_as_dcans_code_does_it(recipe):
     # The cross entropy of the probabilities with y (1 - a) + a / Y.
-    probabilities, wanted = LOGITS["icd"][0].sigmoid(), GOLD["icd"][0] * 0.9 + 0.1 / 3
-    expected = -(wanted * probabilities.log() + (1 - wanted) * (1 - probabilities).log()).mean()
+    probabilities, smoothed_gold = LOGITS["icd"][0].sigmoid(), GOLD["icd"][0] * 0.9 + 0.1 / 3
+    expected = -(smoothed_gold * probabilities.log() + (1 - smoothed_gold) * (1 - probabilities).log()).mean()
     smoothed = head_losses(LOGITS, GOLD, recipe.model_copy(update={"label_smoothing": 0.1}))["icd"]
     assert smoothed.tolist() == pytest.approx([expected.item()])
 
 
 def test_focal_loss_is_marns(recipe):
     focal = recipe.model_copy(update={"loss": "focal", "focal_alpha": 0.5, "focal_gamma": 3.0})
-    right = torch.where(GOLD["icd"] == 1, LOGITS["icd"].sigmoid(), 1 - LOGITS["icd"].sigmoid())
-    expected = (0.5 * (1 - right) ** 3 * -right.log()).mean()
+    p_true = torch.where(GOLD["icd"] == 1, LOGITS["icd"].sigmoid(), 1 - LOGITS["icd"].sigmoid())
+    expected = (0.5 * (1 - p_true) ** 3 * -p_true.log()).mean()
     assert head_losses(LOGITS, GOLD, focal)["icd"].tolist() == pytest.approx([expected.item()])
     flat = focal.model_copy(update={"focal_alpha": 1.0, "focal_gamma": 0.0})
     assert head_losses(LOGITS, GOLD, flat)["icd"].item() == pytest.approx(
@@ -91,15 +91,15 @@ def test_a_head_in_whose_system_a_document_was_not_coded_adds_nothing(recipe):
 def test_the_mean_over_a_batch_is_equation_3_of_jams(recipe, coded, seed):
     """(L9 mu + L10 eta) / (mu + eta), with L9 and L10 torch's own means over the documents of one system."""
     torch.manual_seed(seed)
-    old = torch.tensor(coded)  # whether a document is coded in ICD-9, else in ICD-10
+    in_icd9 = torch.tensor(coded)  # whether a document is coded in ICD-9, else in ICD-10
     logits = {"icd9": torch.randn(len(coded), 5), "icd10": torch.randn(len(coded), 3)}
     gold = {head: (torch.rand_like(x) < 0.5).float() for head, x in logits.items()}
-    found = weigh(head_losses(logits, gold, recipe, {"icd9": old, "icd10": ~old}), None).mean()
+    loss = weigh(head_losses(logits, gold, recipe, {"icd9": in_icd9, "icd10": ~in_icd9}), None).mean()
     cross_entropy, total = torch.nn.functional.binary_cross_entropy_with_logits, 0.0
-    for head, own in (("icd9", old), ("icd10", ~old)):
-        if own.any():
-            total += cross_entropy(logits[head][own], gold[head][own]).item() * own.sum().item()
-    assert found.item() == pytest.approx(total / len(coded), rel=1e-5)
+    for head, rows in (("icd9", in_icd9), ("icd10", ~in_icd9)):
+        if rows.any():
+            total += cross_entropy(logits[head][rows], gold[head][rows]).item() * rows.sum().item()
+    assert loss.item() == pytest.approx(total / len(coded), rel=1e-5)
 
 
 def test_the_rate_rises_then_falls_in_a_line(recipe):
@@ -113,7 +113,7 @@ def test_the_rate_stays_where_the_schedule_is_constant(recipe):
     assert {learning_rate(recipe, step, 10) for step in range(10)} == {recipe.learning_rate}
 
 
-def test_static_vectors_are_not_given_to_the_optimiser(recipe):
+def test_static_vectors_are_not_given_to_the_optimizer(recipe):
     layer = torch.nn.Linear(2, 2)
     layer.bias.requires_grad_(False)
     optimizer = make_optimizer(layer, recipe.model_copy(update={"optimizer": "adamw", "weight_decay": 0.1}))
@@ -122,26 +122,26 @@ def test_static_vectors_are_not_given_to_the_optimiser(recipe):
     assert optimizer.defaults["weight_decay"] == 0.1
 
 
-@pytest.mark.parametrize("kind", ["adam", "adamw"])
-def test_updates_are_those_of_the_optimisers_of_torch(recipe, kind):
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_updates_are_those_of_the_optimizers_of_torch(recipe, name):
     """One kernel for all parameters, and the learning rate in a tensor, change nothing but the rounding."""
-    changed = recipe.model_copy(update={"optimizer": kind, "weight_decay": 0.1})
-    theirs_of = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]
+    changed = recipe.model_copy(update={"optimizer": name, "weight_decay": 0.1})
+    optimizer_cls = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
     random, layers = torch.Generator().manual_seed(1), [torch.nn.Linear(30, 20) for _ in range(3)]
     for layer in layers[1:]:
         layer.load_state_dict(layers[0].state_dict())
-    ours, recorded = (make_optimizer(layer, changed) for layer in layers[:2])
-    put_lr_on_device(recorded)
-    theirs = theirs_of(layers[2].parameters(), lr=1.0, weight_decay=0.1, foreach=False)
+    eager, capturable = (make_optimizer(layer, changed) for layer in layers[:2])
+    put_lr_on_device(capturable)
+    reference = optimizer_cls(layers[2].parameters(), lr=1.0, weight_decay=0.1, foreach=False)
     for step in range(20):
         gradients = [torch.randn(shape, generator=random) for shape in ((20, 30), (20,))]
-        theirs.param_groups[0]["lr"] = rate = 0.01 / (step + 1)
-        for layer, optimizer in zip(layers, (ours, recorded, theirs), strict=True):
+        reference.param_groups[0]["lr"] = rate = 0.01 / (step + 1)
+        for layer, optimizer in zip(layers, (eager, capturable, reference), strict=True):
             layer.weight.grad, layer.bias.grad = (gradient.clone() for gradient in gradients)
-            if optimizer is not theirs:
+            if optimizer is not reference:
                 set_lr(optimizer, rate)
             optimizer.step()
-    assert isinstance(recorded.param_groups[0]["lr"], torch.Tensor)
+    assert isinstance(capturable.param_groups[0]["lr"], torch.Tensor)
     for layer in layers[:2]:
         torch.testing.assert_close(layer.weight, layers[2].weight, rtol=1e-6, atol=1e-7)
         torch.testing.assert_close(layer.bias, layers[2].bias, rtol=1e-6, atol=1e-7)

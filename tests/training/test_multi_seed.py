@@ -1,4 +1,4 @@
-"""Several seeds in one process: each comes out as it does alone, whatever the others do."""
+"""Several seeds in one process: each has the result that it has alone, whatever the others do."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def make(tiny_inputs, recipe, engine):
     """Makes the trainer of a seed."""
 
     def trainer(seed, folder, name="caml", share_data_with=None, **changes):
-        own = recipe.model_copy(update=changes)
+        changed_recipe = recipe.model_copy(update=changes)
         torch.manual_seed(seed)
         vectors = torch.from_numpy(tiny_inputs.vectors)
-        config = configure(name, ARCHITECTURES[name] | {"heads": ["icd"]}, own)
+        config = configure(name, ARCHITECTURES[name] | {"heads": ["icd"]}, changed_recipe)
         inputs = ModelInputs(heads=tiny_inputs.heads, vocab_size=len(vectors), vectors=vectors)
         model = models.find(name)(config, inputs)
         checkpoints = Checkpoints(folder / str(seed))
-        return Trainer(model, tiny_inputs, own, engine, seed, checkpoints, share_data_with=share_data_with)
+        return Trainer(model, tiny_inputs, changed_recipe, engine, seed, checkpoints, share_data_with=share_data_with)
 
     return trainer
 
@@ -51,15 +51,15 @@ def weights(trainer):
 
 @pytest.fixture(scope="module")
 def alone(make, tmp_path_factory):
-    """Gives result and weights of each seed, trained by itself; the same settings are trained once."""
+    """Returns result and weights of each seed, trained alone; the same settings are trained once."""
 
     @functools.cache
-    def found(**changes):
+    def results(**changes):
         reproducibility.prepare(1)
         trainers = {seed: make(seed, tmp_path_factory.mktemp("alone"), **changes) for seed in SEEDS}
         return {seed: (run_alone(trainer), weights(trainer)) for seed, trainer in trainers.items()}
 
-    return found
+    return results
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -90,39 +90,39 @@ def test_a_seed_that_stops_early_leaves_the_group(make, alone, tmp_path):
 
 
 def test_steps_are_taken_in_turns(make, tmp_path, monkeypatch):
-    together, taken = [make(seed, tmp_path, epochs=1) for seed in SEEDS], []
+    together, steps = [make(seed, tmp_path, epochs=1) for seed in SEEDS], []
     for trainer in together:
         step = trainer.train_step
         monkeypatch.setattr(
-            trainer, "train_step", lambda *given, step=step, seed=trainer.seed: (taken.append(seed), step(*given))[1]
+            trainer, "train_step", lambda *batch, step=step, seed=trainer.seed: (steps.append(seed), step(*batch))[1]
         )
     multi_seed.train(together)
-    assert taken == list(SEEDS) * 11
+    assert steps == list(SEEDS) * 11
 
 
 def interrupt(trainer, at, monkeypatch):
     step = trainer.train_step
 
-    def interrupted(*given):
+    def interrupted(*batch):
         if trainer.state.global_step == at:
             os.kill(os.getpid(), signal.SIGTERM)
-        return step(*given)
+        return step(*batch)
 
     monkeypatch.setattr(trainer, "train_step", interrupted)
 
 
-@pytest.mark.parametrize(("which", "at"), [(0, 0), (2, 0), (2, 4), (0, 15)])
-def test_a_request_to_stop_saves_every_seed_and_all_go_on_from_there(make, alone, tmp_path, monkeypatch, which, at):
+@pytest.mark.parametrize(("position", "at"), [(0, 0), (2, 0), (2, 4), (0, 15)])
+def test_a_request_to_stop_saves_every_seed_and_all_go_on_from_there(make, alone, tmp_path, monkeypatch, position, at):
     expected = alone()
     stopped = [make(seed, tmp_path / "together") for seed in SEEDS]
-    interrupt(stopped[which], at, monkeypatch)
+    interrupt(stopped[position], at, monkeypatch)
     with pytest.raises(SystemExit) as stop:
         multi_seed.train(stopped)
     assert stop.value.code == 128 + signal.SIGTERM
     resumed = [make(seed, tmp_path / "together") for seed in SEEDS]
     for number, trainer in enumerate(resumed):
         trainer.restore()
-        assert trainer.state.global_step == (at + 1 if number <= which else at)
+        assert trainer.state.global_step == (at + 1 if number <= position else at)
     assert multi_seed.train(resumed) == [result for result, _ in expected.values()]
     for seed, trainer in zip(SEEDS, resumed, strict=True):
         assert_same(weights(trainer), expected[seed][1])
@@ -164,35 +164,39 @@ def test_a_loss_that_is_not_finite_stops_the_group(make, tmp_path):
 
 @needs_gpu
 def test_on_a_gpu_seeds_on_streams_of_their_own_come_out_as_alone(make, tmp_path):
-    found = []
-    for folder, train in (("alone", lambda group: [run_alone(own) for own in group]), ("together", multi_seed.train)):
+    outcomes = []
+    for folder, train in (
+        ("alone", lambda group: [run_alone(trainer) for trainer in group]),
+        ("together", multi_seed.train),
+    ):
         group = []
         for seed in SEEDS:
             trainer = make(seed, tmp_path / folder)
             on_gpu = trainer.model.cuda()
             group.append(Trainer(on_gpu, trainer.inputs, trainer.recipe, trainer.settings, seed, trainer.checkpoints))
-        found.append((train(group), [weights(trainer) for trainer in group]))
-    (expected, those), (together, these) = found
-    for one, other in zip(expected, together, strict=True):
-        assert [row["train_loss"] for row in other.history] == pytest.approx([row["train_loss"] for row in one.history])
-    for one, other in zip(those, these, strict=True):
-        for name, own in one.items():
-            torch.testing.assert_close(other[name], own, rtol=1e-4, atol=1e-5, msg=name)
+        outcomes.append((train(group), [weights(trainer) for trainer in group]))
+    (expected, expected_weights), (together, weights_together) = outcomes
+    for alone, result in zip(expected, together, strict=True):
+        losses = [row["train_loss"] for row in alone.history]
+        assert [row["train_loss"] for row in result.history] == pytest.approx(losses)
+    for alone, of_seed in zip(expected_weights, weights_together, strict=True):
+        for name, tensor in alone.items():
+            torch.testing.assert_close(of_seed[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_the_way_from_the_loop_to_a_models_encoder_is_short(make, tmp_path, monkeypatch):
     """A reader follows it: six functions, below the stage's own."""
-    trainer, ways = make(1, tmp_path, epochs=1), set()
+    trainer, call_chains = make(1, tmp_path, epochs=1), set()
     encode = trainer.model.encode
 
     def noting(*batch):
-        ways.add(
+        call_chains.add(
             tuple(frame.function for frame in reversed(inspect.stack()) if f"src{os.sep}medcode" in frame.filename)
         )
         return encode(*batch)
 
     monkeypatch.setattr(trainer.model, "encode", noting)
     trainer.train_step()
-    assert ways == {("train_step", "update", "forward", "features")}
+    assert call_chains == {("train_step", "update", "forward", "features")}
     multi_seed.train([trainer])
-    assert ("train", "train_step", "update", "forward", "features") in ways
+    assert ("train", "train_step", "update", "forward", "features") in call_chains

@@ -1,4 +1,4 @@
-"""A training that is killed or stopped goes on where it was, and its result does not change."""
+"""A training that is killed or stopped is resumed where it was, with the same result."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def test_a_run_killed_at_any_step_ends_in_the_same_weights(
 ):
     expected, weights = undisturbed
     stopped = trainer(tiny_inputs, recipe, engine, tmp_path / "killed")
-    take_step, taken = stopped.train_step, []
+    take_step, calls = stopped.train_step, []
 
     def dying(*arguments):
-        taken.append(1)
-        if len(taken) == step:
+        calls.append(1)
+        if len(calls) == step:
             raise Killed
         return take_step(*arguments)
 
@@ -59,7 +59,7 @@ def killed(tiny_inputs, recipe, engine, tmp_path_factory) -> dict[int, Path]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tiny_inputs, recipe, engine, tmp_path_factory):
-    """Result and weights of a training that nothing disturbed."""
+    """Result and weights of an uninterrupted training."""
     reproducibility.prepare(1)
     return train(tiny_inputs, recipe, engine, tmp_path_factory.mktemp("undisturbed"))
 
@@ -117,34 +117,34 @@ def test_the_rate_of_a_plateau_survives_being_killed(tiny_inputs, recipe, engine
     assert_same(weights, resumed.model.state_dict())
 
 
-@pytest.mark.parametrize(("several", "before"), [(False, ""), (True, "seed 5  ")])
-def test_a_training_that_goes_on_says_where(tiny_inputs, recipe, engine, tmp_path, capsys, several, before):
+@pytest.mark.parametrize(("several", "prefix"), [(False, ""), (True, "seed 5  ")])
+def test_a_training_that_goes_on_says_where(tiny_inputs, recipe, engine, tmp_path, capsys, several, prefix):
     curves = HistoryWriter(tmp_path / "curve.csv", tmp_path / "log.jsonl", "caml", several=several)
 
     def make():
-        heard = {
-            "on_epoch": lambda *given: curves.on_epoch(5, *given),
-            "on_resume": lambda *given: curves.on_resume(5, *given),
+        hooks = {
+            "on_epoch": lambda *arguments: curves.on_epoch(5, *arguments),
+            "on_resume": lambda *arguments: curves.on_resume(5, *arguments),
         }
-        return trainer(tiny_inputs, recipe, engine, tmp_path / "checkpoint", **heard)
+        return trainer(tiny_inputs, recipe, engine, tmp_path / "checkpoint", **hooks)
 
-    def said():
-        return [line for line in capsys.readouterr().out.splitlines() if not line.startswith(f"{before}epoch ")]
+    def messages():
+        return [line for line in capsys.readouterr().out.splitlines() if not line.startswith(f"{prefix}epoch ")]
 
     stopped = make()
     for _ in steps(stopped):  # 11 steps an epoch, a checkpoint every 3
         if stopped.state.global_step == 11 + 7:
             break
-    assert said() == []
+    assert messages() == []
     run_alone(make())
-    assert said() == [f"{before}resumed at epoch 2, step 7"]
+    assert messages() == [f"{prefix}resumed at epoch 2, step 7"]
     log = (tmp_path / "log.jsonl").read_text()
     curve = (tmp_path / "curve.csv").read_bytes()
     assert log.count("\n") == 4
     (tmp_path / "curve.csv").unlink()
     run_alone(make())
-    ended = "already trained: ended at epoch 4 (last epoch)"
-    assert said() == [f"{before}{ended}; remove {tmp_path / 'checkpoint'} to train it anew"]
+    message = "already trained: ended at epoch 4 (last epoch)"
+    assert messages() == [f"{prefix}{message}; remove {tmp_path / 'checkpoint'} to train it anew"]
     assert (tmp_path / "log.jsonl").read_text() == log
     assert (tmp_path / "curve.csv").read_bytes() == curve
 
@@ -161,7 +161,7 @@ def test_checkpoints_need_no_module_that_only_unix_has():
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 
-def test_a_damaged_checkpoint_is_told_in_one_line(tiny_inputs, recipe, engine, tmp_path):
+def test_a_damaged_checkpoint_raises_an_error_of_one_line(tiny_inputs, recipe, engine, tmp_path):
     train(tiny_inputs, recipe, engine, tmp_path)
     state = tmp_path / "state.pt"
     state.write_bytes(state.read_bytes()[:1000])

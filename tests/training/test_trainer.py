@@ -54,44 +54,45 @@ def test_the_last_epoch_can_be_kept_instead(tiny_inputs, recipe, engine, tmp_pat
 def test_micro_batches_add_up_to_the_batch(tiny_inputs, recipe, engine, tmp_path, size):
     recipe = recipe.model_copy(update={"dropout": 0.0, "epochs": 1, "clip_norm": 1.0})
     result, weights = train(tiny_inputs, recipe, engine, tmp_path / "whole")
-    parts, in_parts = train(tiny_inputs, recipe, engine.model_copy(update={"micro_batch": size}), tmp_path / "parts")
-    assert parts.history[0]["train_loss"] == pytest.approx(result.history[0]["train_loss"], rel=1e-5)
-    for name, own in weights.items():
-        torch.testing.assert_close(in_parts[name], own, rtol=1e-3, atol=1e-4)
+    settings = engine.model_copy(update={"micro_batch": size})
+    micro_result, micro_weights = train(tiny_inputs, recipe, settings, tmp_path / "parts")
+    assert micro_result.history[0]["train_loss"] == pytest.approx(result.history[0]["train_loss"], rel=1e-5)
+    for name, tensor in weights.items():
+        torch.testing.assert_close(micro_weights[name], tensor, rtol=1e-3, atol=1e-4)
 
 
-def test_a_model_that_normalises_over_its_batch_takes_no_micro_batches(tiny_inputs, recipe, engine, tmp_path):
+def test_a_model_that_normalizes_over_its_batch_takes_no_micro_batches(tiny_inputs, recipe, engine, tmp_path):
     with pytest.raises(UserError, match=r"training\.micro_batch: the model normalizes over its batch; set 0"):
         trainer(tiny_inputs, recipe, engine.model_copy(update={"micro_batch": 2}), tmp_path, "multirescnn")
 
 
 @pytest.mark.parametrize(("size", "micro"), [(1, 0), (1, 3), (2, 0), (2, 3), (3, 1), (3, 2), (9, 2)])
-@pytest.mark.parametrize("whole", [1, 5, 8])
-def test_processes_share_a_batch_in_as_many_parts_each(tiny_inputs, recipe, engine, tmp_path, size, micro, whole):
+@pytest.mark.parametrize("batch_size", [1, 5, 8])
+def test_processes_share_a_batch_in_as_many_parts_each(tiny_inputs, recipe, engine, tmp_path, size, micro, batch_size):
     settings = engine.model_copy(update={"micro_batch": micro})
     running = trainer(tiny_inputs, recipe, settings, tmp_path)
     shared = []
     for rank in range(size):
         running.step.context = distributed.DistributedContext(rank, size)
-        shared.append(running.step.micro_batches(whole))
+        shared.append(running.step.micro_batches(batch_size))
     assert len({len(parts) for parts in shared}) == 1
     documents = [number for parts in shared for first, last in parts for number in range(first, last)]
-    assert sorted(documents) == list(range(whole))
+    assert sorted(documents) == list(range(batch_size))
     assert not micro or all(last - first <= micro for parts in shared for first, last in parts)
 
 
 def test_an_encoders_activations_can_be_computed_twice(tiny_inputs, recipe, engine, tmp_path):
     recipe = recipe.model_copy(update={"dropout": 0.0, "epochs": 1, "learning_rate": 0.001})
-    found = {}
+    weights = {}
     for kept in (True, False):
         settings = engine.model_copy(update={"gradient_checkpointing": not kept, "limit_batches": 3})
         model = build(tiny_inputs, recipe, "plm_icd", plain_encoder.tiny(pieces=len(tiny_inputs.vectors)))
         running = Trainer(model, tiny_inputs, recipe, settings, 1, Checkpoints(tmp_path / str(kept)))
         assert model.encoder.is_activation_checkpointing is not kept
         run_alone(running)
-        found[kept] = running.model.state_dict()
-    for name, own in found[True].items():
-        torch.testing.assert_close(found[False][name], own)
+        weights[kept] = running.model.state_dict()
+    for name, tensor in weights[True].items():
+        torch.testing.assert_close(weights[False][name], tensor)
 
 
 def test_it_stops_after_patience_epochs_without_a_better_one(tiny_inputs, recipe, engine, tmp_path):
@@ -149,13 +150,13 @@ def test_a_loss_read_a_step_late_names_its_own_step_and_admissions(lost, every):
 
 
 def test_the_loss_of_an_epoch_is_that_of_its_steps_to_the_bit(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
-    running, told = trainer(tiny_inputs, recipe.model_copy(update={"epochs": 2}), engine, tmp_path), []
+    running, step_losses = trainer(tiny_inputs, recipe.model_copy(update={"epochs": 2}), engine, tmp_path), []
     add = running.losses.add
-    monkeypatch.setattr(running.losses, "add", lambda losses: (told.append(losses), add(losses)))
+    monkeypatch.setattr(running.losses, "add", lambda losses: (step_losses.append(losses), add(losses)))
     history = run_alone(running).history
     steps = len(running.epoch_batches(0))
-    for row, own in zip(history, (told[:steps], told[steps:]), strict=True):
-        assert row["train_loss"] == sum(losses.read()["train_loss"] for losses in own) / steps
+    for row, of_epoch in zip(history, (step_losses[:steps], step_losses[steps:]), strict=True):
+        assert row["train_loss"] == sum(losses.read()["train_loss"] for losses in of_epoch) / steps
 
 
 @needs_gpu

@@ -1,1 +1,1 @@
-"""What models are trained on: splits, label sets, and the arrays of notes and codes."""
+"""The data that models are trained on: splits, label sets, and the arrays of notes and codes."""

@@ -1,4 +1,4 @@
-"""The arrays that a model is trained and tested on: writes data/inputs, and reads it."""
+"""The arrays that a model is trained and tested on: reading and writing of data/inputs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LINKED_HEADS = ("icd9", "icd10")  # of the label set joint
 
 @dataclass(frozen=True)
 class Targets:
-    """What the documents of a split are coded with under one head.
+    """Gold labels of the documents of a split under one head.
 
     Attributes:
         matrix: 0 or 1, CSR [n, Y].
-        is_coded: whether each document was coded in the head's system at all, bool [n]; without it, a row of zeros
-            says nothing about the document.
+        is_coded: whether each document was coded in the head's system at all, bool [n]. If it was not, its row of zeros
+            has no meaning.
         n_codes_outside_label_set: gold codes of each document that have no label in the head, int32 [n].
     """
 
@@ -38,19 +38,19 @@ class Targets:
         return len(self.is_coded)
 
     def __getitem__(self, rows: slice | np.ndarray) -> Targets:
-        """Keeps some of the documents: a slice, their numbers, or bool [n]."""
+        """Returns the targets of some of the documents: a slice, their numbers, or bool [n]."""
         return Targets(self.matrix[rows], self.is_coded[rows], self.n_codes_outside_label_set[rows])
 
     def first(self, n: int) -> Targets:
-        """Returns those of the first n documents."""
+        """Returns the targets of the first n documents."""
         return self[:n]
 
     def coded(self) -> Targets:
-        """Returns those of the documents that were coded in the head's system."""
+        """Returns the targets of the documents that were coded in the head's system."""
         return self[self.is_coded]
 
     def joined(self, following: Targets) -> Targets:
-        """Returns these targets and, behind them, those of other documents under the same head."""
+        """Returns these targets followed by those of other documents under the same head."""
         return Targets(
             matrix=sparse.vstack([self.matrix, following.matrix], format="csr"),
             is_coded=np.concatenate([self.is_coded, following.is_coded]),
@@ -61,14 +61,14 @@ class Targets:
 
     @classmethod
     def of_single_labels(cls, columns: np.ndarray, n_labels: int) -> Targets:
-        """Returns those of documents with one label each, whose columns are given [n]."""
+        """Returns the targets of documents with one label each, in the given columns [n]."""
         n = len(columns)
         matrix = sparse.csr_matrix((np.ones(n, np.uint8), (np.arange(n), columns)), shape=(n, n_labels))
         return cls(matrix, np.ones(n, bool), np.zeros(n, np.int32))
 
     @classmethod
     def uncoded(cls, n: int, n_labels: int) -> Targets:
-        """Returns those of n documents that were not coded in the head's system."""
+        """Returns the targets of n documents that were not coded in the head's system."""
         return cls(sparse.csr_matrix((n, n_labels), dtype=np.uint8), np.zeros(n, bool), np.zeros(n, np.int32))
 
 
@@ -79,7 +79,7 @@ class Split:
     Attributes:
         documents: their admissions [n].
         offsets: start and end of each document in `Inputs.tokens`, int64 [n, 2].
-        targets: what they are coded with, by head.
+        targets: their gold labels, by head.
     """
 
     documents: list[str]
@@ -100,13 +100,19 @@ class Split:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Numbers of the words, or of an encoder's word pieces, of all documents, memory-mapped int32; vectors [V + 2, E];
-    label records by head; splits by name.
+    """The arrays of data/inputs.
 
-    Row 0 of the vectors is PAD, row i + 1 is `vocabulary[i]`, the last row is UNK. `descriptions` has the words of each
-    label's title by head, int32 [Y, T] padded with 0, where they were asked for; `edges` the links from the labels of
-    a head to those of the other, int64 [2, E] and float32 [E], and `linked` which labels have a link to one of the
-    other edition, bool [Y] a head, likewise.
+    Attributes:
+        tokens: ids of the words or subwords of all documents, memory-mapped int32.
+        vocabulary: the words.
+        vectors: word vectors [V + 2, E]. Row 0 is PAD, row i + 1 is `vocabulary[i]`, the last row is UNK.
+        labels: label records by head.
+        rule: the rule by which text is tokenized into words.
+        splits: by name.
+        descriptions: ids of the words of each label's title by head, int32 [Y, T] padded with 0; empty if not read.
+        edges: by head, the links from its labels to those of the other head, int64 [2, E], and their weights, float32
+            [E]; empty if not read.
+        linked: by head, whether each label has a link to one of the other edition, bool [Y]; empty if not read.
     """
 
     tokens: np.ndarray
@@ -125,7 +131,7 @@ class Inputs:
         return {head: len(labels) for head, labels in self.labels.items()}
 
     def heads_named(self, names: list[str]) -> dict[str, int]:
-        """Number of labels of some heads, in the order of the names.
+        """Number of labels of the named heads, in the order of the names.
 
         Raises:
             UserError: there is no such head.
@@ -136,7 +142,7 @@ class Inputs:
         return {name: len(self.labels[name]) for name in names}
 
     def train_counts(self, head: str) -> np.ndarray:
-        """How many training documents have each label, int64 [Y]."""
+        """Number of training documents of each label, int64 [Y]."""
         return np.array([label["train_documents"] for label in self.labels[head]], dtype=np.int64)
 
 
@@ -149,18 +155,18 @@ def load(
     linked: bool = False,
     subword: str | os.PathLike | None = None,
 ) -> Inputs:
-    """Reads data/inputs; of the splits only those named, so that training can be seen not to open the test split.
+    """Reads data/inputs with the named splits only, so that training provably does not open the test split.
 
     Args:
         folder: data/inputs.
-        splits: which splits to read.
+        splits: names of the splits to read.
         descriptions: whether to read the words of titles.
         edges: whether to read the links between the codes of two heads.
         linked: whether to read which labels have such a link.
-        subword: data/subword, for documents as word pieces instead of words.
+        subword: data/subword, for documents as subwords instead of words.
 
     Raises:
-        UserError: a file is missing or damaged; edges are asked for where there are none.
+        UserError: a file is missing or damaged; there are no edges, but `edges` is true.
     """
     folder = Path(folder)
     heads = io.read_json(folder / "heads.json")
@@ -169,7 +175,7 @@ def load(
             tokens=io.read_array(folder / "tokens.npy", mapped=True),
             vocabulary=io.read_lines(folder / "vocabulary.txt"),
             vectors=io.read_array(folder / "embedding.npy"),
-            labels={head: described["labels"] for head, described in heads.items()},
+            labels={head: description["labels"] for head, description in heads.items()},
             rule=io.read_json(folder / "text.json")["rule"],
             splits={split: _load_split(folder / split, list(heads)) for split in splits},
             descriptions={head: io.read_array(folder / f"descriptions.{head}.npy") for head in heads if descriptions},
@@ -182,7 +188,7 @@ def load(
 
 
 def _in_subwords(data: Inputs, notes: TokenizedNotes) -> Inputs:
-    """The same documents, their words replaced by subwords."""
+    """Replaces the words of the documents with subwords."""
     splits = {name: replace(split, offsets=notes.spans(split.documents)) for name, split in data.splits.items()}
     return replace(data, tokens=notes.ids, splits=splits)
 

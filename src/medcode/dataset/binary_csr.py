@@ -1,4 +1,4 @@
-"""Matrices of zeros and ones: brought to one form, written and read."""
+"""Matrices of zeros and ones in canonical CSR form: conversion, writing and reading."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PERMISSIONS = 0o600 << 16
 
 
 def as_binary_csr(matrix: sparse.spmatrix | sparse.sparray | np.ndarray) -> sparse.csr_array:
-    """Brings a 0/1 matrix to one form: CSR [documents, labels], ones only, column numbers ascending in each row.
+    """Converts a 0/1 matrix to canonical CSR [documents, labels]: only ones are stored, columns ascend in each row.
 
     Raises:
         ValueError: an entry is neither 0 nor 1.
@@ -34,10 +34,10 @@ def as_binary_csr(matrix: sparse.spmatrix | sparse.sparray | np.ndarray) -> spar
 
 
 def write(path: str | os.PathLike, matrix: sparse.csr_matrix) -> None:
-    """Writes a file that `scipy.sparse.load_npz` reads, and whose bytes depend on the matrix alone.
+    """Writes a file that `scipy.sparse.load_npz` reads. Its bytes depend on the matrix alone.
 
-    `scipy.sparse.save_npz` leaves the zip headers to Python, whose releases fill them differently, and the compression
-    to zlib, whose builds do. So headers are filled here, and nothing is compressed.
+    `scipy.sparse.save_npz` leaves the zip headers to Python and the compression to zlib, and both differ between
+    versions. So the headers are set here, and nothing is compressed.
     """
     arrays = {
         "indices": matrix.indices,
@@ -57,7 +57,7 @@ def write(path: str | os.PathLike, matrix: sparse.csr_matrix) -> None:
 
 
 def read(path: str | os.PathLike) -> sparse.csr_matrix:
-    """Reads what `write` wrote.
+    """Reads a matrix that `write` has written.
 
     Raises:
         OSError: there is no such file.

@@ -1,4 +1,4 @@
-"""Makes of notes, codes and word vectors the arrays that a model on words is trained and tested on."""
+"""Builds the arrays that a model on words is trained and tested on from notes, codes and word vectors."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def lay_out(
     rule: str,
     links: pa.Table | None = None,
 ) -> Inputs:
-    """Lays out the arrays of all splits and heads.
+    """Builds the arrays of all splits and heads.
 
-    Where ICD-9 and ICD-10 are heads of their own, the links between their codes are there too.
+    If ICD-9 and ICD-10 are separate heads, the links between their codes are included.
 
     Args:
         words: of all notes.
@@ -35,7 +35,7 @@ def lay_out(
         vectors: float32 [V + 2, E].
         documents: admission_id, split.
         spaces: what `label_spaces` returns.
-        rule: how the text was made into words, and how titles are.
+        rule: by which notes were tokenized; titles are tokenized by it too.
         links: what `codes.gem.edges` returns; None for no links.
     """
     admissions = {
@@ -67,7 +67,7 @@ def lay_out(
 def token_rows(
     words: TokenizedWords, vocabulary: Vocabulary, admissions: dict[str, list[str]]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Embedding rows of the words of each split's documents, one document after the other.
+    """Embedding rows of the words of all documents, split by split and one document after the other.
 
     Args:
         words: of all notes.
@@ -75,7 +75,7 @@ def token_rows(
         admissions: of each split.
 
     Returns:
-        Rows of all documents, int32 [N]; start and end of each document in them by split, int64 [n, 2].
+        Rows of all documents, int32 [N]; by split, start and end of each document in them, int64 [n, 2].
 
     Raises:
         UserError: the note of an admission is missing.
@@ -108,11 +108,11 @@ def linked(labels: list[dict[str, Any]], links: list[dict[str, Any]]) -> np.ndar
 def edges(
     records: dict[str, list[dict[str, Any]]], links: list[dict[str, Any]]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Links as pairs of columns, where the labels of both editions are heads of their own.
+    """Links between the labels of two heads as pairs of columns.
 
     Returns:
-        {head: column of the label and column of the label in the other head that it maps to, int64 [2, E], sorted;
-        weight, float32 [E]}; empty where a head is missing.
+        {head: (columns of a label of the head and of the label of the other head that it maps to, int64 [2, E], sorted;
+        weights, float32 [E])}; empty if a head is missing.
     """
     if not records.keys() >= set(LINKED_HEADS):
         return {}

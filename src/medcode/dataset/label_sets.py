@@ -35,7 +35,7 @@ LABELS = pa.schema(
 
 NAMES = ("top50", "top50_extra", "full", "icd9", "icd10", "joint")
 TOP = 50
-# A label with fewer documents cannot have the wanted shares, whatever is done.
+# No split can give a label with fewer documents the shares asked for.
 FREQUENT = 20
 _LISTED = 10
 
@@ -43,8 +43,8 @@ _LISTED = 10
 _HEADS = {"joint": ("icd9", "icd10")}
 _EDITIONS = {"icd9": ("icd9",), "icd10": ("icd10",), "joint": ("icd9", "icd10")}
 
-# The 50 codes of Mullenbach et al. 2018 and all who follow them. They counted rows, duplicates included, over the whole
-# of MIMIC-III, so the list must be taken as it is.
+# The 50 codes of Mullenbach et al. 2018, which later work follows. They counted rows, duplicates included, over all of
+# MIMIC-III, so the list cannot be computed from a split and is copied.
 _PAPERS_DIAGNOSES = (
     "401.9 428.0 427.31 414.01 584.9 250.00 272.4 518.81 599.0 530.81 272.0 285.9 244.9 486 285.1 276.2 496 995.92 "
     "V58.61 507.0 038.9 585.9 403.90 311 305.1 412 287.5 410.71 276.1 V45.81 424.0 V15.82 511.9"
@@ -64,8 +64,8 @@ class LabelSet:
 
     Attributes:
         documents: admission_id, patient_id, split (train, dev, test, background), in the order of the notes.
-        labels: head, system, code, title ("" if unknown), train_documents; the labels of a head together, most
-            frequent in training first.
+        labels: head, system, code, title ("" if unknown), train_documents; sorted by head, then by frequency in
+            training, most frequent first.
         metrics: counts and balance; code names and numbers only.
     """
 
@@ -81,26 +81,26 @@ def choose(
 
     Args:
         name: one of NAMES.
-        assigned: admission_id, patient_id, split, top50, as `splits.assign` gives them.
+        assigned: admission_id, patient_id, split, top50, as `splits.assign` returns them.
         codes: admission_id, system, code.
         titles: system, code, title.
         options: of params.yaml, under split: `labels` (train: the choice of labels sees training documents only; all),
             `top50` (auto, papers, train) and `min_occurrences`.
-        corpus: its name; for MIMIC-III the papers' 50 codes are the automatic choice.
+        corpus: its name. For MIMIC-III, top50: auto takes the papers' 50 codes.
 
     Raises:
         UserError: there is no label, or a split has no document with one; a patient is in two splits.
     """
     codes = codes.merge(assigned.loc[assigned["split"] != BACKGROUND, ["admission_id", "split"]], on="admission_id")
     labels, choice = _labels(name, codes, options, corpus)
-    known = codes.merge(labels[["system", "code"]], on=["system", "code"])
-    check_present(known["split"], f"no document with one of the {len(labels)} labels of {name}")
-    documents = _documents(name, assigned, known)
+    gold = codes.merge(labels[["system", "code"]], on=["system", "code"])
+    check_present(gold["split"], f"no document with one of the {len(labels)} labels of {name}")
+    documents = _documents(name, assigned, gold)
     labels = labels.merge(titles[["system", "code", "title"]], on=["system", "code"], how="left")
     labels["title"] = labels["title"].fillna("")
-    known = known[known["admission_id"].isin(documents["admission_id"])]
-    counted = known[known["split"] == "train"].groupby(["system", "code"]).size().rename("train_documents")
-    labels = labels.drop(columns="train_documents").join(counted, on=["system", "code"])
+    gold = gold[gold["admission_id"].isin(documents["admission_id"])]
+    counts = gold[gold["split"] == "train"].groupby(["system", "code"]).size().rename("train_documents")
+    labels = labels.drop(columns="train_documents").join(counts, on=["system", "code"])
     labels["train_documents"] = labels["train_documents"].fillna(0).astype("int64")
     labels = labels.sort_values(
         ["head", "train_documents", "system", "code"],
@@ -110,12 +110,12 @@ def choose(
     return LabelSet(
         documents=_table(documents, DOCUMENTS),
         labels=_table(labels[LABELS.names], LABELS),
-        metrics={"label_set": name, "label_choice": choice, **_metrics(documents, labels, known)},
+        metrics={"label_set": name, "label_choice": choice, **_metrics(documents, labels, gold)},
     )
 
 
 def empty(name: str, reason: str) -> LabelSet:
-    """A label set that a corpus cannot have, with the reason."""
+    """An empty label set, with the reason why the corpus has no labels for it."""
     return LabelSet(
         DOCUMENTS.empty_table(), LABELS.empty_table(), {"label_set": name, "labels": 0, "empty_because": reason}
     )
@@ -130,7 +130,7 @@ def _table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 
 def _labels(name: str, codes: pd.DataFrame, options: Any, corpus: str) -> tuple[pd.DataFrame, str]:
-    """Chooses head, system and code of the labels; says which documents the choice saw."""
+    """Chooses head, system and code of the labels. Also returns the source of the choice: papers, train or all."""
     editions = _EDITIONS.get(name, ("icd",))
     codes = codes[codes["system"].str.startswith(editions)]
     for edition in editions:
@@ -142,65 +142,65 @@ def _labels(name: str, codes: pd.DataFrame, options: Any, corpus: str) -> tuple[
     counts = counts.sort_values(["train_documents", "system", "code"], ascending=[False, True, True])
     if name.startswith("top50"):
         if options.top50 == "papers" or (options.top50 == "auto" and corpus == "mimic3"):
-            listed = pd.MultiIndex.from_frame(counts[["system", "code"]]).isin(PAPERS_TOP50)
-            return _some(counts[listed], name, "none of the papers' 50 codes is in the corpus"), "papers"
+            in_papers = pd.MultiIndex.from_frame(counts[["system", "code"]]).isin(PAPERS_TOP50)
+            return _not_empty(counts[in_papers], name, "none of the papers' 50 codes is in the corpus"), "papers"
         return counts[counts["train_documents"] > 0].head(TOP), "train"
-    seen = counts["train_documents" if options.labels == "train" else "occurrences"]
+    occurrences = counts["train_documents" if options.labels == "train" else "occurrences"]
     least = options.min_occurrences if name in _EDITIONS else 1
     reason = f"no code has the {least} occurrences that split.min_occurrences asks for"
-    return _some(counts[seen >= least], name, reason), options.labels
+    return _not_empty(counts[occurrences >= least], name, reason), options.labels
 
 
-def _some(labels: pd.DataFrame, name: str, reason: str) -> pd.DataFrame:
+def _not_empty(labels: pd.DataFrame, name: str, reason: str) -> pd.DataFrame:
     if labels.empty:
         raise UserError(f"label set {name}: {reason}")
     return labels
 
 
-def _documents(name: str, assigned: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    kept = assigned["admission_id"].isin(known["admission_id"].unique())
+def _documents(name: str, assigned: pd.DataFrame, gold: pd.DataFrame) -> pd.DataFrame:
+    in_label_set = assigned["admission_id"].isin(gold["admission_id"].unique())
     if name.startswith("top50") and assigned["top50"].notna().any():
-        kept = assigned["top50"].fillna(False).astype(bool)
+        in_label_set = assigned["top50"].fillna(False).astype(bool)
     if name == "full":
-        kept |= True
+        in_label_set |= True
     if name == "top50_extra":
-        kept |= assigned["split"] == "train"
-    return assigned.loc[kept | (assigned["split"] == BACKGROUND), DOCUMENTS.names]
+        in_label_set |= assigned["split"] == "train"
+    return assigned.loc[in_label_set | (assigned["split"] == BACKGROUND), DOCUMENTS.names]
 
 
-def _metrics(documents: pd.DataFrame, labels: pd.DataFrame, known: pd.DataFrame) -> dict[str, Any]:
+def _metrics(documents: pd.DataFrame, labels: pd.DataFrame, gold: pd.DataFrame) -> dict[str, Any]:
     untitled = labels[labels["title"] == ""]
-    # A damaged table could hold anything where a code should be: only what looks like a code is named.
-    named = [f"{row.system} {row.code}" for row in untitled.itertuples() if formatting.is_valid(row.code, row.system)]
-    labelled = documents[documents["split"] != BACKGROUND]
+    # The code column of a damaged table could hold any text, even of a note: only valid codes are written.
+    codes = [f"{row.system} {row.code}" for row in untitled.itertuples() if formatting.is_valid(row.code, row.system)]
+    labeled = documents[documents["split"] != BACKGROUND]
     return {
         "labels": len(labels),
         "labels_per_system": {system: int((labels["system"] == system).sum()) for system in sorted(set(labels.system))},
         "labels_never_in_train": int((labels["train_documents"] == 0).sum()),
         "codes_without_title": len(untitled),
-        "codes_without_title_first": named[:_LISTED],
-        "patients_in_two_splits": int((labelled.groupby("patient_id")["split"].nunique() > 1).sum()),
-        "background_documents": len(documents) - len(labelled),
-        **_metrics_per_split(labelled, known),
+        "codes_without_title_first": codes[:_LISTED],
+        "patients_in_two_splits": int((labeled.groupby("patient_id")["split"].nunique() > 1).sum()),
+        "background_documents": len(documents) - len(labeled),
+        **_metrics_per_split(labeled, gold),
     }
 
 
-def _metrics_per_split(documents: pd.DataFrame, known: pd.DataFrame) -> dict[str, Any]:
-    positives = known.groupby(["split", "system", "code"]).size().unstack("split", fill_value=0)
+def _metrics_per_split(documents: pd.DataFrame, gold: pd.DataFrame) -> dict[str, Any]:
+    positives = gold.groupby(["split", "system", "code"]).size().unstack("split", fill_value=0)
     positives = positives.reindex(columns=list(SPLITS), fill_value=0)
     total = positives.sum(axis=1)
     metrics = {}
     for split in SPLITS:
-        here, assigned = documents[documents["split"] == split], known[known["split"] == split]
-        share = len(here) / len(documents)
+        of_split, gold_of_split = documents[documents["split"] == split], gold[gold["split"] == split]
+        share = len(of_split) / len(documents)
         difference = (positives[split] / total - share).abs()
         frequent = difference[total >= FREQUENT]
         metrics[split] = {
-            "documents": len(here),
+            "documents": len(of_split),
             "share": share,
-            "patients": int(here["patient_id"].nunique()),
-            "documents_without_label": len(here) - int(assigned["admission_id"].nunique()),
-            "labels_per_document": len(assigned) / len(here),
+            "patients": int(of_split["patient_id"].nunique()),
+            "documents_without_label": len(of_split) - int(gold_of_split["admission_id"].nunique()),
+            "labels_per_document": len(gold_of_split) / len(of_split),
             "labels_with_a_document": int((positives[split] > 0).sum()),
             "label_share_difference": float(difference.mean()),
             "label_share_difference_frequent": float(frequent.mean()) if len(frequent) else None,

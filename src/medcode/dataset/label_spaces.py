@@ -1,4 +1,4 @@
-"""The labels of each head of a model, and which admissions were coded with them."""
+"""The labels of each head of a model, and the admissions that were coded with them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from medcode.codes.formatting import category
 from medcode.dataset.arrays import Targets
 from medcode.errors import UserError
 
-# What stands above a label: system, code, title.
+# The group that a label belongs to: system, code, title.
 Group = tuple[str, str, str]
 
 
@@ -35,28 +35,28 @@ class LabelSpace:
     coded: np.ndarray
 
     def targets(self, admissions: list[str]) -> Targets:
-        """Returns what some admissions are coded with, in their order."""
+        """Returns the gold labels of some admissions, in their order."""
         n = len(admissions)
         rows, columns = pd.Index(admissions).get_indexer(self.gold["admission_id"]), self.gold["column"].to_numpy()
-        is_here, is_label = rows >= 0, columns >= 0
-        cells = (rows[is_here & is_label], columns[is_here & is_label])
+        has_row, is_label = rows >= 0, columns >= 0
+        cells = (rows[has_row & is_label], columns[has_row & is_label])
         ones = np.ones(len(cells[0]), np.uint8)
         return Targets(
             matrix=sparse.coo_matrix((ones, cells), shape=(n, len(self.records))).tocsr(),
             is_coded=np.isin(admissions, self.coded),
-            n_codes_outside_label_set=np.bincount(rows[is_here & ~is_label], minlength=n).astype(np.int32),
+            n_codes_outside_label_set=np.bincount(rows[has_row & ~is_label], minlength=n).astype(np.int32),
         )
 
 
 def label_spaces(labels: pa.Table, codes: pa.Table, ccs: pa.Table, documents: pa.Table) -> dict[str, LabelSpace]:
-    """Makes the heads of the label set and, above the codes of `icd`, the heads `category` and `ccs`.
+    """Makes the heads of the label set, and the heads `category` and `ccs`, which group the labels of `icd`.
 
     Args:
         labels: head, system, code, title, train_documents; their order is the order of the columns of a head. The
             systems of a head are those whose names begin with its name: icd9 has icd9cm and icd9proc, icd has all.
         codes: admission_id, system, code.
-        ccs: system, code, category, category_title of the labels that have a CCS category. Where none has, there is no
-            head `ccs`. A document was coded in CCS where it was coded in a system of which some label has a category.
+        ccs: system, code, category, category_title of the labels that have a CCS category. If none has, there is no
+            head `ccs`. A document counts as coded in CCS if it was coded in a system with a label that has a category.
         documents: admission_id, split.
 
     Raises:
@@ -72,7 +72,7 @@ def label_spaces(labels: pa.Table, codes: pa.Table, ccs: pa.Table, documents: pa
     spaces = {head: _space(head, of_head, codes) for head, of_head in records.items()}
     if "icd" in spaces:
         train = documents.filter(pc.equal(documents["split"], "train"))["admission_id"].to_pylist()
-        spaces |= _spaces_above(spaces["icd"], codes, ccs, train)
+        spaces |= _group_spaces(spaces["icd"], codes, ccs, train)
     return spaces
 
 
@@ -84,14 +84,14 @@ def _space(head: str, records: list[dict[str, Any]], codes: pa.Table) -> LabelSp
     return LabelSpace(records, frame[["admission_id", "column"]], np.asarray(frame["admission_id"].unique()))
 
 
-def _spaces_above(icd: LabelSpace, codes: pa.Table, ccs: pa.Table, train: list[str]) -> dict[str, LabelSpace]:
-    """The heads `category` and `ccs`, each where some label has one."""
+def _group_spaces(icd: LabelSpace, codes: pa.Table, ccs: pa.Table, train: list[str]) -> dict[str, LabelSpace]:
+    """The heads `category` and `ccs`, each only if some label has a group."""
     spaces = {}
-    above: dict[str, Sequence[Group | None]] = {
+    groups_of_head: dict[str, Sequence[Group | None]] = {
         "category": first_characters(icd.records),
         "ccs": clinical_categories(icd.records, ccs),
     }
-    for head, groups in above.items():
+    for head, groups in groups_of_head.items():
         systems = [label["system"] for label, group in zip(icd.records, groups, strict=True) if group]
         if systems:
             coded = codes.filter(pc.is_in(codes["system"], pa.array(systems)))["admission_id"].unique()
@@ -100,12 +100,12 @@ def _spaces_above(icd: LabelSpace, codes: pa.Table, ccs: pa.Table, train: list[s
 
 
 def first_characters(labels: list[dict[str, Any]]) -> list[Group]:
-    """The category of each label within its own system, for models that predict these first (JointLAAT)."""
+    """The category of each label within its system, for models that predict categories first (JointLAAT)."""
     return [(label["system"], category(label["code"], label["system"]), "") for label in labels]
 
 
 def clinical_categories(labels: list[dict[str, Any]], ccs: pa.Table) -> list[Group | None]:
-    """The CCS category of each label, for models that predict both (MT-RAM); None where there is none."""
+    """The CCS category of each label, None if it has none, for models that predict both (MT-RAM)."""
     group_of = {
         (row["system"], row["code"]): ("ccs", row["category"], row["category_title"] or "") for row in ccs.to_pylist()
     }
@@ -113,25 +113,25 @@ def clinical_categories(labels: list[dict[str, Any]], ccs: pa.Table) -> list[Gro
 
 
 def group_labels(
-    above: Sequence[Group | None], gold: pd.DataFrame, train: list[str]
+    groups: Sequence[Group | None], gold: pd.DataFrame, train: list[str]
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
-    """Makes a head of what stands above the labels of another.
+    """Makes a head whose labels are groups of another head's labels.
 
-    An admission has the groups of those of its codes that are labels; so nothing is outside this head. A label without
-    a group adds nothing.
+    An admission has the groups of its labels, so it has no gold code outside this head. A label without a group adds
+    nothing.
 
     Args:
-        above: the group of each label.
+        groups: the group of each label.
         gold: admission_id and column of each code of an admission, -1 for a code that is no label.
         train: admissions of the training split.
 
     Returns:
         Records of the groups, in the order of their first labels; admission_id and column of each group.
     """
-    column = {group: number for number, group in enumerate(dict.fromkeys(group for group in above if group))}
-    column_above = np.array([column[group] if group else -1 for group in above], dtype=np.int64)
+    column = {group: number for number, group in enumerate(dict.fromkeys(group for group in groups if group))}
+    group_column = np.array([column[group] if group else -1 for group in groups], dtype=np.int64)
     labeled = gold[gold["column"] >= 0]
-    grouped = labeled.assign(column=column_above[labeled["column"].to_numpy(np.int64)])
+    grouped = labeled.assign(column=group_column[labeled["column"].to_numpy(np.int64)])
     grouped = grouped[grouped["column"] >= 0].drop_duplicates()
     counts = np.bincount(grouped.loc[grouped["admission_id"].isin(train), "column"], minlength=len(column))
     records = [

@@ -1,7 +1,7 @@
-"""Splits that were published as lists of admissions, so that results can be compared document by document.
+"""Splits published as lists of admissions, so that results can be compared document by document.
 
-- caml: Mullenbach et al. 2018, MIMIC-III; a text file of admissions for each split, and others for the 50 codes, whose
-  documents Shi et al. 2017 had chosen. Nearly all publications on MIMIC-III use these.
+- caml: Mullenbach et al. 2018, MIMIC-III; a text file of admissions for each split, and for each split of the 50 codes,
+  whose documents Shi et al. 2017 had chosen. Nearly all publications on MIMIC-III use these.
 - edin-clean, edin-icd9, edin-icd10: Edin et al. 2023, MIMIC-III and MIMIC-IV; a Feather table of admissions and splits.
 - edin-joint: both lists of MIMIC-IV at once, as JAMS (Jeong et al.) trains on both. Each divides patients among its
   own splits only, so a patient may be in train by one list and in test by the other.
@@ -25,9 +25,9 @@ _NAMES = {"train": "train", "val": "dev", "dev": "dev", "test": "test"}
 
 @dataclass(frozen=True)
 class Publication:
-    """What was published: where, its files, and how many admissions train, dev and test have in each part.
+    """Source and files of published lists, and the number of admissions of train, dev and test in each part.
 
-    A part is `full`, `top50` or a code system; `files` has either one text file per split or one Feather table.
+    A part is `full`, `top50` or a code system. `files` has either one text file per split or one Feather table.
     """
 
     source: str
@@ -62,7 +62,7 @@ class Lists:
     Attributes:
         name: of the publication.
         ids: admissions of train, dev and test.
-        top50: the admissions listed for the 50 codes, all splits together; empty where there is no such list.
+        top50: the admissions listed for the 50 codes, all splits together; empty if there is no such list.
         crossing: whether a patient may be in two splits, because two lists were put together.
     """
 
@@ -92,7 +92,7 @@ def read(folder: str | os.PathLike, name: str) -> tuple[Lists, list[str]]:
     if name not in PUBLICATIONS:
         raise UserError(f"there is no published split '{name}'; {nearest(name, PUBLICATIONS)}")
     publication, folder = PUBLICATIONS[name], Path(folder)
-    parts = {part: _part(folder, files, publication) for part, files in publication.files.items()}
+    parts = {part: _lists(folder, files, publication) for part, files in publication.files.items()}
     notes = [
         f"note: {name}, {part}: {split} lists {len(lists[split]):,} admissions, published were {published:,}"
         for part, lists in parts.items()
@@ -100,11 +100,11 @@ def read(folder: str | os.PathLike, name: str) -> tuple[Lists, list[str]]:
         if len(lists[split]) != published
     ]
     fifty = parts.pop("top50", {})
-    whole, twice = _together(folder, parts)
-    if twice:
-        notes.append(f"note: {name}: {twice} admissions are in two lists; the first list decides")
-    _check(folder, whole, fifty)
-    return Lists(name, whole, frozenset(i for ids in fifty.values() for i in ids), len(parts) > 1), notes
+    merged, n_repeated = _merge(folder, parts)
+    if n_repeated:
+        notes.append(f"note: {name}: {n_repeated} admissions are in two lists; the first list decides")
+    _check(folder, merged, fifty)
+    return Lists(name, merged, frozenset(i for ids in fifty.values() for i in ids), len(parts) > 1), notes
 
 
 def install(name: str, source: str | os.PathLike, target: str | os.PathLike) -> list[str]:
@@ -124,7 +124,7 @@ def install(name: str, source: str | os.PathLike, target: str | os.PathLike) -> 
     return notes
 
 
-def _part(folder: Path, files: tuple[str, ...], publication: Publication) -> dict[str, list[str]]:
+def _lists(folder: Path, files: tuple[str, ...], publication: Publication) -> dict[str, list[str]]:
     if len(files) == 1:
         return _table(folder / files[0], publication)
     return {split: _list(folder / file, publication) for split, file in zip(SPLITS, files, strict=True)}
@@ -164,45 +164,47 @@ def _table(path: Path, publication: Publication) -> dict[str, list[str]]:
     return lists
 
 
-def _identifier(given: str, where: str) -> str:
-    given = given.removesuffix(".0")
-    if not given.isdecimal():
-        raise UserError(f"{where}: expected the number of an admission")
-    return given
+def _identifier(text: str, position: str) -> str:
+    admission = text.removesuffix(".0")
+    if not admission.isdecimal():
+        raise UserError(f"{position}: expected the number of an admission")
+    return admission
 
 
-def _together(folder: Path, parts: dict[str, dict[str, list[str]]]) -> tuple[dict[str, list[str]], int]:
-    """Puts lists together; an admission that several have belongs where the first has it.
+def _merge(folder: Path, parts: dict[str, dict[str, list[str]]]) -> tuple[dict[str, list[str]], int]:
+    """Merges lists. An admission in several of them has the split of the first.
 
-    Seven admissions of MIMIC-IV are coded in both editions, and in both lists.
+    Seven admissions of MIMIC-IV are coded in both editions, and are in both lists.
 
     Returns:
-        The admissions of each split, and how many several lists have.
+        The admissions of each split, and the number of admissions in several lists.
 
     Raises:
         UserError: one list has an admission twice.
     """
-    whole: dict[str, list[str]] = {split: [] for split in SPLITS}
+    merged: dict[str, list[str]] = {split: [] for split in SPLITS}
     earlier: set[str] = set()
-    twice = 0
+    n_repeated = 0
     for lists in parts.values():
-        own: dict[str, str] = {}
+        split_of: dict[str, str] = {}
         for split, ids in lists.items():
             for admission in ids:
-                if admission in own:
-                    raise UserError(f"{folder}: admission {admission} is listed twice, in {own[admission]} and {split}")
-                own[admission] = split
+                if admission in split_of:
+                    raise UserError(
+                        f"{folder}: admission {admission} is listed twice, in {split_of[admission]} and {split}"
+                    )
+                split_of[admission] = split
                 if admission in earlier:
-                    twice += 1
+                    n_repeated += 1
                 else:
-                    whole[split].append(admission)
-        earlier |= own.keys()
-    return whole, twice
+                    merged[split].append(admission)
+        earlier |= split_of.keys()
+    return merged, n_repeated
 
 
-def _check(folder: Path, whole: dict[str, list[str]], fifty: dict[str, list[str]]) -> None:
-    """Makes sure that the admissions for the 50 codes are in the same split of all."""
-    split_of = {admission: split for split, ids in whole.items() for admission in ids}
+def _check(folder: Path, merged: dict[str, list[str]], fifty: dict[str, list[str]]) -> None:
+    """Makes sure that the admissions for the 50 codes are in the same split as in the full list."""
+    split_of = {admission: split for split, ids in merged.items() for admission in ids}
     for split, ids in fifty.items():
         for admission in ids:
             if split_of.get(admission) != split:

@@ -1,9 +1,9 @@
-"""Train, dev and test: which split each admission belongs to, whatever the label set.
+"""The split of each admission (train, dev or test), which is the same for all label sets.
 
-Published lists are followed where they are asked for; else a corpus's own split is used where it has one. Otherwise
-patients, never single admissions, are dealt out so that every code is as frequent in each split as the wanted shares
-ask: multi-label iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of multi-label
-data", algorithm 1), with the admissions of a patient as one example that counts as often as it has the code.
+The split comes from published lists if params.yaml names them, else from the corpus if it has a split. Otherwise it is
+made by multi-label iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of
+multi-label data", algorithm 1), so that every code has the share of each split that params.yaml asks for. The examples
+are patients, never single admissions. A patient counts for a code once for each admission that has it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ ASSIGNED = pa.schema(
 
 @dataclass(frozen=True)
 class Assignment:
-    """Which split each admission belongs to.
+    """The split of each admission.
 
     Attributes:
         documents: admission_id, patient_id, split (train, dev, test or background) and top50 (whether a published list
             names it for the 50 codes; null without such a list), in the order of the notes; background notes and
             admissions with a code only.
-        metrics: where the split comes from, how large it is, and what of a published list was not found.
+        metrics: source and sizes of the split, and the admissions of a published list that the corpus lacks.
     """
 
     documents: pd.DataFrame
@@ -43,7 +43,7 @@ class Assignment:
 
 
 def assign(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, published: Lists | None = None) -> Assignment:
-    """Says which split each admission belongs to.
+    """Assigns each admission to a split.
 
     Args:
         notes: admission_id, patient_id, split (may be null).
@@ -58,23 +58,23 @@ def assign(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, published: Li
     notes = notes.set_index("admission_id")
     background = notes["split"] == BACKGROUND
     coded = notes[~background & notes.index.isin(codes["admission_id"].unique())]
-    given = coded["split"].notna()
+    has_split = coded["split"].notna()
     shares = (1 - options.dev_share - options.test_share, options.dev_share, options.test_share)
     metrics: dict[str, Any] = {}
     if published is not None:
         source, assigned = published.name, coded.index.to_series().map(published.split_of()).dropna()
-        metrics["published"] = _found(published, notes.index, coded.index)
+        metrics["published"] = _coverage(published, notes.index, coded.index)
         if not len(assigned):
             raise UserError(
                 f"split.published: none of the {metrics['published']['listed']['all']:,} admissions of {source} has a "
                 "code in this corpus; the lists belong to another one"
             )
-    elif options.source == "auto" and given.any():
+    elif options.source == "auto" and has_split.any():
         source, assigned = "corpus", coded["split"]
-        if not given.all():
+        if not has_split.all():
             raise UserError(
-                f"the corpus gives {int(given.sum())} admissions a split and {int((~given).sum())} none; give all or "
-                "none of them one, or set split.source: stratified"
+                f"the corpus gives {int(has_split.sum())} admissions a split and {int((~has_split).sum())} none; give "
+                "all or none of them one, or set split.source: stratified"
             )
     else:
         source, assigned = "stratified", _stratified(coded["patient_id"], codes, options)
@@ -97,12 +97,12 @@ def assign(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, published: Li
 
 
 def table(assignment: Assignment) -> pa.Table:
-    """The documents as a table."""
+    """The documents as an Arrow table with the schema ASSIGNED."""
     documents = pa.Table.from_pandas(assignment.documents, schema=ASSIGNED, preserve_index=False)
     return documents.replace_schema_metadata(None)
 
 
-def _found(published: Lists, admissions: pd.Index, coded: pd.Index) -> dict[str, Any]:
+def _coverage(published: Lists, admissions: pd.Index, coded: pd.Index) -> dict[str, Any]:
     """Counts the admissions of published lists, and those that the corpus lacks."""
     missing = {split: int((~pd.Index(ids).isin(admissions)).sum()) for split, ids in published.ids.items()}
     listed = {split: len(ids) for split, ids in published.ids.items()}
@@ -119,27 +119,27 @@ def _found(published: Lists, admissions: pd.Index, coded: pd.Index) -> dict[str,
 
 
 def _sizes(documents: pd.DataFrame) -> dict[str, Any]:
-    labelled = documents[documents["split"] != BACKGROUND]
+    labeled = documents[documents["split"] != BACKGROUND]
     sizes = {}
     for split in SPLITS:
-        here = labelled[labelled["split"] == split]
+        of_split = labeled[labeled["split"] == split]
         sizes[split] = {
-            "documents": len(here),
-            "share": len(here) / len(labelled),
-            "patients": int(here["patient_id"].nunique()),
+            "documents": len(of_split),
+            "share": len(of_split) / len(labeled),
+            "patients": int(of_split["patient_id"].nunique()),
         }
-    return {**sizes, "background_documents": len(documents) - len(labelled)}
+    return {**sizes, "background_documents": len(documents) - len(labeled)}
 
 
 def _stratified(patients: pd.Series, codes: pd.DataFrame, options: Any) -> pd.Series:
     numbers, names = pd.factorize(patients)
     if len(names) < len(SPLITS):
         raise UserError(f"{len(names)} patients with codes cannot make train, dev and test; at least 3 are needed")
-    places = patients.index.get_indexer(codes["admission_id"])
-    codes, rows = codes[places >= 0], numbers[places[places >= 0]]
-    # Sorted, so that the split does not depend on the order in which codes were written down.
+    positions = patients.index.get_indexer(codes["admission_id"])
+    codes, rows = codes[positions >= 0], numbers[positions[positions >= 0]]
+    # Sorted, so that the split does not depend on the order of the rows of codes.
     labels = pd.factorize(pd.MultiIndex.from_frame(codes[["system", "code"]]), sort=True)[0]
-    # Duplicate entries add up: the number of the patient's admissions with the code.
+    # Duplicate entries are summed: the number of the patient's admissions with the code.
     matrix = sparse.coo_array((np.ones(len(rows)), (rows, labels))).tocsr()
     shares = np.array([1 - options.dev_share - options.test_share, options.dev_share, options.test_share])
     folds = stratify(matrix, np.bincount(numbers), shares, options.seed)
@@ -152,18 +152,18 @@ def stratify(counts: sparse.csr_array, sizes: np.ndarray, shares: np.ndarray, se
     Args:
         counts: [examples, labels], how often an example counts for a label; no stored zeros.
         sizes: [examples], how much an example counts for the size of a fold.
-        shares: [folds], the wanted share of each fold; they sum to 1.
-        seed: decides the order of examples and what is equal otherwise.
+        shares: [folds], the desired share of each fold; they sum to 1.
+        seed: decides the order of examples, and between folds that are otherwise equal.
 
     Returns:
-        int64 [examples], the fold of each.
+        int64 [examples], the fold of each example.
     """
     generator = np.random.default_rng(seed)
     order = generator.permutation(counts.shape[0])
     ties = generator.random((counts.shape[0], len(shares)))
     by_row, by_column = counts[order], counts[order].tocsc()
-    wanted_size = shares * sizes.sum()
-    wanted = np.outer(np.asarray(counts.sum(axis=0)), shares)  # [labels, folds], still to be placed
+    size_deficit = shares * sizes.sum()
+    deficit = np.outer(np.asarray(counts.sum(axis=0)), shares)  # [labels, folds], still to be placed
     remaining = np.diff(by_column.indptr).astype(float)  # examples not yet placed, per label
     remaining[remaining == 0] = np.inf
     folds = np.full(counts.shape[0], -1)
@@ -171,21 +171,21 @@ def stratify(counts: sparse.csr_array, sizes: np.ndarray, shares: np.ndarray, se
 
     def place(example: int | np.integer, fold: int) -> None:
         folds[example] = fold
-        own = slice(by_row.indptr[example], by_row.indptr[example + 1])
-        labels = by_row.indices[own]
-        wanted[labels, fold] -= by_row.data[own]
-        wanted_size[fold] -= sizes[example]
+        row = slice(by_row.indptr[example], by_row.indptr[example + 1])
+        labels = by_row.indices[row]
+        deficit[labels, fold] -= by_row.data[row]
+        size_deficit[fold] -= sizes[example]
         remaining[labels] -= 1
 
     while np.isfinite(remaining).any():
-        label = int(remaining.argmin())  # the rarest label first: there is least room to mend it later
+        label = int(remaining.argmin())  # the rarest label first: a bad split of it is the hardest to correct later
         for example in by_column.indices[by_column.indptr[label] : by_column.indptr[label + 1]]:
             if folds[example] < 0:
-                # Most wanted for this label; equal ones by the room left in the fold; then by chance.
-                place(example, int(np.lexsort((ties[example], wanted_size, wanted[label]))[-1]))
+                # The fold that lacks most of this label; else the one that lacks most examples; else at random.
+                place(example, int(np.lexsort((ties[example], size_deficit, deficit[label]))[-1]))
         remaining[remaining == 0] = np.inf
     for example in np.flatnonzero(folds < 0):
-        place(example, int(np.lexsort((ties[example], wanted_size))[-1]))
+        place(example, int(np.lexsort((ties[example], size_deficit))[-1]))
     result = np.empty_like(folds)
     result[order] = folds
     return result
@@ -193,16 +193,18 @@ def stratify(counts: sparse.csr_array, sizes: np.ndarray, shares: np.ndarray, se
 
 def _crossing(patients: pd.Series, split: pd.Series) -> pd.Index:
     """The patients who are in more than one split."""
-    both = split.groupby(patients).nunique() > 1
-    return both.index[both]
+    in_several = split.groupby(patients).nunique() > 1
+    return in_several.index[in_several]
 
 
-def check_present(split: pd.Series, what: str) -> None:
+def check_present(split: pd.Series, problem: str) -> None:
     """Makes sure that each of train, dev and test has a document.
 
     Raises:
-        UserError: one has none; `what` says of which documents.
+        UserError: a split has none; `problem` says which documents it lacks.
     """
-    missing = [name for name in SPLITS if not (split == name).any()]
-    if missing:
-        raise UserError(f"split {missing[0]}: {what}; change split.dev_share, split.test_share or the corpus's split")
+    empty_splits = [name for name in SPLITS if not (split == name).any()]
+    if empty_splits:
+        raise UserError(
+            f"split {empty_splits[0]}: {problem}; change split.dev_share, split.test_share or the corpus's split"
+        )

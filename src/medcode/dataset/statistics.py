@@ -1,6 +1,6 @@
-"""What a corpus is like: the numbers of the tables that publications begin with, for each split of a label set.
+"""Statistics of a corpus, for each split of a label set, as publications report them in their first table.
 
-Also counts notes that say the same, word by word, in two splits: copied notes make test look easier than it is.
+Also counts notes with the same words in two splits: copied notes inflate the results on test.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from medcode.dataset.split_names import SPLITS
 if TYPE_CHECKING:
     from medcode.text.tokenized_notes import TokenizedNotes
 
-# Upper ends of the groups of codes by their documents; the last group is open.
+# Upper ends of the groups of codes by number of documents; the last group is open.
 FREQUENCIES = (0, 1, 4, 9, 49, 99, 499, 999)
 COMMONEST = 10
 
@@ -25,7 +25,7 @@ COMMONEST = 10
 def summarize(
     notes: TokenizedNotes, documents: pd.DataFrame, labels: pd.DataFrame, codes: pd.DataFrame
 ) -> dict[str, Any]:
-    """Describes the documents and labels of a label set.
+    """Computes the statistics of the documents and labels of a label set.
 
     Args:
         notes: the words of all documents.
@@ -35,8 +35,8 @@ def summarize(
 
     Returns:
         splits: for each of train, dev, test and all: documents, patients, words and, per head, labels;
-        identical_notes: pairs of splits and how many documents of the second say what one of the first does.
-        Labels are numbers and codes; of a code with fewer than ten documents not even the name is given.
+        identical_notes: for pairs of splits, how many documents of the second have the words of one of the first.
+        Only counts and codes are given, and only codes with at least ten documents.
     """
     documents = documents[documents["split"].isin(SPLITS)]
     position = pd.Series(np.arange(len(notes)), index=notes.admissions)
@@ -45,30 +45,30 @@ def summarize(
     )
     documents["words"] = np.diff(notes.offsets)[documents["position"]]
     documents["text"] = [hashlib.sha256(notes.document(number).data).digest() for number in documents["position"]]
-    known = codes.merge(labels[["head", "system", "code"]], on=["system", "code"])
-    known = known.merge(documents[["admission_id", "split"]], on="admission_id")
-    parts = {name: documents[documents["split"] == name] for name in SPLITS} | {"all": documents}
+    gold = codes.merge(labels[["head", "system", "code"]], on=["system", "code"])
+    gold = gold.merge(documents[["admission_id", "split"]], on="admission_id")
+    by_split = {name: documents[documents["split"] == name] for name in SPLITS} | {"all": documents}
     heads = list(dict.fromkeys(labels["head"]))
     return {
-        "splits": {name: _split(part, known, heads) for name, part in parts.items()},
+        "splits": {name: _split(of_split, gold, heads) for name, of_split in by_split.items()},
         "identical_notes": _identical(documents),
     }
 
 
-def _split(documents: pd.DataFrame, known: pd.DataFrame, heads: list[str]) -> dict[str, Any]:
-    here = known[known["admission_id"].isin(documents["admission_id"])]
+def _split(documents: pd.DataFrame, gold: pd.DataFrame, heads: list[str]) -> dict[str, Any]:
+    gold = gold[gold["admission_id"].isin(documents["admission_id"])]
     return {
         "documents": len(documents),
         "patients": int(documents["patient_id"].nunique()),
         "words": {"all": int(documents["words"].sum()), **_quartiles(documents["words"])},
-        "heads": {head: _labels(documents, here[here["head"] == head]) for head in heads},
+        "heads": {head: _labels(gold[gold["head"] == head]) for head in heads},
     }
 
 
-def _labels(documents: pd.DataFrame, known: pd.DataFrame) -> dict[str, Any]:
-    """Labels per document, over the documents that have one; how many labels have how many documents."""
-    per_document = known.groupby("admission_id").size()
-    per_label = known.groupby(["system", "code"]).size().sort_index().sort_values(ascending=False, kind="stable")
+def _labels(gold: pd.DataFrame) -> dict[str, Any]:
+    """Labels per document, over the documents with a label; number of labels by number of documents."""
+    per_document = gold.groupby("admission_id").size()
+    per_label = gold.groupby(["system", "code"]).size().sort_index().sort_values(ascending=False, kind="stable")
     groups = pd.cut(per_label, [*FREQUENCIES, np.inf], labels=_names())
     return {
         "documents": len(per_document),
@@ -98,7 +98,7 @@ def _quartiles(values: pd.Series) -> dict[str, float]:
 
 
 def _identical(documents: pd.DataFrame) -> dict[str, int]:
-    """Documents without a word are left out: they are the same without saying anything."""
+    """Counts the documents of a later split whose words are those of a document of an earlier one, if they have any."""
     texts = {name: documents.loc[(documents["split"] == name) & (documents["words"] > 0), "text"] for name in SPLITS}
     return {
         f"{first}-{second}": int(texts[second].isin(set(texts[first])).sum())
@@ -107,23 +107,23 @@ def _identical(documents: pd.DataFrame) -> dict[str, int]:
 
 
 def table(summary: dict[str, Any]) -> list[list[str]]:
-    """Lays a summary out as publications do: a row for each number, a column for each split; the header first."""
+    """Formats a summary as a table: a row for each number, a column for each split; the header is the first row."""
     splits = summary["splits"]
     rows = [["", *splits]]
 
-    def add(name: str, shown: Any) -> None:
-        rows.append([name, *(shown(split) for split in splits.values())])
+    def add(name: str, cell: Any) -> None:
+        rows.append([name, *(cell(split) for split in splits.values())])
 
     add("Documents", lambda split: f"{split['documents']:,}")
     add("Share of documents", lambda split: f"{split['documents'] / max(splits['all']['documents'], 1):.1%}")
     add("Patients", lambda split: f"{split['patients']:,}")
     add("Words per document, mean", lambda split: f"{split['words']['mean']:,.0f}")
-    add("Words per document, median (quartiles)", lambda split: _shown(split["words"]))
+    add("Words per document, median (quartiles)", lambda split: _median_and_quartiles(split["words"]))
     heads = splits["all"]["heads"]
     for head in heads:
         suffix = f", {head}" if len(heads) > 1 else ""
-        for name, shown in _LABEL_ROWS.items():
-            add(f"{name}{suffix}", lambda split, shown=shown, head=head: shown(split["heads"][head]))
+        for name, cell in _LABEL_ROWS.items():
+            add(f"{name}{suffix}", lambda split, cell=cell, head=head: cell(split["heads"][head]))
         for group in _names():
             add(
                 f"Labels with {group} document{'' if group == '1' else 's'}{suffix}",
@@ -136,25 +136,25 @@ _LABEL_ROWS = {
     "Documents with a label": lambda labels: f"{labels['documents']:,}",
     "Distinct labels": lambda labels: f"{labels['distinct']:,}",
     "Labels per document, mean": lambda labels: f"{labels['per_document']['mean']:,.1f}",
-    "Labels per document, median (quartiles)": lambda labels: _shown(labels["per_document"]),
+    "Labels per document, median (quartiles)": lambda labels: _median_and_quartiles(labels["per_document"]),
 }
 
 
-def _shown(values: dict[str, float]) -> str:
+def _median_and_quartiles(values: dict[str, float]) -> str:
     return f"{values['median']:,.0f} ({values['lower_quartile']:,.0f} to {values['upper_quartile']:,.0f})"
 
 
 def commonest_lines(summary: dict[str, Any]) -> list[str]:
-    """Names the most frequent labels of each head, a line for each, with the share of all documents."""
-    whole = summary["splits"]["all"]
+    """One line per head with its most frequent labels and the share of all documents that have them."""
+    corpus = summary["splits"]["all"]
     return [
-        f"Most frequent labels{f', {head}' if len(whole['heads']) > 1 else ''}: "
-        + ", ".join(f"{code} {n / whole['documents']:.1%}" for code, n in labels["commonest"].items())
-        for head, labels in whole["heads"].items()
+        f"Most frequent labels{f', {head}' if len(corpus['heads']) > 1 else ''}: "
+        + ", ".join(f"{code} {n / corpus['documents']:.1%}" for code, n in labels["commonest"].items())
+        for head, labels in corpus["heads"].items()
     ]
 
 
 def identical_line(summary: dict[str, Any]) -> str:
-    """Says in one line how many notes stand in two splits."""
+    """One line with the numbers of notes that are in two splits."""
     counts = ", ".join(f"{pair.replace('-', ' and ')} {n:,}" for pair, n in summary["identical_notes"].items())
     return f"Notes that say the same, word by word, in two splits: {counts}."

@@ -1,1 +1,1 @@
-"""What training, scoring and pretraining share: devices, batches, precision, processes. Imports none of them."""
+"""Devices, batches, precision and processes, shared by training, scoring and pretraining. Imports none of them."""

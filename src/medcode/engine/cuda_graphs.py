@@ -1,4 +1,4 @@
-"""Training steps that are recorded once and replayed: CUDA graphs, which spare the host the launch of every kernel."""
+"""CUDA graphs of training steps, captured once and replayed, which spare the host the launch of every kernel."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ Update = Callable[[Tensor, int], Tensor]
 
 
 class Recorder(Protocol):
-    """What records work on a device."""
+    """Captures work on a device."""
 
     def record(self, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        """Records without running it what `work` does on the device.
+        """Captures the device work of `work` (e.g. as a CUDA graph) without executing it.
 
         Returns:
-            What runs it again, on the same tensors, and the tensor that then holds the result.
+            A function that executes it on the same tensors, and the tensor that holds its result.
 
         Raises:
-            RuntimeError: it waits for the device, or does something else that cannot be recorded.
+            RuntimeError: the work waits for the device, or does something else that cannot be captured.
         """
 
 
 class CudaGraphs:
-    """Records work as CUDA graphs that share their memory, since no two of them ever run at once."""
+    """Captures work as CUDA graphs that share one memory pool, since no two of them ever run at once."""
 
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
@@ -49,27 +49,27 @@ class _Recording:
 
 
 class GraphedStep:
-    """Does the first step of each shape of a batch as it is given, records the second, and replays it from then on.
+    """Runs the first step of each batch shape eagerly, captures the second, and replays it from then on.
 
-    The first is left alone because libraries choose their kernels in it and optimisers make their state. Steps that
-    cannot be recorded are all done as they are given, which is said once.
+    The first is eager because libraries choose their kernels and optimizers make their state in it. If a step cannot be
+    captured, all steps are eager, and a note says so once.
 
     Args:
         update: a step; its work depends on the tensors that it changes, on random numbers, on the numbers of the
             batch's documents, int [B], and on the length that they are padded to.
-        recorder: records it.
-        random: where its random numbers come from.
+        recorder: captures it.
+        random: the stream of its random numbers.
     """
 
     def __init__(self, update: Update, recorder: Recorder, random: RandomStream) -> None:
         self._update, self._recorder, self._random = update, recorder, random
         self._recordings: dict[tuple[int, int], _Recording | None] = {}
-        self._given_up = False
+        self._eager_only = False
 
     def __call__(self, documents: Tensor, length: int) -> Tensor:
-        """Does a step."""
+        """Runs a step."""
         shape = len(documents), length
-        if self._given_up or shape not in self._recordings:
+        if self._eager_only or shape not in self._recordings:
             self._recordings.setdefault(shape)
             return self._update(documents, length)
         recording = self._recordings[shape] or self._record(documents, length)
@@ -77,14 +77,16 @@ class GraphedStep:
             return self._update(documents, length)
         recording.documents.copy_(documents)
         recording.replay()
-        return recording.result.clone()  # the next step of this shape writes there again
+        return recording.result.clone()  # the next step of this shape overwrites it
 
     def _record(self, documents: Tensor, length: int) -> _Recording | None:
-        own = documents.clone()
+        static_documents = documents.clone()
         try:
-            recording = _Recording(own, *self._recorder.record(lambda: self._update(own, length)))
+            recording = _Recording(
+                static_documents, *self._recorder.record(lambda: self._update(static_documents, length))
+            )
         except RuntimeError as error:
-            self._given_up = True
+            self._eager_only = True
             self._random.renew()
             reason = str(error).splitlines()[0]
             print(f"note: training steps run without CUDA graphs, they cannot be recorded: {reason}", file=sys.stderr)
@@ -94,9 +96,10 @@ class GraphedStep:
 
 
 class RandomStream:
-    """Random numbers of one training among several that run at once on a GPU; on a CPU there is nothing to keep apart.
+    """Random numbers of one training among several that run at once on a GPU. On a CPU it does nothing.
 
-    A recorded step reads its seed from the device when it runs, so trainings must not write theirs to the same place.
+    A captured step reads its seed from the device when it is replayed, so each training needs a generator state of its
+    own.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -107,12 +110,12 @@ class RandomStream:
             self.renew()
 
     def renew(self) -> None:
-        """Leaves behind a stream that a recording has failed on and goes on with one like it."""
+        """Replaces the stream with a copy, after a capture has failed on it."""
         if self._generator is not None:
             self._state = self._generator.clone_state()
             self.enter()
 
     def enter(self) -> None:
-        """Makes what is drawn from now on come from this stream."""
+        """Makes this stream the source of all random numbers sampled from now on."""
         if self._generator is not None:
             self._generator.graphsafe_set_state(self._state)

@@ -1,4 +1,4 @@
-"""Notes and targets of a split where the model is, so that batches of them are gathered without the host."""
+"""Notes and targets of a split on the model's device, so that batches are gathered without the host."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from medcode.dataset.binary_csr import as_binary_csr
 from medcode.engine.batches import truncated_lengths
 from medcode.engine.transfer import to_device
 
-PART_OF_FREE = 8  # what one split may take of the memory that a GPU has left; the rest is for the network
+PART_OF_FREE = 8  # one split may take an eighth of a GPU's free memory; the rest is for the network
 
 
 class DeviceNotes:
-    """Words of the documents of a split, in memory of the device; of the host where the device has too little left.
+    """Tokens of the documents of a split, in memory of the device, or of the host if the device has too little.
 
     Args:
-        tokens: word numbers of all documents, int32.
+        tokens: ids of the words or subwords of all documents, int32.
         offsets: start and end of each document in `tokens`, [n, 2].
-        max_tokens: words kept of each document.
-        device: where batches are wanted.
+        max_tokens: truncates each document to so many tokens.
+        device: of the batches.
 
     Attributes:
-        lengths: words kept of each document, int64 [n], on the host.
+        lengths: tokens of each document after truncation, int64 [n], on the host.
     """
 
     def __init__(self, tokens: np.ndarray, offsets: np.ndarray, max_tokens: int, device: torch.device) -> None:
         self.device, self.lengths = device, truncated_lengths(offsets, max_tokens)
-        firsts, ends = offsets[:, 0].tolist(), (offsets[:, 0] + self.lengths).tolist()
-        whole = np.asarray(tokens)
-        # The first is a pad: what every place behind the end of a document shows.
-        kept = [np.zeros(1, np.int32), *(whole[first:end] for first, end in zip(firsts, ends, strict=True))]
-        flat = torch.from_numpy(np.concatenate(kept, dtype=np.int32))
+        starts, ends = offsets[:, 0].tolist(), (offsets[:, 0] + self.lengths).tolist()
+        all_tokens = np.asarray(tokens)
+        # The first token is padding, which `gather` reads for every position behind the end of a document.
+        truncated = [np.zeros(1, np.int32), *(all_tokens[start:end] for start, end in zip(starts, ends, strict=True))]
+        flat = torch.from_numpy(np.concatenate(truncated, dtype=np.int32))
         home = room_for(flat.nbytes, device)
         self._tokens = flat.to(home)
         self._starts = torch.from_numpy(1 + np.cumsum(self.lengths) - self.lengths).to(home)
@@ -46,49 +46,50 @@ class DeviceNotes:
         return len(self.lengths)
 
     def gather(self, documents: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """The words of some documents, int64 [B, N] padded with 0 to a length, and their lengths, int64 [B].
+        """The tokens of some documents, int64 [B, N] padded with 0 to a length, and their lengths, int64 [B].
 
         Args:
             documents: their numbers, int64 [B], on the device.
             length: N.
         """
         home = self._tokens.device
-        chosen = documents.to(home)
-        starts, lengths = self._starts[chosen], self._lengths[chosen]
-        places = torch.arange(length, device=home)
-        words = self._tokens[torch.where(places < lengths[:, None], starts[:, None] + places, 0)].long()
+        rows = documents.to(home)
+        starts, lengths = self._starts[rows], self._lengths[rows]
+        positions = torch.arange(length, device=home)
+        words = self._tokens[torch.where(positions < lengths[:, None], starts[:, None] + positions, 0)].long()
         if home.type == self.device.type:
             return words, lengths
         return to_device(words.numpy(), self.device), to_device(lengths.numpy(), self.device)
 
 
 class DeviceTargets:
-    """What the documents of a split are coded with under one head, in memory of the device.
+    """Gold labels of the documents of a split under one head, in memory of the device.
 
     Args:
         targets: of the split.
-        device: where the labels of batches are wanted.
+        device: of the labels of batches.
     """
 
     def __init__(self, targets: Targets, device: torch.device) -> None:
         gold = as_binary_csr(targets.matrix)
         counts = np.diff(gold.indptr)
         self._labels, self._most = gold.shape[1], int(counts.max(initial=0))
-        # Behind its own labels a document may look at so many of the following ones; they count for nothing.
+        # `rows` reads as many columns for every document as the one with the most labels has, and ignores those of the
+        # documents that follow. Padding lets it do so for the last document too.
         columns = np.append(gold.indices, np.zeros(self._most, gold.indices.dtype)).astype(np.int64)
         arrays = (columns, gold.indptr[:-1].astype(np.int64), counts.astype(np.int64), targets.is_coded)
         self._columns, self._starts, self._counts, self._is_coded = (torch.from_numpy(a).to(device) for a in arrays)
 
     def rows(self, documents: Tensor) -> Tensor:
-        """The labels of some documents, int64 [B] on the device: 0 or 1, fp32 [B, Y]."""
+        """The labels of some documents, 0 or 1, fp32 [B, Y]. `documents` are their numbers, int64 [B] on the device."""
         size, device = len(documents) * self._labels, documents.device
-        places = torch.arange(self._most, device=device)
-        columns = self._columns[self._starts[documents, None] + places]
+        positions = torch.arange(self._most, device=device)
+        columns = self._columns[self._starts[documents, None] + positions]
         cells = columns + self._labels * torch.arange(len(documents), device=device)[:, None]
-        cells = torch.where(places < self._counts[documents, None], cells, size)
-        # One cell more, for what is no label: how many there are need not be known on the host.
-        marked = torch.zeros(size + 1, device=device).scatter_(0, cells.flatten(), 1.0)
-        return marked[:-1].view(len(documents), self._labels)
+        cells = torch.where(positions < self._counts[documents, None], cells, size)
+        # One more cell takes the columns that are no label of the document, so that the host need not know how many.
+        flat = torch.zeros(size + 1, device=device).scatter_(0, cells.flatten(), 1.0)
+        return flat[:-1].view(len(documents), self._labels)
 
     def coded(self, documents: Tensor) -> Tensor:
         """Whether some documents were coded in the head's system, bool [B]."""
@@ -96,7 +97,7 @@ class DeviceTargets:
 
 
 def room_for(size: int, device: torch.device) -> torch.device:
-    """Where so many bytes of documents are kept: on the device, or on the host where a GPU has too little memory."""
+    """The device to keep `size` bytes of documents on: the given one, or the host if a GPU has too little memory."""
     if device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] // PART_OF_FREE:
         return device
     _note_host()

@@ -17,7 +17,7 @@ from medcode.errors import UserError
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """Which process this is and how many there are."""
+    """Rank of this process, and the number of processes."""
 
     rank: int = 0
     size: int = 1
@@ -28,13 +28,13 @@ class DistributedContext:
         return self.rank == 0
 
     def shard(self, batch: int) -> tuple[int, int]:
-        """The rows of a batch that are this process's share: first, and one past the last."""
-        parts = np.array_split(np.arange(batch), self.size)
-        first = sum(len(part) for part in parts[: self.rank])
-        return first, first + len(parts[self.rank])
+        """This process's share of a batch of so many rows: the first row, and one past the last."""
+        shards = np.array_split(np.arange(batch), self.size)
+        first = sum(len(shard) for shard in shards[: self.rank])
+        return first, first + len(shards[self.rank])
 
     def broadcast(self, value: Any) -> Any:
-        """Gives every process the value of the main process."""
+        """Returns the value of the main process, in every process."""
         if self.size == 1:
             return value
         holder = [value]
@@ -47,13 +47,13 @@ class DistributedContext:
             distributed.barrier()
 
     def sum(self, value: torch.Tensor) -> torch.Tensor:
-        """Adds a number up over the processes, in place."""
+        """Sums a tensor over the processes, in place."""
         if self.size > 1:
             distributed.all_reduce(value)
         return value
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """Makes backward average gradients over the processes."""
+        """Wraps a model so that backward averages gradients over the processes."""
         if self.size == 1:
             return model
         # A static graph allows parameters that no loss reaches, such as the unused bias of label attention.
@@ -64,7 +64,7 @@ class DistributedContext:
 
 @contextlib.contextmanager
 def join(device: torch.device) -> Iterator[DistributedContext]:
-    """Joins the other processes that torchrun started, if it did."""
+    """Joins the process group if torchrun started this process; else there is one process."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield DistributedContext()
         return
@@ -87,11 +87,11 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there[name]:
-        kind = {"cuda": "NVIDIA", "mps": "Apple"}[name]
+    is_available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not is_available[name]:
+        vendor = {"cuda": "NVIDIA", "mps": "Apple"}[name]
         raise UserError(
-            f"training.device: torch {torch.__version__} finds no {kind} GPU here for {name}; auto takes what is here"
+            f"training.device: torch {torch.__version__} finds no {vendor} GPU here for {name}; auto takes what is here"
         )
     if name == "cuda":
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -1,4 +1,4 @@
-"""In which precision a network computes."""
+"""Precision of a network's computation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
-    """bf16 where asked for; `auto` asks for it on a GPU."""
+    """Autocast to bf16 for `bf16`, and for `auto` on a GPU; else a context that does nothing."""
     if precision == "bf16" or (precision == "auto" and device.type == "cuda"):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""Everything that random numbers and the order of additions depend on."""
+"""Settings that random numbers and the order of additions depend on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from medcode.layers.kernels import Mode, choose
 
 
 def prepare(threads: int, kernels: Mode = "auto") -> None:
-    """Fixes the number of threads and asks for deterministic algorithms; raises where an operation has none.
+    """Sets the number of threads, deterministic algorithms and the choice of Triton kernels (`training.kernels`).
 
-    Which Triton kernels compute is chosen here too (`training.kernels`): kernels add in another order than torch.
+    Operations without a deterministic algorithm raise an error. Kernels belong here because they add in another order
+    than torch.
 
-    New memory is not filled first, as torch would: every operation here writes what it reads. fp32 means fp32: torch
-    would let cuDNN round the factors of convolutions and recurrent networks to TF32.
+    New memory is not filled first, as torch would: every operation here writes before it reads. TF32 is off: torch
+    would let cuDNN round the factors of convolutions and recurrent networks to it.
     """
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("error")
@@ -26,7 +27,7 @@ def prepare(threads: int, kernels: Mode = "auto") -> None:
 def seed_step(seed: int, step: int) -> None:
     """Seeds the random numbers of one training step.
 
-    A stream of its own for every step means that a resumed run needs no stored generator state, and that the order in
-    which anything else drew numbers does not matter.
+    With a stream for every step, a resumed run needs no stored generator state, and random numbers sampled elsewhere
+    have no effect.
     """
     torch.manual_seed((seed * 1_000_003 + step) % 2**63)

@@ -1,4 +1,4 @@
-"""F1 by how often a code occurs in training."""
+"""F1 by training frequency of the codes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def frequency_groups(train_counts: np.ndarray, bins: Sequence[int]) -> list[tupl
 
     Returns:
         Names and label numbers of the groups that have a label, rarest first. Labels never seen in training are a
-        group of their own, "0": no model can have learnt them.
+        separate group, "0": no model can have learned them.
     """
     train_counts = np.asarray(train_counts)
     lows = [1, *(end + 1 for end in bins)]
@@ -75,16 +75,16 @@ def linkage_table(
     head: str,
     linked: np.ndarray,
 ) -> list[dict[str, Any]]:
-    """F1 of each group of training frequency, of codes with and without a link to a code of the other edition.
+    """F1 of each group of training frequency, for codes with and without a link to a code of the other edition.
 
     Source: figure 3 of JAMS, which shows the rarest group.
 
     Args:
-        linked: whether each label has a link, bool [labels]; the others as for `frequency_table`.
+        linked: whether each label has a link, bool [labels]; the other arguments as for `frequency_table`.
 
     Returns:
-        One row per group and kind that has labels: head, group, linked (yes or no), and the columns of
-        `frequency_table`. No row where no label has a link.
+        Up to two rows per group, for its labels with and without a link: head, group, linked (yes or no), and the
+        columns of `frequency_table`. No rows if no label has a link.
     """
     if not linked.any():
         return []
@@ -93,9 +93,10 @@ def linkage_table(
     tuned, _ = counts(gold, scores, tuned_threshold)
     rows = []
     for name, labels in frequency_groups(train_counts, options.frequency_bins):
-        for kind, own in (("yes", labels[linked[labels]]), ("no", labels[~linked[labels]])):
-            if len(own):
-                rows.append({"head": head, "group": name, "linked": kind, **_row(fixed[own], tuned[own], options)})
+        for is_linked, members in (("yes", labels[linked[labels]]), ("no", labels[~linked[labels]])):
+            if len(members):
+                f1 = _row(fixed[members], tuned[members], options)
+                rows.append({"head": head, "group": name, "linked": is_linked, **f1})
     return rows
 
 

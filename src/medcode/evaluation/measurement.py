@@ -1,4 +1,4 @@
-"""What one trained model shows on test."""
+"""Evaluation of one trained model on test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from medcode.inference.scoring import probabilities, score
 
 @dataclass(frozen=True)
 class Predictions:
-    """The test documents that were coded in a head's system, and the probability of each of its labels there.
+    """Probabilities of a head's labels for the test documents that were coded in its system.
 
     Attributes:
         documents: their admissions [n].
@@ -43,7 +43,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Measurements:
-    """What one trained model shows on test."""
+    """Metrics, tables and predictions of one trained model on test."""
 
     metrics: dict[str, Any]  # by head
     frequency: list[dict[str, Any]]  # rows of the table by training frequency of the labels, head by head
@@ -57,10 +57,10 @@ def measure(options: Evaluation, machine: Scoring, label_set: str, trained: Trai
 
     Args:
         options: how to evaluate.
-        machine: where, and in which precision.
-        label_set: on which the model was trained.
+        machine: device and precision.
+        label_set: that the model was trained on.
         trained: the model.
-        data: with the splits dev and test, and with which labels are linked.
+        data: with the splits dev and test, and with `linked`.
     """
     network = trained.model.to(distributed.choose_device(machine.device))
     scores = {
@@ -70,15 +70,16 @@ def measure(options: Evaluation, machine: Scoring, label_set: str, trained: Trai
     measurements = Measurements({}, [], [], [], {})
     dev, test = data.splits["dev"], data.splits["test"]
     for head, labels in trained.labels.items():
-        # A document is measured where it was coded in the head's system.
-        tuning, is_coded = dev.targets[head], test.targets[head].is_coded
+        # Only the documents that were coded in the head's system are measured.
+        dev_targets, is_coded = dev.targets[head], test.targets[head].is_coded
         threshold = tune_threshold(
-            tuning.coded().matrix, probabilities(scores["dev"][head][tuning.is_coded]), options.threshold_grid
+            dev_targets.coded().matrix, probabilities(scores["dev"][head][dev_targets.is_coded]), options.threshold_grid
         )
         targets, logits = test.targets[head].coded(), scores["test"][head][is_coded]
         gold, predicted, counts = targets.matrix, probabilities(logits), data.train_counts(head)
         shared = gold, predicted, counts, threshold, options
-        # Codes outside the fifty most frequent are left out on purpose; codes never seen in training are not.
+        # In full, codes outside the label set were never seen in training and count as missed. Other label sets exclude
+        # codes on purpose.
         outside = targets.n_codes_outside_label_set if label_set == "full" else None
         measurements.metrics[head] = head_metrics(*shared, outside)
         measurements.frequency.extend(frequency.frequency_table(*shared, head))

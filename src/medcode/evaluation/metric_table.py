@@ -1,7 +1,7 @@
-"""The table of metrics: one entry for each, in the order of test.json.
+"""The table of metrics, one entry for each, in the order of test.json.
 
-Everything that measures, names or explains a metric reads it: metrics/test.json, the report page, the tables of the
-studies and the leaderboard. Training reads evaluation/monitor.py alone.
+All code that computes, names or explains a metric reads it: metrics/test.json, the report page, the tables of the
+studies and the leaderboard. Training reads only evaluation/monitor.py.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from medcode.evaluation.monitor import Scored
 
 Needs = Literal["auc", "ranking", "decisions"]
 
-# What metrics need of gold and scores, and how the report page heads those that need it. test.json has a section for
-# each, and two for decisions: `fixed` and `tuned`, one for each threshold.
+# What metrics are computed from, with the report page's heading. test.json has a section for each, but two for
+# decisions, one for each threshold: `fixed` and `tuned`.
 NEEDS: dict[Needs, str] = {
     "decisions": "Predicted codes",
     "ranking": "Ranking of the codes of a note, without a threshold",
@@ -31,7 +31,7 @@ LAST_ROW = 1_000
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric that test.json has.
+    """A metric of test.json.
 
     Attributes:
         key: its key within its section of test.json, dotted where it is nested. `{k}` stands for each k of
@@ -39,11 +39,11 @@ class Metric:
         function: computes it; one with `{k}` in its key takes k as well.
         needs: probabilities of all labels (auc), ranks of the gold labels (ranking), or the codes that are predicted at
             a threshold (decisions).
-        title: its name on the report page; None leaves it out there.
-        explanation: what it is, on the report page.
-        column: its name in tables of studies and on the leaderboard; None where it has no column.
-        row: its place among the rows of the report page; the others follow in the order of the table.
-        if_missed: whether it is measured only where gold codes are no label.
+        title: its name on the report page; None leaves it out.
+        explanation: its definition on the report page.
+        column: its name in tables of studies and on the leaderboard; None if it has no column.
+        row: its position on the report page. Metrics without one follow in the order of the table.
+        if_missed: whether it is computed only if there are gold codes outside the label set.
     """
 
     key: str
@@ -57,13 +57,13 @@ class Metric:
 
     @property
     def name(self) -> str:
-        """The name that recipes, learning curves and tables of studies have for it."""
+        """Its name in recipes, learning curves and tables of studies."""
         key = self.key.replace(".", "_")
         return f"auc_{key}" if self.needs == "auc" else key
 
     @property
     def at_k(self) -> bool:
-        """Whether there is one for each k."""
+        """Whether it is a metric at k."""
         return "{k}" in self.key
 
 
@@ -161,7 +161,7 @@ TABLE = (
 
 
 def measure(scored: Scored, needs: Needs, at: list[int]) -> dict[str, Any]:
-    """Compute all metrics that need one thing, nested as test.json has them.
+    """Compute all metrics of one kind, nested as in test.json.
 
     Args:
         scored: of one head.
@@ -176,16 +176,16 @@ def measure(scored: Scored, needs: Needs, at: list[int]) -> dict[str, Any]:
         if metric.at_k:
             values |= {metric.key.format(k=k): metric.function(scored, k) for k in ks}
             continue
-        *outer, last = metric.key.split(".")
+        *sections, key = metric.key.split(".")
         section = values
-        for part in outer:
-            section = section.setdefault(part, {})
-        section[last] = metric.function(scored)
+        for name in sections:
+            section = section.setdefault(name, {})
+        section[key] = metric.function(scored)
     return values
 
 
 def _k_in(pattern: str, text: str) -> str | None:
-    """The k of a key or name, empty where it has none; None where the text is of another metric."""
+    """The k of a key or name, "" for a metric without one; None if the text does not match the pattern."""
     match = re.fullmatch(re.escape(pattern).replace(r"\{k\}", r"(?P<k>[1-9]\d*)"), text)
     return match.groupdict().get("k", "") if match else None
 
@@ -213,7 +213,7 @@ def columns() -> dict[str, str]:
 
 
 def path_in_test(name: str, threshold: str, macro_f1: MacroF1) -> tuple[str, ...]:
-    """Return where test.json has a metric of a head.
+    """Return the path of a metric within a head's section of test.json.
 
     Args:
         name: of a metric of the table, with any k.

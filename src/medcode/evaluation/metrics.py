@@ -1,9 +1,9 @@
 """Metrics of the set of predicted codes, in the variants that the publications report.
 
-Gold labels are a 0/1 matrix, brought to one form by `dataset.binary_csr.as_binary_csr`, and scores an array of
-probabilities, both [documents, labels]. A code is predicted when its probability is above the threshold: exactly at the
-threshold is negative. The threshold is rounded to the precision of the scores first, so that `p > t` says the
-same in NumPy, PyTorch and Python. A ratio whose denominator is zero is 0.
+Gold labels are a 0/1 matrix in the form of `dataset.binary_csr.as_binary_csr`. Scores are an array of probabilities.
+Both are [documents, labels]. A code is predicted when its probability is above the threshold, not when it is equal. The
+threshold is rounded to the precision of the scores first, so that `p > t` has the same result in NumPy, PyTorch and
+Python. A ratio whose denominator is zero is 0.
 
 The gold labels are never made dense, and the scores are read in blocks, so that 9,000 labels need little memory.
 """
@@ -30,7 +30,7 @@ def check_scores(gold: sparse.csr_array, scores: np.ndarray) -> None:
 
     Raises:
         ValueError: the shapes differ.
-        UserError: a score is not a probability; not a number is what a diverged training leaves.
+        UserError: a score is not a probability; NaN comes from a diverged training.
     """
     if gold.shape != scores.shape:
         raise ValueError(f"gold is {gold.shape} and scores are {scores.shape}; both must be [documents, labels]")
@@ -44,13 +44,13 @@ def blocks(length: int) -> Iterator[slice]:
 
 
 def ratio(numerator: np.ndarray | np.integer | float, denominator: np.ndarray | np.integer | float) -> np.ndarray:
-    """Divides, with 0 where the denominator is 0."""
+    """Quotient; 0 where the denominator is 0."""
     numerator, denominator = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
     return np.divide(numerator, denominator, out=np.zeros(denominator.shape), where=denominator != 0)
 
 
 def mean(values: np.ndarray, *, empty: float = 0.0) -> float:
-    """The mean, with a value of its own where there is nothing to average."""
+    """Mean of the values; `empty` if there are none."""
     return float(np.mean(values)) if len(values) else empty
 
 
@@ -62,9 +62,9 @@ class Counts:
     predicted: np.ndarray
     gold: np.ndarray
 
-    def __getitem__(self, chosen: np.ndarray) -> Counts:
-        """Keeps some of the labels (or documents)."""
-        return Counts(self.true_positives[chosen], self.predicted[chosen], self.gold[chosen])
+    def __getitem__(self, numbers: np.ndarray) -> Counts:
+        """Returns the counts of some of the labels (or documents)."""
+        return Counts(self.true_positives[numbers], self.predicted[numbers], self.gold[numbers])
 
 
 def counts(gold: sparse.csr_array, scores: np.ndarray, threshold: float) -> tuple[Counts, Counts]:
@@ -102,15 +102,15 @@ def _tally(numbers: np.ndarray, length: int) -> np.ndarray:
 
 
 def precision_micro(labels: Counts) -> float:
-    """Right predictions among all predictions; 0 when nothing is predicted (caml's code gives NaN)."""
+    """Share of the predictions that are correct; 0 when nothing is predicted (caml's code gives NaN)."""
     return float(ratio(labels.true_positives.sum(), labels.predicted.sum()))
 
 
 def recall_micro(labels: Counts, missed: int = 0) -> float:
-    """Right predictions among all gold codes.
+    """Share of the gold codes that are predicted.
 
     Args:
-        missed: gold codes that have no label, counted as not found.
+        missed: number of gold codes outside the label set, counted as false negatives.
     """
     return float(ratio(labels.true_positives.sum(), labels.gold.sum() + missed))
 
@@ -131,7 +131,7 @@ def recall_macro(labels: Counts) -> float:
 
 
 def f1_macro(labels: Counts, definition: MacroF1) -> float:
-    """Macro F1 in one of the three definitions of the literature, which are not comparable with one another.
+    """Macro F1 in one of the three definitions of the literature, whose values are not comparable with each other.
 
     - `caml`: the harmonic mean of macro precision and macro recall, both over all labels. Mullenbach et al. (2018)
       and those who took their evaluation code: MultiResCNN, DCAN, MT-RAM, LAAT, PLM-ICD, Fusion.
@@ -161,7 +161,7 @@ def jaccard_macro(labels: Counts) -> float:
 def exact_match(documents: Counts) -> float:
     """Share of documents whose predicted codes are exactly the gold codes.
 
-    A document without gold is right when nothing is predicted. Edin et al. drop such documents.
+    A document without gold codes matches when nothing is predicted. Edin et al. drop such documents.
     """
-    right = (documents.true_positives == documents.gold) & (documents.predicted == documents.gold)
-    return mean(right)
+    is_exact = (documents.true_positives == documents.gold) & (documents.predicted == documents.gold)
+    return mean(is_exact)

@@ -1,7 +1,7 @@
-"""Metrics of dev after an epoch: those that the learning curve shows, and those that a recipe may choose the epoch by.
+"""Metrics on dev after an epoch: those of the learning curve, and those that a recipe may monitor.
 
-Training depends on the functions that are named here, and on no others: editing a metric that only test reports trains
-nothing again. `MonitorName` in config/recipes.py lists the same names, so that a recipe is checked without NumPy.
+Training depends on no other metrics, so editing a metric that is reported on test only makes no training rerun.
+`MonitorName` in config/recipes.py lists the same names, so that a recipe is checked without NumPy.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ DEV_THRESHOLD = 0.5
 
 
 class Scored:
-    """Gold labels and scores of one head. What metrics need of them is computed once, when the first one asks.
+    """Gold labels and scores of one head. Counts, ranks and areas are computed once, when first needed.
 
     Args:
         gold: 0/1, [documents, labels].
         scores: probabilities, float32 [documents, labels].
         threshold: a code is predicted when its probability is above.
         macro_f1: the definition of the headline macro F1.
-        missed: number of gold codes that are no label (never seen in training).
+        missed: number of gold codes outside the label set (never seen in training).
 
     Raises:
         UserError: a score is not a probability.
@@ -73,12 +73,12 @@ class Scored:
 
 @dataclass(frozen=True)
 class Monitor:
-    """A metric of dev.
+    """A metric on dev.
 
     Attributes:
         function: computes it.
-        every_epoch: whether it is measured after every epoch. Else it is measured where the recipe chooses by it.
-        labels: the fewest labels that a head needs for it.
+        every_epoch: whether it is computed for every recipe. Else only for recipes that monitor it.
+        labels: the fewest labels that a head must have.
     """
 
     function: Callable[[Scored], float]
@@ -87,12 +87,12 @@ class Monitor:
 
 
 def mean_of_seven(scored: Scored) -> float:
-    """What JAMS' code selects the epoch by: the mean of seven metrics.
+    """Mean of seven metrics, by which JAMS' code selects the epoch.
 
     Macro F1 is that of Edin et al. (2023), whatever the headline is.
     """
     ranks = scored.ranking
-    seven = [
+    values = [
         metrics.f1_macro(scored.labels, "per_label_present"),
         metrics.f1_micro(scored.labels),
         metrics.exact_match(scored.documents),
@@ -101,7 +101,7 @@ def mean_of_seven(scored: Scored) -> float:
         ranking.r_precision(ranks),
         ranking.mean_average_precision(ranks),
     ]
-    return float(np.mean(seven))
+    return float(np.mean(values))
 
 
 MONITORS: dict[str, Monitor] = {
@@ -119,17 +119,17 @@ MONITORS: dict[str, Monitor] = {
 
 
 def epoch_metrics(labels: int) -> list[str]:
-    """List the metrics that are measured after every epoch, for a head with so many labels."""
+    """List the metrics that are computed after every epoch for a head with so many labels."""
     return [name for name, monitor in MONITORS.items() if monitor.every_epoch and monitor.labels <= labels]
 
 
 def dev_metrics(gold: Gold, scores: np.ndarray, names: Sequence[str], macro_f1: MacroF1 = "caml") -> dict[str, float]:
-    """Measure dev after an epoch, at the threshold 0.5.
+    """Compute metrics on dev at the threshold 0.5.
 
     Args:
         gold: 0/1, [documents, labels].
         scores: probabilities, float32 [documents, labels].
-        names: which of MONITORS. What they do not need is not computed.
+        names: keys of MONITORS. Only what they need is computed.
         macro_f1: the definition of f1_macro.
 
     Raises:

@@ -13,13 +13,13 @@ from medcode.evaluation.metrics import blocks, mean, ratio, row_numbers
 
 @dataclass(frozen=True)
 class Ranking:
-    """The ranks of the gold labels: all that the ranking metrics need.
+    """Ranks of the gold labels, from which all ranking metrics are computed.
 
     Attributes:
         ranks: 1 for the label with the highest score of its document; ascending within a document, int64.
         documents: the document of each rank, ascending.
         gold: number of gold labels per document.
-        labels: number of labels that were ranked.
+        labels: number of ranked labels.
     """
 
     ranks: np.ndarray
@@ -31,33 +31,33 @@ class Ranking:
 def gold_ranks(gold: sparse.csr_array, scores: np.ndarray) -> Ranking:
     """Ranks the labels of each document by score and keeps the ranks of the gold ones.
 
-    Among equal scores the later column comes first. This is the order of caml's code (an ascending argsort, reversed),
-    made certain: the sort of that code is not stable.
+    Among equal scores the later column comes first. This is the order of caml's code (an ascending argsort, reversed)
+    with a stable sort in place of its unstable one.
     """
     ranks = np.empty(gold.nnz, np.int64)
     for rows in blocks(gold.shape[0]):
         ordered = np.sort(scores[rows], axis=1)
         for document in range(rows.start, rows.stop):
-            own = slice(gold.indptr[document], gold.indptr[document + 1])
-            ranks[own] = np.sort(_ranks(scores[document], ordered[document - rows.start], gold.indices[own]))
+            row = slice(gold.indptr[document], gold.indptr[document + 1])
+            ranks[row] = np.sort(_ranks(scores[document], ordered[document - rows.start], gold.indices[row]))
     return Ranking(ranks, row_numbers(gold), np.diff(gold.indptr), gold.shape[1])
 
 
 def _ranks(scores: np.ndarray, ordered: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    own = scores[labels]
-    not_below = len(ordered) - np.searchsorted(ordered, own, side="left")
-    above = len(ordered) - np.searchsorted(ordered, own, side="right")
+    label_scores = scores[labels]
+    not_below = len(ordered) - np.searchsorted(ordered, label_scores, side="left")
+    above = len(ordered) - np.searchsorted(ordered, label_scores, side="right")
     ranks = above + 1
     for tied in np.flatnonzero(not_below - above > 1):
-        ranks[tied] += np.count_nonzero(scores[labels[tied] + 1 :] == own[tied])
+        ranks[tied] += np.count_nonzero(scores[labels[tied] + 1 :] == label_scores[tied])
     return ranks
 
 
 def precision_at(ranking: Ranking, k: int) -> float:
-    """Mean over all documents of the share of gold labels among the k best; a document without gold counts 0.
+    """Mean over all documents of the share of gold labels among the k best. A document without gold counts 0.
 
     Raises:
-        UserError: there are fewer than k labels, so that no document can have k predictions.
+        UserError: there are fewer than k labels, so no document can have k predictions.
     """
     _check_k(ranking, k)
     return float(ratio(np.count_nonzero(ranking.ranks <= k), k * len(ranking.gold)))
@@ -76,21 +76,21 @@ def recall_at(ranking: Ranking, k: int) -> float:
 
 
 def r_precision(ranking: Ranking) -> float:
-    """Mean over documents of the precision among as many labels as the document has gold ones.
+    """Mean over documents of the precision at k, with k the number of gold labels of the document.
 
-    Documents without gold are skipped: nothing is defined for them, and Edin et al. (2023) drop them too.
+    Documents without gold are skipped: it is undefined for them, and Edin et al. (2023) drop them too.
     """
     hits = _per_document(ranking, ranking.ranks <= ranking.gold[ranking.documents])
-    present = ranking.gold > 0
-    return mean(hits[present] / ranking.gold[present])
+    has_gold = ranking.gold > 0
+    return mean(hits[has_gold] / ranking.gold[has_gold])
 
 
 def mean_average_precision(ranking: Ranking) -> float:
-    """Mean over documents of the average precision over the full ranking; documents without gold are skipped."""
+    """Mean over documents of the average precision over the full ranking. Documents without gold are skipped."""
     starts = np.cumsum(ranking.gold) - ranking.gold
-    place = np.arange(len(ranking.ranks)) - starts[ranking.documents] + 1
-    present = ranking.gold > 0
-    return mean(_per_document(ranking, place / ranking.ranks)[present] / ranking.gold[present])
+    hits = np.arange(len(ranking.ranks)) - starts[ranking.documents] + 1  # gold labels up to each rank
+    has_gold = ranking.gold > 0
+    return mean(_per_document(ranking, hits / ranking.ranks)[has_gold] / ranking.gold[has_gold])
 
 
 def _per_document(ranking: Ranking, values: np.ndarray) -> np.ndarray:
@@ -111,17 +111,17 @@ def auc_per_label(gold: sparse.csr_array, scores: np.ndarray) -> np.ndarray:
     positives = np.diff(by_label.indptr)
     areas = np.full(gold.shape[1], np.nan)
     usable = np.flatnonzero((positives > 0) & (positives < gold.shape[0]))
-    for part in blocks(len(usable)):
-        columns = np.ascontiguousarray(scores[:, usable[part]].T)
+    for block in blocks(len(usable)):
+        columns = np.ascontiguousarray(scores[:, usable[block]].T)
         ordered = np.sort(columns, axis=1)
-        for place, label in enumerate(usable[part]):
+        for number, label in enumerate(usable[block]):
             documents = by_label.indices[by_label.indptr[label] : by_label.indptr[label + 1]]
-            areas[label] = _area(ordered[place], columns[place, documents])
+            areas[label] = _area(ordered[number], columns[number, documents])
     return areas
 
 
 def auc_macro(areas: np.ndarray) -> float:
-    """Mean of the labels' areas; labels gold in no document or in all are skipped; NaN when none is left.
+    """Mean of the labels' areas. Labels gold in no document or in all are skipped; NaN if none remains.
 
     Args:
         areas: as `auc_per_label` returns them.
@@ -130,14 +130,14 @@ def auc_macro(areas: np.ndarray) -> float:
 
 
 def auc_micro(gold: sparse.csr_array, scores: np.ndarray) -> float:
-    """Area under the ROC curve of all decisions taken together; absent labels take part; NaN without both classes."""
+    """Area under the ROC curve of all decisions together, absent labels included. NaN without both classes."""
     if gold.nnz in (0, scores.size):
         return float("nan")
     return _area(np.sort(scores, axis=None), scores[row_numbers(gold), gold.indices])
 
 
 def _area(ordered: np.ndarray, positive: np.ndarray) -> float:
-    """The Mann-Whitney form: the share of pairs in which the positive scores higher, equal scores counting half."""
+    """Area in its Mann-Whitney form: the share of pairs in which the positive scores higher; ties count half."""
     below = np.searchsorted(ordered, positive, side="left").sum()
     not_above = np.searchsorted(ordered, positive, side="right").sum()
     pairs = len(positive) * (len(ordered) - len(positive))

@@ -1,4 +1,4 @@
-"""What several trainings that differ in their seed alone have measured, taken together."""
+"""Mean and standard deviation of measurements over trainings that differ only in their seed."""
 
 from __future__ import annotations
 
@@ -10,45 +10,50 @@ import numpy as np
 
 
 def mean(measured: Sequence[Any]) -> Any:
-    """Mean of every number in nested mappings and lists of one shape; what is the same in all stays as it is.
+    """Per-leaf mean over runs. `measured` are equally shaped nested dicts and lists.
 
-    Texts that differ are joined; a number that one of them lacks (None) is None.
+    A value identical in all runs is returned unchanged. Texts that differ are joined. A value that is None in any run
+    is None.
     """
     return _combine(measured, np.mean)
 
 
 def deviation(measured: Sequence[Any]) -> Any:
-    """Sample standard deviation of every number in nested mappings of one shape; of what is the same in all, 0.
+    """Per-leaf sample standard deviation (ddof=1) over runs. `measured` are equally shaped nested dicts.
 
-    Texts are left as `mean` leaves them.
+    A value identical in all runs gives 0.0. Texts and None are as in `mean`.
     """
-    return _combine(measured, partial(np.std, ddof=1), same=0.0)
+    return _combine(measured, partial(np.std, ddof=1), if_equal=0.0)
 
 
-def _combine(values: Sequence[Any], of_numbers: Callable[[Sequence[float]], Any], same: float | None = None) -> Any:
+def _combine(values: Sequence[Any], statistic: Callable[[Sequence[float]], Any], if_equal: float | None = None) -> Any:
     first = values[0]
     if isinstance(first, dict):
-        return {key: _combine([value[key] for value in values], of_numbers, same) for key in first}
+        return {key: _combine([value[key] for value in values], statistic, if_equal) for key in first}
     if isinstance(first, list):
-        return [_combine(parts, of_numbers, same) for parts in zip(*values, strict=True)]
+        return [_combine(items, statistic, if_equal) for items in zip(*values, strict=True)]
     if isinstance(first, str):
         return "; ".join(dict.fromkeys(values))
     if any(value is None for value in values):
         return None
     if all(value == first for value in values):
-        return first if same is None else same
-    return float(of_numbers(values))
+        return first if if_equal is None else if_equal
+    return float(statistic(values))
 
 
 def spread(measured: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of each seed, {seed: nested numbers}, and their sample standard deviation; nothing of one alone."""
+    """The numbers of each seed and their sample standard deviation; empty for a single seed.
+
+    Args:
+        measured: {seed: nested numbers}.
+    """
     if len(measured) == 1:
         return {}
     return {"standard_deviation": deviation(list(measured.values())), "seeds": measured}
 
 
 def mean_curve(histories: Iterable[list[dict[str, float]]]) -> list[dict[str, float]]:
-    """The learning curve of all seeds: of each epoch the mean over the `seeds` trainings that came so far."""
+    """Mean learning curve over seeds. Each row is a mean over the trainings that reached the epoch, `seeds` of them."""
     histories = list(histories)
     curve = []
     for epoch in range(max(map(len, histories), default=0)):

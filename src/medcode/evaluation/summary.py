@@ -27,11 +27,11 @@ def head_metrics(
         train_counts: training documents of each label, [labels].
         tuned_threshold: the threshold tuned on dev.
         options: the `evaluation` section of the parameters. A k above the number of labels is left out.
-        outside: per document, the number of gold codes that are no label (never seen in training). Where there are
+        outside: per document, the number of gold codes outside the label set (never seen in training). If there are
             any, recall and F1 that count them as missed are reported too.
 
     Returns:
-        Sections auc, ranking, fixed, tuned and counts; NaN where a metric is undefined.
+        Sections auc, ranking, fixed, tuned and counts. A metric that is undefined is NaN.
 
     Raises:
         UserError: a score is not a probability.

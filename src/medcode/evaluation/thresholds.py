@@ -11,15 +11,15 @@ from medcode.evaluation.metrics import check_scores, ratio, row_numbers
 
 
 def tune_threshold(gold: sparse.spmatrix | sparse.sparray | np.ndarray, scores: np.ndarray, grid: int) -> float:
-    """Finds the one threshold for all labels with the best micro F1, as Edin et al. (2023) do.
+    """Finds the threshold with the best micro F1, one for all labels, as Edin et al. (2023) do.
 
     Args:
         gold: 0/1, [documents, labels].
         scores: probabilities, float32 or float64 [documents, labels].
-        grid: number of thresholds tried, evenly spaced from 0 to 1 with both ends, in the precision of float32.
+        grid: number of thresholds, evenly spaced from 0 to 1 with both ends, in float32.
 
     Returns:
-        The best threshold, the lowest of equally good ones; exact in float32.
+        The best threshold; the lowest among equals. Exact in float32.
 
     Raises:
         UserError: there is no gold code to tune on, or a score is not a probability.
@@ -33,7 +33,7 @@ def sweep(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Micro F1 at every threshold of the grid.
 
-    One sort of all scores answers every threshold by bisection, in place of one pass over the matrix for each.
+    The scores are sorted once, and each threshold is looked up by bisection. That spares a pass over the matrix each.
 
     Returns:
         The thresholds, float32 [grid], and their micro F1, float64 [grid].

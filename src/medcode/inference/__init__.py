@@ -1,1 +1,1 @@
-"""Trained models: their folders, the scores that they give, and predictions for new notes."""
+"""Trained models: their folders, their scores, and predictions for new notes."""

@@ -1,4 +1,4 @@
-"""Codes for a note that nobody has coded yet."""
+"""Prediction of the codes of a new note."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from medcode.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Prediction:
-    """Codes above the threshold, most probable first; how many words the note has, how many were read and known.
+    """Predicted codes of each head, most probable first, and the size of the note.
 
-    `unit` says what counts as a word: words, or the pieces of an encoder.
+    Attributes:
+        codes: records {head, system, code, title, probability}.
+        words: number of words of the note.
+        words_read: number of words after truncation.
+        words_known: number of words read that are in the vocabulary.
+        unit: what these numbers count: words, or the pieces of an encoder.
     """
 
     codes: list[dict[str, Any]]
@@ -34,37 +39,37 @@ def predict(trained: TrainedModel, text: str, threshold: float | None = None, to
     Args:
         trained: a model with its vocabulary and labels.
         text: the note.
-        threshold: a code is predicted when its probability is above; None takes the one tuned for each head.
+        threshold: a code is predicted when its probability is above; None takes the tuned threshold of each head.
         top: predict this many codes of each head instead, whatever their probability.
 
     Raises:
-        UserError: there is no word to read.
+        UserError: the note has no words.
     """
-    whole, unknown = numbers(trained, text)
-    if not len(whole):
+    all_tokens, unknown = numbers(trained, text)
+    if not len(all_tokens):
         raise UserError("no words to read: it is empty, or holds numbers and signs only")
-    tokens = whole[: trained.max_tokens]
+    tokens = all_tokens[: trained.max_tokens]
     logits = score(trained.model, tokens, np.array([[0, len(tokens)]]), trained.max_tokens, batch_size=1)
     codes = []
     for head, labels in trained.labels.items():
         values = probabilities(logits[head])[0]
         order = np.argsort(-values, kind="stable")
         limit = trained.thresholds[head] if threshold is None else threshold
-        chosen = order[:top] if top is not None else order[values[order] > limit]
+        predicted = order[:top] if top is not None else order[values[order] > limit]
         codes += [
             {"head": head}
             | {key: labels[number][key] for key in ("system", "code", "title")}
             | {"probability": round(float(values[number]), 4)}
-            for number in chosen
+            for number in predicted
         ]
-    known, unit = int((tokens != unknown).sum()), "words" if trained.pieces is None else "pieces"
-    return Prediction(codes, len(whole), len(tokens), known, unit)
+    n_known, unit = int((tokens != unknown).sum()), "words" if trained.pieces is None else "pieces"
+    return Prediction(codes, len(all_tokens), len(tokens), n_known, unit)
 
 
 def numbers(trained: TrainedModel, text: str) -> tuple[np.ndarray, int | None]:
-    """A note as numbers of words or pieces, int32 [N], and the number that stands for the unknown."""
+    """A note as ids of words or subwords, int32 [N], and the id of unknown ones."""
     if trained.pieces is not None:
-        (own,) = trained.pieces([text_of(text, trained.pieces.text, trained.rule)])
-        return own, trained.pieces.unknown
+        (ids,) = trained.pieces([text_of(text, trained.pieces.text, trained.rule)])
+        return ids, trained.pieces.unknown
     vocabulary = Vocabulary(trained.vocabulary)
     return vocabulary.rows(tokenize(text, trained.rule)), vocabulary.unknown

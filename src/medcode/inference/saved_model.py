@@ -1,7 +1,7 @@
-"""A trained model as a folder that needs nothing else: weights, vocabulary, codes, titles, thresholds, settings.
+"""A trained model as a self-contained folder: weights, vocabulary, codes, titles, thresholds, settings.
 
-A model on word pieces has its tokenizer in place of the vocabulary. Where several seeds were trained together, the
-folder is the model of the first, and has those of the others in folders within it.
+A model on subwords has its tokenizer in place of the vocabulary. With several seeds, the folder is the model of the
+first, and holds those of the others in subfolders.
 """
 
 from __future__ import annotations
@@ -33,11 +33,18 @@ TRAIN_AGAIN = "train it again (dvc repro train)"
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with what it takes to read a note and to name its codes.
+    """A model with its vocabulary, labels and thresholds.
 
-    `labels` has records {system, code, title, train_documents} by head, in the order of the logits; `thresholds` the
-    tuned probability above which a code is predicted, by head; `rule` how text becomes words. A model on word pieces
-    has `pieces` instead of a vocabulary.
+    Attributes:
+        name: of the model, as in params.yaml.
+        model: with its trained weights.
+        vocabulary: the words; empty for a model on subwords.
+        labels: records {system, code, title, train_documents} by head, in the order of the logits.
+        thresholds: by head, the tuned probability above which a code is predicted.
+        max_tokens: notes are truncated to so many tokens.
+        rule: the rule by which text is tokenized into words.
+        label_set: the name of the label set it was trained on.
+        pieces: the subword tokenizer; None for a model on words.
     """
 
     name: str
@@ -55,7 +62,7 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
     """Writes the folder, atomically.
 
     Args:
-        provenance: what a reader may want to know of the training (recipe, seed, corpus); not read back.
+        provenance: facts about the training (recipe, seed, corpus), of which only the seed is read back.
     """
     weights = save_tensors({name: t.detach().cpu().contiguous() for name, t in trained.model.state_dict().items()})
     with io.atomic_folder(folder) as target:
@@ -83,12 +90,12 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
 
 
 def of_seed(folder: Path, seed: int) -> Path:
-    """Where the folder of a first seed has the model of another."""
+    """The folder of the model of a further seed, within the folder of the first."""
     return folder / OTHERS / str(seed)
 
 
 def of_all_seeds(folder: str | os.PathLike) -> dict[int, Path]:
-    """The folders of all seeds that were trained together, the first one's first.
+    """The folders of all seeds that were trained together, that of the first seed first.
 
     Raises:
         UserError: there is no trained model.
@@ -98,12 +105,12 @@ def of_all_seeds(folder: str | os.PathLike) -> dict[int, Path]:
         first = _description(folder)["provenance"]["seed"]
     except KeyError as error:
         raise UserError(f"{folder / 'model.json'}: damaged ({error} is missing); {TRAIN_AGAIN}") from error
-    others = sorted(int(other.name) for other in (folder / OTHERS).glob("*") if other.name.isdecimal())
-    return {first: folder} | {seed: of_seed(folder, seed) for seed in others}
+    further_seeds = sorted(int(path.name) for path in (folder / OTHERS).glob("*") if path.name.isdecimal())
+    return {first: folder} | {seed: of_seed(folder, seed) for seed in further_seeds}
 
 
 def load(folder: str | os.PathLike) -> TrainedModel:
-    """Reads the folder, in evaluation mode on the CPU.
+    """Reads a trained model, in evaluation mode on the CPU.
 
     Raises:
         UserError: the folder is missing, incomplete, damaged, or written by another version.
@@ -121,9 +128,9 @@ def _description(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder}: holds no trained model (no model.json); {TRAIN_AGAIN}")
     description = io.read_json(folder / "model.json")
     if not isinstance(description, dict) or description.get("format") != FORMAT:
-        found = description.get("format") if isinstance(description, dict) else None
+        version = description.get("format") if isinstance(description, dict) else None
         raise UserError(
-            f"{folder / 'model.json'}: written in format {found}, this version reads {FORMAT}; {TRAIN_AGAIN}"
+            f"{folder / 'model.json'}: written in format {version}, this version reads {FORMAT}; {TRAIN_AGAIN}"
         )
     return description
 
@@ -159,7 +166,7 @@ def _build(folder: Path, description: dict[str, Any]) -> TrainedModel:
 def _inputs(
     folder: Path, description: dict[str, Any], heads: dict[str, int]
 ) -> tuple[list[str], PieceTokenizer | None, ModelInputs]:
-    """Vocabulary or tokenizer, and what the model is built from, without weights."""
+    """Vocabulary or subword tokenizer, and the inputs of the model's constructor, without weights."""
     if "encoder" in description:
         from medcode.encoders.folder import read_tokenizer
         from medcode.encoders.outline import Encoder

@@ -19,10 +19,10 @@ def score(
 
     Args:
         model: on its device; left in evaluation mode.
-        tokens: word numbers of all documents.
+        tokens: ids of the words or subwords of all documents.
         offsets: start and end of each document in `tokens`, [n, 2].
-        max_tokens: words read of each document.
-        batch_size: documents at a time; a model that lets pads take part gets documents of one length only, so that
+        max_tokens: truncates each document to so many tokens.
+        batch_size: documents at a time. A model that does not mask padding gets documents of one length only, so that
             its scores do not depend on the batch.
 
     Returns:
@@ -36,25 +36,25 @@ def score(
 def score_documents(
     model: Model, documents: DeviceNotes, batch_size: int, precision: str = "auto"
 ) -> dict[str, np.ndarray]:
-    """As `score`, of documents that are with the model already."""
+    """Logits of every document and label, as `score` returns them, for documents on the model's device."""
     model.eval()
     scores = {head: np.empty((len(documents), labels), dtype=np.float32) for head, labels in model.heads.items()}
-    arriving: list[tuple[str, np.ndarray, AsyncHostCopy]] = []
+    deferred: list[tuple[str, np.ndarray, AsyncHostCopy]] = []
     for batch in scoring_batches(documents.lengths, batch_size, padding=model.config.masked):
         words, real = documents.gather(to_device(batch.documents, documents.device), batch.length)
         with autocast(documents.device, precision):
             logits = model(words, real)
-        before, arriving = arriving, [(head, batch.documents, AsyncHostCopy(x.float())) for head, x in logits.items()]
-        _keep(scores, before)  # while the device computes this batch
-    _keep(scores, arriving)
+        previous, deferred = deferred, [(head, batch.documents, AsyncHostCopy(x.float())) for head, x in logits.items()]
+        _flush(scores, previous)  # while the device computes this batch
+    _flush(scores, deferred)
     return scores
 
 
-def _keep(scores: dict[str, np.ndarray], arriving: list[tuple[str, np.ndarray, AsyncHostCopy]]) -> None:
-    for head, documents, values in arriving:
+def _flush(scores: dict[str, np.ndarray], deferred: list[tuple[str, np.ndarray, AsyncHostCopy]]) -> None:
+    for head, documents, values in deferred:
         scores[head][documents] = values.read().numpy()
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Sigmoid, float32."""
+    """Sigmoid of the logits, float32."""
     return torch.from_numpy(logits).sigmoid().numpy()

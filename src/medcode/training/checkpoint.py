@@ -1,7 +1,7 @@
-"""Checkpoints from which a killed run goes on as if nothing had happened.
+"""Checkpoints, from which a killed run resumes with the same result.
 
-That of a finished training stays, much smaller, until another training has no use for it: should DVC fail to record the
-result, the same training ends at once in the same weights.
+The checkpoint of a finished training stays, much smaller: should DVC fail to record the result, the same training ends
+at once with the same weights. The next training that has no use for it removes it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from medcode.errors import UserError
 STATE, FINISHED, LOCK, PROCESS = "state.pt", "finished.txt", "lock", "process.txt"
 
 
-def fingerprint(settings: dict[str, Any], read: list[Path], model: torch.nn.Module) -> str:
+def fingerprint(settings: dict[str, Any], paths: list[Path], model: torch.nn.Module) -> str:
     """Identify a training: two runs with one fingerprint compute the same weights.
 
     Args:
         settings: everything of params.yaml and of the model's file that training depends on.
-        read: files and folders that training depends on: digests of the code that it runs, data/inputs and the like.
+        paths: files and folders that training depends on: digests of the code that it runs, data/inputs and the like.
             The test split does not count.
         model: its class is part of the fingerprint.
     """
     digest = hashlib.sha256(json.dumps([settings, type(model).__name__, torch.__version__], sort_keys=True).encode())
-    files = (file for path in read for file in ([path] if path.is_file() else sorted(path.rglob("*"))))
+    files = (file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*"))))
     for path in files:
         if path.is_file() and path.parent.name != "test" and path.name != io.EMPTY:
             with open(path, "rb") as file:
@@ -45,9 +45,9 @@ def fingerprint(settings: dict[str, Any], read: list[Path], model: torch.nn.Modu
 class Checkpoints:
     """The checkpoints of one training, in a folder of their own.
 
-    `state.pt` holds the last state; the weights of the best epoch are a file of their own, which the state names, so
-    that the state always finds the weights that it means. `finished.txt` marks a finished training, and names the model
-    folder that it wrote.
+    `state.pt` holds the last state. The weights of the best epoch are a separate file, named after the epoch in the
+    state, so that state and weights always fit. `finished.txt` marks a finished training and names the model folder
+    that it wrote.
 
     Args:
         folder: where this training's checkpoints are, created when needed.
@@ -58,7 +58,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps a second process from training the same thing here.
+        """Holds the lock of this folder, so that no second process trains the same model here.
 
         Raises:
             UserError: another process holds the lock.
@@ -81,7 +81,7 @@ class Checkpoints:
             lock.release()
 
     def save(self, checkpoint: dict[str, Any]) -> None:
-        """Replaces the last checkpoint; `state` in it is a `TrainState` as a mapping."""
+        """Replaces the last checkpoint. Its key `state` is a `TrainState` as a mapping."""
         with io.atomic_write(self.folder / STATE) as file:
             torch.save(checkpoint, file)
         for old in self.folder.glob("best-*.pt"):
@@ -97,7 +97,7 @@ class Checkpoints:
         return self._read(self.folder / STATE) if (self.folder / STATE).exists() else None
 
     def save_best(self, epoch: int, weights: dict[str, torch.Tensor]) -> None:
-        """Keeps the weights of an epoch, beside those of the best epoch before it until the next `save`."""
+        """Writes the weights of an epoch. Those of the previous best epoch stay until the next `save`."""
         with io.atomic_write(self._best(epoch)) as file:
             torch.save(weights, file)
 
@@ -106,9 +106,10 @@ class Checkpoints:
         return self._read(self._best(epoch))
 
     def finish(self, model: Path) -> None:
-        """Marks the training as finished, and keeps only what it takes to end at once in the same weights.
+        """Marks the training as finished, and drops everything but the state and the best weights.
 
-        Killed in between, a process leaves more than that, but nothing wrong: the last state says that training ended.
+        A process that is killed in between leaves more files, but none that are wrong: the last state says that
+        training has ended.
 
         Args:
             model: the model folder that the training wrote.
@@ -122,8 +123,8 @@ class Checkpoints:
     def remove(self) -> None:
         """Removes the folder.
 
-        The state goes first, because no training must go on from it without the rest. The mark of a finished training
-        goes last, so that the next process sees to a removal that was cut short.
+        The state goes first, because no training must resume from it without the rest. The mark of a finished training
+        goes last, so that the next process completes a removal that was cut short.
         """
         for path in sorted(self.folder.iterdir(), key=lambda path: (path.name == FINISHED, path.name != STATE)):
             path.unlink()
@@ -141,10 +142,10 @@ class Checkpoints:
 
 
 def remove_finished(root: Path, model: Path) -> None:
-    """Removes the checkpoints of finished trainings that nothing can need any more.
+    """Removes the checkpoints of finished trainings that are no longer needed.
 
-    Those are the ones whose model folder is gone, or is the one that is about to be written. Whatever a live process
-    has locked stays, this process among them. So do unfinished ones, from which stopped trainings go on.
+    These are the ones whose model folder is missing, or is about to be written. Checkpoints that a live process has
+    locked stay, and so do those of unfinished trainings, which can be resumed.
 
     Args:
         root: the folder that holds the folders of all trainings.
@@ -152,8 +153,8 @@ def remove_finished(root: Path, model: Path) -> None:
     """
     with _alone(root):
         for mark in sorted(root.glob(f"*/{FINISHED}")):
-            written = Path(mark.read_text(encoding="utf-8").strip())
-            if written.exists() and written.resolve() != model.resolve():
+            model_folder = Path(mark.read_text(encoding="utf-8").strip())
+            if model_folder.exists() and model_folder.resolve() != model.resolve():
                 continue
             lock = _file_lock(mark.with_name(LOCK))
             if _acquire(lock):
@@ -163,19 +164,19 @@ def remove_finished(root: Path, model: Path) -> None:
 
 @contextlib.contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Waits until no other process takes a lock or removes a folder; else a lock could be of a folder just removed."""
+    """Waits until no other process takes a lock or removes a folder, so that no lock is of a folder just removed."""
     root.mkdir(parents=True, exist_ok=True)
     with _file_lock(root / LOCK):
         yield
 
 
 def _file_lock(path: Path) -> FileLock:
-    # Never a lock that is a file's mere existence: that of a killed process would stay.
+    # Never a soft lock, a file whose existence is the lock: that of a killed process would stay.
     return FileLock(path, fallback_to_soft=False)
 
 
 def _acquire(lock: FileLock) -> bool:
-    """Takes a lock without waiting; False where another process, or this one, holds it."""
+    """Takes a lock without waiting. False if another process, or this one, holds it."""
     try:
         lock.acquire(blocking=False)
     except Timeout:

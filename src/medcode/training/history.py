@@ -1,4 +1,4 @@
-"""The learning curve as a table, and a log of how long epochs took."""
+"""The learning curve as a table, and a log of epoch times."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ History = list[dict[str, float]]
 class HistoryWriter:
     """Reports every epoch as it ends: on the terminal, in the log, and in the table of the learning curve.
 
-    With several seeds the table has the mean over the trainings that came as far as an epoch, and how many they are.
+    With several seeds each row of the table is a mean over the trainings that reached the epoch, with their number.
 
     Args:
-        table: where the learning curve is written.
-        log: where lines are appended.
+        table: file of the learning curve.
+        log: file to append lines to.
         model: its name, for the log.
         several: whether there is more than one seed.
     """
@@ -33,21 +33,21 @@ class HistoryWriter:
         self.histories: dict[int, History] = {}
 
     def on_epoch(self, seed: int, history: History, seconds: float) -> None:
-        """Writes the learning curve of a seed so far; `seconds` are of its last epoch, 0 for one resumed."""
+        """Writes the learning curve of a seed so far. `seconds` are of its last epoch, 0 if it was resumed."""
         self.histories[seed] = history
         write_curve(self.table, seeds.mean_curve(self.histories.values()) if self.several else history)
         if not seconds:
             return
         of_seed = {"seed": seed} if self.several else {}
         append_log(self.log, {"model": self.model, **of_seed, "seconds": round(seconds, 2), **history[-1]})
-        shown = "  ".join(f"{k} {v:.4f}" for k, v in history[-1].items() if k not in ("epoch", "learning_rate"))
-        self._print(seed, f"epoch {history[-1]['epoch']:>3}  {shown}  {seconds:.1f} s")
+        metrics = "  ".join(f"{k} {v:.4f}" for k, v in history[-1].items() if k not in ("epoch", "learning_rate"))
+        self._print(seed, f"epoch {history[-1]['epoch']:>3}  {metrics}  {seconds:.1f} s")
 
     def on_resume(self, seed: int, state: TrainState, folder: Path) -> None:
-        """Prints where a training goes on, or that it had ended; epochs and steps count from 1."""
+        """Prints where a training resumes, or that it has ended already. Epochs and steps count from 1."""
         if state.stopped:
-            ended = f"already trained: ended at epoch {state.epoch} ({state.stopped})"
-            self._print(seed, f"{ended}; remove {folder} to train it anew")
+            message = f"already trained: ended at epoch {state.epoch} ({state.stopped})"
+            self._print(seed, f"{message}; remove {folder} to train it anew")
         else:
             self._print(seed, f"resumed at epoch {state.epoch + 1}, step {state.step + 1}")
 
@@ -56,12 +56,12 @@ class HistoryWriter:
 
 
 def write_curve(path: str | os.PathLike, history: History) -> None:
-    """Writes one line an epoch, replacing the file."""
+    """Writes one line per epoch, replacing the file."""
     io.write_csv(path, history, list(history[0]) if history else ["epoch"])
 
 
 def append_log(path: str | os.PathLike, record: dict[str, Any]) -> None:
-    """Appends one JSON line to a log that no stage reads; seconds and the like belong there, not in metrics."""
+    """Appends one JSON line to a log that no stage reads. Seconds and the like belong there, not in metrics."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")

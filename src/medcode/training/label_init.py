@@ -1,4 +1,8 @@
-"""Optional use of label descriptions and training frequencies: initial label vectors and biases, and more documents."""
+"""Optional initialization of label vectors and output biases from label descriptions and training frequencies.
+
+Descriptions can be training documents too (recipe keys `label_init`, `label_biases`, `description_documents`). All of
+it helps where training documents are few.
+"""
 
 from __future__ import annotations
 
@@ -22,26 +26,26 @@ from medcode.text.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from medcode.encoders.pieces import PieceTokenizer
 
-# A label's score of words like its title, and what such words add to its logit; chosen on CodiEsp's dev documents, for
-# words and for word pieces alike.
+# The attention score of words that equal a label's title, and what they add to its logit. Chosen on CodiEsp's dev
+# documents, for words and subwords alike.
 QUERY_SCALE, OUTPUT_SCALE = 20.0, 5.0
 AT_A_TIME = 256
 
-# What is known of each label's title, by head: numbers of its words or word pieces, int64 [T] a label; T may be 0.
+# The title of each label, by head: ids of its words or subwords without the unknown ones, int64 [T]; T may be 0.
 Titles = dict[str, list[np.ndarray]]
 
 
-def initialise(model: Model, recipe: Recipe, data: Inputs, titles: Titles) -> None:
-    """Changes the model's initial weights as `label_init` and `label_biases` of the recipe say, in place.
+def initialize(model: Model, recipe: Recipe, data: Inputs, titles: Titles) -> None:
+    """Initializes label vectors and output biases in place, as `label_init` and `label_biases` of the recipe say.
 
     Args:
-        model: on its device, as its class draws it.
+        model: on its device, with the random weights of its class.
         recipe: the two options.
         data: with the training split.
-        titles: of the labels; read where label vectors start from them.
+        titles: of the labels; read if label vectors start from them.
 
     Raises:
-        UserError: the model does not have what would be changed.
+        UserError: the model does not have the weights that would be set.
     """
     if recipe.label_init == "descriptions":
         start_from_titles(model, titles)
@@ -79,12 +83,12 @@ def _output_bias(model: Model, head: str) -> Tensor:
 
 @torch.no_grad()
 def start_from_titles(model: Model, titles: Titles) -> None:
-    """Gives every label of whose title something is known the vectors of that title, in place.
+    """Initializes the query and the output vector of each label from its title, in place; labels without one stay.
 
-    The model reads the title as it reads a document, with its initial weights. The mean of what its label attention
-    would compare with a query becomes the query, the mean of the features the output vector: so the label looks for
-    words like those of its title from the first step, whatever the encoder. What all titles have in common is taken
-    away first, and lengths are such that words that match in full score QUERY_SCALE and add OUTPUT_SCALE.
+    The model encodes the title as it encodes a document, with its initial weights. The mean of the attention keys
+    becomes the query, the mean of the features the output vector. So from the first step the label attends to words
+    like those of its title, whatever the encoder. The mean over all titles is subtracted first. Vectors are scaled so
+    that words that match in full score QUERY_SCALE and add OUTPUT_SCALE.
 
     Args:
         model: on its device, with its initial weights.
@@ -97,18 +101,19 @@ def start_from_titles(model: Model, titles: Titles) -> None:
     device = next(model.parameters()).device
     model.eval()
     for head, attention in heads.items():
-        known = torch.tensor([len(own) > 0 for own in titles[head]], device=device)
-        if not known.any():
+        has_title = torch.tensor([len(title) > 0 for title in titles[head]], device=device)
+        if not has_title.any():
             continue
-        queries, outputs = _title_vectors(model, attention, [own for own in titles[head] if len(own)], device)
-        attention.queries.weight[known] = QUERY_SCALE * queries
-        attention.output.weight[known.nonzero(), torch.arange(outputs.shape[1], device=device)] = OUTPUT_SCALE * outputs
+        queries, outputs = _title_vectors(model, attention, [title for title in titles[head] if len(title)], device)
+        attention.queries.weight[has_title] = QUERY_SCALE * queries
+        dimensions = torch.arange(outputs.shape[1], device=device)
+        attention.output.weight[has_title.nonzero(), dimensions] = OUTPUT_SCALE * outputs
     model.train()
 
 
 def _attention_on_features(model: Model) -> nn.ModuleDict | dict[str, nn.Module]:
     heads = model.attention if isinstance(model, LabelAttentionHeads) else {}
-    # Asked by what it can do: naming the layers would make every training depend on layers that its model lacks.
+    # By attribute, not by class: naming the layers would make every training depend on layers that its model lacks.
     if not heads or not all(hasattr(attention, "keys") for attention in heads.values()):
         raise UserError(
             "recipe: label_init: descriptions is for models with label attention, which "
@@ -126,58 +131,61 @@ def _title_vectors(
     model: LabelAttentionHeads, attention: nn.Module, titles: list[np.ndarray], device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Keys and features of Y titles, each a mean over the title's positions: [Y, keys], [Y, D]."""
-    tokens = pad_sequence([torch.from_numpy(own) for own in titles], batch_first=True, padding_value=PAD).to(device)
-    lengths = torch.tensor([len(own) for own in titles], device=device)
-    means, sizes = [], []
-    for some, own in zip(tokens.split(AT_A_TIME), lengths.split(AT_A_TIME), strict=True):
-        features, real = model.features(some, own)  # [Y, P, D]
+    tokens = pad_sequence([torch.from_numpy(title) for title in titles], batch_first=True, padding_value=PAD).to(device)
+    lengths = torch.tensor([len(title) for title in titles], device=device)
+    means, norms = [], []
+    for batch, batch_lengths in zip(tokens.split(AT_A_TIME), lengths.split(AT_A_TIME), strict=True):
+        features, real = model.features(batch, batch_lengths)  # [Y, P, D]
         keys = attention.keys(features)
         weights = torch.ones(features.shape[:2], device=device) if real is None else real.float()
         weights = (weights / weights.sum(1, keepdim=True)).unsqueeze(1)  # [Y, 1, P]
         means.append([(weights @ values).squeeze(1) for values in (keys, features)])
-        sizes.append([(weights @ values.norm(dim=2, keepdim=True)).flatten() for values in (keys, features)])
-    whole = [torch.cat(parts) for parts in zip(*means, strict=True)]
-    size = [torch.cat(parts).mean() for parts in zip(*sizes, strict=True)]
-    centred = [values - values.mean(0) if len(values) > 1 else values for values in whole]
-    keys, features = (nn.functional.normalize(own, dim=1) / length for own, length in zip(centred, size, strict=True))
+        norms.append([(weights @ values.norm(dim=2, keepdim=True)).flatten() for values in (keys, features)])
+    vectors = [torch.cat(batches) for batches in zip(*means, strict=True)]
+    mean_norms = [torch.cat(batches).mean() for batches in zip(*norms, strict=True)]
+    centered = [values - values.mean(0) if len(values) > 1 else values for values in vectors]
+    keys, features = (
+        nn.functional.normalize(values, dim=1) / norm for values, norm in zip(centered, mean_norms, strict=True)
+    )
     return keys, features
 
 
 def known_titles(data: Inputs, heads: Iterable[str], pieces: PieceTokenizer | None = None) -> Titles:
-    """Titles of the labels of some heads, without what is unknown of them.
+    """Titles of the labels of some heads as ids, without padding and unknown words.
 
     Args:
         data: with descriptions, for a model on words.
-        heads: whose labels.
-        pieces: for a model on word pieces; titles are cut as notes are.
+        heads: names of the heads.
+        pieces: tokenizes titles as notes, for a model on subwords; None for a model on words.
     """
     if pieces is None:
         unknown = Vocabulary(data.vocabulary).unknown
         return {
-            head: [own[(own != PAD) & (own != unknown)].astype(np.int64) for own in data.descriptions[head]]
+            head: [title[(title != PAD) & (title != unknown)].astype(np.int64) for title in data.descriptions[head]]
             for head in heads
         }
     texts = {head: [text_of(label["title"], pieces.text, data.rule) for label in data.labels[head]] for head in heads}
     return {
-        head: [own[own != pieces.unknown].astype(np.int64) for own in pieces(titles)] for head, titles in texts.items()
+        head: [title[title != pieces.unknown].astype(np.int64) for title in pieces(titles)]
+        for head, titles in texts.items()
     }
 
 
 def with_description_documents(data: Inputs, titles: Titles) -> Inputs:
-    """Inputs in which the title of each label is one more training document, coded with that label alone.
+    """Inputs with the title of each label as one more training document, coded with that label alone.
 
-    A title of which nothing is known makes no document. Other heads know nothing of it.
+    An empty title makes no document. In the other heads the document counts as uncoded.
 
     Args:
-        data: whose tokens are of the kind of the titles.
-        titles: of the labels of the heads to teach.
+        data: its tokens are words or subwords, as the titles are.
+        titles: of the labels of the heads to train.
     """
     tokens, train = [data.tokens], data.splits["train"]
-    for head, own in titles.items():
-        lengths = np.array([len(title) for title in own], dtype=np.int64)
+    for head, of_head in titles.items():
+        lengths = np.array([len(title) for title in of_head], dtype=np.int64)
         labels = np.flatnonzero(lengths)
         ends = sum(map(len, tokens)) + np.cumsum(lengths[labels])
-        tokens.append(np.concatenate(own).astype(data.tokens.dtype))
+        tokens.append(np.concatenate(of_head).astype(data.tokens.dtype))
         train = _joined(train, head, labels, np.stack([ends - lengths[labels], ends], axis=1))
     return replace(data, tokens=np.concatenate(tokens), splits=data.splits | {"train": train})
 

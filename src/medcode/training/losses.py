@@ -1,4 +1,4 @@
-"""Losses: of documents under each head, and the mean losses of a step, read from the device one step late."""
+"""Losses of documents under each head, and the mean losses of a step, which are read from the device one step late."""
 
 from __future__ import annotations
 
@@ -15,76 +15,76 @@ from medcode.errors import UserError
 
 
 def head_losses(
-    logits: dict[str, Tensor], gold: dict[str, Tensor], recipe: Recipe, coded: dict[str, Tensor] | None = None
+    logits: dict[str, Tensor], gold: dict[str, Tensor], recipe: Recipe, is_coded: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
     """Loss of each document in each head, a mean over the head's labels.
 
-    Binary cross entropy: MT-RAM, equation 12, as all authors' code computes it: a mean, where the papers write a sum.
-    Focal loss: MARN's code, alpha (1 - p)^gamma times the cross entropy, with p the probability given to what is true
-    and one alpha for both classes. Label smoothing a: DCAN's code, y (1 - a) + a / Y.
+    Binary cross entropy: MT-RAM, equation 12. All authors' code computes a mean, where the papers write a sum.
+    Focal loss: MARN's code, alpha (1 - p)^gamma times the cross entropy. p is the probability of the true class, and
+    alpha is the same for both classes. Label smoothing a: DCAN's code, y (1 - a) + a / Y.
 
     Args:
         logits: {head: [B, Y]}.
         gold: {head: 0 or 1, [B, Y]}.
         recipe: loss, focal_alpha, focal_gamma, label_smoothing.
-        coded: whether each document was coded in a head's system at all, {head: bool [B]}; where it was not, the head
-            says nothing of it and its loss is 0 (JAMS, equation 3). None where all were.
+        is_coded: whether each document was coded in a head's system at all, {head: bool [B]}. If it was not, its loss
+            in the head is 0 (JAMS, equation 3). None if all were.
 
     Shapes: -> {head: fp32 [B]}.
     """
     losses = {}
     for head, scores in logits.items():
         smoothing = recipe.label_smoothing
-        wanted = gold[head] * (1 - smoothing) + smoothing / scores.shape[1] if smoothing else gold[head]
-        each = nn.functional.binary_cross_entropy_with_logits(scores.float(), wanted, reduction="none")
+        targets = gold[head] * (1 - smoothing) + smoothing / scores.shape[1] if smoothing else gold[head]
+        label_losses = nn.functional.binary_cross_entropy_with_logits(scores.float(), targets, reduction="none")
         if recipe.loss == "focal":
-            # 1 - p is the sigmoid of the logit with its sign turned where the label holds.
-            missed = nn.functional.logsigmoid(scores.float() * (1 - 2 * gold[head]))
-            each = recipe.focal_alpha * torch.exp(recipe.focal_gamma * missed) * each
-        own = each.mean(1)
-        losses[head] = own if coded is None else own * coded[head]
+            # 1 - p is the sigmoid of the logit, with its sign turned where the label is gold.
+            log_error = nn.functional.logsigmoid(scores.float() * (1 - 2 * gold[head]))
+            label_losses = recipe.focal_alpha * torch.exp(recipe.focal_gamma * log_error) * label_losses
+        mean_losses = label_losses.mean(1)
+        losses[head] = mean_losses if is_coded is None else mean_losses * is_coded[head]
     return losses
 
 
 def weigh(losses: dict[str, Tensor], weights: dict[str, float] | None) -> Tensor:
-    """Sum of the heads' losses; None weighs each 1.
+    """Weighted sum of the heads' losses. None gives each weight 1.
 
-    A head alone has weight 1: its weight says how it stands beside others (MT-RAM, equation 13).
+    A single head has weight 1, because weights are relative to the other heads (MT-RAM, equation 13).
 
     Shapes: {head: [B]} -> [B].
     """
     if weights is None or len(losses) == 1:
         return sum(losses.values())
-    return sum(weights[head] * own for head, own in losses.items())
+    return sum(weights[head] * head_loss for head, head_loss in losses.items())
 
 
 def document_losses(
     logits: dict[str, Tensor],
     gold: dict[str, Tensor],
-    coded: dict[str, Tensor],
+    is_coded: dict[str, Tensor],
     recipe: Recipe,
     weights: dict[str, float] | None,
     name: str,
 ) -> dict[str, Tensor]:
-    """The loss of each document, and that of each head where there are several.
+    """The loss of each document, and its loss in each head if there are several.
 
     Args:
-        logits, gold, coded, recipe: as for `head_losses`.
+        logits, gold, is_coded, recipe: as for `head_losses`.
         weights: of the heads, as for `weigh`.
         name: of the loss.
 
     Shapes: -> {name or name_<head>: [B]}.
     """
-    losses = head_losses(logits, gold, recipe, coded)
-    whole = weigh(losses, weights)
-    return {name: whole} | ({f"{name}_{head}": own for head, own in losses.items()} if len(losses) > 1 else {})
+    losses = head_losses(logits, gold, recipe, is_coded)
+    by_head = {f"{name}_{head}": head_loss for head, head_loss in losses.items()} if len(losses) > 1 else {}
+    return {name: weigh(losses, weights)} | by_head
 
 
 @dataclass(frozen=True)
 class StepLosses:
-    """The mean losses of a step, `train_loss` among them, on their way from the device.
+    """The mean losses of a step, `train_loss` among them, while they are copied from the device.
 
-    `step` is counted from 1; `admissions` are those of the batch.
+    `step` is counted from 1. `admissions` are those of the batch.
     """
 
     names: tuple[str, ...]
@@ -97,7 +97,7 @@ class StepLosses:
         """Waits for the losses, and returns them by name.
 
         Raises:
-            UserError: the loss is not finite; says of which step.
+            UserError: the loss is not finite; the message names the step.
         """
         values = dict(zip(self.names, self.values.read().tolist(), strict=True))
         if not math.isfinite(value := values["train_loss"]):
@@ -109,7 +109,7 @@ class StepLosses:
 
 
 class LossMeter:
-    """Adds up the losses of an epoch's steps. Those of a step are read once the next is under way, so no GPU waits.
+    """Sums the losses of an epoch's steps. Those of a step are read once the next has begun, so that no GPU waits.
 
     Args:
         sums: by name, changed in place.
@@ -120,7 +120,7 @@ class LossMeter:
         self.deferred: StepLosses | None = None
 
     def add(self, losses: StepLosses) -> None:
-        """Takes the losses of a step, and adds up those of the step before.
+        """Defers the losses of a step, and adds those of the step before to the sums.
 
         Raises:
             UserError: the loss of the step before is not finite.
@@ -131,7 +131,7 @@ class LossMeter:
                 self.sums[name] = self.sums.get(name, 0.0) + value
 
     def flush(self) -> None:
-        """Adds up the losses of the last step.
+        """Adds the losses of the last step to the sums.
 
         Raises:
             UserError: the loss is not finite.

@@ -12,11 +12,11 @@ PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_MINIMUM, PLATEAU_THRESHOLD = 0.9, 5, 1
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int, history: Sequence[float] = ()) -> float:
-    """Learning rate of a step, a pure function, so that nothing of it needs saving.
+    """Learning rate of a step. It is a pure function, so a checkpoint needs no state of the schedule.
 
-    Rises in a line over `warmup_steps`, or that share of all steps that `warmup_share` says; then stays (`constant`),
-    falls in a line to zero at the last step (`linear`), or is multiplied by 0.9 whenever more than 5 epochs have passed
-    without a better monitor, down to 1e-4 (`plateau`, LAAT).
+    The warm-up is linear, over `warmup_steps` or over the share `warmup_share` of all steps. Then the rate stays
+    (`constant`), falls linearly to zero at the last step (`linear`), or is multiplied by 0.9 whenever more than 5
+    epochs have passed without a better monitor, down to 1e-4 (`plateau`, LAAT).
 
     Args:
         recipe: peak rate, schedule and warm-up.
@@ -30,11 +30,11 @@ def learning_rate(recipe: Recipe, step: int, steps: int, history: Sequence[float
     if recipe.schedule == "linear":
         return recipe.learning_rate * max(0.0, (steps - step) / max(1, steps - warmup))
     if recipe.schedule == "plateau":
-        return _after_plateaus(recipe.learning_rate, history, lowest=recipe.monitor == "loss")
+        return _plateau_rate(recipe.learning_rate, history, lowest=recipe.monitor == "loss")
     return recipe.learning_rate
 
 
-def _after_plateaus(rate: float, history: Sequence[float], *, lowest: bool) -> float:
+def _plateau_rate(rate: float, history: Sequence[float], *, lowest: bool) -> float:
     best, waited = math.inf if lowest else -math.inf, 0
     for value in history:
         better = value < best * (1 - PLATEAU_THRESHOLD) if lowest else value > best * (1 + PLATEAU_THRESHOLD)

@@ -11,11 +11,11 @@ from medcode.training.trainer import Result, Trainer
 
 
 def train(trainers: list[Trainer]) -> list[Result]:
-    """Trains each model to its own end, a step of each in turn; one that has ended leaves the group.
+    """Trains the models until each has ended, one step of each in turn.
 
-    Every training has its own weights, batches, random numbers and checkpoints, and comes out as it would alone. On a
-    GPU each has a stream of its own: what one model leaves idle, as a recurrent network leaves nearly all of it, the
-    others use.
+    Every training has its own weights, batches, random numbers and checkpoints, and has the same result as it would
+    alone. On a GPU each has its own stream, so that one model uses the units that another leaves idle; a recurrent
+    network leaves nearly all of them idle.
 
     Args:
         trainers: with their models on one device.
@@ -24,8 +24,8 @@ def train(trainers: list[Trainer]) -> list[Result]:
         The result of each training, in their order; the models have the weights to keep.
 
     Raises:
-        UserError: the loss of one is no longer finite, or its monitored metric cannot be computed on dev.
-        SystemExit: SIGTERM or SIGINT came; the states are saved first.
+        UserError: a loss is not finite, or a monitored metric cannot be computed on dev.
+        SystemExit: SIGTERM or SIGINT was received; the states are saved first.
     """
     for trainer in trainers:
         trainer.restore()
@@ -45,20 +45,20 @@ def train(trainers: list[Trainer]) -> list[Result]:
 
 
 def streams(trainers: list[Trainer]) -> list[contextlib.AbstractContextManager]:
-    """A CUDA stream for each training, which begins after what was put on the current one; on a CPU nothing."""
+    """A CUDA stream for each training, which waits for the work on the current stream. On a CPU they do nothing."""
     device = trainers[0].device
     if len(trainers) == 1 or device.type != "cuda":
         return [contextlib.nullcontext()] * len(trainers)
-    made = [torch.cuda.Stream(device) for _ in trainers]
-    for stream in made:
+    cuda_streams = [torch.cuda.Stream(device) for _ in trainers]
+    for stream in cuda_streams:
         stream.wait_stream(torch.cuda.current_stream(device))
-    return [torch.cuda.stream(stream) for stream in made]
+    return [torch.cuda.stream(stream) for stream in cuda_streams]
 
 
 def _save_and_exit(
     trainers: list[Trainer], stream_of: dict[Trainer, contextlib.AbstractContextManager], signal: int
 ) -> None:
-    """Saves what goes on, and ends the process as the signal would have; returns where all trainings have ended."""
+    """Saves the unfinished trainings, and exits with the status of the signal. Returns if there are none."""
     for trainer in trainers:
         with stream_of[trainer]:
             trainer.save()

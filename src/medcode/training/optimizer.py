@@ -1,4 +1,4 @@
-"""The optimizer: parameter groups, and where the learning rate of each is kept."""
+"""The optimizer: its parameter groups, and the learning rate of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def make_optimizer(
     *,
     capturable: bool = False,
 ) -> torch.optim.Optimizer:
-    """Adam or AdamW over the trainable parameters, in one group for each `scale` of the learning rate.
+    """Adam or AdamW over the trainable parameters, one group for each `scale` of the learning rate.
 
     The first group has scale 1. The top layer of a pretrained encoder has the scale
     `encoder_learning_rate / learning_rate`, and every layer below it `layer_decay` times that of the one above.
@@ -38,25 +38,25 @@ def make_optimizer(
         if parameter.requires_grad:
             scale = top * recipe.layer_decay ** layer_depths[name] if name in layer_depths else 1.0
             groups.setdefault(scale, []).append(parameter)
-    listed = [
+    param_groups = [
         {"params": parameters, "scale": scale} for scale, parameters in groups.items() if parameters or scale == 1.0
     ]
     # Fused: one pass over a parameter and its moments instead of one for each operation.
     rates = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
-    optimizer = optimizer_cls(listed, **rates, fused=True, capturable=capturable)
+    optimizer = optimizer_cls(param_groups, **rates, fused=True, capturable=capturable)
     if capturable:
         put_lr_on_device(optimizer)
     return optimizer
 
 
 def put_lr_on_device(optimizer: torch.optim.Optimizer) -> None:
-    """Makes the learning rate of each group a tensor beside its parameters; `set_lr` then writes there."""
+    """Makes the learning rate of each group a tensor on the device of its parameters, which `set_lr` then fills."""
     for group in optimizer.param_groups:
         group["lr"] = torch.tensor(float(group["lr"]), device=group["params"][0].device)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Gives every group of parameters its part of a learning rate."""
+    """Sets the learning rate of every parameter group, times the group's scale."""
     for group in optimizer.param_groups:
         scaled = rate * group["scale"]
         if isinstance(group["lr"], Tensor):

@@ -1,4 +1,4 @@
-"""What a training leaves behind: the model with its thresholds, and metrics, from the weights of the best epoch."""
+"""Results of a training, from the weights of the best epoch: the saved model with its thresholds, and the metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ THRESHOLD_GRID = 100  # of the threshold that the model carries; Edin et al. 202
 
 
 def tune_thresholds(model: Model, data: Inputs, max_tokens: int, precision: str) -> dict[str, float]:
-    """The threshold of each head with the best micro F1 on the dev documents that were coded in its system."""
+    """The threshold of each head with the best micro F1, on the dev documents that were coded in its system."""
     dev = data.splits["dev"]
     logits = score(model, data.tokens, dev.offsets, max_tokens, SCORING_BATCH, precision)
     return {
@@ -41,16 +41,16 @@ def save(
     data: Inputs,
     pieces: PieceTokenizer | None,
 ) -> list[dict[str, float]]:
-    """Writes the models of all seeds, that of the first where every command looks for it.
+    """Writes the models of all seeds; that of the first seed is the folder's own.
 
     Args:
-        run: what was trained.
+        run: names of corpus, label set, model and recipe.
         settings: the model and its recipe.
         precision: of the scores on dev that the thresholds are tuned on.
         folder: models/current.
         trained: the model of each seed.
-        data: what they were trained on.
-        pieces: cuts notes into the encoder's pieces; None for models on words.
+        data: the training data.
+        pieces: the subword tokenizer; None for models on words.
 
     Returns:
         The thresholds of each seed, by head.
@@ -60,25 +60,35 @@ def save(
     with io.atomic_folder(folder) as target:
         for seed, model in zip(run.all_seeds, trained, strict=True):
             thresholds.append(tune_thresholds(model, data, max_tokens, precision))
-            known = run.model, model, data.vocabulary, {head: data.labels[head] for head in model.heads}
-            whole = saved_model.TrainedModel(*known, thresholds[-1], max_tokens, data.rule, run.label_set, pieces)
+            labels = {head: data.labels[head] for head in model.heads}
+            saved = saved_model.TrainedModel(
+                run.model,
+                model,
+                data.vocabulary,
+                labels,
+                thresholds[-1],
+                max_tokens,
+                data.rule,
+                run.label_set,
+                pieces,
+            )
             provenance = {name: getattr(run, name) for name in ("corpus", "encoder", "recipe")} | {"seed": seed}
-            saved_model.save(target if seed == run.seed else saved_model.of_seed(target, seed), whole, provenance)
+            saved_model.save(target if seed == run.seed else saved_model.of_seed(target, seed), saved, provenance)
     return thresholds
 
 
 def metrics(run: Run, model: Model, results: list[Result], thresholds: list[dict[str, float]]) -> dict[str, Any]:
-    """The content of metrics/train.json: what was trained, how it ended, and the dev metrics of the best epoch.
+    """The content of metrics/train.json: the run, the number of epochs, and the dev metrics of the best epoch.
 
-    With several seeds every number is a mean over them, beside their deviation and the numbers of each.
+    With several seeds every number is a mean over them; their standard deviation and the numbers of each follow.
 
     Args:
-        run: what was trained.
+        run: names of corpus, label set, model and recipe.
         model: of any seed.
         results: of each seed.
         thresholds: of each seed, by head.
     """
-    found = [_found(result, own) for result, own in zip(results, thresholds, strict=True)]
+    metrics_of_seeds = [_seed_metrics(*of_seed) for of_seed in zip(results, thresholds, strict=True)]
     return {
         "model": run.model,
         "recipe": run.recipe,
@@ -86,12 +96,12 @@ def metrics(run: Run, model: Model, results: list[Result], thresholds: list[dict
         "label_set": run.label_set,
         **({} if run.encoder == "none" else {"encoder": run.encoder}),
         "parameters": count_parameters(model),
-        **seeds.mean(found),
-        **seeds.spread(dict(zip(map(str, run.all_seeds), found, strict=True))),
+        **seeds.mean(metrics_of_seeds),
+        **seeds.spread(dict(zip(map(str, run.all_seeds), metrics_of_seeds, strict=True))),
     }
 
 
-def _found(result: Result, thresholds: dict[str, float]) -> dict[str, Any]:
+def _seed_metrics(result: Result, thresholds: dict[str, float]) -> dict[str, Any]:
     best = result.history[result.best_epoch - 1]
     return {
         "epochs_run": len(result.history),

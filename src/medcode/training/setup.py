@@ -1,4 +1,4 @@
-"""What a training starts from: its documents, and what its model is built from."""
+"""Inputs of a training: its documents and labels, and the inputs of its model's constructor."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from medcode.models.base import Model, ModelConfig, ModelInputs
 def read(
     model_cls: type[Model], config: ModelConfig, paths: dict[str, Path], *, titles: bool = False
 ) -> tuple[arrays.Inputs, ModelInputs, str | None]:
-    """Reads the splits train and dev, and what the model is built from.
+    """Reads the splits train and dev, and the inputs of the model's constructor.
 
     Args:
         model_cls: the model's class.
         config: its options.
-        paths: inputs; and subword, encoder and pretrained for a model on word pieces.
-        titles: whether training reads titles, whatever the model; one on word pieces needs no words of them.
+        paths: inputs; and subword, encoder and pretrained for a model on subwords.
+        titles: whether training reads titles, even if the model does not.
 
     Returns:
-        Documents and labels; what the model is built from; and the encoder's tokenizer.json, None for a model on words.
+        Documents and labels; the model's inputs; and the encoder's tokenizer.json, None for a model on words.
 
     Raises:
         UserError: the data lack a head of the model.

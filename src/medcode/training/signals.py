@@ -1,4 +1,4 @@
-"""A request to stop, heard between two steps."""
+"""Handling of signals that ask a training to stop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import FrameType
 
 
 class StopSignal:
-    """Remembers SIGTERM or SIGINT while it is entered, so that a step can be finished and saved first.
+    """Context that records SIGTERM or SIGINT, so that the step can be finished and saved before the process ends.
 
     `received` is the number of the signal, or None.
     """

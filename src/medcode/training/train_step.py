@@ -20,7 +20,7 @@ from medcode.training.optimizer import make_optimizer, put_lr_on_device, set_lr
 
 
 class TrainStep:
-    """Updates a model by one batch at a time.
+    """Updates a model with one batch at a time.
 
     Args:
         model: on its device.
@@ -31,7 +31,7 @@ class TrainStep:
         context: this process among those that train together.
 
     Attributes:
-        loss_names: of the losses that a step returns, once there was one.
+        loss_names: of the losses that a step returns; empty before the first.
 
     Raises:
         UserError: a head of the model has no weight in the recipe; the model cannot be trained in micro-batches.
@@ -66,7 +66,7 @@ class TrainStep:
             self.run = cuda_graphs.GraphedStep(self.update, cuda_graphs.CudaGraphs(), self.random)
 
     def prepare(self, lr: float, seed: int, number: int) -> None:
-        """Sets what the host decides of a step: the learning rate, and the seed of its random numbers.
+        """Sets the learning rate and the seed of a step, from the host.
 
         Args:
             lr: the learning rate.
@@ -77,9 +77,9 @@ class TrainStep:
         set_lr(self.optimizer, lr)
 
     def update(self, documents: Tensor, length: int) -> Tensor:
-        """Updates the weights by one batch, and returns its mean losses before the update.
+        """Updates the weights with one batch, and returns its mean losses before the update.
 
-        Everything here is the device's work: nothing depends on numbers that only the host knows.
+        All work is on the device and depends on no number of the host, so that it can be captured as a CUDA graph.
 
         Args:
             documents: their numbers, int [B], on the device.
@@ -90,7 +90,7 @@ class TrainStep:
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         for first, last in self.micro_batches(len(documents)):
-            # Where there are more processes than documents, one of no weight keeps the processes in step.
+            # A process without documents takes one with weight 0, so that all processes make the same calls.
             share = documents[first:last] if last > first else documents[:1]
             if self.context.size > 1:
                 share_batch(self.model, (first, last, len(documents)) if last > first else (0, 1, len(documents)))
@@ -114,9 +114,9 @@ class TrainStep:
         return mean_losses
 
     def micro_batches(self, batch_size: int) -> list[tuple[int, int]]:
-        """Cuts this process's share of a batch into parts of at most `micro_batch` documents: first, one past the last.
+        """Cuts this process's share of a batch into micro-batches: the first document, and one past the last, of each.
 
-        Every process has as many parts as the others, so some may be empty.
+        Every process has the same number of micro-batches, so some may be empty.
         """
         first, last = self.context.shard(batch_size)
         size, most = self.settings.micro_batch or batch_size, -(-batch_size // self.context.size)

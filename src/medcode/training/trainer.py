@@ -1,4 +1,4 @@
-"""The training of one model: a step, the end of an epoch, and the state from which a killed run goes on.
+"""The training of one model: a step, the end of an epoch, and the state from which a killed run resumes.
 
 `multi_seed.train` is the loop around it, for one training or several:
 
@@ -38,16 +38,16 @@ Row = dict[str, float]
 
 @dataclass
 class TrainState:
-    """Where a training stands. With the weights and the optimizer, it is the checkpoint.
+    """The progress of a training. With the weights and the optimizer, it is the checkpoint.
 
     Attributes:
         epoch: epochs that have ended.
-        step: steps taken in the present epoch.
+        step: steps taken in the current epoch.
         global_step: steps taken since the beginning.
-        loss_sums: sums over the steps of the present epoch: `train_loss`, and `train_loss_<head>` for several heads.
+        loss_sums: sums over the steps of the current epoch: `train_loss`, and `train_loss_<head>` for several heads.
         history: the learning curve, a row for each epoch that has ended.
         best_epoch: the epoch whose weights to keep, counted from 1; 0 before the first has ended.
-        stopped: why training has ended; empty while it goes on.
+        stopped: why training has ended; empty until then.
     """
 
     epoch: int = 0
@@ -69,7 +69,7 @@ class Result:
 
 
 class DeviceData(NamedTuple):
-    """Notes and gold labels where the model is; those of dev stay on the host."""
+    """Notes and gold labels on the model's device; the labels of dev stay on the host."""
 
     train_notes: DeviceNotes
     dev_notes: DeviceNotes
@@ -80,8 +80,8 @@ class DeviceData(NamedTuple):
 class Trainer:
     """Trains one model on the training split and evaluates it on dev after every epoch.
 
-    The result is a function of the model's initial weights, the inputs, the recipe and the seed. Being killed and
-    started again does not change it: on a CPU not by a bit.
+    The result is a function of the model's initial weights, the inputs, the recipe and the seed. A training that is
+    killed and resumed has the same result; on a CPU, the same bits.
 
     Args:
         model: on its device, with its initial weights; ends with those of the best epoch.
@@ -89,10 +89,10 @@ class Trainer:
         recipe: how to train.
         settings: the engine.
         seed: of dropout and of the order of batches.
-        checkpoints: where this training's state is kept.
+        checkpoints: of this training.
         context: this process among those that train together.
         on_epoch: called by the main process after every epoch, with the learning curve and the seconds it took.
-        on_resume: called by the main process with the state and the folder of a checkpoint that training goes on from.
+        on_resume: called by the main process with the state and the folder of the checkpoint that it resumes from.
         share_data_with: another training of the same data, recipe and settings, whose device data this one uses.
 
     Raises:
@@ -135,17 +135,17 @@ class Trainer:
 
     @property
     def at_epoch_end(self) -> bool:
-        """Whether all steps of the present epoch are taken."""
+        """Whether all steps of the current epoch are taken."""
         return self.state.step == len(self.batches)
 
     def restore(self) -> None:
-        """Goes back to the last checkpoint, where there is one."""
+        """Restores the last checkpoint, if there is one."""
         checkpoint = self.checkpoints.load()
         if checkpoint is None:
             return
         self.state = TrainState(**checkpoint["state"])
         self.losses = LossMeter(self.state.loss_sums)
-        if not self.done:  # a training that has ended needs the best weights alone, and `finish` reads those
+        if not self.done:  # a training that has ended needs only the best weights, which `finish` reads
             self.model.load_state_dict(checkpoint["model"])
             self.step.load_optimizer(checkpoint["optimizer"])
             self._begin_epoch()
@@ -154,7 +154,7 @@ class Trainer:
             self.on_epoch(self.state.history, 0.0)
 
     def train_step(self) -> None:
-        """Takes one step, and saves a checkpoint every `checkpoint_steps` of them.
+        """Takes one step, and saves a checkpoint every `checkpoint_steps` steps.
 
         Raises:
             UserError: the loss of the step before is not finite.
@@ -173,7 +173,7 @@ class Trainer:
         self.seconds += time.perf_counter() - started
 
     def end_epoch(self) -> None:
-        """Evaluates on dev, keeps the weights if they are the best, decides whether to go on, and saves.
+        """Evaluates on dev, keeps the weights if they are the best, decides whether to stop, and saves.
 
         Raises:
             UserError: the loss is not finite, or the monitored metric cannot be computed on dev.
@@ -207,7 +207,7 @@ class Trainer:
             self._begin_epoch()
 
     def save(self) -> None:
-        """Replaces the last checkpoint by the present state."""
+        """Replaces the last checkpoint with the current state."""
         self.losses.flush()
         if self.context.is_main:
             self.checkpoints.save(
@@ -219,13 +219,13 @@ class Trainer:
             )
 
     def finish(self) -> Result:
-        """Gives the model the weights to keep, once training has ended."""
+        """Loads the weights to keep into the model, once training has ended."""
         self.context.barrier()  # the main process has written them
         self.model.load_state_dict(self.checkpoints.load_best(self.state.best_epoch))
         return Result(self.state.history, self.state.best_epoch, self.state.stopped)
 
     def epoch_batches(self, epoch: int) -> list[Batch]:
-        """The batches of an epoch, which depend on the seed and the epoch alone."""
+        """The batches of an epoch, a function of the seed and the epoch."""
         batches = epoch_batches(self.lengths, self.bucket_lengths, self.recipe.batch_size, self.seed, epoch)
         return batches[: self.settings.limit_batches] if self.settings.limit_batches else batches
 

@@ -1,4 +1,4 @@
-"""Evaluation on dev after every epoch: losses, and the metrics that training monitors."""
+"""Evaluation on dev after every epoch: losses and monitored metrics."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def evaluate(
     recipe: Recipe,
     settings: Training,
 ) -> Row:
-    """Returns the losses on dev, and metrics over the documents that were coded in a head's system.
+    """Returns the losses on dev, and metrics over the documents that were coded in each head's system.
 
     Args:
         model: left in evaluation mode.
         dev: the split.
         data: its notes and gold labels.
-        loss_weights: of the heads; None weighs each 1.
-        recipe: `monitor_heads` says over which heads each metric is a mean: the first, or all.
+        loss_weights: of the heads; None gives each weight 1.
+        recipe: `monitor_heads` says whether each metric is that of the first head or a mean over all.
         settings: the precision.
 
     Raises:
@@ -48,13 +48,13 @@ def evaluate(
     losses = document_losses(scores, targets, is_coded, recipe, loss_weights, "dev_loss")
     heads = list(logits) if recipe.monitor_heads == "all" else list(logits)[:1]
     by_head = [_metrics(dev, head, logits[head], recipe.monitor) for head in heads]
-    in_all = [name for name in by_head[0] if all(name in metrics for metrics in by_head)]
-    means = {name: float(np.mean([metrics[name] for metrics in by_head])) for name in in_all}
+    shared_names = [name for name in by_head[0] if all(name in metrics for metrics in by_head)]
+    means = {name: float(np.mean([metrics[name] for metrics in by_head])) for name in shared_names}
     return {name: values.mean().item() for name, values in losses.items()} | means
 
 
 def _metrics(dev: Split, head: str, logits: np.ndarray, monitor: str) -> Row:
     names = epoch_metrics(logits.shape[1])
-    more = [] if monitor == "loss" or monitor in names else [monitor]
-    coded = dev.targets[head].coded()
-    return dev_metrics(coded.matrix, probabilities(logits[dev.targets[head].is_coded]), names + more)
+    extra_names = [] if monitor == "loss" or monitor in names else [monitor]
+    targets = dev.targets[head].coded()
+    return dev_metrics(targets.matrix, probabilities(logits[dev.targets[head].is_coded]), names + extra_names)
