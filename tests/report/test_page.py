@@ -223,10 +223,10 @@ def test_everything_is_escaped(run, params, settings):
     assert "&lt;b&gt;last &amp; epoch&lt;/b&gt;" in html and "<b>last" not in html
 
 
-def test_colours_of_figures_are_the_pages(run, params, settings):
+def test_colors_of_figures_are_the_pages(run, params, settings):
     html = page.render(params, **read(run, settings))
     body = html[html.index("<body>") :]
-    assert "var(--series-1)" in body and not any(colour in body for colour in page.COLOURS)
+    assert "var(--series-1)" in body and not any(color in body for color in page.COLORS)
 
 
 def test_undefined_metrics_are_a_dash(run, params, settings):

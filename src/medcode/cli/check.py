@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("check", help="check params.yaml and the files of all models")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="the file to check")
     parser.add_argument("--models", type=Path, default=Path("configs/models"), metavar="FOLDER", help="likewise")
@@ -16,7 +16,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Checks the files.
+    """Check the files.
 
     Raises:
         UserError: a line for each mistake.

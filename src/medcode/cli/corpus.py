@@ -6,7 +6,7 @@ import argparse
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("corpus", help="print documents, patients, words and labels of each split")
     parser.add_argument(
         "--metrics", default="metrics/corpus.json", help="what the stage corpus_stats wrote (default: %(default)s)"
@@ -16,7 +16,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the table.
+    """Print the table.
 
     Raises:
         UserError: the file is missing or holds something else.

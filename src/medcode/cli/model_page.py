@@ -27,7 +27,7 @@ batch is padded to one of a few lengths (`training.padding`), not to its longest
 
 
 def page(files: list[ModelFile], vocabulary: int, encoder: str | None) -> str:
-    """Writes the page.
+    """Write the page.
 
     Args:
         files: of the models, in the order of the page.

@@ -12,7 +12,7 @@ ENCODERS = ("bert-base-cased", "bert-base-uncased", "roberta-base", "roberta-bas
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("models", help="list the models with their parameter counts")
     parser.add_argument(
         "--models",
@@ -58,7 +58,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the list.
+    """Print the list.
 
     Raises:
         UserError: an argument or a model's file is wrong.
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def read_files(folder: Path, only: str | None, changes: list[str]) -> dict[str, dict[str, Any]]:
-    """Reads the files of all models, or of one, and applies `--set`.
+    """Read the files of all models, or of one, and applies `--set`.
 
     Raises:
         UserError: the folder or a file is missing, or a file is no mapping; a change names no model, or is none.
@@ -140,7 +140,7 @@ def with_recipe(files: dict[str, dict[str, Any]], recipe: str | None) -> dict[st
 
 
 def parse_heads(text: str) -> dict[str, int]:
-    """Reads `icd=50,ccs=38`."""
+    """Read `icd=50,ccs=38`."""
     from medcode.errors import UserError
 
     heads = {}

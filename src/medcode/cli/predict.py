@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("predict", help="print the codes of a note")
     parser.add_argument(
         "note", nargs="?", default="-", metavar="NOTE.txt", help="a text file (default: standard input)"
@@ -22,7 +22,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the codes.
+    """Print the codes.
 
     Raises:
         UserError: the note cannot be read or has no words; there is no sound model; an argument is impossible.
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def read_note(name: str) -> str:
-    """Reads a note from a file, or from standard input where the name is -.
+    """Read a note from a file, or from standard input where the name is -.
 
     Raises:
         UserError: there is no such file, or it is not UTF-8.

@@ -13,7 +13,7 @@ ROOT = Path("studies")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("study", help="list the studies, or write the pipeline of one, and run it")
     parser.add_argument("name", nargs="?", help="write studies/NAME/dvc.yaml; without a name: list the studies")
     parser.add_argument("--seeds", type=int, metavar="N", help="train with the seeds 1 to N")
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def start(study: Study, jobs: int) -> None:
-    """Runs what of a study is not done yet.
+    """Run what of a study is not done yet.
 
     Args:
         study: the study, whose pipeline is written.

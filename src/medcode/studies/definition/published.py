@@ -118,7 +118,7 @@ def column_title(column: str) -> str:
 
 
 def cell(written: float | str | None) -> Cell | None:
-    """Reads a cell: 92.1, "92.1±0.1" or None."""
+    """Read a cell: 92.1, "92.1±0.1" or None."""
     if written is None:
         return None
     value, _, deviation = str(written).partition("±")
@@ -126,7 +126,7 @@ def cell(written: float | str | None) -> Cell | None:
 
 
 def load(folder: Path, name: str) -> Paper:
-    """Reads the file of a paper.
+    """Read the file of a paper.
 
     Raises:
         UserError: there is none, a key is wrong, a row has another number of cells than its group has columns, or a

@@ -21,7 +21,7 @@ OF_MAIN_WORKFLOW = ("reference", "synthesize")
 
 
 def for_corpus(raw: dict[str, Any], settings_file: Path, corpus: str) -> dict[str, Any]:
-    """Returns params.yaml as the studies prepare a corpus: with what studies/data/settings.yaml says of it.
+    """Return params.yaml as the studies prepare a corpus: with what studies/data/settings.yaml says of it.
 
     Raises:
         UserError: a setting names a key that is not there, or that only the main workflow reads.
@@ -84,7 +84,7 @@ def _apply(resolved: dict[str, Any], key: str, value: Any, model: str, recipe: s
 
 
 def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
-    """Sets a dotted key whose parents exist.
+    """Set a dotted key whose parents exist.
 
     Raises:
         UserError: a parent does not exist.
@@ -100,7 +100,7 @@ def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
 
 
 def check_settings(study: Study, raw: dict[str, Any]) -> None:
-    """Makes sure that each setting of all rows that names a model is of a model of some row.
+    """Make sure that each setting of all rows that names a model is of a model of some row.
 
     Raises:
         UserError: one is not, so that it would change nothing.

@@ -167,7 +167,7 @@ def names(root: Path) -> list[str]:
 
 
 def load(root: Path, name: str) -> Study:
-    """Reads a study and checks what can be checked without params.yaml.
+    """Read a study and checks what can be checked without params.yaml.
 
     Raises:
         UserError: there is no such study, or its file is wrong.
@@ -210,7 +210,7 @@ def _check_row(study: Study, path: Path, key: str, row: Row) -> None:
 
 
 def choose(root: Path, name: str, seeds: list[int] | None = None, corpus: str | None = None) -> None:
-    """Writes other seeds or another corpus into study.yaml, and leaves every other line as it is.
+    """Write other seeds or another corpus into study.yaml, and leaves every other line as it is.
 
     Raises:
         UserError: there is no such study, no such corpus, or the file has no such line.

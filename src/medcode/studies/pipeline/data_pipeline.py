@@ -53,18 +53,18 @@ class DataPipeline:
         }
 
     def _add_ancestors(self, name: str, ancestors: dict[str, set[str]]) -> set[str]:
-        """Returns the stages that a stage depends on, directly or not, and keeps them in `ancestors`."""
+        """Return the stages that a stage depends on, directly or not, and keeps them in `ancestors`."""
         if name not in ancestors:
             parents = {self._producer(dep) for dep in self.workflow[name].deps} - {name, None}
             ancestors[name] = parents.union(*(self._add_ancestors(parent, ancestors) for parent in parents))
         return ancestors[name]
 
     def _producer(self, path: str) -> str | None:
-        """Returns the stage that writes a path, or what is in it, or the folder that it is in."""
+        """Return the stage that writes a path, or what is in it, or the folder that it is in."""
         return next((name for name, stage in self.workflow.items() if stage.writes(path)), None)
 
     def study_path(self, path: str, corpus: str, **axes: str) -> str:
-        """Returns where a path of the main workflow lies for a corpus of the studies; any other value is left as it is.
+        """Return where a path of the main workflow lies for a corpus of the studies; any other value is left as it is.
 
         Args:
             path: of the main dvc.yaml.
@@ -89,7 +89,7 @@ class DataPipeline:
         return moved.parent.joinpath(*values, moved.name) if path.suffix else moved.joinpath(*values)
 
     def study_command(self, command: StageCommand, corpus: str, **axes: str) -> StageCommand:
-        """Returns a data stage's command with the paths and the parameters of a corpus of the studies.
+        """Return a data stage's command with the paths and the parameters of a corpus of the studies.
 
         Args:
             command: of the main dvc.yaml.
@@ -100,7 +100,7 @@ class DataPipeline:
         return moved.replace_options({"--params": params})
 
     def target(self, path: str, corpus: str, **axes: str) -> str:
-        """Returns the stage, as `dvc repro` names it, that makes a path of the main workflow for a corpus.
+        """Return the stage, as `dvc repro` names it, that makes a path of the main workflow for a corpus.
 
         Raises:
             UserError: no data stage makes the path.
@@ -112,7 +112,7 @@ class DataPipeline:
         return f"studies/data/dvc.yaml:{name}@{'-'.join([corpus, *(axes[variable] for variable in variables)])}"
 
     def pipeline(self) -> dict[str, Any]:
-        """Returns the content of studies/data/dvc.yaml."""
+        """Return the content of studies/data/dvc.yaml."""
         stages: dict[str, Any] = {"settings": _settings_stage(self.values["corpus"])}
         for name, stage in self.stages.items():
             matrix = {variable: self.values[variable] for variable in ("corpus", *self.axes[name])}
@@ -132,7 +132,7 @@ class DataPipeline:
 
 
 def _section_files(stage: Stage) -> list[str]:
-    """Returns the files with the sections of params.yaml that a stage depends on.
+    """Return the files with the sections of params.yaml that a stage depends on.
 
     Raises:
         UserError: the stage depends on keys of another file, which the studies do not lay out.

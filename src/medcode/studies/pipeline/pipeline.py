@@ -1,4 +1,4 @@
-"""Writes studies/<name>/dvc.yaml from study.yaml, with the commands of the main workflow: nothing is said twice.
+"""Write studies/<name>/dvc.yaml from study.yaml, with the commands of the main workflow: nothing is said twice.
 
 A study's pipeline exists from its first run on, and that of the data has what those studies train on: stages that
 nobody runs would slow every `dvc` command.
@@ -50,7 +50,7 @@ class RunFiles:
 
 
 def study_pipeline(study: Study, data: DataPipeline) -> dict[str, Any]:
-    """Returns the content of studies/<name>/dvc.yaml.
+    """Return the content of studies/<name>/dvc.yaml.
 
     Args:
         study: the study.
@@ -74,7 +74,7 @@ def study_pipeline(study: Study, data: DataPipeline) -> dict[str, Any]:
 
 
 def run_groups(study: Study) -> dict[str, RunGroup]:
-    """Returns the rows that a study trains on the same inputs, by the name of their stage."""
+    """Return the rows that a study trains on the same inputs, by the name of their stage."""
     groups: dict[str, RunGroup] = {}
     for label_set, rows in study.runs().items():
         for row in rows:
@@ -104,13 +104,13 @@ def _runs_stage(study: Study, data: DataPipeline, group: RunGroup) -> dict[str, 
 
 
 def _data_deps(data: DataPipeline) -> list[str]:
-    """Returns the paths in data/ of the main workflow that a training and its evaluation read."""
+    """Return the paths in data/ of the main workflow that a training and its evaluation read."""
     deps = [PurePosixPath(dep) for name in ("train", "evaluate") for dep in data.workflow[name].deps]
     return [str(dep) for dep in deps if dep.is_relative_to("data") and not dep.is_relative_to(CODE)]
 
 
 def _run_commands(data: DataPipeline, files: RunFiles, corpus: str, axes: dict[str, str]) -> list[StageCommand]:
-    """Returns the commands of a training: those of the main workflow with the files of the training, and its end."""
+    """Return the commands of a training: those of the main workflow with the files of the training, and its end."""
     params = f"{files.settings}.yaml"
 
     def run_path(value: str) -> str:
@@ -187,7 +187,7 @@ def _report_stage(study: Study) -> dict[str, Any]:
 
 
 def read_data(root: Path, studies: Iterable[Study]) -> DataPipeline:
-    """Returns the main workflow, and where the data that some studies train on are.
+    """Return the main workflow, and where the data that some studies train on are.
 
     Args:
         root: the root of the repository.
@@ -207,7 +207,7 @@ def read_data(root: Path, studies: Iterable[Study]) -> DataPipeline:
 
 
 def write(study: Study, root: Path) -> None:
-    """Writes the pipelines of a study, of those whose trainings it shows, and of the data of all that have one."""
+    """Write the pipelines of a study, of those whose trainings it shows, and of the data of all that have one."""
     involved = {study.name: study}
     for row in study.definition.rows:
         trained = study.trained_by(row).study
@@ -220,7 +220,7 @@ def write(study: Study, root: Path) -> None:
 
 
 def _other_studies(root: Path, involved: Container[str]) -> Iterator[Study]:
-    """Yields the other studies that have a pipeline, so that the one for the data goes on serving them."""
+    """Yield the other studies that have a pipeline, so that the one for the data goes on serving them."""
     for name in names(root / "studies"):
         if name not in involved and (root / "studies" / name / "dvc.yaml").exists():
             with contextlib.suppress(UserError):  # a wrong study is reported when it is asked for
@@ -234,7 +234,7 @@ def _write_yaml(path: Path, content: dict[str, Any], source: str) -> None:
 
 
 def run_targets(study: Study) -> list[str]:
-    """Returns the trainings of a study as `dvc repro` names them."""
+    """Return the trainings of a study as `dvc repro` names them."""
     return [
         f"studies/{study.name}/dvc.yaml:{name}@{row}-{seed}"
         for name, group in run_groups(study).items()
@@ -244,7 +244,7 @@ def run_targets(study: Study) -> list[str]:
 
 
 def data_targets(study: Study, root: Path) -> list[str]:
-    """Returns the stages that make what the trainings of a study read, as `dvc repro` names them."""
+    """Return the stages that make what the trainings of a study read, as `dvc repro` names them."""
     data, groups = read_data(root, [study]), run_groups(study)
     targets = [
         data.target(dep, study.definition.corpus, label_set=group.label_set, encoder=group.encoder)

@@ -13,7 +13,7 @@ DONE = "environment.json"  # the last file that a training writes
 
 
 def progress(one: Study) -> tuple[int, int]:
-    """Returns the number of trainings that have results, and the number that the study shows."""
+    """Return the number of trainings that have results, and the number that the study shows."""
     if one.counts_only:
         return int((one.root / one.name / "parameters.json").exists()), 1
     folders = [
@@ -26,7 +26,7 @@ def progress(one: Study) -> tuple[int, int]:
 
 
 def committed(one: Study) -> int:
-    """Returns the number of trainings in results.json, which is in git where their folders are not."""
+    """Return the number of trainings in results.json, which is in git where their folders are not."""
     path = one.root / one.name / "results.json"
     results = io.read_json(path) if path.exists() else {}
     if results.get("corpus") != one.definition.corpus:
@@ -40,7 +40,7 @@ def committed(one: Study) -> int:
 
 
 def summary(one: Study) -> str:
-    """Returns the size and the progress of a study as a phrase."""
+    """Return the size and the progress of a study as a phrase."""
     definition = one.definition
     done, total = progress(one)
     if one.counts_only:
@@ -51,7 +51,7 @@ def summary(one: Study) -> str:
 
 
 def listing(root: Path) -> str:
-    """Returns one line a study: name, trainings done, corpus, whether there is a report, title."""
+    """Return one line a study: name, trainings done, corpus, whether there is a report, title."""
     lines = []
     for name in study.names(root):
         try:

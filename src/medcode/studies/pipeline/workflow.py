@@ -27,7 +27,7 @@ class StageCommand:
 
     @classmethod
     def parse(cls, command: str) -> StageCommand:
-        """Returns the script and the options of a command.
+        """Return the script and the options of a command.
 
         Raises:
             UserError: the command has another form, needs quotes, or gives an option twice.
@@ -43,7 +43,7 @@ class StageCommand:
         return cls(words[1], dict(zip(names, values, strict=True)))
 
     def replace_options(self, values: Mapping[str, str]) -> StageCommand:
-        """Returns the command with other values for some of its options.
+        """Return the command with other values for some of its options.
 
         Raises:
             UserError: the command has no such option.
@@ -54,15 +54,15 @@ class StageCommand:
         return StageCommand(self.script, self.options | values)
 
     def add_option(self, name: str, value: str) -> StageCommand:
-        """Returns the command with one more option at its end."""
+        """Return the command with one more option at its end."""
         return StageCommand(self.script, self.options | {name: value})
 
     def map_values(self, function: Callable[[str], str]) -> StageCommand:
-        """Returns the command with a function applied to the value of each option."""
+        """Return the command with a function applied to the value of each option."""
         return StageCommand(self.script, {name: function(value) for name, value in self.options.items()})
 
     def render(self) -> str:
-        """Returns the command as one line for dvc.yaml, unquoted: DVC fills in `${...}` before a shell reads it."""
+        """Return the command as one line for dvc.yaml, unquoted: DVC fills in `${...}` before a shell reads it."""
         return " ".join(["python", self.script, *(word for option in self.options.items() for word in option)])
 
 
@@ -95,7 +95,7 @@ class Stage:
 
     @classmethod
     def parse(cls, content: dict[str, Any]) -> Stage:
-        """Returns the stage that an entry of dvc.yaml describes.
+        """Return the stage that an entry of dvc.yaml describes.
 
         Raises:
             UserError: its command has not the form that `StageCommand` reads.
@@ -125,7 +125,7 @@ class Stage:
 
 
 def parse_stages(content: dict[str, Any]) -> dict[str, Stage]:
-    """Returns the stages of dvc.yaml by name, given the content of the file.
+    """Return the stages of dvc.yaml by name, given the content of the file.
 
     Raises:
         UserError: a command has not the form that `StageCommand` reads.

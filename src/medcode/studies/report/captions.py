@@ -19,13 +19,13 @@ OMITTED_SECTIONS = ("training",)
 
 
 def trained(study: Study, runs: Runs) -> str:
-    """Returns sentences on how our training differs from the paper's, with the remark of the study."""
+    """Return sentences on how our training differs from the paper's, with the remark of the study."""
     sentences = [small(study), (study.definition.small_remark or "").strip() if study.small else "", ended(runs)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
 def ended(runs: Runs) -> str:
-    """Returns a sentence on how many trainings reached their last epoch, and so might have improved further."""
+    """Return a sentence on how many trainings reached their last epoch, and so might have improved further."""
     reasons = [run.train["stopped"] for seed_runs in runs.values() for run in seed_runs]
     last = reasons.count(LAST_EPOCH)
     if not reasons:
@@ -35,7 +35,7 @@ def ended(runs: Runs) -> str:
 
 
 def small(study: Study) -> str:
-    """Returns a sentence on the settings for small corpora, of all rows and of single ones; empty where none holds."""
+    """Return a sentence on the settings for small corpora, of all rows and of single ones; empty where none holds."""
     rows = {
         name: _small_settings(study, name) for name in study.definition.rows if study.small and study.label_sets(name)
     }
@@ -52,7 +52,7 @@ def small(study: Study) -> str:
 
 
 def _small_settings(study: Study, name: str) -> Settings:
-    """Returns a row's settings for small corpora, with those of another study where the row is of that."""
+    """Return a row's settings for small corpora, with those of another study where the row is of that."""
     origin, model = study.origin(name), study.setting(name, "model", None)
     merged: dict[str, Any] = {}
     for settings in (origin.study.definition.small, origin.row.small):

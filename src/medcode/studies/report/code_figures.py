@@ -20,7 +20,7 @@ Bars = dict[str, list[Number]]  # of each row, by its name
 
 
 def frequency_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
-    """Returns figures of macro F1 by how often a code occurs in training, with a bar for each row."""
+    """Return figures of macro F1 by how often a code occurs in training, with a bar for each row."""
     comparison, figures = tables[0], {}
     column = run_results.group_column(comparison.table)
     for group in comparison.table.groups:
@@ -56,7 +56,7 @@ def frequency_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -
 
 
 def _seed_runs(study: Study, comparison: ComparisonTable, group: str, runs: Runs) -> dict[str, tuple[list[Run], str]]:
-    """Returns the trainings and the head of each row that was trained for a group of columns."""
+    """Return the trainings and the head of each row that was trained for a group of columns."""
     by_row = {}
     for row in study.definition.rows:
         position = run_results.label_set_and_head(comparison.table, group, study.label_sets(row))
@@ -66,7 +66,7 @@ def _seed_runs(study: Study, comparison: ComparisonTable, group: str, runs: Runs
 
 
 def _by_group(seed_runs: list[Run], head: str, groups: Sequence[str], column: str) -> list[tuple[str, Summary]]:
-    """Returns a column over the seeds, in per cent, by group of frequency."""
+    """Return a column over the seeds, in per cent, by group of frequency."""
     tables = [
         {line["group"]: 100 * float(line[column]) for line in run.table("frequency_f1.csv", head)} for run in seed_runs
     ]
@@ -97,7 +97,7 @@ def _grouped_bars(axes: Axes, bars: Bars, labels: list[str]) -> None:
 
 
 def linkage_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
-    """Returns figures of macro F1 of the rarest codes, with and without a link to the other edition of ICD."""
+    """Return figures of macro F1 of the rarest codes, with and without a link to the other edition of ICD."""
     comparison, figures = tables[0], {}
     column = run_results.group_column(comparison.table)
     for group in comparison.table.groups:
@@ -143,7 +143,7 @@ def _linked(study: Study, row: str, tables: list[list[dict[str, str]]], group: s
 
 
 def loss_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
-    """Returns figures of the normalized cross entropy of each code on test, by frequency rank, one line a row."""
+    """Return figures of the normalized cross entropy of each code on test, by frequency rank, one line a row."""
     figures = {}
     for group in tables[0].table.groups:
         models, numbers = {}, []
@@ -164,7 +164,7 @@ def loss_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dic
 
 
 def _bands(study: Study, row: str, losses: np.ndarray) -> list[Number]:
-    """Returns the points of a line of the figure: neighbors by rank share one, so that no single rare code is shown.
+    """Return the points of a line of the figure: neighbors by rank share one, so that no single rare code is shown.
 
     Args:
         losses: of each seed and code, NaN where it is not defined [seeds, Y].

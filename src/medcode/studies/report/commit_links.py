@@ -14,7 +14,7 @@ FORMS = (
 
 
 def address(remote: str | None) -> str | None:
-    """Returns the page of a repository without user and password, given a remote of git; None for an unknown host."""
+    """Return the page of a repository without user and password, given a remote of git; None for an unknown host."""
     for form in FORMS:
         if (match := form.fullmatch(remote or "")) and HOSTS.search(match["host"]):
             path = match["path"].rstrip("/").removesuffix(".git")
@@ -23,13 +23,13 @@ def address(remote: str | None) -> str | None:
 
 
 def link(repository: str | None, commit: str) -> str | None:
-    """Returns the page of a commit as a training notes it; None where there is no such page."""
+    """Return the page of a commit as a training notes it; None where there is no such page."""
     revision = commit.removesuffix("+")
     linked = repository is not None and re.fullmatch(r"[0-9a-f]{7,40}", revision)
     return f"{repository}/commit/{revision}" if linked else None
 
 
 def command(commit: str) -> str:
-    """Returns the command that shows a commit in a clone."""
+    """Return the command that shows a commit in a clone."""
     changed = ", and changes that were not committed" if commit.endswith("+") else ""
     return f"git show {commit.removesuffix('+')}{changed}"

@@ -34,7 +34,7 @@ class ComparisonTable:
 
 
 def build(study: Study, runs: Runs) -> list[ComparisonTable]:
-    """Returns the study's published tables, each with its rows in the paper's order and then ours that it has not."""
+    """Return the study's published tables, each with its rows in the paper's order and then ours that it has not."""
     tables = []
     for key, table in study.tables().items():
         ours = {name: row for name, row in study.definition.rows.items() if study.table_of(row) == key}
@@ -66,7 +66,7 @@ def _published_line(title: str, row: PublishedRow, table: Table, study_row: str 
 
 
 def _add_paired_gains(study: Study, runs: Runs, table: Table, lines: list[Line]) -> None:
-    """Sets our gain beside each published one, which is of two rows and so of none."""
+    """Set our gain beside each published one, which is of two rows and so of none."""
     for line in lines:
         if (codes := table.rows[line.title].codes) is None:
             continue
@@ -76,7 +76,7 @@ def _add_paired_gains(study: Study, runs: Runs, table: Table, lines: list[Line])
 
 
 def _add_parameter_counts(study: Study, table: Table, lines: list[Line]) -> list[Line]:
-    """Puts our counts below each published number: it does not say with how many codes it was counted."""
+    """Put our counts below each published number: it does not say with how many codes it was counted."""
     counts = read_json(study.root / study.name / "parameters.json")
     counted = []
     for line in lines:
@@ -104,5 +104,5 @@ def _measured(study: Study, runs: Runs, table: Table, row: str) -> dict[tuple[st
 
 
 def same_corpus(study: Study, table: Table) -> bool:
-    """Returns whether our numbers and the paper's are of one corpus, and so can be compared."""
+    """Return whether our numbers and the paper's are of one corpus, and so can be compared."""
     return study.definition.corpus == table.corpus

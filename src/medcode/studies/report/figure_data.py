@@ -49,7 +49,7 @@ class StudyFigure:
 
 
 def as_csv(numbers: Sequence[Number]) -> str:
-    """Returns the content of figures/<name>.csv: trainings are not in git, so the numbers stand beside the figure."""
+    """Return the content of figures/<name>.csv: trainings are not in git, so the numbers stand beside the figure."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -26,13 +26,13 @@ FURTHER = ("seeds", "parameters", "time", "device", "torch", "commit", "study")
 
 
 def write(root: Path, path: Path) -> None:
-    """Writes the page from results.json of each finished study."""
+    """Write the page from results.json of each finished study."""
     results = [io.read_json(file) for file in sorted(root.glob("*/results.json"))]
     io.write_text(path, page([result for result in results if result["finished"]]))
 
 
 def page(results: list[dict[str, Any]]) -> str:
-    """Returns the page, one table for each corpus, label set and head, the best micro F1 first."""
+    """Return the page, one table for each corpus, label set and head, the best micro F1 first."""
     tables: dict[tuple[str, str, str], list[tuple[float, str]]] = {}
     for result in results:
         for row in result["rows"]:

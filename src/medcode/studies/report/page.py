@@ -42,7 +42,7 @@ def render(
     settings: RowSettings,
     repository: str | None = None,
 ) -> str:
-    """Returns the page with inline style, figures and the few lines that sort tables; nothing is loaded from elsewhere.
+    """Return the page with inline style, figures and the few lines that sort tables; nothing is loaded from elsewhere.
 
     Args:
         study: the study.
@@ -112,7 +112,7 @@ def _table(study: Study, comparison: ComparisonTable, group: str) -> dict[str, A
 
 
 def _system(study: Study, comparison: ComparisonTable, line: Line, group: str, notes: list[str]) -> dict[str, Any]:
-    """Returns the rows of a system, published, ours and their difference, as far as there are any, and its sort keys.
+    """Return the rows of a system, published, ours and their difference, as far as there are any, and its sort keys.
 
     Args:
         notes: on slips of the paper; those of this system are added.
@@ -135,7 +135,7 @@ def _system(study: Study, comparison: ComparisonTable, line: Line, group: str, n
 def _published_cells(
     line: Line, columns: list[str], cells: SystemCells, table: Table, notes: list[str]
 ) -> list[dict[str, Any]]:
-    """Returns the published cells, with the number of its note where the paper slips; the notes are added."""
+    """Return the published cells, with the number of its note where the paper slips; the notes are added."""
     row = []
     for column, published, slip in zip(columns, cells.published, cells.slips, strict=True):
         if slip:
@@ -145,7 +145,7 @@ def _published_cells(
 
 
 def _sort_keys(cells: SystemCells, compared: bool) -> list[float | None]:
-    """Returns what each column is sorted by: our mean, or else the published number where it is of the same corpus."""
+    """Return what each column is sorted by: our mean, or else the published number where it is of the same corpus."""
     keys = []
     for ours, published in cells.pairs():
         other = published.value if published and compared else None
@@ -204,13 +204,13 @@ def _training_rows(study: Study, runs: Runs, settings: RowSettings, repository: 
 
 
 def _span(seed_runs: list[Run], key: str) -> str:
-    """Returns a number of each seed, from the lowest to the highest."""
+    """Return a number of each seed, from the lowest to the highest."""
     values = sorted({run.train[key] for run in seed_runs})
     return f"{values[0]}" if len(values) == 1 else f"{values[0]}{DASH}{values[-1]}"
 
 
 def _ends(seed_runs: list[Run]) -> str:
-    """Returns why the trainings ended, each reason with its seeds where these differ."""
+    """Return why the trainings ended, each reason with its seeds where these differ."""
     seeds: dict[str, list[int]] = {}
     for run in seed_runs:
         seeds.setdefault(run.train["stopped"], []).append(run.seed)
@@ -221,7 +221,7 @@ def _ends(seed_runs: list[Run]) -> str:
 
 
 def _settings(study: Study, settings: RowSettings) -> tuple[list[tuple[str, str]], list[dict[str, Any]]]:
-    """Returns the settings that all rows share, and those of each row; of each of its label sets where these differ."""
+    """Return the settings that all rows share, and those of each row; of each of its label sets where these differ."""
     if not settings:
         return [], []
     flat = {position: _flat(values) for position, values in settings.items()}

@@ -37,7 +37,7 @@ class Comparison:
 
 
 def compare_rows(study: Study, runs: Runs) -> list[Comparison]:
-    """Tests the pairs of rows that the study names, in each group that both have, and corrects for their number."""
+    """Test the pairs of rows that the study names, in each group that both have, and corrects for their number."""
     tests = []
     for first, second in study.definition.comparisons:
         table = study.paper.tables[study.table_of(study.definition.rows[second])]
@@ -71,7 +71,7 @@ def compare_rows(study: Study, runs: Runs) -> list[Comparison]:
 
 
 def cells(comparison: Comparison, number: int) -> list[str]:
-    """Returns each difference of a comparison with its p, given the number of comparisons."""
+    """Return each difference of a comparison with its p, given the number of comparisons."""
     floor, (b, c) = significance.floor(number), (comparison.decisions.first_right, comparison.decisions.second_right)
     return [
         format_difference(comparison.micro), format_p(comparison.holm["micro"], floor),
@@ -81,24 +81,24 @@ def cells(comparison: Comparison, number: int) -> list[str]:
 
 
 def format_p(p: float, floor: float = 0.0) -> str:
-    """Returns a p value as text, with a bound where the resamples can give no smaller one."""
+    """Return a p value as text, with a bound where the resamples can give no smaller one."""
     if p < 0.001:
         return "< 0.001"
     return f"≤ {math.ceil(1000 * floor) / 1000:.3f}" if p <= floor * (1 + 1e-9) else f"{p:.3f}"
 
 
 def format_points(value: float) -> str:
-    """Returns a difference of two metrics in percentage points."""
+    """Return a difference of two metrics in percentage points."""
     return f"{'+' if value >= 0 else MINUS}{abs(100 * value):.1f}"
 
 
 def format_difference(difference: Difference) -> str:
-    """Returns a difference with its interval in percentage points."""
+    """Return a difference with its interval in percentage points."""
     return f"{format_points(difference.observed)} [{format_points(difference.low)}, {format_points(difference.high)}]"
 
 
 def markdown(study: Study, tests: list[Comparison]) -> str:
-    """Returns the comparisons as a table in Markdown."""
+    """Return the comparisons as a table in Markdown."""
     lines = [
         "| first | second | | micro F1 | p | macro F1 | p | decisions | p |",
         "|---|---|---|--:|--:|--:|--:|--:|--:|",

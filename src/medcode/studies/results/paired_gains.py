@@ -9,12 +9,12 @@ from medcode.studies.results.run_results import Run, Runs, Summary
 
 
 def pair(study: Study) -> tuple[str, str] | None:
-    """Returns the rows whose difference stands beside published gains: the first that the study compares."""
+    """Return the rows whose difference stands beside published gains: the first that the study compares."""
     return tuple(study.definition.comparisons[0]) if study.definition.comparisons else None
 
 
 def paired_gain(study: Study, runs: Runs, table: Table, group: str, codes: Codes) -> Summary | None:
-    """Returns macro F1 of the second row minus that of the first on some codes, seed by seed, in the unit of the table.
+    """Return macro F1 of the second row minus that of the first on some codes, seed by seed, in the unit of the table.
 
     None where one of them has no such codes or lacks a seed of the other.
     """
@@ -40,7 +40,7 @@ def _macro_f1(run: Run, head: str, codes: Codes, table: Table) -> float | None:
 
 
 def remark(study: Study, table: Table) -> str | None:
-    """Returns a note on how our gains are computed; None for a table of anything else."""
+    """Return a note on how our gains are computed; None for a table of anything else."""
     rows = pair(study)
     if rows is None or not any(row.codes for row in table.rows.values()):
         return None

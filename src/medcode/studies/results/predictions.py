@@ -46,7 +46,7 @@ class Decisions:
 
 
 def decide(predictions: Predictions) -> Decisions:
-    """Turns the probabilities of one head into decisions at the fixed and at the tuned threshold."""
+    """Turn the probabilities of one head into decisions at the fixed and at the tuned threshold."""
     scores = predictions.probabilities
     fixed, tuned = (
         sparse.csr_array(scores > scores.dtype.type(threshold), dtype=np.uint8)
@@ -63,7 +63,7 @@ def decide(predictions: Predictions) -> Decisions:
 
 
 def write(path: str | os.PathLike, heads: dict[str, Decisions]) -> None:
-    """Writes the decisions of all heads as one compressed file."""
+    """Write the decisions of all heads as one compressed file."""
     arrays: dict[str, np.ndarray] = {}
     for head, decisions in heads.items():
         for name in MATRICES:
@@ -76,7 +76,7 @@ def write(path: str | os.PathLike, heads: dict[str, Decisions]) -> None:
 
 
 def read(path: str | os.PathLike) -> dict[str, Decisions]:
-    """Reads the decisions of all heads.
+    """Read the decisions of all heads.
 
     Raises:
         UserError: the file is missing or damaged.

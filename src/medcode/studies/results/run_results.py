@@ -73,7 +73,7 @@ class Summary:
 
 
 def read(study: Study) -> Runs:
-    """Returns the trainings that are done, by row and label set, in the order of the seeds."""
+    """Return the trainings that are done, by row and label set, in the order of the seeds."""
     runs: Runs = {}
     for name in study.definition.rows:
         for label_set in study.label_sets(name):
@@ -87,7 +87,7 @@ def read(study: Study) -> Runs:
 
 
 def label_set_and_head(table: Table, group: str, label_sets: list[str]) -> tuple[str, str] | None:
-    """Returns the label set and the head that a row shows in a group of columns; None where it was not trained.
+    """Return the label set and the head that a row shows in a group of columns; None where it was not trained.
 
     A model of both editions of ICD shows the head that has the group's name; one that was trained on more documents
     (top50_extra) shows the head of the group.
@@ -103,7 +103,7 @@ def label_set_and_head(table: Table, group: str, label_sets: list[str]) -> tuple
 
 
 def metric(measured: dict[str, Any], name: str, table: Table) -> float | None:
-    """Returns a metric of a head by the paper's definitions; None where there is none, such as P@8 of five labels."""
+    """Return a metric of a head by the paper's definitions; None where there is none, such as P@8 of five labels."""
     *sections, key = metric_table.path_in_test(name, table.threshold, table.macro_f1)
     values: Any = measured
     for section in sections:
@@ -112,12 +112,12 @@ def metric(measured: dict[str, Any], name: str, table: Table) -> float | None:
 
 
 def group_column(table: Table) -> str:
-    """Returns the column of macro F1 in a training's own tables by group of codes, at the threshold of the paper."""
+    """Return the column of macro F1 in a training's own tables by group of codes, at the threshold of the paper."""
     return "f1_macro_tuned" if table.threshold == "tuned" else "f1_macro"
 
 
 def summarize(runs: list[Run], head: str, name: str, table: Table) -> Summary | None:
-    """Returns a metric over the seeds in the unit of the table; None if it is no metric, or some seed has none."""
+    """Return a metric over the seeds in the unit of the table; None if it is no metric, or some seed has none."""
     if name not in METRICS:
         return None
     values = [metric(run.test[head], name, table) for run in runs if head in run.test]
@@ -126,7 +126,7 @@ def summarize(runs: list[Run], head: str, name: str, table: Table) -> Summary | 
 
 
 def record(study: Study, runs: Runs, settings: RowSettings, repository: str | None = None) -> dict[str, Any]:
-    """Returns the content of results.json: what the leaderboard and later readers need, numbers only.
+    """Return the content of results.json: what the leaderboard and later readers need, numbers only.
 
     Args:
         study: the study.
@@ -182,7 +182,7 @@ def _values(runs: list[Run], head: str, key: str) -> dict[str, Any]:
 
 
 def settings(study: Study) -> RowSettings:
-    """Returns the settings that each row was trained with on each label set, without the digests of code.
+    """Return the settings that each row was trained with on each label set, without the digests of code.
 
     Those of the first seed: the settings of two seeds differ in the seed alone.
     """

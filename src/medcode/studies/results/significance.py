@@ -48,7 +48,7 @@ class Disagreement:
 
 
 def align(first: Sequence[Decisions], second: Sequence[Decisions]) -> tuple[list[Decisions], list[Decisions]]:
-    """Returns the decisions on the documents and codes that all trainings have, in one order.
+    """Return the decisions on the documents and codes that all trainings have, in one order.
 
     Raises:
         ValueError: they have none in common.
@@ -90,7 +90,7 @@ def bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 1,
 ) -> Difference:
-    """Returns the paired bootstrap of a difference: test documents are drawn with replacement, the same for both rows.
+    """Return the paired bootstrap of a difference: test documents are drawn with replacement, the same for both rows.
 
     Args:
         first: one per seed, aligned.
@@ -128,12 +128,12 @@ def bootstrap(
 
 
 def floor(comparisons: int, resamples: int = RESAMPLES) -> float:
-    """Returns the smallest p that the bootstrap can give, after Holm's correction for so many comparisons."""
+    """Return the smallest p that the bootstrap can give, after Holm's correction for so many comparisons."""
     return min(1.0, comparisons * 2 / (resamples + 1))
 
 
 def _counted(decisions: Decisions, threshold: str, *, micro: bool) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Returns true positives and predictions, [n, Y], or [n, 1] for micro F1."""
+    """Return true positives and predictions, [n, Y], or [n, 1] for micro F1."""
     predicted = decisions.predicted(threshold)
     matrices = (decisions.gold * predicted, predicted)
     return tuple(sparse.csr_array(m.sum(1)[:, None]) if micro else sparse.csr_array(m) for m in matrices)
@@ -161,7 +161,7 @@ def _macro(definition: MacroF1) -> Callable[[np.ndarray, np.ndarray, np.ndarray]
 
 
 def mcnemar(first: Sequence[Decisions], second: Sequence[Decisions], threshold: str) -> Disagreement:
-    """Returns McNemar's exact test over all decisions, document by code, seed by seed.
+    """Return McNemar's exact test over all decisions, document by code, seed by seed.
 
     Decisions about one document are not independent, so that p is too small where documents differ much; the
     bootstrap over documents has no such fault.
@@ -177,7 +177,7 @@ def mcnemar(first: Sequence[Decisions], second: Sequence[Decisions], threshold: 
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Returns p values corrected for their number (Holm 1979); NaN stays, and does not count."""
+    """Return p values corrected for their number (Holm 1979); NaN stays, and does not count."""
     defined = [i for i, p in enumerate(values) if not math.isnan(p)]
     corrected, highest = list(values), 0.0
     for rank, i in enumerate(sorted(defined, key=lambda i: values[i])):
