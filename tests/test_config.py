@@ -94,8 +94,8 @@ def test_all_mistakes_are_told_at_once_and_each_once(write):
         config.load_all(path)
     keys = [line.removeprefix(f"{path}: ").split(":")[0] for line in mistakes.value.args]
     assert sorted(keys) == [
-        "corpora.codiesp.language", "corpus", "word2vec.siz", "encoder", "evaluation.batch_size", "sed",
-        "training.threads",
+        "corpora.codiesp.language", "corpus", "encoder", "evaluation.batch_size", "sed", "training.threads",
+        "word2vec.siz",
     ]  # fmt: skip
     assert str(mistakes.value).splitlines() == list(mistakes.value.args)
 

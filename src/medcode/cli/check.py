@@ -1,4 +1,4 @@
-"""`check`: says whether params.yaml and the models' files are right, all of them, before anything runs."""
+"""`check`: check params.yaml and the files of all models before anything runs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.resolved:
         import yaml
 
-        whole, settings = check_run(arguments.params, arguments.models)
-        run = whole.model_dump(by_alias=True) | {
+        params, settings = check_run(arguments.params, arguments.models)
+        run = params.model_dump(by_alias=True) | {
             "options": settings.config.model_dump(exclude={"dropout", "embedding"}),
             "recipe": {"name": settings.recipe_name, **settings.recipe.model_dump(exclude={"options"})},
         }

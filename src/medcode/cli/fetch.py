@@ -1,4 +1,4 @@
-"""`python -m medcode fetch`: gets an open corpus, or the official files of codes, every file checked."""
+"""`fetch`: download an open corpus or the official files of codes, and check every file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Fetch it and says how many files it has."""
+    """Fetch the files and print their number."""
     if arguments.what == REFERENCE:
         count = codes.fetch(arguments.to, arguments.source)
     else:

@@ -1,4 +1,4 @@
-"""`splits`: puts published lists of admissions where the workflow looks for them, checked."""
+"""`splits`: check published lists of admissions and copy them to where the workflow reads them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Copy the lists and says how many admissions they have.
+    """Copy the lists and print the number of admissions of each split.
 
     Raises:
         UserError: the name is unknown; a file is missing or damaged; an admission is listed twice.

@@ -1,4 +1,4 @@
-"""The table of a study beside the published one, as Markdown and as CSV."""
+"""The table of a study with published and our numbers, as Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ DASH = "\N{EN DASH}"
 
 
 def format_value(value: float, table: Table) -> str:
-    """Return a number in the table's own format."""
+    """Format a number with the decimals of the table."""
     return f"{value:.{table.decimals}f}"
 
 
 def format_published(cell: Cell | None, table: Table) -> str:
-    """Return a published cell as the paper prints it."""
+    """Format a published cell as the paper prints it."""
     return DASH if cell is None else _with_deviation(cell.value, cell.deviation, table)
 
 
 def format_ours(summary: Summary | None, table: Table) -> str:
-    """Return our mean and deviation in the paper's format."""
+    """Format our mean and deviation with the decimals of the table."""
     return DASH if summary is None else _with_deviation(summary.mean, summary.deviation, table)
 
 
@@ -40,7 +40,7 @@ def _with_deviation(value: float, deviation: float, table: Table) -> str:
 
 
 def format_difference(ours: Summary | None, published: Cell | None, table: Table) -> str:
-    """Return ours minus published, without a verdict; a dash where one of them is absent."""
+    """Format ours minus published; a dash if one of them is missing."""
     if ours is None or published is None:
         return DASH
     difference = ours.mean - published.value
@@ -48,7 +48,7 @@ def format_difference(ours: Summary | None, published: Cell | None, table: Table
 
 
 def verdict(ours: Summary | None, published: Cell | None) -> str:
-    """Return whether our mean ± deviation contains the published number: inside, outside, or nothing if unknown."""
+    """Return whether our mean ± deviation contains the published number: inside, outside, or empty if unknown."""
     if ours is None or published is None:
         return ""
     return {True: "inside", False: "outside", None: ""}[ours.contains(published.value)]
@@ -56,7 +56,7 @@ def verdict(ours: Summary | None, published: Cell | None) -> str:
 
 @dataclass(frozen=True)
 class SystemCells:
-    """A system's cells in a group of columns, one for each column.
+    """Cells of a system in a group of columns, one per column.
 
     Attributes:
         published: numbers of the paper.
@@ -79,12 +79,12 @@ class SystemCells:
         )
 
     def pairs(self) -> list[tuple[Summary | None, Cell | None]]:
-        """Return ours and published of each column."""
+        """Return (ours, published) of each column."""
         return list(zip(self.ours, self.published, strict=True))
 
 
 def source(line: Line, table: Table) -> str:
-    """Return where a published number is from: the corpus, and whether the paper quotes it."""
+    """Return the source of a published number: the corpus, and whether the paper quotes the number."""
     return f"{CORPORA[table.corpus]}, {'quoted' if line.quoted else 'published'}"
 
 
@@ -146,7 +146,7 @@ def _markdown_table(study: Study, comparison: ComparisonTable, group: str, colum
 def _markdown_system(
     study: Study, comparison: ComparisonTable, line: Line, group: str, columns: list[str]
 ) -> list[str]:
-    """Return the rows of a system: published, ours and their difference, as far as there are any."""
+    """Return the rows of a system: published, ours and difference, each only if present."""
     table, compared = comparison.table, same_corpus(study, comparison.table)
     cells, rows = SystemCells.of(line, group, columns), []
     if any(cells.published):
@@ -163,7 +163,7 @@ def _markdown_system(
 
 
 def _markdown_published(cells: SystemCells, table: Table, *, compared: bool) -> list[str]:
-    """Return published cells, in italics where they are of another corpus, and marked where the paper slips."""
+    """Return published cells: in italics if on another corpus, with (!) at slips of the paper."""
     texts = []
     for cell, slip in zip(cells.published, cells.slips, strict=True):
         text = format_published(cell, table)
@@ -177,7 +177,7 @@ def _markdown_row(title: str, label: str, texts: list[str]) -> str:
 
 
 def as_csv(study: Study, tables: list[ComparisonTable]) -> str:
-    """Return the content of table.csv: one line a system, group and column."""
+    """Return the content of table.csv: one line per system, group and column."""
     buffer = io.StringIO()
     names = (
         "table", "system", "row", "group", "metric", "unit", "published", "published_deviation", "published_corpus",
