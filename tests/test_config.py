@@ -155,7 +155,7 @@ def test_apples_gpu_computes_in_fp32_and_one_process(write, changes, line):
         return
     with pytest.raises(UserError) as mistake:
         config.load_all(path)
-    assert [own.split("params.yaml: ")[1] for own in mistake.value.args] == [line]
+    assert [text.split("params.yaml: ")[1] for text in mistake.value.args] == [line]
 
 
 def test_a_choice_by_label_set_is_made(write):

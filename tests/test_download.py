@@ -83,6 +83,6 @@ def test_a_file_is_fetched_under_its_name(tmp_path):
 def test_what_cannot_be_fetched_is_one_line(tmp_path, name, reason):
     with serving() as place:
         url = f"{place}{name}" if name else "http://127.0.0.1:9/a.zip"
-        with pytest.raises(UserError) as told:
+        with pytest.raises(UserError) as mistake:
             download.retrieve(url, tmp_path, "a.zip", "give FROM=a.zip")
-    assert str(told.value) == f"{url}: could not be fetched ({reason}); give FROM=a.zip"
+    assert str(mistake.value) == f"{url}: could not be fetched ({reason}); give FROM=a.zip"

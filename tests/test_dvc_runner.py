@@ -87,8 +87,8 @@ def wait_for(condition) -> None:
         time.sleep(0.05)
 
 
-def names(folder: Path, kind: str) -> set[str]:
-    return {path.stem for path in folder.glob(f"*.{kind}")}
+def names(folder: Path, suffix: str) -> set[str]:
+    return {path.stem for path in folder.glob(f"*.{suffix}")}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
@@ -111,7 +111,7 @@ def test_a_signal_stops_all_that_work_side_by_side(start, tmp_path):
 
 def test_a_signal_between_two_stages_stops_as_well(start, tmp_path):
     process = start("0 a b c")
-    wait_for(lambda: not [one for one in at_work(tmp_path) if "stage.py" in one.cmdline()])
+    wait_for(lambda: not [worker for worker in at_work(tmp_path) if "stage.py" in worker.cmdline()])
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
     assert "c" not in names(tmp_path, "begun")
@@ -139,6 +139,6 @@ def test_nothing_goes_on_when_the_runner_is_killed(start, tmp_path):
 
 def test_what_fails_lets_the_others_go_on_and_is_told_in_the_end(start, tmp_path):
     process = start("0 a", "fails b", "0 c")
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 1 and "1 of 3 commands of DVC failed" in said
+    _, output = process.communicate(timeout=60)
+    assert process.returncode == 1 and "1 of 3 commands of DVC failed" in output
     assert names(tmp_path, "begun") == {"a", "b", "c"}

@@ -70,10 +70,10 @@ def loss_of(model: Model, batch: tuple[Tensor, Tensor], gold: dict[str, Tensor])
     return (losses if extra is None else losses + extra).mean()
 
 
-def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], **tolerance) -> None:
-    assert found.keys() == expected.keys()
+def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], **tolerance) -> None:
+    assert actual.keys() == expected.keys()
     for head in expected:
-        torch.testing.assert_close(found[head], expected[head], **(tolerance or TOLERANCE))
+        torch.testing.assert_close(actual[head], expected[head], **(tolerance or TOLERANCE))
 
 
 @every_variant

@@ -83,8 +83,8 @@ def pretend(study: Study, quality: dict[str, float], seeds: tuple[int, ...] | No
                 noise = np.random.default_rng(100 * seed).random(gold.shape)
                 scores = (know * gold + (1 - know) * noise).astype(np.float32)
                 folder = study.run_folder(row, label_set, seed)
-                decided = predictions.decide(Predictions(documents, LABELS, gold, scores, counts, 0.5, 0.4))
-                predictions.write(folder / "predictions.npz", {"icd": decided})
+                decisions = predictions.decide(Predictions(documents, LABELS, gold, scores, counts, 0.5, 0.4))
+                predictions.write(folder / "predictions.npz", {"icd": decisions})
                 write_metrics(folder / "test.json", {"icd": head_metrics(gold, scores, counts, 0.4, OPTIONS)})
                 table = frequency_table(gold, scores, counts, 0.4, OPTIONS)
                 lines = [",".join(table[0]), *(",".join(map(str, line.values())) for line in table)]
@@ -93,12 +93,12 @@ def pretend(study: Study, quality: dict[str, float], seeds: tuple[int, ...] | No
                 trained["stopped"] = "last epoch" if seed == 1 else "3 epochs without a better f1_micro"
                 write_metrics(folder / "train.json", trained)
                 (folder / "epochs.jsonl").write_text('{"epoch": 1, "seconds": 2.5}\n{"epoch": 2, "seconds": 3.5}\n')
-                place = {"device": "CPU (test)", "threads": 1, "torch": "2", "python": "3", "commit": "abc123"}
-                write_metrics(folder / "environment.json", place)
+                environment = {"device": "CPU (test)", "threads": 1, "torch": "2", "python": "3", "commit": "abc123"}
+                write_metrics(folder / "environment.json", environment)
                 settings = study.root / study.name / "settings" / label_set / row / f"{seed}.json"
                 settings.parent.mkdir(parents=True, exist_ok=True)
-                own = {"model": row, "recipe": "quick", "seed": seed, "engine": {"threads": 1}}
-                settings.write_text(json.dumps({"settings": own, "code": {}}))
+                row_settings = {"model": row, "recipe": "quick", "seed": seed, "engine": {"threads": 1}}
+                settings.write_text(json.dumps({"settings": row_settings, "code": {}}))
 
 
 def small_root(folder: Path) -> Path:

@@ -57,7 +57,7 @@ def _section(file: ModelFile) -> str:
         file.settings(label_set).config.model_dump(exclude={"dropout", "embedding"}) for label_set in MIMIC3_LABELS
     )
     options = [
-        f"| `{key}` | {_format_value(value)}{'' if value == large[key] else f', with all codes {_format_value(large[key])}'} |\n"
+        f"| `{key}` | {_text(value)}{'' if value == large[key] else f', with all codes {_text(large[key])}'} |\n"
         for key, value in small.items()
     ]
     recipes = ", ".join(f"`{recipe}`" for recipe in file.content["recipes"])
@@ -79,7 +79,7 @@ def _paragraphs(text: str) -> list[str]:
     return result
 
 
-def _format_value(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return ", ".join(map(str, value)) if isinstance(value, list | dict) else str(value)
