@@ -69,7 +69,7 @@ class StubProject:
             return {stage.addressing for stage in repository.reproduce()}
 
     def affected(self) -> set[str]:
-        """Run the command of `check` and return the stages that would run: those that DVC finds changed, and all after them.
+        """Run the command of `check` and return the stages that would run: changed ones and all after them.
 
         The result is that of `repro`, without rewriting dvc.lock for every stage, which takes most of the time.
         """
@@ -78,7 +78,7 @@ class StubProject:
             subprocess.run(check.cmd, shell=True, check=True)
             changed, graph = repository.status(), repository.index.graph
             stages = [stage for stage in graph if stage.addressing in changed]
-            # Edges lead from a stage to its dependencies. Stages after `check` count only if they have changed themselves.
+            # Edges lead from a stage to its dependencies. A stage after `check` counts only if it has changed itself.
             downstream = [networkx.ancestors(graph, stage) for stage in stages if stage != check]
             return {stage.addressing for stage in set(stages).union(*downstream)}
 
