@@ -11,7 +11,7 @@ from medcode.config.section import Ascending, Count, Positive, Section, Share
 
 
 class Run(Section):
-    """What a run trains: the top-level keys of params.yaml outside any section."""
+    """Choices of a run: the top-level keys of params.yaml outside any section."""
 
     corpus: str
     label_set: LabelSet

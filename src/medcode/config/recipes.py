@@ -21,7 +21,7 @@ MonitorName = Literal[
 
 
 class Recipe(Section):
-    """How a model is trained: one recipe per published training, and our own. A file states only what is not default.
+    """Training settings of a model, one recipe per published training and our own. A file states only non-defaults.
 
     `options` are options of the model that this recipe changes, a smaller size for instance.
     `schedule: linear` decays the learning rate linearly to zero at the last step; `plateau` reduces it by 10 % after

@@ -93,12 +93,12 @@ def _explain(
         else:
             message = problem["msg"].removeprefix("Value error, ")
             # The message of a rule about several keys names them; the whole mapping would not help.
-            shown = (
+            value = (
                 ""
                 if isinstance(problem["input"], dict) and message != problem["msg"]
                 else f", found {_shown(problem['input'])}"
             )
-            yield f"{path}: {key}: {message}{shown}" if key else f"{path}: {message}{shown}"
+            yield f"{path}: {key}: {message}{value}" if key else f"{path}: {message}{value}"
 
 
 def current_key(key: str, keys: Container[str]) -> str | None:

@@ -17,7 +17,7 @@ OF_EVERY_MODULE = {"__doc__", "__file__", "__name__", "__package__", "__path__",
 
 @dataclass
 class Closure:
-    """What a script reaches.
+    """All code that a script reaches.
 
     Attributes:
         definitions: {module: {definition}}.

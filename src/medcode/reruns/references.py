@@ -143,12 +143,12 @@ class _Finder(ast.NodeVisitor):
             self._visit_all(node.annotation, *_quoted(node.annotation))
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
-        first, *others = node.generators
+        first, *later = node.generators
         self.visit(first.iter)  # evaluated outside, where the names of the comprehension are not bound yet
         targets = (part for generator in node.generators for part in ast.walk(generator.target))
         scope = _Scope({part.id for part in targets if isinstance(part, ast.Name) and not _read(part)})
         values = (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,)
-        self._enter(scope, [first.target, *first.ifs, *others, *values])
+        self._enter(scope, [first.target, *first.ifs, *later, *values])
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
 

@@ -78,7 +78,7 @@ class Study:
     definition: Definition
     paper: published.Paper
     root: Path
-    _others: dict[str, Study] = field(default_factory=dict, init=False, repr=False, compare=False)  # cache
+    _loaded: dict[str, Study] = field(default_factory=dict, init=False, repr=False, compare=False)  # cache
 
     @property
     def small(self) -> bool:
@@ -128,14 +128,14 @@ class Study:
         if row.same_as is None:
             return Origin(self, name, row)
         where = f"{self.root / self.name / FILE}: rows.{name}.same_as"
-        other_name, _, other_row = row.same_as.partition("/")
-        other = self._others.get(other_name) or self._others.setdefault(other_name, load(self.root, other_name))
-        if other_row not in other.definition.rows:
-            raise UserError(f"{where}: {other_name} has no such row; {nearest(other_row, other.definition.rows)}")
-        original = other.definition.rows[other_row]
+        study_name, _, row_name = row.same_as.partition("/")
+        study = self._loaded.get(study_name) or self._loaded.setdefault(study_name, load(self.root, study_name))
+        if row_name not in study.definition.rows:
+            raise UserError(f"{where}: {study_name} has no such row; {nearest(row_name, study.definition.rows)}")
+        original = study.definition.rows[row_name]
         if original.same_as is not None:
             raise UserError(f"{where}: {row.same_as} is itself the same as {original.same_as}; name that")
-        return Origin(other, other_row, original)
+        return Origin(study, row_name, original)
 
     def trained_by(self, name: str) -> Origin:
         """Return the row that is trained for a row: its origin if corpus, seeds and label sets match, else itself."""
