@@ -94,8 +94,8 @@ def test_all_mistakes_are_told_at_once_and_each_once(write):
         config.load_all(path)
     keys = [line.removeprefix(f"{path}: ").split(":")[0] for line in mistakes.value.args]
     assert sorted(keys) == [
-        "corpora.codiesp.language", "corpus", "word2vec.siz", "encoder", "evaluation.batch_size", "sed",
-        "training.threads",
+        "corpora.codiesp.language", "corpus", "encoder", "evaluation.batch_size", "sed", "training.threads",
+        "word2vec.siz",
     ]  # fmt: skip
     assert str(mistakes.value).splitlines() == list(mistakes.value.args)
 
@@ -155,7 +155,7 @@ def test_apples_gpu_computes_in_fp32_and_one_process(write, changes, line):
         return
     with pytest.raises(UserError) as mistake:
         config.load_all(path)
-    assert [own.split("params.yaml: ")[1] for own in mistake.value.args] == [line]
+    assert [text.split("params.yaml: ")[1] for text in mistake.value.args] == [line]
 
 
 def test_a_choice_by_label_set_is_made(write):

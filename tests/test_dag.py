@@ -70,8 +70,8 @@ def _is_module(path: str) -> bool:
     return path.startswith(CODE) and path.endswith(".py")
 
 
-def _paths(stage: dict, kind: str) -> set[str]:
-    return {entry["path"] for entry in stage.get(kind, [])}
+def _paths(stage: dict, section: str) -> set[str]:
+    return {entry["path"] for entry in stage.get(section, [])}
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -31,8 +31,8 @@ def go(script, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(script, "RESERVE", 2)
 
     def run(*arguments, **programs):
-        commands = {letter: (own,) if isinstance(own, str) else own for letter, own in programs.items()}
-        parts = [script.Part(letter, f"part {letter}", 10, own, own) for letter, own in commands.items()]
+        commands = {letter: (program,) if isinstance(program, str) else program for letter, program in programs.items()}
+        parts = [script.Part(letter, f"part {letter}", 10, program, program) for letter, program in commands.items()]
         monkeypatch.setattr(script, "PARTS", tuple(parts))
         monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path), *arguments])
         with pytest.raises(SystemExit) as ended:
@@ -104,6 +104,6 @@ def test_every_part_runs_on_a_cpu(audited_project, root, tmp_path):
     report = json.loads((tmp_path / "report/gpu-report.json").read_text())
     assert set(report["parts"]) == set(LETTERS)
     for letter in set(LETTERS) - {"a"}:
-        for made in report["parts"][letter]["commands"]:
-            rows = [row for table in made["tables"] for row in table[2:]]
+        for result in report["parts"][letter]["commands"]:
+            rows = [row for table in result["tables"] for row in table[2:]]
             assert rows and not any("Error" in row or "ended with" in row for row in rows), (letter, rows)

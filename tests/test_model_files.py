@@ -201,13 +201,13 @@ def test_all_mistakes_are_told_at_once_and_each_once(folder, tmp_path):
         check_all(params, folder)
     lines = mistakes.value.args
     assert len(lines) == len(set(lines))
-    told = "\n".join(lines)
+    message = "\n".join(lines)
     for part in (
         f"{params}: sed: unknown key", f"{folder}/caml.yaml: options.filters: ",
         f"{folder}/caml.yaml: recipes.quick.learning_rate: ", f"{folder}/cnn.yaml: recipes.quick.epoch: ",
         f"{folder}/laat.yaml: no such file", f"{folder}/camel.yaml: there is no such model; did you mean 'caml'?",
     ):  # fmt: skip
-        assert told.count(part) == 1, part
+        assert message.count(part) == 1, part
 
 
 def test_every_option_has_a_class_that_explains_it():

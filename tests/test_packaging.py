@@ -32,14 +32,14 @@ def project() -> dict:
 def extra(name: str) -> dict[str, Requirement]:
     """Requirements of an extra and of those that it names; `""`: of the package itself."""
     lines = project()["optional-dependencies"][name] if name else project()["dependencies"]
-    found = {}
+    requirements = {}
     for requirement in map(Requirement, lines):
         if requirement.name == "medcode":
             for other in requirement.extras:
-                found |= extra(other)
+                requirements |= extra(other)
         else:
-            found[canonicalize_name(requirement.name)] = requirement
-    return found
+            requirements[canonicalize_name(requirement.name)] = requirement
+    return requirements
 
 
 def pinned(file: str) -> dict[str, str]:
@@ -52,14 +52,14 @@ def imported(*folders: str) -> dict[str, str]:
     """Modules of other projects that are imported below some folders, and one file that does."""
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     ours = {"medcode", *(path.stem for path in (ROOT / "tests/helpers").iterdir()), "common", "shared", "rows"}
-    found = {}
+    modules = {}
     for path in paths:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and not node.level:
                 names = [node.module]
-            found |= {name.partition(".")[0]: path.relative_to(ROOT).as_posix() for name in names}
-    return {name: path for name, path in found.items() if name not in ours | sys.stdlib_module_names | BROUGHT}
+            modules |= {name.partition(".")[0]: path.relative_to(ROOT).as_posix() for name in names}
+    return {name: path for name, path in modules.items() if name not in ours | sys.stdlib_module_names | BROUGHT}
 
 
 def distributions(modules: set[str]) -> dict[str, str]:
@@ -73,10 +73,10 @@ def test_what_is_imported_is_asked_for(folders):
     modules = imported(*folders)
     assert len(modules) > 5
     ours = "src" in folders
-    asked = (extra("") | extra("all")).keys() if ours else (extra("") | extra("dev")).keys()
+    required = (extra("") | extra("all")).keys() if ours else (extra("") | extra("dev")).keys()
     for module, package in distributions({*modules, *(NOT_IMPORTED if ours else ())}).items():
         assert package in pinned("requirements.in"), f"requirements.in lacks {package}: {modules.get(module)}"
-        assert package in asked, f"pyproject.toml lacks {package}: {modules.get(module)}"
+        assert package in required, f"pyproject.toml lacks {package}: {modules.get(module)}"
 
 
 def test_nothing_is_asked_for_that_is_not_used():
@@ -86,12 +86,12 @@ def test_nothing_is_asked_for_that_is_not_used():
 
 
 def test_pins_are_what_is_asked_for():
-    pins, asked = pinned("requirements.txt"), pinned("requirements.in")
-    assert {name: pins.get(name) for name in asked} == asked
+    pins, direct = pinned("requirements.txt"), pinned("requirements.in")
+    assert {name: pins.get(name) for name in direct} == direct
     both = extra("") | extra("dev")
-    assert both.keys() == asked.keys()
+    assert both.keys() == direct.keys()
     for name, requirement in both.items():
-        assert requirement.specifier.contains(asked[name]), f"pyproject.toml: {requirement}, pinned {asked[name]}"
+        assert requirement.specifier.contains(direct[name]), f"pyproject.toml: {requirement}, pinned {direct[name]}"
 
 
 def test_pins_satisfy_each_other():
@@ -119,8 +119,8 @@ def test_python_versions_are_the_same_everywhere():
     assert versions == ["3.11", "3.12", "3.13"]
     stated = [line.rpartition(" ")[2] for line in project()["classifiers"] if re.search(r":: 3\.\d+$", line)]
     assert stated == versions
-    told = "Python 3.11, 3.12 or 3.13"
-    assert all(told in (ROOT / file).read_text() for file in ("requirements.in", "Makefile", "README.md"))
+    supported = "Python 3.11, 3.12 or 3.13"
+    assert all(supported in (ROOT / file).read_text() for file in ("requirements.in", "Makefile", "README.md"))
 
 
 @pytest.mark.parametrize("minor", [10, 14])
@@ -133,9 +133,9 @@ def test_setup_refuses_another_python_before_it_installs_anything(tmp_path, mino
     python.chmod(0o755)
     command = ["make", "setup", f"PYTHON={python}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    told, *after = done.stderr.splitlines()
+    message, *after = done.stderr.splitlines()
     assert done.returncode == 2 and not (tmp_path / ".venv").exists()
-    assert told == f"error: {python} is not Python 3.11, 3.12 or 3.13; name one with make PYTHON=python3.13"
+    assert message == f"error: {python} is not Python 3.11, 3.12 or 3.13; name one with make PYTHON=python3.13"
     assert len(after) == 1 and after[0].startswith("make: ***")
 
 

@@ -24,8 +24,8 @@ def test_contributing_names_files_and_targets_that_there_are(root):
     targets = set(re.findall(r"`(?:\S+; )?make ([a-z-]+)", text)) | set(
         re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)
     )
-    there = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.MULTILINE))
-    assert {"setup", "repro", "test-fast"} <= targets <= there
+    make_targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.MULTILINE))
+    assert {"setup", "repro", "test-fast"} <= targets <= make_targets
 
 
 @pytest.mark.parametrize("what", ["a model", "a corpus", "a metric", "a stage", "a recipe", "a study", "a figure"])

@@ -45,9 +45,9 @@ def refuse(root, tmp_path):
     ],
 )
 def test_what_may_hold_notes_is_refused_in_one_line(refuse, name, content, reason):
-    code, told = refuse(name, content)
-    assert code == 1 and told.count("\n") == 1
-    assert told.startswith(f"error: {name}: not to be committed: ") and reason in told
+    code, message = refuse(name, content)
+    assert code == 1 and message.count("\n") == 1
+    assert message.startswith(f"error: {name}: not to be committed: ") and reason in message
 
 
 @pytest.mark.parametrize(

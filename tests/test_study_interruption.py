@@ -80,9 +80,9 @@ def test_a_stopped_study_saves_what_it_trains_and_begins_nothing(project, send, 
     study = start(project)
     until_it_trains(project, study)
     send(study.pid, number)
-    said, _ = study.communicate(timeout=120)
-    assert study.returncode == 130, said
-    assert len([name for name in RAN.findall(said) if "top50@" in name]) == 1, said
+    output, _ = study.communicate(timeout=120)
+    assert study.returncode == 130, output
+    assert len([name for name in RAN.findall(output) if "top50@" in name]) == 1, output
     assert len(epochs(project)) == 1 and max(epochs(project).values()) < EPOCHS
     assert not at_work(project.folder)
     assert list(project.folder.glob("checkpoints/**/state.pt"))

@@ -48,8 +48,8 @@ class StudyProject(Project):
     def go(self, check: bool = True, **environment: str) -> tuple[set[str], str]:
         """Runs the study; returns its own stages that ran, and what was said."""
         done = self.run("dvc", "repro", "--keep-going", STUDY, check=check, **environment)
-        own = {name.split(":")[1] for name in RAN.findall(done.stdout) if name.startswith(f"{STUDY}:")}
-        return own, done.stdout + done.stderr
+        stages = {name.split(":")[1] for name in RAN.findall(done.stdout) if name.startswith(f"{STUDY}:")}
+        return stages, done.stdout + done.stderr
 
     def recorded(self) -> set[str]:
         """The trainings that DVC has recorded."""

@@ -80,8 +80,8 @@ def test_heads_that_a_model_needs_and_that_are_not_named_are_mimics(command):
         ("icd=8921", 25_521_970),
         ("icd=50,category=39", 6_267_958 - 256 - 513 - 128),
     ):
-        (found,) = json.loads(command(*arguments, "--labels", labels)[1])
-        assert found["parameters"] == parameters, labels
+        (row,) = json.loads(command(*arguments, "--labels", labels)[1])
+        assert row["parameters"] == parameters, labels
 
 
 def test_only_models_with_the_recipe_are_listed(command):
@@ -129,9 +129,9 @@ def test_predict_prints_codes_with_titles_and_probabilities(command, model, note
 
 
 def test_predict_as_json(command, model, note):
-    found = json.loads(command("predict", note, "--model", model, "--format", "json", "--top", 1)[1])
-    assert found["model"] == "caml" and found["words"] == 6 and found["words_known"] == 4
-    assert [code["code"] for code in found["codes"]] == ["038.9"]
+    prediction = json.loads(command("predict", note, "--model", model, "--format", "json", "--top", 1)[1])
+    assert prediction["model"] == "caml" and prediction["words"] == 6 and prediction["words_known"] == 4
+    assert [code["code"] for code in prediction["codes"]] == ["038.9"]
 
 
 def test_predict_reads_standard_input(command, model, monkeypatch):
@@ -176,8 +176,8 @@ def test_a_note_that_cannot_be_read_is_told_in_one_line(command, model, tmp_path
     ],
 )
 def test_a_mistake_in_predict_is_told_in_one_line(command, model, note, arguments, message):
-    given = arguments if arguments[0] == "nowhere.txt" else (note, *arguments)
-    code, _, err = command("predict", *given, "--model", model)
+    note_arguments = arguments if arguments[0] == "nowhere.txt" else (note, *arguments)
+    code, _, err = command("predict", *note_arguments, "--model", model)
     assert code == 2 and err == f"error: {message}\n"
 
 
@@ -209,10 +209,10 @@ def test_a_model_on_word_pieces_predicts_without_data_or_network(command, on_pie
     note = tmp_path / "note.txt"
     note.write_text("Fever and rigors and chills")
     code, out, err = command("predict", "--format", "json", "--top", "2", "--model", on_pieces, note)
-    found = json.loads(out)
+    result = json.loads(out)
     assert code == 0 and err == "note: read the first 3 of 5 pieces\n"
-    assert (found["words"], found["words_read"], found["words_known"], found["unit"]) == (5, 3, 2, "pieces")
-    assert len(found["codes"]) == 2
+    assert (result["words"], result["words_read"], result["words_known"], result["unit"]) == (5, 3, 2, "pieces")
+    assert len(result["codes"]) == 2
     note.write_text(" ")
     assert command("predict", "--model", on_pieces, note)[0] == 2
 

@@ -172,13 +172,13 @@ def test_the_recorder_of_these_tests_sees_numbers_that_the_host_put_in():
 @needs_gpu
 @pytest.mark.parametrize("mode", ["plain", "fused"])
 @pytest.mark.parametrize("name", [name for name in models.names() if name not in WAITING])
-def test_on_a_gpu_a_training_comes_out_the_same_from_cuda_graphs(make, name, mode, monkeypatch, capsys):
+def test_on_a_gpu_a_training_comes_out_the_same_from_cuda_graphs(make, inputs, name, mode, monkeypatch, capsys):
     monkeypatch.setattr(kernels, "_mode", mode)
     found = {}
     for graphs in (False, True):
         trainer = make(name, str(graphs), learning_rate=0.002)
         settings = trainer.settings.model_copy(update={"cuda_graphs": graphs, "device": "cuda"})
-        own = Trainer(trainer.model.cuda(), trainer.inputs, trainer.recipe, settings, 1, trainer.checkpoints)
+        own = Trainer(trainer.model.cuda(), inputs, trainer.recipe, settings, 1, trainer.checkpoints)
         found[graphs] = run_alone(own).history, {part: own.cpu() for part, own in own.model.state_dict().items()}
     assert "without CUDA graphs" not in capsys.readouterr().err
     (expected, weights), (history, replayed) = found[False], found[True]
@@ -189,13 +189,13 @@ def test_on_a_gpu_a_training_comes_out_the_same_from_cuda_graphs(make, name, mod
 
 @needs_gpu
 @pytest.mark.parametrize("name", WAITING)
-def test_on_a_gpu_steps_that_wait_are_eager(make, name, capsys):
+def test_on_a_gpu_steps_that_wait_are_eager(make, inputs, name, capsys):
     curves = []
     for graphs in (False, True):
         trainer = make(name, str(graphs), learning_rate=0.002)
         settings = trainer.settings.model_copy(update={"cuda_graphs": graphs, "device": "cuda"})
         model = trainer.model.cuda()
-        running = Trainer(model, trainer.inputs, trainer.recipe, settings, 1, trainer.checkpoints)
+        running = Trainer(model, inputs, trainer.recipe, settings, 1, trainer.checkpoints)
         curves.append([row["train_loss"] for row in run_alone(running).history])
         assert capsys.readouterr().err.count("without CUDA graphs") == graphs
     assert curves[1] == pytest.approx(curves[0], rel=1e-4)

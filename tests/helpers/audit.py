@@ -1,4 +1,4 @@
-"""What every stage opens and calls, noted by a hook in each of its processes."""
+"""Record the files that every stage opens and the functions that it calls, by a hook in each of its processes."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ HOOK = """
 
 
 class Audit:
-    """Notes what the stages of a project do while it runs with these `variables`.
+    """Record what the stages of a project do while it runs with the environment `variables`.
 
     Args:
-        notes: a folder for the notes of one run.
+        notes: folder for the records of one run.
         project: the root of the project.
     """
 
@@ -87,13 +87,13 @@ class Audit:
 
     @classmethod
     def at(cls, notes: Path, project: Path) -> Audit:
-        """The notes of a run that is over."""
+        """Return the audit of a finished run."""
         audit = object.__new__(cls)
         audit.notes, audit.project = notes, project
         return audit
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """The notes of each process: its command, {path: written} and {(path, function)} within the project."""
+        """Yield the record of each process: its command, {path: written} and {(path, function)} within the project."""
         for file in sorted(self.notes.glob("*.json")):
             noted = json.loads(file.read_text())
             files: dict[str, bool] = {}

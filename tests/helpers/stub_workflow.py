@@ -1,7 +1,7 @@
-"""The workflow with every stage but `check` replaced by a stub: which stages rerun is asked of DVC alone, in seconds.
+"""The workflow with a stub for every stage but `check`, to test in seconds which stages DVC reruns.
 
-A stub writes something new whenever it runs, so the stages after it run too: the largest set that can follow from a
-change. `check` is the real one, since what it writes decides which stages a change of code reaches.
+A stub writes new content whenever it runs, so the stages after it run too: the largest possible set after a change.
+`check` is the real stage, since its output decides which stages a change of code affects.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class StubProject:
     """A copy of the project whose stages are stubs.
 
     Args:
-        folder: where to make it.
+        folder: folder of the copy.
         changes: differences from params.yaml.
     """
 
@@ -52,48 +52,48 @@ class StubProject:
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
 
     def copy(self, folder: Path) -> StubProject:
-        """A copy of this project as it stands, with all that it made."""
+        """Return a copy of this project in its current state, with all outputs."""
         shutil.copytree(self.folder, folder, symlinks=True)
-        other = object.__new__(StubProject)
-        other.folder = folder
-        return other
+        project = object.__new__(StubProject)
+        project.folder = folder
+        return project
 
     def set(self, changes: dict[str, Any], file: str = "params.yaml") -> None:
-        """Changes a file of parameters."""
+        """Change a parameter file."""
         with modify_yaml(self.folder / file) as params:
             merge(params, changes)
 
     def repro(self) -> set[str]:
-        """Brings the workflow up to date; returns the stages that ran."""
+        """Bring the workflow up to date and return the stages that ran."""
         with self._repository() as repository:
             return {stage.addressing for stage in repository.reproduce()}
 
     def affected(self) -> set[str]:
-        """The stages that would run: runs the command of `check`, asks DVC what changed, and adds all that follows.
+        """Run the command of `check` and return the stages that would run: changed ones and all after them.
 
-        It comes to the same as `repro`, without a rewrite of dvc.lock for every stage, which takes most of the time.
+        The result is that of `repro`, without rewriting dvc.lock for every stage, which takes most of the time.
         """
         with self._repository() as repository:
             (check,) = repository.stage.collect("check")
             subprocess.run(check.cmd, shell=True, check=True)
             changed, graph = repository.status(), repository.index.graph
             stages = [stage for stage in graph if stage.addressing in changed]
-            # Edges lead from a stage to those that it depends on. What follows from `check` has itself changed, or not.
-            follow = [networkx.ancestors(graph, stage) for stage in stages if stage != check]
-            return {stage.addressing for stage in set(stages).union(*follow)}
+            # Edges lead from a stage to its dependencies. A stage after `check` counts only if it has changed itself.
+            downstream = [networkx.ancestors(graph, stage) for stage in stages if stage != check]
+            return {stage.addressing for stage in set(stages).union(*downstream)}
 
     @contextlib.contextmanager
     def _repository(self) -> Iterator[Repo]:
-        """DVC in this process, with the tools of this environment."""
+        """Open the repository with DVC in this process, with the tools of this environment."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        before = dict(os.environ)
+        environment = dict(os.environ)
         os.environ["PATH"] = path
         try:
             with contextlib.chdir(self.folder), Repo() as repository:
                 yield repository
         finally:
             os.environ.clear()
-            os.environ.update(before)
+            os.environ.update(environment)
 
 
 def _stub(stage: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A small study, and results of trainings that never took place."""
+"""A small study with simulated results of trainings."""
 
 from __future__ import annotations
 
@@ -45,46 +45,46 @@ OPTIONS = Evaluation(
 
 @functools.cache
 def issued(name: str) -> Study:
-    """A study of the repository, read once."""
+    """Return a study of the repository, read once."""
     return load(ROOT / "studies", name)
 
 
 def all_issued() -> list[Study]:
-    """All studies of the repository."""
+    """Return all studies of the repository."""
     return [issued(name) for name in names(ROOT / "studies")]
 
 
 @functools.cache
 def raw_params() -> dict[str, Any]:
-    """params.yaml and the files of all models as they are written, read once; nothing may change them."""
+    """Return params.yaml and the files of all models unchecked. They are read once, so do not modify them."""
     return config.read_all(ROOT / "params.yaml", ROOT / "configs/models")
 
 
 def write_yaml(path: Path, content: dict[str, Any]) -> None:
-    """Writes a YAML file, by the writer in C where there is one: it is several times as fast."""
+    """Write a YAML file, with the C writer if available: it is several times as fast."""
     path.write_text(yaml.dump(content, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False))
 
 
 def write_study(root: Path, name: str, content: dict[str, Any], **changes: Any) -> None:
-    """Writes a study, with other values for some of its keys."""
+    """Write a study, with changes to some of its keys."""
     (root / name).mkdir(exist_ok=True)
     write_yaml(root / name / "study.yaml", content | changes)
 
 
 def pretend(study: Study, quality: dict[str, float], seeds: tuple[int, ...] | None = None) -> None:
-    """Writes what trainings would have left: scores that know the gold codes as well as `quality` says, by row."""
+    """Write simulated results of trainings. The scores of a row are `quality` parts gold codes and the rest noise."""
     random = np.random.default_rng(5)
     gold = (random.random((60, 20)) < np.linspace(0.5, 0.05, 20)).astype(np.uint8)
     counts = np.linspace(400, 5, 20).astype(int)
     documents = [f"adm-{number}" for number in range(60)]
-    for row, know in quality.items():
+    for row, weight in quality.items():
         for label_set in study.label_sets(row):
             for seed in seeds or study.definition.seeds:
                 noise = np.random.default_rng(100 * seed).random(gold.shape)
-                scores = (know * gold + (1 - know) * noise).astype(np.float32)
+                scores = (weight * gold + (1 - weight) * noise).astype(np.float32)
                 folder = study.run_folder(row, label_set, seed)
-                decided = predictions.decide(Predictions(documents, LABELS, gold, scores, counts, 0.5, 0.4))
-                predictions.write(folder / "predictions.npz", {"icd": decided})
+                decisions = predictions.decide(Predictions(documents, LABELS, gold, scores, counts, 0.5, 0.4))
+                predictions.write(folder / "predictions.npz", {"icd": decisions})
                 write_metrics(folder / "test.json", {"icd": head_metrics(gold, scores, counts, 0.4, OPTIONS)})
                 table = frequency_table(gold, scores, counts, 0.4, OPTIONS)
                 lines = [",".join(table[0]), *(",".join(map(str, line.values())) for line in table)]
@@ -93,16 +93,16 @@ def pretend(study: Study, quality: dict[str, float], seeds: tuple[int, ...] | No
                 trained["stopped"] = "last epoch" if seed == 1 else "3 epochs without a better f1_micro"
                 write_metrics(folder / "train.json", trained)
                 (folder / "epochs.jsonl").write_text('{"epoch": 1, "seconds": 2.5}\n{"epoch": 2, "seconds": 3.5}\n')
-                place = {"device": "CPU (test)", "threads": 1, "torch": "2", "python": "3", "commit": "abc123"}
-                write_metrics(folder / "environment.json", place)
+                environment = {"device": "CPU (test)", "threads": 1, "torch": "2", "python": "3", "commit": "abc123"}
+                write_metrics(folder / "environment.json", environment)
                 settings = study.root / study.name / "settings" / label_set / row / f"{seed}.json"
                 settings.parent.mkdir(parents=True, exist_ok=True)
-                own = {"model": row, "recipe": "quick", "seed": seed, "engine": {"threads": 1}}
-                settings.write_text(json.dumps({"settings": own, "code": {}}))
+                row_settings = {"model": row, "recipe": "quick", "seed": seed, "engine": {"threads": 1}}
+                settings.write_text(json.dumps({"settings": row_settings, "code": {}}))
 
 
 def small_root(folder: Path) -> Path:
-    """A root of studies with the published numbers, the settings of the data, and the study `tiny`."""
+    """Return a root of studies with the published numbers, the data settings, and the study `tiny`."""
     root = folder / "studies"
     if not root.exists():
         shutil.copytree(ROOT / "studies/published", root / "published")
@@ -112,7 +112,7 @@ def small_root(folder: Path) -> Path:
 
 
 def trained_as_it_were(folder: Path) -> Study:
-    """The study `tiny` under a folder, with results."""
+    """Return the study `tiny` in a folder, with simulated results."""
     study = load(small_root(folder), "tiny")
     pretend(study, {"caml": 0.45, "caml_wide": 0.47, "cnn": 0.3})
     return study

@@ -1,4 +1,4 @@
-"""A copy of the project in a folder of its own, with a corpus small enough to run the workflow in seconds."""
+"""Copies of the project in separate folders, with a corpus small enough to run the workflow in seconds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STAGES = {
         "top50", "top50_extra", "full", "icd9", "icd10", "joint"
     )),
 }  # fmt: skip
-# Nothing that leads to the report needs them, with the label set top50 or full.
+# Stages that the report does not need, with the label set top50 or full.
 BESIDE = {
     "coverage",
     *(f"label_set@{name}" for name in ("top50_extra", "icd9", "icd10")),
@@ -72,12 +72,12 @@ SMALL_OPTIONS = {
 
 
 def model_file(model: str) -> str:
-    """The file of a model, within the project."""
+    """Return the path of a model's file within the project."""
     return f"configs/models/{model}.yaml"
 
 
 def copy_files(folder: Path) -> None:
-    """Copies what the workflow is made of, without data, results or tests."""
+    """Copy the files of the workflow, without data, results or tests."""
     for name in COPIED:
         source, target = ROOT / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -91,8 +91,8 @@ class Project:
     """A copy of the project.
 
     Args:
-        folder: where to make it.
-        changes: differences from the small corpus's parameters, nested as in params.yaml.
+        folder: folder of the copy.
+        changes: differences from the parameters of the small corpus, nested as in params.yaml.
     """
 
     def __init__(self, folder: Path, changes: dict[str, Any] | None = None) -> None:
@@ -106,54 +106,54 @@ class Project:
         self.commit()
 
     def set(self, changes: dict[str, Any], file: str = "params.yaml") -> None:
-        """Changes params.yaml, or a model's file, and leaves the rest as DVC's writer would."""
+        """Change params.yaml or a model's file, written as DVC writes it."""
         from dvc.utils.serialize import modify_yaml  # here, because tests on a GPU do without DVC
 
         with modify_yaml(self.folder / file) as params:
             merge(params, changes)
 
     def commit(self) -> None:
-        """Commits everything that git does not ignore."""
+        """Commit everything that git does not ignore."""
         self.run("git", "add", "--all")
         author = ("-c", "user.name=test", "-c", "user.email=test@localhost")
         self.run("git", *author, "commit", "--quiet", "--allow-empty", "--message", "state")
 
     def reset(self) -> None:
-        """Goes back to what was committed, and forgets checkpoints."""
+        """Go back to the last commit, and remove checkpoints."""
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
         self.run("git", "reset", "--quiet", "--hard")
         self.run("dvc", "checkout", "--force", "--allow-missing")
 
     def copy(self, folder: Path) -> Self:
-        """A copy as this project stands, with all that it made, DVC's cache included."""
+        """Return a copy of the project in its current state, with all outputs and DVC's cache."""
         shutil.copytree(self.folder, folder, symlinks=True)
         return type(self).at(folder)
 
     @classmethod
     def at(cls, folder: Path) -> Self:
-        """A project that is there already."""
+        """Return the project in an existing folder."""
         project = object.__new__(cls)
         project.folder = folder
         return project
 
     def repro(self, *targets: str, **environment: str) -> set[str]:
-        """Runs `dvc repro`; returns the stages that ran."""
+        """Run `dvc repro` and return the stages that ran."""
         return set(RAN.findall(self.run("dvc", "repro", *targets, **environment).stdout))
 
     def experiment(self, *changes: str, targets: tuple[str, ...] = ()) -> set[str]:
-        """Runs `dvc exp run -S ...`; returns the stages that ran."""
+        """Run `dvc exp run -S ...` and return the stages that ran."""
         settings = [part for change in changes for part in ("-S", change)]
         return set(RAN.findall(self.run("dvc", "exp", "run", *settings, *targets).stdout))
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
-        """Runs a command in the copy, with the copy's own code."""
+        """Run a command in the copy, with the code of the copy."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         variables = {
             "PATH": path,
             "PYTHONPATH": str(self.folder / "src"),
             "DVC_NO_ANALYTICS": "true",
         }
-        done = subprocess.run(
+        result = subprocess.run(
             command,
             cwd=self.folder,
             env=os.environ | variables | environment,
@@ -162,37 +162,37 @@ class Project:
             timeout=1800,
             check=False,
         )
-        if check and done.returncode:
-            raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-        return done
+        if check and result.returncode:
+            raise AssertionError(f"{' '.join(command)} failed:\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
+        return result
 
     def command(self, stage: str) -> list[str]:
-        """The command of a stage, as it ran last."""
+        """Return the last command of a stage, from dvc.lock."""
         return yaml.safe_load(self.read("dvc.lock"))["stages"][stage]["cmd"].split()
 
     def text(self, name: str) -> str:
-        """The content of a text file."""
+        """Return the content of a text file."""
         return self.read(name).decode()
 
     def write(self, name: str, text: str) -> None:
-        """Writes a file."""
+        """Write a text file."""
         (self.folder / name).write_text(text)
 
     def read(self, name: str) -> bytes:
-        """The content of a file."""
+        """Return the content of a file."""
         return (self.folder / name).read_bytes()
 
 
 def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Project:
-    """The project `medcode` in a folder that is made once for all processes of a test run.
+    """Return the project `medcode` in a folder that all processes of a test run share.
 
     Args:
-        factory: where the test run has its temporary folders.
-        name: of the folder.
-        make: fills the folder.
+        factory: source of the temporary folder of the test run.
+        name: name of the shared folder.
+        make: function that fills the folder.
     """
     base = factory.getbasetemp()
-    # With pytest-xdist each worker has a folder of its own within that of the run.
+    # With pytest-xdist each worker has a folder within that of the run.
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared-{name}"
     from filelock import FileLock
 
@@ -208,7 +208,7 @@ def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], No
 
 
 def merge(old: dict[str, Any], new: dict[str, Any]) -> None:
-    """Changes nested values in place."""
+    """Merge nested values into `old` in place."""
     for key, value in new.items():
         if isinstance(value, dict) and isinstance(old.get(key), dict):
             merge(old[key], value)

@@ -63,7 +63,7 @@ def test_well_formed_named_and_without_date_or_version(name):
     assert root.get("role") == "img"
     assert root.find(f"{SVG}title").text and len(root.find(f"{SVG}desc").text) > 20
     ids = [element.get("id") for element in root.iter() if element.get("id")]
-    assert len(ids) == len(set(ids)) and all(one.startswith(f"{name}-") for one in ids)
+    assert len(ids) == len(set(ids)) and all(element_id.startswith(f"{name}-") for element_id in ids)
     assert {used.strip("#") for used in re.findall(r"#[a-z]+-[\w.]+", svg)} <= set(ids)
     assert "metadata" not in svg and matplotlib.__version__ not in svg
 

@@ -41,7 +41,7 @@ def test_well_formed_and_the_same_bytes_whatever_the_readers_matplotlibrc_says(n
     root = ElementTree.fromstring(svg)
     assert root.get("role") == "img"
     ids = [element.get("id") for element in root.iter() if element.get("id")]
-    assert len(ids) == len(set(ids)) and all(one.startswith(f"{name}-") for one in ids)
+    assert len(ids) == len(set(ids)) and all(element_id.startswith(f"{name}-") for element_id in ids)
     with matplotlib.rc_context({"font.size": 20, "svg.hashsalt": None}):
         assert DRAW[name]() == svg
 

@@ -130,11 +130,11 @@ def run(tmp_path_factory, params):
 def read(run, settings, **changes):
     test, trained = io.read_json(run / "test.json"), io.read_json(run / "train.json")
     svg = figures.length_figure(np.array([1, 2, 3]), 2)
-    drawn = dict.fromkeys(("frequency", "losses", "vectors", "learning", "labels", "lengths"), svg)
+    svgs = dict.fromkeys(("frequency", "losses", "vectors", "learning", "labels", "lengths"), svg)
     return (
         {"settings": settings, "test": test, "train": trained}
         | {"data": model_inputs.load(run / "inputs", SPLITS)}
-        | {"figures": drawn, "corpus": io.read_json(run / "corpus.json")}
+        | {"figures": svgs, "corpus": io.read_json(run / "corpus.json")}
         | changes
     )
 
@@ -163,8 +163,8 @@ def test_stage_writes_the_same_bytes_every_time(run, root, tmp_path):
         assert done == stage_commands.Done(0, "")
     files = [{path.name: path.read_bytes() for path in sorted(out.iterdir())} for out in outs]
     assert files[0] == files[1]
-    drawn = ["frequency.svg", "labels.svg", "learning.svg", "lengths.svg", "losses.svg", "vectors.svg"]
-    assert sorted(files[0]) == sorted([*drawn, "report.html"])
+    figure_files = ["frequency.svg", "labels.svg", "learning.svg", "lengths.svg", "losses.svg", "vectors.svg"]
+    assert sorted(files[0]) == sorted([*figure_files, "report.html"])
     shown = Page(files[0]["report.html"].decode())
     assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 7 and "script" not in shown.tags
     assert all(link.startswith("#") for link in shown.links)  # nothing is loaded from elsewhere
@@ -176,12 +176,12 @@ def test_numbers_of_every_head_with_icd_first(run, params, settings):
     shown = Page(page.render(params, **inputs))
     headings = [text for text in shown.texts if text.startswith("Results on test")]
     assert headings == ["Results on test: icd", "Results on test: ccs"]
-    for own in inputs["test"].values():
-        assert f"{own['fixed']['f1']['micro']:.3f}" in shown.texts
-        assert f"{own['tuned']['macro_f1']['per_label_present']:.3f}" in shown.texts
-        assert f"{own['tuned']['f1_of_all_codes']:.3f}" in shown.texts
-        assert f"{own['ranking']['precision_at_5']:.3f}" in shown.texts
-        assert f"{own['auc']['micro']:.3f}" in shown.texts
+    for metrics in inputs["test"].values():
+        assert f"{metrics['fixed']['f1']['micro']:.3f}" in shown.texts
+        assert f"{metrics['tuned']['macro_f1']['per_label_present']:.3f}" in shown.texts
+        assert f"{metrics['tuned']['f1_of_all_codes']:.3f}" in shown.texts
+        assert f"{metrics['ranking']['precision_at_5']:.3f}" in shown.texts
+        assert f"{metrics['auc']['micro']:.3f}" in shown.texts
     text = " ".join(shown.texts)
     assert "1,234,567 parameters, 1,234 of them trained" in text
     assert "15 gold codes of test are in no training document" in text
@@ -195,10 +195,10 @@ def test_means_over_seeds_stand_beside_their_deviations(run, params, settings):
     trained = io.read_json(run / "train.json") | {"best_epoch": 2.333333, "epochs_run": 3}
     shown = Page(page.render(params, **read(run, settings, train=trained, spread=spread))).texts
     assert any("the seeds 7 to 9; the best of 3 epochs was on average epoch 2.33." in text for text in shown)
-    for head, own in test.items():
+    for head, metrics in test.items():
         for value, deviation in (
-            (own["tuned"]["f1"]["micro"], spread[head]["tuned"]["f1"]["micro"]),
-            (own["ranking"]["map"], spread[head]["ranking"]["map"]),
+            (metrics["tuned"]["f1"]["micro"], spread[head]["tuned"]["f1"]["micro"]),
+            (metrics["ranking"]["map"], spread[head]["ranking"]["map"]),
         ):
             assert deviation > 0.001
             assert f"{value:.3f}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{deviation:.3f}" in shown
@@ -223,10 +223,10 @@ def test_everything_is_escaped(run, params, settings):
     assert "&lt;b&gt;last &amp; epoch&lt;/b&gt;" in html and "<b>last" not in html
 
 
-def test_colours_of_figures_are_the_pages(run, params, settings):
+def test_colors_of_figures_are_the_pages(run, params, settings):
     html = page.render(params, **read(run, settings))
     body = html[html.index("<body>") :]
-    assert "var(--series-1)" in body and not any(colour in body for colour in page.COLOURS)
+    assert "var(--series-1)" in body and not any(color in body for color in page.COLORS)
 
 
 def test_undefined_metrics_are_a_dash(run, params, settings):
@@ -237,8 +237,8 @@ def test_undefined_metrics_are_a_dash(run, params, settings):
 
 def test_a_model_that_the_parameters_lack_is_the_users_mistake(run, params, settings):
     trained = io.read_json(run / "train.json") | {"model": "other"}
-    told = "the model trained is other with the recipe quick, but the parameters name caml with quick; .*repro"
-    with pytest.raises(UserError, match=told):
+    message = "the model trained is other with the recipe quick, but the parameters name caml with quick; .*repro"
+    with pytest.raises(UserError, match=message):
         page.render(params, **read(run, settings, train=trained))
 
 

@@ -61,10 +61,10 @@ def reached(tiny) -> Callable[..., set[str]]:
 
     def written(files: dict[str, str], **options) -> set[str]:
         tiny.write(files)
-        found = tiny.closure(**options).definitions
+        definitions = tiny.closure(**options).definitions
         return {
             f"{name}.{title}".removeprefix("pkg.")
-            for name, titles in found.items()
+            for name, titles in definitions.items()
             for title in titles
             if name.startswith("pkg")
         }

@@ -173,9 +173,9 @@ def found_by(tmp_path_factory):
     @functools.cache
     def find(python: str) -> list:
         command = [python, "-I", "-W", "ignore", "-c", DRIVER, ROOT / "src/medcode/reruns", *files]
-        found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-        assert len(found) == len(files) > 200
-        return found
+        digests = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        assert len(digests) == len(files) > 200
+        return digests
 
     return find
 

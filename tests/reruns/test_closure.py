@@ -61,8 +61,8 @@ def test_functions_that_call_each_other_end(reached):
 
 def test_scripts_import_each_other_by_bare_names(tiny):
     tiny.write({"run": "from common import stage\nstage()\n", "common": "def stage(): pass\ndef unused(): pass\n"})
-    found = tiny.closure().definitions
-    assert found == {"run": {"on import"}, "common": {"stage"}}
+    definitions = tiny.closure().definitions
+    assert definitions == {"run": {"on import"}, "common": {"stage"}}
 
 
 @pytest.mark.parametrize(
@@ -80,23 +80,23 @@ def test_a_name_that_may_come_from_two_places_brings_both(reached, code):
 
 
 def test_a_name_that_is_imported_or_else_defined_brings_both(reached):
-    found = reached({
+    definitions = reached({
         "run": "from pkg.a import f\nf()\n",
         "pkg.a": "try:\n    from pkg.fast import f\nexcept ImportError:\n    f = None\n",
         "pkg.fast": "def f(): pass\n",
     })  # fmt: skip
-    assert found == {"a.f", "a.on import", "fast.f"}
+    assert definitions == {"a.f", "a.on import", "fast.f"}
 
 
 def test_an_imported_name_whose_part_is_changed_stays_what_it_was(reached):
-    found = reached({
+    definitions = reached({
         "run": "from pkg.a import g\ng()\n",
         "pkg.a": "from pkg.b import TABLE, other\nTABLE[other.KEY] = 1\ndef g(): return TABLE, other.h()\n",
         "pkg.b": "TABLE = {}\n",
         "pkg.other": "KEY = 1\ndef h(): pass\n",
         "pkg": "from pkg import other\n",
     })  # fmt: skip
-    assert {"a.g", "a.TABLE", "b.TABLE", "a.on import"} <= found
+    assert {"a.g", "a.TABLE", "b.TABLE", "a.on import"} <= definitions
 
 
 @pytest.mark.parametrize("use", ["getattr(a, 'f')", "vars(a)", "a.__dict__", "g(a)", "a.made_while_it_runs"])
@@ -131,8 +131,8 @@ def test_what_is_chosen_by_name_is_reached_through_what_chooses_it(reached):
         "pkg.effect": "print(1)\n",
     }
     assert reached(files) == {"models.find"}
-    found = reached(files, chosen=lambda name: ["pkg.models.b"] if name == "pkg.models.find" else [])
-    assert found == {"models.find", "models.b.B", "layer.Layer", "effect.on import"}
+    definitions = reached(files, chosen=lambda name: ["pkg.models.b"] if name == "pkg.models.find" else [])
+    assert definitions == {"models.find", "models.b.B", "layer.Layer", "effect.on import"}
 
 
 def test_data_files_that_a_definition_names_are_reached(tiny):
@@ -151,8 +151,8 @@ def test_data_files_that_a_definition_names_are_reached(tiny):
         "pkg/facts/deep/b.yaml": "", "pkg/a.txt": "", "pkg/b.txt": "", "pkg/x.dat": "", "pkg.code.__init__": "",
         "pkg/code/c.yaml": "",
     })  # fmt: skip
-    found = {path.relative_to(tiny.folder / "src/pkg").as_posix() for path in tiny.closure().files}
-    assert found == {
+    files = {path.relative_to(tiny.folder / "src/pkg").as_posix() for path in tiny.closure().files}
+    assert files == {
         "page.html", "tables/codes.csv", "facts/a.yaml", "facts/deep/b.yaml", "a.txt", "b.txt", "x.dat",
     }  # fmt: skip
 

@@ -68,12 +68,12 @@ def test_another_model_or_corpus_changes_nothing_of_the_stages_that_read_neither
 def test_every_data_file_of_the_package_is_read_by_a_stage():
     """One that no definition seems to name would let a stale result stand."""
     reached = {path for script in SCRIPTS for path in code(script)["files"]}
-    there = {
+    expected = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "src/medcode").rglob("*")
         if path.is_file() and path.suffix not in (".py", ".pyc")
     }
-    assert there == reached
+    assert expected == reached
 
 
 def test_a_stage_that_reads_the_packages_tables_depends_on_its_version():

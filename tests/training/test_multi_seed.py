@@ -163,7 +163,7 @@ def test_a_loss_that_is_not_finite_stops_the_group(make, tmp_path):
 
 
 @needs_gpu
-def test_on_a_gpu_seeds_on_streams_of_their_own_come_out_as_alone(make, tmp_path):
+def test_on_a_gpu_seeds_on_streams_of_their_own_come_out_as_alone(make, tiny_inputs, tmp_path):
     outcomes = []
     for folder, train in (
         ("alone", lambda group: [run_alone(trainer) for trainer in group]),
@@ -173,7 +173,7 @@ def test_on_a_gpu_seeds_on_streams_of_their_own_come_out_as_alone(make, tmp_path
         for seed in SEEDS:
             trainer = make(seed, tmp_path / folder)
             on_gpu = trainer.model.cuda()
-            group.append(Trainer(on_gpu, trainer.inputs, trainer.recipe, trainer.settings, seed, trainer.checkpoints))
+            group.append(Trainer(on_gpu, tiny_inputs, trainer.recipe, trainer.settings, seed, trainer.checkpoints))
         outcomes.append((train(group), [weights(trainer) for trainer in group]))
     (expected, expected_weights), (together, weights_together) = outcomes
     for alone, result in zip(expected, together, strict=True):

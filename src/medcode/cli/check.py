@@ -1,4 +1,4 @@
-"""`check`: says whether params.yaml and the models' files are right, all of them, before anything runs."""
+"""`check`: check params.yaml and the files of all models before anything runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("check", help="check params.yaml and the files of all models")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="the file to check")
     parser.add_argument("--models", type=Path, default=Path("configs/models"), metavar="FOLDER", help="likewise")
@@ -16,7 +16,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Checks the files.
+    """Check the files.
 
     Raises:
         UserError: a line for each mistake.
@@ -26,8 +26,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.resolved:
         import yaml
 
-        whole, settings = check_run(arguments.params, arguments.models)
-        run = whole.model_dump(by_alias=True) | {
+        params, settings = check_run(arguments.params, arguments.models)
+        run = params.model_dump(by_alias=True) | {
             "options": settings.config.model_dump(exclude={"dropout", "embedding"}),
             "recipe": {"name": settings.recipe_name, **settings.recipe.model_dump(exclude={"options"})},
         }

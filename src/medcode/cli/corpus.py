@@ -1,4 +1,4 @@
-"""`corpus`: prints what the corpus is like, as publications do in their first table."""
+"""`corpus`: print statistics of the corpus, as in the first table of a publication."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("corpus", help="print documents, patients, words and labels of each split")
     parser.add_argument(
         "--metrics", default="metrics/corpus.json", help="what the stage corpus_stats wrote (default: %(default)s)"
@@ -16,10 +16,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the table.
+    """Print the table.
 
     Raises:
-        UserError: the file is missing or holds something else.
+        UserError: the file is missing or has other content.
     """
     import json
 
@@ -42,5 +42,5 @@ def run(arguments: argparse.Namespace) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     print(title)
     for first, *cells in rows:
-        print("  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells, widths[1:], strict=True))]))
+        print("  ".join([first.ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(cells, widths[1:], strict=True))]))
     print("\n".join(remarks))

@@ -1,4 +1,4 @@
-"""`python -m medcode fetch`: gets an open corpus, or the official files of codes, every file checked."""
+"""`fetch`: download an open corpus or the official files of codes, and check every file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REFERENCE = "reference"
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the command and its options."""
+    """Add the command and its options."""
     parser = subparsers.add_parser("fetch", help="fetch an open corpus, or the official files of codes, and check them")
     parser.add_argument("what", help="codiesp, or reference; for other corpora it says where they come from")
     parser.add_argument("--from", dest="source", type=Path, help="a folder or a zip file to take it from")
@@ -21,7 +21,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Fetches it and says how many files it has."""
+    """Fetch the files and print their number."""
     if arguments.what == REFERENCE:
         count = codes.fetch(arguments.to, arguments.source)
     else:

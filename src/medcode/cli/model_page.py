@@ -1,4 +1,4 @@
-"""docs/MODELS.md: every model with its formula, sizes, options and departures, from docstrings and configs/models."""
+"""Text of docs/MODELS.md: formula, sizes, options and departures of each model, from docstrings and configs/models."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ batch is padded to one of a few lengths (`training.padding`), not to its longest
 
 
 def page(files: list[ModelFile], vocabulary: int, encoder: str | None) -> str:
-    """Writes the page.
+    """Return the page as Markdown.
 
     Args:
-        files: of the models, in the order of the page.
+        files: files of the models, in the order of the page.
         vocabulary, encoder: as for `catalogue.parameters`.
 
     Raises:
@@ -47,9 +47,9 @@ def _row(file: ModelFile, vocabulary: int, encoder: str | None) -> str:
             continue
         row = describe(file, {"icd": sizes["icd"]}, label_set, vocabulary, encoder)
         counts.append(f"{row['parameters']:,} / {row['trainable']:,}")
-    about = described(file.name)
-    paper = about["paper"] or NOT_PUBLISHED
-    return f"| [{file.name}](#{file.name}) | {paper} | {counts[0]} | {counts[1]} | {about['description']} |\n"
+    texts = described(file.name)
+    paper = texts["paper"] or NOT_PUBLISHED
+    return f"| [{file.name}](#{file.name}) | {paper} | {counts[0]} | {counts[1]} | {texts['description']} |\n"
 
 
 def _section(file: ModelFile) -> str:
@@ -57,7 +57,7 @@ def _section(file: ModelFile) -> str:
         file.settings(label_set).config.model_dump(exclude={"dropout", "embedding"}) for label_set in MIMIC3_LABELS
     )
     options = [
-        f"| `{key}` | {_shown(value)}{'' if value == large[key] else f', with all codes {_shown(large[key])}'} |\n"
+        f"| `{key}` | {_text(value)}{'' if value == large[key] else f', with all codes {_text(large[key])}'} |\n"
         for key, value in small.items()
     ]
     recipes = ", ".join(f"`{recipe}`" for recipe in file.content["recipes"])
@@ -66,20 +66,20 @@ def _section(file: ModelFile) -> str:
 
 
 def _paragraphs(text: str) -> list[str]:
-    """A docstring's paragraphs as markdown: formulas, which are indented, as code; `Args:` and the like in bold."""
+    """Convert the paragraphs of a docstring to Markdown: indented formulas as code, `Args:` and the like in bold."""
     result = []
     for paragraph in text.split("\n\n"):
         lines = paragraph.splitlines()
         if lines[0].startswith(" "):
             result.append("\n".join(["```text", *inspect.cleandoc("\n" + paragraph).splitlines(), "```"]))
             continue
-        name, colon, rest = paragraph.partition(": ")
-        words = paragraph if name not in ("Args", "Shapes", "Departures") else f"**{name}**{colon}{rest}"
+        name, colon, body = paragraph.partition(": ")
+        words = paragraph if name not in ("Args", "Shapes", "Departures") else f"**{name}**{colon}{body}"
         result.append("\n".join(line.strip() for line in words.splitlines()))
     return result
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return ", ".join(map(str, value)) if isinstance(value, list | dict) else str(value)

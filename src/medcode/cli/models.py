@@ -1,4 +1,4 @@
-"""`models`: lists the models with their papers and parameter counts, without data or weights."""
+"""`models`: list the models with their papers and parameter counts, without data or weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ENCODERS = ("bert-base-cased", "bert-base-uncased", "roberta-base", "roberta-bas
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("models", help="list the models with their parameter counts")
     parser.add_argument(
         "--models",
@@ -58,7 +58,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the list.
+    """Print the list.
 
     Raises:
         UserError: an argument or a model's file is wrong.
@@ -81,13 +81,13 @@ def run(arguments: argparse.Namespace) -> None:
         print(page(files, arguments.vocabulary, arguments.encoder), end="")
         return
     sizes = heads, label_set, arguments.vocabulary, arguments.encoder
-    listed = [describe(file, *sizes) for file in files]
+    descriptions = [describe(file, *sizes) for file in files]
     if arguments.format == "json":
-        print(json.dumps(listed, indent=2))
+        print(json.dumps(descriptions, indent=2))
         return
-    width = max(len(item["name"]) for item in listed)
+    width = max(len(item["name"]) for item in descriptions)
     print(f"{'model':<{width}}  {'parameters':>12}  {'trainable':>12}  description")
-    for item in listed:
+    for item in descriptions:
         print(
             f"{item['name']:<{width}}  {item['parameters']:>12,}  {item['trainable']:>12,}  "
             f"{item['description']} ({item['paper'] or NOT_PUBLISHED})"
@@ -95,10 +95,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def read_files(folder: Path, only: str | None, changes: list[str]) -> dict[str, dict[str, Any]]:
-    """Reads the files of all models, or of one, and applies `--set`.
+    """Read the files of all models, or of one, and applies `--set`.
 
     Raises:
-        UserError: the folder or a file is missing, or a file is no mapping; a change names no model, or is none.
+        UserError: the folder or a file is missing, a file is no mapping, a change is malformed or names no model.
     """
     import yaml
 
@@ -111,36 +111,36 @@ def read_files(folder: Path, only: str | None, changes: list[str]) -> dict[str, 
     files = {name: config.read_yaml(folder / f"{name}.yaml") for name in ([only] if only else models.names())}
     for change in changes:
         key, equals, value = change.partition("=")
-        name, *rest = key.split(".")
-        if not equals or not rest:
+        name, *path = key.split(".")
+        if not equals or not path:
             raise UserError(f"--set: expected MODEL.KEY=VALUE, for instance caml.filters=100, found '{change}'")
         if name not in models.names():
             raise UserError(f"--set: there is no model '{name}'; {nearest(name, models.names())}")
         section = files.get(name, {}).setdefault("options", {})
-        for part in rest[:-1]:
+        for part in path[:-1]:
             section = section.setdefault(part, {})
-        section[rest[-1]] = yaml.safe_load(value)
+        section[path[-1]] = yaml.safe_load(value)
     return files
 
 
 def with_recipe(files: dict[str, dict[str, Any]], recipe: str | None) -> dict[str, dict[str, Any]]:
-    """The models that have the recipe asked for; all where none was.
+    """Return the models that have a recipe; without a recipe, all models.
 
     Raises:
-        UserError: there is none.
+        UserError: no model has the recipe.
     """
     from medcode.errors import UserError, nearest
 
     recipes = {name: file.get("recipes") or {} for name, file in files.items()}
     chosen = {name: file for name, file in files.items() if recipe is None or recipe in recipes[name]}
     if not chosen:
-        names = {name for some in recipes.values() for name in some}
+        names = {name for model_recipes in recipes.values() for name in model_recipes}
         raise UserError(f"--recipe: no model has '{recipe}'; {nearest(str(recipe), names)}")
     return chosen
 
 
 def parse_heads(text: str) -> dict[str, int]:
-    """Reads `icd=50,ccs=38`."""
+    """Parse `icd=50,ccs=38`."""
     from medcode.errors import UserError
 
     heads = {}

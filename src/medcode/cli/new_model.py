@@ -1,4 +1,4 @@
-"""`new-model`: writes the three files of a new model, as a small model that trains and keeps the contract of all."""
+"""`new-model`: write the three files of a new model: a small model that trains and satisfies the model contract."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ recipes:
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("new-model", help="write the three files of a new model, to be filled in")
     parser.add_argument("name", help="lower case, digits and underscores: the name of the files")
     parser.add_argument("--root", type=Path, default=Path(), help="the project (default: the working directory)")
@@ -88,10 +88,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Writes the files and says which.
+    """Write the files and print their paths.
 
     Raises:
-        UserError: the name is none for a Python module, or is taken; the project is not there.
+        UserError: the name is no name of a Python module or is taken, or the project is missing.
     """
     for path in write(arguments.root, arguments.name):
         print(path)
@@ -102,13 +102,13 @@ def write(root: Path, name: str) -> list[Path]:
 
     Args:
         root: the project.
-        name: of the model.
+        name: name of the model.
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
-        UserError: see `run`; nothing is written then.
+        UserError: see `run`; no file is written.
     """
     from medcode import io
     from medcode.errors import UserError

@@ -1,4 +1,4 @@
-"""`predict`: prints the codes of a note."""
+"""`predict`: print the predicted codes of a note."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("predict", help="print the codes of a note")
     parser.add_argument(
         "note", nargs="?", default="-", metavar="NOTE.txt", help="a text file (default: standard input)"
@@ -22,10 +22,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the codes.
+    """Print the codes.
 
     Raises:
-        UserError: the note cannot be read or has no words; there is no sound model; an argument is impossible.
+        UserError: the note cannot be read or has no words, the model is missing or damaged, or an argument is invalid.
     """
     from medcode.errors import UserError
     from medcode.inference import saved_model
@@ -57,10 +57,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def read_note(name: str) -> str:
-    """Reads a note from a file, or from standard input where the name is -.
+    """Read a note from a file, or from standard input if the name is -.
 
     Raises:
-        UserError: there is no such file, or it is not UTF-8.
+        UserError: the file cannot be read, or is not UTF-8.
     """
     from medcode.errors import UserError
 

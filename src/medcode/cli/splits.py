@@ -1,4 +1,4 @@
-"""`splits`: puts published lists of admissions where the workflow looks for them, checked."""
+"""`splits`: check published lists of admissions and copy them to where the workflow reads them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("splits", help="check and copy published lists of train, dev and test")
     parser.add_argument("name", help="caml, edin-clean, edin-icd9, edin-icd10 or edin-joint")
     parser.add_argument("--from", dest="source", type=Path, required=True, help="a folder that holds their files")
@@ -17,7 +17,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Copies the lists and says how many admissions they have.
+    """Copy the lists and print the number of admissions of each split.
 
     Raises:
         UserError: the name is unknown; a file is missing or damaged; an admission is listed twice.

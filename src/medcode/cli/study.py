@@ -1,4 +1,4 @@
-"""`study`: lists the studies, writes the pipeline of one, runs it, and writes the leaderboard."""
+"""`study`: list the studies, write the pipeline of a study, run it, or write the leaderboard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path("studies")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser("study", help="list the studies, or write the pipeline of one, and run it")
     parser.add_argument("name", nargs="?", help="write studies/NAME/dvc.yaml; without a name: list the studies")
     parser.add_argument("--seeds", type=int, metavar="N", help="train with the seeds 1 to N")
@@ -26,11 +26,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Does what was asked for.
+    """Run the command.
 
     Raises:
-        UserError: there are no studies, or no such study or corpus, a study is wrong, or a stage of it failed.
-        KeyboardInterrupt: a signal stopped a study that ran.
+        UserError: there are no studies, no such study or corpus, a study is invalid, or a stage of it failed.
+        KeyboardInterrupt: a signal stopped the running study.
     """
     from medcode.errors import UserError
     from medcode.studies.definition import study
@@ -66,15 +66,15 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def start(study: Study, jobs: int) -> None:
-    """Runs what of a study is not done yet.
+    """Run the unfinished stages of a study.
 
     Args:
-        study: the study, whose pipeline is written.
-        jobs: how many trainings at a time.
+        study: the study, with its pipeline written.
+        jobs: number of parallel trainings.
 
     Raises:
         UserError: a stage failed.
-        KeyboardInterrupt: a signal stopped it.
+        KeyboardInterrupt: a signal stopped the study.
     """
     from medcode.dvc_runner import Runner
     from medcode.studies.pipeline import pipeline
@@ -82,6 +82,6 @@ def start(study: Study, jobs: int) -> None:
     with Runner() as dvc:
         if jobs > 1 and (data := pipeline.data_targets(study, Path())):
             dvc.run([["repro", *data]])
-            # One command each, because one command runs one stage at a time.
+            # One command per training, because a command runs one stage at a time.
             dvc.run([["repro", "--single-item", run] for run in pipeline.run_targets(study)], jobs)
         dvc.run([["repro", "--keep-going", f"{ROOT / study.name}/dvc.yaml"]])

@@ -1,4 +1,4 @@
-"""Checks before anything runs: params.yaml, the model's file, and whether the corpus is there."""
+"""Check before anything runs: params.yaml, the model's file, and whether the corpus is there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from medcode.errors import UserError, collect, nearest
 
 
 class Chosen(Section):
-    """The keys that choose a model; a mistake in another key does not hide theirs."""
+    """The keys that choose a model, checked apart so that a mistake in another key does not hide theirs."""
 
     label_set: LabelSet
     model: str
@@ -40,7 +40,7 @@ def model_file(folder: Path, model: str, params: Path) -> Path:
 
 
 def check_run(params: Path, folder: Path) -> tuple[Params, ModelSettings]:
-    """Check what one run reads.
+    """Check the parameters and the model file of one run.
 
     Args:
         params: params.yaml.
@@ -50,8 +50,8 @@ def check_run(params: Path, folder: Path) -> tuple[Params, ModelSettings]:
         UserError: a line for each mistake.
     """
     collect(lambda: load_all(params), lambda: check_model(params, folder))
-    whole = load_all(params)
-    return whole, settings_of(whole, params, folder)
+    all_params = load_all(params)
+    return all_params, settings_of(all_params, params, folder)
 
 
 def check_all(params: Path, folder: Path) -> None:
@@ -75,20 +75,20 @@ def check_all(params: Path, folder: Path) -> None:
 
 
 def settings_of(run: Run | Chosen, params: Path, folder: Path) -> ModelSettings:
-    """Read the chosen model and recipe.
+    """Read the settings of the chosen model and recipe.
 
     Raises:
-        UserError: there is none of the name, or something in it is wrong.
+        UserError: there is no such model or recipe, or a setting in it is wrong.
     """
     path = model_file(folder, run.model, params)
     return recipes.model_settings(read_yaml(path), path, run.model, run.recipe, run.label_set)
 
 
 def check_model(params: Path, folder: Path) -> None:
-    """Check the chosen model and recipe, and that a model on subwords has an encoder and a model on words none.
+    """Check the chosen model and recipe. A model on subwords needs an encoder; a model on words must have none.
 
     Raises:
-        UserError: it is not so; says what to choose.
+        UserError: a setting is wrong; the message says what to choose.
     """
     run = load(Chosen, params)
     uses_subwords = settings_of(run, params, folder).config.uses_subwords
@@ -102,10 +102,10 @@ def check_model(params: Path, folder: Path) -> None:
 
 
 def check_corpus_folder(params: Path, raw: Path) -> None:
-    """Check that a corpus that the workflow does not make itself has a folder.
+    """Check that the corpus has a folder, unless the workflow makes it.
 
     Raises:
-        UserError: it has none.
+        UserError: there is no folder.
     """
     corpus = load(Run, params).corpus
     if not corpus.startswith(corpora.SYNTHETIC) and not (raw / corpus).is_dir():

@@ -32,7 +32,7 @@ class Reference(Section):
 
 
 class Ccs(Section):
-    """Clinical Classifications Software: how categories are written."""
+    """Clinical Classifications Software: the form of the category codes."""
 
     bare_numbers: bool
 
@@ -44,7 +44,7 @@ class Gem(Section):
 
 
 class Tokenize(Section):
-    """How text becomes words."""
+    """Word tokenization of the notes."""
 
     rule: Literal["caml", "edin", "laat"]
 

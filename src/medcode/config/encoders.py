@@ -1,4 +1,4 @@
-"""Sections of params.yaml about encoders: where they come from, further pretraining, and word pieces."""
+"""Sections of params.yaml about encoders: their source, further pretraining, and subwords."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from medcode.config.section import Count, Number, Positive, Section, Share
 
 
 class Scratch(Section):
-    """A new encoder of BERT's kind: the size of its vocabulary of word pieces, and of its layers."""
+    """Sizes of a new BERT encoder: subword vocabulary (`pieces`) and layers."""
 
     pieces: Annotated[int, Field(ge=100)]
     layers: Positive
@@ -27,11 +27,11 @@ class Scratch(Section):
 
 
 class EncoderSource(Section):
-    """Where an encoder comes from; empty for `none`.
+    """Source of an encoder; empty for `none`.
 
-    `hub` is a repository of Hugging Face, of which `revision` names a branch, tag or commit; `package` an installed
-    Python package with the encoder in its folder `folder`; `folder` alone a folder of this machine, for which `url`
-    says where its files can be had; `scratch` a new encoder, whose weights training draws.
+    `hub` is a repository of Hugging Face; `revision` names a branch, tag or commit of it. `package` is an installed
+    Python package with the encoder in its folder `folder`. `folder` alone is a folder of this machine; `url` says where
+    its files can be downloaded. `scratch` is a new encoder with randomly initialized weights.
     """
 
     hub: str | None = None
@@ -62,6 +62,6 @@ class Pretrain(Section):
 
 
 class Subword(Section):
-    """What word pieces are made of: the words that the models on words read, or the note as it stands."""
+    """Input of subword tokenization: the words that word models read, or the raw note."""
 
     text: Literal["words", "raw"]

@@ -1,4 +1,4 @@
-"""Reading parameter files, and the values that depend on the label set."""
+"""Read parameter files, and choose the values that depend on the label set."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SectionType = TypeVar("SectionType", bound=Section)
 
 # Sections in which a value may be a mapping `{top50: a, full: b}`. Stages that read them depend on label_set.
 BY_LABEL_SET = ("training", "evaluation")
-# Keys of them that hold for every label set: stages read them whose results all label sets share.
+# Keys of these sections with one value for all label sets, read by stages whose results all label sets share.
 FOR_ALL = {"training": ("device", "precision", "threads", "kernels")}
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load(cls: type[SectionType], path: str | os.PathLike) -> SectionType:
-    """Read the parameters that one stage depends on: the fields of its class, and no others.
+    """Read only the parameters that one stage depends on: the fields of its class.
 
     Args:
         cls: a section whose fields are named as keys of the file.
@@ -67,11 +67,11 @@ def read_all(params: str | os.PathLike, models: str | os.PathLike) -> dict[str, 
 
 
 def by_label_set(raw: dict[str, Any], label_set: str | None = None) -> dict[str, Any]:
-    """Choose the values of those sections that may depend on the label set.
+    """Choose the values that depend on the label set, in the sections that may have such values.
 
     Args:
         raw: sections by name.
-        label_set: whose values to choose; None takes that of `raw`. Without one nothing is chosen.
+        label_set: the label set of the values; None takes the one in `raw`. Without a label set nothing changes.
     """
     label_set = label_set or raw.get("label_set")
     if not isinstance(label_set, str):
@@ -87,7 +87,7 @@ def _chosen(key: str, section: Any, label_set: str) -> Any:
 
 
 def size_of(label_set: str) -> Literal["top50", "full"]:
-    """Say which value of a mapping `{top50: a, full: b}` holds for a label set."""
+    """Return the key of a mapping `{top50: a, full: b}` that applies to a label set."""
     return "top50" if label_set.startswith("top50") else "full"
 
 

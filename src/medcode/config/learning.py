@@ -1,4 +1,4 @@
-"""Keys and sections of params.yaml about what a run trains, the engine, and evaluation."""
+"""Keys and sections of params.yaml about the run, the training engine, and evaluation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medcode.config.section import Ascending, Count, Positive, Section, Share
 
 
 class Run(Section):
-    """What a run trains: the keys of params.yaml that stand by themselves."""
+    """Choices of a run: the top-level keys of params.yaml outside any section."""
 
     corpus: str
     label_set: LabelSet
@@ -23,15 +23,12 @@ class Run(Section):
 
     @property
     def all_seeds(self) -> list[int]:
-        """The seeds to train, `seed` the first."""
+        """Seeds to train, starting with `seed`."""
         return list(range(self.seed, self.seed + self.seeds))
 
 
 class Machine(Section):
-    """The part of `training` that pretraining reads too: where to compute, and in which precision.
-
-    Keys that it does not read are left alone.
-    """
+    """The part of `training` that pretraining also reads: device, precision and threads. Other keys are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -53,7 +50,7 @@ class Scoring(Machine):
 
 
 class Training(Scoring):
-    """The engine: what does not change the mathematics of a model."""
+    """The training engine: settings that do not change the mathematics of a model."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""The whole of params.yaml, and how it is checked. A stage loads its own sections instead (`config.load`)."""
+"""Load and check params.yaml as a whole. A stage loads only its own sections instead (`config.load`)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Params(Run):
 
 
 class Names(Section):
-    """The keys that choose something by its name; a mistake in another section does not hide theirs."""
+    """The keys that choose a corpus and an encoder by name, checked apart from the mistakes in other sections."""
 
     corpus: str
     encoder: str
@@ -48,7 +48,7 @@ def load_all(path: str | os.PathLike) -> Params:
 
     Raises:
         UserError: the file is missing or not YAML; else a line for each key that is unknown, missing, of the wrong
-            type or impossible, and for each name that nothing has.
+            type or impossible, and for each unknown name.
     """
     raw = read_yaml(path)
     check(raw, path)
@@ -63,7 +63,7 @@ def check(raw: dict[str, Any], path: str | os.PathLike) -> None:
     """
     names = {key: raw[key] for key in Names.model_fields if key in raw}
     collect(
-        # Both readings of each `{top50: ..., full: ...}` must hold, whichever label set is chosen now.
+        # Both values of each `{top50: ..., full: ...}` must be valid, whichever label set is chosen now.
         *(lambda label_set=label_set: _check_rules(raw, path, label_set) for label_set in ("top50", "full")),
         lambda: _check_names(build(Names, names, path), path),
     )
@@ -90,7 +90,7 @@ def _check_names(names: Names, path: str | os.PathLike) -> None:
 
 
 def _check_rules(raw: dict[str, Any], path: str | os.PathLike, label_set: str) -> None:
-    """Check each key, then what several keys must be together."""
+    """Check each key, then the rules about several keys."""
     params = build(Params, by_label_set(raw, label_set), path)
     lines = []
     if params.split.published != "none" and params.split.source == "stratified":

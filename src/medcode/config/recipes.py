@@ -1,4 +1,4 @@
-"""configs/models/<model>.yaml: the options of a model and its recipes, and what a run takes of them."""
+"""Load and check configs/models/<model>.yaml: the options of a model and its recipes."""
 
 from __future__ import annotations
 
@@ -21,25 +21,27 @@ MonitorName = Literal[
 
 
 class Recipe(Section):
-    """How a model is trained: one per published training of the model, and ours. A file states what is not a default.
+    """Training settings of a model, one recipe per published training and our own. A file states only non-defaults.
 
     `options` are options of the model that this recipe changes, a smaller size for instance.
-    `schedule: linear` falls in a line to zero at the last step; `plateau` falls by 10 % each time that more than 5
-    epochs brought nothing better. `warmup_share` states the warm-up as a share of all steps, `warmup_steps` in steps.
-    `encoder_learning_rate` is that of the top layer of a pretrained encoder, each layer below having `layer_decay`
-    times the rate of the one above; null gives the top layer `learning_rate`. `clip_norm` is the largest norm of the
-    gradient; null does not clip.
-    `patience` is how many epochs may pass without a better monitor; null never stops early. `monitor` is the dev
-    metric that chooses the epoch: of the first head, or the mean over `monitor_heads: all`. `restore: last` keeps the
-    weights of the last epoch instead of those of the best.
-    `loss: focal` (MARN) weighs cross entropy by `focal_alpha` (1 - p)^`focal_gamma`, p being the probability given to
-    what is true. `loss_weights` weighs the losses of a model with several heads; null weighs each 1, or as the model's
-    paper says. `label_smoothing` is the share a of a label's 0 or 1 that is spread over all labels: y (1 - a) + a / Y.
-    `max_tokens` is how many words or subwords of a note are read. `embedding: static` does not train word vectors.
+    `schedule: linear` decays the learning rate linearly to zero at the last step; `plateau` reduces it by 10 % after
+    more than 5 epochs without improvement. `warmup_share` is the warm-up as a share of all steps, `warmup_steps` in
+    steps.
+    `encoder_learning_rate` is the rate of the top layer of a pretrained encoder; null gives it `learning_rate`. Each
+    layer below has `layer_decay` times the rate of the layer above. `clip_norm` is the maximum norm of the gradient;
+    null does not clip.
+    `patience` is the number of epochs without improvement after which training stops; null never stops early. `monitor`
+    is the dev metric that chooses the best epoch: of the first head, or the mean over `monitor_heads: all`.
+    `restore: last` keeps the weights of the last epoch instead of the best.
+    `loss: focal` (MARN) weighs cross entropy by `focal_alpha` (1 - p)^`focal_gamma`; p is the probability of the true
+    value. `loss_weights` weighs the losses of a model with several heads; null weighs each 1, or as in the model's
+    paper. `label_smoothing` is the share a of a label's 0 or 1 that is spread over all labels: y (1 - a) + a / Y.
+    `max_tokens` is the number of words or subwords of a note that are read. `embedding: static` does not train
+    word vectors.
 
-    Three options for corpora with few documents: `label_init: descriptions` lets label attention start from the labels'
-    descriptions, `label_biases: log_odds` starts each output bias from how frequent its label is, and
-    `description_documents` makes the description of each label one more training document.
+    Three options for corpora with few documents: `label_init: descriptions` initializes label attention from the label
+    descriptions; `label_biases: log_odds` initializes each output bias from the frequency of its label;
+    `description_documents` adds the description of each label as a training document.
     """
 
     optimizer: Literal["adam", "adamw"] = "adam"
@@ -72,7 +74,7 @@ class Recipe(Section):
 
     @property
     def reads_titles(self) -> bool:
-        """Whether training needs the titles of labels, whatever the model."""
+        """Whether training needs label descriptions, whatever the model."""
         return self.description_documents or self.label_init == "descriptions"
 
 
@@ -84,7 +86,7 @@ class ModelFile(Section):
 
 
 class ModelKeys(Section):
-    """The same with recipes unread, so that a mistake in one recipe is no mistake of another."""
+    """The content of a model's file with recipes unchecked, so that a mistake in one recipe does not affect another."""
 
     options: dict[str, Any] = Field({})
     recipes: dict[str, dict[str, Any]]
@@ -92,7 +94,7 @@ class ModelKeys(Section):
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """A model as one run builds and trains it: its name, its options, the name of the recipe, and the recipe."""
+    """The model of one run: its name, its options, the name of the recipe, and the recipe."""
 
     model: str
     config: ModelConfig
@@ -101,11 +103,11 @@ class ModelSettings:
 
 
 def load_model(path: str | os.PathLike, model: str, recipe: str, label_set: str) -> ModelSettings:
-    """Read what one run takes of a model's file: the options, and one recipe.
+    """Read the options and one recipe from a model's file.
 
     Args:
         path: configs/models/<model>.yaml, or another file with `options` and `recipes`.
-        label_set: chooses of every mapping `{top50: a, full: b}`.
+        label_set: chooses the value of every mapping `{top50: a, full: b}`.
 
     Raises:
         UserError: the file or the recipe is missing; an option or a key of the recipe is wrong.
@@ -138,11 +140,11 @@ def model_settings(
 def configure(
     model: str, options: dict[str, Any], recipe: Recipe, path: str | os.PathLike = "options", name: str = ""
 ) -> ModelConfig:
-    """Build the typed options of a model from its file and a recipe, which may change options and sets dropout.
+    """Build the typed options of a model from its file and a recipe. The recipe may change options and sets dropout.
 
     Args:
-        options: of the model's file.
-        recipe: gives dropout and whether word vectors are trained, and options of its own.
+        options: the options in the model's file.
+        recipe: sets dropout and whether word vectors are trained, and may change options.
         path: the file that the options came from, for messages.
         name: the name of the recipe, for messages.
 
@@ -151,7 +153,7 @@ def configure(
     """
     cls, from_recipe = models.find(model), {"dropout": recipe.dropout, "embedding": recipe.embedding}
     where = f"recipes.{name}.options"
-    # The first is a mistake of all recipes alike, and says the same of each.
+    # A mistake in the options concerns all recipes, so its message names none.
     lines = [
         f"{path}: options.{key}: belongs to a recipe, recipes.<recipe>.{key}" for key in from_recipe if key in options
     ]

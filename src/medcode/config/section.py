@@ -1,4 +1,4 @@
-"""What a section of params.yaml is, and how plain values become one."""
+"""Typed sections of params.yaml, built from plain values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from medcode.errors import UserError, is_guess, nearest
 
-# Keys that older files have, and what they are called now.
+# {key in older files: current key}.
 RENAMED_KEYS = {
     "criterion": "monitor", "criterion_heads": "monitor_heads", "embed": "word2vec", "faithful": "match_released_code",
     "head_weights": "loss_weights", "keep": "restore", "label_vectors": "label_init", "limit": "limit_batches",
@@ -51,7 +51,7 @@ SectionType = TypeVar("SectionType", bound=BaseModel)
 
 
 def build(cls: type[SectionType], raw: Any, path: str | os.PathLike, where: str = "") -> SectionType:
-    """Builds a typed section from plain values.
+    """Build a typed section from plain values.
 
     Args:
         path: the file that the values came from, for the message.
@@ -70,45 +70,47 @@ def build(cls: type[SectionType], raw: Any, path: str | os.PathLike, where: str 
 def _explain(
     cls: type[BaseModel], error: ValidationError, raw: Any, path: str | os.PathLike, where: str
 ) -> Iterator[str]:
-    # A misspelled key often comes with a missing one: the misspelled key is what the user can see.
+    # A misspelled key is also a missing one: report only the misspelling, which the user can see.
     errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     misspelled = set()
-    for one in errors:
-        location = [str(part) for part in one["loc"]]
+    for problem in errors:
+        location = [str(part) for part in problem["loc"]]
         key = ".".join([where, *location] if where else location)
-        if one["type"] == "extra_forbidden":
+        if problem["type"] == "extra_forbidden":
             keys = _keys(cls, location[:-1])
             if (current := current_key(location[-1], keys)) is not None:
                 misspelled.add((*location[:-1], current))
                 yield f"{path}: {key}: renamed; write {current}"
                 continue
-            siblings = keys - set(_inside(raw, location[:-1]))
-            hint = next(filter(is_guess, (nearest(location[-1], some) for some in (siblings, keys))), "")
+            siblings = keys - set(_subsection(raw, location[:-1]))
+            hint = next(filter(is_guess, (nearest(location[-1], names) for names in (siblings, keys))), "")
             hint = hint or nearest(location[-1], siblings or keys)
             misspelled |= {(*location[:-1], sibling) for sibling in siblings if f"'{sibling}'" in hint}
             yield f"{path}: {key}: unknown key; {hint}"
-        elif one["type"] == "missing":
+        elif problem["type"] == "missing":
             if tuple(location) not in misspelled:
                 yield f"{path}: {key}: missing"
         else:
-            message = one["msg"].removeprefix("Value error, ")
-            # A rule about several keys names them itself; the mapping that they stand in would say nothing.
-            shown = (
-                "" if isinstance(one["input"], dict) and message != one["msg"] else f", found {_shown(one['input'])}"
+            message = problem["msg"].removeprefix("Value error, ")
+            # The message of a rule about several keys names them; the whole mapping would not help.
+            value = (
+                ""
+                if isinstance(problem["input"], dict) and message != problem["msg"]
+                else f", found {_shown(problem['input'])}"
             )
-            yield f"{path}: {key}: {message}{shown}" if key else f"{path}: {message}{shown}"
+            yield f"{path}: {key}: {message}{value}" if key else f"{path}: {message}{value}"
 
 
 def current_key(key: str, keys: Container[str]) -> str | None:
-    """Returns what a key of an older file is called now; None where it is not a renamed one of these keys."""
+    """Return the current name of a renamed key; None if the key was not renamed to one of `keys`."""
     current = RENAMED_KEYS.get(key)
     return current if current in keys else None
 
 
 def with_current_keys(cls: type[BaseModel], raw: Any) -> Any:
-    """Returns the values of a section that an older version wrote, under the keys of today.
+    """Return the values of a section from an older version under the current keys.
 
-    For what the program wrote by itself, such as a saved model's folder; a file of the user is told to rename the key.
+    For files that the program writes, such as those of a saved model. In a file of the user a renamed key is an error.
     Mappings within the section stay as they are.
     """
     if not isinstance(raw, dict):
@@ -122,21 +124,21 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _inside(raw: Any, location: list[str]) -> dict:
+def _subsection(raw: Any, location: list[str]) -> dict:
     for part in location:
         raw = raw.get(part, {}) if isinstance(raw, dict) else {}
     return raw if isinstance(raw, dict) else {}
 
 
 def _keys(cls: type[BaseModel], location: list[str]) -> set[str]:
-    """The keys that are valid in the (sub)section at a location."""
+    """Return the valid keys of the (sub)section at a location."""
     for part in location:
         field = next((f for n, f in cls.model_fields.items() if part in (n, f.alias)), None)
-        if field is None:  # a name of the user's own, such as a model's or a recipe's
+        if field is None:  # a name that the user chooses, such as a recipe's
             continue
-        found = _section_in(field.annotation)
-        if found is not None:
-            cls = found
+        section = _section_in(field.annotation)
+        if section is not None:
+            cls = section
     return {field.alias or name for name, field in cls.model_fields.items()}
 
 
@@ -144,7 +146,7 @@ def _section_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in getattr(annotation, "__args__", ()):
-        found = _section_in(argument)
-        if found is not None:
-            return found
+        section = _section_in(argument)
+        if section is not None:
+            return section
     return None

@@ -1,7 +1,7 @@
 """Figures as SVG text: the same numbers give the same bytes.
 
-Text stays text, so that a reader can select it and a page can choose its font. The colours tell apart for readers with
-any of the common colour vision deficiencies (after Okabe and Ito), and differ in lightness too.
+Text stays text, so that a reader can select it and a page can choose its font. The colors are distinct for readers with
+any of the common color vision deficiencies (after Okabe and Ito), and differ in lightness too.
 """
 
 from __future__ import annotations
@@ -64,23 +64,23 @@ THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
 def frequency_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
-    """Draws F1 by how often a code occurs in training: micro on the left, macro on the right, one row per head.
+    """Draw F1 by training frequency of the codes: micro on the left, macro on the right, one row per head.
 
     Args:
-        rows: as `evaluation.frequency.frequency_table` makes them.
-        definition: the definition of macro F1 that the rows hold.
+        rows: of `evaluation.frequency.frequency_table`.
+        definition: the definition of macro F1 in the rows.
     """
     heads = list(dict.fromkeys(row["head"] for row in rows))
     with canvas(WIDE, HEIGHT * len(heads)) as figure:
         panels = figure.subplots(len(heads), 2, sharey=True, squeeze=False)
         for head, (left, right) in zip(heads, panels, strict=True):
-            own = [row for row in rows if row["head"] == head]
+            head_rows = [row for row in rows if row["head"] == head]
             suffix = f", {head}" if len(heads) > 1 else ""
             for axes, column, title in (
                 (left, "f1_micro", f"Micro F1{suffix}"),
                 (right, "f1_macro", f"Macro F1 ({definition}){suffix}"),
             ):
-                _bars(axes, own, column)
+                _bars(axes, head_rows, column)
                 axes.set_title(title)
                 axes.set_xlabel("Training documents of the code (n: number of codes)")
             left.set_ylabel("F1 on test")
@@ -94,16 +94,16 @@ def frequency_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
 
 
 def _bars(axes: Axes, rows: Sequence[dict[str, Any]], column: str) -> None:
-    place = np.arange(len(rows))
-    for offset, name, label, colour in (
+    positions = np.arange(len(rows))
+    for offset, name, label, color in (
         (-0.2, column, "Fixed threshold", BLUE),
         (0.2, f"{column}_tuned", "Tuned on dev", ORANGE),
     ):
         values = [row[name] for row in rows]
-        bars = axes.bar(place + offset, values, width=0.38, label=label, color=colour)
+        bars = axes.bar(positions + offset, values, width=0.38, label=label, color=color)
         axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=2, fontsize=7.5, color=QUIET)
     groups = [row["group"].replace("-", "\N{EN DASH}") for row in rows]
-    axes.set_xticks(place, [f"{group}\nn = {row['codes']:,.0f}" for group, row in zip(groups, rows, strict=True)])
+    axes.set_xticks(positions, [f"{group}\nn = {row['codes']:,.0f}" for group, row in zip(groups, rows, strict=True)])
     middle, half = (len(rows) - 1) / 2, max(len(rows), 4) / 2
     axes.set_xlim(middle - half - 0.1, middle + half + 0.1)
     axes.set_ylim(0, 1.05)
@@ -112,34 +112,34 @@ def _bars(axes: Axes, rows: Sequence[dict[str, Any]], column: str) -> None:
 
 
 def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float) -> str:
-    """Draws the losses on the left and the metrics of dev on the right, by epoch, with the best epoch marked.
+    """Draw losses on the left and dev metrics on the right, by epoch, with the best epoch marked.
 
-    A second row shows the loss of each head, where there are several.
+    With several heads, further rows show the loss of each head.
 
     Args:
         rows: epoch, train_loss, dev_loss, f1_micro, f1_macro and map, and train_loss_<head> and dev_loss_<head> where
-            there are several heads; NaN leaves a gap.
-        best_epoch: the epoch whose weights were kept, a mean where there were several seeds.
+            there are several heads. NaN leaves a gap.
+        best_epoch: the epoch whose weights were kept; with several seeds, the mean.
     """
     heads = [column.removeprefix("train_loss_") for column in rows[0] if column.startswith("train_loss_")]
-    lines = 1 + math.ceil(len(heads) / 2)
-    with canvas(WIDE, HEIGHT * lines) as figure:
-        (left, right), *others = figure.subplots(lines, 2, squeeze=False)
+    n_rows = 1 + math.ceil(len(heads) / 2)
+    with canvas(WIDE, HEIGHT * n_rows) as figure:
+        (left, right), *lower_rows = figure.subplots(n_rows, 2, squeeze=False)
         _lines(left, rows, {"train_loss": "Train", "dev_loss": "Dev"})
         left.set_title("Loss")
         left.set_ylabel("Loss per decision")
         _lines(right, rows, {"f1_micro": "Micro F1", "f1_macro": "Macro F1", "map": "MAP"})
         right.set_title("Metrics on dev")
         right.set_ylim(0, 1)
-        below = [axes for line in others for axes in line]
-        for head, axes in itertools.zip_longest(heads, below):
+        head_panels = [axes for line in lower_rows for axes in line]
+        for head, axes in itertools.zip_longest(heads, head_panels):
             if head is None:
                 axes.set_axis_off()
                 continue
             _lines(axes, rows, {f"train_loss_{head}": "Train", f"dev_loss_{head}": "Dev"})
             axes.set_title(f"Loss, {head}")
             axes.set_ylabel("Loss per decision")
-        for axes in (left, right, *below[: len(heads)]):
+        for axes in (left, right, *head_panels[: len(heads)]):
             axes.axvline(best_epoch, color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
             axes.annotate(
                 "best epoch", (best_epoch, 1), xycoords=("data", "axes fraction"), xytext=(-4, -2),
@@ -154,8 +154,8 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float) -> str:
 
 def _lines(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> None:
     epochs = [row["epoch"] for row in rows]
-    for (column, label), colour in zip(columns.items(), SERIES, strict=False):
-        axes.plot(epochs, [row[column] for row in rows], label=label, color=colour, marker="o", markersize=3.5)
+    for (column, label), color in zip(columns.items(), SERIES, strict=False):
+        axes.plot(epochs, [row[column] for row in rows], label=label, color=color, marker="o", markersize=3.5)
     axes.legend(
         loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.55, handlelength=1.2, columnspacing=1
     )
@@ -166,25 +166,25 @@ def _lines(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str]) 
 
 
 def label_figure(train_counts: dict[str, np.ndarray]) -> str:
-    """Draws how often codes occur in training: documents per code, most frequent first, both axes logarithmic.
+    """Draw training documents per code, most frequent code first, both axes logarithmic.
 
-    Codes that no training document has cannot be drawn; the description counts them.
+    Codes without a training document cannot be plotted. The description counts them.
 
     Args:
         train_counts: per head, the training documents of each label.
     """
     with canvas(NARROW, HEIGHT) as figure:
         axes = figure.subplots()
-        told = []
-        for (head, counts), colour in zip(train_counts.items(), SERIES * len(train_counts), strict=False):
-            seen = np.sort(counts[counts > 0])[::-1]
+        descriptions = []
+        for (head, counts), color in zip(train_counts.items(), SERIES * len(train_counts), strict=False):
+            positive = np.sort(counts[counts > 0])[::-1]
             # A few hundred points draw the same line as nine thousand.
-            rank = np.unique(np.geomspace(1, max(len(seen), 1), 300).round().astype(int))[: len(seen)]
+            rank = np.unique(np.geomspace(1, max(len(positive), 1), 300).round().astype(int))[: len(positive)]
             label = f"{head}: {_plural(len(counts), 'code')}"
-            axes.plot(rank, seen[rank - 1], color=colour, label=label, drawstyle="steps-mid")
-            never = len(counts) - len(seen)
+            axes.plot(rank, positive[rank - 1], color=color, label=label, drawstyle="steps-mid")
+            n_without = len(counts) - len(positive)
             median = f"; the median code has {np.median(counts):,.0f} training documents" if len(counts) else ""
-            told.append(label + median + (f"; {never:,} codes have none" if never else ""))
+            descriptions.append(label + median + (f"; {n_without:,} codes have none" if n_without else ""))
         axes.set(xscale="log", yscale="log", xlabel="Rank of the code", ylabel="Training documents")
         axes.set_title("Frequency of the codes")
         axes.legend(loc="lower left", handlelength=1.2)
@@ -193,17 +193,17 @@ def label_figure(train_counts: dict[str, np.ndarray]) -> str:
             axis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
             axis.set_major_formatter(THOUSANDS)
             axis.set_minor_formatter(NullFormatter())
-        return to_svg(figure, "labels", "Training documents of each code", "; ".join(told))
+        return to_svg(figure, "labels", "Training documents of each code", "; ".join(descriptions))
 
 
 def length_figure(lengths: np.ndarray, max_tokens: int, unit: str = "words") -> str:
-    """Draws the distribution of note lengths, with the median and the length beyond which the model reads nothing.
+    """Draw the distribution of note lengths, with the median and the maximum length that the model reads.
 
-    The longest half per cent share the last bar.
+    The longest 0.5 % of the notes share the last bar.
 
     Args:
-        lengths: words of each note.
-        max_tokens: the number of words that the model reads at most.
+        lengths: tokens of each note.
+        max_tokens: the maximum number of tokens that the model reads.
         unit: words, or word pieces.
     """
     limit = max(float(np.quantile(lengths, 0.995)), 1.0)
@@ -211,9 +211,9 @@ def length_figure(lengths: np.ndarray, max_tokens: int, unit: str = "words") -> 
     median = float(np.median(lengths))
     with canvas(NARROW, HEIGHT) as figure:
         axes = figure.subplots()
-        shown = np.minimum(lengths, limit)
-        share = np.full(len(shown), 1 / len(shown))
-        axes.hist(shown, bins=np.linspace(0, limit, 41), weights=share, color=BLUE, edgecolor=PAPER, linewidth=0.5)
+        clipped = np.minimum(lengths, limit)
+        share = np.full(len(clipped), 1 / len(clipped))
+        axes.hist(clipped, bins=np.linspace(0, limit, 41), weights=share, color=BLUE, edgecolor=PAPER, linewidth=0.5)
         axes.set_title("Length of the notes")
         axes.set_xlabel(f"{unit.capitalize()} per note")
         axes.set_ylabel("Share of notes")
@@ -233,8 +233,8 @@ def length_figure(lengths: np.ndarray, max_tokens: int, unit: str = "words") -> 
         return to_svg(figure, "lengths", "Length of the notes", description)
 
 
-def _mark(axes: Axes, at: float, text: str, colour: str, *, left: bool) -> None:
-    axes.axvline(at, color=colour, linewidth=1.2, linestyle=(0, (4, 3)))
+def _mark(axes: Axes, at: float, text: str, color: str, *, left: bool) -> None:
+    axes.axvline(at, color=color, linewidth=1.2, linestyle=(0, (4, 3)))
     axes.annotate(
         text, (at, 1), xycoords=("data", "axes fraction"), xytext=(-5 if left else 5, -3), textcoords="offset points",
         fontsize=8, color=INK, va="top", ha="right" if left else "left",
@@ -247,7 +247,7 @@ def _plural(number: float, noun: str) -> str:
 
 @contextlib.contextmanager
 def canvas(width: float, height: float) -> Iterator[Figure]:
-    """A figure in our style, whatever the reader's own matplotlibrc says."""
+    """Yield a figure in our style, independent of the user's matplotlibrc."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
@@ -257,14 +257,14 @@ def canvas(width: float, height: float) -> Iterator[Figure]:
 
 
 def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
-    """Renders without a date or a version, with ids of its own so that several figures fit in one page."""
+    """Render a figure as SVG without date or version. Ids begin with `name`, so several figures fit in one page."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = buffer.getvalue()
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
     text = text.replace("'DejaVu Sans'", FONTS)
     label = f'role="img" aria-labelledby="{name}-title {name}-description"'
-    inside = (
+    head = (
         f'<title id="{name}-title">{escape(title)}</title>\n <desc id="{name}-description">{escape(description)}</desc>'
     )
-    return re.sub(r"<svg ([^>]*)>", lambda tag: f"<svg {label} {tag[1]}>\n {inside}", text, count=1)
+    return re.sub(r"<svg ([^>]*)>", lambda tag: f"<svg {label} {tag[1]}>\n {head}", text, count=1)

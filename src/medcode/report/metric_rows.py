@@ -1,4 +1,4 @@
-"""The rows of the page's table of metrics, by what the metrics need."""
+"""Rows of the table of metrics on the report page, grouped by what the metrics need."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from medcode.evaluation import metric_table
 
 
 def groups(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the groups of rows: their headings, and of each row a name, the values and an explanation.
+    """Return groups of rows: a heading, and for each row a name, the values and an explanation.
 
     Args:
-        measured: of one head, what test.json has, or the same with texts for numbers.
+        measured: metrics of one head as in test.json; the numbers may be formatted texts.
 
     Raises:
-        KeyError: it lacks a metric of the table, or has one that the table lacks.
+        KeyError: a metric of the table is missing, or a metric is not in the table.
     """
     rows = {"decisions": _decision_rows(measured), "ranking": _rows_without_threshold(measured, "ranking")}
     rows["auc"] = _rows_without_threshold(measured, "auc")
@@ -25,11 +25,11 @@ def groups(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _decision_rows(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
-    shown = [metric for metric in metric_table.TABLE if metric.needs == "decisions" and metric.title]
+    metrics = [metric for metric in metric_table.TABLE if metric.needs == "decisions" and metric.title]
     return [
         {"name": metric.title, **{at: _dotted(measured[at], metric.key) for at in metric_table.THRESHOLDS}}
         | {"note": metric.explanation}
-        for metric in sorted(shown, key=lambda metric: metric.row)
+        for metric in sorted(metrics, key=lambda metric: metric.row)
         if metric.key in measured["fixed"] or not metric.if_missed
     ]
 

@@ -1,4 +1,4 @@
-"""The report: one self-contained page about a trained model, the same bytes for the same inputs."""
+"""Report page about a trained model: self-contained HTML, the same bytes for the same inputs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from medcode.report import metric_rows
 TEMPLATE = Path(__file__).with_name("page.html")
 STYLE = Path(__file__).with_name("style.css")
 
-# Colours of the figures that the page replaces by its own, which differ in the dark.
-COLOURS = {
+# Colors of the figures and the variables of the page that replace them, which differ in dark mode.
+COLORS = {
     drawing.BLUE: "var(--series-1)",
     drawing.ORANGE: "var(--series-2)",
     drawing.GREEN: "var(--series-3)",
@@ -61,23 +61,23 @@ def render(
     vectors_note: str = "",
     spread: Mapping[str, Any] | None = None,
 ) -> str:
-    """Writes the report as HTML: inline style and figures, no script, nothing loaded from elsewhere.
+    """Write the report as HTML: inline style and figures, no script, nothing loaded from elsewhere.
 
     Args:
         params: the parameters that the model was trained with.
         settings: the model and its recipe.
-        test: metrics/test.json: per head, what `evaluation.summary.head_metrics` returns.
+        test: metrics/test.json: {head: result of `evaluation.summary.head_metrics`}.
         train: metrics/train.json: at least model, recipe, label_set, best_epoch, epochs_run and parameters.
         data: documents and labels, all three splits.
-        corpus: metrics/corpus.json, what `dataset.statistics.summarize` returns.
+        corpus: metrics/corpus.json, the result of `dataset.statistics.summarize`.
         figures: the SVG of `frequency`, `losses`, `vectors`, `learning`, `labels`, `lengths` and, where codes have
             links, `linkage`.
-        vectors_note: what the figure `vectors` says; it is left out where there is nothing to say.
-        spread: the standard deviation over several seeds of everything in `test`, likewise.
+        vectors_note: caption of the figure `vectors`, which is left out if this is empty.
+        spread: standard deviation over several seeds of each number in `test`; None for one seed.
 
     Raises:
-        UserError: the metrics have no head, the inputs lack a head that was measured, or another model
-            or recipe was trained than the parameters name.
+        UserError: the metrics have no head, the inputs lack a measured head, or the trained model or recipe is not the
+            one in the parameters.
     """
     _check_trained(settings, train)
     environment = jinja2.Environment(
@@ -104,15 +104,15 @@ def render(
 
 
 def unit_of(params: Run) -> str:
-    """What the lengths of notes are counted in."""
+    """Return the unit of note lengths."""
     return "words" if params.encoder == "none" else "word pieces"
 
 
 def page_heads(test: Mapping[str, Any], data: Inputs) -> list[str]:
-    """The heads that were measured, `icd` first.
+    """Return the measured heads, `icd` first.
 
     Raises:
-        UserError: there are none, or the inputs do not have one of them.
+        UserError: there is no head, or the inputs lack one.
     """
     if not test:
         raise UserError("the metrics of test have no head; run evaluate again")
@@ -123,13 +123,13 @@ def page_heads(test: Mapping[str, Any], data: Inputs) -> list[str]:
 
 
 def inline(svg: str) -> Markup:
-    """Makes a figure part of the page: no prologue, and the page's colours."""
+    """Convert a figure for the page: no prologue, colors as variables of the page."""
     svg = svg[svg.index("<svg ") :]
-    for colour, variable in COLOURS.items():
-        svg = svg.replace(colour, variable)
+    for color, variable in COLORS.items():
+        svg = svg.replace(color, variable)
     # The page gives the size; the view box keeps the proportions.
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    return Markup(svg)  # made by our own figures, which escape their text
+    return Markup(svg)  # safe: our figures escape their text
 
 
 def _check_trained(settings: ModelSettings, train: Mapping[str, Any]) -> None:
@@ -148,9 +148,9 @@ def _score(value: float | str | None) -> str:
 
 
 def _with_spread(value: Any, spread: Any) -> Any:
-    """Metrics and their standard deviations as texts, in the same nested mappings; as they are without deviations."""
+    """Format metrics with their standard deviations, nested as before. Without deviations they stay numbers."""
     if isinstance(value, Mapping):
-        return {key: _with_spread(own, (spread or {}).get(key)) for key, own in value.items()}
+        return {key: _with_spread(item, (spread or {}).get(key)) for key, item in value.items()}
     return (
         value
         if spread is None
@@ -159,16 +159,16 @@ def _with_spread(value: Any, spread: Any) -> Any:
 
 
 def _training(params: Run, recipe: Recipe, train: Mapping[str, Any]) -> str:
-    total, trainable = (train["parameters"][kind] for kind in ("total", "trainable"))
-    kept = "the one kept" if recipe.restore == "last" else "the best"
-    trained = "all" if trainable == total else f"{trainable:,}"
+    total, trainable = (train["parameters"][key] for key in ("total", "trainable"))
+    epoch_role = "the one kept" if recipe.restore == "last" else "the best"
+    n_trained = "all" if trainable == total else f"{trainable:,}"
     if params.seeds == 1:
-        seeds, which = f"seed {params.seed}", "was epoch"
+        seeds, epoch_verb = f"seed {params.seed}", "was epoch"
     else:
-        seeds, which = f"the seeds {params.seed} to {params.all_seeds[-1]}", "was on average epoch"
+        seeds, epoch_verb = f"the seeds {params.seed} to {params.all_seeds[-1]}", "was on average epoch"
     return (
-        f"{total:,} parameters, {trained} of them trained with the recipe {train['recipe']} and {seeds}; "
-        f"{kept} of {_epochs(train['epochs_run'])} {which} {train['best_epoch']:.3g}."
+        f"{total:,} parameters, {n_trained} of them trained with the recipe {train['recipe']} and {seeds}; "
+        f"{epoch_role} of {_epochs(train['epochs_run'])} {epoch_verb} {train['best_epoch']:.3g}."
     )
 
 
@@ -179,34 +179,34 @@ def _epochs(number: float) -> str:
 def _head(
     name: str, test: Mapping[str, Any], options: Evaluation, data: Inputs, spread: Mapping[str, Any]
 ) -> dict[str, Any]:
-    own = test[name]
-    shown = _with_spread(own, spread.get(name))
+    metrics = test[name]
+    formatted = _with_spread(metrics, spread.get(name))
     return {
         "name": name,
-        "tiles": _tiles(shown, options),
-        "fixed": own["fixed"]["threshold"],
-        "tuned": own["tuned"]["threshold"],
-        "groups": metric_rows.groups(shown),
-        "labels": _labels(name, own["counts"], data.train_counts(name)),
+        "tiles": _tiles(formatted, options),
+        "fixed": metrics["fixed"]["threshold"],
+        "tuned": metrics["tuned"]["threshold"],
+        "groups": metric_rows.groups(formatted),
+        "labels": _labels(name, metrics["counts"], data.train_counts(name)),
     }
 
 
-def _tiles(own: Mapping[str, Any], options: Evaluation) -> list[dict[str, Any]]:
-    def at_tuned(kind: str) -> str:
-        return f"{_score(own['tuned']['f1'][kind])} if tuned on dev"
+def _tiles(metrics: Mapping[str, Any], options: Evaluation) -> list[dict[str, Any]]:
+    def at_tuned(average: str) -> str:
+        return f"{_score(metrics['tuned']['f1'][average])} if tuned on dev"
 
     tiles = [
-        {"name": "Micro F1", "value": own["fixed"]["f1"]["micro"], "note": at_tuned("micro")},
-        {"name": "Macro F1", "value": own["fixed"]["f1"]["macro"], "note": at_tuned("macro")},
-        {"name": "Macro AUC", "value": own["auc"]["macro"], "note": f"micro {_score(own['auc']['micro'])}"},
+        {"name": "Micro F1", "value": metrics["fixed"]["f1"]["micro"], "note": at_tuned("micro")},
+        {"name": "Macro F1", "value": metrics["fixed"]["f1"]["macro"], "note": at_tuned("macro")},
+        {"name": "Macro AUC", "value": metrics["auc"]["macro"], "note": f"micro {_score(metrics['auc']['micro'])}"},
     ]
-    precisions = [key for key in own["ranking"] if key.startswith("precision_at_")]
+    precisions = [key for key in metrics["ranking"] if key.startswith("precision_at_")]
     if precisions:
-        first, *others = (key.removeprefix("precision_at_") for key in precisions)
-        note = ", ".join(f"at {k} {_score(own['ranking'][f'precision_at_{k}'])}" for k in others)
-        tiles.append({"name": f"Precision at {first}", "value": own["ranking"][precisions[0]], "note": note})
-    note = f"R-precision {_score(own['ranking']['r_precision'])}"
-    return [*tiles, {"name": "MAP", "value": own["ranking"]["map"], "note": note}]
+        first, *further = (key.removeprefix("precision_at_") for key in precisions)
+        note = ", ".join(f"at {k} {_score(metrics['ranking'][f'precision_at_{k}'])}" for k in further)
+        tiles.append({"name": f"Precision at {first}", "value": metrics["ranking"][precisions[0]], "note": note})
+    note = f"R-precision {_score(metrics['ranking']['r_precision'])}"
+    return [*tiles, {"name": "MAP", "value": metrics["ranking"]["map"], "note": note}]
 
 
 def _labels(name: str, counts: Mapping[str, Any], train_counts: np.ndarray) -> str:
@@ -224,9 +224,9 @@ def _frequency_note(options: Evaluation) -> str:
 
 
 def _learning_note(train: Mapping[str, Any], recipe: Recipe) -> str:
-    kept = "last epoch" if recipe.restore == "last" else f"epoch with the best {recipe.monitor} on dev"
+    epoch = "last epoch" if recipe.restore == "last" else f"epoch with the best {recipe.monitor} on dev"
     return (
-        f"The weights of the {kept} are kept. Training ended: {train['stopped']}. "
+        f"The weights of the {epoch} are kept. Training ended: {train['stopped']}. "
         "Metrics on dev are at the threshold 0.5."
     )
 
@@ -254,7 +254,7 @@ def _or_zero(function: Any, values: np.ndarray) -> float:
 
 
 def _parameters(params: Shown, settings: ModelSettings) -> list[dict[str, Any]]:
-    options = settings.config.model_dump(exclude={"dropout", "embedding"})  # the recipe has these
+    options = settings.config.model_dump(exclude={"dropout", "embedding"})  # listed with the recipe
     run = {key: getattr(params, key) for key in ("corpus", "label_set", "model", "encoder", "recipe", "seed", "seeds")}
     return [
         {"name": f"Recipe {settings.recipe_name}", "rows": _rows(settings.recipe.model_dump(exclude={"options"}))},
@@ -267,16 +267,16 @@ def _parameters(params: Shown, settings: ModelSettings) -> list[dict[str, Any]]:
 
 
 def _rows(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(key, _shown(value)) for key, value in values.items()]
+    return [(key, _format_setting(value)) for key, value in values.items()]
 
 
-def _shown(value: Any) -> str:
+def _format_setting(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
-        return "; ".join(f"{key} {_shown(item)}" for key, item in value.items())
+        return "; ".join(f"{key} {_format_setting(item)}" for key, item in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(_shown, value))
+        return ", ".join(map(_format_setting, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

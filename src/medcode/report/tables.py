@@ -1,4 +1,4 @@
-"""The tables and metrics behind the report, read strictly: what the report needs must be there."""
+"""Strict readers of the tables and metrics behind the report: whatever the report needs must be present."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEXTS = ("head", "group", "linked", "category", "code")
 FREQUENCY = ("head", "group", "codes", "gold", "f1_micro", "f1_macro", "f1_micro_tuned", "f1_macro_tuned")
 LINKAGE = ("head", "group", "linked", "codes", "f1_macro_tuned")
 LEARNING = ("epoch", "train_loss", "dev_loss", "f1_micro", "f1_macro", "map")
-HEAD_LOSSES = ("train_loss_", "dev_loss_")  # and the head, where a model has several
+HEAD_LOSSES = ("train_loss_", "dev_loss_")  # followed by the head, for a model with several
 LOSSES = ("head", "rank", "loss", "normalised_loss")
 VECTORS = ("head", "category", "code", "chosen", "nearest", "x", "y")
 TRAINED = ("model", "recipe", "label_set", "best_epoch", "epochs_run", "stopped", "parameters")
@@ -22,13 +22,13 @@ TRAINED = ("model", "recipe", "label_set", "best_epoch", "epochs_run", "stopped"
 def read_csv(
     path: str | os.PathLike, columns: tuple[str, ...], prefixes: tuple[str, ...] = (), *, may_be_empty: bool = False
 ) -> list[dict[str, Any]]:
-    """Reads the named columns of a table: numbers, but for those of TEXTS; an empty cell is NaN.
+    """Read the named columns of a table as numbers, or as text for those in TEXTS. An empty cell is NaN.
 
     Args:
         path: the table.
-        columns: which must be there.
-        prefixes: columns whose names begin so are read where they are there.
-        may_be_empty: whether a table without a row is one.
+        columns: required columns.
+        prefixes: prefixes of optional columns.
+        may_be_empty: whether a table may have no rows.
 
     Raises:
         UserError: the file is missing, has no row, lacks a column, or a cell is not a number.
@@ -60,10 +60,10 @@ def _number(cell: str | None, path: str | os.PathLike, line: int, column: str) -
 
 
 def read_trained(path: str | os.PathLike) -> dict[str, Any]:
-    """Reads metrics/train.json.
+    """Read metrics/train.json.
 
     Raises:
-        UserError: the file is missing or lacks something that the report shows.
+        UserError: the file is missing or lacks a key that the report shows.
     """
     trained = read_json(path)
     for key in TRAINED:

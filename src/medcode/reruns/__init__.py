@@ -1,4 +1,4 @@
-"""Which code a stage runs: the definitions that its script reaches, each with a digest without comments and docstrings.
+"""Digests of the code that a stage runs: every definition that its script reaches, without comments and docstrings.
 
-DVC compares files. These digests let a stage depend on what it really runs instead of on whole files and folders.
+DVC compares files. With these digests a stage depends on the definitions that it runs instead of on whole files.
 """

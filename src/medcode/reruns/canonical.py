@@ -1,6 +1,6 @@
-"""What a statement does, written in one way whatever its layout, comments, docstrings and annotations are.
+"""Canonical text of Python statements, independent of layout, comments, docstrings and annotations.
 
-`ast.dump` and `ast.unparse` differ between versions of Python; this text does not, so that one dvc.lock serves all.
+`ast.dump` and `ast.unparse` differ between versions of Python. This text does not, so one dvc.lock serves all.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ from typing import Any
 
 from medcode.reruns.references import docstring
 
-# Fields that change nothing: they repeat others, or say how the code was written.
+# Fields that change no result: they repeat other fields, or say how the code was written.
 IGNORED = {"ctx", "kind", "type_comment", "type_ignores", "returns"}
 
 
 def digest(*nodes: Any) -> str:
-    """Return a short SHA-256 of what statements do, and of plain values beside them."""
+    """Return a short SHA-256 of the canonical text of statements and plain values."""
     return hashlib.sha256("\n".join(canonical(node) for node in nodes).encode()).hexdigest()[:16]
 
 
 def canonical(value: Any, in_class: bool = False) -> str:
-    """Return the text of a node, of a list of nodes, or of a plain value.
+    """Return the canonical text of a node, of a list of nodes, or of a plain value.
 
     Args:
-        value: what stands in a field of a syntax tree.
-        in_class: whether it stands in the body of a class, the only place where annotations are read.
+        value: a field of a syntax tree.
+        in_class: whether the value is in the body of a class, the only place where annotations count.
     """
     if isinstance(value, list):
         return f"[{','.join(canonical(item, in_class) for item in value if not _is_remark(item))}]"
     if not isinstance(value, ast.AST):
         return ascii(value)  # which characters `repr` escapes depends on Python's version
     if isinstance(value, ast.JoinedStr):
-        return f"JoinedStr({','.join(_pieces(value, in_class))})"
+        return f"JoinedStr({','.join(_joined_parts(value, in_class))})"
     if isinstance(value, ast.AnnAssign) and value.value is not None and not in_class:
         return canonical(ast.Assign(targets=[value.target], value=value.value))
-    inside = isinstance(value, ast.ClassDef) or (
+    children_in_class = isinstance(value, ast.ClassDef) or (
         in_class and not isinstance(value, ast.FunctionDef | ast.AsyncFunctionDef)
     )
-    fields = ",".join(f"{name}={canonical(item, inside)}" for name, item in _fields(value, in_class))
+    fields = ",".join(f"{name}={canonical(item, children_in_class)}" for name, item in _fields(value, in_class))
     return f"{type(value).__name__}({fields})"
 
 
@@ -53,12 +53,12 @@ def _fields(node: ast.AST, in_class: bool) -> Iterator[tuple[str, Any]]:
 
 
 def _is_remark(item: Any) -> bool:
-    """Whether it is a docstring, of an attribute perhaps."""
+    """Whether a node is a docstring, of an attribute for instance."""
     return isinstance(item, ast.AST) and docstring(item) is not None
 
 
-def _pieces(node: ast.JoinedStr, in_class: bool) -> Iterator[str]:
-    """The parts of an f-string, with neighboring texts joined: where they are cut depends on Python's version."""
+def _joined_parts(node: ast.JoinedStr, in_class: bool) -> Iterator[str]:
+    """Yield the parts of an f-string, neighboring texts joined: their cuts depend on the version of Python."""
     text = ""
     for part in node.values:
         if isinstance(part, ast.Constant):

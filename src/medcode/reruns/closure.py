@@ -1,4 +1,4 @@
-"""The definitions that a script reaches, through all modules of the project."""
+"""Closure of a script: all definitions that it reaches in the modules of the project."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from pathlib import Path
 from medcode.reruns.modules import ON_IMPORT, Module, parse
 
 FILE_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
-# Names that every module has, and that say nothing of its content.
+# Attributes of every module, which do not depend on its content.
 OF_EVERY_MODULE = {"__doc__", "__file__", "__name__", "__package__", "__path__", "__spec__"}
 
 
 @dataclass
 class Closure:
-    """What a script reaches: {module: {definition}}, and the data files that its definitions name."""
+    """All code that a script reaches.
+
+    Attributes:
+        definitions: {module: {definition}}.
+        files: the data files that the definitions name.
+        texts: the string constants of the definitions.
+    """
 
     definitions: dict[str, set[str]] = field(default_factory=dict)
     files: set[Path] = field(default_factory=set)
@@ -25,12 +31,12 @@ class Closure:
 
 
 class Project:
-    """The modules of a project, read when they are first reached.
+    """The modules of a project, parsed when they are first reached.
 
     Args:
-        root: the folder of the packages.
-        package: the project's own package in it.
-        scripts: folders whose files import each other by their bare names, as scripts do.
+        root: the folder with the packages.
+        package: the project's package in it.
+        scripts: folders of scripts, which import each other by bare names.
     """
 
     def __init__(self, root: Path, package: str, scripts: Iterable[Path] = ()) -> None:
@@ -42,7 +48,7 @@ class Project:
         self._named_files = functools.cache(self._find_named_files)
 
     def module(self, name: str) -> Module | None:
-        """Return a module by its dotted name; None for one that is not the project's."""
+        """Return a module by its dotted name; None if the project has no such module."""
         if name not in self._modules:
             path = self._path(name)
             self._modules[name] = None if path is None else parse(name, path)
@@ -53,10 +59,10 @@ class Project:
 
         Args:
             script: the name of its module.
-            chosen: says what a definition, given by its dotted name, imports by a name that only the run knows.
+            chosen: returns the modules that a definition imports by a name chosen at run time, given its dotted name.
 
         Raises:
-            UserError: a file that is reached is not valid Python.
+            UserError: a reached file is not valid Python.
         """
         closure = Closure()
         waiting = self._imported(script, closure)
@@ -70,10 +76,10 @@ class Project:
             closure.files |= self._named_files(name, title)
             closure.texts |= definition.texts
             used = {*definition.references, *chosen(f"{name}.{title}")}
-            found = set().union(*map(self._resolved, used))
-            for imported in {*map(self._module_in, used | definition.imports), *(target for target, _ in found)}:
+            targets = set().union(*map(self._resolved, used))
+            for imported in {*map(self._module_in, used | definition.imports), *(target for target, _ in targets)}:
                 waiting += self._imported(imported, closure)
-            waiting += found
+            waiting += targets
         closure.definitions = {name: titles for name, titles in closure.definitions.items() if titles}
         return closure
 
@@ -86,7 +92,7 @@ class Project:
         return next((path for folder in self.scripts if (path := folder / f"{name}.py").is_file()), None)
 
     def _imported(self, name: str, closure: Closure) -> list[tuple[str, str]]:
-        """What importing a module does beside defining: in it, the packages above it, and all that they import."""
+        """Return the import-time statements of a module, of its parent packages, and of all that these import."""
         effects, waiting = [], [name]
         while waiting:
             current = waiting.pop()
@@ -100,43 +106,43 @@ class Project:
         return effects
 
     def _find_module_in(self, dotted: str) -> str:
-        """The longest beginning of a dotted name that is a module of the project; else the name."""
+        """Return the longest prefix of a dotted name that is a module of the project; without one, the name itself."""
         parts = dotted.split(".")
-        beginnings = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
-        return next((name for name in beginnings if self.module(name) is not None), dotted)
+        prefixes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+        return next((name for name in prefixes if self.module(name) is not None), dotted)
 
-    def _resolve(self, dotted: str, seen: frozenset[str] = frozenset()) -> set[tuple[str, str]]:
-        """The definitions that a dotted name stands for; all of a module that is used as a whole."""
+    def _resolve(self, dotted: str, visited: frozenset[str] = frozenset()) -> set[tuple[str, str]]:
+        """Return the definitions that a dotted name refers to: all of a module that is used as a whole."""
         name = self._module_in(dotted)
-        if (module := self.module(name)) is None or dotted in seen:
+        if (module := self.module(name)) is None or dotted in visited:
             return set()
         first, *rest = dotted[len(name) + 1 :].split(".")
-        found = {(name, first)} if first in module.definitions else set()
+        definitions = {(name, first)} if first in module.definitions else set()
         for target in module.bindings.get(first, ()):
-            found |= self._resolved(".".join([target, *rest]), seen | {dotted})
-        if found or first in OF_EVERY_MODULE or first in module.bindings:
-            return found
-        # Without a rest the module is handed on; and any other name is there only if the module makes it while it runs.
-        shown = {target for targets in module.bindings.values() for target in targets if not self._is_module(target)}
-        found = {(name, title) for title in module.definitions}
-        return found.union(*(self._resolved(target, seen | {dotted}) for target in shown))
+            definitions |= self._resolved(".".join([target, *rest]), visited | {dotted})
+        if definitions or first in OF_EVERY_MODULE or first in module.bindings:
+            return definitions
+        # No name means the module as a whole. A name that is not defined is created while the module runs.
+        exported = {target for targets in module.bindings.values() for target in targets if not self._is_module(target)}
+        definitions = {(name, title) for title in module.definitions}
+        return definitions.union(*(self._resolved(target, visited | {dotted}) for target in exported))
 
     def _is_module(self, dotted: str) -> bool:
-        """Whether a dotted name is a module as a whole, and nothing in it."""
+        """Whether a dotted name is a module itself, not a name in a module."""
         return self.module(dotted) is not None
 
     def _find_named_files(self, name: str, title: str) -> set[Path]:
-        """Data files beside a module that a definition names: by themselves, their folder, a pattern or an ending."""
+        """Return the data files beside a module that a definition names, by file, folder, pattern or suffix."""
         files: set[Path] = set()
         module = self.module(name)
         definition = module.definitions[title]
         for text in definition.texts:
-            beside = module.path.parent
+            folder = module.path.parent
             if FILE_NAME.fullmatch(text):
-                path = beside / text
+                path = folder / text
                 files |= {path} if path.is_file() else set()
                 if path.is_dir() and self.root in path.parents and not any(path.rglob("*.py")):
-                    files |= {inside for inside in path.rglob("*") if inside.is_file()}
+                    files |= {child for child in path.rglob("*") if child.is_file()}
             elif re.fullmatch(r"(\*|[\w-]*\*[\w-]*)?\.\w+", text):  # `glob("*.csv")`, f"{name}.csv"
-                files |= set(beside.glob(text if "*" in text else f"*{text}"))
+                files |= set(folder.glob(text if "*" in text else f"*{text}"))
         return {path for path in files if path.suffix not in ("", ".py", ".pyc")}

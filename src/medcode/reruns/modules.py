@@ -1,4 +1,4 @@
-"""A Python file as its definitions, each with a digest and with what it refers to."""
+"""Parsed Python files: the definitions of a module, each with a digest and its references."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from medcode.reruns.references import (
     uses,
 )
 
-ON_IMPORT = "on import"  # stands for the statements that do something when the module is imported
-# Packages whose decorators only make something of what they decorate; another may note it down somewhere.
+ON_IMPORT = "on import"  # title of the statements with an effect when the module is imported
+# Packages whose decorators have no side effect. Other decorators may register what they decorate.
 PURE = {"abc", "contextlib", "dataclasses", "enum", "functools", "pydantic", "torch", "triton", "typing"}
-# Methods that change what they are called on.
+# Methods that change their object.
 MUTATORS = {
     "__setitem__", "add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "register", "remove",
     "setdefault", "update",
@@ -34,15 +34,15 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class Definition:
-    """A function, class or constant; what is asked of it is found out then, since few definitions are ever reached.
+    """A function, class or constant. Its properties are computed on demand, since few definitions are ever reached.
 
     Args:
-        name: its dotted name.
-        nodes: its statements.
-        bindings: the names of its module.
+        name: dotted name.
+        nodes: statements.
+        bindings: names of the module.
 
     Attributes:
-        imports: dotted names that it imports by itself, when it is called for instance.
+        imports: dotted names that its import statements import, in the body of a function for instance.
 
     Raises:
         ValueError: an import statement in it does not say what it binds.
@@ -50,12 +50,12 @@ class Definition:
 
     def __init__(self, name: str, nodes: list[ast.stmt], bindings: Bindings) -> None:
         self._name, self._nodes, self._bindings = name, nodes, bindings
-        # Not put off, because an import that hides what it imports is refused.
+        # Computed at once, because an import statement that hides what it imports is refused.
         self.imports = set().union(*map(import_targets, nodes))
 
     @functools.cached_property
     def digest(self) -> str:
-        """Of its statements, and of what names in them stand for: `np` is another thing when the import says so."""
+        """Digest of the statements and of what their names refer to: `np` may be imported from elsewhere."""
         module = self._name.rsplit(".", 1)[0]
         foreign = {name: dotted - {f"{module}.{name}"} for name, dotted in self._uses.items()}
         meanings = sorted(f"{name}={','.join(sorted(dotted))}" for name, dotted in foreign.items() if dotted)
@@ -63,20 +63,20 @@ class Definition:
 
     @functools.cached_property
     def references(self) -> set[str]:
-        """Dotted names that it uses."""
+        """Dotted names that the definition uses."""
         return set().union(*self._uses.values()) - {self._name}
 
     @functools.cached_property
     def _uses(self) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
+        merged: dict[str, set[str]] = {}
         for node in self._nodes:
             for name, dotted in uses(node, self._bindings).items():
-                found[name] = found.get(name, set()) | dotted
-        return found
+                merged[name] = merged.get(name, set()) | dotted
+        return merged
 
     @functools.cached_property
     def texts(self) -> set[str]:
-        """Its string constants."""
+        """String constants of the definition."""
         return set().union(*map(texts, self._nodes))
 
 
@@ -85,11 +85,11 @@ class Module:
     """A file of the project.
 
     Attributes:
-        name: as it is imported.
+        name: dotted name.
         path: the file.
-        definitions: by name; those that are statements with an effect stand under `ON_IMPORT`.
-        bindings: what it imports, {name: dotted names, several where that depends on something}.
-        imports: dotted names of modules that importing it imports.
+        definitions: by name; statements with an effect on import are under `ON_IMPORT`.
+        bindings: imported names, {name: dotted names, several for an import under a condition}.
+        imports: dotted names that are imported with the module.
     """
 
     name: str
@@ -100,10 +100,10 @@ class Module:
 
 
 def parse(name: str, path: Path) -> Module:
-    """Read a file.
+    """Parse a file.
 
     Raises:
-        UserError: it is not valid Python, or it hides what it imports.
+        UserError: the file is not valid Python, or hides what it imports.
     """
     try:
         tree = ast.parse(path.read_bytes())
@@ -117,12 +117,12 @@ def parse(name: str, path: Path) -> Module:
 
 
 def _module(module: Module, statements: list[ast.stmt], read: set[str]) -> Module:
-    """Fills a module in.
+    """Fill in the definitions, bindings and imports of a module.
 
     Args:
-        module: its name and path.
-        statements: those that run when it is imported.
-        read: the names that it reads anywhere.
+        module: with name and path.
+        statements: those that run when the module is imported.
+        read: the names that the module reads anywhere.
 
     Raises:
         ValueError: an import statement does not say what it binds.
@@ -134,23 +134,23 @@ def _module(module: Module, statements: list[ast.stmt], read: set[str]) -> Modul
             for name, dotted in imported(node) if binds else []:
                 module.bindings.setdefault(name, set()).add(dotted)
                 if name not in read and dotted.split(".")[0] not in (module.name.split(".")[0], "__future__"):
-                    groups.setdefault(ON_IMPORT, []).append(node)  # imported for what that does
+                    groups.setdefault(ON_IMPORT, []).append(node)  # imported for its side effects
     for statement in statements:
         for title in _titles(statement, read):
             groups.setdefault(title, []).append(statement)
-    known = {name: set(dotted) for name, dotted in module.bindings.items()}
+    bindings = {name: set(dotted) for name, dotted in module.bindings.items()}
     for title in groups.keys() - {ON_IMPORT}:
-        known.setdefault(title, set()).add(f"{module.name}.{title}")
+        bindings.setdefault(title, set()).add(f"{module.name}.{title}")
     for statement in statements:
-        if isinstance(statement, DEFINITIONS) and _has_effect(statement, known):
+        if isinstance(statement, DEFINITIONS) and _has_effect(statement, bindings):
             groups.setdefault(ON_IMPORT, []).append(statement)
     for title, nodes in groups.items():
-        module.definitions[title] = Definition(f"{module.name}.{title}", nodes, known)
+        module.definitions[title] = Definition(f"{module.name}.{title}", nodes, bindings)
     return module
 
 
 def _running(body: list[ast.stmt], script: bool) -> Iterator[ast.stmt]:
-    """The statements that run when the module is imported: no docstrings, and none for type checkers or scripts."""
+    """Yield the statements that run on import: no docstrings, no code for type checkers or for a main program."""
     for statement in body:
         never = _is_never(statement.test, script) if isinstance(statement, ast.If) else None
         if never is not None:
@@ -160,17 +160,17 @@ def _running(body: list[ast.stmt], script: bool) -> Iterator[ast.stmt]:
 
 
 def _is_never(test: ast.expr, script: bool) -> bool | None:
-    """Whether a condition never holds, or always: for type checkers, or in a module run by itself; None: it depends."""
+    """Return whether a condition is never true (type checking, main program); False: always true; None: unknown."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        inner = _is_never(test.operand, script)
-        return None if inner is None else not inner
+        operand = _is_never(test.operand, script)
+        return None if operand is None else not operand
     if ast.unparse(test) == "__name__ == '__main__'":
         return None if script else True
     return True if "TYPE_CHECKING" in (getattr(test, "id", ""), getattr(test, "attr", "")) else None
 
 
 def _imports(statement: ast.AST, binds: bool = True) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
-    """The import statements that run with the module, not those of functions; and whether the module has the names."""
+    """Yield the import statements outside functions, each with whether it binds names in the module."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
         yield statement, binds
     elif not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -180,7 +180,7 @@ def _imports(statement: ast.AST, binds: bool = True) -> Iterator[tuple[ast.Impor
 
 
 def _titles(statement: ast.stmt, read: Container[str]) -> list[str]:
-    """The definitions that a statement belongs to, given the names that the module reads."""
+    """Return the titles of the definitions that a statement belongs to, given the names that the module reads."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return []
     if isinstance(statement, DEFINITIONS):
@@ -189,16 +189,16 @@ def _titles(statement: ast.stmt, read: Container[str]) -> list[str]:
     if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         changed = {base.id for target in targets for base in _changed(target)}
-        # It may change a part of something, wherever that is from, or be there for what a call does.
+        # An assignment may change a part of another object, or be there for the side effect of a call.
         calls = [part.func for part in ast.walk(statement) if isinstance(part, ast.Call)]
-        acts = any(isinstance(called, ast.Attribute) and called.attr in MUTATORS for called in calls)
-        acts = acts or (bool(calls) and all(name.startswith("_") and name not in read for name in names))
-        return sorted(names | changed) + [ON_IMPORT] * bool(changed or not names or acts)
+        has_effect = any(isinstance(called, ast.Attribute) and called.attr in MUTATORS for called in calls)
+        has_effect = has_effect or (bool(calls) and all(name.startswith("_") and name not in read for name in names))
+        return sorted(names | changed) + [ON_IMPORT] * bool(changed or not names or has_effect)
     return [*sorted(names), ON_IMPORT]
 
 
 def _changed(target: ast.expr) -> Iterator[ast.Name]:
-    """The names whose parts an assignment changes."""
+    """Yield the names of objects of which an assignment changes a part."""
     for part in ast.walk(target):
         base = part
         while isinstance(base, ast.Attribute | ast.Subscript):
@@ -207,11 +207,11 @@ def _changed(target: ast.expr) -> Iterator[ast.Name]:
             yield base
 
 
-def _has_effect(statement: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, known: Bindings) -> bool:
-    """Whether defining it may do more than define it: a decorator may note it down, and so may the body of a class."""
+def _has_effect(statement: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, bindings: Bindings) -> bool:
+    """Whether a definition may have a side effect, by a decorator that registers it or by the body of a class."""
     for decorator in statement.decorator_list:
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
-        used = references(called, known)
+        used = references(called, bindings)
         if not isinstance(called, ast.Name | ast.Attribute) or {dotted.split(".")[0] for dotted in used} - PURE:
             return True
     body = statement.body if isinstance(statement, ast.ClassDef) else []

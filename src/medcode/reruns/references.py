@@ -1,9 +1,9 @@
-"""The names of a module that a piece of its code uses, as dotted names of the project.
+"""References of code to names of its module, as dotted names of the project.
 
 Python looks a name up in the function, in the functions around it, then in the module. Only the last are references: a
-local variable that happens to be called like a function of the module is none. In doubt a name is a reference: one too
-many runs a stage for nothing, one too few lets a stale result stand. Annotations of functions change no
-result and count as comments; those of classes do, by pydantic.
+local variable with the name of a function of the module is none. In doubt a name counts as a reference: one too many
+runs a stage for nothing, one too few keeps a stale result. Annotations of functions change no result and count as
+comments. Annotations of classes change results by pydantic.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ Bindings = Mapping[str, set[str]]
 
 @dataclass
 class _Scope:
-    names: set[str] = field(default_factory=set)  # bound here, so no reference
-    imports: dict[str, set[str]] = field(default_factory=dict)  # imported here, by the name that they have here
+    names: set[str] = field(default_factory=set)  # bound in the scope, so no reference
+    imports: dict[str, set[str]] = field(default_factory=dict)  # by the name that they have in the scope
     of_module: set[str] = field(default_factory=set)  # declared `global`
-    is_class: bool = False  # what a class binds is not visible in its methods
+    is_class: bool = False  # names that a class binds are not visible in its methods
 
 
 def imported(node: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:
-    """Return what an import statement binds: names, each with the dotted name that it stands for.
+    """Return the names that an import statement binds, each with the dotted name that it stands for.
 
     Raises:
-        ValueError: it is relative or imports everything, so that it does not say what it binds.
+        ValueError: the import is relative or of `*`, so the names that it binds are unknown.
     """
     if isinstance(node, ast.Import):
         tops = [(alias, alias.name.split(".")[0]) for alias in node.names]
@@ -44,7 +44,7 @@ def imported(node: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:
 
 
 def import_targets(node: ast.AST) -> set[str]:
-    """Return the dotted names of what a piece of code imports, wherever in it the import statements stand.
+    """Return the dotted names that all import statements in a piece of code import.
 
     Raises:
         ValueError: see `imported`.
@@ -62,7 +62,7 @@ def import_targets(node: ast.AST) -> set[str]:
 
 
 def uses(node: ast.AST, bindings: Bindings) -> dict[str, set[str]]:
-    """Return what a statement uses of its module and of what that module imports, {name as written: dotted names}.
+    """Return the module-level names that a statement uses, {name as written: dotted names}.
 
     Args:
         node: a statement at the top of a module.
@@ -73,7 +73,7 @@ def uses(node: ast.AST, bindings: Bindings) -> dict[str, set[str]]:
     """
     finder = _Finder(bindings)
     finder.visit(node)
-    return finder.found
+    return finder.names
 
 
 def references(node: ast.AST, bindings: Bindings) -> set[str]:
@@ -83,44 +83,44 @@ def references(node: ast.AST, bindings: Bindings) -> set[str]:
 
 def texts(node: ast.AST) -> set[str]:
     """Return the string constants of a statement, docstrings left out."""
-    found, waiting = set(), [node]
+    constants, waiting = set(), [node]
     while waiting:
         part = waiting.pop()
         if isinstance(part, ast.Constant):
-            found |= {part.value} if isinstance(part.value, str) else set()
+            constants |= {part.value} if isinstance(part.value, str) else set()
         elif docstring(part) is None:
             waiting.extend(ast.iter_child_nodes(part))
-    return found
+    return constants
 
 
 def docstring(node: ast.AST) -> ast.Constant | None:
-    """Return the text of a statement that is nothing but a text: the docstring of what it stands in, or a remark."""
+    """Return the text of a statement that is only a string: a docstring or a remark. None for any other node."""
     value = node.value if isinstance(node, ast.Expr) else None
     return value if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
 
 
 class _Finder(ast.NodeVisitor):
     def __init__(self, bindings: Bindings) -> None:
-        self.bindings, self.found, self.scopes = bindings, dict[str, set[str]](), list[_Scope]()
+        self.bindings, self.names, self.scopes = bindings, dict[str, set[str]](), list[_Scope]()
 
     def visit_Name(self, node: ast.Name) -> None:
-        found = self._dotted(node.id, stored=not isinstance(node.ctx, ast.Load))
-        if not found and node.id in REACH_ALL:
-            found = set().union(*self.bindings.values())
-        self._note(node.id, found)
+        dotted = self._dotted(node.id, stored=not isinstance(node.ctx, ast.Load))
+        if not dotted and node.id in REACH_ALL:
+            dotted = set().union(*self.bindings.values())
+        self._add(node.id, dotted)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         parts, base = [node.attr], node.value
         while isinstance(base, ast.Attribute):
             parts, base = [base.attr, *parts], base.value
         if isinstance(base, ast.Name):
-            self._note(".".join([base.id, *parts]), {".".join([dotted, *parts]) for dotted in self._dotted(base.id)})
+            self._add(".".join([base.id, *parts]), {".".join([dotted, *parts]) for dotted in self._dotted(base.id)})
         else:
             self.visit(base)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         if isinstance(node.slice, ast.Name) and node.slice.id == "__name__":  # of sys.modules: the module as a whole
-            self._note("__name__", set().union(*self.bindings.values()))
+            self._add("__name__", set().union(*self.bindings.values()))
         self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
@@ -143,18 +143,18 @@ class _Finder(ast.NodeVisitor):
             self._visit_all(node.annotation, *_quoted(node.annotation))
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
-        first, *others = node.generators
+        first, *later = node.generators
         self.visit(first.iter)  # evaluated outside, where the names of the comprehension are not bound yet
         targets = (part for generator in node.generators for part in ast.walk(generator.target))
         scope = _Scope({part.id for part in targets if isinstance(part, ast.Name) and not _read(part)})
         values = (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,)
-        self._enter(scope, [first.target, *first.ifs, *others, *values])
+        self._enter(scope, [first.target, *first.ifs, *later, *values])
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
 
-    def _note(self, name: str, dotted: set[str]) -> None:
+    def _add(self, name: str, dotted: set[str]) -> None:
         if dotted:
-            self.found[name] = self.found.get(name, set()) | dotted
+            self.names[name] = self.names.get(name, set()) | dotted
 
     def _visit_all(self, *nodes: ast.AST | None) -> None:
         for node in nodes:
@@ -167,7 +167,7 @@ class _Finder(ast.NodeVisitor):
         self.scopes.pop()
 
     def _dotted(self, name: str, stored: bool = False) -> set[str]:
-        """The dotted names that a name may stand for; none for a local variable, or a name that is built in."""
+        """Return the dotted names that a name may stand for: none for a local variable or a built-in name."""
         for depth, scope in enumerate(reversed(self.scopes)):
             if scope.is_class and depth:
                 continue
@@ -176,7 +176,7 @@ class _Finder(ast.NodeVisitor):
             if name in scope.imports:
                 return scope.imports[name] | (self.bindings.get(name, set()) if scope.is_class else set())
             if name in scope.names:
-                if scope.is_class and not stored:  # it may still be the module's, where the class has not bound it yet
+                if scope.is_class and not stored:  # before the class binds it, the name is the module's
                     break
                 return set()
         return self.bindings.get(name, set())
@@ -187,7 +187,7 @@ def _defaults(arguments: ast.arguments) -> list[ast.AST | None]:
 
 
 def _quoted(annotation: ast.AST) -> Iterator[ast.AST]:
-    """The expressions that stand in quotes in an annotation."""
+    """Yield the quoted expressions of an annotation."""
     for text in texts(annotation):
         try:
             yield ast.parse(text, mode="eval").body
@@ -196,13 +196,13 @@ def _quoted(annotation: ast.AST) -> Iterator[ast.AST]:
 
 
 def _scope_of(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef) -> _Scope:
-    """What a function or a class binds in its own body, that of functions within it left out."""
+    """Return the scope of a function or a class, without the scopes of functions within it."""
     scope = _Scope(is_class=isinstance(node, ast.ClassDef))
     if not scope.is_class:
         arguments = node.args
-        given = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
-        scope.names |= {argument.arg for argument in given if argument is not None}
-    for part in _own_nodes(node.body if isinstance(node.body, list) else [node.body]):
+        parameters = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+        scope.names |= {argument.arg for argument in parameters if argument is not None}
+    for part in _scope_nodes(node.body if isinstance(node.body, list) else [node.body]):
         scope.names |= bound(part)
         if isinstance(part, ast.Import | ast.ImportFrom):
             for name, dotted in imported(part):
@@ -213,7 +213,7 @@ def _scope_of(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.Cl
 
 
 def bound(node: ast.AST) -> set[str]:
-    """Return the names that a node by itself binds, import statements left out."""
+    """Return the names that a single node binds, import statements left out."""
     if isinstance(node, ast.Name) and not _read(node):
         return {node.id}
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -226,26 +226,26 @@ def bound(node: ast.AST) -> set[str]:
 
 
 def bound_within(node: ast.AST) -> set[str]:
-    """Return the names that a statement binds in its module, that of functions within it left out."""
-    return set().union(*map(bound, _own_nodes([node])))
+    """Return the names that a statement binds in its module, without those bound within functions."""
+    return set().union(*map(bound, _scope_nodes([node])))
 
 
 def _read(name: ast.Name) -> bool:
     return isinstance(name.ctx, ast.Load)
 
 
-def _own_nodes(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+def _scope_nodes(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     for node in nodes:
         if isinstance(node, COMPREHENSIONS):
             yield from _walrus_targets(node)
             continue
         yield node
         if not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-            yield from _own_nodes(ast.iter_child_nodes(node))
+            yield from _scope_nodes(ast.iter_child_nodes(node))
 
 
 def _walrus_targets(node: ast.AST) -> Iterator[ast.AST]:
-    """The names that `:=` in a comprehension binds around it."""
+    """Yield the names that `:=` in a comprehension binds in the scope around it."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.NamedExpr):
             yield child.target

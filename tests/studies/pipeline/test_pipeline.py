@@ -60,8 +60,8 @@ def test_the_data_of_studies_are_made_by_the_main_workflows_stages(project):
 def test_what_a_training_reads_is_what_the_data_stages_make(project):
     stages = written(project, "tiny")
     data = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
-    made = [next(iter(out)) for stage in data.values() for out in stage["outs"]]
-    patterns = [re.compile("[^/]+".join(map(re.escape, re.split(r"\$\{item\.\w+\}", out)))) for out in made]
+    outs = [next(iter(out)) for stage in data.values() for out in stage["outs"]]
+    patterns = [re.compile("[^/]+".join(map(re.escape, re.split(r"\$\{item\.\w+\}", out)))) for out in outs]
     read = [dep for dep in stages["top50"]["deps"] if dep.startswith("data/")]
     assert read
     for dep in read:
@@ -133,9 +133,9 @@ def test_the_data_that_a_study_asks_for_are_stages(name):
         for stage, content in data.pipeline()["stages"].items()
         for chosen in itertools.product(*content["matrix"].values())
     }
-    asked = {target for target in pipeline.data_targets(one, ROOT) if target.startswith("studies/data/")}
-    assert asked <= stages
-    assert asked or not one.runs()
+    targets = {target for target in pipeline.data_targets(one, ROOT) if target.startswith("studies/data/")}
+    assert targets <= stages
+    assert targets or not one.runs()
 
 
 @pytest.mark.parametrize("name", study.names(ROOT / "studies"))

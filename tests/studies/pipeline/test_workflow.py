@@ -92,8 +92,9 @@ def test_what_no_data_stage_makes_is_no_target(data):
 
 
 def test_parameters_of_another_file_are_refused_in_a_data_stage(content):
-    embed = content["stages"]["embed"] | {"params": ["embed", {"other.yaml": ["key"]}]}
-    stages = parse_stages({"stages": content["stages"] | {"embed": embed}})
+    word2vec = content["stages"]["word2vec"] | {"params": ["word2vec", {"other.yaml": ["key"]}]}
+    stages = parse_stages({"stages": content["stages"] | {"word2vec": word2vec}})
     data = DataPipeline(stages, {"corpus": ["mimic3"], "label_set": ["full"], "encoder": ["none"]})
-    with pytest.raises(UserError, match=re.escape("stages/embed.py: expected params of params.yaml, found other.yaml")):
+    message = "stages/word2vec.py: expected params of params.yaml, found other.yaml"
+    with pytest.raises(UserError, match=re.escape(message)):
         data.pipeline()

@@ -34,6 +34,6 @@ def test_on_the_papers_corpus_none_holds(studies):
 
 
 def test_trainings_that_all_ended_alike(tiny):
-    runs = {where: own[:1] for where, own in run_results.read(tiny).items()}
+    runs = {where: seed_runs[:1] for where, seed_runs in run_results.read(tiny).items()}
     assert captions.ended(runs) == "3 of 3 trainings ended at the last epoch that they were allowed."
     assert captions.ended({}) == ""

@@ -85,7 +85,7 @@ def test_the_losses_behind_a_figure_are_shown_for_neighbors_not_for_single_rare_
     lines = figure_data.as_csv(figure.numbers).splitlines()[1:]
     assert len(lines) == 100
     assert lines[0] == "caml,CAML,rank 1-3,,3,normalised_loss,1.5000,0.7071,2"
-    assert sum(one.codes for one in figure.numbers) == 249
+    assert sum(number.codes for number in figure.numbers) == 249
 
 
 def test_parameters_are_drawn_beside_the_published_ones(studies):

@@ -40,7 +40,7 @@ def test_it_has_every_row_of_finished_studies_the_best_first(studies, tiny, tmp_
 def test_a_commit_is_a_link_where_the_study_knows_its_repository(studies, tiny, tmp_path):
     for repository, shown in ((None, "| `abc1234` |"), ("https://github.com/a/b", "[abc1234](https://github.com/a/b/")):
         runs = run_results.read(tiny)
-        for run in [run for own in runs.values() for run in own]:
+        for run in [run for seed_runs in runs.values() for run in seed_runs]:
             run.environment["commit"] = "abc1234"
         content = run_results.record(tiny, runs, run_results.settings(tiny), repository)
         write_metrics(studies / "tiny/results.json", content)

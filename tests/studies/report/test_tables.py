@@ -107,9 +107,9 @@ def test_the_csv_has_every_published_cell_and_every_one_of_ours(studies):
 def test_differences_are_tested_and_corrected(tiny):
     runs = run_results.read(tiny)
     tests = comparisons.compare_rows(tiny, runs)
-    assert [(one.first, one.second) for one in tests] == [("caml", "caml_wide"), ("caml", "cnn")]
+    assert [(test.first, test.second) for test in tests] == [("caml", "caml_wide"), ("caml", "cnn")]
     assert tests[1].micro.observed < 0 and tests[1].micro.high < 0
-    assert all(one.holm["micro"] >= one.micro.p for one in tests)
+    assert all(test.holm["micro"] >= test.micro.p for test in tests)
     text = tables.markdown(tiny, comparison_tables.build(tiny, runs), tests, runs)
     line = lines_of(text, "CAML")[-1]
     assert line[1] == "CNN" and line[3].startswith(tables.MINUS) and line[4] == "< 0.001"

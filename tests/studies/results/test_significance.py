@@ -79,18 +79,18 @@ def test_mcnemar_counts_decisions_that_only_one_got_right():
 
 
 def test_rows_are_aligned_by_document_and_code():
-    one = model(1, 0.4)[0]
+    run = model(1, 0.4)[0]
     order, labels = np.random.default_rng(9).permutation(DOCUMENTS), np.array([4, 2, 0, 1, 3])
     other = dataclasses.replace(
-        one, documents=one.documents[order], codes=one.codes[labels], train_counts=one.train_counts[labels],
-        **{kind: getattr(one, kind)[order][:, labels] for kind in ("gold", "fixed", "tuned")},
+        run, documents=run.documents[order], codes=run.codes[labels], train_counts=run.train_counts[labels],
+        **{name: getattr(run, name)[order][:, labels] for name in ("gold", "fixed", "tuned")},
     )  # fmt: skip
-    (first,), (second,) = significance.align([one], [other])
+    (first,), (second,) = significance.align([run], [other])
     assert list(first.documents) == list(second.documents) and list(first.codes) == list(second.codes)
     assert len(first.codes) == 5
     np.testing.assert_array_equal(first.fixed.toarray(), second.fixed.toarray())
     with pytest.raises(ValueError, match="in common"):
-        significance.align([one], [dataclasses.replace(one, codes=np.array([f"x{n}" for n in range(LABELS)]))])
+        significance.align([run], [dataclasses.replace(run, codes=np.array([f"x{n}" for n in range(LABELS)]))])
 
 
 def test_holm_multiplies_the_smallest_by_their_number_and_never_falls():

@@ -6,6 +6,6 @@ from medcode.config.section import Section, System
 
 
 class Options(Section):
-    """Your own corpus, one JSON object a line: which code systems to predict."""
+    """Your own corpus, one JSON object per line: which code systems to predict."""
 
     systems: list[System]

@@ -1,6 +1,6 @@
 """Options of the models, one file per model; a model is found by the name of its file.
 
-They stand apart from the networks so that a settings file can be checked without loading PyTorch.
+They are separate from the networks so that a settings file can be checked without loading PyTorch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def find(name: str) -> type[ModelConfig]:
     """Return the class of a model's options.
 
     Raises:
-        UserError: there is no such model; names the nearest.
+        UserError: there is no such model; the message names the nearest.
     """
     if name not in names():
         raise UserError(f"model: there is no '{name}'; {nearest(name, names())}")

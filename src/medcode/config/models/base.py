@@ -1,4 +1,4 @@
-"""Options that several models have."""
+"""Options that several models share."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def _odd(kernel: int) -> int:
 
 
 class ModelConfig(Section):
-    """What every model's constructor gets: the options of its file, and what the recipe says of the layers.
+    """Options of every model: those of its file, and dropout and embedding from the recipe.
 
     `heads` names the label spaces that the model predicts, of those in data/inputs: icd, ccs (CCS categories), category
-    (the first characters of a code). `mask_padding: false` lets padding take part, as in the authors' code.
-    `match_released_code` switches to what the authors' code does wherever that differs from what their paper describes.
+    (the first characters of a code). `mask_padding: false` does not mask padding, as in the authors' code.
+    `match_released_code` follows the authors' code wherever it differs from the description in their paper.
 
     Attributes:
-        shares_features: whether the model is one label attention per head on features that the heads share.
+        shares_features: whether the model has one label attention per head on features that the heads share.
     """
 
     shares_features: ClassVar[bool] = False
@@ -41,26 +41,25 @@ class ModelConfig(Section):
 
     @property
     def masked(self) -> bool:
-        """Whether padding is kept out; no reference implementation does so."""
+        """Whether padding is masked; no reference implementation does so."""
         return self.mask_padding and not self.match_released_code
 
     @property
     def published_encoder(self) -> str | None:
-        """Size of the encoder that the model was published with; None for a model on words."""
+        """Size of the encoder in the publication; None for a model on words."""
         return None
 
     @property
     def uses_subwords(self) -> bool:
-        """Whether the model reads an encoder's subwords; else it reads words."""
+        """Whether the model reads subwords instead of words."""
         return self.published_encoder is not None
 
 
 class RecalibratedConfig(ModelConfig):
-    """Options of a model whose heads may read its features through RAM: any of MT-RAM's ablations.
+    """Options of a model with MT-RAM's recalibrated aggregation module (RAM), for all ablations of MT-RAM.
 
-    `ram: true` puts MT-RAM's recalibrated aggregation between features and heads. `ram_combine` says how RAM joins its
-    weights with the features, by a product or a sum. `ram_position` says whether the heads share one RAM or each branch
-    has its own.
+    `ram: true` puts RAM between features and heads. `ram_combine` says how RAM joins its weights with the features, by
+    a product or a sum. `ram_position` says whether the heads share one RAM or each branch has its own.
     """
 
     shares_features: ClassVar[bool] = True
@@ -71,7 +70,7 @@ class RecalibratedConfig(ModelConfig):
 
 
 class EncoderConfig(ModelConfig):
-    """Options of every model on a pretrained encoder. `embedding` speaks of the vectors of subwords.
+    """Options of every model on a pretrained encoder. `embedding` is about subword vectors.
 
     `chunk` is the number of positions that the encoder reads at a time, special tokens included.
     """
@@ -88,7 +87,7 @@ class EncoderConfig(ModelConfig):
 
 
 class StudyConfig(EncoderConfig):
-    """Options of the BERT study's models."""
+    """Options of the models of the BERT study."""
 
     published_size: ClassVar[str] = "bert-base-cased"
 

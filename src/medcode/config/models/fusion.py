@@ -27,10 +27,10 @@ class FusionConfig(ModelConfig):
 
     @property
     def local(self) -> bool:
-        """Whether heads of the transformer see a part of the positions each."""
+        """Whether each head of the transformer sees only a part of the positions."""
         return self.block_local or self.match_released_code
 
     @property
     def masked(self) -> bool:
-        """Where heads see parts of the padded document, pads cannot be kept out."""
+        """Whether padding is masked: not where heads see parts of the padded document."""
         return super().masked and not (self.transformer and self.local)

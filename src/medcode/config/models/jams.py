@@ -11,14 +11,14 @@ from medcode.config.models.base import ModelConfig
 from medcode.config.section import current_key
 from medcode.errors import nearest
 
-CODES = "codes"  # the backbone's one head: the labels of both systems, one after the other
+CODES = "codes"  # the one head of the backbone: the labels of both systems, concatenated
 
 
 class JamsConfig(ModelConfig):
-    """Options of JAMS; those of the backbone stand under its name, but for what every model has.
+    """Options of JAMS. Options of a backbone are under its name, except those that every model has.
 
-    `renormalised` makes a code's weights sum to 1 again after approximate links count half; `symmetric` lets a link of
-    one direction's mappings count in both.
+    `renormalised` normalizes the weights of a code to sum 1 after approximate links count half. `symmetric` counts a
+    link of the mappings of one direction in both.
     """
 
     heads: list[str] = Field(["icd9", "icd10"], min_length=2, max_length=2)
@@ -29,14 +29,14 @@ class JamsConfig(ModelConfig):
 
     @property
     def backbone_config(self) -> ModelConfig:
-        """Options of the backbone."""
+        """Options of the chosen backbone."""
         common = {name: getattr(self, name) for name in ModelConfig.model_fields}
         options = self.backbones[self.backbone] | common | {"heads": [CODES]}
         return models.find(self.backbone).model_validate(options)
 
     @property
     def published_encoder(self) -> str | None:
-        """See `ModelConfig`; the backbone's."""
+        """Size of the backbone's published encoder; see `ModelConfig`."""
         return self.backbone_config.published_encoder
 
     @model_validator(mode="after")

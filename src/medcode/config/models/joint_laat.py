@@ -8,7 +8,7 @@ from pydantic import Field
 
 from medcode.config.models.base import ModelConfig
 
-FIRST_LEVEL = "category"  # what the model predicts before the codes
+FIRST_LEVEL = "category"  # head predicted before the codes
 
 
 class JointLaatConfig(ModelConfig):

@@ -1,1 +1,1 @@
-"""What a study is: its file, the published numbers, and the settings of each of its trainings."""
+"""Definition of a study: its file, the published numbers, and the settings of each training."""

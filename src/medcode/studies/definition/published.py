@@ -1,6 +1,6 @@
-"""The numbers of the papers' tables: studies/published/<paper>.yaml, read strictly.
+"""Strict reader of the papers' tables: studies/published/<paper>.yaml.
 
-A cell is written as the paper prints it: `92.1`, `92.1±0.1`, or null where there is no number that can be read.
+A cell is as the paper prints it: `92.1`, `92.1±0.1`, or null without a legible number.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from medcode.config import Section, build
 from medcode.errors import UserError, nearest
 from medcode.evaluation import metric_table
 
-# The metrics of a trained row, and how a table names them.
+# {metric of a trained row: title in a table}.
 METRICS = metric_table.columns()
-# Other columns that have a name of their own; the rest, such as numbers of documents, are facts of the paper alone.
+# Further columns with a title. Any other column, such as a number of documents, is only a fact of the paper.
 TITLES = METRICS | {
     "f1_macro_gain": "Gain in F1 macro",
     "trainable": "Trainable, millions",
@@ -38,9 +38,9 @@ class Group(Section):
 
 
 class Codes(Section):
-    """Some of the codes: those of a group of training frequency, and of it only those that are linked or are not.
+    """A subset of the codes: a group of training frequency, optionally only those with or without a link.
 
-    `linked` is whether GEMs lead to a code of the other edition of ICD; without it, both.
+    A code is `linked` if GEMs lead to a code of the other edition of ICD; null takes both.
     """
 
     group: str
@@ -48,10 +48,10 @@ class Codes(Section):
 
 
 class PublishedRow(Section):
-    """A row: cells by group, in the order of its columns.
+    """A published row: cells by group, in the order of the columns.
 
-    `quoted` marks numbers that the paper took from other publications. `slips` are misprints and contradictions, by
-    `group.column`. `codes` say on which codes one system gains over another, where that is what the row tells.
+    `quoted` marks numbers that the paper quotes from other publications. `slips` are misprints and contradictions, by
+    `group.column`. In a row about the gain of one system over another, `codes` is the subset of codes.
     """
 
     cells: dict[str, list[float | str | None]]
@@ -61,10 +61,10 @@ class PublishedRow(Section):
 
 
 class Table(Section):
-    """A table, or the numbers that the text gives for a figure.
+    """A published table, or the numbers of a figure from the text.
 
-    `macro_f1` and `threshold` are the definitions by which its F1 was computed; `seeds` how many trainings a number
-    with a deviation rests on.
+    `macro_f1` and `threshold` are the definitions of its F1. `seeds` is the number of trainings behind a number with a
+    deviation.
     """
 
     title: str
@@ -80,20 +80,20 @@ class Table(Section):
 
     @property
     def scale(self) -> float:
-        """What a metric between 0 and 1 is multiplied by to be written as the table does."""
+        """Factor from a metric between 0 and 1 to the unit of the table."""
         return 100.0 if self.unit == "percent" else 1.0
 
     @property
     def decimals(self) -> int:
-        """How many the table prints."""
+        """Number of decimals in the table."""
         return {"percent": 1, "fraction": 3, "count": 0, "millions": 1}[self.unit]
 
 
 class Paper(Section):
     """A publication and its tables, by key.
 
-    `text` is the file with its text, by which the numbers are checked; without it, the remark of each table says how
-    its numbers are known.
+    `text` is the file with the text of the paper, against which the numbers are checked. Without it, the remark of each
+    table gives the source of its numbers.
     """
 
     title: str
@@ -106,31 +106,31 @@ class Paper(Section):
 
 @dataclass(frozen=True)
 class Cell:
-    """A published number with its standard deviation, NaN where the paper gives none."""
+    """A published number with its standard deviation; NaN if the paper gives none."""
 
     value: float
     deviation: float = math.nan
 
 
 def column_title(column: str) -> str:
-    """How a column is headed."""
+    """Return the title of a column."""
     return TITLES.get(column, column)
 
 
-def cell(written: float | str | None) -> Cell | None:
-    """Reads a cell: 92.1, "92.1±0.1" or None."""
-    if written is None:
+def cell(text: float | str | None) -> Cell | None:
+    """Parse a cell: 92.1, "92.1±0.1" or None."""
+    if text is None:
         return None
-    value, _, deviation = str(written).partition("±")
+    value, _, deviation = str(text).partition("±")
     return Cell(float(value), float(deviation) if deviation else math.nan)
 
 
 def load(folder: Path, name: str) -> Paper:
-    """Reads the file of a paper.
+    """Read the file of a paper.
 
     Raises:
-        UserError: there is none, a key is wrong, a row has another number of cells than its group has columns, or a
-            cell is not a number.
+        UserError: there is no such paper, a key is wrong, a row has not one cell per column, or a cell is not a
+            number.
     """
     papers = sorted(path.stem for path in folder.glob("*.yaml"))
     path = folder / f"{name}.yaml"
@@ -150,11 +150,11 @@ def _check(row: PublishedRow, table: Table, where: str) -> None:
         if len(cells) != len(table.groups[group].columns):
             expected = len(table.groups[group].columns)
             raise UserError(f"{where}.{group}: expected {expected} cells, one a column, found {len(cells)}")
-        for written in cells:
+        for text in cells:
             try:
-                cell(written)
+                cell(text)
             except ValueError as error:
-                raise UserError(f"{where}.{group}: expected 92.1, 92.1±0.1 or null, found {written!r}") from error
+                raise UserError(f"{where}.{group}: expected 92.1, 92.1±0.1 or null, found {text!r}") from error
     for slip in row.slips:
         group, _, column = slip.partition(".")
         if group not in row.cells or column not in table.groups[group].columns:

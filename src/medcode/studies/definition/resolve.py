@@ -1,4 +1,4 @@
-"""From the settings of a study to the params.yaml of each of its trainings, and what a training rests on."""
+"""Parameters of each training of a study, and the fingerprint of what a training depends on."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from medcode.reruns.closure import Project
 from medcode.reruns.stages import choice, code_of
 from medcode.studies.definition.study import FILE, Study
 
-# What a row may set of params.yaml; the data are the same for all rows.
+# Keys of params.yaml that a row may set. The data are the same for all rows.
 SET_HERE = ("model", "recipe", "encoder", "training", "evaluation", "models")
-COMMANDS = ("train", "evaluate", "study_finish")  # of a training, scripts in stages/
-# Sections whose stages the studies share with the main workflow: a value of their own would change nothing.
+COMMANDS = ("train", "evaluate", "study_finish")  # scripts of a training in stages/
+# Sections whose stages the studies share with the main workflow: another value would have no effect.
 OF_MAIN_WORKFLOW = ("reference", "synthesize")
 
 
 def for_corpus(raw: dict[str, Any], settings_file: Path, corpus: str) -> dict[str, Any]:
-    """Returns params.yaml as the studies prepare a corpus: with what studies/data/settings.yaml says of it.
+    """Return params.yaml with the settings of studies/data/settings.yaml for a corpus.
 
     Raises:
-        UserError: a setting names a key that is not there, or that only the main workflow reads.
+        UserError: a setting names an unknown key, or one that only the main workflow reads.
     """
     resolved = copy.deepcopy(raw) | {"corpus": corpus}
     for key, value in (config.read_yaml(settings_file).get(corpus) or {}).items():
@@ -38,15 +38,15 @@ def for_corpus(raw: dict[str, Any], settings_file: Path, corpus: str) -> dict[st
 
 
 def resolve_params(raw: dict[str, Any], study: Study, name: str, label_set: str, seed: int) -> dict[str, Any]:
-    """Return all parameters of one training: params.yaml, and the options and the recipe of its model.
+    """Return all parameters of one training: params.yaml with the options and the recipe of its model.
 
     Args:
-        raw: params.yaml as the studies prepare the study's corpus, with the files of all models under `models`.
+        raw: result of `for_corpus`, with the files of all models under `models`.
         study: the study that shows the row.
         name: the row.
 
     Raises:
-        UserError: a setting names a key, model or recipe that is not there.
+        UserError: a setting names an unknown key, model or recipe.
     """
     origin = study.origin(name)
     where = f"{origin.study.root / origin.study.name / FILE}: rows.{origin.name}"
@@ -57,9 +57,9 @@ def resolve_params(raw: dict[str, Any], study: Study, name: str, label_set: str,
     if recipe not in recipes:
         raise UserError(f"{where}: recipe: {model} has no recipe {recipe}; {nearest(recipe, recipes)}")
     resolved = copy.deepcopy(raw) | {"label_set": label_set, "seed": seed, "seeds": 1, "model": model, "recipe": recipe}
-    for place, settings in study.layers(name):
+    for location, settings in study.layers(name):
         for key, value in settings.items():
-            _apply(resolved, key, value, model, recipe, place)
+            _apply(resolved, key, value, model, recipe, location)
     block = resolved.pop("models")[model]
     return resolved | {"options": block["options"], "recipes": {recipe: block["recipes"][recipe]}}
 
@@ -73,10 +73,10 @@ def _apply(resolved: dict[str, Any], key: str, value: Any, model: str, recipe: s
         )
     if parts[0] == "models" and len(parts) > 1:
         if parts[1] not in ("*", model):
-            return  # of another row's model
+            return  # a setting of another row's model
         if len(parts) < 4 or parts[2] not in ("options", "recipes"):
-            now = ["recipes", *parts[3:]] if parts[2:3] == ["training"] else ["options", *parts[2:]]
-            raise UserError(f"{where}: {key}: it is called {'.'.join([*parts[:2], *now])}")
+            current = ["recipes", *parts[3:]] if parts[2:3] == ["training"] else ["options", *parts[2:]]
+            raise UserError(f"{where}: {key}: it is called {'.'.join([*parts[:2], *current])}")
         parts[1] = model
         if parts[2] == "recipes" and parts[3] == "*":
             parts[3] = recipe
@@ -84,7 +84,7 @@ def _apply(resolved: dict[str, Any], key: str, value: Any, model: str, recipe: s
 
 
 def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
-    """Sets a dotted key whose parents exist.
+    """Set the value of a dotted key whose parents exist.
 
     Raises:
         UserError: a parent does not exist.
@@ -100,10 +100,10 @@ def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
 
 
 def check_settings(study: Study, raw: dict[str, Any]) -> None:
-    """Makes sure that each setting of all rows that names a model is of a model of some row.
+    """Check that each setting for all rows that names a model names the model of some row.
 
     Raises:
-        UserError: one is not, so that it would change nothing.
+        UserError: no row has the model, so the setting would have no effect.
     """
     definition = study.definition
     used = {"*"} | {
@@ -113,19 +113,19 @@ def check_settings(study: Study, raw: dict[str, Any]) -> None:
     }
     for part in ("settings", "small"):
         for key in getattr(definition, part):
-            pieces = key.split(".")
-            if pieces[0] == "models" and len(pieces) > 1 and pieces[1] not in used:
+            key_parts = key.split(".")
+            if key_parts[0] == "models" and len(key_parts) > 1 and key_parts[1] not in used:
                 where = f"{study.root / study.name / FILE}: {part}: {key}"
-                raise UserError(f"{where}: no row has the model {pieces[1]}; {nearest(pieces[1], used)}")
+                raise UserError(f"{where}: no row has the model {key_parts[1]}; {nearest(key_parts[1], used)}")
 
 
 def run_fingerprint(path: Path, project: Project) -> dict[str, Any]:
-    """Return what a training and its evaluation rest on beside the inputs: settings that matter, and digests of code.
+    """Return the fingerprint of a training and its evaluation: settings that affect results, and digests of code.
 
-    DVC runs a training again when this changes, so another model's file or code changes nothing.
+    DVC repeats a training when the fingerprint or the inputs change. File and code of other models are not part of it.
 
     Args:
-        path: the parameters of the training, what `resolve_params` made.
+        path: the parameters of the training, from `resolve_params`.
         project: the code.
 
     Raises:
@@ -140,7 +140,7 @@ def run_fingerprint(path: Path, project: Project) -> dict[str, Any]:
 
 
 def training_code(path: Path, project: Project) -> dict[str, Any]:
-    """Return digests of the code of a training alone: a stopped one goes on while they are the same.
+    """Return digests of the code of a training without its evaluation. An interrupted training resumes if they match.
 
     Args:
         path, project: as for `run_fingerprint`.
@@ -151,7 +151,7 @@ def training_code(path: Path, project: Project) -> dict[str, Any]:
 
 
 class Measured(Section):
-    """Sections of params.yaml that a training and its evaluation depend on whole, and what chooses their values."""
+    """Sections of params.yaml that affect a training or its evaluation, and the label set that chooses values."""
 
     label_set: LabelSet
     training: Training

@@ -1,4 +1,4 @@
-"""What a study is: studies/<name>/study.yaml, read strictly."""
+"""Strict reader of the definition of a study: studies/<name>/study.yaml."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Settings = dict[str, Any]
 class Row(Section):
     """A row of the table: settings as differences from params.yaml, by dotted key; `*` is the row's model or recipe.
 
-    `published` names the row of the paper, `table/row`. `label_sets` says on which label sets to train, where these are
-    not those of the published table. A row with `same_as: study/row` is that study's row, and shares its trainings. One
+    `published` names the row of the paper, `table/row`. `label_sets` are the label sets to train on; null takes those
+    of the published table. A row with `same_as: study/row` is a row of another study and shares its trainings. A row
     that is `mimic_only` is not trained on other corpora.
     """
 
@@ -43,9 +43,9 @@ class Row(Section):
 class Definition(Section):
     """The content of study.yaml.
 
-    `settings` hold for all rows, then a row's own; on corpora other than MIMIC, `small` and then a row's own `small`
-    come after them.
-    `small_remark` says what they change for a reader. `comparisons` are pairs of rows whose difference is tested.
+    Later settings override earlier ones: `settings` for all rows, those of the row, and on corpora other than MIMIC
+    `small` for all rows and `small` of the row. `small_remark` explains the latter to a reader.
+    `comparisons` are pairs of rows whose difference is tested.
     """
 
     title: str
@@ -63,7 +63,7 @@ class Definition(Section):
 
 @dataclass(frozen=True)
 class Origin:
-    """A row with the study that defines it, which is another one where the row says `same_as`."""
+    """A row with the study that defines it: another study if the row has `same_as`."""
 
     study: Study
     name: str
@@ -72,26 +72,26 @@ class Origin:
 
 @dataclass(frozen=True)
 class Study:
-    """A study: its name, its definition, the paper beside which it stands, and the folder of all studies."""
+    """A study: its name, its definition, the paper that it reproduces, and the folder of all studies."""
 
     name: str
     definition: Definition
     paper: published.Paper
     root: Path
-    _others: dict[str, Study] = field(default_factory=dict, init=False, repr=False, compare=False)  # once read
+    _loaded: dict[str, Study] = field(default_factory=dict, init=False, repr=False, compare=False)  # cache
 
     @property
     def small(self) -> bool:
-        """Whether the corpus is not MIMIC, so that `small` settings hold."""
+        """Whether the corpus is not MIMIC, so that `small` settings apply."""
         return self.definition.corpus not in MIMIC
 
     @property
     def counts_only(self) -> bool:
-        """Whether the study counts parameters, and trains nothing."""
+        """Whether the study only counts parameters and trains nothing."""
         return "parameters" in self.definition.figures
 
     def layers(self, name: str) -> list[tuple[str, Settings]]:
-        """The settings of a row, each with where it stands; later ones hold."""
+        """Return the settings of a row, each with its place in study.yaml; later ones override earlier ones."""
         origin = self.origin(name)
         parts = [("settings", origin.study.definition.settings), (f"rows.{origin.name}.settings", origin.row.settings)]
         if self.small:
@@ -99,19 +99,19 @@ class Study:
         return [(f"{self.root / origin.study.name / FILE}: {part}", settings) for part, settings in parts]
 
     def setting(self, name: str, key: str, default: Any) -> Any:
-        """The value that the study gives a key of a row, the default where it gives none."""
+        """Return the value of a key of a row, or the default if the study does not set it."""
         return next((settings[key] for _, settings in reversed(self.layers(name)) if key in settings), default)
 
     def tables(self) -> dict[str, published.Table]:
-        """The published tables, by key."""
+        """Return the published tables, by key."""
         return {key: self.paper.tables[key] for key in self.definition.tables}
 
     def table_of(self, row: Row) -> str:
-        """The key of the published table that a row belongs to: the first where it names none."""
+        """Return the key of the published table of a row; the first table if the row names none."""
         return row.published.split("/", 1)[0] if row.published else self.definition.tables[0]
 
     def label_sets(self, name: str) -> list[str]:
-        """The label sets on which a row is trained."""
+        """Return the label sets on which a row is trained."""
         row = self.definition.rows[name]
         if row.mimic_only and self.small:
             return []
@@ -119,34 +119,34 @@ class Study:
         return list(dict.fromkeys(row.label_sets or [group.label_set for group in groups.values()]))
 
     def origin(self, name: str) -> Origin:
-        """Where a row is defined.
+        """Return the row with the study that defines it.
 
         Raises:
-            UserError: `same_as` names no row, or one that itself says `same_as`.
+            UserError: `same_as` names no row, or a row that itself has `same_as`.
         """
         row = self.definition.rows[name]
         if row.same_as is None:
             return Origin(self, name, row)
         where = f"{self.root / self.name / FILE}: rows.{name}.same_as"
-        other_name, _, other_row = row.same_as.partition("/")
-        other = self._others.get(other_name) or self._others.setdefault(other_name, load(self.root, other_name))
-        if other_row not in other.definition.rows:
-            raise UserError(f"{where}: {other_name} has no such row; {nearest(other_row, other.definition.rows)}")
-        original = other.definition.rows[other_row]
+        study_name, _, row_name = row.same_as.partition("/")
+        study = self._loaded.get(study_name) or self._loaded.setdefault(study_name, load(self.root, study_name))
+        if row_name not in study.definition.rows:
+            raise UserError(f"{where}: {study_name} has no such row; {nearest(row_name, study.definition.rows)}")
+        original = study.definition.rows[row_name]
         if original.same_as is not None:
             raise UserError(f"{where}: {row.same_as} is itself the same as {original.same_as}; name that")
-        return Origin(other, other_row, original)
+        return Origin(study, row_name, original)
 
     def trained_by(self, name: str) -> Origin:
-        """Whose trainings a row shows: its origin's if that study has the same corpus and the seeds, else its own."""
+        """Return the row that is trained for a row: its origin if corpus, seeds and label sets match, else itself."""
         origin = self.origin(name)
-        other = origin.study.definition
-        shared = other.corpus == self.definition.corpus and set(self.definition.seeds) <= set(other.seeds)
-        lacking = set(self.label_sets(name)) - set(origin.study.label_sets(origin.name))
-        return origin if shared and not lacking else Origin(self, name, self.definition.rows[name])
+        original = origin.study.definition
+        shared = original.corpus == self.definition.corpus and set(self.definition.seeds) <= set(original.seeds)
+        missing_label_sets = set(self.label_sets(name)) - set(origin.study.label_sets(origin.name))
+        return origin if shared and not missing_label_sets else Origin(self, name, self.definition.rows[name])
 
     def runs(self) -> dict[str, list[str]]:
-        """The rows that this study itself trains, by label set."""
+        """Return the rows that this study itself trains, by label set."""
         rows: dict[str, list[str]] = {}
         for name in self.definition.rows:
             if self.trained_by(name).study is self and not self.counts_only:
@@ -155,19 +155,19 @@ class Study:
         return rows
 
     def run_folder(self, name: str, label_set: str, seed: int) -> Path:
-        """Where the results of one training are, under the root of the studies."""
+        """Return the folder with the results of one training."""
         trained = self.trained_by(name)
         corpus_folder = self.root / trained.study.name / "runs" / self.definition.corpus
         return corpus_folder / label_set / trained.name / str(seed)
 
 
 def names(root: Path) -> list[str]:
-    """The studies that there are."""
+    """Return the names of all studies."""
     return sorted(path.parent.name for path in root.glob(f"*/{FILE}"))
 
 
 def load(root: Path, name: str) -> Study:
-    """Reads a study and checks what can be checked without params.yaml.
+    """Read a study and check what can be checked without params.yaml.
 
     Raises:
         UserError: there is no such study, or its file is wrong.
@@ -210,7 +210,7 @@ def _check_row(study: Study, path: Path, key: str, row: Row) -> None:
 
 
 def choose(root: Path, name: str, seeds: list[int] | None = None, corpus: str | None = None) -> None:
-    """Writes other seeds or another corpus into study.yaml, and leaves every other line as it is.
+    """Write other seeds or another corpus into study.yaml, and leave every other line unchanged.
 
     Raises:
         UserError: there is no such study, no such corpus, or the file has no such line.

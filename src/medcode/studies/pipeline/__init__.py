@@ -1,1 +1,1 @@
-"""DVC pipelines of studies, and how far each has come."""
+"""DVC pipelines of studies and their progress."""

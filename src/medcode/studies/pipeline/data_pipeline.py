@@ -1,8 +1,7 @@
 """studies/data/dvc.yaml: the stages of the main workflow between a corpus and the inputs of a training.
 
-The main workflow makes the data of one corpus, one label set and one encoder, those that params.yaml names. Studies
-need several side by side, so the same stages stand there once more, as a matrix, with folders of their own under
-data/studies.
+The main workflow makes the data of the one corpus, label set and encoder that params.yaml names. Studies need several
+at once, so the same stages are repeated as a matrix with separate folders under data/studies.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ MOVED_FOLDERS = (PurePosixPath("data"), PurePosixPath("metrics"))
 SHARED_FOLDERS = (PurePosixPath("data/raw"), PurePosixPath("data/reference"))  # the same for all corpora
 SETTINGS_FILE = "studies/data/settings.yaml"
 SETTINGS_OPTIONS = {"--params": PARAMS_FILE, "--models": "configs/models", "--changes": SETTINGS_FILE}
-# Stages that measure a corpus, or lead to the one model of the main workflow.
+# Stages that measure a corpus, or belong to the model of the main workflow.
 EXCLUDED_STAGES = {"corpus_stats", "coverage", "train"}
-# Outputs that other keys of params.yaml than the corpus choose, and so stand in a folder for each value.
+# Keys of params.yaml besides the corpus that select outputs: one folder for each value.
 AXES = ("label_set", "encoder")
 
 
 class DataPipeline:
-    """The data stages of the main workflow, and where their files lie in the studies.
+    """The data stages of the main workflow, with the paths of their files in the studies.
 
     Args:
         workflow: the stages of the main dvc.yaml.
-        values: what there is to be of each, {corpus: [...], label_set: [...], encoder: [...]}.
+        values: values of the matrix, {corpus: [...], label_set: [...], encoder: [...]}.
     """
 
     def __init__(self, workflow: dict[str, Stage], values: dict[str, list[str]]) -> None:
@@ -53,23 +52,23 @@ class DataPipeline:
         }
 
     def _add_ancestors(self, name: str, ancestors: dict[str, set[str]]) -> set[str]:
-        """Returns the stages that a stage depends on, directly or not, and keeps them in `ancestors`."""
+        """Return the stages that a stage depends on, directly or not, and store them in `ancestors`."""
         if name not in ancestors:
             parents = {self._producer(dep) for dep in self.workflow[name].deps} - {name, None}
             ancestors[name] = parents.union(*(self._add_ancestors(parent, ancestors) for parent in parents))
         return ancestors[name]
 
     def _producer(self, path: str) -> str | None:
-        """Returns the stage that writes a path, or what is in it, or the folder that it is in."""
+        """Return the stage that writes a path, a file in it, or a folder that contains it."""
         return next((name for name, stage in self.workflow.items() if stage.writes(path)), None)
 
     def study_path(self, path: str, corpus: str, **axes: str) -> str:
-        """Returns where a path of the main workflow lies for a corpus of the studies; any other value is left as it is.
+        """Return the studies' path for a path of the main workflow. Any other value is returned unchanged.
 
         Args:
-            path: of the main dvc.yaml.
-            corpus: its name, or a reference to the matrix.
-            axes: the value of each axis, likewise.
+            path: from the main dvc.yaml.
+            corpus: name, or a reference to the matrix.
+            axes: value of each axis, or a reference to the matrix.
         """
         moved = self._moved(PurePosixPath(path), ROOT / corpus, axes)
         return Template(str(moved)).safe_substitute(corpus=corpus, **axes)
@@ -89,10 +88,10 @@ class DataPipeline:
         return moved.parent.joinpath(*values, moved.name) if path.suffix else moved.joinpath(*values)
 
     def study_command(self, command: StageCommand, corpus: str, **axes: str) -> StageCommand:
-        """Returns a data stage's command with the paths and the parameters of a corpus of the studies.
+        """Return the command of a data stage with the paths and the parameters of a corpus of the studies.
 
         Args:
-            command: of the main dvc.yaml.
+            command: from the main dvc.yaml.
             corpus, axes: as for `study_path`.
         """
         params = str(ROOT / corpus / "settings" / f"{axes.get('encoder', 'params')}.yaml")
@@ -100,7 +99,7 @@ class DataPipeline:
         return moved.replace_options({"--params": params})
 
     def target(self, path: str, corpus: str, **axes: str) -> str:
-        """Returns the stage, as `dvc repro` names it, that makes a path of the main workflow for a corpus.
+        """Return the target of `dvc repro` that makes a path of the main workflow for a corpus.
 
         Raises:
             UserError: no data stage makes the path.
@@ -112,7 +111,7 @@ class DataPipeline:
         return f"studies/data/dvc.yaml:{name}@{'-'.join([corpus, *(axes[variable] for variable in variables)])}"
 
     def pipeline(self) -> dict[str, Any]:
-        """Returns the content of studies/data/dvc.yaml."""
+        """Return the content of studies/data/dvc.yaml."""
         stages: dict[str, Any] = {"settings": _settings_stage(self.values["corpus"])}
         for name, stage in self.stages.items():
             matrix = {variable: self.values[variable] for variable in ("corpus", *self.axes[name])}
@@ -132,14 +131,14 @@ class DataPipeline:
 
 
 def _section_files(stage: Stage) -> list[str]:
-    """Returns the files with the sections of params.yaml that a stage depends on.
+    """Return the files with the sections of params.yaml that a stage depends on.
 
     Raises:
-        UserError: the stage depends on keys of another file, which the studies do not lay out.
+        UserError: the stage depends on keys of another file, which the studies do not split into sections.
     """
-    if others := stage.params.keys() - {PARAMS_FILE}:
+    if other_files := stage.params.keys() - {PARAMS_FILE}:
         raise UserError(
-            f"dvc.yaml: {stage.command.script}: expected params of {PARAMS_FILE}, found {', '.join(others)}"
+            f"dvc.yaml: {stage.command.script}: expected params of {PARAMS_FILE}, found {', '.join(other_files)}"
         )
     sections = dict.fromkeys(key.split(".")[0] for key in stage.params.get(PARAMS_FILE, ()))
     return [
@@ -150,7 +149,7 @@ def _section_files(stage: Stage) -> list[str]:
 
 
 def _has_axis(path: PurePosixPath, axis: str) -> bool:
-    """Whether a path already has the value of the axis."""
+    """Whether a path already contains the variable of an axis."""
     return any(f"${{{variable}}}" in str(path) for variable in (axis, f"item.{axis}"))
 
 

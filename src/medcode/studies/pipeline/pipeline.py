@@ -1,7 +1,7 @@
-"""Writes studies/<name>/dvc.yaml from study.yaml, with the commands of the main workflow: nothing is said twice.
+"""Write studies/<name>/dvc.yaml from study.yaml, with the commands of the main workflow.
 
-A study's pipeline exists from its first run on, and that of the data has what those studies train on: stages that
-nobody runs would slow every `dvc` command.
+The pipeline of a study is written at its first run, and the data pipeline covers only studies with a pipeline: unused
+stages would slow every `dvc` command.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from medcode.studies.pipeline.workflow import PARAMS_FILE, StageCommand, parse_s
 
 HEAD = "# Written by `make study` from {source}: change that instead.\n"
 NO_ENCODER = "none"
-RESULT_FOLDERS = ("metrics", "plots")  # of the main workflow; those of a study's training lie in one folder
+RESULT_FOLDERS = ("metrics", "plots")  # of the main workflow; a training of a study has one folder for both
 
 
 @dataclass
 class RunGroup:
-    """Rows of a study that train on the same inputs, and so make one stage."""
+    """Rows of a study that train on the same inputs, and so share a stage."""
 
     label_set: str
     encoder: str
@@ -36,12 +36,12 @@ class RunGroup:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Where the files of one training of a study lie.
+    """Paths of the files of one training of a study.
 
     Attributes:
-        results: folder of what the training and its evaluation write.
-        settings: path of the files with its settings, without their endings.
-        model: folder of the trained model. It is not kept: it is large, and restricted where the notes are.
+        results: folder with the results of training and evaluation.
+        settings: path of the files with the settings, without suffixes.
+        model: folder of the trained model. It is not an output: it is large, and restricted if the notes are.
     """
 
     results: str
@@ -50,11 +50,11 @@ class RunFiles:
 
 
 def study_pipeline(study: Study, data: DataPipeline) -> dict[str, Any]:
-    """Returns the content of studies/<name>/dvc.yaml.
+    """Return the content of studies/<name>/dvc.yaml.
 
     Args:
         study: the study.
-        data: the main workflow, and where the data of the studies are.
+        data: the main workflow and the data paths of the studies.
     """
     stages: dict[str, Any] = {}
     if groups := run_groups(study):
@@ -74,7 +74,7 @@ def study_pipeline(study: Study, data: DataPipeline) -> dict[str, Any]:
 
 
 def run_groups(study: Study) -> dict[str, RunGroup]:
-    """Returns the rows that a study trains on the same inputs, by the name of their stage."""
+    """Return the rows that a study trains on the same inputs, by the name of their stage."""
     groups: dict[str, RunGroup] = {}
     for label_set, rows in study.runs().items():
         for row in rows:
@@ -104,13 +104,13 @@ def _runs_stage(study: Study, data: DataPipeline, group: RunGroup) -> dict[str, 
 
 
 def _data_deps(data: DataPipeline) -> list[str]:
-    """Returns the paths in data/ of the main workflow that a training and its evaluation read."""
+    """Return the paths in data/ of the main workflow that a training and its evaluation read."""
     deps = [PurePosixPath(dep) for name in ("train", "evaluate") for dep in data.workflow[name].deps]
     return [str(dep) for dep in deps if dep.is_relative_to("data") and not dep.is_relative_to(CODE)]
 
 
 def _run_commands(data: DataPipeline, files: RunFiles, corpus: str, axes: dict[str, str]) -> list[StageCommand]:
-    """Returns the commands of a training: those of the main workflow with the files of the training, and its end."""
+    """Return the commands of a training: train and evaluate with the files of the training, then study_finish."""
     params = f"{files.settings}.yaml"
 
     def run_path(value: str) -> str:
@@ -148,7 +148,7 @@ def _settings_stage(study: Study, script: str, desc: str, out: str, out_options:
         "deps": [
             "configs/models",
             PARAMS_FILE,
-            # The code whose digests are written down, and whose models are counted, is chosen by name.
+            # The digests, and the models whose parameters are counted, depend on names in the settings.
             "src/medcode",
             "stages",
             SETTINGS_FILE,
@@ -187,14 +187,14 @@ def _report_stage(study: Study) -> dict[str, Any]:
 
 
 def read_data(root: Path, studies: Iterable[Study]) -> DataPipeline:
-    """Returns the main workflow, and where the data that some studies train on are.
+    """Return the main workflow with the paths of the data that some studies train on.
 
     Args:
         root: the root of the repository.
         studies: the studies.
 
     Raises:
-        UserError: the main dvc.yaml cannot be read, or has a command of another form than `StageCommand` reads.
+        UserError: the main dvc.yaml cannot be read, or has a command that `StageCommand` cannot parse.
     """
     trained = [
         (study.definition.corpus, group.label_set, group.encoder)
@@ -207,7 +207,7 @@ def read_data(root: Path, studies: Iterable[Study]) -> DataPipeline:
 
 
 def write(study: Study, root: Path) -> None:
-    """Writes the pipelines of a study, of those whose trainings it shows, and of the data of all that have one."""
+    """Write the pipelines of a study and of the studies whose trainings it shares, and the data pipeline."""
     involved = {study.name: study}
     for row in study.definition.rows:
         trained = study.trained_by(row).study
@@ -215,15 +215,15 @@ def write(study: Study, root: Path) -> None:
     data = read_data(root, [*involved.values(), *_other_studies(root, involved)])
     if data.values["corpus"]:
         _write_yaml(root / "studies/data/dvc.yaml", data.pipeline(), "the main dvc.yaml")
-    for one in involved.values():
-        _write_yaml(root / "studies" / one.name / "dvc.yaml", study_pipeline(one, data), FILE)
+    for member in involved.values():
+        _write_yaml(root / "studies" / member.name / "dvc.yaml", study_pipeline(member, data), FILE)
 
 
 def _other_studies(root: Path, involved: Container[str]) -> Iterator[Study]:
-    """Yields the other studies that have a pipeline, so that the one for the data goes on serving them."""
+    """Yield the other studies with a pipeline, which the data pipeline must keep serving."""
     for name in names(root / "studies"):
         if name not in involved and (root / "studies" / name / "dvc.yaml").exists():
-            with contextlib.suppress(UserError):  # a wrong study is reported when it is asked for
+            with contextlib.suppress(UserError):  # an invalid study is reported when it is run
                 yield load(root / "studies", name)
 
 
@@ -234,7 +234,7 @@ def _write_yaml(path: Path, content: dict[str, Any], source: str) -> None:
 
 
 def run_targets(study: Study) -> list[str]:
-    """Returns the trainings of a study as `dvc repro` names them."""
+    """Return the targets of `dvc repro` for the trainings of a study."""
     return [
         f"studies/{study.name}/dvc.yaml:{name}@{row}-{seed}"
         for name, group in run_groups(study).items()
@@ -244,7 +244,7 @@ def run_targets(study: Study) -> list[str]:
 
 
 def data_targets(study: Study, root: Path) -> list[str]:
-    """Returns the stages that make what the trainings of a study read, as `dvc repro` names them."""
+    """Return the targets of `dvc repro` for the data that the trainings of a study read."""
     data, groups = read_data(root, [study]), run_groups(study)
     targets = [
         data.target(dep, study.definition.corpus, label_set=group.label_set, encoder=group.encoder)

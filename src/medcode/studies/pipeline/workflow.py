@@ -1,4 +1,4 @@
-"""The stages of the main dvc.yaml as typed records, so that options are replaced by name and paths as paths."""
+"""The stages of the main dvc.yaml as typed records. Options are replaced by name, paths as paths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StageCommand:
 
     Attributes:
         script: path of the script.
-        options: value of each option, by its name with dashes, in the order of the command.
+        options: {name with dashes: value}, in the order of the command.
     """
 
     script: str
@@ -27,10 +27,10 @@ class StageCommand:
 
     @classmethod
     def parse(cls, command: str) -> StageCommand:
-        """Returns the script and the options of a command.
+        """Parse a command.
 
         Raises:
-            UserError: the command has another form, needs quotes, or gives an option twice.
+            UserError: the command has another form, needs quotes, or repeats an option.
         """
         words = command.split()
         names, values = words[2::2], words[3::2]
@@ -43,7 +43,7 @@ class StageCommand:
         return cls(words[1], dict(zip(names, values, strict=True)))
 
     def replace_options(self, values: Mapping[str, str]) -> StageCommand:
-        """Returns the command with other values for some of its options.
+        """Return the command with other values for some of its options.
 
         Raises:
             UserError: the command has no such option.
@@ -54,22 +54,22 @@ class StageCommand:
         return StageCommand(self.script, self.options | values)
 
     def add_option(self, name: str, value: str) -> StageCommand:
-        """Returns the command with one more option at its end."""
+        """Return the command with one more option at its end."""
         return StageCommand(self.script, self.options | {name: value})
 
     def map_values(self, function: Callable[[str], str]) -> StageCommand:
-        """Returns the command with a function applied to the value of each option."""
+        """Return the command with a function applied to the value of each option."""
         return StageCommand(self.script, {name: function(value) for name, value in self.options.items()})
 
     def render(self) -> str:
-        """Returns the command as one line for dvc.yaml, unquoted: DVC fills in `${...}` before a shell reads it."""
+        """Return the command as one line for dvc.yaml, unquoted: DVC fills in `${...}` before a shell reads it."""
         return " ".join(["python", self.script, *(word for option in self.options.items() for word in option)])
 
 
 def _shell_words(command: str) -> list[str]:
     try:
         return shlex.split(command)
-    except ValueError:  # a quote that is not closed
+    except ValueError:  # unclosed quote
         return []
 
 
@@ -79,11 +79,11 @@ class Stage:
 
     Attributes:
         desc: what the stage does.
-        command: what it runs.
-        deps: paths that it reads.
-        outs: paths that it writes, metrics and plots included.
-        params: keys that it depends on, by YAML file; none stands for the whole file.
-        matrix: values of each variable of its matrix.
+        command: what the stage runs.
+        deps: paths that the stage reads.
+        outs: paths that the stage writes, metrics and plots included.
+        params: keys that the stage depends on, by YAML file; an empty tuple means the whole file.
+        matrix: values of each variable of the matrix.
     """
 
     desc: str
@@ -95,10 +95,10 @@ class Stage:
 
     @classmethod
     def parse(cls, content: dict[str, Any]) -> Stage:
-        """Returns the stage that an entry of dvc.yaml describes.
+        """Parse an entry of dvc.yaml.
 
         Raises:
-            UserError: its command has not the form that `StageCommand` reads.
+            UserError: `StageCommand` cannot parse the command.
         """
         return cls(
             desc=content["desc"],
@@ -110,25 +110,25 @@ class Stage:
         )
 
     def refers_to(self, variable: str) -> bool:
-        """Whether the command, a path or a parameter of the stage holds `${variable}`."""
+        """Whether the command, a path or a parameter of the stage contains `${variable}`."""
         keys = [text for file, names in self.params.items() for text in (file, *names)]
         return any(
             f"${{{variable}}}" in text for text in (*self.command.options.values(), *self.deps, *self.outs, *keys)
         )
 
     def writes(self, path: str) -> bool:
-        """Whether an output of the stage is a path, lies in it, or is a folder that it lies in.
+        """Whether an output of the stage is a path, is in it, or is a folder that contains it.
 
-        A variable part of an output stands for any part of the path.
+        A variable part of an output matches any part of the path.
         """
         return any(_overlap(PurePosixPath(path), PurePosixPath(out)) for out in self.outs)
 
 
 def parse_stages(content: dict[str, Any]) -> dict[str, Stage]:
-    """Returns the stages of dvc.yaml by name, given the content of the file.
+    """Return the stages of dvc.yaml by name, given the content of the file.
 
     Raises:
-        UserError: a command has not the form that `StageCommand` reads.
+        UserError: `StageCommand` cannot parse a command.
     """
     return {name: Stage.parse(stage) for name, stage in content["stages"].items()}
 

@@ -1,1 +1,1 @@
-"""Tables, figures and pages of studies."""
+"""Tables, figures and report pages of studies."""

@@ -1,4 +1,4 @@
-"""Sentences about how ours were made, which the table and the report page of a study share."""
+"""Sentences about our trainings, shared by the table and the report page of a study."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from medcode.studies.definition.study import Settings, Study
 from medcode.studies.results.run_results import Runs
 
-LAST_EPOCH = "last epoch"  # in train.json, why a training ended
-# How settings are written in a sentence; any other by its name and value. What changes no result is left out.
+LAST_EPOCH = "last epoch"  # value of `stopped` in train.json
+# Phrases for settings. Other settings are written as name and value, and settings that change no result are omitted.
 PHRASES = {
     "recipe": "recipe {}",
     "encoder": "encoder {}",
@@ -19,23 +19,23 @@ OMITTED_SECTIONS = ("training",)
 
 
 def trained(study: Study, runs: Runs) -> str:
-    """Returns sentences on how our training differs from the paper's, with the remark of the study."""
+    """Return sentences on how our trainings differ from the paper's, with the remark of the study."""
     sentences = [small(study), (study.definition.small_remark or "").strip() if study.small else "", ended(runs)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
 def ended(runs: Runs) -> str:
-    """Returns a sentence on how many trainings reached their last epoch, and so might have improved further."""
+    """Return a sentence on how many trainings reached their last epoch and might have improved further."""
     reasons = [run.train["stopped"] for seed_runs in runs.values() for run in seed_runs]
     last = reasons.count(LAST_EPOCH)
     if not reasons:
         return ""
-    others = "" if last == len(reasons) else ", the others by early stopping"
-    return f"{last} of {len(reasons)} trainings ended at the last epoch that they were allowed{others}."
+    early_stopped = "" if last == len(reasons) else ", the others by early stopping"
+    return f"{last} of {len(reasons)} trainings ended at the last epoch that they were allowed{early_stopped}."
 
 
 def small(study: Study) -> str:
-    """Returns a sentence on the settings for small corpora, of all rows and of single ones; empty where none holds."""
+    """Return a sentence on the settings for small corpora, of all rows and of single rows; empty without any."""
     rows = {
         name: _small_settings(study, name) for name in study.definition.rows if study.small and study.label_sets(name)
     }
@@ -45,14 +45,14 @@ def small(study: Study) -> str:
         for name, settings in rows.items():
             if key in settings:
                 phrases.setdefault(_phrase(key, settings[key]), []).append(study.definition.rows[name].title)
-        # A setting of one model is of all rows that it can be of.
-        alone = len(phrases) == 1 and (key.startswith("models.") or all(key in settings for settings in rows.values()))
-        clauses += [phrase if alone else f"{phrase} ({', '.join(titles)})" for phrase, titles in phrases.items()]
+        # A setting of one model applies to all rows with that model.
+        in_all = len(phrases) == 1 and (key.startswith("models.") or all(key in settings for settings in rows.values()))
+        clauses += [phrase if in_all else f"{phrase} ({', '.join(titles)})" for phrase, titles in phrases.items()]
     return f"Ours are small: {', '.join(clauses)}." if clauses else ""
 
 
 def _small_settings(study: Study, name: str) -> Settings:
-    """Returns a row's settings for small corpora, with those of another study where the row is of that."""
+    """Return the settings of a row for small corpora, from the study that defines the row."""
     origin, model = study.origin(name), study.setting(name, "model", None)
     merged: dict[str, Any] = {}
     for settings in (origin.study.definition.small, origin.row.small):
@@ -65,8 +65,8 @@ def _small_settings(study: Study, name: str) -> Settings:
 
 
 def _phrase(key: str, value: Any) -> str:
-    *before, last = key.split(".")
-    named = [part for part in before[1:] if part not in ("options", "recipes", "*")]
-    of_model = f"{'.'.join(named)} " if before and before[0] == "models" else ""
+    *sections, last = key.split(".")
+    qualifiers = [part for part in sections[1:] if part not in ("options", "recipes", "*")]
+    of_model = f"{'.'.join(qualifiers)} " if sections and sections[0] == "models" else ""
     name = last.replace("_", " ")
     return of_model + (f"no {name}" if value is None else PHRASES.get(last, f"{name} {{}}").format(value))

@@ -1,4 +1,4 @@
-"""Figures about groups of codes: frequent and rare ones, and those with and without a link."""
+"""Figures about groups of codes: frequent and rare codes, and codes with and without a link."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from medcode.studies.report.figure_data import MORE, Number, StudyFigure
 from medcode.studies.results import run_results
 from medcode.studies.results.run_results import Run, Runs, Summary
 
-Bars = dict[str, list[Number]]  # of each row, by its name
+Bars = dict[str, list[Number]]  # {row: its numbers}
 
 
 def frequency_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
-    """Returns figures of macro F1 by how often a code occurs in training, with a bar for each row."""
+    """Draw macro F1 by training frequency of the codes, with a bar for each row."""
     comparison, figures = tables[0], {}
     column = run_results.group_column(comparison.table)
     for group in comparison.table.groups:
@@ -56,7 +56,7 @@ def frequency_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -
 
 
 def _seed_runs(study: Study, comparison: ComparisonTable, group: str, runs: Runs) -> dict[str, tuple[list[Run], str]]:
-    """Returns the trainings and the head of each row that was trained for a group of columns."""
+    """Return {row: (trainings, head)} of the rows that were trained for a group of columns."""
     by_row = {}
     for row in study.definition.rows:
         position = run_results.label_set_and_head(comparison.table, group, study.label_sets(row))
@@ -66,7 +66,7 @@ def _seed_runs(study: Study, comparison: ComparisonTable, group: str, runs: Runs
 
 
 def _by_group(seed_runs: list[Run], head: str, groups: Sequence[str], column: str) -> list[tuple[str, Summary]]:
-    """Returns a column over the seeds, in per cent, by group of frequency."""
+    """Return a column summarized over the seeds, in percent, by frequency group."""
     tables = [
         {line["group"]: 100 * float(line[column]) for line in run.table("frequency_f1.csv", head)} for run in seed_runs
     ]
@@ -84,10 +84,10 @@ def _all(bars: Bars) -> tuple[Number, ...]:
 def _grouped_bars(axes: Axes, bars: Bars, labels: list[str]) -> None:
     width = 0.8 / len(bars)
     for number, numbers in enumerate(bars.values()):
-        places = np.arange(len(labels)) + (number - (len(bars) - 1) / 2) * width
+        x = np.arange(len(labels)) + (number - (len(bars) - 1) / 2) * width
         means = [bar.summary.mean for bar in numbers]
         deviations = np.nan_to_num([bar.summary.deviation for bar in numbers])
-        axes.bar(places, means, width * 0.92, yerr=deviations, label=numbers[0].title, color=MORE[number % len(MORE)],
+        axes.bar(x, means, width * 0.92, yerr=deviations, label=numbers[0].title, color=MORE[number % len(MORE)],
                  error_kw={"ecolor": QUIET, "elinewidth": 1, "capsize": 2})  # fmt: skip
     axes.set_xticks(np.arange(len(labels)), labels)
     axes.set_ylabel("Macro F1, per cent")
@@ -97,7 +97,7 @@ def _grouped_bars(axes: Axes, bars: Bars, labels: list[str]) -> None:
 
 
 def linkage_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
-    """Returns figures of macro F1 of the rarest codes, with and without a link to the other edition of ICD."""
+    """Draw macro F1 of the rarest codes, with and without a link to the other edition of ICD."""
     comparison, figures = tables[0], {}
     column = run_results.group_column(comparison.table)
     for group in comparison.table.groups:
@@ -143,7 +143,7 @@ def _linked(study: Study, row: str, tables: list[list[dict[str, str]]], group: s
 
 
 def loss_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
-    """Returns figures of the normalized cross entropy of each code on test, by frequency rank, one line a row."""
+    """Draw the normalized cross entropy of each code on test, by frequency rank, one line per row."""
     figures = {}
     for group in tables[0].table.groups:
         models, numbers = {}, []
@@ -164,10 +164,10 @@ def loss_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dic
 
 
 def _bands(study: Study, row: str, losses: np.ndarray) -> list[Number]:
-    """Returns the points of a line of the figure: neighbors by rank share one, so that no single rare code is shown.
+    """Return the points of a line. Codes with neighboring ranks share a point, so that no single rare code is shown.
 
     Args:
-        losses: of each seed and code, NaN where it is not defined [seeds, Y].
+        losses: normalized loss of each seed and code, NaN if undefined [seeds, Y].
     """
     numbers = []
     for band in np.array_split(np.arange(losses.shape[1]), min(losses.shape[1], BANDS)):

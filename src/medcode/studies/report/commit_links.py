@@ -1,4 +1,4 @@
-"""Where a revision of the code can be looked at: links to commits, for hosts whose form of links is known."""
+"""Links to the pages of commits, for hosts whose URLs are known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORMS = (
 
 
 def address(remote: str | None) -> str | None:
-    """Returns the page of a repository without user and password, given a remote of git; None for an unknown host."""
+    """Return the web page of a git remote, without user and password; None for an unknown host."""
     for form in FORMS:
         if (match := form.fullmatch(remote or "")) and HOSTS.search(match["host"]):
             path = match["path"].rstrip("/").removesuffix(".git")
@@ -23,13 +23,13 @@ def address(remote: str | None) -> str | None:
 
 
 def link(repository: str | None, commit: str) -> str | None:
-    """Returns the page of a commit as a training notes it; None where there is no such page."""
+    """Return the web page of a commit that a training recorded; None if there is no page."""
     revision = commit.removesuffix("+")
     linked = repository is not None and re.fullmatch(r"[0-9a-f]{7,40}", revision)
     return f"{repository}/commit/{revision}" if linked else None
 
 
 def command(commit: str) -> str:
-    """Returns the command that shows a commit in a clone."""
-    changed = ", and changes that were not committed" if commit.endswith("+") else ""
-    return f"git show {commit.removesuffix('+')}{changed}"
+    """Return the command that shows a commit in a clone."""
+    uncommitted = ", and changes that were not committed" if commit.endswith("+") else ""
+    return f"git show {commit.removesuffix('+')}{uncommitted}"

@@ -1,4 +1,4 @@
-"""The published tables of a study, line by line, with our numbers beside the paper's."""
+"""The published tables of a study with our numbers next to the paper's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from medcode.studies.results.run_results import Runs, Summary
 
 @dataclass
 class Line:
-    """A system: its published numbers, and ours, by (group, column); `slips` are notes on published cells."""
+    """The numbers of a system, published and ours, by (group, column). `slips` are notes on published cells."""
 
     title: str
     row: str | None = None
@@ -25,7 +25,7 @@ class Line:
 
 @dataclass
 class ComparisonTable:
-    """A published table with its lines, and remarks on it: the paper's table's, then ours."""
+    """A published table with its lines and with remarks: first the paper's, then ours."""
 
     key: str
     table: Table
@@ -34,7 +34,7 @@ class ComparisonTable:
 
 
 def build(study: Study, runs: Runs) -> list[ComparisonTable]:
-    """Returns the study's published tables, each with its rows in the paper's order and then ours that it has not."""
+    """Return the published tables of a study. Rows are in the paper's order, then those that only we have."""
     tables = []
     for key, table in study.tables().items():
         ours = {name: row for name, row in study.definition.rows.items() if study.table_of(row) == key}
@@ -58,15 +58,18 @@ def build(study: Study, runs: Runs) -> list[ComparisonTable]:
 def _published_line(title: str, row: PublishedRow, table: Table, study_row: str | None) -> Line:
     line = Line(title, study_row, row.quoted)
     for group, cells in row.cells.items():
-        for column, written in zip(table.groups[group].columns, cells, strict=True):
-            if (published := cell(written)) is not None:
+        for column, text in zip(table.groups[group].columns, cells, strict=True):
+            if (published := cell(text)) is not None:
                 line.published[group, column] = published
     line.slips = {tuple(slip.split(".", 1)): note for slip, note in row.slips.items()}
     return line
 
 
 def _add_paired_gains(study: Study, runs: Runs, table: Table, lines: list[Line]) -> None:
-    """Sets our gain beside each published one, which is of two rows and so of none."""
+    """Fill in our gain (second row minus first) next to each published gain.
+
+    A gain belongs to a pair of rows, so such lines have no row of their own.
+    """
     for line in lines:
         if (codes := table.rows[line.title].codes) is None:
             continue
@@ -76,19 +79,19 @@ def _add_paired_gains(study: Study, runs: Runs, table: Table, lines: list[Line])
 
 
 def _add_parameter_counts(study: Study, table: Table, lines: list[Line]) -> list[Line]:
-    """Puts our counts below each published number: it does not say with how many codes it was counted."""
+    """Add lines with our counts below each published count, whose number of codes is unknown."""
     counts = read_json(study.root / study.name / "parameters.json")
-    counted = []
+    all_lines = []
     for line in lines:
-        counted.append(line)
+        all_lines.append(line)
         for label_set, title in (("top50", "50 codes"), ("full", "all 8,921 codes")) if line.row else ():
             ours = {
                 (group, column): Summary((counts[line.row][label_set][column] / 1e6,))
                 for group, columns in table.groups.items()
                 for column in columns.columns
             }
-            counted.append(Line(f"{study.definition.rows[line.row].title}, {title}", ours=ours))
-    return counted
+            all_lines.append(Line(f"{study.definition.rows[line.row].title}, {title}", ours=ours))
+    return all_lines
 
 
 def _measured(study: Study, runs: Runs, table: Table, row: str) -> dict[tuple[str, str], Summary]:
@@ -104,5 +107,5 @@ def _measured(study: Study, runs: Runs, table: Table, row: str) -> dict[tuple[st
 
 
 def same_corpus(study: Study, table: Table) -> bool:
-    """Returns whether our numbers and the paper's are of one corpus, and so can be compared."""
+    """Return whether our numbers and the paper's are on the same corpus, so that they can be compared."""
     return study.definition.corpus == table.corpus

@@ -1,4 +1,4 @@
-"""Figures of studies as data: SVG, title, caption, and the numbers that are drawn."""
+"""Figures of studies as data: SVG, title, caption, and the plotted numbers."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ COLUMNS = ("row", "title", "group", "linked", "codes", "metric", "mean", "deviat
 
 @dataclass(frozen=True)
 class Number:
-    """One of the numbers behind a figure about groups of codes.
+    """A number plotted in a figure about groups of codes.
 
     Attributes:
-        row: of the study.
-        title: of the row.
-        group: the codes, by training documents or by rank.
-        codes: how many they are.
-        metric: what was measured.
-        summary: over the seeds.
-        linked: yes or no, where the figure asks for links to the other edition of ICD.
+        row: name of the row.
+        title: title of the row.
+        group: group of codes, by training documents or by rank.
+        codes: number of codes.
+        metric: name of the metric.
+        summary: the metric over the seeds.
+        linked: yes or no, in a figure about links to the other edition of ICD.
     """
 
     row: str
@@ -40,7 +40,7 @@ class Number:
 
 @dataclass(frozen=True)
 class StudyFigure:
-    """A figure; `numbers` are those that no table of the study has."""
+    """A figure. `numbers` are the plotted numbers that no table of the study contains."""
 
     svg: str
     title: str
@@ -49,13 +49,13 @@ class StudyFigure:
 
 
 def as_csv(numbers: Sequence[Number]) -> str:
-    """Returns the content of figures/<name>.csv: trainings are not in git, so the numbers stand beside the figure."""
+    """Return the content of figures/<name>.csv, which keeps the plotted numbers in git, unlike the trainings."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     for number in numbers:
         summary = number.summary
         deviation = "" if math.isnan(summary.deviation) else f"{summary.deviation:.4g}"
-        about = (number.row, number.title, number.group, number.linked, number.codes, number.metric)
-        writer.writerow([*about, f"{summary.mean:.4f}", deviation, len(summary.values)])
+        labels = (number.row, number.title, number.group, number.linked, number.codes, number.metric)
+        writer.writerow([*labels, f"{summary.mean:.4f}", deviation, len(summary.values)])
     return buffer.getvalue()

@@ -22,7 +22,7 @@ HEADLINE = ("f1_micro", "f1_macro")
 
 
 def draw(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
-    """Returns the figures that the study names, by file name."""
+    """Draw the figures that the study names, by file name."""
     makers: dict[str, Callable[[Study, list[ComparisonTable], Runs], dict[str, StudyFigure]]] = {
         "rows": rows_figures,
         "frequency": frequency_figures,
@@ -38,7 +38,7 @@ def draw(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, S
 
 
 def rows_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
-    """Returns figures of F1 of each row with its deviation, and the published number on the paper's own corpus."""
+    """Draw F1 of each row with its deviation, and the published F1 if it is on the same corpus."""
     figures = {}
     for comparison in tables:
         for group in comparison.table.groups:
@@ -88,7 +88,7 @@ def _rows_caption(study: Study, table: Table) -> str:
 
 
 def embedding_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
-    """Returns t-SNE plots of the vectors of CCS categories and their ICD codes, of the first seed of each row."""
+    """Draw t-SNE plots of the vectors of CCS categories and their ICD codes, for the first seed of each row."""
     from medcode.report.label_figures import map_figure, nearest_line
     from medcode.report.tables import VECTORS, read_csv
 
@@ -102,9 +102,9 @@ def embedding_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -
 
 
 def parameter_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
-    """Returns a figure of millions of parameters of each row with 50 and with all codes, beside the published number.
+    """Draw the parameters of each row, in millions, with 50 and with all codes, next to the published number.
 
-    The slide counts trainable parameters; those that a model only reads are in the total.
+    The slide counts trainable parameters. Frozen parameters are only in the total.
     """
     counts = io.read_json(study.root / study.name / "parameters.json")
     (comparison,) = tables

@@ -1,4 +1,4 @@
-"""docs/LEADERBOARD.md: every row of every finished study."""
+"""Leaderboard in docs/LEADERBOARD.md: every row of every finished study."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ FURTHER = ("seeds", "parameters", "time", "device", "torch", "commit", "study")
 
 
 def write(root: Path, path: Path) -> None:
-    """Writes the page from results.json of each finished study."""
+    """Write the page from the results.json of each finished study."""
     results = [io.read_json(file) for file in sorted(root.glob("*/results.json"))]
     io.write_text(path, page([result for result in results if result["finished"]]))
 
 
 def page(results: list[dict[str, Any]]) -> str:
-    """Returns the page, one table for each corpus, label set and head, the best micro F1 first."""
+    """Return the page: a table for each corpus, label set and head, sorted by micro F1."""
     tables: dict[tuple[str, str, str], list[tuple[float, str]]] = {}
     for result in results:
         for row in result["rows"]:
@@ -70,7 +70,7 @@ def _at(measured: dict[str, Any], path: tuple[str, ...]) -> list[float]:
     value: Any = measured
     for part in path:
         value = value.get(part, {}) if isinstance(value, dict) else value
-    return [math.nan if x is None else x for x in value] if value else []
+    return [math.nan if number is None else number for number in value] if value else []
 
 
 def _format(values: list[float]) -> str:

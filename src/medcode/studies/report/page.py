@@ -1,4 +1,4 @@
-"""The report of a study: one self-contained page, sortable, the same bytes for the same results."""
+"""Report page of a study: self-contained, sortable HTML, the same bytes for the same results."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def render(
     settings: RowSettings,
     repository: str | None = None,
 ) -> str:
-    """Returns the page with inline style, figures and the few lines that sort tables; nothing is loaded from elsewhere.
+    """Return the page with inline style, figures and the few lines that sort tables; nothing is loaded from elsewhere.
 
     Args:
         study: the study.
-        tables: the published tables beside ours.
+        tables: the published tables with our numbers.
         tests: tests of the differences between rows.
         figures: figures by name.
         runs: trainings by row and label set.
         settings: what each row was trained with.
-        repository: where commits can be looked at, as `commit_links.address` says.
+        repository: web page of the repository, from `commit_links.address`.
     """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -112,10 +112,10 @@ def _table(study: Study, comparison: ComparisonTable, group: str) -> dict[str, A
 
 
 def _system(study: Study, comparison: ComparisonTable, line: Line, group: str, notes: list[str]) -> dict[str, Any]:
-    """Returns the rows of a system, published, ours and their difference, as far as there are any, and its sort keys.
+    """Return the rows of a system (published, ours, difference; each only if present) and its sort keys.
 
     Args:
-        notes: on slips of the paper; those of this system are added.
+        notes: notes on slips of the paper; those of this system are appended.
     """
     table, columns = comparison.table, comparison.table.groups[group].columns
     compared = same_corpus(study, table)
@@ -135,7 +135,7 @@ def _system(study: Study, comparison: ComparisonTable, line: Line, group: str, n
 def _published_cells(
     line: Line, columns: list[str], cells: SystemCells, table: Table, notes: list[str]
 ) -> list[dict[str, Any]]:
-    """Returns the published cells, with the number of its note where the paper slips; the notes are added."""
+    """Return the published cells. A cell with a slip gets the number of its note, which is appended to `notes`."""
     row = []
     for column, published, slip in zip(columns, cells.published, cells.slips, strict=True):
         if slip:
@@ -145,11 +145,11 @@ def _published_cells(
 
 
 def _sort_keys(cells: SystemCells, compared: bool) -> list[float | None]:
-    """Returns what each column is sorted by: our mean, or else the published number where it is of the same corpus."""
+    """Return the sort key of each column: our mean, or else the published number if it is on the same corpus."""
     keys = []
     for ours, published in cells.pairs():
-        other = published.value if published and compared else None
-        keys.append(ours.mean if ours else other)
+        published_value = published.value if published and compared else None
+        keys.append(ours.mean if ours else published_value)
     return keys
 
 
@@ -204,24 +204,24 @@ def _training_rows(study: Study, runs: Runs, settings: RowSettings, repository: 
 
 
 def _span(seed_runs: list[Run], key: str) -> str:
-    """Returns a number of each seed, from the lowest to the highest."""
+    """Return the range of a number over the seeds, from the lowest to the highest."""
     values = sorted({run.train[key] for run in seed_runs})
     return f"{values[0]}" if len(values) == 1 else f"{values[0]}{DASH}{values[-1]}"
 
 
 def _ends(seed_runs: list[Run]) -> str:
-    """Returns why the trainings ended, each reason with its seeds where these differ."""
+    """Return why the trainings ended; if reasons differ, each with its seeds."""
     seeds: dict[str, list[int]] = {}
     for run in seed_runs:
         seeds.setdefault(run.train["stopped"], []).append(run.seed)
     several = len(seeds) > 1
     return "; ".join(
-        f"{why} (seed {', '.join(map(str, numbers))})" if several else why for why, numbers in seeds.items()
+        f"{reason} (seed {', '.join(map(str, numbers))})" if several else reason for reason, numbers in seeds.items()
     )
 
 
 def _settings(study: Study, settings: RowSettings) -> tuple[list[tuple[str, str]], list[dict[str, Any]]]:
-    """Returns the settings that all rows share, and those of each row; of each of its label sets where these differ."""
+    """Return the settings that all rows share and those of each row, split by label set if these differ."""
     if not settings:
         return [], []
     flat = {position: _flat(values) for position, values in settings.items()}
@@ -235,8 +235,8 @@ def _settings(study: Study, settings: RowSettings) -> tuple[list[tuple[str, str]
     differing = []
     for name, by_label_set in by_row.items():
         title = study.definition.rows[name].title
-        first, *others = by_label_set.values()
-        if all(values == first for values in others):
+        first, *further = by_label_set.values()
+        if all(values == first for values in further):
             differing.append({"title": title, "settings": first})
         else:
             differing += [{"title": f"{title}, {key}", "settings": values} for key, values in by_label_set.items()]

@@ -1,4 +1,4 @@
-"""The table of a study beside the published one, as Markdown and as CSV."""
+"""The table of a study with published and our numbers, as Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ DASH = "\N{EN DASH}"
 
 
 def format_value(value: float, table: Table) -> str:
-    """Returns a number in the table's own format."""
+    """Format a number with the decimals of the table."""
     return f"{value:.{table.decimals}f}"
 
 
 def format_published(cell: Cell | None, table: Table) -> str:
-    """Returns a published cell as the paper prints it."""
+    """Format a published cell as the paper prints it."""
     return DASH if cell is None else _with_deviation(cell.value, cell.deviation, table)
 
 
 def format_ours(summary: Summary | None, table: Table) -> str:
-    """Returns our mean and deviation in the paper's format."""
+    """Format our mean and deviation with the decimals of the table."""
     return DASH if summary is None else _with_deviation(summary.mean, summary.deviation, table)
 
 
@@ -40,7 +40,7 @@ def _with_deviation(value: float, deviation: float, table: Table) -> str:
 
 
 def format_difference(ours: Summary | None, published: Cell | None, table: Table) -> str:
-    """Returns ours minus published, without a verdict; a dash where one of them is absent."""
+    """Format ours minus published; a dash if one of them is missing."""
     if ours is None or published is None:
         return DASH
     difference = ours.mean - published.value
@@ -48,7 +48,7 @@ def format_difference(ours: Summary | None, published: Cell | None, table: Table
 
 
 def verdict(ours: Summary | None, published: Cell | None) -> str:
-    """Returns whether our mean ± deviation contains the published number: inside, outside, or nothing if unknown."""
+    """Return whether our mean ± deviation contains the published number: inside, outside, or empty if unknown."""
     if ours is None or published is None:
         return ""
     return {True: "inside", False: "outside", None: ""}[ours.contains(published.value)]
@@ -56,7 +56,7 @@ def verdict(ours: Summary | None, published: Cell | None) -> str:
 
 @dataclass(frozen=True)
 class SystemCells:
-    """A system's cells in a group of columns, one for each column.
+    """Cells of a system in a group of columns, one per column.
 
     Attributes:
         published: numbers of the paper.
@@ -70,7 +70,7 @@ class SystemCells:
 
     @classmethod
     def of(cls, line: Line, group: str, columns: list[str]) -> SystemCells:
-        """Returns the cells of a line of a comparison table."""
+        """Return the cells of a line of a comparison table."""
         keys = [(group, column) for column in columns]
         return cls(
             [line.published.get(key) for key in keys],
@@ -79,17 +79,17 @@ class SystemCells:
         )
 
     def pairs(self) -> list[tuple[Summary | None, Cell | None]]:
-        """Returns ours and published of each column."""
+        """Return (ours, published) of each column."""
         return list(zip(self.ours, self.published, strict=True))
 
 
 def source(line: Line, table: Table) -> str:
-    """Returns where a published number is from: the corpus, and whether the paper quotes it."""
+    """Return the source of a published number: the corpus, and whether the paper quotes the number."""
     return f"{CORPORA[table.corpus]}, {'quoted' if line.quoted else 'published'}"
 
 
 def markdown(study: Study, tables: list[ComparisonTable], tests: list[Comparison], runs: Runs) -> str:
-    """Returns the content of table.md."""
+    """Return the content of table.md."""
     parts = [f"# {study.definition.title}", _about(study, tables, runs)]
     for comparison in tables:
         parts += _table_parts(study, comparison)
@@ -99,7 +99,7 @@ def markdown(study: Study, tables: list[ComparisonTable], tests: list[Comparison
 
 
 def _table_parts(study: Study, comparison: ComparisonTable) -> list[str]:
-    """Returns a heading and a table for each group of columns, then the remarks and the notes on slips."""
+    """Return a heading and a table for each group of columns, then the remarks and the notes on slips."""
     table, parts = comparison.table, []
     for group, columns in table.groups.items():
         suffix = f", {group}" if len(table.groups) > 1 else ""
@@ -146,7 +146,7 @@ def _markdown_table(study: Study, comparison: ComparisonTable, group: str, colum
 def _markdown_system(
     study: Study, comparison: ComparisonTable, line: Line, group: str, columns: list[str]
 ) -> list[str]:
-    """Returns the rows of a system: published, ours and their difference, as far as there are any."""
+    """Return the rows of a system: published, ours and difference, each only if present."""
     table, compared = comparison.table, same_corpus(study, comparison.table)
     cells, rows = SystemCells.of(line, group, columns), []
     if any(cells.published):
@@ -163,7 +163,7 @@ def _markdown_system(
 
 
 def _markdown_published(cells: SystemCells, table: Table, *, compared: bool) -> list[str]:
-    """Returns published cells, in italics where they are of another corpus, and marked where the paper slips."""
+    """Return published cells: in italics if on another corpus, with (!) at slips of the paper."""
     texts = []
     for cell, slip in zip(cells.published, cells.slips, strict=True):
         text = format_published(cell, table)
@@ -177,7 +177,7 @@ def _markdown_row(title: str, label: str, texts: list[str]) -> str:
 
 
 def as_csv(study: Study, tables: list[ComparisonTable]) -> str:
-    """Returns the content of table.csv: one line a system, group and column."""
+    """Return the content of table.csv: one line per system, group and column."""
     buffer = io.StringIO()
     names = (
         "table", "system", "row", "group", "metric", "unit", "published", "published_deviation", "published_corpus",

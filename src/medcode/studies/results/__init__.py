@@ -1,1 +1,1 @@
-"""What the trainings of a study gave, and which differences are more than chance."""
+"""Results of the trainings of a study, and significance of their differences."""

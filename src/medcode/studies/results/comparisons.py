@@ -1,4 +1,4 @@
-"""Significance tests between the pairs of rows that a study compares, and how they are written."""
+"""Significance tests between the pairs of rows that a study compares, and their format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Comparison:
 
 
 def compare_rows(study: Study, runs: Runs) -> list[Comparison]:
-    """Tests the pairs of rows that the study names, in each group that both have, and corrects for their number."""
+    """Test the pairs of rows that the study names, in each group that both have, with Holm's correction."""
     tests = []
     for first, second in study.definition.comparisons:
         table = study.paper.tables[study.table_of(study.definition.rows[second])]
@@ -71,7 +71,7 @@ def compare_rows(study: Study, runs: Runs) -> list[Comparison]:
 
 
 def cells(comparison: Comparison, number: int) -> list[str]:
-    """Returns each difference of a comparison with its p, given the number of comparisons."""
+    """Format each difference of a comparison with its p, given the number of comparisons."""
     floor, (b, c) = significance.floor(number), (comparison.decisions.first_right, comparison.decisions.second_right)
     return [
         format_difference(comparison.micro), format_p(comparison.holm["micro"], floor),
@@ -81,29 +81,29 @@ def cells(comparison: Comparison, number: int) -> list[str]:
 
 
 def format_p(p: float, floor: float = 0.0) -> str:
-    """Returns a p value as text, with a bound where the resamples can give no smaller one."""
+    """Format a p value; as a bound if the resamples can give no smaller one."""
     if p < 0.001:
         return "< 0.001"
     return f"≤ {math.ceil(1000 * floor) / 1000:.3f}" if p <= floor * (1 + 1e-9) else f"{p:.3f}"
 
 
 def format_points(value: float) -> str:
-    """Returns a difference of two metrics in percentage points."""
+    """Format a difference of two metrics in percentage points."""
     return f"{'+' if value >= 0 else MINUS}{abs(100 * value):.1f}"
 
 
 def format_difference(difference: Difference) -> str:
-    """Returns a difference with its interval in percentage points."""
+    """Format a difference with its interval in percentage points."""
     return f"{format_points(difference.observed)} [{format_points(difference.low)}, {format_points(difference.high)}]"
 
 
 def markdown(study: Study, tests: list[Comparison]) -> str:
-    """Returns the comparisons as a table in Markdown."""
+    """Return the comparisons as a table in Markdown."""
     lines = [
         "| first | second | | micro F1 | p | macro F1 | p | decisions | p |",
         "|---|---|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for one in tests:
-        titles = " | ".join(study.definition.rows[row].title for row in (one.first, one.second))
-        lines.append(f"| {titles} | {one.group} | {' | '.join(cells(one, len(tests)))} |")
+    for test in tests:
+        titles = " | ".join(study.definition.rows[row].title for row in (test.first, test.second))
+        lines.append(f"| {titles} | {test.group} | {' | '.join(cells(test, len(tests)))} |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Paired gains: macro F1 of the second of two rows minus that of the first, on some of the codes, seed by seed."""
+"""Paired gains: macro F1 of a second row minus that of a first row on a subset of the codes, seed by seed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from medcode.studies.results.run_results import Run, Runs, Summary
 
 
 def pair(study: Study) -> tuple[str, str] | None:
-    """Returns the rows whose difference stands beside published gains: the first that the study compares."""
+    """Return the rows whose difference is shown next to published gains: the first pair that the study compares."""
     return tuple(study.definition.comparisons[0]) if study.definition.comparisons else None
 
 
 def paired_gain(study: Study, runs: Runs, table: Table, group: str, codes: Codes) -> Summary | None:
-    """Returns macro F1 of the second row minus that of the first on some codes, seed by seed, in the unit of the table.
+    """Return the gain in macro F1 of the second row on a subset of the codes, seed by seed, in the unit of the table.
 
-    None where one of them has no such codes or lacks a seed of the other.
+    None if a row has no such codes, or if the rows have different seeds.
     """
     sides: list[dict[int, float | None]] = []
     for row in pair(study) or ():
@@ -35,12 +35,12 @@ def paired_gain(study: Study, runs: Runs, table: Table, group: str, codes: Codes
 def _macro_f1(run: Run, head: str, codes: Codes, table: Table) -> float | None:
     name = "frequency_f1.csv" if codes.linked is None else "linkage_f1.csv"
     linked = {None: None, True: "yes", False: "no"}[codes.linked]
-    wanted = (line for line in run.table(name, head) if (line["group"], line.get("linked")) == (codes.group, linked))
-    return next((float(line[run_results.group_column(table)]) for line in wanted), None)
+    matching = (line for line in run.table(name, head) if (line["group"], line.get("linked")) == (codes.group, linked))
+    return next((float(line[run_results.group_column(table)]) for line in matching), None)
 
 
 def remark(study: Study, table: Table) -> str | None:
-    """Returns a note on how our gains are computed; None for a table of anything else."""
+    """Return a note on how our gains are computed; None for a table without gains."""
     rows = pair(study)
     if rows is None or not any(row.codes for row in table.rows.values()):
         return None

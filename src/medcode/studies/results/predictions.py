@@ -1,4 +1,4 @@
-"""What a trained model decided on test, kept small: enough to test differences between models and to look at codes."""
+"""Compact file of the decisions of a trained model on test, for significance tests and analysis of codes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ MATRICES = ("gold", "fixed", "tuned")
 
 @dataclass(frozen=True)
 class Decisions:
-    """One head on the test documents that were coded in its system.
+    """Decisions of one head on the test documents that are coded in its system.
 
     Attributes:
-        documents: admission ids [n]: restricted, so that the file never leaves the machine.
+        documents: admission ids [n]. They are restricted, so the file must not leave the machine.
         codes: `system:code` of each label [Y].
-        gold: 0/1, CSR [n, Y].
-        fixed: what is predicted above the fixed threshold, CSR [n, Y].
-        tuned: the same above the threshold tuned on dev.
+        gold: gold labels 0/1, CSR [n, Y].
+        fixed: predictions above the fixed threshold, CSR [n, Y].
+        tuned: predictions above the threshold tuned on dev, CSR [n, Y].
         train_counts: training documents of each label, int64 [Y].
     """
 
@@ -41,12 +41,12 @@ class Decisions:
     train_counts: np.ndarray
 
     def predicted(self, threshold: str) -> sparse.csr_array:
-        """The decisions at the `fixed` or the `tuned` threshold."""
+        """Return the decisions at the `fixed` or the `tuned` threshold."""
         return self.fixed if threshold == "fixed" else self.tuned
 
 
 def decide(predictions: Predictions) -> Decisions:
-    """Turns the probabilities of one head into decisions at the fixed and at the tuned threshold."""
+    """Turn the probabilities of one head into decisions at the fixed and at the tuned threshold."""
     scores = predictions.probabilities
     fixed, tuned = (
         sparse.csr_array(scores > scores.dtype.type(threshold), dtype=np.uint8)
@@ -63,7 +63,7 @@ def decide(predictions: Predictions) -> Decisions:
 
 
 def write(path: str | os.PathLike, heads: dict[str, Decisions]) -> None:
-    """Writes the decisions of all heads as one compressed file."""
+    """Write the decisions of all heads as one compressed file."""
     arrays: dict[str, np.ndarray] = {}
     for head, decisions in heads.items():
         for name in MATRICES:
@@ -76,7 +76,7 @@ def write(path: str | os.PathLike, heads: dict[str, Decisions]) -> None:
 
 
 def read(path: str | os.PathLike) -> dict[str, Decisions]:
-    """Reads the decisions of all heads.
+    """Read the decisions of all heads.
 
     Raises:
         UserError: the file is missing or damaged.

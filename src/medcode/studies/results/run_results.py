@@ -1,4 +1,4 @@
-"""The trainings of a study, read back: metrics by row, label set and seed, and their mean and deviation."""
+"""Results of the trainings of a study: metrics by row, label set and seed, with mean and deviation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from medcode.studies.definition.study import Study
 from medcode.studies.pipeline.progress import DONE
 from medcode.studies.results import predictions
 
-RowSettings = dict[tuple[str, str], dict[str, Any]]  # of each row and label set
+RowSettings = dict[tuple[str, str], dict[str, Any]]  # {(row, label set): settings}
 
 JOINT = "joint"  # the label set with a head for each edition of ICD
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training: what it wrote, by file."""
+    """Results of one training, by file."""
 
     folder: Path
     seed: int
@@ -33,27 +33,27 @@ class Run:
     environment: dict[str, Any]
 
     def epochs(self) -> list[float]:
-        """Seconds of each epoch; those before an interruption are not among them."""
+        """Return the seconds of each epoch, without those before an interruption."""
         path = self.folder / "epochs.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [json.loads(line)["seconds"] for line in lines]
 
     def decisions(self, head: str) -> predictions.Decisions:
-        """What it decided on test."""
+        """Return the decisions on test."""
         return predictions.read(self.folder / "predictions.npz")[head]
 
     def table(self, name: str, head: str) -> list[dict[str, str]]:
-        """The lines of a table that it wrote about a head."""
+        """Return the lines of a table about a head."""
         with open(self.folder / name, encoding="utf-8", newline="") as file:
             return [line for line in csv.DictReader(file) if line["head"] == head]
 
 
-Runs = dict[tuple[str, str], list[Run]]  # the trainings of each row and label set
+Runs = dict[tuple[str, str], list[Run]]  # {(row, label set): trainings}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and sample standard deviation over seeds, the deviation NaN for a single one."""
+    """Mean and sample standard deviation over seeds. The deviation of a single seed is NaN."""
 
     values: tuple[float, ...]
 
@@ -68,12 +68,12 @@ class Summary:
         return statistics.stdev(self.values) if len(self.values) > 1 else math.nan
 
     def contains(self, value: float) -> bool | None:
-        """Whether mean ± deviation contains a value; None where one seed gives no interval."""
+        """Return whether mean ± deviation contains a value; None for a single seed."""
         return None if math.isnan(self.deviation) else abs(self.mean - value) <= self.deviation + 1e-12
 
 
 def read(study: Study) -> Runs:
-    """Returns the trainings that are done, by row and label set, in the order of the seeds."""
+    """Return the finished trainings, by row and label set, in the order of the seeds."""
     runs: Runs = {}
     for name in study.definition.rows:
         for label_set in study.label_sets(name):
@@ -87,9 +87,9 @@ def read(study: Study) -> Runs:
 
 
 def label_set_and_head(table: Table, group: str, label_sets: list[str]) -> tuple[str, str] | None:
-    """Returns the label set and the head that a row shows in a group of columns; None where it was not trained.
+    """Return the label set and the head of a row in a group of columns; None if the row was not trained for them.
 
-    A model of both editions of ICD shows the head that has the group's name; one that was trained on more documents
+    A model of both editions of ICD shows the head with the name of the group. A model trained on more documents
     (top50_extra) shows the head of the group.
     """
     columns = table.groups[group]
@@ -103,7 +103,7 @@ def label_set_and_head(table: Table, group: str, label_sets: list[str]) -> tuple
 
 
 def metric(measured: dict[str, Any], name: str, table: Table) -> float | None:
-    """Returns a metric of a head by the paper's definitions; None where there is none, such as P@8 of five labels."""
+    """Return a metric of a head by the paper's definitions; None if undefined, such as P@8 of five labels."""
     *sections, key = metric_table.path_in_test(name, table.threshold, table.macro_f1)
     values: Any = measured
     for section in sections:
@@ -112,12 +112,12 @@ def metric(measured: dict[str, Any], name: str, table: Table) -> float | None:
 
 
 def group_column(table: Table) -> str:
-    """Returns the column of macro F1 in a training's own tables by group of codes, at the threshold of the paper."""
+    """Return the column of macro F1 in the tables by group of codes, at the threshold of the paper."""
     return "f1_macro_tuned" if table.threshold == "tuned" else "f1_macro"
 
 
 def summarize(runs: list[Run], head: str, name: str, table: Table) -> Summary | None:
-    """Returns a metric over the seeds in the unit of the table; None if it is no metric, or some seed has none."""
+    """Return a metric over the seeds in the unit of the table; None if unknown or undefined for a seed."""
     if name not in METRICS:
         return None
     values = [metric(run.test[head], name, table) for run in runs if head in run.test]
@@ -126,13 +126,13 @@ def summarize(runs: list[Run], head: str, name: str, table: Table) -> Summary | 
 
 
 def record(study: Study, runs: Runs, settings: RowSettings, repository: str | None = None) -> dict[str, Any]:
-    """Returns the content of results.json: what the leaderboard and later readers need, numbers only.
+    """Return the content of results.json, from which the leaderboard is made: numbers only.
 
     Args:
         study: the study.
         runs: its trainings.
         settings: what each row was trained with.
-        repository: where its commits can be looked at, as `commit_links.address` says.
+        repository: web page of the repository, from `commit_links.address`.
     """
     rows = []
     for (name, label_set), seed_runs in runs.items():
@@ -161,13 +161,13 @@ def record(study: Study, runs: Runs, settings: RowSettings, repository: str | No
                 },
             }
         )
-    done = all(len(seed_runs) == len(study.definition.seeds) for seed_runs in runs.values())
+    finished = all(len(seed_runs) == len(study.definition.seeds) for seed_runs in runs.values())
     return {
         "study": study.name,
         "title": study.definition.title,
         "corpus": study.definition.corpus,
         "repository": repository,
-        "finished": done,
+        "finished": finished,
         "rows": rows,
     }
 
@@ -182,9 +182,9 @@ def _values(runs: list[Run], head: str, key: str) -> dict[str, Any]:
 
 
 def settings(study: Study) -> RowSettings:
-    """Returns the settings that each row was trained with on each label set, without the digests of code.
+    """Return the settings of each row and label set, without the digests of code.
 
-    Those of the first seed: the settings of two seeds differ in the seed alone.
+    They are those of the first seed: settings of two seeds differ only in the seed.
     """
     by_row: RowSettings = {}
     for name in study.definition.rows:

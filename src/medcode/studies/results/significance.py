@@ -1,4 +1,4 @@
-"""Whether two rows of a study differ by more than chance: paired bootstrap over documents, McNemar over decisions."""
+"""Significance of differences between two rows: paired bootstrap over documents, McNemar over decisions."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Difference:
     """The difference of a metric between two rows: second minus first.
 
     Attributes:
-        observed: on test, a mean over seeds.
+        observed: difference on test, a mean over seeds.
         low: lower end of the bootstrap interval of 95 %.
-        high: upper end.
-        p: two-sided, that there is none.
+        high: upper end of the interval.
+        p: two-sided p value of no difference.
     """
 
     observed: float
@@ -37,9 +37,9 @@ class Difference:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Decisions on which two rows disagree: right in the first only, right in the second only; p two-sided.
+    """Numbers of decisions that only the first row and only the second row got right, and the two-sided p value.
 
-    The numbers are means over the seeds, so that more seeds do not pass for more decisions.
+    The numbers are means over the seeds, so that more seeds do not count as more decisions.
     """
 
     first_right: int
@@ -48,38 +48,38 @@ class Disagreement:
 
 
 def align(first: Sequence[Decisions], second: Sequence[Decisions]) -> tuple[list[Decisions], list[Decisions]]:
-    """Returns the decisions on the documents and codes that all trainings have, in one order.
+    """Return the decisions on the documents and codes that all trainings share, in the same order.
 
     Raises:
-        ValueError: they have none in common.
+        ValueError: the trainings share no document or no code.
     """
-    everything = [*first, *second]
-    documents = _common([decisions.documents for decisions in everything])
-    codes = _common([decisions.codes for decisions in everything])
+    all_decisions = [*first, *second]
+    documents = _common([decisions.documents for decisions in all_decisions])
+    codes = _common([decisions.codes for decisions in all_decisions])
     if not len(documents) or not len(codes):
         raise ValueError("the rows have no test document or no code in common")
-    aligned = [_chosen(decisions, documents, codes) for decisions in everything]
+    aligned = [_subset(decisions, documents, codes) for decisions in all_decisions]
     return aligned[: len(first)], aligned[len(first) :]
 
 
 def _common(lists: list[np.ndarray]) -> np.ndarray:
     common = lists[0]
-    for other in lists[1:]:
-        common = common[np.isin(common, other)]
+    for values in lists[1:]:
+        common = common[np.isin(common, values)]
     return common
 
 
-def _chosen(decisions: Decisions, documents: np.ndarray, codes: np.ndarray) -> Decisions:
+def _subset(decisions: Decisions, documents: np.ndarray, codes: np.ndarray) -> Decisions:
     if np.array_equal(decisions.documents, documents) and np.array_equal(decisions.codes, codes):
         return decisions
-    rows, columns = _places(decisions.documents, documents), _places(decisions.codes, codes)
+    rows, columns = _indices_of(decisions.documents, documents), _indices_of(decisions.codes, codes)
     matrices = [matrix[rows][:, columns] for matrix in (decisions.gold, decisions.fixed, decisions.tuned)]
     return Decisions(documents, codes, *matrices, decisions.train_counts[columns])
 
 
-def _places(all_of: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    order = np.argsort(all_of)
-    return order[np.searchsorted(all_of, wanted, sorter=order)]
+def _indices_of(values: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    order = np.argsort(values)
+    return order[np.searchsorted(values, queries, sorter=order)]
 
 
 def bootstrap(
@@ -90,15 +90,15 @@ def bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 1,
 ) -> Difference:
-    """Returns the paired bootstrap of a difference: test documents are drawn with replacement, the same for both rows.
+    """Paired bootstrap of a difference: test documents are sampled with replacement, the same for both rows.
 
     Args:
-        first: one per seed, aligned.
-        second: one per seed, aligned.
+        first: decisions of the first row, one per seed, aligned.
+        second: decisions of the second row, one per seed, aligned.
         threshold: fixed or tuned.
         macro: the definition of macro F1, or None for micro F1.
-        resamples: how many times.
-        seed: of the draws.
+        resamples: number of resamples.
+        seed: seed of the sampling.
     """
     measure = _micro if macro is None else _macro(macro)
     parts = [[_counted(decisions, threshold, micro=macro is None) for decisions in side] for side in (first, second)]
@@ -108,11 +108,14 @@ def bootstrap(
 
     def difference(weights: np.ndarray) -> np.ndarray:
         truth = _weighted(weights, gold)
-        one, other = (
-            np.mean([measure(_weighted(weights, tp), _weighted(weights, made), truth) for tp, made in side], axis=0)
+        first_metric, second_metric = (
+            np.mean(
+                [measure(_weighted(weights, tp), _weighted(weights, predicted), truth) for tp, predicted in side],
+                axis=0,
+            )
             for side in parts
         )
-        return other - one
+        return second_metric - first_metric
 
     observed = float(difference(np.ones((1, documents)))[0])
     resampled = np.concatenate(
@@ -121,19 +124,19 @@ def bootstrap(
             for size in np.diff([*range(0, resamples, BLOCK), resamples])
         ]
     )
-    # The observed one counts among them, so that no p is 0.
+    # The observed difference counts as a resample, so that no p is 0.
     tails = min(np.count_nonzero(resampled <= 0), np.count_nonzero(resampled >= 0))
     low, high = np.quantile(resampled, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
     return Difference(observed, float(low), float(high), min(1.0, 2 * (tails + 1) / (resamples + 1)))
 
 
 def floor(comparisons: int, resamples: int = RESAMPLES) -> float:
-    """Returns the smallest p that the bootstrap can give, after Holm's correction for so many comparisons."""
+    """Return the smallest p that the bootstrap can give after Holm's correction for this number of comparisons."""
     return min(1.0, comparisons * 2 / (resamples + 1))
 
 
 def _counted(decisions: Decisions, threshold: str, *, micro: bool) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Returns true positives and predictions, [n, Y], or [n, 1] for micro F1."""
+    """Return true positives and predictions: [n, Y], or [n, 1] for micro F1."""
     predicted = decisions.predicted(threshold)
     matrices = (decisions.gold * predicted, predicted)
     return tuple(sparse.csr_array(m.sum(1)[:, None]) if micro else sparse.csr_array(m) for m in matrices)
@@ -153,22 +156,23 @@ def _macro(definition: MacroF1) -> Callable[[np.ndarray, np.ndarray, np.ndarray]
         return ratio(2 * precision * recall, precision + recall)
 
     def per_label(hits: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
-        each = ratio(2 * hits, predicted + gold)
+        f1 = ratio(2 * hits, predicted + gold)
         present = gold > 0 if definition == "per_label_present" else np.ones_like(gold, bool)
-        return ratio((each * present).sum(1), present.sum(1))
+        return ratio((f1 * present).sum(1), present.sum(1))
 
     return caml if definition == "caml" else per_label
 
 
 def mcnemar(first: Sequence[Decisions], second: Sequence[Decisions], threshold: str) -> Disagreement:
-    """Returns McNemar's exact test over all decisions, document by code, seed by seed.
+    """McNemar's exact test over all decisions (document and code), averaged over seeds.
 
-    Decisions about one document are not independent, so that p is too small where documents differ much; the
-    bootstrap over documents has no such fault.
+    Decisions about one document are not independent, so p is too small if documents differ much. The bootstrap over
+    documents does not have this problem.
     """
     right_first, right_second = [], []
-    for one, other in zip(first, second, strict=False):
-        a, b, gold = one.predicted(threshold), other.predicted(threshold), one.gold
+    for first_decisions, second_decisions in zip(first, second, strict=False):
+        a, b = first_decisions.predicted(threshold), second_decisions.predicted(threshold)
+        gold = first_decisions.gold
         only_a, only_b = a - a * b, b - a * b
         right_first.append((only_a * gold).sum() + only_b.sum() - (only_b * gold).sum())
         right_second.append((only_b * gold).sum() + only_a.sum() - (only_a * gold).sum())
@@ -177,7 +181,7 @@ def mcnemar(first: Sequence[Decisions], second: Sequence[Decisions], threshold: 
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Returns p values corrected for their number (Holm 1979); NaN stays, and does not count."""
+    """Return p values corrected for their number (Holm 1979); NaN stays NaN and does not count."""
     defined = [i for i, p in enumerate(values) if not math.isnan(p)]
     corrected, highest = list(values), 0.0
     for rank, i in enumerate(sorted(defined, key=lambda i: values[i])):
