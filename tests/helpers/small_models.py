@@ -87,7 +87,7 @@ VARIANTS = {
         {"backbone": "mt_ram"},
         {"backbone": "multirescnn"},
         {"backbone": "plm_icd"},
-        {"renormalised": True},
+        {"renormalized": True},
         {"symmetric": True},
     ],
     "laat": [{"rnn": "gru"}],

@@ -29,7 +29,7 @@ class Jams(Model):
     coded in both systems (MIMIC-IV has a handful) has the losses of both and counts once.
 
     Args: config: backbone, a model with label attention; backbones, the options of each; heads, the two systems;
-        renormalised and symmetric, variants of MAT for approximate edges and for edges of only one direction;
+        renormalized and symmetric, variants of MAT for approximate edges and for edges of only one direction;
         inputs: `descriptions` for a backbone that reads titles; `edges`, {head: edges that change the vectors of its
         codes}, needed only for training, since a saved model has them among its weights.
 
@@ -68,7 +68,7 @@ class Jams(Model):
                 nn.init.xavier_uniform_(weights)
         features = attention.queries.in_features
         attention.queries = None  # replaced by the vectors of MAT
-        self.codes = MedicalCodeAttention(heads, features, edges, renormalized=config.renormalised)
+        self.codes = MedicalCodeAttention(heads, features, edges, renormalized=config.renormalized)
 
     def rebuild_metadata(self) -> dict[str, Any]:
         """See `Model`; that of the backbone."""

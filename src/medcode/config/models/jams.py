@@ -17,14 +17,14 @@ CODES = "codes"  # the one head of the backbone: the labels of both systems, con
 class JamsConfig(ModelConfig):
     """Options of JAMS. Options of a backbone are under its name, except those that every model has.
 
-    `renormalised` normalizes the weights of a code to sum 1 after approximate links count half. `symmetric` counts a
+    `renormalized` normalizes the weights of a code to sum 1 after approximate links count half. `symmetric` counts a
     link of the mappings of one direction in both.
     """
 
     heads: list[str] = Field(["icd9", "icd10"], min_length=2, max_length=2)
     backbone: str
     backbones: dict[str, dict[str, Any]]
-    renormalised: bool = False
+    renormalized: bool = False
     symmetric: bool = False
 
     @property
