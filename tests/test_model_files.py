@@ -86,6 +86,21 @@ def change(folder: Path, old: str, new: str, name: str = "caml") -> Path:
 MISTAKES = [
     ("filters: 50", "filter: 50", "options.filter: unknown key; did you mean 'filters'?"),
     ("filters: 50", "filters: 50\n  faithful: true", "options.faithful: renamed; write match_released_code"),
+    (
+        "learning_rate: 0.003",
+        "learning_rate: 0.003\n    label_vectors: titles",
+        "recipes.quick.label_vectors: renamed; write label_init: descriptions",
+    ),
+    (
+        "learning_rate: 0.003",
+        "learning_rate: 0.003\n    label_init: titles",
+        "recipes.quick.label_init: renamed; write descriptions",
+    ),
+    (
+        "learning_rate: 0.003",
+        "learning_rate: 0.003\n    label_biases: drawn",
+        "recipes.quick.label_biases: renamed; write random",
+    ),
     ("filters: 50", "filters: 0", "options.filters: Input should be greater than or equal to 1, found 0"),
     ("filters: 50", "filters: 50\n  dropout: 0.1", "options.dropout: belongs to a recipe, recipes.<recipe>.dropout"),
     ("filters: 50", "filters: 50\n  heads: []", "options.heads: "),

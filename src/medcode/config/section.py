@@ -15,8 +15,13 @@ from medcode.errors import UserError, is_guess, nearest
 RENAMED_KEYS = {
     "criterion": "monitor", "criterion_heads": "monitor_heads", "embed": "word2vec", "faithful": "match_released_code",
     "head_weights": "loss_weights", "keep": "restore", "label_vectors": "label_init", "limit": "limit_batches",
-    "overfit": "overfit_documents", "title_documents": "description_documents",
+    "overfit": "overfit_documents", "renormalised": "renormalized", "title_documents": "description_documents",
 }  # fmt: skip
+# Values that older files have under a renamed key or its successor, and what they are called now.
+RENAMED_VALUES = {
+    "label_init": {"drawn": "random", "titles": "descriptions"},
+    "label_biases": {"drawn": "random"},
+}
 
 # YAML 1.1 reads 1e-4 (without a point) as text.
 Number = Annotated[float, Field(strict=False), BeforeValidator(lambda v: _number(v))]
@@ -80,7 +85,9 @@ def _explain(
             keys = _keys(cls, location[:-1])
             if (current := current_key(location[-1], keys)) is not None:
                 misspelled.add((*location[:-1], current))
-                yield f"{path}: {key}: renamed; write {current}"
+                old = _subsection(raw, location[:-1]).get(location[-1])
+                value = RENAMED_VALUES.get(current, {}).get(old) if isinstance(old, str) else None
+                yield f"{path}: {key}: renamed; write {current}{f': {value}' if value else ''}"
                 continue
             siblings = keys - set(_subsection(raw, location[:-1]))
             hint = next(filter(is_guess, (nearest(location[-1], names) for names in (siblings, keys))), "")
@@ -91,6 +98,10 @@ def _explain(
             if tuple(location) not in misspelled:
                 yield f"{path}: {key}: missing"
         else:
+            renamed = RENAMED_VALUES.get(location[-1] if location else "", {})
+            if isinstance(problem["input"], str) and (value := renamed.get(problem["input"])):
+                yield f"{path}: {key}: renamed; write {value}"
+                continue
             message = problem["msg"].removeprefix("Value error, ")
             # The message of a rule about several keys names them; the whole mapping would not help.
             value = (

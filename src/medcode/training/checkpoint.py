@@ -64,21 +64,20 @@ class Checkpoints:
             UserError: another process holds the lock.
         """
         lock, process = _file_lock(self.folder / LOCK), self.folder / PROCESS
-        with _alone(self.folder.parent):
-            self.folder.mkdir(exist_ok=True)
-            if not _acquire(lock):
-                raise UserError(
-                    f"{self.folder}: process {_content(process) or 'unknown'} is training this very model; "
-                    "wait for it or stop it"
-                )
-        try:
-            if not (self.folder / STATE).exists():  # a removal was cut short, and this training begins anew
-                (self.folder / FINISHED).unlink(missing_ok=True)
-            process.write_text(str(os.getpid()), encoding="utf-8")
+        with contextlib.ExitStack() as releases:
+            with _alone(self.folder.parent):
+                self.folder.mkdir(exist_ok=True)
+                if not _acquire(lock):
+                    raise UserError(
+                        f"{self.folder}: process {_content(process) or 'unknown'} is training this very model; "
+                        "wait for it or stop it"
+                    )
+                releases.callback(lock.release)
+                if not (self.folder / STATE).exists():  # a removal was cut short, and this training begins anew
+                    (self.folder / FINISHED).unlink(missing_ok=True)
+                process.write_text(str(os.getpid()), encoding="utf-8")
+                releases.callback(process.unlink, missing_ok=True)
             yield
-        finally:
-            process.unlink(missing_ok=True)
-            lock.release()
 
     def save(self, checkpoint: dict[str, Any]) -> None:
         """Replaces the last checkpoint. Its key `state` is a `TrainState` as a mapping."""

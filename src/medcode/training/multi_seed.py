@@ -30,12 +30,15 @@ def train(trainers: list[Trainer]) -> list[Result]:
     for trainer in trainers:
         trainer.restore()
     stream_of = dict(zip(trainers, streams(trainers), strict=True))
-    with StopSignal() as stop:
+    with StopSignal() as stop, contextlib.ExitStack() as at_end:
+        for trainer in trainers:
+            at_end.callback(trainer.close_bar)
         while active := [trainer for trainer in trainers if not trainer.done]:
             for trainer in active:
                 with stream_of[trainer]:
-                    trainer.train_step()
-                    if trainer.at_epoch_end:
+                    if not trainer.at_epoch_end:  # else the process was stopped there
+                        trainer.train_step()
+                    if trainer.at_epoch_end and stop.received is None:
                         trainer.end_epoch()
                 if stop.received is not None:
                     _save_and_exit([trainer for trainer in active if not trainer.done], stream_of, stop.received)

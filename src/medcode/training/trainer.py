@@ -4,7 +4,8 @@
 
     trainer.restore()
     while not trainer.done:
-        trainer.train_step()
+        if not trainer.at_epoch_end:
+            trainer.train_step()
         if trainer.at_epoch_end:
             trainer.end_epoch()
     trainer.finish()
@@ -160,6 +161,7 @@ class Trainer:
             UserError: the loss of the step before is not finite.
         """
         started, state = time.perf_counter(), self.state
+        self._show_bar()
         batch, lr = self.batches[state.step], self._learning_rate(state.global_step)
         self.step.prepare(lr, self.seed, state.global_step)
         losses = AsyncHostCopy(self.step.run(to_device(batch.documents, self.device), batch.length))
@@ -167,7 +169,7 @@ class Trainer:
         self.losses.add(StepLosses(self.step.loss_names, losses, state.global_step + 1, lr, admissions))
         state.step += 1
         state.global_step += 1
-        self._update_bar()
+        self.bar.update()
         if state.step % self.settings.checkpoint_steps == 0 and not self.at_epoch_end:
             self.save()
         self.seconds += time.perf_counter() - started
@@ -179,6 +181,7 @@ class Trainer:
             UserError: the loss is not finite, or the monitored metric cannot be computed on dev.
         """
         started, state = time.perf_counter(), self.state
+        self.close_bar()
         self.losses.flush()
         row = {"epoch": state.epoch + 1}
         row |= {name: total / len(self.batches) for name, total in state.loss_sums.items()}
@@ -201,8 +204,6 @@ class Trainer:
                 self.checkpoints.save_best(state.epoch, self.model.state_dict())
             self.on_epoch(state.history, self.seconds)
         self.save()
-        if self.bar is not None:
-            self.bar.close()
         if not self.done:
             self._begin_epoch()
 
@@ -234,21 +235,27 @@ class Trainer:
         self.bar: tqdm | None = None
         self.step.network.train()
 
-    def _update_bar(self) -> None:
+    def _show_bar(self) -> None:
+        """Shows the progress of the epoch, and the mean loss of the steps whose losses have been read."""
         self.bar = self.bar or tqdm(
             total=len(self.batches),
-            initial=self.state.step - 1,
+            initial=self.state.step,
             desc=f"seed {self.seed}, epoch {self.state.epoch + 1}/{self.recipe.epochs}",
             unit="batch",
             disable=None if self.context.is_main else True,
             leave=False,
         )
         steps_read = self.state.step - 1  # the losses of the last step are still on the device
-        if steps_read:
+        if steps_read > 0 and self.state.loss_sums:
             metric = {f"dev {self._monitor}": f"{value:.4f}" for value in self._monitored()[-1:]}
             loss = f"{self.state.loss_sums['train_loss'] / steps_read:.4f}"
             self.bar.set_postfix(loss=loss, **metric, refresh=False)
-        self.bar.update()
+
+    def close_bar(self) -> None:
+        """Takes the progress bar away, so that what is printed next stands on a line of its own."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
 
     def _to_device(self, data: Inputs) -> DeviceData:
         def targets(split: Split, device: torch.device) -> dict[str, DeviceTargets]:

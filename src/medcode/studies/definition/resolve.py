@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 from medcode import config
-from medcode.config import Evaluation, LabelSet, Run, Section, Training, load, load_model
+from medcode.config import Evaluation, LabelSet, Recipe, Run, Section, Training, load, load_model, models
+from medcode.config.section import current_key
 from medcode.errors import UserError, nearest
 from medcode.reruns.closure import Project
 from medcode.reruns.stages import choice, code_of
@@ -80,6 +82,14 @@ def _apply(resolved: dict[str, Any], key: str, value: Any, model: str, recipe: s
         parts[1] = model
         if parts[2] == "recipes" and parts[3] == "*":
             parts[3] = recipe
+    fields: Container[str] = ()
+    if parts[0] == "training":
+        fields = Training.model_fields
+    elif parts[0] == "models" and len(parts) > 3:
+        fields = Recipe.model_fields if parts[2] == "recipes" else models.find(model).model_fields
+    # A recipe may leave keys out, so that only the fields tell whether one exists.
+    if parts[-1] not in fields and (current := current_key(parts[-1], fields)) is not None:
+        raise UserError(f"{where}: {key}: renamed; write {current}")
     put(resolved, ".".join(parts), value, where)
 
 
@@ -92,6 +102,8 @@ def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
     *parents, last = key.split(".")
     for parent in parents:
         if not isinstance(values.get(parent), dict):
+            if (current := current_key(parent, values)) is not None:
+                raise UserError(f"{where}: {key}: {parent} is renamed; write {current}")
             raise UserError(f"{where}: {key}: params.yaml has no {parent} there; {nearest(parent, values)}")
         values = values[parent]
     if not parents and last not in values:
