@@ -27,7 +27,7 @@ def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out
     stages = Path(__file__).parent
     code = project(stages.parent)
     with io.atomic_folder(out) as folder:
-        for path in sorted(stages.glob("*.py")):
+        for path in sorted(stages.rglob("*.py")):
             io.write_json(folder / f"{path.stem}.json", code_of(code, [path.stem], modules))
 
 
