@@ -15,6 +15,8 @@ HOOK = """
     opened, called = [], set()
     STAGES = os.path.dirname(os.path.abspath(sys.argv[0])) if sys.argv else ""
     PROJECT = os.path.dirname(STAGES)
+    if os.path.basename(PROJECT) == "stages":  # the script is one of stages/studies
+        STAGES, PROJECT = PROJECT, os.path.dirname(PROJECT)
 
     class Noting(importlib.machinery.SourceFileLoader):
         '''Compiles a module of the project so that each function notes that it is called; a tracer is far slower.'''
