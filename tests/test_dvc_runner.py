@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from processes import at_work
 
+from medcode import dvc_runner
+
 STAGE = """
     import pathlib, signal, sys, time
 
@@ -142,3 +144,14 @@ def test_what_fails_lets_the_others_go_on_and_is_told_in_the_end(start, tmp_path
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1 and "1 of 3 commands of DVC failed" in stderr
     assert names(tmp_path, "begun") == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("content", "stays"), [('{"a": {"read": []}}', True), ('{"a": {"re', False), ("", False), (None, False)]
+)
+def test_a_table_of_locks_that_an_interrupt_cut_short_is_removed(tmp_path, content, stays):
+    file = tmp_path / "rwlock"
+    if content is not None:
+        file.write_text(content)
+    dvc_runner._remove_damaged_lock(file)
+    assert file.exists() == stays
