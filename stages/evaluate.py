@@ -37,7 +37,7 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     for seed, folder in saved_model.of_all_seeds(model).items():
         trained = saved_model.load(folder)
         if data is None:
-            subword = paths["subword"] if trained.pieces is not None else None
+            subword = paths["subword"] if trained.tokenizer is not None else None
             data = arrays.load(paths["inputs"], ("dev", "test"), linked=True, subword=subword)
             io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
         of_seed = measure(params.evaluation, params.training, params.label_set, trained, data)

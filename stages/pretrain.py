@@ -35,15 +35,17 @@ def main(params: Parameters, encoder: Path, subword: Path, documents: Path, out:
     device = distributed.choose_device(params.training.device)
     trainer = Pretrainer(encoder, options, device, params.training.precision)
     limit = trainer.encoder.positions
-    if limit is not None and options.pieces > limit:
-        raise UserError(f"params.yaml: pretrain.pieces: the encoder reads {limit} at a time, found {options.pieces}")
+    if limit is not None and options.block_size > limit:
+        raise UserError(
+            f"params.yaml: pretrain.block_size: the encoder reads {limit} at a time, found {options.block_size}"
+        )
     notes = TokenizedNotes.read(subword, SUBWORD_IDS)
     rows = io.read_table(documents, ["admission_id", "split"]).to_pydict()
     split_of = dict(zip(rows["admission_id"], rows["split"], strict=True))
     split = np.array([split_of.get(admission, "") for admission in notes.admissions])
     train_splits = ["train", "background"] if options.background else ["train"]
     train, dev = (
-        blocks_of(notes, np.flatnonzero(np.isin(split, names)), trainer.specials, options.pieces)
+        blocks_of(notes, np.flatnonzero(np.isin(split, names)), trainer.specials, options.block_size)
         for names in (train_splits, ["dev"])
     )
     losses = trainer.run(train, dev)

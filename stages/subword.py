@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medcode import config, io
 from medcode.encoders import folder
-from medcode.encoders.pieces import PieceTokenizer, cut_into_pieces
+from medcode.encoders.subwords import SubwordTokenizer, tokenize_into_subwords
 from medcode.encoders.texts import texts_of
 from medcode.text.tokenized_notes import SUBWORD_IDS
 
@@ -22,10 +22,10 @@ class Parameters(config.Section):
 @stage(Parameters, encoder=Path, tokens=Path, notes=Path, out=Path)
 def main(params: Parameters, encoder: Path, tokens: Path, notes: Path, out: Path) -> None:
     if io.is_empty(encoder):
-        io.write_empty(out, "no word pieces: there is no encoder")
+        io.write_empty(out, "no subwords: there is no encoder")
         return
-    tokenizer = PieceTokenizer(folder.read_tokenizer(encoder))
-    cut_into_pieces(texts_of(params.subword.text, tokens, notes), tokenizer).write(out, SUBWORD_IDS)
+    tokenizer = SubwordTokenizer(folder.read_tokenizer(encoder))
+    tokenize_into_subwords(texts_of(params.subword.text, tokens, notes), tokenizer).write(out, SUBWORD_IDS)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import torch
 
 from medcode import config, io, models
 from medcode.dataset.arrays import Inputs
-from medcode.encoders.pieces import PieceTokenizer
+from medcode.encoders.subwords import SubwordTokenizer
 from medcode.engine import distributed, reproducibility
 from medcode.training import multi_seed, results, setup
 from medcode.training.checkpoint import Checkpoints, fingerprint, remove_finished
@@ -43,14 +43,14 @@ def main(params: Parameters, **paths: Path) -> None:
     device = distributed.choose_device(params.training.device)
     with distributed.join(device) as context, contextlib.ExitStack() as locks:
         settings = config.load_model(paths["model_settings"], params.model, params.recipe, params.label_set)
-        data, trainers, pieces = prepare(params, settings, paths, device, context)
+        data, trainers, tokenizer = prepare(params, settings, paths, device, context)
         if context.is_main:
             for trainer in trainers:
                 locks.enter_context(trainer.checkpoints.locked())
             remove_finished(paths["checkpoints"], paths["model"])
         training_results = multi_seed.train(trainers)
         if context.is_main:
-            save(params, settings, paths, data, trainers, training_results, pieces)
+            save(params, settings, paths, data, trainers, training_results, tokenizer)
 
 
 def prepare(
@@ -59,12 +59,12 @@ def prepare(
     paths: dict[str, Path],
     device: torch.device,
     context: distributed.DistributedContext,
-) -> tuple[Inputs, list[Trainer], PieceTokenizer | None]:
+) -> tuple[Inputs, list[Trainer], SubwordTokenizer | None]:
     """Reads the data, and makes a trainer for each seed."""
     model_cls, recipe = models.find(params.model), settings.recipe
-    data, inputs, tokenizer = setup.read(model_cls, settings.config, paths, titles=recipe.reads_titles)
-    pieces = None if tokenizer is None else PieceTokenizer(tokenizer, params.subword.text)
-    titles = known_titles(data, settings.config.heads, pieces) if recipe.reads_titles else {}
+    data, inputs, definition = setup.read(model_cls, settings.config, paths, titles=recipe.reads_titles)
+    tokenizer = None if definition is None else SubwordTokenizer(definition, params.subword.text)
+    titles = known_titles(data, settings.config.heads, tokenizer) if recipe.reads_titles else {}
     train_data = with_description_documents(data, titles) if recipe.description_documents else data
     # Without an encoder the last three have no other content than that.
     files = [paths[name] for name in ("code", "inputs", "subword", "encoder", "pretrained")]
@@ -83,7 +83,7 @@ def prepare(
         hooks = partial(writer.on_epoch, seed), partial(writer.on_resume, seed)
         first = trainers[0] if trainers else None
         trainers.append(Trainer(model, train_data, recipe, params.training, seed, checkpoints, context, *hooks, first))
-    return data, trainers, pieces
+    return data, trainers, tokenizer
 
 
 def save(
@@ -93,13 +93,13 @@ def save(
     data: Inputs,
     trainers: list[Trainer],
     training_results: list[Result],
-    pieces: PieceTokenizer | None,
+    tokenizer: SubwordTokenizer | None,
 ) -> None:
     """Writes the models and metrics/train.json, and marks the checkpoints as finished."""
     networks = [trainer.model for trainer in trainers]
     for model in networks:
         model.on_train_end({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
-    thresholds = results.save(params, settings, params.training.precision, paths["model"], networks, data, pieces)
+    thresholds = results.save(params, settings, params.training.precision, paths["model"], networks, data, tokenizer)
     io.write_metrics(paths["metrics"], results.metrics(params, networks[0], training_results, thresholds))
     for trainer in trainers:
         trainer.checkpoints.finish(paths["model"])

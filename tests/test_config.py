@@ -57,6 +57,11 @@ MISTAKES = [
     ({"training/padding": "wide"}, "training.padding: "),
     ({"training/threads": {"top50": 1, "full": 2}}, "training.threads: Input should be a valid integer"),
     ({"training/buckets": 8}, "training.buckets: unknown key"),
+    ({"pretrain/block_size": ..., "pretrain/pieces": 128}, "pretrain.pieces: renamed; write block_size"),
+    (
+        {"encoders/scratch-tiny/scratch/vocabulary_size": ..., "encoders/scratch-tiny/scratch/pieces": 2000},
+        "encoders.scratch-tiny.scratch.pieces: renamed; write vocabulary_size",
+    ),
     ({"training/kernels": "triton"}, "training.kernels: Input should be 'auto', 'plain' or 'fused', found 'triton'"),
     ({"training/kernels": {"top50": "auto", "full": "plain"}}, "training.kernels: Input should be 'auto', 'plain' or"),
     ({"corpus": "codiespp"}, "corpus: there is no corpus 'codiespp'; did you mean 'codiesp'?"),

@@ -146,8 +146,8 @@ def test_training_never_opens_the_test_split(audited):
 
 def test_a_model_on_words_opens_nothing_of_an_encoder(audited):
     (_, train), (_, evaluate) = _of(audited, "train")[0], _of(audited, "evaluate")[0]
-    pieces = ("data/encoder/", "data/pretrained/", "data/subword/")
-    assert not [path for path in [*train["opened"], *evaluate["opened"]] if path.startswith(pieces)]
+    from_encoder = ("data/encoder/", "data/pretrained/", "data/subword/")
+    assert not [path for path in [*train["opened"], *evaluate["opened"]] if path.startswith(from_encoder)]
 
 
 def test_what_holds_text_or_is_derived_from_it_is_not_pushed():

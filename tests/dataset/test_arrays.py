@@ -11,7 +11,7 @@ from medcode.codes.gem import EDGES
 from medcode.dataset import arrays, build
 from medcode.dataset.label_spaces import label_spaces
 from medcode.dataset.split_names import SPLITS
-from medcode.encoders.pieces import PieceTokenizer, cut_into_pieces
+from medcode.encoders.subwords import SubwordTokenizer, tokenize_into_subwords
 from medcode.errors import UserError
 from medcode.text.tokenized_notes import SUBWORD_IDS
 from medcode.text.tokens import tokenized
@@ -90,11 +90,11 @@ def test_words_become_rows_of_the_embedding(folder):
     assert data.rule == "caml"
 
 
-def test_documents_can_be_read_as_word_pieces_instead(folder, tmp_path):
+def test_documents_can_be_read_as_subwords_instead(folder, tmp_path):
     order = ["15", "14", "10", "11", "12", "13"]  # of the notes, whatever the splits
     definition = plain_encoder.tokenizer(["fever", "chills", "and", "cough"])
-    pieces = cut_into_pieces([(name, NOTES[name]) for name in order], PieceTokenizer(definition))
-    pieces.write(tmp_path / "subword", SUBWORD_IDS)
+    subwords = tokenize_into_subwords([(name, NOTES[name]) for name in order], SubwordTokenizer(definition))
+    subwords.write(tmp_path / "subword", SUBWORD_IDS)
     data = arrays.load(folder, SPLITS, subword=tmp_path / "subword")
     texts = {
         name: data.tokens[start:end].tolist()

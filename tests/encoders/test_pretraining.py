@@ -8,13 +8,13 @@ import torch
 
 from medcode.config import Pretrain, Scratch
 from medcode.encoders import folder, scratch
-from medcode.encoders.pieces import PieceTokenizer, cut_into_pieces
 from medcode.encoders.pretraining import IGNORED, Pretrainer, blocks_of, collator
+from medcode.encoders.subwords import SubwordTokenizer, tokenize_into_subwords
 from medcode.errors import UserError
 from medcode.text.tokenized_notes import TokenizedNotes
 
-SIZES = Scratch(pieces=120, layers=1, hidden=16, attention_heads=2, feed_forward=32, positions=32)
-OPTIONS = Pretrain(steps=60, learning_rate=0.01, batch_size=8, pieces=16, masked=0.15, background=True, seed=1)
+SIZES = Scratch(vocabulary_size=120, layers=1, hidden=16, attention_heads=2, feed_forward=32, positions=32)
+OPTIONS = Pretrain(steps=60, learning_rate=0.01, batch_size=8, block_size=16, masked=0.15, background=True, seed=1)
 NOTES = [f"the patient with {what} was given {drug} daily" for what, drug in
          (("asthma", "salbutamol"), ("gout", "allopurinol"), ("angina", "nitrates"))] * 20  # fmt: skip
 
@@ -26,23 +26,23 @@ def source(tmp_path):
 
 
 @pytest.fixture
-def pieces(source) -> TokenizedNotes:
+def subwords(source) -> TokenizedNotes:
     documents = [(str(number), note) for number, note in enumerate(NOTES)]
-    return cut_into_pieces(documents, PieceTokenizer(folder.read_tokenizer(source)))
+    return tokenize_into_subwords(documents, SubwordTokenizer(folder.read_tokenizer(source)))
 
 
 def test_documents_follow_each_other_in_sequences_of_one_length():
-    pieces = TokenizedNotes(np.arange(10, 31, dtype=np.int32), np.array([0, 7, 7, 21]), ["a", "b", "c"])
-    blocks = blocks_of(pieces, np.array([2, 1, 0]), {"begin": 1, "end": 2}, 10)
+    subwords = TokenizedNotes(np.arange(10, 31, dtype=np.int32), np.array([0, 7, 7, 21]), ["a", "b", "c"])
+    blocks = blocks_of(subwords, np.array([2, 1, 0]), {"begin": 1, "end": 2}, 10)
     assert blocks.tolist() == [[1, *range(17, 25), 2], [1, *range(25, 31), 10, 11, 2]]
-    assert blocks_of(pieces, np.array([1]), {"begin": 1, "end": 2}, 10).shape == (0, 10)
+    assert blocks_of(subwords, np.array([1]), {"begin": 1, "end": 2}, 10).shape == (0, 10)
 
 
 def collating(source, seed=0):
     return collator(folder.read_tokenizer(source), folder.read_specials(source), 0.15, seed)
 
 
-def test_pieces_are_hidden_as_bert_hid_them(source):
+def test_subwords_are_hidden_as_bert_hid_them(source):
     specials = folder.read_specials(source)
     blocks = torch.full((400, 52), 70)
     blocks[:, 0], blocks[:, -2], blocks[:, -1] = specials["begin"], specials["end"], specials["pad"]
@@ -60,13 +60,13 @@ def test_pieces_are_hidden_as_bert_hid_them(source):
     assert others.unique().numel() > 0.8 * folder.read(source).config["vocab_size"]
 
 
-def test_pieces_that_a_vocabulary_does_not_have_are_guessed_like_any_other(source):
-    unknown = PieceTokenizer(folder.read_tokenizer(source)).unknown
+def test_subwords_that_a_vocabulary_does_not_have_are_guessed_like_any_other(source):
+    unknown = SubwordTokenizer(folder.read_tokenizer(source)).unknown
     labels = collating(source)([torch.full((1000,), unknown)])["labels"]
     assert (labels == unknown).float().mean().item() == pytest.approx(0.15, abs=0.05)
 
 
-def test_one_seed_hides_the_same_pieces_and_each_call_others(source):
+def test_one_seed_hides_the_same_subwords_and_each_call_others(source):
     blocks = [torch.arange(20, 100)] * 8
     first, again, other = collating(source), collating(source), collating(source, seed=1)
     calls = []
@@ -77,10 +77,10 @@ def test_one_seed_hides_the_same_pieces_and_each_call_others(source):
     assert not torch.equal(calls[0][0], calls[0][1]) and not torch.equal(calls[0][0], calls[2][0])
 
 
-def test_it_learns_to_guess_and_gives_an_encoder_like_any_other(source, pieces, tmp_path):
+def test_it_learns_to_guess_and_gives_an_encoder_like_any_other(source, subwords, tmp_path):
     trainer = Pretrainer(source, OPTIONS, torch.device("cpu"), "fp32")
-    train = blocks_of(pieces, np.arange(45), trainer.specials, OPTIONS.pieces)
-    dev = blocks_of(pieces, np.arange(45, 60), trainer.specials, OPTIONS.pieces)
+    train = blocks_of(subwords, np.arange(45), trainer.specials, OPTIONS.block_size)
+    dev = blocks_of(subwords, np.arange(45, 60), trainer.specials, OPTIONS.block_size)
     losses = trainer.run(train, dev)
     assert losses["dev_loss_after"] < 0.6 * losses["dev_loss_before"]
     trainer.save(source, tmp_path / "pretrained")
@@ -93,28 +93,28 @@ def test_it_learns_to_guess_and_gives_an_encoder_like_any_other(source, pieces, 
     assert again._dev_loss(dev) == pytest.approx(losses["dev_loss_after"], rel=1e-5)
 
 
-def test_it_is_the_same_for_the_same_seed(source, pieces):
+def test_it_is_the_same_for_the_same_seed(source, subwords):
     options = OPTIONS.model_copy(update={"steps": 3})
     weights_of_runs = []
     for _ in range(2):
         trainer = Pretrainer(source, options, torch.device("cpu"), "fp32")
-        blocks = blocks_of(pieces, np.arange(60), trainer.specials, options.pieces)
+        blocks = blocks_of(subwords, np.arange(60), trainer.specials, options.block_size)
         trainer.run(blocks, blocks)
         weights_of_runs.append(trainer.model.state_dict())
     assert all(torch.equal(weights_of_runs[0][name], weights) for name, weights in weights_of_runs[1].items())
 
 
-def test_too_little_text_is_told(source, pieces):
+def test_too_little_text_is_told(source, subwords):
     trainer = Pretrainer(source, OPTIONS, torch.device("cpu"), "fp32")
     with pytest.raises(UserError, match="pretrain: the training notes together are shorter than 16 subwords"):
         trainer.run(torch.empty(0, 16, dtype=torch.long), torch.empty(0, 16, dtype=torch.long))
 
 
-def test_an_encoder_that_lacks_vectors_of_pieces_is_refused(source, pieces):
+def test_an_encoder_that_lacks_vectors_of_subwords_is_refused(source, subwords):
     trainer = Pretrainer(source, OPTIONS, torch.device("cpu"), "fp32")
     count = trainer.encoder.config["vocab_size"]
     trainer.encoder.config["vocab_size"] = count - 1
-    blocks = blocks_of(pieces, np.arange(60), trainer.specials, OPTIONS.pieces)
+    blocks = blocks_of(subwords, np.arange(60), trainer.specials, OPTIONS.block_size)
     with pytest.raises(
         UserError, match=f"pretrain: the encoder has vectors of {count - 1} subwords, its tokenizer {count}"
     ):

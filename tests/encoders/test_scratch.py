@@ -12,9 +12,9 @@ import torch
 
 from medcode.config import Scratch
 from medcode.encoders import folder, scratch
-from medcode.encoders.pieces import PieceTokenizer
+from medcode.encoders.subwords import SubwordTokenizer
 
-SIZES = Scratch(pieces=200, layers=1, hidden=8, attention_heads=2, feed_forward=16, positions=32)
+SIZES = Scratch(vocabulary_size=200, layers=1, hidden=8, attention_heads=2, feed_forward=16, positions=32)
 
 
 def texts() -> list[str]:
@@ -30,29 +30,33 @@ def test_the_folder_is_an_encoder_without_weights_that_models_can_be_built_on(tm
     ]  # fmt: skip
     encoder = folder.read(tmp_path / "encoder")
     assert encoder.weights is None and encoder.positions == 32
-    pieces = PieceTokenizer(folder.read_tokenizer(tmp_path / "encoder"))(texts())
-    assert max(ids.max() for ids in pieces) < encoder.config["vocab_size"] == 200
+    subwords = SubwordTokenizer(folder.read_tokenizer(tmp_path / "encoder"))(texts())
+    assert max(ids.max() for ids in subwords) < encoder.config["vocab_size"] == 200
     module = encoder.module(0.0, pooler=False)
-    assert module(input_ids=torch.from_numpy(pieces[0][:32]).long().unsqueeze(0)).last_hidden_state.shape == (1, 32, 8)
+    assert module(input_ids=torch.from_numpy(subwords[0][:32]).long().unsqueeze(0)).last_hidden_state.shape == (
+        1,
+        32,
+        8,
+    )
 
 
-def test_every_character_of_the_corpus_has_a_piece():
-    tokenizer = scratch.train_pieces([*texts(), "Ärger über ß"], 10)
-    (ids,) = PieceTokenizer(tokenizer.to_str())(["arger uber ßzq"])
+def test_every_character_of_the_corpus_has_a_subword():
+    tokenizer = scratch.train_tokenizer([*texts(), "Ärger über ß"], 10)
+    (ids,) = SubwordTokenizer(tokenizer.to_str())(["arger uber ßzq"])
     assert tokenizer.token_to_id("[UNK]") not in ids.tolist()
 
 
-def test_frequent_words_become_one_piece():
-    tokenizer = scratch.train_pieces(["pneumonia of the left lung", "pneumonia again"] * 50, 200)
+def test_frequent_words_become_one_subword():
+    tokenizer = scratch.train_tokenizer(["pneumonia of the left lung", "pneumonia again"] * 50, 200)
     assert tokenizer.encode("Pneumonia", add_special_tokens=False).tokens == ["pneumonia"]
 
 
-def test_two_processes_make_the_same_pieces():
+def test_two_processes_make_the_same_subwords():
     code = (
         "import json, sys; from medcode.encoders import scratch; "
-        "print(scratch.train_pieces(json.load(sys.stdin), 200).to_str(), end='')"
+        "print(scratch.train_tokenizer(json.load(sys.stdin), 200).to_str(), end='')"
     )
-    definitions = {scratch.train_pieces(texts(), 200).to_str() for _ in range(2)}
+    definitions = {scratch.train_tokenizer(texts(), 200).to_str() for _ in range(2)}
     definitions.add(subprocess.check_output([sys.executable, "-c", code], input=json.dumps(texts()), text=True))
     assert len(definitions) == 1
     assert len(json.loads(definitions.pop())["model"]["vocab"]) == 200

@@ -93,7 +93,12 @@ def test_a_folder_is_taken_as_it_is_and_missed_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "raw", [{"hub": "a/b", "package": "c"}, {"hub": "a/b", "folder": "c"}, {"folder": "a", "scratch": {"pieces": 100}}]
+    "raw",
+    [
+        {"hub": "a/b", "package": "c"},
+        {"hub": "a/b", "folder": "c"},
+        {"folder": "a", "scratch": {"vocabulary_size": 100}},
+    ],
 )
 def test_an_encoder_comes_from_one_place(raw):
     if "scratch" in raw:
@@ -103,6 +108,6 @@ def test_an_encoder_comes_from_one_place(raw):
 
 
 def test_heads_of_attention_divide_the_width():
-    sizes = {"pieces": 100, "layers": 1, "hidden": 9, "attention_heads": 2, "feed_forward": 2, "positions": 8}
+    sizes = {"vocabulary_size": 100, "layers": 1, "hidden": 9, "attention_heads": 2, "feed_forward": 2, "positions": 8}
     with pytest.raises(UserError, match=r"encoders\.it\.scratch: hidden: expected a multiple of attention_heads \(2\)"):
         build(EncoderSource, {"scratch": sizes}, "params.yaml", "encoders.it")

@@ -14,12 +14,12 @@ from medcode.layers.chunks import Specials
 POSITIONS = 64
 
 
-def tiny(model_type: str = "bert", pieces: int = 50, layers: int = 2) -> Encoder:
-    """Return an encoder without weights; ids of its special tokens start at `pieces`."""
-    pad = pieces + 2
+def tiny(model_type: str = "bert", vocabulary_size: int = 50, layers: int = 2) -> Encoder:
+    """Return an encoder without weights; ids of its special tokens start at `vocabulary_size`."""
+    pad = vocabulary_size + 2
     config = {
         "model_type": model_type,
-        "vocab_size": pieces + 4,
+        "vocab_size": vocabulary_size + 4,
         "hidden_size": 16,
         "num_hidden_layers": layers,
         "num_attention_heads": 2,
@@ -28,7 +28,7 @@ def tiny(model_type: str = "bert", pieces: int = 50, layers: int = 2) -> Encoder
         "pad_token_id": pad,
         "initializer_range": 0.3,  # so that states differ between positions
     }
-    return Encoder(config, Specials(begin=pieces, end=pieces + 1, pad=pad))
+    return Encoder(config, Specials(begin=vocabulary_size, end=vocabulary_size + 1, pad=pad))
 
 
 def tokenizer(words: list[str]) -> str:
@@ -39,14 +39,14 @@ def tokenizer(words: list[str]) -> str:
     return word_tokenizer.to_str()
 
 
-def states(encoder: nn.Module, pieces: list[int]) -> Tensor:
+def states(encoder: nn.Module, ids: list[int]) -> Tensor:
     """Return the last states of BERT or RoBERTa, [N, D]. Source: Devlin et al. 2019, section 3; Vaswani et al. 2017."""
     w = dict(encoder.state_dict())
     config = encoder.config
     first = config.pad_token_id + 1 if config.model_type == "roberta" else 0
     table = {name: w[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type")}
     x = torch.stack([table["word"][p] + table["position"][first + n] + table["token_type"][0]
-                     for n, p in enumerate(pieces)])  # fmt: skip
+                     for n, p in enumerate(ids)])  # fmt: skip
     x = _norm(x, w, "embeddings.LayerNorm", config.layer_norm_eps)
     for number in range(config.num_hidden_layers):
         layer = f"encoder.layer.{number}"

@@ -122,7 +122,7 @@ def options(name: str, **changes) -> ModelConfig:
     return settings(name, options=SMALL.get(name)).config.model_copy(update=changes)
 
 
-def in_pieces(name: str) -> bool:
+def uses_subwords(name: str) -> bool:
     return options(name).uses_subwords
 
 

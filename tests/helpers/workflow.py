@@ -46,8 +46,8 @@ TWO_EPOCHS = {"recipes": {"quick": {"epochs": 2, "batch_size": 32}}}
 SMALL = {
     "synthesize": {"admissions": 220, "mean_words": 120, "other_notes": 0.5},
     "word2vec": {"size": 12, "epochs": 1},
-    "encoders": {"scratch-tiny": {"scratch": {"pieces": 300, "layers": 1, "hidden": 16, "feed_forward": 32}}},
-    "pretrain": {"batch_size": 4, "pieces": 32},
+    "encoders": {"scratch-tiny": {"scratch": {"vocabulary_size": 300, "layers": 1, "hidden": 16, "feed_forward": 32}}},
+    "pretrain": {"batch_size": 4, "block_size": 32},
     "training": {"threads": 1, "padding": 0.3},
 }
 SMALL_OPTIONS = {

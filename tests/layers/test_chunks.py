@@ -24,21 +24,21 @@ def parts(values: list[int], size: int) -> list[list[int]]:
 
 
 def read(chunks) -> list[list[int]]:
-    assert (chunks.pieces[~chunks.real] == SPECIALS.pad).all()
-    return [row[real].tolist() for row, real in zip(chunks.pieces, chunks.real, strict=True)]
+    assert (chunks.token_ids[~chunks.real] == SPECIALS.pad).all()
+    return [row[real].tolist() for row, real in zip(chunks.token_ids, chunks.real, strict=True)]
 
 
 @given(documents, st.integers(3, 12), st.integers(0, 30))
-def test_chunks_of_their_own_have_special_pieces_each(texts, size, padded):
+def test_chunks_of_their_own_have_special_tokens_each(texts, size, padded):
     chunks = cut_apart(*batch(texts, padded), size, SPECIALS)
     expected = [[[90, *part, 91] for part in parts(text, size - 2)] for text in texts]
     assert read(chunks) == [chunk for document in expected for chunk in document]
     assert chunks.counts.tolist() == [len(document) for document in expected]
-    assert chunks.pieces.shape[1] <= size
+    assert chunks.token_ids.shape[1] <= size
 
 
 @given(documents, st.integers(1, 12), st.integers(0, 30))
-def test_chunks_of_a_whole_have_special_pieces_around_the_document(texts, size, padded):
+def test_chunks_of_a_whole_have_special_tokens_around_the_document(texts, size, padded):
     chunks = cut_through(*batch(texts, padded), size, SPECIALS)
     expected = [parts([90, *text, 91], size) for text in texts]
     assert read(chunks) == [chunk for document in expected for chunk in document]
@@ -50,8 +50,8 @@ def test_padded_documents_have_as_many_chunks_as_the_longest(texts, size, padded
     tokens, lengths = batch(texts, padded)
     chunks = cut_through(tokens, lengths, size, SPECIALS, padded=True)
     whole = -(-(tokens.shape[1] + 2) // size)
-    assert chunks.pieces.shape == (len(texts) * whole, size)
-    for text, row in zip(texts, chunks.pieces.reshape(len(texts), -1).tolist(), strict=True):
+    assert chunks.token_ids.shape == (len(texts) * whole, size)
+    for text, row in zip(texts, chunks.token_ids.reshape(len(texts), -1).tolist(), strict=True):
         assert row == [90, *text, 91] + [92] * (whole * size - len(text) - 2)
 
 
@@ -71,4 +71,4 @@ def test_a_batch_of_long_documents_has_no_chunk_too_many(cut):
     lengths = torch.tensor([12_000, 0, 1, 700])
     chunks = cut(torch.ones(4, 12_000, dtype=torch.long), lengths, 128, SPECIALS)
     assert chunks.real.any(1).all()
-    assert len(chunks.pieces) == chunks.counts.sum() <= 12_000 // 126 + 700 // 126 + 4
+    assert len(chunks.token_ids) == chunks.counts.sum() <= 12_000 // 126 + 700 // 126 + 4

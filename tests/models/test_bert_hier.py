@@ -24,7 +24,9 @@ OPTIONS = {
 def build(**changes) -> BertHier:
     torch.manual_seed(0)
     config = BertHierConfig(**OPTIONS | changes)
-    model = BertHier(config, ModelInputs(heads={"icd": 6}, encoder=plain_encoder.tiny(pieces=plain.WORDS))).eval()
+    model = BertHier(
+        config, ModelInputs(heads={"icd": 6}, encoder=plain_encoder.tiny(vocabulary_size=plain.WORDS))
+    ).eval()
     return plain.scramble(model).double()
 
 
@@ -113,7 +115,7 @@ def test_no_chunk_is_computed_that_a_note_does_not_have():
 
 
 @torch.no_grad()
-def test_a_note_of_twelve_thousand_pieces_is_read_to_its_end():
+def test_a_note_of_twelve_thousand_subwords_is_read_to_its_end():
     model, note = build().float(), plain.note(12_000)
     logits = model(*plain.batch([note]))["icd"]
     assert logits.isfinite().all()
@@ -121,7 +123,7 @@ def test_a_note_of_twelve_thousand_pieces_is_read_to_its_end():
     assert not torch.equal(model(*plain.batch([note]))["icd"], logits)
 
 
-def test_the_order_of_pieces_matters_and_that_of_whole_chunks_does_not():
+def test_the_order_of_subwords_matters_and_that_of_whole_chunks_does_not():
     model, note = build(), plain.note(12)
     logits = model(*plain.batch([note]))["icd"]
     torch.testing.assert_close(model(*plain.batch([note[6:] + note[:6]]))["icd"], logits)

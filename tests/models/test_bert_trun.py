@@ -19,7 +19,9 @@ def build(**changes) -> BertTrun:
     options = {"head": "fcn", "chunk": 14, "dropout": 0.0, "embedding": "trained"}
     config = BertTrunConfig(**{**options, "mask_padding": True, **changes})
     torch.manual_seed(0)
-    model = BertTrun(config, ModelInputs(heads={"icd": 6}, encoder=plain_encoder.tiny(pieces=plain.WORDS))).eval()
+    model = BertTrun(
+        config, ModelInputs(heads={"icd": 6}, encoder=plain_encoder.tiny(vocabulary_size=plain.WORDS))
+    ).eval()
     return plain.scramble(model).double()
 
 
@@ -56,7 +58,7 @@ def test_an_encoder_that_reads_less_than_a_chunk_is_refused():
         build(chunk=65)
 
 
-def test_the_vectors_of_pieces_can_be_left_as_they_are():
+def test_the_vectors_of_subwords_can_be_left_as_they_are():
     table = build(embedding="static").encoder.get_input_embeddings().weight
     assert not table.requires_grad
     assert build().encoder.get_input_embeddings().weight.requires_grad

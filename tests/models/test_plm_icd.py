@@ -57,7 +57,7 @@ def test_pads_of_a_document_in_whole_chunks_change_nothing_unless_they_are_asked
 
 
 @torch.no_grad()
-def test_in_edins_code_pads_are_pieces_like_others():
+def test_in_edins_code_pads_are_subwords_like_others():
     """Seven subwords with special tokens in two chunks of four, and a chunk of padding, with positions in BERT."""
     model = build("bert", chunk=4, variant="edin", match_released_code=True)
     note, specials = plain.note(5), model.outline.specials
@@ -74,7 +74,7 @@ def test_in_the_authors_code_pads_are_seen_by_the_label_attention_alone():
     changed = model(*plain.batch([note], padded=6))["icd"][0]
     real = states(model, note)
     features = model.encode(*plain.batch([note], padded=6))[0][0]
-    torch.testing.assert_close(features[:7], real)  # what pads there are, no piece has read
+    torch.testing.assert_close(features[:7], real)  # what pads there are, no subword has read
     assert features.shape == (8, 16)
     torch.testing.assert_close(changed, scores(model, features), rtol=1e-5, atol=1e-7)
     assert not torch.allclose(changed, scores(model, real))
@@ -92,7 +92,7 @@ def test_the_label_attention_starts_as_in_either_code(variant, std):
 
 
 @torch.no_grad()
-def test_a_note_of_twelve_thousand_pieces_is_read_to_its_end():
+def test_a_note_of_twelve_thousand_subwords_is_read_to_its_end():
     model, note = build().float(), plain.note(12_000)
     logits = model(*plain.batch([note]))["icd"]
     assert logits.isfinite().all()

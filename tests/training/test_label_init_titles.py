@@ -11,7 +11,7 @@ import small_models
 import torch
 
 from medcode import models
-from medcode.encoders.pieces import PieceTokenizer
+from medcode.encoders.subwords import SubwordTokenizer
 from medcode.errors import UserError
 from medcode.layers.label_attention import LabelAttention
 from medcode.layers.projected_attention import ProjectedLabelAttention
@@ -38,7 +38,7 @@ def starts_from_titles(name: str, **changes) -> bool:
     )
 
 
-IN_PIECES = [
+ON_SUBWORDS = [
     ("bert_hier", {"attention_over": "tokens"}),
     ("bert_trun", {"head": "label_attention"}),
     ("plm_icd", {"variant": "edin"}),
@@ -46,7 +46,7 @@ IN_PIECES = [
 
 
 @pytest.mark.parametrize(
-    ("name", "changes"), [*((name, {}) for name in models.names() if starts_from_titles(name)), *IN_PIECES]
+    ("name", "changes"), [*((name, {}) for name in models.names() if starts_from_titles(name)), *ON_SUBWORDS]
 )
 def test_a_label_scores_its_own_title_highest_and_keeps_its_vectors_without_one(name, changes):
     model = small_models.build(name, **changes)
@@ -111,11 +111,11 @@ def test_unknown_words_of_titles_are_left_out(described):
 
 
 @pytest.mark.parametrize(("text", "third"), [("words", [0, 2]), ("raw", [1, 0, 2])])
-def test_titles_are_cut_into_pieces_as_notes_are_without_unknown_ones(tiny_inputs, text, third):
+def test_titles_are_tokenized_into_subwords_as_notes_are_without_unknown_ones(tiny_inputs, text, third):
     """The first subword of the vocabulary has the id of padding, but is a subword like any other."""
-    pieces = PieceTokenizer(plain_encoder.tokenizer(["acute", "12", "nephritis"]), text)
+    tokenizer = SubwordTokenizer(plain_encoder.tokenizer(["acute", "12", "nephritis"]), text)
     records = [{"title": title} for title in ("acute", "chronic", "12 acute nephritis", "", "acute 5 acute", "12 12")]
-    titles = label_init.known_titles(replace(tiny_inputs, labels={"icd": records}), ["icd"], pieces)["icd"]
+    titles = label_init.known_titles(replace(tiny_inputs, labels={"icd": records}), ["icd"], tokenizer)["icd"]
     assert [title.tolist() for title in titles] == [[0], [], third, [], [0, 0], [1, 1] if text == "raw" else []]
     assert all(title.dtype == np.int64 for title in titles)
 

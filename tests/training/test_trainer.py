@@ -86,7 +86,7 @@ def test_an_encoders_activations_can_be_computed_twice(tiny_inputs, recipe, engi
     weights = {}
     for kept in (True, False):
         settings = engine.model_copy(update={"gradient_checkpointing": not kept, "limit_batches": 3})
-        model = build(tiny_inputs, recipe, "plm_icd", plain_encoder.tiny(pieces=len(tiny_inputs.vectors)))
+        model = build(tiny_inputs, recipe, "plm_icd", plain_encoder.tiny(vocabulary_size=len(tiny_inputs.vectors)))
         running = Trainer(model, tiny_inputs, recipe, settings, 1, Checkpoints(tmp_path / str(kept)))
         assert model.encoder.is_activation_checkpointing is not kept
         run_alone(running)

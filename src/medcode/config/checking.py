@@ -94,7 +94,7 @@ def check_model(params: Path, folder: Path) -> None:
     uses_subwords = settings_of(run, params, folder).config.uses_subwords
     if uses_subwords and run.encoder == "none":
         raise UserError(
-            f"{params}: encoder: {run.model} reads word pieces and needs an encoder; choose one of encoders, for "
+            f"{params}: encoder: {run.model} reads subwords and needs an encoder; choose one of encoders, for "
             f"instance -S model={run.model} -S encoder=scratch-tiny"
         )
     if not uses_subwords and run.encoder != "none":

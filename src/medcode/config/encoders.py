@@ -10,9 +10,9 @@ from medcode.config.section import Count, Number, Positive, Section, Share
 
 
 class Scratch(Section):
-    """Sizes of a new BERT encoder: subword vocabulary (`pieces`) and layers."""
+    """Sizes of a new BERT encoder: size of the subword vocabulary, and layers."""
 
-    pieces: Annotated[int, Field(ge=100)]
+    vocabulary_size: Annotated[int, Field(ge=100)]
     layers: Positive
     hidden: Positive
     attention_heads: Positive
@@ -55,7 +55,7 @@ class Pretrain(Section):
     steps: Count
     learning_rate: Annotated[Number, Field(gt=0)]
     batch_size: Positive
-    pieces: Annotated[int, Field(ge=3)]
+    block_size: Annotated[int, Field(ge=3)]
     masked: Annotated[Share, Field(gt=0, lt=1)]
     background: bool
     seed: Count

@@ -11,11 +11,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from medcode.errors import UserError, is_guess, nearest
 
-# {key in older files: current key}.
-RENAMED_KEYS = {
+# {key in older files: current key}; several current keys where the key had a meaning of its own in each section.
+RENAMED_KEYS: dict[str, str | tuple[str, ...]] = {
     "criterion": "monitor", "criterion_heads": "monitor_heads", "embed": "word2vec", "faithful": "match_released_code",
     "head_weights": "loss_weights", "keep": "restore", "label_vectors": "label_init", "limit": "limit_batches",
-    "overfit": "overfit_documents", "renormalised": "renormalized", "title_documents": "description_documents",
+    "overfit": "overfit_documents", "pieces": ("vocabulary_size", "block_size"), "renormalised": "renormalized",
+    "title_documents": "description_documents",
 }  # fmt: skip
 # Values that older files have under a renamed key or its successor, and what they are called now.
 RENAMED_VALUES = {
@@ -114,8 +115,8 @@ def _explain(
 
 def current_key(key: str, keys: Container[str]) -> str | None:
     """Return the current name of a renamed key; None if the key was not renamed to one of `keys`."""
-    current = RENAMED_KEYS.get(key)
-    return current if current in keys else None
+    current = RENAMED_KEYS.get(key, ())
+    return next((name for name in ((current,) if isinstance(current, str) else current) if name in keys), None)
 
 
 def with_current_keys(cls: type[BaseModel], raw: Any) -> Any:

@@ -116,7 +116,9 @@ class Pretrainer:
             UserError: there is no sequence to train on, or the loss is not finite in the end.
         """
         if not len(train):
-            raise UserError(f"pretrain: the training notes together are shorter than {self.options.pieces} subwords")
+            raise UserError(
+                f"pretrain: the training notes together are shorter than {self.options.block_size} subwords"
+            )
         options, before = self.options, self._dev_loss(dev)
         optimizer = torch.optim.AdamW(self.model.parameters(), weight_decay=WEIGHT_DECAY)
         generator = torch.Generator().manual_seed(options.seed)

@@ -23,7 +23,7 @@ def make(target: str | os.PathLike, texts: Iterable[str], options: Scratch) -> N
         texts: training documents.
         options: sizes of the encoder.
     """
-    tokenizer = train_pieces(texts, options.pieces)
+    tokenizer = train_tokenizer(texts, options.vocabulary_size)
     config = {
         "model_type": "bert",
         "vocab_size": tokenizer.get_vocab_size(),
@@ -39,7 +39,7 @@ def make(target: str | os.PathLike, texts: Iterable[str], options: Scratch) -> N
     folder.write(target, config, tokenizer.to_str(), specials, None)
 
 
-def train_pieces(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """Train a lower-case WordPiece vocabulary, deterministically.
 
     Source: the WordPiece trainer of Hugging Face's tokenizers. By default it numbers characters in an order that

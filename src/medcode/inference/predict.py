@@ -23,7 +23,7 @@ class Prediction:
         words: number of words of the note.
         words_read: number of words after truncation.
         words_known: number of words read that are in the vocabulary.
-        unit: what these numbers count: words, or the pieces of an encoder.
+        unit: what these numbers count: words, or the subwords of an encoder.
     """
 
     codes: list[dict[str, Any]]
@@ -62,14 +62,14 @@ def predict(trained: TrainedModel, text: str, threshold: float | None = None, to
             | {"probability": round(float(values[number]), 4)}
             for number in predicted
         ]
-    n_known, unit = int((tokens != unknown).sum()), "words" if trained.pieces is None else "pieces"
+    n_known, unit = int((tokens != unknown).sum()), "words" if trained.tokenizer is None else "subwords"
     return Prediction(codes, len(all_tokens), len(tokens), n_known, unit)
 
 
 def numbers(trained: TrainedModel, text: str) -> tuple[np.ndarray, int | None]:
     """A note as ids of words or subwords, int32 [N], and the id of unknown ones."""
-    if trained.pieces is not None:
-        (ids,) = trained.pieces([text_of(text, trained.pieces.text, trained.rule)])
-        return ids, trained.pieces.unknown
+    if trained.tokenizer is not None:
+        (ids,) = trained.tokenizer([text_of(text, trained.tokenizer.text, trained.rule)])
+        return ids, trained.tokenizer.unknown
     vocabulary = Vocabulary(trained.vocabulary)
     return vocabulary.rows(tokenize(text, trained.rule)), vocabulary.unknown

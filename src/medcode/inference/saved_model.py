@@ -24,7 +24,7 @@ from medcode.errors import UserError
 from medcode.models.base import Model, ModelInputs
 
 if TYPE_CHECKING:
-    from medcode.encoders.pieces import PieceTokenizer
+    from medcode.encoders.subwords import SubwordTokenizer
 
 FORMAT = 1
 OTHERS = "seeds"
@@ -44,7 +44,7 @@ class TrainedModel:
         max_tokens: notes are truncated to so many tokens.
         rule: the rule by which text is tokenized into words.
         label_set: the name of the label set it was trained on.
-        pieces: the subword tokenizer; None for a model on words.
+        tokenizer: the subword tokenizer; None for a model on words.
     """
 
     name: str
@@ -55,7 +55,7 @@ class TrainedModel:
     max_tokens: int
     rule: str
     label_set: str
-    pieces: PieceTokenizer | None = None
+    tokenizer: SubwordTokenizer | None = None
 
 
 def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str, Any]) -> None:
@@ -68,10 +68,10 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
     with io.atomic_folder(folder) as target:
         with io.atomic_write(target / "weights.safetensors") as file:
             file.write(weights)
-        if trained.pieces is None:
+        if trained.tokenizer is None:
             io.write_text(target / "vocabulary.txt", "".join(f"{word}\n" for word in trained.vocabulary))
         else:
-            io.write_text(target / "tokenizer.json", trained.pieces.definition)
+            io.write_text(target / "tokenizer.json", trained.tokenizer.definition)
         io.write_json(target / "labels.json", trained.labels)
         description = {
             "format": FORMAT,
@@ -81,7 +81,7 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
             "max_tokens": trained.max_tokens,
             "rule": trained.rule,
             "thresholds": trained.thresholds,
-            **({} if trained.pieces is None else {"text": trained.pieces.text}),
+            **({} if trained.tokenizer is None else {"text": trained.tokenizer.text}),
             **trained.model.rebuild_metadata(),
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "provenance": {**provenance, "torch": torch.__version__},
@@ -141,12 +141,12 @@ def _build(folder: Path, description: dict[str, Any]) -> TrainedModel:
     config = build(model_cls.Config, raw, folder / "model.json", "config")
     labels = io.read_json(folder / "labels.json")
     heads = {head: len(records) for head, records in labels.items()}
-    vocabulary, pieces, inputs = _inputs(folder, description, heads)
+    vocabulary, tokenizer, inputs = _inputs(folder, description, heads)
     model = model_cls(config, inputs)
     try:
         model.load_state_dict(load_tensors(_weights(folder, description["weights_sha256"])))
     except (RuntimeError, SafetensorError) as error:
-        text_file = "vocabulary.txt" if pieces is None else "tokenizer.json"
+        text_file = "vocabulary.txt" if tokenizer is None else "tokenizer.json"
         raise UserError(
             f"{folder}: weights do not fit {text_file}, labels.json or model.json; {TRAIN_AGAIN}"
         ) from error
@@ -159,21 +159,21 @@ def _build(folder: Path, description: dict[str, Any]) -> TrainedModel:
         max_tokens=description["max_tokens"],
         rule=description["rule"],
         label_set=description["label_set"],
-        pieces=pieces,
+        tokenizer=tokenizer,
     )
 
 
 def _inputs(
     folder: Path, description: dict[str, Any], heads: dict[str, int]
-) -> tuple[list[str], PieceTokenizer | None, ModelInputs]:
+) -> tuple[list[str], SubwordTokenizer | None, ModelInputs]:
     """Vocabulary or subword tokenizer, and the inputs of the model's constructor, without weights."""
     if "encoder" in description:
         from medcode.encoders.folder import read_tokenizer
         from medcode.encoders.outline import Encoder
-        from medcode.encoders.pieces import PieceTokenizer
+        from medcode.encoders.subwords import SubwordTokenizer
 
         inputs = ModelInputs(heads=heads, encoder=Encoder.from_description(description["encoder"]))
-        return [], PieceTokenizer(read_tokenizer(folder), description["text"]), inputs
+        return [], SubwordTokenizer(read_tokenizer(folder), description["text"]), inputs
     vocabulary = io.read_lines(folder / "vocabulary.txt")
     size = len(vocabulary) + 2  # PAD and UNK
     vectors = torch.empty(size, description["embedding_size"])

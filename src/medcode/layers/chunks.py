@@ -24,12 +24,12 @@ class Chunks:
     """The chunks of a batch, in the order of its documents.
 
     Attributes:
-        pieces: subword ids, int [C, L].
+        token_ids: subword ids, int [C, L].
         real: mask of the positions that are not padding, bool [C, L].
         counts: number of chunks of each document, int [B].
     """
 
-    pieces: Tensor
+    token_ids: Tensor
     real: Tensor
     counts: Tensor
 
@@ -48,10 +48,10 @@ def cut_apart(tokens: Tensor, lengths: Tensor, size: int, specials: Specials) ->
     document, number = _chunk_indices(counts)
     inside = (lengths[document] - number * room).clamp(0, room).unsqueeze(1)  # [C, 1]
     place = torch.arange(min(size, extent + 2), device=tokens.device)
-    pieces = _gather(tokens, document, number.unsqueeze(1) * room + place - 1)
-    pieces = torch.where(place == 0, specials.begin, torch.where(place == inside + 1, specials.end, pieces))
+    token_ids = _gather(tokens, document, number.unsqueeze(1) * room + place - 1)
+    token_ids = torch.where(place == 0, specials.begin, torch.where(place == inside + 1, specials.end, token_ids))
     real = place < inside + 2
-    return Chunks(pieces.masked_fill(~real, specials.pad), real, counts)
+    return Chunks(token_ids.masked_fill(~real, specials.pad), real, counts)
 
 
 def cut_through(tokens: Tensor, lengths: Tensor, size: int, specials: Specials, *, padded: bool = False) -> Chunks:
@@ -72,10 +72,10 @@ def cut_through(tokens: Tensor, lengths: Tensor, size: int, specials: Specials, 
     place = torch.arange(size if padded else min(size, extent), device=tokens.device)
     position = number.unsqueeze(1) * size + place  # [C, L]
     last = lengths[document].unsqueeze(1) + 1
-    pieces = _gather(tokens, document, position - 1)
-    pieces = torch.where(position == 0, specials.begin, torch.where(position == last, specials.end, pieces))
+    token_ids = _gather(tokens, document, position - 1)
+    token_ids = torch.where(position == 0, specials.begin, torch.where(position == last, specials.end, token_ids))
     real = position <= last
-    return Chunks(pieces.masked_fill(~real, specials.pad), real, counts)
+    return Chunks(token_ids.masked_fill(~real, specials.pad), real, counts)
 
 
 def _chunk_indices(counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -73,7 +73,7 @@ class EncoderModel(Model):
             real: mask of the positions that are read, bool [C, L]; None reads all positions.
         """
         mask = None if real is None else real.long()
-        return self.encoder(input_ids=chunks.pieces, attention_mask=mask).last_hidden_state
+        return self.encoder(input_ids=chunks.token_ids, attention_mask=mask).last_hidden_state
 
 
 class StudyModel(LabelAttentionHeads, EncoderModel):

@@ -204,7 +204,7 @@ def length_figure(lengths: np.ndarray, max_tokens: int, unit: str = "words") -> 
     Args:
         lengths: tokens of each note.
         max_tokens: the maximum number of tokens that the model reads.
-        unit: words, or word pieces.
+        unit: words or subwords.
     """
     limit = max(float(np.quantile(lengths, 0.995)), 1.0)
     longer = float(np.mean(lengths > max_tokens))

@@ -105,7 +105,7 @@ def render(
 
 def unit_of(params: Run) -> str:
     """Return the unit of note lengths."""
-    return "words" if params.encoder == "none" else "word pieces"
+    return "words" if params.encoder == "none" else "subwords"
 
 
 def page_heads(test: Mapping[str, Any], data: Inputs) -> list[str]:

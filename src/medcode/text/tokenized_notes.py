@@ -12,7 +12,7 @@ from medcode import io
 from medcode.errors import UserError
 
 # File names of the ids in data/tokens and data/subword, and the stages that write them.
-WORD_IDS, SUBWORD_IDS = "ids.npy", "pieces.npy"
+WORD_IDS, SUBWORD_IDS = "ids.npy", "subword_ids.npy"
 STAGES = {WORD_IDS: "tokenize", SUBWORD_IDS: "subword"}
 
 

@@ -24,7 +24,7 @@ from medcode.text.tokenization import text_of
 from medcode.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from medcode.encoders.pieces import PieceTokenizer
+    from medcode.encoders.subwords import SubwordTokenizer
 
 # The attention score of words that equal a label's title, and what they add to its logit. Chosen on CodiEsp's dev
 # documents, for words and subwords alike.
@@ -150,23 +150,25 @@ def _title_vectors(
     return keys, features
 
 
-def known_titles(data: Inputs, heads: Iterable[str], pieces: PieceTokenizer | None = None) -> Titles:
+def known_titles(data: Inputs, heads: Iterable[str], tokenizer: SubwordTokenizer | None = None) -> Titles:
     """Titles of the labels of some heads as ids, without padding and unknown words.
 
     Args:
         data: with descriptions, for a model on words.
         heads: names of the heads.
-        pieces: tokenizes titles as notes, for a model on subwords; None for a model on words.
+        tokenizer: tokenizes titles as notes, for a model on subwords; None for a model on words.
     """
-    if pieces is None:
+    if tokenizer is None:
         unknown = Vocabulary(data.vocabulary).unknown
         return {
             head: [title[(title != PAD) & (title != unknown)].astype(np.int64) for title in data.descriptions[head]]
             for head in heads
         }
-    texts = {head: [text_of(label["title"], pieces.text, data.rule) for label in data.labels[head]] for head in heads}
+    texts = {
+        head: [text_of(label["title"], tokenizer.text, data.rule) for label in data.labels[head]] for head in heads
+    }
     return {
-        head: [title[title != pieces.unknown].astype(np.int64) for title in pieces(titles)]
+        head: [title[title != tokenizer.unknown].astype(np.int64) for title in tokenizer(titles)]
         for head, titles in texts.items()
     }
 

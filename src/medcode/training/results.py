@@ -8,7 +8,7 @@ from typing import Any
 from medcode import io
 from medcode.config import ModelSettings, Run
 from medcode.dataset.arrays import Inputs
-from medcode.encoders.pieces import PieceTokenizer
+from medcode.encoders.subwords import SubwordTokenizer
 from medcode.evaluation import seeds
 from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference import saved_model
@@ -39,7 +39,7 @@ def save(
     folder: Path,
     trained: list[Model],
     data: Inputs,
-    pieces: PieceTokenizer | None,
+    tokenizer: SubwordTokenizer | None,
 ) -> list[dict[str, float]]:
     """Writes the models of all seeds; that of the first seed is the folder's own.
 
@@ -50,7 +50,7 @@ def save(
         folder: models/current.
         trained: the model of each seed.
         data: the training data.
-        pieces: the subword tokenizer; None for models on words.
+        tokenizer: the subword tokenizer; None for models on words.
 
     Returns:
         The thresholds of each seed, by head.
@@ -70,7 +70,7 @@ def save(
                 max_tokens,
                 data.rule,
                 run.label_set,
-                pieces,
+                tokenizer,
             )
             provenance = {name: getattr(run, name) for name in ("corpus", "encoder", "recipe")} | {"seed": seed}
             saved_model.save(target if seed == run.seed else saved_model.of_seed(target, seed), saved, provenance)

@@ -93,7 +93,7 @@ def test_a_row_and_a_seed_is_a_stage_that_rests_on_its_own_settings(project):
 def test_rows_on_an_encoder_stand_apart_and_read_that_encoders_files(project):
     workflow = yaml.safe_load((project / "dvc.yaml").read_text())
     workflow["stages"]["subword"] = {
-        "desc": "cut documents into pieces",
+        "desc": "tokenize documents into subwords",
         "cmd": "python stages/subword.py --params params.yaml --notes data/extracted/notes.parquet --out data/subword",
         "deps": ["data/extracted/notes.parquet", "stages/subword.py"],
         "params": ["encoder", "encoders.${encoder}"],
@@ -102,11 +102,11 @@ def test_rows_on_an_encoder_stand_apart_and_read_that_encoders_files(project):
     (project / "dvc.yaml").write_text(yaml.safe_dump(workflow))
     rows = {
         "words": {"title": "on words", "settings": {"model": "caml"}},
-        "pieces": {"title": "on pieces", "settings": {"model": "caml", "encoder": "bert-base"}},
+        "subwords": {"title": "on subwords", "settings": {"model": "caml", "encoder": "bert-base"}},
     }
     write_study(project / "studies", "tiny", TINY, rows=rows, comparisons=[])
     stages = written(project, "tiny")
-    assert stages["top50"]["matrix"]["row"] == ["words"] and stages["top50-bert-base"]["matrix"]["row"] == ["pieces"]
+    assert stages["top50"]["matrix"]["row"] == ["words"] and stages["top50-bert-base"]["matrix"]["row"] == ["subwords"]
     assert "data/studies/synthetic-mimic3/subword/bert-base" in stages["top50-bert-base"]["deps"]
     assert "--subword data/studies/synthetic-mimic3/subword/none" in stages["top50"]["cmd"][0]
     data = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]

@@ -9,7 +9,7 @@ import plain_encoder
 import pytest
 
 from medcode.encoders import scratch
-from medcode.encoders.pieces import PieceTokenizer, cut_into_pieces
+from medcode.encoders.subwords import SubwordTokenizer, tokenize_into_subwords
 from medcode.encoders.texts import texts_of
 from medcode.errors import UserError
 from medcode.text.tokenization import text_of
@@ -21,8 +21,8 @@ WORDS = ["fever", "and", "chills"]
 
 def test_documents_become_numbers_in_their_order(tmp_path):
     documents = [("7", "fever and fever"), ("3", ""), ("9", "chills rigors")]
-    pieces = cut_into_pieces(documents, PieceTokenizer(plain_encoder.tokenizer(WORDS)))
-    pieces.write(tmp_path / "subword", SUBWORD_IDS)
+    subwords = tokenize_into_subwords(documents, SubwordTokenizer(plain_encoder.tokenizer(WORDS)))
+    subwords.write(tmp_path / "subword", SUBWORD_IDS)
     read = TokenizedNotes.read(tmp_path / "subword", SUBWORD_IDS)
     assert [read.document(number).tolist() for number in range(3)] == [[0, 1, 0], [], [2, 3]]
     assert read.admissions == ["7", "3", "9"]
@@ -31,20 +31,22 @@ def test_documents_become_numbers_in_their_order(tmp_path):
 
 
 def test_many_documents_and_none():
-    tokenizer = PieceTokenizer(plain_encoder.tokenizer(WORDS))
-    many = cut_into_pieces(((str(number), "and " * (number % 7)) for number in range(1_500)), tokenizer)
+    tokenizer = SubwordTokenizer(plain_encoder.tokenizer(WORDS))
+    many = tokenize_into_subwords(((str(number), "and " * (number % 7)) for number in range(1_500)), tokenizer)
     assert np.diff(many.offsets).tolist() == [number % 7 for number in range(1_500)]
-    assert cut_into_pieces([], tokenizer).offsets.tolist() == [0]
+    assert tokenize_into_subwords([], tokenizer).offsets.tolist() == [0]
 
 
 def test_a_missing_document_and_files_that_do_not_belong_together_are_told(tmp_path):
-    tokenizer = PieceTokenizer(plain_encoder.tokenizer(WORDS))
-    pieces = cut_into_pieces([("7", "fever")], tokenizer)
+    tokenizer = SubwordTokenizer(plain_encoder.tokenizer(WORDS))
+    subwords = tokenize_into_subwords([("7", "fever")], tokenizer)
     with pytest.raises(UserError, match="the tokenized notes lack admission '8'"):
-        pieces.spans(["7", "8"])
-    pieces.write(tmp_path / "subword", SUBWORD_IDS)
+        subwords.spans(["7", "8"])
+    subwords.write(tmp_path / "subword", SUBWORD_IDS)
     (tmp_path / "subword/admissions.txt").write_text("7\n8\n")
-    with pytest.raises(UserError, match=r"pieces\.npy, .* do not belong together; make it again \(dvc repro subword\)"):
+    with pytest.raises(
+        UserError, match=r"subword_ids\.npy, .* do not belong together; make it again \(dvc repro subword\)"
+    ):
         TokenizedNotes.read(tmp_path / "subword", SUBWORD_IDS)
 
 
@@ -55,13 +57,13 @@ def test_what_a_tokenizer_cuts_off_or_adds_by_itself_is_left_alone():
         "strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0,
         "pad_token": "fever",
     }  # fmt: skip
-    assert PieceTokenizer(json.dumps(definition))(["and and and chills"])[0].tolist() == [1, 1, 1, 2]
+    assert SubwordTokenizer(json.dumps(definition))(["and and and chills"])[0].tolist() == [1, 1, 1, 2]
 
 
-def test_what_looks_like_a_special_piece_is_text():
-    tokenizer = scratch.train_pieces(["fever [and] chills pad sep cls mask"] * 9, 200)
-    specials = {tokenizer.token_to_id(piece) for piece in scratch.SPECIALS} - {tokenizer.token_to_id("[UNK]")}
-    (ids,) = PieceTokenizer(tokenizer.to_str())(["fever [PAD] chills [SEP] [CLS] [MASK]"])
+def test_what_looks_like_a_special_token_is_text():
+    tokenizer = scratch.train_tokenizer(["fever [and] chills pad sep cls mask"] * 9, 200)
+    specials = {tokenizer.token_to_id(token) for token in scratch.SPECIALS} - {tokenizer.token_to_id("[UNK]")}
+    (ids,) = SubwordTokenizer(tokenizer.to_str())(["fever [PAD] chills [SEP] [CLS] [MASK]"])
     assert len(ids) and not specials & set(ids.tolist())
 
 
@@ -73,5 +75,5 @@ def test_words_are_those_of_the_rule_and_raw_is_the_note(tmp_path):
     assert list(texts_of("words", tmp_path / "tokens", tmp_path / "absent.parquet")) == [("5", "fever c chills")]
 
 
-def test_the_piece_for_the_unknown_is_known():
-    assert PieceTokenizer(plain_encoder.tokenizer(WORDS)).unknown == 3
+def test_the_subword_for_the_unknown_is_known():
+    assert SubwordTokenizer(plain_encoder.tokenizer(WORDS)).unknown == 3

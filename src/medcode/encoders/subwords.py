@@ -13,7 +13,7 @@ from medcode.text.tokenized_notes import TokenizedNotes
 _BATCH = 512
 
 
-class PieceTokenizer:
+class SubwordTokenizer:
     """Subword tokenizer of an encoder: text to subword ids, without special tokens.
 
     Args:
@@ -36,7 +36,7 @@ class PieceTokenizer:
         return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
 
-def cut_into_pieces(documents: Iterable[tuple[str, str]], tokenizer: PieceTokenizer) -> TokenizedNotes:
+def tokenize_into_subwords(documents: Iterable[tuple[str, str]], tokenizer: SubwordTokenizer) -> TokenizedNotes:
     """Tokenize documents in batches of some hundred, on all cores.
 
     Args:
