@@ -28,7 +28,7 @@ from medcode.encoders import folder
 from medcode.engine import distributed, reproducibility
 from medcode.engine.precision import autocast
 from medcode.models.base import Model, ModelInputs, count_parameters
-from medcode.models.catalogue import PUBLISHED_SIZES
+from medcode.models.catalog import PUBLISHED_SIZES
 from medcode.training.losses import head_losses
 from medcode.training.optimizer import make_optimizer
 

@@ -107,14 +107,19 @@ def run(raw: Path, out: Path) -> None:
     tokenize = stage("tokens", notes=notes, out=tokens, metrics=out / "tokens.json")
     documents, texts = _size_of_texts(notes)
     show("tokenize", tokenize, documents, texts)
-    tables = {name: out / f"{name}.parquet" for name in ("titles", "ccs", "gem", "hierarchy")}
+    tables = {name: out / f"{name}.parquet" for name in ("descriptions", "ccs", "gem", "hierarchy")}
     official = ROOT / "reference/official/files"
     stage("reference", procedures=ROOT / "reference/package/procedure_ccs.csv", official=official, **tables)
     assigned = splits / "assigned.parquet"
     published = ROOT / "data/splits-published/none"
     split = stage("split", notes=notes, codes=codes, published=published, out=assigned, metrics=out / "assigned.json")
     show("split (stratified by patient)", split, documents, codes.stat().st_size)
-    paths = {"codes": codes, "titles": tables["titles"], "out": splits / "full", "metrics": out / "full.json"}
+    paths = {
+        "codes": codes,
+        "descriptions": tables["descriptions"],
+        "out": splits / "full",
+        "metrics": out / "full.json",
+    }
     label_set = stage("label_set", label_set="full", assigned=assigned, **paths)
     show("label_set (full)", label_set, documents, codes.stat().st_size)
     vocabulary = measure("-c", VOCABULARY, tokens, splits / "full/documents.parquet", out / "vocabulary.txt")

@@ -42,13 +42,13 @@ from medcode.errors import UserError, report
 from medcode.layers import fused_attention
 from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Model, ModelInputs
-from medcode.models.catalogue import MIMIC3_LABELS, MIMIC4_LABELS, default_recipe
+from medcode.models.catalog import MIMIC3_LABELS, MIMIC4_LABELS, default_recipe
 from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Trainer
 
 PARAMS, MODELS = Path("params.yaml"), Path("configs/models")
-ROWS, VECTOR, TITLE, CODES = 51_919, 100, 8, 16
+ROWS, VECTOR, DESCRIPTION, CODES = 51_919, 100, 8, 16
 MEDIAN_WORDS, SIGMA = 1_350, 0.55  # mean 1,570; 95 of 100 documents below 3,340
 
 # Notes a second of the authors' implementations, measured on one H200 with torch 2.11, batches as in their recipes:
@@ -112,14 +112,14 @@ class Engine(config.Section):
 
 
 def synthetic_model_inputs(name: str, heads: dict[str, int]) -> ModelInputs:
-    """Inputs of a model's constructor: random word vectors, and random titles and links if the model needs them."""
+    """Inputs of a model's constructor: random word vectors; random descriptions and links if the model needs them."""
     model_cls, edges = models.find(name), None
-    titles = {head: torch.randint(1, ROWS, (labels, TITLE)) for head, labels in heads.items()}
+    descriptions = {head: torch.randint(1, ROWS, (labels, DESCRIPTION)) for head, labels in heads.items()}
     if model_cls.needs_edges:
         pairs = torch.stack([torch.randint(labels, (20_000,)) for labels in heads.values()]).unique(dim=1)
         pairs_of = zip(heads, (pairs, pairs.flip(0)), strict=True)
         edges = {head: Edges(*numbers, torch.ones(numbers.shape[1])) for head, numbers in pairs_of}
-    descriptions = titles if model_cls.needs_descriptions else None
+    descriptions = descriptions if model_cls.needs_descriptions else None
     vectors = torch.randn(ROWS, VECTOR)
     return ModelInputs(heads=heads, vocab_size=ROWS, vectors=vectors, descriptions=descriptions, edges=edges)
 

@@ -1,4 +1,4 @@
-"""Counts how many of the corpus's codes have a title, a CCS category and a GEM entry."""
+"""Counts how many of the corpus's codes have a description, a CCS category and a GEM entry."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Parameters(config.Section):
     reference: config.Reference
 
 
-@stage(Parameters, codes=Path, titles=Path, ccs=Path, gem=Path, metrics=Path)
-def main(params: Parameters, codes: Path, titles: Path, ccs: Path, gem: Path, metrics: Path) -> None:
-    assigned, titled, grouped = (io.read_table(path, ["system", "code"]).to_pandas() for path in (codes, titles, ccs))
+@stage(Parameters, codes=Path, descriptions=Path, ccs=Path, gem=Path, metrics=Path)
+def main(params: Parameters, codes: Path, descriptions: Path, ccs: Path, gem: Path, metrics: Path) -> None:
+    tables = [io.read_table(path, ["system", "code"]).to_pandas() for path in (codes, descriptions, ccs)]
     mappings = io.read_table(gem, ["source_system", "source", "target"]).to_pandas()
-    counts = coverage(assigned, titled, grouped, mappings)
+    counts = coverage(*tables, mappings)
     io.write_metrics(metrics, {"corpus": params.corpus, "reference": params.reference.source, **counts})
 
 

@@ -1,4 +1,4 @@
-"""Writes the reference tables of codes: titles, CCS categories, GEMs and the hierarchy."""
+"""Writes the reference tables of codes: descriptions, CCS categories, GEMs and the hierarchy."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Parameters(config.Section):
     reference: config.Reference
 
 
-@stage(Parameters, procedures=Path, official=Path, titles=Path, ccs=Path, gem=Path, hierarchy=Path)
+@stage(Parameters, procedures=Path, official=Path, descriptions=Path, ccs=Path, gem=Path, hierarchy=Path)
 def main(
-    params: Parameters, procedures: Path, official: Path, titles: Path, ccs: Path, gem: Path, hierarchy: Path
+    params: Parameters, procedures: Path, official: Path, descriptions: Path, ccs: Path, gem: Path, hierarchy: Path
 ) -> None:
     files = official if params.reference.source == "official" else None
-    titled = reference.titles(files)
-    io.write_table(titles, titled)
+    table = reference.descriptions(files)
+    io.write_table(descriptions, table)
     io.write_table(ccs, ccs_tables.table(files, procedures))
     io.write_table(gem, gem_tables.table(files))
-    io.write_table(hierarchy, hierarchies.table(titled))
+    io.write_table(hierarchy, hierarchies.table(table))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from medcode.engine import distributed, reproducibility
 from medcode.training import multi_seed, results, setup
 from medcode.training.checkpoint import Checkpoints, fingerprint, remove_finished
 from medcode.training.history import HistoryWriter
-from medcode.training.label_init import initialize, known_titles, with_description_documents
+from medcode.training.label_init import initialize, label_descriptions, with_description_documents
 from medcode.training.trainer import Result, Trainer
 
 
@@ -62,10 +62,10 @@ def prepare(
 ) -> tuple[Inputs, list[Trainer], SubwordTokenizer | None]:
     """Reads the data, and makes a trainer for each seed."""
     model_cls, recipe = models.find(params.model), settings.recipe
-    data, inputs, definition = setup.read(model_cls, settings.config, paths, titles=recipe.reads_titles)
+    data, inputs, definition = setup.read(model_cls, settings.config, paths, descriptions=recipe.reads_descriptions)
     tokenizer = None if definition is None else SubwordTokenizer(definition, params.subword.text)
-    titles = known_titles(data, settings.config.heads, tokenizer) if recipe.reads_titles else {}
-    train_data = with_description_documents(data, titles) if recipe.description_documents else data
+    descriptions = label_descriptions(data, settings.config.heads, tokenizer) if recipe.reads_descriptions else {}
+    train_data = with_description_documents(data, descriptions) if recipe.description_documents else data
     # Without an encoder the last three have no other content than that.
     files = [paths[name] for name in ("code", "inputs", "subword", "encoder", "pretrained")]
     content = {
@@ -78,7 +78,7 @@ def prepare(
     for seed in params.all_seeds:
         torch.manual_seed(seed)
         model = model_cls(settings.config, inputs).to(device)
-        initialize(model, recipe, data, titles)
+        initialize(model, recipe, data, descriptions)
         checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(content | {"seed": seed}, files, model))
         hooks = partial(writer.on_epoch, seed), partial(writer.on_resume, seed)
         first = trainers[0] if trainers else None

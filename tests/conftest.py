@@ -103,7 +103,12 @@ def tiny_inputs() -> Inputs:
         vectors=vectors,
         labels={
             "icd": [
-                {"system": "icd9cm", "code": f"{100 + y}", "title": f"Title {y}", "train_documents": int(counts[y])}
+                {
+                    "system": "icd9cm",
+                    "code": f"{100 + y}",
+                    "description": f"Description {y}",
+                    "train_documents": int(counts[y]),
+                }
                 for y in range(LABELS)
             ]
         },

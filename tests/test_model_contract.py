@@ -66,7 +66,7 @@ def loss_by_document(model: Model, batch: tuple[Tensor, Tensor], gold: dict[str,
 
 def loss_of(model: Model, batch: tuple[Tensor, Tensor], gold: dict[str, Tensor]) -> Tensor:
     losses = loss_by_document(model, batch, gold)
-    extra = model.regularisation(gold)
+    extra = model.regularization(gold)
     return (losses if extra is None else losses + extra).mean()
 
 

@@ -57,7 +57,7 @@ def test_what_may_hold_notes_is_refused_in_one_line(refuse, name, content, reaso
         ("src/medcode/codes/hierarchy.csv", "code,parent\n"),
         ("src/medcode/text/notes.py", NOTE),
         ("log.jsonl", '{"epoch": 1, "loss": 0.5}\n["text"]\n'),
-        ("reference/package/titles.parquet", ""),
+        ("reference/package/descriptions.parquet", ""),
         ("database/notes.md", "text"),
     ],
 )

@@ -83,11 +83,11 @@ def test_the_predict_command_reads_the_model_that_was_trained(clean):
     command = ("python", "-m", "medcode", "predict", "--format", "json", "--top", "3")
     found = clean.run(*command, "params.yaml").stdout  # any text will do
     codes = json.loads(found)["codes"]
-    assert len(codes) == 3 and all(code["title"] for code in codes)
+    assert len(codes) == 3 and all(code["description"] for code in codes)
 
 
 @pytest.mark.slow
-def test_labels_start_from_their_titles_and_titles_are_documents_where_a_recipe_says_so(clean):
+def test_labels_start_from_their_descriptions_and_descriptions_are_documents_where_a_recipe_says_so(clean):
     assert clean.experiment("recipe=small", "configs/models/caml.yaml:recipes.small.epochs=1") == {"check", *FROM_TRAIN}
     trained = json.loads(clean.read("metrics/train.json"))
     assert trained["recipe"] == "small" and trained["train_loss"] > 0

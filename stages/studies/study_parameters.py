@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medcode import config, io
 from medcode.config.recipes import model_settings
-from medcode.models.catalogue import parameters
+from medcode.models.catalog import parameters
 from medcode.studies.definition import resolve, study
 
 ROWS_OF_VECTORS = 51_919  # of MIMIC-III's vocabulary, PAD and UNK included

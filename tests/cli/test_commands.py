@@ -29,7 +29,7 @@ def model(recipe, tmp_path):
     with torch.no_grad():
         network.attention["icd"].output.bias.copy_(torch.tensor([-9.0, 9.0, 5.0]))
     labels = [
-        {"system": "icd9cm", "code": code, "title": f"Title of {code}", "train_documents": 3}
+        {"system": "icd9cm", "code": code, "description": f"Description of {code}", "train_documents": 3}
         for code in ("486", "038.9", "V45.81")
     ]
     vocabulary = ["chest", "chills", "fever", "pneumonia"]
@@ -119,12 +119,12 @@ def test_a_mistake_in_models_is_told_in_one_line(command, arguments, message):
     assert err.startswith(f"error: {message}") and err.count("\n") == 1
 
 
-def test_predict_prints_codes_with_titles_and_probabilities(command, model, note):
+def test_predict_prints_codes_with_descriptions_and_probabilities(command, model, note):
     code, out, err = command("predict", note, "--model", model)
     assert (code, err) == (0, "")
     first, second = out.splitlines()
-    assert first.split(None, 3)[1:] == ["icd9cm", "038.9", "Title of 038.9"]
-    assert second.split(None, 3)[1:] == ["icd9cm", "V45.81", "Title of V45.81"]
+    assert first.split(None, 3)[1:] == ["icd9cm", "038.9", "Description of 038.9"]
+    assert second.split(None, 3)[1:] == ["icd9cm", "V45.81", "Description of V45.81"]
     assert 1 >= float(first.split()[0]) > float(second.split()[0]) > 0.4
 
 
@@ -196,7 +196,7 @@ def on_subwords(recipe, tmp_path):
     words = ["fever", "and", "chills", "Fever"]
     inputs = ModelInputs(heads={"icd": 2}, encoder=plain_encoder.tiny(vocabulary_size=5))
     network = models.find("bert_trun")(configured, inputs)
-    labels = [{"system": "icd9cm", "code": code, "title": "", "train_documents": 3} for code in ("486", "038.9")]
+    labels = [{"system": "icd9cm", "code": code, "description": "", "train_documents": 3} for code in ("486", "038.9")]
     tokenizer = SubwordTokenizer(plain_encoder.tokenizer(words), "raw")
     trained = saved_model.TrainedModel(
         "bert_trun", network, [], {"icd": labels}, {"icd": 0.4}, 3, "caml", "top50", tokenizer

@@ -71,7 +71,7 @@ def test_official_sizes_and_the_package_is_the_same(official_tables, package):
     assert not set(table.loc[table["system"] == "icd9cm", "category"]) & set(
         table.loc[table["system"] != "icd9cm", "category"]
     )
-    columns = ["system", "code", "category", "category_title"]
+    columns = ["system", "code", "category", "category_description"]
     of_package, of_official = (t.loc[t["system"] == "icd9cm", columns].reset_index(drop=True) for t in (package, table))
     pd.testing.assert_frame_equal(of_package, of_official)
     expected = package.loc[package["system"] == "icd9proc", columns]
@@ -103,8 +103,8 @@ def test_a_number_that_both_share_is_one_category_only_when_bare(few):
     assert set(grouped(table, both)) == {"D101", "P101"}
     bare = ccs.categories(both, table, bare_numbers=True).to_pylist()
     assert [row["category"] for row in bare] == ["101", "101"]
-    assert bare[0]["category_title"] == bare[1]["category_title"]
-    assert "Coronary" in bare[0]["category_title"] and "Transurethral" in bare[0]["category_title"]
+    assert bare[0]["category_description"] == bare[1]["category_description"]
+    assert "Coronary" in bare[0]["category_description"] and "Transurethral" in bare[0]["category_description"]
 
 
 def test_icd10_diagnoses_have_the_refined_categories(package):

@@ -10,7 +10,7 @@ import pytest
 from medcode.codes.coverage import coverage
 from medcode.codes.formatting import dotted
 
-# title, CCS, GEM; docs/DATA.md shows these
+# description, CCS, GEM; docs/DATA.md shows these
 MEASURED = {
     ("D_ICD", "icd9cm"): (14_567, {"package": (1, 1, 0.9708), "official": (1, 1, 0.9710)}),
     ("D_ICD", "icd9proc"): (3_882, {"package": (1, 0.0044, 0), "official": (1, 1, 0.9459)}),
@@ -23,14 +23,14 @@ MEASURED = {
 
 def test_shares_are_of_distinct_codes():
     codes = pd.DataFrame({"system": ["icd9cm"] * 4, "code": ["1", "1", "2", "3"]})
-    titles = pd.DataFrame({"system": ["icd9cm", "icd9cm", "icd9proc"], "code": ["1", "2", "3"]})
+    descriptions = pd.DataFrame({"system": ["icd9cm", "icd9cm", "icd9proc"], "code": ["1", "2", "3"]})
     mappings = pd.DataFrame(
         {"source_system": ["icd9cm"] * 3, "source": ["1", "1", "2"], "target": pd.Series(["A", "B", None], dtype="str")}
     )
-    assert coverage(codes, titles, titles.head(1), mappings) == {
+    assert coverage(codes, descriptions, descriptions.head(1), mappings) == {
         "icd9cm": {
             "codes": 3,
-            "title": pytest.approx(2 / 3),
+            "description": pytest.approx(2 / 3),
             "ccs": pytest.approx(1 / 3),
             "gem": pytest.approx(1 / 3),
             "gem_no_map": pytest.approx(1 / 3),
@@ -57,10 +57,10 @@ def codes(shared) -> dict[str, pd.DataFrame]:
 @pytest.mark.parametrize("corpus", ["D_ICD", "demo", "CodiEsp"])
 def test_coverage_of_the_open_corpora(request, codes, corpus, source):
     tables = request.getfixturevalue(f"{source}_tables")
-    shares_of = coverage(codes[corpus], tables.titles, tables.ccs, tables.gem)
+    shares_of = coverage(codes[corpus], tables.descriptions, tables.ccs, tables.gem)
     assert shares_of.keys() == {system for name, system in MEASURED if name == corpus}
     for system, measured in shares_of.items():
         number, expected = MEASURED[corpus, system]
         assert measured["codes"] == number
-        shares = tuple(measured[name] for name in ("title", "ccs", "gem"))
+        shares = tuple(measured[name] for name in ("description", "ccs", "gem"))
         assert shares == pytest.approx(expected[source], abs=5e-5), (corpus, system)

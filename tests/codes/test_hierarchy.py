@@ -11,7 +11,7 @@ from medcode.codes import hierarchy
 
 @pytest.fixture(scope="module")
 def places(package_tables) -> pd.DataFrame:
-    return hierarchy.table(pa.Table.from_pandas(package_tables.titles, preserve_index=False)).to_pandas()
+    return hierarchy.table(pa.Table.from_pandas(package_tables.descriptions, preserve_index=False)).to_pandas()
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_known_places(places, system, code, chapter, block, category):
     assert [row[name] if pd.notna(row[name]) else None for name in ("chapter", "block", "category")] == [
         chapter, block, category,
     ]  # fmt: skip
-    assert row["chapter_title"]
+    assert row["chapter_description"]
 
 
 def test_every_code_has_a_chapter_and_a_category(places):

@@ -1,4 +1,4 @@
-"""Titles: correct, one per code, and complete for the corpora."""
+"""Descriptions: correct, one per code, and complete for the corpora."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from medcode.codes.formatting import SYSTEMS, dotted, is_valid
 
 
 @pytest.fixture(scope="module")
-def titles(package_tables) -> dict[tuple[str, str], tuple[str, str]]:
-    rows = package_tables.titles
-    table = {(row.system, row.code): (row.title, row.source) for row in rows.itertuples()}
-    assert len(table) == len(rows), "a code has two titles"
+def descriptions(package_tables) -> dict[tuple[str, str], tuple[str, str]]:
+    rows = package_tables.descriptions
+    table = {(row.system, row.code): (row.description, row.source) for row in rows.itertuples()}
+    assert len(table) == len(rows), "a code has two descriptions"
     return table
 
 
 @pytest.mark.parametrize(
-    ("system", "code", "title", "source"),
+    ("system", "code", "description", "source"),
     [
         ("icd9cm", "250.00", "type II or unspecified type, not stated as uncontrolled", "current"),
         ("icd9cm", "038.9", "Unspecified septicemia", "current"),
@@ -35,14 +35,14 @@ def titles(package_tables) -> dict[tuple[str, str], tuple[str, str]]:
         ("icd10pcs", "0D96", "Drainage of Stomach", "category"),
     ],
 )
-def test_known_titles(titles, system, code, title, source):
-    full_title, origin = titles[system, code]
-    assert title in full_title
+def test_descriptions_of_some_codes(descriptions, system, code, description, source):
+    full_description, origin = descriptions[system, code]
+    assert description in full_description
     assert origin == source
 
 
-def test_sizes_are_those_of_the_official_editions(titles):
-    current = [system for (system, _), (_, source) in titles.items() if source == "current"]
+def test_sizes_are_those_of_the_official_editions(descriptions):
+    current = [system for (system, _), (_, source) in descriptions.items() if source == "current"]
     assert {system: current.count(system) for system in SYSTEMS} == {
         "icd9cm": 14_567,
         "icd9proc": 3_882,
@@ -51,32 +51,36 @@ def test_sizes_are_those_of_the_official_editions(titles):
     }
 
 
-def test_every_row_is_a_code_with_a_tidy_title(titles):
-    for (system, code), (title, source) in titles.items():
+def test_every_row_is_a_code_with_a_tidy_description(descriptions):
+    for (system, code), (description, source) in descriptions.items():
         assert is_valid(code, system)
-        assert title == title.strip() != ""
+        assert description == description.strip() != ""
         if source == "category":
-            assert title.count("(") <= title.count(")")
-            assert title.split()[-1].lower() not in {"of", "with", "and", "or", "due", "to", "in"}
+            assert description.count("(") <= description.count(")")
+            assert description.split()[-1].lower() not in {"of", "with", "and", "or", "due", "to", "in"}
 
 
-def test_latin_1_titles_are_read_as_such(titles):
-    assert any("é" in title or "è" in title for (system, _), (title, _) in titles.items() if system == "icd9cm")
-    assert not any("\ufffd" in title or "Ã" in title for title, _ in titles.values())
+def test_latin_1_descriptions_are_read_as_such(descriptions):
+    assert any(
+        "é" in description or "è" in description
+        for (system, _), (description, _) in descriptions.items()
+        if system == "icd9cm"
+    )
+    assert not any("\ufffd" in description or "Ã" in description for description, _ in descriptions.values())
 
 
-def test_every_code_of_the_mimic_demo_has_a_title(titles, shared):
+def test_every_code_of_the_mimic_demo_has_a_description(descriptions, shared):
     codes_of = {}
     for system, table in (("icd9cm", "DIAGNOSES_ICD"), ("icd9proc", "PROCEDURES_ICD")):
         with open(shared / "corpora" / "mimic-iii-demo" / f"{table}.csv", newline="") as file:
             codes_of[system] = {dotted(row["icd9_code"], system) for row in csv.DictReader(file)}
     assert {system: len(codes) for system, codes in codes_of.items()} == {"icd9cm": 581, "icd9proc": 164}
-    assert [(s, code) for s, codes in codes_of.items() for code in codes if (s, code) not in titles] == []
+    assert [(s, code) for s, codes in codes_of.items() for code in codes if (s, code) not in descriptions] == []
 
 
-def test_nearly_every_code_of_codiesp_has_a_title(titles, shared):
+def test_nearly_every_code_of_codiesp_has_a_description(descriptions, shared):
     for system, track, least in (("icd10cm", "D", 2_540), ("icd10pcs", "P", 863)):
         codes = set()
         for path in sorted((shared / "corpora" / "codiesp").glob(f"*/*{track}.tsv")):
             codes |= {line.split("\t")[1].strip().upper() for line in path.read_text().splitlines()}
-        assert sum((system, code) in titles for code in codes) >= least, f"of {len(codes)} codes of {system}"
+        assert sum((system, code) in descriptions for code in codes) >= least, f"of {len(codes)} codes of {system}"

@@ -12,11 +12,11 @@ def test_values_lose_their_padding_and_files_are_latin_1(few):
     rows = list(sources.rows(sources.official(few, sources.CCS_PROCEDURES), 2))
     assert rows[0] == ["", "0", "No PROC", "INVALID CODES IN USER DATA"]
     assert rows[1] == ["0331", "4", "Dx spinal tap", "SPINAL TAP"]
-    assert "Ménière" in "".join(sources.official(few, sources.TITLES_DIAGNOSES))
+    assert "Ménière" in "".join(sources.official(few, sources.DIAGNOSIS_DESCRIPTIONS))
 
 
-def test_the_package_has_the_files_of_icd9_titles_as_published(official):
-    for name in (sources.TITLES_DIAGNOSES, sources.TITLES_PROCEDURES):
+def test_the_package_has_the_files_of_icd9_descriptions_as_published(official):
+    for name in (sources.DIAGNOSIS_DESCRIPTIONS, sources.PROCEDURE_DESCRIPTIONS):
         inside = f"ICD_9_CM_v32_master_descriptions/{name}"
         assert list(sources.package(inside, "latin-1")) == list(sources.official(official, name))
 
@@ -26,4 +26,4 @@ def test_a_missing_file_says_what_to_do(few, tmp_path):
         if path.name != sources.CCS_PROCEDURES:
             (tmp_path / path.name).write_bytes(path.read_bytes())
     with pytest.raises(UserError, match=r"there is no '\$prref 2015.csv'; run `make reference`, or set reference"):
-        reference.titles(tmp_path)
+        reference.descriptions(tmp_path)

@@ -12,7 +12,7 @@ from medcode.config.corpora.jsonl import Options
 from medcode.errors import UserError
 
 ALL = Options(systems=["icd9cm", "icd9proc", "icd10cm", "icd10pcs"])
-SECRET = "lives at the harbour"
+SECRET = "lives at the harbor"
 
 
 def line(**changes) -> dict:

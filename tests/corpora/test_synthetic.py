@@ -189,9 +189,9 @@ def test_sequence_numbers(iii_rows):
 
 
 def test_every_code_is_in_the_reference_data(iii_rows, iv_rows):
-    assert {code for _, code in pairs(iii_rows)} <= set(terminology.icd9_titles())
+    assert {code for _, code in pairs(iii_rows)} <= set(terminology.icd9_descriptions())
     bare = {terminology.is_procedure(code): set() for code in ("38.93", "401.9")}
-    for code in terminology.icd9_titles():
+    for code in terminology.icd9_descriptions():
         bare[terminology.is_procedure(code)].add(terminology.plain(code))
     for table, procedure, system in (
         ("hosp/diagnoses_icd", False, "icd10cm"),
@@ -201,9 +201,9 @@ def test_every_code_is_in_the_reference_data(iii_rows, iv_rows):
             version: {r["icd_code"] for r in iv_rows[table] if r["icd_version"] == version} for version in ("9", "10")
         }
         assert codes_of["9"] <= bare[procedure]
-        assert codes_of["10"] <= set(terminology.icd10_titles(system))
-        titles = iv_rows[f"hosp/d_icd_{table.removeprefix('hosp/').removesuffix('_icd')}"]
-        described = {(row["icd_code"], row["icd_version"]) for row in titles}
+        assert codes_of["10"] <= set(terminology.icd10_descriptions(system))
+        descriptions = iv_rows[f"hosp/d_icd_{table.removeprefix('hosp/').removesuffix('_icd')}"]
+        described = {(row["icd_code"], row["icd_version"]) for row in descriptions}
         assert {(row["icd_code"], row["icd_version"]) for row in iv_rows[table]} <= described
 
 

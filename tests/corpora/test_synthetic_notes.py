@@ -157,7 +157,7 @@ def test_wrapping_keeps_words_and_width():
     assert all(len(line) <= 78 for line in wrapped(text).split("\n") if " " in line)
 
 
-def test_variants_of_a_title():
+def test_variants_of_a_description():
     drop, words = knowledge._shortening()
     forms = variants("Fracture of femur, closed, without mention of complication", drop, words)
     assert "closed fracture of femur" in forms

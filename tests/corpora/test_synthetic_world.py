@@ -40,15 +40,15 @@ def test_admission_does_not_depend_on_the_order_of_asking(options, admissions):
 
 
 def test_profiles_and_knowledge_speak_of_real_codes():
-    titles = terminology.icd9_titles()
+    descriptions = terminology.icd9_descriptions()
     assert len(profiles()[0]) >= 40
     mentioned = set(knowledge.concepts()) | set(knowledge.odds()) | set(knowledge.facts("chronic"))
     for profile in profiles()[0]:
         mentioned |= {*profile.principal[0], *(code for code, _ in profile.codes)}
         mentioned |= {code for _, package in profile.packages for code, _ in package}
-    assert mentioned <= set(titles)
+    assert mentioned <= set(descriptions)
     targets = {target for entry in knowledge.facts("procedures").values() for target in entry["pcs"]}
-    assert targets <= set(terminology.icd10_titles("icd10pcs"))
+    assert targets <= set(terminology.icd10_descriptions("icd10pcs"))
     assert sum(len(concept.names) for concept in knowledge.concepts().values()) > 800
 
 
@@ -134,7 +134,7 @@ def test_the_usual_equivalents(code, target):
 
 def test_a_combination_gives_all_its_parts():
     combined = 0
-    for code in terminology.icd9_titles():
+    for code in terminology.icd9_descriptions():
         rows = [] if is_procedure(code) else terminology.equivalences().get(plain(code), [])
         if rows and min(row.scenario for row in rows) > 0:
             parts = {row.choice for row in rows if row.scenario == min(r.scenario for r in rows)}

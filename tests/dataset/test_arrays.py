@@ -32,12 +32,12 @@ CCS = pa.table(
         "system": ["icd9cm", "icd9cm", "icd9proc"],
         "code": ["486", "038.9", "99.04"],
         "category": ["D122", "D2", "P222"],
-        "category_title": ["Pneumonia", "Septicemia", "Blood transfusion"],
+        "category_description": ["Pneumonia", "Septicemia", "Blood transfusion"],
     }
 )
 
 
-LABEL_COLUMNS = ("head", "system", "code", "title", "train_documents")
+LABEL_COLUMNS = ("head", "system", "code", "description", "train_documents")
 CODE_COLUMNS = ("admission_id", "system", "code")
 
 
@@ -71,7 +71,7 @@ def folder(tmp_path):
         tmp_path / "inputs",
         np.arange(10, dtype=np.float32).reshape(5, 2),
         documents,
-        [("icd", system, code, f"title {code}", 1) for system, code in labels],
+        [("icd", system, code, f"description {code}", 1) for system, code in labels],
         codes,
     )
     return tmp_path / "inputs"
@@ -198,8 +198,8 @@ def test_categories_are_those_of_the_codes_that_are_labels(folder):
 def test_ccs_categories_are_those_of_the_codes_that_are_labels(folder):
     data = arrays.load(folder, SPLITS)
     assert data.labels["ccs"] == [
-        {"system": "ccs", "code": "D122", "title": "Pneumonia", "train_documents": 1},
-        {"system": "ccs", "code": "D2", "title": "Septicemia", "train_documents": 1},
+        {"system": "ccs", "code": "D122", "description": "Pneumonia", "train_documents": 1},
+        {"system": "ccs", "code": "D2", "description": "Septicemia", "train_documents": 1},
     ]
     gold = {name: split.targets["ccs"].matrix.toarray().tolist() for name, split in data.splits.items()}
     # 48.6 of the first note has no category and adds nothing, nor does 999.9, which is no label.
@@ -224,10 +224,10 @@ def test_without_any_category_there_is_no_head_ccs(tmp_path):
         data.heads_named(["icd", "ccs"])
 
 
-def test_titles_become_rows_of_the_embedding(folder):
+def test_descriptions_become_rows_of_the_embedding(folder):
     assert arrays.load(folder, ()).descriptions == {}
     data = arrays.load(folder, (), descriptions=True)
-    # "title 486" and the like: one word that is not in the vocabulary, and a number that is no word.
+    # "description 486" and the like: one word that is not in the vocabulary, and a number that is no word.
     assert {head: rows.tolist() for head, rows in data.descriptions.items()} == {
         "icd": [[4], [4], [4]],
         "category": [[0], [0], [0]],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from coded_corpus import TITLES, assigned, corpus, options, small
+from coded_corpus import DESCRIPTIONS, assigned, corpus, options, small
 
 from medcode.dataset import label_sets
 from medcode.dataset.split_names import SPLITS
@@ -16,7 +16,7 @@ def choose(name, notes, codes, corpus_name="jsonl", fifty=None, **changes):
     documents = assigned(notes, codes, **changes)
     if fifty is not None:
         documents["top50"] = documents["admission_id"].isin(fifty)
-    return label_sets.choose(name, documents, codes, TITLES, options(**changes), corpus_name)
+    return label_sets.choose(name, documents, codes, DESCRIPTIONS, options(**changes), corpus_name)
 
 
 def split_of(label_set) -> dict[str, str]:
@@ -56,23 +56,25 @@ def test_labels_of_train_or_of_all():
     ]
 
 
-def test_titles_and_what_has_none():
+def test_descriptions_and_what_has_none():
     notes, codes = corpus()
     label_set = choose("full", notes, codes)
-    titles = dict(zip(label_set.labels["code"].to_pylist(), label_set.labels["title"].to_pylist(), strict=True))
-    assert titles["100.0"] == "Leptospirosis"
-    assert titles["100.1"] == ""
-    assert label_set.metrics["codes_without_title"] == len(titles) - 1
-    assert len(label_set.metrics["codes_without_title_first"]) == 10
-    assert label_set.metrics["codes_without_title_first"][0] == "icd9cm 100.1"
+    descriptions = dict(
+        zip(label_set.labels["code"].to_pylist(), label_set.labels["description"].to_pylist(), strict=True)
+    )
+    assert descriptions["100.0"] == "Leptospirosis"
+    assert descriptions["100.1"] == ""
+    assert label_set.metrics["codes_without_description"] == len(descriptions) - 1
+    assert len(label_set.metrics["codes_without_description_first"]) == 10
+    assert label_set.metrics["codes_without_description_first"][0] == "icd9cm 100.1"
 
 
 def test_what_looks_like_no_code_is_not_listed():
     notes, codes = small(["train", "dev", "test"])
     words = codes.assign(code="A NOTE'S TEXT")
     metrics = choose("full", notes, words).metrics
-    assert metrics["codes_without_title"] == 1
-    assert metrics["codes_without_title_first"] == []
+    assert metrics["codes_without_description"] == 1
+    assert metrics["codes_without_description_first"] == []
 
 
 @pytest.mark.parametrize("name", ["full", "top50"])
@@ -87,7 +89,7 @@ def test_labels_are_better_balanced_than_by_chance():
     notes, codes = corpus()
     random = np.random.default_rng(0).choice(SPLITS, 1_600, p=[0.75, 0.1, 0.15])
     chance = assigned(notes, codes).assign(split=random[notes["patient_id"].astype(int)])
-    theirs = label_sets.choose("full", chance, codes, TITLES, options(), "jsonl").metrics
+    theirs = label_sets.choose("full", chance, codes, DESCRIPTIONS, options(), "jsonl").metrics
     ours = choose("full", notes, codes).metrics
     for name in SPLITS:
         assert ours[name]["label_share_difference"] < 0.75 * theirs[name]["label_share_difference"]

@@ -9,7 +9,7 @@ import pytest
 from medcode.dataset import label_spaces
 from medcode.errors import UserError
 
-LABEL_COLUMNS = ("head", "system", "code", "title", "train_documents")
+LABEL_COLUMNS = ("head", "system", "code", "description", "train_documents")
 LABELS = [("icd", "icd9cm", "401.9", "a", 1), ("icd", "icd9cm", "486", "b", 2), ("icd", "icd9proc", "48.6", "c", 0)]
 # 99.04 is no label; 48.6 has no category.
 CCS = pa.table(
@@ -17,7 +17,7 @@ CCS = pa.table(
         "system": ["icd9cm", "icd9cm", "icd9proc"],
         "code": ["486", "038.9", "99.04"],
         "category": ["D122", "D2", "P222"],
-        "category_title": ["Pneumonia", "Septicemia", "Blood transfusion"],
+        "category_description": ["Pneumonia", "Septicemia", "Blood transfusion"],
     }
 )
 DOCUMENTS = pa.table({"admission_id": ["1", "2", "3"], "split": ["train", "dev", "test"]})
@@ -52,7 +52,7 @@ def test_heads_above_the_codes_count_training_documents_and_say_who_was_coded():
     assert [(label["code"], label["train_documents"]) for label in heads["category"].records] == [
         ("401", 0), ("486", 1), ("48", 0),
     ]  # fmt: skip
-    assert heads["ccs"].records == [{"system": "ccs", "code": "D122", "title": "Pneumonia", "train_documents": 1}]
+    assert heads["ccs"].records == [{"system": "ccs", "code": "D122", "description": "Pneumonia", "train_documents": 1}]
     # No procedure among the labels has a CCS category, so nothing is known of the third admission.
     assert sorted(heads["ccs"].coded) == ["1", "2"]
     assert heads["ccs"].targets(["1", "2", "3"]).matrix.toarray().tolist() == [[1], [1], [0]]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medcode.encoders.outline import Encoder
-from medcode.models.catalogue import PUBLISHED_SIZES
+from medcode.models.catalog import PUBLISHED_SIZES
 
 
 @pytest.fixture(params=["bert", "roberta", "mpnet"])
@@ -53,8 +53,8 @@ def test_as_many_positions_as_the_architecture_can_use(model_type):
         outline.module(0.0, pooler=False)(input_ids=torch.full((1, 65), 3))
 
 
-def test_it_survives_being_described(outline):
-    assert Encoder.from_description(outline.described()) == outline.outline()
+def test_it_survives_as_metadata(outline):
+    assert Encoder.from_metadata(outline.metadata()) == outline.outline()
 
 
 def test_published_sizes():

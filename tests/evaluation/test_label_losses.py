@@ -48,5 +48,5 @@ def test_the_most_frequent_code_comes_first_and_a_rare_one_has_no_name():
         (2, "icd9cm 401", 12),
         (3, "", 3),
     ]
-    assert rows[2]["normalised_loss"] == "" and rows[0]["normalised_loss"] > 0
+    assert rows[2]["normalized_loss"] == "" and rows[0]["normalized_loss"] > 0
     assert all(tuple(row) == COLUMNS for row in rows)

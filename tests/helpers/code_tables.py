@@ -13,14 +13,14 @@ KNOWN_PROCEDURES = Path(__file__).resolve().parents[2] / "reference" / "package"
 
 
 class CodeTables:
-    """Titles, CCS and GEMs from a folder of official files, or from the package if it is None."""
+    """Descriptions, CCS and GEMs from a folder of official files, or from the package if it is None."""
 
     def __init__(self, official: Path | None) -> None:
         self.official = official
 
     @functools.cached_property
-    def titles(self) -> pd.DataFrame:
-        return reference.titles(self.official).to_pandas()
+    def descriptions(self) -> pd.DataFrame:
+        return reference.descriptions(self.official).to_pandas()
 
     @functools.cached_property
     def ccs(self) -> pd.DataFrame:

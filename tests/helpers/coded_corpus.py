@@ -9,7 +9,7 @@ import pandas as pd
 
 from medcode.dataset import splits
 
-TITLES = pd.DataFrame({"system": ["icd9cm"], "code": ["100.0"], "title": ["Leptospirosis"]}, dtype="str")
+DESCRIPTIONS = pd.DataFrame({"system": ["icd9cm"], "code": ["100.0"], "description": ["Leptospirosis"]}, dtype="str")
 
 
 def options(**changes) -> SimpleNamespace:

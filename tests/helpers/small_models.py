@@ -1,4 +1,4 @@
-"""Every model at a small size, which keeps a test under a second, with notes, titles and edges as inputs."""
+"""Every model at a small size, which keeps a test under a second, with notes, descriptions and edges as inputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from medcode.config.recipes import model_settings
 from medcode.encoders.outline import Encoder
 from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Model, ModelInputs
-from medcode.models.catalogue import default_recipe
+from medcode.models.catalog import default_recipe
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs/models"
 ROWS, SIZE, HEADS = 50, 8, {"icd": 7, "category": 3}
@@ -160,11 +160,11 @@ def edges(heads: dict[str, int]) -> dict[str, Edges]:
 
 
 def descriptions(heads: dict[str, int]) -> dict[str, Tensor]:
-    """Return titles of two to five words for each label."""
+    """Return descriptions of two to five words for each label."""
     generator = torch.Generator().manual_seed(2)
     words = {head: torch.randint(1, ROWS, (labels, 5), generator=generator) for head, labels in heads.items()}
-    for titles in words.values():
-        for number, row in enumerate(titles):
+    for of_head in words.values():
+        for number, row in enumerate(of_head):
             row[2 + number % 4 :] = 0
     return words
 

@@ -25,7 +25,9 @@ def folder(recipe, tmp_path):
         name="cnn",
         model=models.find("cnn")(config, ModelInputs(heads=HEADS, vocab_size=6, vectors=torch.randn(6, 5))),
         vocabulary=["a", "b", "c", "d"],
-        labels={"icd": [{"system": "icd9cm", "code": str(y), "title": "", "train_documents": 1} for y in range(3)]},
+        labels={
+            "icd": [{"system": "icd9cm", "code": str(y), "description": "", "train_documents": 1} for y in range(3)]
+        },
         thresholds={"icd": 0.3},
         max_tokens=7,
         rule="caml",
@@ -36,8 +38,8 @@ def folder(recipe, tmp_path):
 
 
 def edit(folder, **changes) -> None:
-    description = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(description | changes))
+    metadata = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(metadata | changes))
 
 
 def test_it_holds_all_that_a_prediction_needs(folder):
@@ -55,6 +57,13 @@ def test_a_folder_of_an_older_version_may_have_options_under_their_old_names(fol
     assert options.pop("match_released_code") is False
     edit(folder, config=options | {"faithful": True})
     assert saved_model.load(folder).model.config.match_released_code is True
+
+
+def test_a_folder_of_an_older_version_may_call_descriptions_titles(folder):
+    path = folder / "labels.json"
+    labels = saved_model.load(folder).labels
+    path.write_text(path.read_text().replace('"description"', '"title"'))
+    assert saved_model.load(folder).labels == labels
 
 
 def test_it_has_the_models_of_other_seeds_within(folder):

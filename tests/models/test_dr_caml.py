@@ -44,7 +44,7 @@ def test_each_note_adds_the_distances_of_its_codes_from_their_descriptions(kerne
         model.description_table.weight[1:] += 0.3
     near = {label: distance(model, label, [w for w in DESCRIPTIONS[label].tolist() if w]) for label in (0, 1, 3)}
     expected = [WEIGHT * (near[0] + near[1]), 0.0, WEIGHT * (near[1] + near[3])]
-    assert model.regularisation({"icd": GOLD}).tolist() == pytest.approx([float(x) for x in expected])
+    assert model.regularization({"icd": GOLD}).tolist() == pytest.approx([float(x) for x in expected])
 
 
 @torch.no_grad()
@@ -53,7 +53,7 @@ def test_in_the_authors_code_pads_compete_up_to_the_longest_description_of_a_not
     with_pads = [distance(model, 0, [3, 4, 9, 2, 8]), distance(model, 1, [7, 0, 0, 0, 0])]
     shorter = [distance(model, 1, [7, 0, 0]), distance(model, 3, [5, 6, 1])]
     expected = [WEIGHT * float(sum(with_pads)), 0.0, WEIGHT * float(sum(shorter))]
-    assert model.regularisation({"icd": GOLD}).tolist() == pytest.approx(expected)
+    assert model.regularization({"icd": GOLD}).tolist() == pytest.approx(expected)
 
 
 @torch.no_grad()
@@ -81,7 +81,7 @@ def test_codes_never_seen_in_training_get_the_vectors_of_their_descriptions():
 def test_its_description_table_is_a_copy_of_the_word_vectors_that_trains_apart():
     model = build(separate_description_table=True)
     assert torch.equal(model.description_table.weight, model.embedding.table.weight)
-    model.regularisation({"icd": GOLD.double()}).sum().backward()
+    model.regularization({"icd": GOLD.double()}).sum().backward()
     assert model.description_table.weight.grad.any() and model.embedding.table.weight.grad is None
 
 
@@ -89,4 +89,4 @@ def test_it_scores_without_descriptions_but_cannot_be_trained():
     model = build(descriptions=None)
     assert model(*plain.batch([plain.note(4)]))["icd"].shape == (1, LABELS)
     with pytest.raises(ValueError, match="built without the descriptions"):
-        model.regularisation({"icd": GOLD})
+        model.regularization({"icd": GOLD})

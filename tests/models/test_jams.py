@@ -12,7 +12,7 @@ from medcode.config import Recipe, configure
 from medcode.errors import UserError
 from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import ModelInputs
-from medcode.models.catalogue import PUBLISHED_SIZES
+from medcode.models.catalog import PUBLISHED_SIZES
 from medcode.models.jams import CODES, Jams
 
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
@@ -103,14 +103,14 @@ def test_symmetric_edges_are_those_of_both_directions(recipe):
         assert torch.equal(actual, matrix)
 
 
-def test_a_backbone_that_reads_titles_draws_the_output_vectors_of_both_systems(recipe):
+def test_a_backbone_that_reads_descriptions_draws_the_output_vectors_of_both_systems(recipe):
     words = {"icd9": torch.tensor([[3, 4], [5, 0], [0, 0]]), "icd10": torch.tensor([[3], [4], [5], [6]])}
     model = build(recipe, "dr_caml", descriptions=words)
     gold = {"icd9": torch.tensor([[1.0, 0, 1]]).double(), "icd10": torch.tensor([[0.0, 1, 0, 0]]).double()}
     weight = model.backbone.attention[CODES].output.weight
-    described = model.backbone._describe(CODES, torch.tensor([0, 4]))  # the third code has no title
+    described = model.backbone._describe(CODES, torch.tensor([0, 4]))  # the third code has no description
     expected = (weight[[0, 4]] - described).square().mean(1).sum()
-    torch.testing.assert_close(model.regularisation(gold), expected[None])
+    torch.testing.assert_close(model.regularization(gold), expected[None])
     model.on_train_end({"icd9": torch.tensor([1, 1, 1]), "icd10": torch.tensor([1, 0, 1, 1])})
     torch.testing.assert_close(weight[4], described[1])
 

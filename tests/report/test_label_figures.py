@@ -10,7 +10,7 @@ from medcode.report import label_figures
 SVG = "{http://www.w3.org/2000/svg}"
 
 LOSSES = [
-    {"head": head, "rank": float(rank), "normalised_loss": float("nan") if rank == 3 else rank / 10}
+    {"head": head, "rank": float(rank), "normalized_loss": float("nan") if rank == 3 else rank / 10}
     for head, codes in (("icd", 6), ("ccs <&>", 4))
     for rank in range(1, codes + 1)
 ]  # fmt: skip
@@ -57,12 +57,12 @@ def test_losses_of_every_head_and_of_several_models():
 
 
 def test_many_codes_need_few_points():
-    rows = [{"head": "icd", "rank": float(rank), "normalised_loss": 1.0} for rank in range(1, 9_001)]
+    rows = [{"head": "icd", "rank": float(rank), "normalized_loss": 1.0} for rank in range(1, 9_001)]
     assert len(label_figures.loss_figure({"caml": rows})) < 60_000
 
 
 def test_losses_that_are_nowhere_defined_are_no_error():
-    rows = [row | {"normalised_loss": float("nan")} for row in LOSSES[:2]]
+    rows = [row | {"normalized_loss": float("nan")} for row in LOSSES[:2]]
     assert "undefined" in described(label_figures.loss_figure({"caml": rows}))
 
 

@@ -91,7 +91,11 @@ def run(tmp_path_factory, params):
     io.write_text(folder / "inputs/vocabulary.txt", f"{SECRET}\n")
     io.write_json(folder / "inputs/text.json", {"rule": "caml"})
     described = {
-        head: {"labels": [{"system": "icd9cm", "code": str(n), "title": "", "train_documents": n} for n in range(size)]}
+        head: {
+            "labels": [
+                {"system": "icd9cm", "code": str(n), "description": "", "train_documents": n} for n in range(size)
+            ]
+        }
         for head, size in sizes.items()
     }
     io.write_json(folder / "inputs/heads.json", described)
@@ -108,7 +112,7 @@ def run(tmp_path_factory, params):
         for n in (1, 2, 3)
     ]
     linked = [{"head": "icd", "group": "1+", "linked": "yes", "codes": 20, "f1_macro_tuned": 0.5}]
-    losses = [{"head": head, "rank": n, "loss": 0.1, "normalised_loss": 0.5} for head in sizes for n in (1, 2, 3)]
+    losses = [{"head": head, "rank": n, "loss": 0.1, "normalized_loss": 0.5} for head in sizes for n in (1, 2, 3)]
     vectors = [
         {"head": "icd", "category": "D1", "code": "1", "chosen": 0, "nearest": 1, "x": n, "y": n} for n in (0, 1)
     ]

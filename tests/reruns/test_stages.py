@@ -16,7 +16,7 @@ PROJECT = project(ROOT)
 SCRIPTS = sorted(path.stem for path in (ROOT / "stages").rglob("*.py"))
 # Models that are settings of another, or stand on it.
 BUILT_ON = {"jams": {"caml"}, "marn": {"bigru_label_attention"}, "mt_ram": {"bigru_label_attention"}}
-NO_MODELS = {"__init__", "base", "catalogue", "encoder_base"}
+NO_MODELS = {"__init__", "base", "catalog", "encoder_base"}
 
 
 def code(script: str, chosen: Choice | None = None) -> dict:

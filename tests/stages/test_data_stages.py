@@ -15,9 +15,9 @@ from stage_commands import Done, here
 from medcode import io
 from medcode.text.tokens import TokenizedWords
 
-SECRET = "lives at the harbour"
+SECRET = "lives at the harbor"
 EXTRACT = {"raw": "raw", "notes": "notes.parquet", "codes": "codes.parquet", "metrics": "extract.json"}
-TABLES = ("titles", "ccs", "gem", "hierarchy")
+TABLES = ("descriptions", "ccs", "gem", "hierarchy")
 
 
 class Workplace:
@@ -58,7 +58,7 @@ class Workplace:
         """The stages in their order: {name: (stage, options)}."""
         procedures = str(self.root / "reference" / "package" / "procedure_ccs.csv")
         made = {name: f"{name}.parquet" for name in TABLES}
-        split = {"assigned": "assigned.parquet", "codes": "codes.parquet", "titles": "titles.parquet"}
+        split = {"assigned": "assigned.parquet", "codes": "codes.parquet", "descriptions": "descriptions.parquet"}
         full = "full/labels.parquet"
         return {
             "reference": ("reference", self.options(procedures=procedures, official="none", **made)),
@@ -89,7 +89,7 @@ class Workplace:
             "coverage": (
                 "coverage",
                 self.options(
-                    codes="codes.parquet", titles="titles.parquet", ccs="ccs.parquet", gem="gem.parquet",
+                    codes="codes.parquet", descriptions="descriptions.parquet", ccs="ccs.parquet", gem="gem.parquet",
                     metrics="coverage.json",
                 ),
             ),
@@ -122,25 +122,25 @@ def test_from_raw_files_to_splits_and_the_same_bytes_again(work):
 
     tokens = TokenizedWords.read(work.folder / "tokens")
     assert tokens.notes.admissions == io.read_table(work.folder / "notes.parquet")["admission_id"].to_pylist()
-    assert tokens.words(3) == ["lives", "at", "the", "harbour", "word3"]
+    assert tokens.words(3) == ["lives", "at", "the", "harbor", "word3"]
     documents = io.read_table(work.folder / "full" / "documents.parquet")
     assert documents.column_names == ["admission_id", "patient_id", "split"]
     assert set(documents["split"].to_pylist()) == {"train", "dev", "test"}
     labels = io.read_table(work.folder / "top50" / "labels.parquet").to_pylist()
     assert labels[0]["code"] == "I10"
-    assert labels[0]["title"] == "Essential (primary) hypertension"
+    assert labels[0]["description"] == "Essential (primary) hypertension"
     metrics = list(work.folder.glob("*.json"))
     assert sorted(path.stem for path in metrics) == [
         "assigned", "ccs", "corpus", "coverage", "extract", "full", "gem", "icd9", "tokenize", "top50",
     ]  # fmt: skip
     categories = io.read_table(work.folder / "categories.parquet").to_pylist()
-    assert categories[0] == {"system": "icd10cm", "code": "I10", "category": "CIR007", "category_title": ""}
+    assert categories[0] == {"system": "icd10cm", "code": "I10", "category": "CIR007", "category_description": ""}
     assert io.read_json(work.folder / "ccs.json")["systems"]["icd10cm"]["codes_mapped"] == len(categories)
     assert io.read_json(work.folder / "gem.json")["codes"] == {
         "icd10cm": {"codes": 10, "with_edge": 0, "without_edge": 10}
     }
     assert io.read_json(work.folder / "coverage.json")["icd10cm"]["codes"] == 10
-    assert not any("harbour" in path.read_text() for path in metrics)
+    assert not any("harbor" in path.read_text() for path in metrics)
 
 
 @pytest.mark.slow

@@ -23,10 +23,10 @@ def test_without_the_options_weights_and_random_numbers_stay(tiny_inputs, recipe
 
 def test_both_options_sample_no_random_number(tiny_inputs, recipe):
     model, state = small_models.build("caml", heads={"icd": 6}), torch.get_rng_state()
-    titles = {"icd": [np.array([y]) for y in range(1, 7)]}
+    descriptions = {"icd": [np.array([y]) for y in range(1, 7)]}
     options = {"label_init": "descriptions", "label_biases": "log_odds"}
     weights = {key: value.clone() for key, value in model.state_dict().items()}
-    initialize(model, recipe.model_copy(update=options), tiny_inputs, titles)
+    initialize(model, recipe.model_copy(update=options), tiny_inputs, descriptions)
     changed = {key for key, value in model.state_dict().items() if not torch.equal(value, weights[key])}
     assert changed == {f"attention.icd.{name}" for name in ("queries.weight", "output.weight", "output.bias")}
     assert torch.equal(torch.get_rng_state(), state)

@@ -192,7 +192,7 @@ def test_what_a_model_adds_to_the_loss_is_trained_on(tiny_inputs, recipe, engine
     documents = torch.from_numpy(batch.documents)
     running.step.prepare(0.0, 1, 0)
     plain = running.step.update(documents, batch.length)[0]
-    running.model.regularisation = lambda gold: 0.5 * gold["icd"].sum(1)
+    running.model.regularization = lambda gold: 0.5 * gold["icd"].sum(1)
     codes = tiny_inputs.splits["train"].targets["icd"].matrix[batch.documents].sum(1).mean()
     with_extra = running.step.update(documents, batch.length)[0]
     torch.testing.assert_close(with_extra, plain + 0.5 * codes, check_dtype=False)

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from medcode import models
-from medcode.models.catalogue import MIMIC3_LABELS, MIMIC4_LABELS, NOT_PUBLISHED, ModelFile, describe, described
+from medcode.models.catalog import MIMIC3_LABELS, MIMIC4_LABELS, NOT_PUBLISHED, ModelFile, describe, described
 
 TOP = """# Models
 
@@ -31,7 +31,7 @@ def page(files: list[ModelFile], vocabulary: int, encoder: str | None) -> str:
 
     Args:
         files: files of the models, in the order of the page.
-        vocabulary, encoder: as for `catalogue.parameters`.
+        vocabulary, encoder: as for `catalog.parameters`.
 
     Raises:
         UserError: a file is wrong.

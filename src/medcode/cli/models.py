@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from medcode.config import models
     from medcode.errors import UserError, nearest
-    from medcode.models.catalogue import NOT_PUBLISHED, ModelFile, describe
+    from medcode.models.catalog import NOT_PUBLISHED, ModelFile, describe
 
     if arguments.name is not None and arguments.name not in models.names():
         raise UserError(f"--name: there is no model '{arguments.name}'; {nearest(arguments.name, models.names())}")

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not prediction.codes:
         print("no code is above the threshold", file=sys.stderr)
     for code in prediction.codes:
-        print(f"{code['probability']:.3f}  {code['system']:<8}  {code['code']:<8}  {code['title']}")
+        print(f"{code['probability']:.3f}  {code['system']:<8}  {code['code']:<8}  {code['description']}")
 
 
 def read_note(name: str) -> str:

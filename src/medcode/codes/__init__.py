@@ -1,1 +1,1 @@
-"""ICD codes: notation, titles, categories, and mappings between the systems."""
+"""ICD codes: notation, descriptions, categories, and mappings between the systems."""

@@ -26,16 +26,16 @@ from medcode import io
 from medcode.codes import formatting, sources
 
 SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("system", "code", "category", "category_title", "level", "source")]
+    [(name, pa.string()) for name in ("system", "code", "category", "category_description", "level", "source")]
 )
-LABELS = pa.schema([(name, pa.string()) for name in ("system", "code", "category", "category_title")])
+LABELS = pa.schema([(name, pa.string()) for name in ("system", "code", "category", "category_description")])
 
 _SINGLE_LEVEL = "CCS-SingleDiagnosisGrouper.txt"
 _CCSR = "ICD10_CM_CCSR/dx_cat1_mapping.json"
 _INITIAL_ENCOUNTER = "A"
 _N_LISTED = 10
 
-Groups = dict[str, tuple[str, str]]  # code without a point: category, its title
+Groups = dict[str, tuple[str, str]]  # code without a point: category, its description
 
 
 def table(official: Path | None, procedures: Path | None) -> pa.Table:
@@ -43,13 +43,13 @@ def table(official: Path | None, procedures: Path | None) -> pa.Table:
 
     Args:
         official: the folder of official files; None: the package's tables.
-        procedures: a CSV table (code, category, title) of the procedures whose category is known without the official
-            file; used only if `official` is None.
+        procedures: a CSV table (code, category, description) of the procedures whose category is known without the
+            official file; used only if `official` is None.
 
     Returns:
-        system, code (dotted), category (prefixed), category_title ("" for CCSR, whose titles the package lacks),
-        level (code, or category: deduced from the codes below), source (official, package or known); sorted by system
-        and code, which are unique.
+        system, code (dotted), category (prefixed), category_description ("" for CCSR, whose descriptions the package
+        lacks), level (code, or category: deduced from the codes below), source (official, package or known); sorted by
+        system and code, which are unique.
 
     Raises:
         UserError: an official file is missing.
@@ -60,8 +60,8 @@ def table(official: Path | None, procedures: Path | None) -> pa.Table:
         parts.append(("icd9proc", "known", dict(_listed_procedures(procedures)) if procedures else {}))
     else:
         files = {
-            "icd9cm": ("D", sources.CCS_DIAGNOSES, sources.CCS_DIAGNOSIS_TITLES),
-            "icd9proc": ("P", sources.CCS_PROCEDURES, sources.CCS_PROCEDURE_TITLES),
+            "icd9cm": ("D", sources.CCS_DIAGNOSES, sources.CCS_DIAGNOSIS_DESCRIPTIONS),
+            "icd9proc": ("P", sources.CCS_PROCEDURES, sources.CCS_PROCEDURE_DESCRIPTIONS),
         }
         parts += [(system, "official", dict(_official_groups(official, *names))) for system, names in files.items()]
     parts.append(("icd10cm", "package", dict(_ccsr())))
@@ -70,23 +70,26 @@ def table(official: Path | None, procedures: Path | None) -> pa.Table:
         rows = [(code, *group, "code") for code, group in groups.items()]
         if source != "known":  # a few codes do not determine the categories above them
             rows += [(code, *group, "category") for code, group in _categories(groups, system).items()]
-        for code, category, title, level in sorted((formatting.dotted(code, system), *rest) for code, *rest in rows):
-            values = (system, code, category, title, level, source)
+        for code, *rest in sorted((formatting.dotted(code, system), *rest) for code, *rest in rows):
+            values = (system, code, *rest, source)
             for name, value in zip(SCHEMA.names, values, strict=True):
                 columns[name].append(value)
     return pa.table(columns, schema=SCHEMA)
 
 
-def _official_groups(folder: Path, prefix: str, file: str, title_file: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    # Titles in the table itself are abbreviated, inconsistently.
-    titles = {row[0]: row[1] for row in sources.rows(sources.official(folder, title_file), 1) if len(row) > 1}
+def _official_groups(
+    folder: Path, prefix: str, file: str, description_file: str
+) -> Iterator[tuple[str, tuple[str, str]]]:
+    # Descriptions in the table itself are abbreviated, inconsistently.
+    rows = sources.rows(sources.official(folder, description_file), 1)
+    descriptions = {row[0]: row[1] for row in rows if len(row) > 1}
     for code, number, *_ in sources.rows(sources.official(folder, file), 2):
         if code:  # the row without a code stands for invalid codes
-            yield code, (f"{prefix}{number}", titles.get(number, ""))
+            yield code, (f"{prefix}{number}", descriptions.get(number, ""))
 
 
 def _package_groups() -> Iterator[tuple[str, tuple[str, str]]]:
-    """Read a text where a line "number title" is followed by indented lines with the codes of that category."""
+    """Read a text where a line "number description" is followed by indented lines with the codes of that category."""
     group = None
     for line in sources.package(_SINGLE_LEVEL):
         heading = re.fullmatch(r"(\d+)\s+(\S.*?)\s*", line)
@@ -98,8 +101,8 @@ def _package_groups() -> Iterator[tuple[str, tuple[str, str]]]:
 
 def _listed_procedures(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
     lines = (line for line in io.read_lines(path) if not line.startswith("#"))
-    for code, number, title in sources.rows(lines, 1):
-        yield formatting.undotted(code), (f"P{number}", title)
+    for code, number, description in sources.rows(lines, 1):
+        yield formatting.undotted(code), (f"P{number}", description)
 
 
 def _ccsr() -> Iterator[tuple[str, tuple[str, str]]]:
@@ -136,19 +139,19 @@ def categories(labels: pd.DataFrame, ccs: pd.DataFrame, bare_numbers: bool) -> p
         labels: system, code.
         ccs: the result of `table`.
         bare_numbers: write ICD-9-CM categories as the papers do, without "D" or "P". A number shared by diagnoses and
-            procedures is then one category with both titles.
+            procedures is then one category with both descriptions.
 
     Returns:
-        system, code, category, category_title, in the order of the labels; labels without a category are absent.
+        system, code, category, category_description, in the order of the labels; labels without a category are absent.
     """
     grouped = labels[["system", "code"]].merge(ccs, on=["system", "code"])
     if bare_numbers:
         is_icd9 = grouped["system"].isin(["icd9cm", "icd9proc"])
         grouped.loc[is_icd9, "category"] = grouped.loc[is_icd9, "category"].str[1:]
-        titles = grouped.groupby("category")["category_title"].agg(
-            lambda category_titles: " / ".join(sorted(set(category_titles)))
+        descriptions = grouped.groupby("category")["category_description"].agg(
+            lambda of_category: " / ".join(sorted(set(of_category)))
         )
-        grouped["category_title"] = grouped["category"].map(titles).astype(object)
+        grouped["category_description"] = grouped["category"].map(descriptions).astype(object)
     return pa.Table.from_pandas(grouped[LABELS.names], schema=LABELS, preserve_index=False).replace_schema_metadata()
 
 

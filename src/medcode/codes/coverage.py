@@ -1,4 +1,4 @@
-"""Coverage of a corpus by the reference tables: share of its codes with a title, a CCS category, a GEM entry."""
+"""Coverage of a corpus by the reference tables: share of its codes with a description, a CCS category, a GEM entry."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import pandas as pd
 
 
 def coverage(
-    codes: pd.DataFrame, titles: pd.DataFrame, ccs: pd.DataFrame, gem: pd.DataFrame
+    codes: pd.DataFrame, descriptions: pd.DataFrame, ccs: pd.DataFrame, gem: pd.DataFrame
 ) -> dict[str, dict[str, float]]:
     """Measure, per system, the share of distinct codes in each table.
 
     Args:
         codes: system, code; duplicates count once.
-        titles, ccs: system, code and more.
+        descriptions, ccs: system, code and more.
         gem: source_system, source, target and more. A row without a target says that the other system has no
             equivalent; the share of these codes is returned separately.
 
     Returns:
-        {system: {codes, title, ccs, gem, gem_no_map}}: the number of codes, and shares between 0 and 1.
+        {system: {codes, description, ccs, gem, gem_no_map}}: the number of codes, and shares between 0 and 1.
     """
     distinct = codes[["system", "code"]].drop_duplicates()
     sources = gem.rename(columns={"source_system": "system", "source": "code"})
-    tables = {"title": titles, "ccs": ccs, "gem": sources[sources["target"].notna()], "any_row": sources}
+    tables = {"description": descriptions, "ccs": ccs, "gem": sources[sources["target"].notna()], "any_row": sources}
     result = {}
     for system in sorted(set(distinct["system"])):
         system_codes = set(distinct.loc[distinct["system"] == system, "code"].tolist())

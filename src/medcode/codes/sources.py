@@ -16,11 +16,11 @@ from pathlib import Path
 from medcode.errors import UserError
 
 CCS_DIAGNOSES = "$dxref 2015.csv"
-CCS_DIAGNOSIS_TITLES = "dxlabel 2015.csv"
+CCS_DIAGNOSIS_DESCRIPTIONS = "dxlabel 2015.csv"
 CCS_PROCEDURES = "$prref 2015.csv"
-CCS_PROCEDURE_TITLES = "prlabel 2014.csv"
-TITLES_DIAGNOSES = "CMS32_DESC_LONG_DX.txt"
-TITLES_PROCEDURES = "CMS32_DESC_LONG_SG.txt"
+CCS_PROCEDURE_DESCRIPTIONS = "prlabel 2014.csv"
+DIAGNOSIS_DESCRIPTIONS = "CMS32_DESC_LONG_DX.txt"
+PROCEDURE_DESCRIPTIONS = "CMS32_DESC_LONG_SG.txt"
 # direction and systems of the codes: file
 GEMS = {
     ("icd9_to_icd10", "icd9cm", "icd10cm"): "2018_I9gem.txt",
@@ -29,8 +29,8 @@ GEMS = {
     ("icd10_to_icd9", "icd10pcs", "icd9proc"): "gem_pcsi9.txt",
 }
 OFFICIAL = (
-    CCS_DIAGNOSES, CCS_DIAGNOSIS_TITLES, CCS_PROCEDURES, CCS_PROCEDURE_TITLES, TITLES_DIAGNOSES, TITLES_PROCEDURES,
-    *GEMS.values(),
+    CCS_DIAGNOSES, CCS_DIAGNOSIS_DESCRIPTIONS, CCS_PROCEDURES, CCS_PROCEDURE_DESCRIPTIONS, DIAGNOSIS_DESCRIPTIONS,
+    PROCEDURE_DESCRIPTIONS, *GEMS.values(),
 )  # fmt: skip
 
 

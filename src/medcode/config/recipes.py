@@ -73,7 +73,7 @@ class Recipe(Section):
     options: dict[str, Any] = Field({})
 
     @property
-    def reads_titles(self) -> bool:
+    def reads_descriptions(self) -> bool:
         """Whether training needs label descriptions, whatever the model."""
         return self.description_documents or self.label_init == "descriptions"
 

@@ -109,7 +109,8 @@ class Inputs:
         labels: label records by head.
         rule: the rule by which text is tokenized into words.
         splits: by name.
-        descriptions: ids of the words of each label's title by head, int32 [Y, T] padded with 0; empty if not read.
+        descriptions: ids of the words of each label's description by head, int32 [Y, T] padded with 0; empty if not
+            read.
         edges: by head, the links from its labels to those of the other head, int64 [2, E], and their weights, float32
             [E]; empty if not read.
         linked: by head, whether each label has a link to one of the other edition, bool [Y]; empty if not read.
@@ -160,7 +161,7 @@ def load(
     Args:
         folder: data/inputs.
         splits: names of the splits to read.
-        descriptions: whether to read the words of titles.
+        descriptions: whether to read the words of descriptions.
         edges: whether to read the links between the codes of two heads.
         linked: whether to read which labels have such a link.
         subword: data/subword, for documents as subwords instead of words.
@@ -175,7 +176,7 @@ def load(
             tokens=io.read_array(folder / "tokens.npy", mapped=True),
             vocabulary=io.read_lines(folder / "vocabulary.txt"),
             vectors=io.read_array(folder / "embedding.npy"),
-            labels={head: description["labels"] for head, description in heads.items()},
+            labels={head: entry["labels"] for head, entry in heads.items()},
             rule=io.read_json(folder / "text.json")["rule"],
             splits={split: _load_split(folder / split, list(heads)) for split in splits},
             descriptions={head: io.read_array(folder / f"descriptions.{head}.npy") for head in heads if descriptions},

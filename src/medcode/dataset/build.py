@@ -35,7 +35,7 @@ def lay_out(
         vectors: float32 [V + 2, E].
         documents: admission_id, split.
         spaces: what `label_spaces` returns.
-        rule: by which notes were tokenized; titles are tokenized by it too.
+        rule: by which notes were tokenized; descriptions are tokenized by it too.
         links: what `codes.gem.edges` returns; None for no links.
     """
     admissions = {
@@ -56,7 +56,7 @@ def lay_out(
             for split, names in admissions.items()
         },
         descriptions={
-            head: description_rows([label["title"] for label in labels], rows_of, rule)
+            head: description_rows([label["description"] for label in labels], rows_of, rule)
             for head, labels in records.items()
         },
         edges=edges(records, rows),
@@ -90,12 +90,15 @@ def token_rows(
     return np.concatenate([row_of_type[words.notes.ids[start:end]] for start, end in spans]), by_split
 
 
-def description_rows(titles: list[str], vocabulary: Vocabulary, rule: str) -> np.ndarray:
-    """Embedding rows of the words of each title: int32 [Y, T], padded with 0; UNK for words outside the vocabulary."""
-    of_titles = [vocabulary.rows(tokenize(title, rule)) for title in titles]
-    rows = np.zeros((len(titles), max([1, *map(len, of_titles)])), dtype=np.int32)
-    for row, of_title in zip(rows, of_titles, strict=True):
-        row[: len(of_title)] = of_title
+def description_rows(descriptions: list[str], vocabulary: Vocabulary, rule: str) -> np.ndarray:
+    """Return the embedding rows of the words of each description, int32 [Y, T], padded with 0.
+
+    Words outside the vocabulary are UNK.
+    """
+    of_descriptions = [vocabulary.rows(tokenize(description, rule)) for description in descriptions]
+    rows = np.zeros((len(descriptions), max([1, *map(len, of_descriptions)])), dtype=np.int32)
+    for row, of_description in zip(rows, of_descriptions, strict=True):
+        row[: len(of_description)] = of_description
     return rows
 
 

@@ -28,7 +28,7 @@ LABELS = pa.schema(
         ("head", pa.string()),
         ("system", pa.string()),
         ("code", pa.string()),
-        ("title", pa.string()),
+        ("description", pa.string()),
         ("train_documents", pa.int64()),
     ]
 )
@@ -64,7 +64,7 @@ class LabelSet:
 
     Attributes:
         documents: admission_id, patient_id, split (train, dev, test, background), in the order of the notes.
-        labels: head, system, code, title ("" if unknown), train_documents; sorted by head, then by frequency in
+        labels: head, system, code, description ("" if unknown), train_documents; sorted by head, then by frequency in
             training, most frequent first.
         metrics: counts and balance; code names and numbers only.
     """
@@ -75,7 +75,7 @@ class LabelSet:
 
 
 def choose(
-    name: str, assigned: pd.DataFrame, codes: pd.DataFrame, titles: pd.DataFrame, options: Any, corpus: str
+    name: str, assigned: pd.DataFrame, codes: pd.DataFrame, descriptions: pd.DataFrame, options: Any, corpus: str
 ) -> LabelSet:
     """Chooses the labels and the documents of a label set.
 
@@ -83,7 +83,7 @@ def choose(
         name: one of NAMES.
         assigned: admission_id, patient_id, split, top50, as `splits.assign` returns them.
         codes: admission_id, system, code.
-        titles: system, code, title.
+        descriptions: system, code, description.
         options: of params.yaml, under split: `labels` (train: the choice of labels sees training documents only; all),
             `top50` (auto, papers, train) and `min_occurrences`.
         corpus: its name. For MIMIC-III, top50: auto takes the papers' 50 codes.
@@ -96,8 +96,8 @@ def choose(
     gold = codes.merge(labels[["system", "code"]], on=["system", "code"])
     check_present(gold["split"], f"no document with one of the {len(labels)} labels of {name}")
     documents = _documents(name, assigned, gold)
-    labels = labels.merge(titles[["system", "code", "title"]], on=["system", "code"], how="left")
-    labels["title"] = labels["title"].fillna("")
+    labels = labels.merge(descriptions[["system", "code", "description"]], on=["system", "code"], how="left")
+    labels["description"] = labels["description"].fillna("")
     gold = gold[gold["admission_id"].isin(documents["admission_id"])]
     counts = gold[gold["split"] == "train"].groupby(["system", "code"]).size().rename("train_documents")
     labels = labels.drop(columns="train_documents").join(counts, on=["system", "code"])
@@ -169,16 +169,18 @@ def _documents(name: str, assigned: pd.DataFrame, gold: pd.DataFrame) -> pd.Data
 
 
 def _metrics(documents: pd.DataFrame, labels: pd.DataFrame, gold: pd.DataFrame) -> dict[str, Any]:
-    untitled = labels[labels["title"] == ""]
+    undescribed = labels[labels["description"] == ""]
     # The code column of a damaged table could hold any text, even of a note: only valid codes are written.
-    codes = [f"{row.system} {row.code}" for row in untitled.itertuples() if formatting.is_valid(row.code, row.system)]
+    codes = [
+        f"{row.system} {row.code}" for row in undescribed.itertuples() if formatting.is_valid(row.code, row.system)
+    ]
     labeled = documents[documents["split"] != BACKGROUND]
     return {
         "labels": len(labels),
         "labels_per_system": {system: int((labels["system"] == system).sum()) for system in sorted(set(labels.system))},
         "labels_never_in_train": int((labels["train_documents"] == 0).sum()),
-        "codes_without_title": len(untitled),
-        "codes_without_title_first": codes[:_LISTED],
+        "codes_without_description": len(undescribed),
+        "codes_without_description_first": codes[:_LISTED],
         "patients_in_two_splits": int((labeled.groupby("patient_id")["split"].nunique() > 1).sum()),
         "background_documents": len(documents) - len(labeled),
         **_metrics_per_split(labeled, gold),

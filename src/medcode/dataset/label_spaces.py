@@ -16,7 +16,7 @@ from medcode.codes.formatting import category
 from medcode.dataset.arrays import Targets
 from medcode.errors import UserError
 
-# The group that a label belongs to: system, code, title.
+# The group that a label belongs to: system, code, description.
 Group = tuple[str, str, str]
 
 
@@ -25,7 +25,7 @@ class LabelSpace:
     """The labels of one head.
 
     Attributes:
-        records: system, code, title and train_documents of each label [Y], in the order of the columns.
+        records: system, code, description and train_documents of each label [Y], in the order of the columns.
         gold: admission_id and column of each code of an admission; column -1 for a code outside the label set.
         coded: the admissions that were coded in the head's systems at all.
     """
@@ -52,11 +52,12 @@ def label_spaces(labels: pa.Table, codes: pa.Table, ccs: pa.Table, documents: pa
     """Makes the heads of the label set, and the heads `category` and `ccs`, which group the labels of `icd`.
 
     Args:
-        labels: head, system, code, title, train_documents; their order is the order of the columns of a head. The
+        labels: head, system, code, description, train_documents; their order is the order of the columns of a head. The
             systems of a head are those whose names begin with its name: icd9 has icd9cm and icd9proc, icd has all.
         codes: admission_id, system, code.
-        ccs: system, code, category, category_title of the labels that have a CCS category. If none has, there is no
-            head `ccs`. A document counts as coded in CCS if it was coded in a system with a label that has a category.
+        ccs: system, code, category, category_description of the labels that have a CCS category. If none has, there is
+            no head `ccs`. A document counts as coded in CCS if it was coded in a system with a label that has a
+            category.
         documents: admission_id, split.
 
     Raises:
@@ -107,7 +108,8 @@ def first_characters(labels: list[dict[str, Any]]) -> list[Group]:
 def clinical_categories(labels: list[dict[str, Any]], ccs: pa.Table) -> list[Group | None]:
     """The CCS category of each label, None if it has none, for models that predict both (MT-RAM)."""
     group_of = {
-        (row["system"], row["code"]): ("ccs", row["category"], row["category_title"] or "") for row in ccs.to_pylist()
+        (row["system"], row["code"]): ("ccs", row["category"], row["category_description"] or "")
+        for row in ccs.to_pylist()
     }
     return [group_of.get((label["system"], label["code"])) for label in labels]
 
@@ -135,7 +137,7 @@ def group_labels(
     grouped = grouped[grouped["column"] >= 0].drop_duplicates()
     counts = np.bincount(grouped.loc[grouped["admission_id"].isin(train), "column"], minlength=len(column))
     records = [
-        {"system": system, "code": code, "title": title, "train_documents": int(counts[number])}
-        for (system, code, title), number in column.items()
+        {"system": system, "code": code, "description": description, "train_documents": int(counts[number])}
+        for (system, code, description), number in column.items()
     ]
     return records, grouped

@@ -63,14 +63,14 @@ class Encoder:
         """Return the encoder without weights."""
         return replace(self, weights=None)
 
-    def described(self) -> dict[str, Any]:
-        """Return configuration and special tokens as plain values."""
+    def metadata(self) -> dict[str, Any]:
+        """Return configuration and special tokens as plain values, for the metadata of a saved model."""
         return {"config": self.config, "specials": asdict(self.specials)}
 
     @classmethod
-    def from_description(cls, description: dict[str, Any]) -> Encoder:
-        """Build an encoder from the result of `described`."""
-        return cls(description["config"], Specials(**description["specials"]))
+    def from_metadata(cls, metadata: dict[str, Any]) -> Encoder:
+        """Build an encoder from the result of `metadata`."""
+        return cls(metadata["config"], Specials(**metadata["specials"]))
 
 
 def _load(module: nn.Module, weights: dict[str, Tensor]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-COLUMNS = ("head", "rank", "code", "train_documents", "loss", "normalised_loss")
+COLUMNS = ("head", "rank", "code", "train_documents", "loss", "normalized_loss")
 # A code with fewer training documents is not named: a rare code may identify a patient.
 NAMED_FROM = 10
 
@@ -57,7 +57,7 @@ def loss_table(
             "code": name_of(labels[number]),
             "train_documents": labels[number]["train_documents"],
             "loss": float(loss[number]),
-            "normalised_loss": "" if np.isnan(normalized[number]) else float(normalized[number]),
+            "normalized_loss": "" if np.isnan(normalized[number]) else float(normalized[number]),
         }
         for rank, number in enumerate(order, start=1)
     ]

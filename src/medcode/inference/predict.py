@@ -19,7 +19,7 @@ class Prediction:
     """Predicted codes of each head, most probable first, and the size of the note.
 
     Attributes:
-        codes: records {head, system, code, title, probability}.
+        codes: records {head, system, code, description, probability}.
         words: number of words of the note.
         words_read: number of words after truncation.
         words_known: number of words read that are in the vocabulary.
@@ -58,7 +58,7 @@ def predict(trained: TrainedModel, text: str, threshold: float | None = None, to
         predicted = order[:top] if top is not None else order[values[order] > limit]
         codes += [
             {"head": head}
-            | {key: labels[number][key] for key in ("system", "code", "title")}
+            | {key: labels[number][key] for key in ("system", "code", "description")}
             | {"probability": round(float(values[number]), 4)}
             for number in predicted
         ]

@@ -1,4 +1,4 @@
-"""A trained model as a self-contained folder: weights, vocabulary, codes, titles, thresholds, settings.
+"""A trained model as a self-contained folder: weights, vocabulary, codes, descriptions, thresholds, settings.
 
 A model on subwords has its tokenizer in place of the vocabulary. With several seeds, the folder is the model of the
 first, and holds those of the others in subfolders.
@@ -39,7 +39,7 @@ class TrainedModel:
         name: of the model, as in params.yaml.
         model: with its trained weights.
         vocabulary: the words; empty for a model on subwords.
-        labels: records {system, code, title, train_documents} by head, in the order of the logits.
+        labels: records {system, code, description, train_documents} by head, in the order of the logits.
         thresholds: by head, the tuned probability above which a code is predicted.
         max_tokens: notes are truncated to so many tokens.
         rule: the rule by which text is tokenized into words.
@@ -73,7 +73,7 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
         else:
             io.write_text(target / "tokenizer.json", trained.tokenizer.definition)
         io.write_json(target / "labels.json", trained.labels)
-        description = {
+        metadata = {
             "format": FORMAT,
             "name": trained.name,
             "config": trained.model.config.model_dump(),
@@ -86,7 +86,7 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "provenance": {**provenance, "torch": torch.__version__},
         }
-        io.write_json(target / "model.json", description)
+        io.write_json(target / "model.json", metadata)
 
 
 def of_seed(folder: Path, seed: int) -> Path:
@@ -102,7 +102,7 @@ def of_all_seeds(folder: str | os.PathLike) -> dict[int, Path]:
     """
     folder = Path(folder)
     try:
-        first = _description(folder)["provenance"]["seed"]
+        first = _metadata(folder)["provenance"]["seed"]
     except KeyError as error:
         raise UserError(f"{folder / 'model.json'}: damaged ({error} is missing); {TRAIN_AGAIN}") from error
     further_seeds = sorted(int(path.name) for path in (folder / OTHERS).glob("*") if path.name.isdecimal())
@@ -116,67 +116,76 @@ def load(folder: str | os.PathLike) -> TrainedModel:
         UserError: the folder is missing, incomplete, damaged, or written by another version.
     """
     folder = Path(folder)
-    description = _description(folder)
+    metadata = _metadata(folder)
     try:
-        return _build(folder, description)
+        return _build(folder, metadata)
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder / 'model.json'}: damaged ({error} is missing); {TRAIN_AGAIN}") from error
 
 
-def _description(folder: Path) -> dict[str, Any]:
+def _metadata(folder: Path) -> dict[str, Any]:
     if not (folder / "model.json").exists():
         raise UserError(f"{folder}: holds no trained model (no model.json); {TRAIN_AGAIN}")
-    description = io.read_json(folder / "model.json")
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        version = description.get("format") if isinstance(description, dict) else None
+    metadata = io.read_json(folder / "model.json")
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        version = metadata.get("format") if isinstance(metadata, dict) else None
         raise UserError(
             f"{folder / 'model.json'}: written in format {version}, this version reads {FORMAT}; {TRAIN_AGAIN}"
         )
-    return description
+    return metadata
 
 
-def _build(folder: Path, description: dict[str, Any]) -> TrainedModel:
-    model_cls = models.find(description["name"])
-    raw = with_current_keys(model_cls.Config, description["config"])
+def _build(folder: Path, metadata: dict[str, Any]) -> TrainedModel:
+    model_cls = models.find(metadata["name"])
+    raw = with_current_keys(model_cls.Config, metadata["config"])
     config = build(model_cls.Config, raw, folder / "model.json", "config")
-    labels = io.read_json(folder / "labels.json")
+    labels = _labels(folder)
     heads = {head: len(records) for head, records in labels.items()}
-    vocabulary, tokenizer, inputs = _inputs(folder, description, heads)
+    vocabulary, tokenizer, inputs = _inputs(folder, metadata, heads)
     model = model_cls(config, inputs)
     try:
-        model.load_state_dict(load_tensors(_weights(folder, description["weights_sha256"])))
+        model.load_state_dict(load_tensors(_weights(folder, metadata["weights_sha256"])))
     except (RuntimeError, SafetensorError) as error:
         text_file = "vocabulary.txt" if tokenizer is None else "tokenizer.json"
         raise UserError(
             f"{folder}: weights do not fit {text_file}, labels.json or model.json; {TRAIN_AGAIN}"
         ) from error
     return TrainedModel(
-        name=description["name"],
+        name=metadata["name"],
         model=model.eval(),
         vocabulary=vocabulary,
         labels=labels,
-        thresholds=description["thresholds"],
-        max_tokens=description["max_tokens"],
-        rule=description["rule"],
-        label_set=description["label_set"],
+        thresholds=metadata["thresholds"],
+        max_tokens=metadata["max_tokens"],
+        rule=metadata["rule"],
+        label_set=metadata["label_set"],
         tokenizer=tokenizer,
     )
 
 
+def _labels(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Read the labels. Folders of older versions call the description of a code its title."""
+    labels = io.read_json(folder / "labels.json")
+    return {
+        head: [{"description" if key == "title" else key: value for key, value in label.items()} for label in of_head]
+        for head, of_head in labels.items()
+    }
+
+
 def _inputs(
-    folder: Path, description: dict[str, Any], heads: dict[str, int]
+    folder: Path, metadata: dict[str, Any], heads: dict[str, int]
 ) -> tuple[list[str], SubwordTokenizer | None, ModelInputs]:
     """Vocabulary or subword tokenizer, and the inputs of the model's constructor, without weights."""
-    if "encoder" in description:
+    if "encoder" in metadata:
         from medcode.encoders.folder import read_tokenizer
         from medcode.encoders.outline import Encoder
         from medcode.encoders.subwords import SubwordTokenizer
 
-        inputs = ModelInputs(heads=heads, encoder=Encoder.from_description(description["encoder"]))
-        return [], SubwordTokenizer(read_tokenizer(folder), description["text"]), inputs
+        inputs = ModelInputs(heads=heads, encoder=Encoder.from_metadata(metadata["encoder"]))
+        return [], SubwordTokenizer(read_tokenizer(folder), metadata["text"]), inputs
     vocabulary = io.read_lines(folder / "vocabulary.txt")
     size = len(vocabulary) + 2  # PAD and UNK
-    vectors = torch.empty(size, description["embedding_size"])
+    vectors = torch.empty(size, metadata["embedding_size"])
     return vocabulary, None, ModelInputs(heads=heads, vocab_size=size, vectors=vectors)
 
 

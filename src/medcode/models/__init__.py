@@ -12,7 +12,7 @@ import pkgutil
 from medcode.errors import UserError, nearest
 from medcode.models.base import Model
 
-NOT_MODELS = {"base", "catalogue", "encoder_base"}
+NOT_MODELS = {"base", "catalog", "encoder_base"}
 
 
 def names() -> list[str]:

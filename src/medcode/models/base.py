@@ -33,7 +33,7 @@ class ModelInputs:
         vocab_size: number V of embedding rows, PAD and UNK included.
         vectors: pretrained word vectors [V, E]; None initializes them at random with the papers' E = 100.
         encoder: pretrained encoder, with or without weights.
-        descriptions: words of each label's title, {head: int [Y, T]}, padded with 0; for a model with
+        descriptions: words of each label's description, {head: int [Y, T]}, padded with 0; for a model with
             `needs_descriptions`.
         edges: {head: links of its codes to those of the other head}; for a model with `needs_edges`.
 
@@ -119,7 +119,7 @@ class Model(nn.Module, ABC):
         """
         return {}
 
-    def regularisation(self, gold: dict[str, Tensor]) -> Tensor | None:
+    def regularization(self, gold: dict[str, Tensor]) -> Tensor | None:
         """Return a penalty that the trainer adds to the loss of each document, [B]; None without a penalty.
 
         Args:

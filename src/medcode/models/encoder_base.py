@@ -48,7 +48,7 @@ class EncoderModel(Model):
 
     def rebuild_metadata(self) -> dict[str, Any]:
         """See `Model`."""
-        return {"encoder": self.outline.described()}
+        return {"encoder": self.outline.metadata()}
 
     def enable_gradient_checkpointing(self) -> None:
         """See `Model`."""

@@ -23,7 +23,7 @@ class GatedCnnNci(WordModel):
     with d_y the mean word vector of the description of code y, and no softmax.
 
     Args: see `WordModel`; config: hidden features of the trellis in addition to its E outputs, kernel, levels,
-        label_vectors: `descriptions` takes d_y from the code's title and freezes it, `learned` trains it;
+        label_vectors: `descriptions` takes d_y from the code's description and freezes it, `learned` trains it;
         inputs: `descriptions`, without which label vectors are learned, unless saved ones are loaded.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}. Position t reads only words up to t.

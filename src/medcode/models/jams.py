@@ -30,8 +30,8 @@ class Jams(Model):
 
     Args: config: backbone, a model with label attention; backbones, the options of each; heads, the two systems;
         renormalized and symmetric, variants of MAT for approximate edges and for edges of only one direction;
-        inputs: `descriptions` for a backbone that reads titles; `edges`, {head: edges that change the vectors of its
-        codes}, needed only for training, since a saved model has them among its weights.
+        inputs: `descriptions` for a backbone that reads descriptions; `edges`, {head: edges that change the vectors of
+        its codes}, needed only for training, since a saved model has them among its weights.
 
     Raises:
         UserError: the number of heads is not two, or the backbone's attention has no query for each label.
@@ -96,9 +96,9 @@ class Jams(Model):
         attention = self.backbone.attention[CODES]
         return {head: attention.weights(features, real, vectors) for head, vectors in queries.items()}
 
-    def regularisation(self, gold: dict[str, Tensor]) -> Tensor | None:
+    def regularization(self, gold: dict[str, Tensor]) -> Tensor | None:
         """See `Model`; that of the backbone."""
-        return self.backbone.regularisation({CODES: torch.cat([gold[head] for head in self.heads], dim=1)})
+        return self.backbone.regularization({CODES: torch.cat([gold[head] for head in self.heads], dim=1)})
 
     def on_train_end(self, train_counts: dict[str, Tensor]) -> None:
         """See `Model`; that of the backbone."""
@@ -112,11 +112,11 @@ class Jams(Model):
 
 
 def _backbone_inputs(inputs: ModelInputs) -> ModelInputs:
-    """Return inputs with both heads joined into one of Y + Y' labels, and titles padded with 0 to the longest."""
+    """Return inputs with both heads joined into one of Y + Y' labels, and descriptions padded with 0 to the longest."""
     descriptions = None
     if inputs.descriptions is not None:
         words = [inputs.descriptions[head] for head in inputs.heads]
-        longest = max(titles.shape[1] for titles in words)
-        padded = [nn.functional.pad(titles, (0, longest - titles.shape[1])) for titles in words]
+        longest = max(of_head.shape[1] for of_head in words)
+        padded = [nn.functional.pad(of_head, (0, longest - of_head.shape[1])) for of_head in words]
         descriptions = {CODES: torch.cat(padded)}
     return replace(inputs, heads={CODES: sum(inputs.heads.values())}, descriptions=descriptions, edges=None)

@@ -22,7 +22,7 @@ def loss_figure(models: Mapping[str, Sequence[dict[str, Any]]]) -> str:
 
     Args:
         models: for each model the rows of `evaluation.label_losses.loss_table`, at least head, rank and
-            normalised_loss; NaN where it is not defined.
+            normalized_loss; NaN where it is not defined.
     """
     heads = list(dict.fromkeys(row["head"] for rows in models.values() for row in rows))
     descriptions = []
@@ -30,7 +30,7 @@ def loss_figure(models: Mapping[str, Sequence[dict[str, Any]]]) -> str:
         for head, axes in zip(heads, figure.subplots(len(heads), squeeze=False)[:, 0], strict=True):
             for (name, rows), color in zip(models.items(), COLORS * len(models), strict=False):
                 by_rank = sorted((row for row in rows if row["head"] == head), key=lambda row: row["rank"])
-                values = np.array([row["normalised_loss"] for row in by_rank], dtype=float)
+                values = np.array([row["normalized_loss"] for row in by_rank], dtype=float)
                 descriptions.append(f"{name}, {head}: {_halves(values)}")
                 bands = np.array_split(np.arange(len(values)), min(len(values), BANDS))
                 defined = [band[~np.isnan(values[band])] for band in bands]
@@ -40,14 +40,14 @@ def loss_figure(models: Mapping[str, Sequence[dict[str, Any]]]) -> str:
             axes.axhline(1, color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
             axes.set_title("Loss of each code" + (f", {head}" if len(heads) > 1 else ""))
             axes.set_xlabel("Rank of the code by training documents")
-            axes.set_ylabel("Normalised cross entropy")
+            axes.set_ylabel("Normalized cross entropy")
             axes.set_ylim(bottom=0)
             axes.xaxis.set_major_formatter(THOUSANDS)
             axes.margins(x=0.01)
         if len(models) > 1:
             figure.axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.55)
         return to_svg(
-            figure, "losses", "Normalised cross entropy by training frequency of the code", "; ".join(descriptions)
+            figure, "losses", "Normalized cross entropy by training frequency of the code", "; ".join(descriptions)
         )
 
 

@@ -14,7 +14,7 @@ FREQUENCY = ("head", "group", "codes", "gold", "f1_micro", "f1_macro", "f1_micro
 LINKAGE = ("head", "group", "linked", "codes", "f1_macro_tuned")
 LEARNING = ("epoch", "train_loss", "dev_loss", "f1_micro", "f1_macro", "map")
 HEAD_LOSSES = ("train_loss_", "dev_loss_")  # followed by the head, for a model with several
-LOSSES = ("head", "rank", "loss", "normalised_loss")
+LOSSES = ("head", "rank", "loss", "normalized_loss")
 VECTORS = ("head", "category", "code", "chosen", "nearest", "x", "y")
 TRAINED = ("model", "recipe", "label_set", "best_epoch", "epochs_run", "stopped", "parameters")
 

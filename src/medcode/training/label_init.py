@@ -26,29 +26,29 @@ from medcode.text.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from medcode.encoders.subwords import SubwordTokenizer
 
-# The attention score of words that equal a label's title, and what they add to its logit. Chosen on CodiEsp's dev
+# The attention score of words that equal a label's description, and what they add to its logit. Chosen on CodiEsp's dev
 # documents, for words and subwords alike.
 QUERY_SCALE, OUTPUT_SCALE = 20.0, 5.0
 AT_A_TIME = 256
 
-# The title of each label, by head: ids of its words or subwords without the unknown ones, int64 [T]; T may be 0.
-Titles = dict[str, list[np.ndarray]]
+# The description of each label, by head: ids of its words or subwords without the unknown ones, int64 [T]; T may be 0.
+Descriptions = dict[str, list[np.ndarray]]
 
 
-def initialize(model: Model, recipe: Recipe, data: Inputs, titles: Titles) -> None:
+def initialize(model: Model, recipe: Recipe, data: Inputs, descriptions: Descriptions) -> None:
     """Initializes label vectors and output biases in place, as `label_init` and `label_biases` of the recipe say.
 
     Args:
         model: on its device, with the random weights of its class.
         recipe: the two options.
         data: with the training split.
-        titles: of the labels; read if label vectors start from them.
+        descriptions: of the labels; read if label vectors start from them.
 
     Raises:
         UserError: the model does not have the weights that would be set.
     """
     if recipe.label_init == "descriptions":
-        start_from_titles(model, titles)
+        start_from_descriptions(model, descriptions)
     if recipe.label_biases == "log_odds":
         for head in model.heads:
             documents = int(data.splits["train"].targets[head].is_coded.sum())
@@ -82,17 +82,19 @@ def _output_bias(model: Model, head: str) -> Tensor:
 
 
 @torch.no_grad()
-def start_from_titles(model: Model, titles: Titles) -> None:
-    """Initializes the query and the output vector of each label from its title, in place; labels without one stay.
+def start_from_descriptions(model: Model, descriptions: Descriptions) -> None:
+    """Initializes the query and the output vector of each label from its description, in place.
 
-    The model encodes the title as it encodes a document, with its initial weights. The mean of the attention keys
+    Labels without a description stay as they are.
+
+    The model encodes the description as it encodes a document, with its initial weights. The mean of the attention keys
     becomes the query, the mean of the features the output vector. So from the first step the label attends to words
-    like those of its title, whatever the encoder. The mean over all titles is subtracted first. Vectors are scaled so
-    that words that match in full score QUERY_SCALE and add OUTPUT_SCALE.
+    like those of its description, whatever the encoder. The mean over all descriptions is subtracted first. Vectors are
+    scaled so that words that match in full score QUERY_SCALE and add OUTPUT_SCALE.
 
     Args:
         model: on its device, with its initial weights.
-        titles: of the labels of every head of the model.
+        descriptions: of the labels of every head of the model.
 
     Raises:
         UserError: the model has no label attention on features of words, or reads its features through RAM.
@@ -101,13 +103,14 @@ def start_from_titles(model: Model, titles: Titles) -> None:
     device = next(model.parameters()).device
     model.eval()
     for head, attention in heads.items():
-        has_title = torch.tensor([len(title) > 0 for title in titles[head]], device=device)
-        if not has_title.any():
+        of_head = descriptions[head]
+        has_description = torch.tensor([len(ids) > 0 for ids in of_head], device=device)
+        if not has_description.any():
             continue
-        queries, outputs = _title_vectors(model, attention, [title for title in titles[head] if len(title)], device)
-        attention.queries.weight[has_title] = QUERY_SCALE * queries
+        queries, outputs = _description_vectors(model, attention, [ids for ids in of_head if len(ids)], device)
+        attention.queries.weight[has_description] = QUERY_SCALE * queries
         dimensions = torch.arange(outputs.shape[1], device=device)
-        attention.output.weight[has_title.nonzero(), dimensions] = OUTPUT_SCALE * outputs
+        attention.output.weight[has_description.nonzero(), dimensions] = OUTPUT_SCALE * outputs
     model.train()
 
 
@@ -127,12 +130,13 @@ def _attention_on_features(model: Model) -> nn.ModuleDict | dict[str, nn.Module]
     return heads
 
 
-def _title_vectors(
-    model: LabelAttentionHeads, attention: nn.Module, titles: list[np.ndarray], device: torch.device
+def _description_vectors(
+    model: LabelAttentionHeads, attention: nn.Module, descriptions: list[np.ndarray], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Keys and features of Y titles, each a mean over the title's positions: [Y, keys], [Y, D]."""
-    tokens = pad_sequence([torch.from_numpy(title) for title in titles], batch_first=True, padding_value=PAD).to(device)
-    lengths = torch.tensor([len(title) for title in titles], device=device)
+    """Keys and features of Y descriptions, each a mean over the description's positions: [Y, keys], [Y, D]."""
+    ids_of = [torch.from_numpy(ids) for ids in descriptions]
+    tokens = pad_sequence(ids_of, batch_first=True, padding_value=PAD).to(device)
+    lengths = torch.tensor([len(ids) for ids in descriptions], device=device)
     means, norms = [], []
     for batch, batch_lengths in zip(tokens.split(AT_A_TIME), lengths.split(AT_A_TIME), strict=True):
         features, real = model.features(batch, batch_lengths)  # [Y, P, D]
@@ -150,41 +154,42 @@ def _title_vectors(
     return keys, features
 
 
-def known_titles(data: Inputs, heads: Iterable[str], tokenizer: SubwordTokenizer | None = None) -> Titles:
-    """Titles of the labels of some heads as ids, without padding and unknown words.
+def label_descriptions(data: Inputs, heads: Iterable[str], tokenizer: SubwordTokenizer | None = None) -> Descriptions:
+    """Return the descriptions of the labels of some heads as ids, without padding and unknown words.
 
     Args:
         data: with descriptions, for a model on words.
         heads: names of the heads.
-        tokenizer: tokenizes titles as notes, for a model on subwords; None for a model on words.
+        tokenizer: tokenizes descriptions as notes, for a model on subwords; None for a model on words.
     """
     if tokenizer is None:
         unknown = Vocabulary(data.vocabulary).unknown
         return {
-            head: [title[(title != PAD) & (title != unknown)].astype(np.int64) for title in data.descriptions[head]]
+            head: [ids[(ids != PAD) & (ids != unknown)].astype(np.int64) for ids in data.descriptions[head]]
             for head in heads
         }
     texts = {
-        head: [text_of(label["title"], tokenizer.text, data.rule) for label in data.labels[head]] for head in heads
+        head: [text_of(label["description"], tokenizer.text, data.rule) for label in data.labels[head]]
+        for head in heads
     }
     return {
-        head: [title[title != tokenizer.unknown].astype(np.int64) for title in tokenizer(titles)]
-        for head, titles in texts.items()
+        head: [ids[ids != tokenizer.unknown].astype(np.int64) for ids in tokenizer(of_head)]
+        for head, of_head in texts.items()
     }
 
 
-def with_description_documents(data: Inputs, titles: Titles) -> Inputs:
-    """Inputs with the title of each label as one more training document, coded with that label alone.
+def with_description_documents(data: Inputs, descriptions: Descriptions) -> Inputs:
+    """Return inputs with the description of each label as one more training document, coded with that label alone.
 
-    An empty title makes no document. In the other heads the document counts as uncoded.
+    An empty description makes no document. In the other heads the document counts as uncoded.
 
     Args:
-        data: its tokens are words or subwords, as the titles are.
-        titles: of the labels of the heads to train.
+        data: its tokens are words or subwords, as the descriptions are.
+        descriptions: of the labels of the heads to train.
     """
     tokens, train = [data.tokens], data.splits["train"]
-    for head, of_head in titles.items():
-        lengths = np.array([len(title) for title in of_head], dtype=np.int64)
+    for head, of_head in descriptions.items():
+        lengths = np.array([len(ids) for ids in of_head], dtype=np.int64)
         labels = np.flatnonzero(lengths)
         ends = sum(map(len, tokens)) + np.cumsum(lengths[labels])
         tokens.append(np.concatenate(of_head).astype(data.tokens.dtype))
@@ -196,12 +201,12 @@ def _joined(train: Split, head: str, labels: np.ndarray, offsets: np.ndarray) ->
     targets = {}
     for name, of_documents in train.targets.items():
         n_labels = of_documents.matrix.shape[1]
-        of_titles = (
+        of_descriptions = (
             Targets.of_single_labels(labels, n_labels) if name == head else Targets.uncoded(len(labels), n_labels)
         )
-        targets[name] = of_documents.joined(of_titles)
+        targets[name] = of_documents.joined(of_descriptions)
     return Split(
-        documents=[*train.documents, *(f"title of {head} {label}" for label in labels)],
+        documents=[*train.documents, *(f"description of {head} {label}" for label in labels)],
         offsets=np.concatenate([train.offsets, offsets]),
         targets=targets,
     )

@@ -15,7 +15,7 @@ from medcode.models.base import Model, ModelConfig, ModelInputs
 
 
 def read(
-    model_cls: type[Model], config: ModelConfig, paths: dict[str, Path], *, titles: bool = False
+    model_cls: type[Model], config: ModelConfig, paths: dict[str, Path], *, descriptions: bool = False
 ) -> tuple[arrays.Inputs, ModelInputs, str | None]:
     """Reads the splits train and dev, and the inputs of the model's constructor.
 
@@ -23,7 +23,7 @@ def read(
         model_cls: the model's class.
         config: its options.
         paths: inputs; and subword, encoder and pretrained for a model on subwords.
-        titles: whether training reads titles, even if the model does not.
+        descriptions: whether training reads descriptions, even if the model does not.
 
     Returns:
         Documents and labels; the model's inputs; and the encoder's tokenizer.json, None for a model on words.
@@ -31,7 +31,7 @@ def read(
     Raises:
         UserError: the data lack a head of the model.
     """
-    needs = {"descriptions": model_cls.needs_descriptions or titles, "edges": model_cls.needs_edges}
+    needs = {"descriptions": model_cls.needs_descriptions or descriptions, "edges": model_cls.needs_edges}
     if config.uses_subwords:
         source = folder.further(paths["encoder"], paths["pretrained"])
         encoder, tokenizer = folder.read(source), folder.read_tokenizer(source)
@@ -51,7 +51,7 @@ def read(
 
 
 def _descriptions(data: arrays.Inputs, heads: Iterable[str]) -> dict[str, Tensor]:
-    """Words of each label's title, {head: int64 [Y, T]}."""
+    """Words of each label's description, {head: int64 [Y, T]}."""
     return {head: torch.from_numpy(data.descriptions[head]).long() for head in heads}
 
 

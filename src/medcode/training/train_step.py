@@ -97,7 +97,7 @@ class TrainStep:
             targets = {head: labels.rows(share) for head, labels in self.targets.items()}
             with autocast(self.device, self.settings.precision), kernels.replayed(self.graphed):
                 logits = self.network(*self.notes.gather(share, length))
-                penalty = self.model.regularisation(targets)
+                penalty = self.model.regularization(targets)
             is_coded = {head: labels.coded(share) for head, labels in self.targets.items()}
             losses = document_losses(logits, targets, is_coded, self.recipe, self.loss_weights, "train_loss")
             if penalty is not None:

@@ -71,7 +71,7 @@ def test_a_stage_has_its_outputs_and_the_parameters_of_each_file(content):
         ("data/splits-published/${split.published}", "data/studies/mimic3/settings/published"),
         ("data/code/embed.json", "data/studies/mimic3/settings/code/embed.json"),
         ("data/raw/${corpus}", "data/raw/mimic3"),
-        ("data/reference/titles.parquet", "data/reference/titles.parquet"),
+        ("data/reference/descriptions.parquet", "data/reference/descriptions.parquet"),
         ("data/extracted/notes.parquet", "data/studies/mimic3/extracted/notes.parquet"),
         ("data/splits/${label_set}", "data/studies/mimic3/splits/full"),
         ("data/inputs", "data/studies/mimic3/inputs/full"),

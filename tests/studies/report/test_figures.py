@@ -80,11 +80,11 @@ def test_the_losses_behind_a_figure_are_shown_for_neighbors_not_for_single_rare_
         losses = ["" if rank == 200 else str(seed) for rank in range(1, 251)]
         lines = [f"icd,{rank},c{rank},5,0.1,{loss}" for rank, loss in enumerate(losses, start=1)]
         path = study.run_folder("caml", "top50", seed) / "label_losses.csv"
-        path.write_text("\n".join(["head,rank,code,train_documents,loss,normalised_loss", *lines]) + "\n")
+        path.write_text("\n".join(["head,rank,code,train_documents,loss,normalized_loss", *lines]) + "\n")
     (figure,) = figures_of(study).values()
     lines = figure_data.as_csv(figure.numbers).splitlines()[1:]
     assert len(lines) == 100
-    assert lines[0] == "caml,CAML,rank 1-3,,3,normalised_loss,1.5000,0.7071,2"
+    assert lines[0] == "caml,CAML,rank 1-3,,3,normalized_loss,1.5000,0.7071,2"
     assert sum(number.codes for number in figure.numbers) == 249
 
 

@@ -48,7 +48,7 @@ def test_it_is_one_file_that_loads_nothing(rendered):
     assert parser.open == []
 
 
-def test_it_says_that_the_corpora_differ_and_greys_what_is_published(rendered):
+def test_it_says_that_the_corpora_differ_and_grays_what_is_published(rendered):
     assert "They cannot be compared with one another" in rendered
     assert re.search(r'<td class="number elsewhere">87\.5', rendered)
     assert not re.search(r'<td class="number elsewhere">[^<]*±', rendered)

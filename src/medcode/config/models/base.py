@@ -76,7 +76,7 @@ class EncoderConfig(ModelConfig):
     """
 
     shares_features: ClassVar[bool] = True
-    published_size: ClassVar[str]  # of the encoder, a key of medcode.models.catalogue.PUBLISHED_SIZES
+    published_size: ClassVar[str]  # of the encoder, a key of medcode.models.catalog.PUBLISHED_SIZES
 
     chunk: Annotated[int, Field(ge=3)]
 

@@ -11,13 +11,14 @@ from medcode.corpora.synthetic.grammar import Draw, pick
 from medcode.corpora.synthetic.terminology import Equivalence, plain
 
 OTHER_FORM = 0.25  # probability that a procedure is coded with another approach, device or side
-EQUAL = 0.85  # minimum title similarity of eligible targets, relative to the best
+EQUAL = 0.85  # minimum description similarity of eligible targets, relative to the best
 
 
 def diagnoses(codes: Sequence[str], draw: Draw) -> list[str]:
     """Translate dotted ICD-9-CM diagnoses by the general equivalence mappings to distinct codes without points.
 
-    Of several targets, one with the most similar title is sampled; a combination gives one code for each of its parts.
+    Of several targets, one with the most similar description is sampled; a combination gives one code for each of its
+    parts.
     A diagnosis without a target that is billable in 2024 is dropped.
     """
     targets = [target for code in codes for part in _parts(code) for target in (pick(draw, part),)]
@@ -41,18 +42,18 @@ def _nearest(code: str, rows: list[Equivalence]) -> tuple[str, ...]:
     exact_targets = [row.target for row in rows if row.exact]
     if exact_targets:
         return (exact_targets[0],)
-    source = _words(terminology.icd9_titles()[code][0])
-    titles = terminology.icd10_titles("icd10cm")
+    source = _words(terminology.icd9_descriptions()[code][0])
+    descriptions = terminology.icd10_descriptions("icd10cm")
     similarity = {}
     for row in rows:
-        target = _words(titles[row.target])
+        target = _words(descriptions[row.target])
         similarity[row.target] = len(source & target) / len(source | target)
     best = max(similarity.values())
     return tuple(sorted(target for target, value in similarity.items() if value >= EQUAL * best))
 
 
-def _words(title: str) -> frozenset[str]:
-    return frozenset(re.findall(r"\w+", title.lower()))
+def _words(description: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", description.lower()))
 
 
 def procedures(codes: Sequence[str], draw: Draw) -> list[str]:
@@ -86,6 +87,6 @@ def _forms(code: str) -> tuple[str, ...]:
 @functools.cache
 def _by_part() -> dict[str, tuple[str, ...]]:
     groups: dict[str, list[str]] = {}
-    for code in terminology.icd10_titles("icd10pcs"):
+    for code in terminology.icd10_descriptions("icd10pcs"):
         groups.setdefault(code[:4], []).append(code)
     return {part: tuple(sorted(codes)) for part, codes in groups.items()}

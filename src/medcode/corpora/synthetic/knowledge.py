@@ -64,8 +64,8 @@ def concepts() -> dict[str, Concept]:
 
 @functools.cache
 def concept(code: str) -> Concept:
-    """Return the concept of a code, derived from its title if none is hand-written."""
-    return concepts().get(code) or Concept(_kind(code), tuple(_names(terminology.icd9_titles()[code][0])))
+    """Return the concept of a code, derived from its description if none is hand-written."""
+    return concepts().get(code) or Concept(_kind(code), tuple(_names(terminology.icd9_descriptions()[code][0])))
 
 
 def _kind(code: str) -> str:
@@ -82,8 +82,8 @@ def _shortening() -> tuple[re.Pattern, dict[str, str]]:
     return re.compile("|".join(map(re.escape, table["drop"])), re.IGNORECASE), table["words"]
 
 
-def _names(title: str) -> list[str]:
-    return terminology.variants(title, *_shortening())
+def _names(description: str) -> list[str]:
+    return terminology.variants(description, *_shortening())
 
 
 def templates(texts: Any) -> tuple[Template, ...]:
@@ -201,7 +201,7 @@ def _within(category: str, bounds: str) -> bool:
 def _categories(procedure: bool) -> dict[str, list[str]]:
     """Group all codes by category, unspecified codes first, otherwise in an arbitrary but fixed order."""
     codes_of: dict[str, list[str]] = {}
-    for code in terminology.icd9_titles():
+    for code in terminology.icd9_descriptions():
         if is_procedure(code) is procedure:
             codes_of.setdefault(code.partition(".")[0], []).append(code)
     return {category: sorted(codes, key=_commonness) for category, codes in codes_of.items()}
@@ -209,4 +209,4 @@ def _categories(procedure: bool) -> dict[str, list[str]]:
 
 def _commonness(code: str) -> tuple[bool, int]:
     # Unspecified codes are the most frequent ones of a category.
-    return "nspecified" not in terminology.icd9_titles()[code][0], _scatter(code)
+    return "nspecified" not in terminology.icd9_descriptions()[code][0], _scatter(code)

@@ -55,14 +55,14 @@ def write_mimic3(folder: str | os.PathLike, options: config.Synthesize) -> None:
     headers = {name: ",".join(f'"{column}"' for column in columns.split()) for name, columns in COLUMNS.items()}
     world = World(options)
     with atomic_folder(folder) as temporary, open_tables(Path(temporary), headers) as tables:
-        _write_titles(tables)
+        _write_descriptions(tables)
         writer = _Writer(options, tables)
         for k in tqdm(range(options.admissions), desc="MIMIC-III", unit="admission", disable=None):
             writer.write(world.admission(k))
 
 
-def _write_titles(tables: dict[str, Table]) -> None:
-    for code, (long, short) in terminology.icd9_titles().items():
+def _write_descriptions(tables: dict[str, Table]) -> None:
+    for code, (long, short) in terminology.icd9_descriptions().items():
         table = tables["D_ICD_PROCEDURES" if is_procedure(code) else "D_ICD_DIAGNOSES"]
         table.write(f'{table.rows + 1},"{plain(code)}",{quoted(short)},{quoted(long)}')
 

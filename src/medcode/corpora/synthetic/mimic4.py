@@ -50,20 +50,20 @@ def write_mimic4(folder: str | os.PathLike, options: config.Synthesize) -> None:
     headers = {name: columns.replace(" ", ",") for name, columns in COLUMNS.items()}
     world = World(options)
     with atomic_folder(folder) as temporary, open_tables(Path(temporary), headers) as tables:
-        _write_titles(tables)
+        _write_descriptions(tables)
         writer = _Writer(options, tables)
         for k in tqdm(range(options.admissions), desc="MIMIC-IV", unit="admission", disable=None):
             writer.write(world.admission(k))
 
 
-def _write_titles(tables: dict[str, Table]) -> None:
-    for code, (long, _) in terminology.icd9_titles().items():
+def _write_descriptions(tables: dict[str, Table]) -> None:
+    for code, (long, _) in terminology.icd9_descriptions().items():
         tables["hosp/d_icd_procedures" if is_procedure(code) else "hosp/d_icd_diagnoses"].write(
             f"{plain(code)},9,{minimal(long)}"
         )
     for system, name in (("icd10cm", "hosp/d_icd_diagnoses"), ("icd10pcs", "hosp/d_icd_procedures")):
-        for code, title in terminology.icd10_titles(system).items():
-            tables[name].write(f"{code},10,{minimal(title)}")
+        for code, description in terminology.icd10_descriptions(system).items():
+            tables[name].write(f"{code},10,{minimal(description)}")
 
 
 def subject_id(patient: Patient) -> int:

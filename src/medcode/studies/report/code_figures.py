@@ -90,7 +90,7 @@ def _grouped_bars(axes: Axes, bars: Bars, labels: list[str]) -> None:
         axes.bar(x, means, width * 0.92, yerr=deviations, label=numbers[0].title, color=MORE[number % len(MORE)],
                  error_kw={"ecolor": QUIET, "elinewidth": 1, "capsize": 2})  # fmt: skip
     axes.set_xticks(np.arange(len(labels)), labels)
-    axes.set_ylabel("Macro F1, per cent")
+    axes.set_ylabel("Macro F1, percent")
     axes.set_ylim(bottom=0)
     axes.grid(axis="x", visible=False)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(len(bars), 4), borderaxespad=0.3)
@@ -150,9 +150,9 @@ def loss_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dic
         for row, (seed_runs, head) in _seed_runs(study, tables[0], group, runs).items():
             loss_tables = [run.table("label_losses.csv", head) for run in seed_runs]
             ranks = [float(line["rank"]) for line in loss_tables[0]]
-            losses = np.array([[float(line["normalised_loss"] or "nan") for line in table] for table in loss_tables])
+            losses = np.array([[float(line["normalized_loss"] or "nan") for line in table] for table in loss_tables])
             models[study.definition.rows[row].title] = [
-                {"head": head, "rank": rank, "normalised_loss": loss}
+                {"head": head, "rank": rank, "normalized_loss": loss}
                 for rank, loss in zip(ranks, losses.mean(axis=0), strict=True)
             ]
             numbers += _bands(study, row, losses[:, np.argsort(ranks)])
@@ -175,5 +175,5 @@ def _bands(study: Study, row: str, losses: np.ndarray) -> list[Number]:
         if len(defined):
             ranks = f"rank {band[0] + 1}-{band[-1] + 1}" if len(band) > 1 else f"rank {band[0] + 1}"
             summary = Summary(tuple(losses[:, defined].mean(axis=1).tolist()))
-            numbers.append(_number(study, row, ranks, len(defined), "normalised_loss", summary))
+            numbers.append(_number(study, row, ranks, len(defined), "normalized_loss", summary))
     return numbers

@@ -74,7 +74,7 @@ def _dots(axes: Axes, comparison: ComparisonTable, lines: list, group: str, colu
     axes.set_ylim(-0.6, len(lines) - 0.4)
     axes.grid(axis="y", visible=False)
     axes.set_title(column_title(column))
-    axes.set_xlabel({"percent": "per cent"}.get(comparison.table.unit, "fraction of 1"))
+    axes.set_xlabel("percent" if comparison.table.unit == "percent" else "fraction of 1")
 
 
 def _rows_caption(study: Study, table: Table) -> str:

@@ -15,7 +15,7 @@ HEAD = """# Leaderboard
 
 Every row of every finished study, from `studies/*/results.json`; `make leaderboard` writes this page. F1 is at the
 threshold tuned on dev, macro F1 in the definition of Mullenbach et al. (2018); means ± sample standard deviations over
-seeds, in per cent. Time is that of one training, a mean over seeds. Rows compare within one corpus and label set only.
+seeds, in percent. Time is that of one training, a mean over seeds. Rows compare within one corpus and label set only.
 `git show` tells what a commit is where it is no link.
 """
 COLUMNS = tuple(

@@ -91,7 +91,7 @@ def _warning(study: Study, tables: list[ComparisonTable]) -> str | None:
     if same_corpus(study, table):
         return None
     return (
-        f"The published numbers, in grey, are of {CORPORA[table.corpus]}; ours are of {study.definition.corpus}. They "
+        f"The published numbers, in gray, are of {CORPORA[table.corpus]}; ours are of {study.definition.corpus}. They "
         "cannot be compared with one another, only rows of one kind among themselves."
     )
 

@@ -14,7 +14,7 @@ MINUS = "\N{MINUS SIGN}"
 
 TESTS = (
     f"Second row minus first, over the test documents, in percentage points. F1: paired bootstrap over documents, "
-    f"{significance.RESAMPLES:,} resamples, means over seeds, in brackets the interval of 95 %. It may lie off centre "
+    f"{significance.RESAMPLES:,} resamples, means over seeds, in brackets the interval of 95 %. It may lie off center "
     "for macro F1: resamples lose rare codes, which weigh as much as frequent ones there. ≤ marks the smallest p that "
     "so many resamples can give. Decisions: McNemar's exact test, with the numbers of decisions that only the first "
     "and only the second row got right, means over seeds; its p is too small, because decisions about one note are not "

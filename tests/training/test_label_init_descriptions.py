@@ -1,4 +1,4 @@
-"""Label titles as initial vectors of label attention, and as training documents."""
+"""Label descriptions as initial vectors of label attention, and as training documents."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from medcode.layers.recalibrated_aggregation import RecalibratedAggregation
 from medcode.models.base import LabelAttentionHeads
 from medcode.training import label_init
 
-TITLES = np.array([[3, 4, 0], [41, 7, 5], [0, 0, 0], [41, 41, 0], [9, 0, 0], [10, 11, 12]], dtype=np.int32)
+DESCRIPTIONS = np.array([[3, 4, 0], [41, 7, 5], [0, 0, 0], [41, 41, 0], [9, 0, 0], [10, 11, 12]], dtype=np.int32)
 UNKNOWN = 41
 
 
 @pytest.fixture
 def described(tiny_inputs):
     assert len(tiny_inputs.vectors) == UNKNOWN + 1
-    return replace(tiny_inputs, descriptions={"icd": TITLES})
+    return replace(tiny_inputs, descriptions={"icd": DESCRIPTIONS})
 
 
-def starts_from_titles(name: str, **changes) -> bool:
+def starts_from_descriptions(name: str, **changes) -> bool:
     model = small_models.build(name, **changes)
     if any(isinstance(module, RecalibratedAggregation) for module in model.modules()):
         return False
@@ -46,15 +46,17 @@ ON_SUBWORDS = [
 
 
 @pytest.mark.parametrize(
-    ("name", "changes"), [*((name, {}) for name in models.names() if starts_from_titles(name)), *ON_SUBWORDS]
+    ("name", "changes"), [*((name, {}) for name in models.names() if starts_from_descriptions(name)), *ON_SUBWORDS]
 )
-def test_a_label_scores_its_own_title_highest_and_keeps_its_vectors_without_one(name, changes):
+def test_a_label_scores_its_own_description_highest_and_keeps_its_vectors_without_one(name, changes):
     model = small_models.build(name, **changes)
     random = {key: value.clone() for key, value in model.state_dict().items()}
-    titles = {head: list(np.arange(10, 10 + 3 * labels).reshape(-1, 3)) for head, labels in small_models.HEADS.items()}
-    for of_head in titles.values():
+    descriptions = {
+        head: list(np.arange(10, 10 + 3 * labels).reshape(-1, 3)) for head, labels in small_models.HEADS.items()
+    }
+    for of_head in descriptions.values():
         of_head[-1] = of_head[-1][:0]
-    label_init.start_from_titles(model, titles)
+    label_init.start_from_descriptions(model, descriptions)
     assert all(torch.equal(value, random[key]) for key, value in model.state_dict().items() if key[:9] != "attention")
     assert model.training
     for head, labels in small_models.HEADS.items():
@@ -62,26 +64,28 @@ def test_a_label_scores_its_own_title_highest_and_keeps_its_vectors_without_one(
             key = f"attention.{head}.{layer}.weight"
             changed = (model.state_dict()[key] != random[key]).any(1)
             assert changed[:-1].all() and not changed[-1]
-        notes = [torch.from_numpy(title)[None] for title in titles[head][:-1]]
+        notes = [torch.from_numpy(description)[None] for description in descriptions[head][:-1]]
         scores = torch.stack([model.eval()(note, torch.tensor([3]))[head][0, :-1] for note in notes]).detach()
         scores = scores - scores.mean(0)
         of_label, of_other_labels = scores.diagonal(), scores[~torch.eye(labels - 1, dtype=torch.bool)]
         assert of_label.mean() > 1 and of_other_labels.mean() < 0 and (of_label > 0).all()
 
 
-def test_behind_ram_labels_do_not_start_from_titles():
+def test_behind_ram_labels_do_not_start_from_descriptions():
     with pytest.raises(UserError, match="label_init: descriptions goes without RAM"):
-        label_init.start_from_titles(small_models.build("caml", ram=True), {})
+        label_init.start_from_descriptions(small_models.build("caml", ram=True), {})
 
 
 @pytest.mark.parametrize(
     ("name", "changes"), [("caml", {}), ("bert_hier", {"attention_over": "tokens"}), ("plm_icd", {})]
 )
-def test_initial_label_vectors_are_the_encoding_of_the_title(name, changes):
+def test_initial_label_vectors_are_the_encoding_of_the_description(name, changes):
     model = small_models.build(name, **changes)
-    titles = [np.array(title, dtype=np.int64) for title in ([7, 8, 9], [10, 11], [12], [], [], [], [])]
-    label_init.start_from_titles(model, {"icd": titles, "category": titles[3:6]})
-    notes = [torch.from_numpy(title) for title in titles[:3]]
+    descriptions = [
+        np.array(description, dtype=np.int64) for description in ([7, 8, 9], [10, 11], [12], [], [], [], [])
+    ]
+    label_init.start_from_descriptions(model, {"icd": descriptions, "category": descriptions[3:6]})
+    notes = [torch.from_numpy(description) for description in descriptions[:3]]
     features = [model.eval().encode(note[None], torch.tensor([len(note)]))[0][0] for note in notes]
     attention = model.attention["icd"]
     projection = getattr(attention, "projection", None)
@@ -98,31 +102,43 @@ def test_initial_label_vectors_are_the_encoding_of_the_title(name, changes):
 
 def test_models_without_label_attention_raise_an_error_of_one_line():
     with pytest.raises(UserError, match="descriptions is for models with label attention, which Cnn has not"):
-        label_init.start_from_titles(small_models.build("cnn"), {})
+        label_init.start_from_descriptions(small_models.build("cnn"), {})
     with pytest.raises(UserError, match="Fusion has not"):
-        label_init.start_from_titles(small_models.build("fusion", attention="document"), {})
+        label_init.start_from_descriptions(small_models.build("fusion", attention="document"), {})
     with pytest.raises(UserError, match="BertHier has not"):
-        label_init.start_from_titles(small_models.build("bert_hier", head="fcn"), {})
+        label_init.start_from_descriptions(small_models.build("bert_hier", head="fcn"), {})
 
 
-def test_unknown_words_of_titles_are_left_out(described):
-    titles = label_init.known_titles(described, ["icd"])["icd"]
-    assert [title.tolist() for title in titles] == [[3, 4], [7, 5], [], [], [9], [10, 11, 12]]
+def test_unknown_words_of_descriptions_are_left_out(described):
+    descriptions = label_init.label_descriptions(described, ["icd"])["icd"]
+    assert [description.tolist() for description in descriptions] == [[3, 4], [7, 5], [], [], [9], [10, 11, 12]]
 
 
 @pytest.mark.parametrize(("text", "third"), [("words", [0, 2]), ("raw", [1, 0, 2])])
-def test_titles_are_tokenized_into_subwords_as_notes_are_without_unknown_ones(tiny_inputs, text, third):
+def test_descriptions_are_tokenized_into_subwords_as_notes_are_without_unknown_ones(tiny_inputs, text, third):
     """The first subword of the vocabulary has the id of padding, but is a subword like any other."""
     tokenizer = SubwordTokenizer(plain_encoder.tokenizer(["acute", "12", "nephritis"]), text)
-    records = [{"title": title} for title in ("acute", "chronic", "12 acute nephritis", "", "acute 5 acute", "12 12")]
-    titles = label_init.known_titles(replace(tiny_inputs, labels={"icd": records}), ["icd"], tokenizer)["icd"]
-    assert [title.tolist() for title in titles] == [[0], [], third, [], [0, 0], [1, 1] if text == "raw" else []]
-    assert all(title.dtype == np.int64 for title in titles)
+    records = [
+        {"description": description}
+        for description in ("acute", "chronic", "12 acute nephritis", "", "acute 5 acute", "12 12")
+    ]
+    descriptions = label_init.label_descriptions(replace(tiny_inputs, labels={"icd": records}), ["icd"], tokenizer)[
+        "icd"
+    ]
+    assert [description.tolist() for description in descriptions] == [
+        [0],
+        [],
+        third,
+        [],
+        [0, 0],
+        [1, 1] if text == "raw" else [],
+    ]
+    assert all(description.dtype == np.int64 for description in descriptions)
 
 
-def test_each_title_with_a_known_word_becomes_a_document_with_that_label_alone(described):
-    titles = label_init.known_titles(described, ["icd"])
-    train, original = label_init.with_description_documents(described, titles), described.splits["train"]
+def test_each_description_with_a_known_word_becomes_a_document_with_that_label_alone(described):
+    descriptions = label_init.label_descriptions(described, ["icd"])
+    train, original = label_init.with_description_documents(described, descriptions), described.splits["train"]
     extended, added = train.splits["train"], slice(len(original), None)
     assert [train.tokens[start:end].tolist() for start, end in extended.offsets[added]] == [
         [3, 4], [7, 5], [9], [10, 11, 12],
@@ -136,15 +152,15 @@ def test_each_title_with_a_known_word_becomes_a_document_with_that_label_alone(d
     assert train.splits["dev"] is described.splits["dev"]
 
 
-def test_titles_of_one_head_say_nothing_of_another(described):
+def test_descriptions_of_one_head_say_nothing_of_another(described):
     train = described.splits["train"]
     two = replace(
         described,
         splits={"train": replace(train, targets={"icd": train.targets["icd"], "ccs": train.targets["icd"]})},
-        descriptions={"icd": TITLES, "ccs": TITLES[:, :1]},
+        descriptions={"icd": DESCRIPTIONS, "ccs": DESCRIPTIONS[:, :1]},
     )  # fmt: skip
     extended, added = (
-        label_init.with_description_documents(two, label_init.known_titles(two, ["icd", "ccs"])).splits["train"],
+        label_init.with_description_documents(two, label_init.label_descriptions(two, ["icd", "ccs"])).splits["train"],
         slice(len(train), None),
     )
     assert extended.targets["icd"][added].is_coded.tolist() == [True] * 4 + [False] * 3
