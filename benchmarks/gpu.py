@@ -1,4 +1,4 @@
-"""Runs the tests and benchmarks that need a GPU, the most important first, and updates a report after each.
+"""Run the tests and benchmarks that need a GPU, the most important first, and update a report after each.
 
     benchmarks/gpu.sh [--minutes 12] [--only c,e]
 
@@ -60,7 +60,7 @@ RECURRENT, ENCODERS = "benchmarks/recurrent.py --device {device}", "benchmarks/e
 PARALLEL = f" -n {min(8, os.cpu_count() or 1)}" if find_spec("xdist") else ""  # most of their time is the compiler's
 GPU_TESTS = f"-m pytest -q -p no:cacheprovider -m gpu{PARALLEL} tests/layers tests/engine tests/training"
 COMPARED = "caml cnn multirescnn laat mt_ram"  # with figures of their authors' code
-OTHERS = "marn fusion dcan gatedcnn_nci bigru bigru_label_attention dr_caml"
+NOT_COMPARED = "marn fusion dcan gatedcnn_nci bigru bigru_label_attention dr_caml"
 SOME = "--documents 1000 --steps 25"
 TINY_TRAIN = "--steps 1 --documents 8 --max-tokens 40 --batch 4 --against"
 PARTS = (
@@ -90,8 +90,8 @@ PARTS = (
         "e", "Training steps of every model", 200,
         (
             f"{TRAIN} {COMPARED} --label-set full --graphs off on {SOME} --against",
-            f"{TRAIN} {COMPARED} {OTHERS} --label-set top50 --graphs on {SOME} --against",
-            f"{TRAIN} {OTHERS} --label-set full --graphs on {SOME}",
+            f"{TRAIN} {COMPARED} {NOT_COMPARED} --label-set top50 --graphs on {SOME} --against",
+            f"{TRAIN} {NOT_COMPARED} --label-set full --graphs on {SOME}",
             f"{TRAIN} jams joint_laat --label-set full --graphs on --documents 500 --steps 10",
         ),
         (f"{TRAIN} cnn mt_ram --graphs off on {TINY_TRAIN}",),
@@ -135,7 +135,7 @@ class Report:
         return bool(commands) and all(command["exit_code"] == 0 for command in commands)
 
     def write(self) -> None:
-        """Replaces both files."""
+        """Replace both files."""
         for name, text in (
             ("gpu-report.json", json.dumps(self.content, indent=1) + "\n"),
             ("gpu-report.md", self.markdown()),
@@ -173,7 +173,7 @@ def tables(output: str) -> list[list[str]]:
 
 
 def run(command: str, seconds: float) -> dict[str, Any]:
-    """Runs one command, for at most so many seconds; prints and returns its output."""
+    """Run one command, for at most so many seconds; print and return its output."""
     start, timed_out = time.perf_counter(), threading.Event()
     process = subprocess.Popen(
         [sys.executable, *shlex.split(command)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -211,7 +211,7 @@ def machine() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs the parts."""
+    """Run the parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=12, help="in all (default: %(default)s)")
     parser.add_argument("--only", help="letters of parts, as c,e")

@@ -29,7 +29,7 @@ HIDDEN, PROJECTION = 512, 512
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--words", type=int, default=500)
     parser.add_argument("--batch", type=int, default=8)
@@ -44,7 +44,7 @@ def main() -> None:
     features = torch.randn(arguments.batch, arguments.words, 2 * HIDDEN, requires_grad=True)
     gold = (torch.rand(arguments.batch, sum(LABELS.values())) < 0.001).float()
     edges = official_edges(arguments.official) if arguments.official else random_edges()
-    print("edges:", ", ".join(f"{head} {len(of_head.own):,}" for head, of_head in edges.items()))
+    print("edges:", ", ".join(f"{head} {len(head_edges.attending):,}" for head, head_edges in edges.items()))
     make_model = {"jams": lambda: Joint(edges), "two": Two}
     seconds = {}
     for name in [arguments.only] if arguments.only else make_model:

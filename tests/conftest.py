@@ -1,10 +1,9 @@
 """Fixtures that several test files share.
 
-How the tests are cut: a folder for each room of src/medcode, with a file for each module, or for each thing that
-modules do together (training is tested by what it does: it learns, it goes on after a kill, seeds do not disturb each
-other). Files at the top are about the project as a whole: test_workflow*.py run DVC, test_dag.py and test_reruns.py
-prove dvc.yaml, test_model_contract.py holds for every model, test_rooms.py for every import. tests/helpers has what
-several files need; it is on the path.
+There is a test folder for each package of src/medcode, with a test file for each module or for each behavior of several
+modules (training: it learns, it resumes after a kill, seeds are independent). Files at the top test the whole project:
+test_workflow*.py run DVC, test_dag.py and test_reruns.py test dvc.yaml, test_model_contract.py tests every model,
+test_rooms.py every import. tests/helpers, which is on the path, has helpers of several files.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from medcode.codes import fetch
 from medcode.config import Recipe, Training
 from medcode.dataset.arrays import Inputs, Split, Targets
 
-# A busy machine is no failure, and the same examples every time make one run of the tests like the next.
+# Without a deadline a busy machine is no failure. Derandomized, every run has the same examples.
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
@@ -31,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that run the workflow come first: they take minutes, and the short ones fill both cores up in the end."""
+    """Run the slow files with the workflow first, so that short ones keep all cores busy at the end."""
     items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
 
 
@@ -43,7 +42,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of corpora and official reference files that stands beside the repository, where there is one."""
+    """The folder of corpora and official reference files next to the repository; skip without it."""
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
         pytest.skip(f"the corpora and reference files that stand beside the repository are absent ({folder.name}/)")
@@ -74,7 +73,7 @@ WORDS, LABELS = 40, 6
 
 
 def _split(random: np.random.Generator, documents: int, start: int, prefix: str) -> tuple[np.ndarray, Split]:
-    """Random documents; label y is on where word y + 1 occurs."""
+    """Sample random documents. A document has label y if it contains word y + 1."""
     texts = [random.integers(1, WORDS + 2, random.integers(5, 60), dtype=np.int32) for _ in range(documents)]
     ends = start + np.cumsum([len(text) for text in texts])
     offsets = np.stack([np.concatenate([[start], ends[:-1]]), ends], axis=1)
@@ -90,7 +89,7 @@ def _split(random: np.random.Generator, documents: int, start: int, prefix: str)
 
 @pytest.fixture(scope="session")
 def tiny_inputs() -> Inputs:
-    """Inputs of 41 + 16 short documents in which each of six labels shows as a word of its own."""
+    """41 + 16 short documents with six labels, each marked by one word."""
     random = np.random.default_rng(3)
     train_tokens, train = _split(random, 41, 0, "a")
     dev_tokens, dev = _split(random, 16, len(train_tokens), "b")
@@ -140,7 +139,7 @@ def engine() -> Training:
 
 @pytest.fixture(scope="session")
 def audited_project(tmp_path_factory):
-    """A copy in which the whole workflow has run once, audited, with everything committed; for reading only."""
+    """A read-only copy in which the whole workflow was run with the audit, and everything was committed."""
 
     def make(folder: Path) -> None:
         project = workflow.Project(folder / "medcode")
@@ -167,12 +166,12 @@ def audited_subwords(audited_project, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def project(audited_project, tmp_path_factory):
-    """A copy of its own for a file of tests, in which the whole workflow has run once."""
+    """A copy for one test file, in which the whole workflow has run once."""
     return audited_project.copy(tmp_path_factory.mktemp("project") / "medcode")
 
 
 @pytest.fixture
 def clean(project):
-    """The same, put back to what was committed, so that what is trained again is trained anew."""
+    """The same project, reset to its last commit and without checkpoints."""
     project.reset()
     return project

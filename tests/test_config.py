@@ -1,4 +1,4 @@
-"""params.yaml is checked strictly: each mistake is told in a line of its own that says what would be right."""
+"""params.yaml is checked strictly: each mistake is reported in one line that says what would be valid."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 
 
 def changed(raw: dict, changes: dict) -> dict:
-    """The same with changes, {key/key: value}; the value `...` removes the key."""
+    """Return a copy with changes, {key/key: value}; the value `...` removes the key."""
     raw = copy.deepcopy(raw)
     for key, value in changes.items():
         section = raw
@@ -32,7 +32,7 @@ def changed(raw: dict, changes: dict) -> dict:
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes params.yaml with changes."""
+    """Write params.yaml with changes."""
 
     def written(changes: dict) -> Path:
         path = tmp_path / "params.yaml"
@@ -81,7 +81,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("changes", "message"), MISTAKES)
-def test_a_mistake_is_told_in_one_line(write, changes, message):
+def test_a_mistake_is_reported_in_one_line(write, changes, message):
     path = write(changes)
     with pytest.raises(UserError) as mistake:
         config.load_all(path)
@@ -90,7 +90,7 @@ def test_a_mistake_is_told_in_one_line(write, changes, message):
     assert str(mistake.value) == line and "\n" not in line
 
 
-def test_all_mistakes_are_told_at_once_and_each_once(write):
+def test_all_mistakes_are_reported_together_and_once(write):
     path = write({
         "sed": 1, "corpus": "mimic33", "encoder": "biobrt", "corpora/codiesp/language": "fr", "training/threads": 0,
         "word2vec/siz": 3, "word2vec/size": ..., "evaluation/batch_size": {"top50": 0, "full": 0},
@@ -105,7 +105,7 @@ def test_all_mistakes_are_told_at_once_and_each_once(write):
     assert str(mistakes.value).splitlines() == list(mistakes.value.args)
 
 
-def test_rules_about_several_keys_are_told_together(write):
+def test_mistakes_in_several_keys_are_reported_together(write):
     path = write({
         "split/published": "caml", "split/source": "stratified", "split/dev_share": 0.6, "split/test_share": 0.6,
         "seeds": 2, "training/processes": 2,
@@ -116,14 +116,14 @@ def test_rules_about_several_keys_are_told_together(write):
 
 
 class Wanted(config.Section):
-    """What a stage reads: two keys and a section."""
+    """Parameters of a stage: two keys and a section."""
 
     label_set: config.LabelSet
     seed: int
     evaluation: config.Evaluation
 
 
-def test_a_stage_loads_its_sections_and_no_others(write):
+def test_a_stage_loads_only_its_sections(write):
     broken = {"split": {"dev_share": "much"}, "model": ..., "unknown": 1, "corpus": 3}
     loaded = config.load(Wanted, write(broken | {"seed": 5}))
     assert loaded.seed == 5 and loaded.evaluation.at == [5, 8, 15]
@@ -136,7 +136,7 @@ def test_a_stage_loads_its_sections_and_no_others(write):
 
 
 @pytest.mark.parametrize(("part", "more"), [("Machine", set()), ("Scoring", {"kernels"})])
-def test_what_others_read_of_the_engine_leaves_other_keys_alone(write, part, more):
+def test_subsections_of_training_ignore_other_keys(write, part, more):
     class Stage(config.Section):
         training: getattr(config, part)
 
@@ -153,7 +153,7 @@ def test_what_others_read_of_the_engine_leaves_other_keys_alone(write, part, mor
         ({"precision": "fp32"}, None),
     ],
 )
-def test_apples_gpu_computes_in_fp32_and_one_process(write, changes, line):
+def test_apple_gpus_compute_in_fp32_and_one_process(write, changes, line):
     path = write({"training/device": "mps"} | {f"training/{key}": value for key, value in changes.items()})
     if line is None:
         assert config.load_all(path).training.device == "mps"
@@ -163,7 +163,7 @@ def test_apples_gpu_computes_in_fp32_and_one_process(write, changes, line):
     assert [text.split("params.yaml: ")[1] for text in mistake.value.args] == [line]
 
 
-def test_a_choice_by_label_set_is_made(write):
+def test_values_by_label_set_are_chosen(write):
     bins = {"top50": [3], "full": [7, 9]}
     sizes = {"top50": "top50", "top50_extra": "top50", "full": "full", "icd9": "full", "icd10": "full", "joint": "full"}
     for label_set, size in sizes.items():
@@ -173,7 +173,7 @@ def test_a_choice_by_label_set_is_made(write):
             assert params.evaluation.frequency_bins == bins[size]
 
 
-def test_a_number_may_be_written_as_yaml_1_1_does_not_know_it(write):
+def test_numbers_that_yaml_1_1_reads_as_text_are_accepted(write):
     path = write({})
     path.write_text(path.read_text().replace("learning_rate: 5.0e-05", "learning_rate: 5e-5", 1))
     assert "5e-5" in path.read_text()
@@ -183,24 +183,24 @@ def test_a_number_may_be_written_as_yaml_1_1_does_not_know_it(write):
 @pytest.mark.parametrize(
     ("content", "message"), [("a: [1", "not valid YAML"), ("- 1", "expected a mapping"), ("\x81", "not valid YAML")]
 )
-def test_a_file_that_is_no_mapping_is_told_in_one_line(tmp_path, content, message):
+def test_a_file_without_a_mapping_is_reported_in_one_line(tmp_path, content, message):
     (tmp_path / "params.yaml").write_text(content, encoding="latin-1")
     with pytest.raises(UserError, match=message) as mistake:
         config.load_all(tmp_path / "params.yaml")
     assert "\n" not in str(mistake.value)
 
 
-def test_a_missing_file_is_told_in_one_line(tmp_path):
+def test_a_missing_file_is_reported_in_one_line(tmp_path):
     with pytest.raises(UserError, match=r"params\.yaml: no such file"):
         config.load_all(tmp_path / "params.yaml")
 
 
-def test_every_corpus_has_a_block_and_every_block_is_of_a_corpus():
+def test_params_has_one_block_for_each_corpus():
     assert set(config.load_all(PARAMS).corpora) == set(corpora.names())
 
 
-def test_params_yaml_explains_its_keys():
-    """Every key says what it is for, by a comment of its own or by its section's."""
+def test_every_key_of_params_has_a_comment():
+    """A key is explained by a comment of its own or of its section."""
     explained = {"systems", "seed", "size", "window", "epochs", "test_share", "batch_size"}
     for line in PARAMS.read_text().splitlines():
         key = line.split(":")[0].strip()

@@ -1,8 +1,8 @@
-"""dvc.yaml tells the truth: each stage reads what is under its deps and writes what is under its outs, no more.
+"""dvc.yaml is complete: each stage reads only its deps and writes only its outs.
 
 DVC does not follow imports. Each stage depends on digests of the functions, classes and constants that it reaches, as
 `check` finds them in the code. Here every stage is run with an audit hook that notes each file that it opens and each
-function of the project that it calls: one without a digest would let a stale result stand.
+function of the project that it calls. A called function without a digest could leave stale results.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ NOT_READ = {
 # Code that a stage of these runs could reach and does not import, and why.
 NOT_IMPORTED = {
     "train": {"src/medcode/layers/fused_attention_triton.py"},  # only on a GPU
-    # On a GPU, and in studies, which keep what was decided on each document.
+    # Used on a GPU, and in studies, which keep the decisions on each document.
     "evaluate": {"src/medcode/layers/fused_attention_triton.py", "src/medcode/studies/results/predictions.py"},
 }
-# Written by a stage beside its outs, and why: neither is read by another stage, and git ignores both.
-BESIDE = {"train": {"checkpoints", "logs"}}
+# Folders that a stage may write besides its outs, because no other stage reads them and git ignores them.
+UNTRACKED_WRITES = {"train": {"checkpoints", "logs"}}
 
 
 @pytest.fixture(scope="module")
 def audited(audited_project, audited_subwords) -> list[tuple[str, dict]]:
-    """Each stage that ran, with its definition and what it opened and called.
+    """Return each stage that ran, with its definition, and the files and functions that it used.
 
     Some stages do their work only for a model on subwords, so a second run is of one.
     """
@@ -76,9 +76,9 @@ def _paths(stage: dict, section: str) -> set[str]:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_reads_only_its_deps(audited, name):
-    """Data and parameters; modules are proved by the functions that are called."""
+    """This is about data and parameters. Modules are tested by the functions that are called."""
     for full, item in _of(audited, name):
-        allowed = _paths(item["stage"], "deps") | _paths(item["stage"], "outs") | BESIDE.get(name, set())
+        allowed = _paths(item["stage"], "deps") | _paths(item["stage"], "outs") | UNTRACKED_WRITES.get(name, set())
         allowed |= item["stage"].get("params", {}).keys() | item["code"]["files"].keys() | {"params.yaml"}
         read = {path for path, written in item["opened"].items() if not written}
         assert read, f"{full} read nothing: the audit does not work"
@@ -99,7 +99,7 @@ def test_a_stage_calls_only_functions_whose_digests_it_depends_on(audited, name)
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_depends_on_code_that_it_imports(audited, name):
-    """In some run; what no run imports would rerun the stage for nothing."""
+    """Code that is never imported would rerun the stage for nothing."""
     runs = _of(audited, name)
     imported = {path for _, item in runs for path in item["opened"]}
     for full, item in runs:
@@ -123,14 +123,16 @@ def test_a_stage_reads_all_its_deps(audited, name):
 def test_a_stage_writes_only_its_outs(audited, name):
     for full, item in _of(audited, name):
         outs = _paths(item["stage"], "outs")
-        allowed = outs | BESIDE.get(name, set())
+        allowed = outs | UNTRACKED_WRITES.get(name, set())
         for path, written in item["opened"].items():
             if written and not _under(path, allowed):
                 temporary = Path(path)
-                # A temporary name, or that of the folder before, stands beside what it becomes, and is gone in the end.
-                beside = {str(Path(out).parent) for out in outs}
+                # Temporary and replaced files are next to the output, and removed in the end.
+                out_parents = {str(Path(out).parent) for out in outs}
                 parents = {str(parent) for parent in temporary.parents}
-                assert re.search(r"\.(tmp|old)\b", path) and parents & beside, f"{full} writes outside its outs: {path}"
+                assert re.search(r"\.(tmp|old)\b", path) and parents & out_parents, (
+                    f"{full} writes outside its outs: {path}"
+                )
                 assert not (item["folder"] / path).exists(), f"{full} leaves {path} behind"
         assert all((item["folder"] / out).exists() for out in outs)
 
@@ -144,13 +146,13 @@ def test_training_never_opens_the_test_split(audited):
         assert [path for path in item["opened"] if path.startswith("data/inputs/test/")]
 
 
-def test_a_model_on_words_opens_nothing_of_an_encoder(audited):
+def test_a_word_model_reads_no_encoder_files(audited):
     (_, train), (_, evaluate) = _of(audited, "train")[0], _of(audited, "evaluate")[0]
     from_encoder = ("data/encoder/", "data/pretrained/", "data/subword/")
     assert not [path for path in [*train["opened"], *evaluate["opened"]] if path.startswith(from_encoder)]
 
 
-def test_what_holds_text_or_is_derived_from_it_is_not_pushed():
+def test_outputs_derived_from_text_are_not_pushed():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     for name, stage in stages.items():
         for out in (out for key in ("outs", "metrics", "plots") for out in stage.get(key, [])):
@@ -163,7 +165,7 @@ def test_what_holds_text_or_is_derived_from_it_is_not_pushed():
                 assert options.get("cache") is False, f"{name}: {path} belongs in git"
 
 
-def test_commands_are_given_only_paths_and_keys():
+def test_commands_contain_only_paths_and_keys():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     keys = {"corpus", "label_set", "item.label_set", "model", "split.published"}
     for name, stage in stages.items():

@@ -14,7 +14,7 @@ from medcode import download
 from medcode.errors import UserError
 
 
-def test_a_folder_and_a_zip_list_the_same(tmp_path):
+def test_a_folder_and_a_zip_give_the_same_listing(tmp_path):
     (tmp_path / "folder" / "a").mkdir(parents=True)
     (tmp_path / "folder" / "a" / "b.txt").write_bytes(b"b")
     with zipfile.ZipFile(tmp_path / "folder.zip", "w") as archive:
@@ -24,7 +24,7 @@ def test_a_folder_and_a_zip_list_the_same(tmp_path):
         assert {name: reader() for name, reader in download.listing(source).items()} == {"a/b.txt": b"b"}
 
 
-def test_what_is_no_source(tmp_path):
+def test_an_invalid_source_is_refused(tmp_path):
     (tmp_path / "page.zip").write_bytes(b"<html>")
     with pytest.raises(UserError, match="not a whole zip file"):
         download.listing(tmp_path / "page.zip")
@@ -32,7 +32,7 @@ def test_what_is_no_source(tmp_path):
         download.listing(tmp_path / "gone")
 
 
-def test_a_damaged_member_is_one_line(tmp_path):
+def test_a_damaged_member_is_reported_in_one_line(tmp_path):
     path = tmp_path / "damaged.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.txt", b"a long enough text")
@@ -70,7 +70,7 @@ def serving() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_file_is_fetched_under_its_name(tmp_path):
+def test_a_file_is_saved_under_the_given_name(tmp_path):
     with serving() as place:
         path = download.retrieve(f"{place}/whole", tmp_path, "a.zip", "give FROM=a.zip")
     assert path == tmp_path / "a.zip" and path.read_bytes() == b"med"
@@ -80,7 +80,7 @@ def test_a_file_is_fetched_under_its_name(tmp_path):
     ("name", "reason"),
     [("/short", "EOFError"), ("/gone", "HTTPError"), (None, "ConnectionRefusedError")],
 )
-def test_what_cannot_be_fetched_is_one_line(tmp_path, name, reason):
+def test_a_failed_download_is_reported_in_one_line(tmp_path, name, reason):
     with serving() as place:
         url = f"{place}{name}" if name else "http://127.0.0.1:9/a.zip"
         with pytest.raises(UserError) as raised:

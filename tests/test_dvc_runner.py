@@ -1,4 +1,4 @@
-"""DVC as a child process: effect of a signal on DVC, on running stages, and on later stages.
+"""DVC as a child process: effects of a signal on DVC, on running stages, and on later stages.
 
 A stand-in for DVC has two of its properties: it ignores SIGINT while a stage runs, and continues after a failed one.
 """
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import at_work
+from processes import live_processes
 
 from medcode import dvc_runner
 
@@ -95,31 +95,31 @@ def names(folder: Path, suffix: str) -> set[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 @pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["process", "group"])
-def test_a_signal_lets_the_stage_at_work_save_and_no_other_begin(start, tmp_path, send, number):
+def test_a_signal_lets_the_running_stage_save_and_starts_no_other(start, tmp_path, send, number):
     process = start("30 a b c")
     send(process.pid, number)
     assert process.wait(timeout=30) == 130
     assert names(tmp_path, "begun") == names(tmp_path, "saved") == {"a"}
-    assert not at_work(tmp_path)
+    assert not live_processes(tmp_path)
 
 
-def test_a_signal_stops_all_that_work_side_by_side(start, tmp_path):
+def test_a_signal_stops_all_parallel_stages(start, tmp_path):
     process = start("30 a", "30 b", "30 c", jobs=2)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
     assert names(tmp_path, "begun") == names(tmp_path, "saved") == {"a", "b"}
-    assert not at_work(tmp_path)
+    assert not live_processes(tmp_path)
 
 
-def test_a_signal_between_two_stages_stops_as_well(start, tmp_path):
+def test_a_signal_between_two_stages_stops_the_run(start, tmp_path):
     process = start("0 a b c")
-    wait_for(lambda: not [stage for stage in at_work(tmp_path) if "stage.py" in stage.cmdline()])
+    wait_for(lambda: not [stage for stage in live_processes(tmp_path) if "stage.py" in stage.cmdline()])
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
     assert "c" not in names(tmp_path, "begun")
 
 
-def test_a_second_signal_does_not_wait(start, tmp_path):
+def test_a_second_signal_kills(start, tmp_path):
     (tmp_path / "stage.py").write_text("import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n")
     with (tmp_path / "stage.py").open("a") as file:
         file.write("import pathlib, sys\npathlib.Path(sys.argv[1] + '.begun').touch()\ntime.sleep(60)\n")
@@ -129,17 +129,17 @@ def test_a_second_signal_does_not_wait(start, tmp_path):
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
-    assert not at_work(tmp_path)
+    assert not live_processes(tmp_path)
 
 
-def test_nothing_goes_on_when_the_runner_is_killed(start, tmp_path):
+def test_no_process_survives_a_killed_runner(start, tmp_path):
     process = start("30 a b")
     process.kill()
-    wait_for(lambda: not at_work(tmp_path))
+    wait_for(lambda: not live_processes(tmp_path))
     assert names(tmp_path, "begun") == {"a"}
 
 
-def test_what_fails_lets_the_others_go_on_and_is_told_in_the_end(start, tmp_path):
+def test_a_failed_stage_does_not_stop_others_and_is_reported(start, tmp_path):
     process = start("0 a", "fails b", "0 c")
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1 and "1 of 3 commands of DVC failed" in stderr
@@ -149,7 +149,7 @@ def test_what_fails_lets_the_others_go_on_and_is_told_in_the_end(start, tmp_path
 @pytest.mark.parametrize(
     ("content", "stays"), [('{"a": {"read": []}}', True), ('{"a": {"re', False), ("", False), (None, False)]
 )
-def test_a_table_of_locks_that_an_interrupt_cut_short_is_removed(tmp_path, content, stays):
+def test_a_truncated_lock_table_is_removed(tmp_path, content, stays):
     file = tmp_path / "rwlock"
     if content is not None:
         file.write_text(content)

@@ -1,4 +1,4 @@
-"""The script that proves and measures the package on a GPU: what it does when parts fail, and every part on a CPU."""
+"""The script of GPU tests and benchmarks: failed parts, and every part on a CPU."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def script(root):
 
 
 @pytest.fixture
-def go(script, monkeypatch, tmp_path, capsys):
-    """Runs the script on parts of one's own, each a program or several, and gives its exit code and report."""
+def run_script(script, monkeypatch, tmp_path, capsys):
+    """Run the script on the given parts, each with one or more programs; return its exit code and report."""
     monkeypatch.setattr(script, "machine", lambda: {"card": "none"})
     monkeypatch.setattr(script, "RESERVE", 2)
 
@@ -43,15 +43,15 @@ def go(script, monkeypatch, tmp_path, capsys):
     return run
 
 
-def saying(text):
+def printing(text):
     return f'-c "print({text!r})"'
 
 
-TABLE = saying("words\n| a | b |\n|---|---|\n| 1 | 2 |\nnote: something\n| 3 | 4 |")
+TABLE = printing("words\n| a | b |\n|---|---|\n| 1 | 2 |\nnote: something\n| 3 | 4 |")
 
 
-def test_what_fails_or_takes_too_long_stops_nothing_else(go):
-    code, report, _ = go("--minutes", "0.2", a='-c "1 / 0"', b='-c "import time; time.sleep(60)"', c=TABLE)
+def test_a_failed_or_slow_part_stops_no_other(run_script):
+    code, report, _ = run_script("--minutes", "0.2", a='-c "1 / 0"', b='-c "import time; time.sleep(60)"', c=TABLE)
     assert code == 1
     failed, late, fine = (report["parts"][letter]["commands"][0] for letter in "abc")
     assert failed["exit_code"] == 1 and not failed["timed_out"] and "ZeroDivisionError" in failed["tail"]
@@ -60,34 +60,34 @@ def test_what_fails_or_takes_too_long_stops_nothing_else(go):
     assert fine["tables"] == [["| a | b |", "|---|---|", "| 1 | 2 |", "| 3 | 4 |"]]
 
 
-def test_the_report_is_written_as_it_goes(go, tmp_path):
+def test_the_report_is_written_after_every_command(run_script, tmp_path):
     read = f"-c \"print(open('{tmp_path}/gpu-report.md').read().upper())\""
-    code, report, _ = go(a=TABLE, b=read)
+    code, report, _ = run_script(a=TABLE, b=read)
     assert code == 0
     assert "| 1 | 2 |" in report["parts"]["b"]["commands"][0]["tail"]
 
 
-def test_a_second_run_repeats_what_did_not_end_well(go):
-    go(a=TABLE, b='-c "1 / 0"')
-    code, report, out = go(a='-c "1 / 0"', b=TABLE)
+def test_a_second_run_repeats_failed_parts(run_script):
+    run_script(a=TABLE, b='-c "1 / 0"')
+    code, report, out = run_script(a='-c "1 / 0"', b=TABLE)
     assert code == 0 and "(a)" not in out.split("# GPU report")[0]
     assert [len(report["parts"][letter]["commands"][0]["tables"]) for letter in "ab"] == [1, 1]
 
 
-def test_only_runs_the_parts_that_it_names(go):
-    go(a=TABLE, b=TABLE)
-    code, report, _ = go("--only", "b", a='-c "1 / 0"', b=saying("again"))
+def test_only_runs_the_parts_that_it_names(run_script):
+    run_script(a=TABLE, b=TABLE)
+    code, report, _ = run_script("--only", "b", a='-c "1 / 0"', b=printing("again"))
     assert code == 0
     assert report["parts"]["a"]["commands"][0]["tables"] and not report["parts"]["b"]["commands"][0]["tables"]
 
 
-def test_a_part_that_does_not_exist_is_a_mistake(go, capsys):
-    code, _, _ = go("--only", "a,x", a=TABLE)
+def test_an_unknown_part_is_refused(run_script, capsys):
+    code, _, _ = run_script("--only", "a,x", a=TABLE)
     assert code == 2
 
 
-def test_a_long_command_leaves_time_to_the_next_of_its_part(go):
-    _, report, _ = go("--minutes", "0.2", a=('-c "import time; time.sleep(60)"', TABLE))
+def test_a_long_command_leaves_time_for_the_next_one(run_script):
+    _, report, _ = run_script("--minutes", "0.2", a=('-c "import time; time.sleep(60)"', TABLE))
     late, fine = report["parts"]["a"]["commands"]
     assert late["timed_out"] and fine["exit_code"] == 0
 

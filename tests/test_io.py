@@ -20,7 +20,7 @@ from medcode import io
 from medcode.errors import UserError
 
 
-def test_an_error_in_mid_write_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_an_error_during_writing_keeps_only_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     io.write_text(path, "old\n")
     with pytest.raises(RuntimeError), io.atomic_write(path, "w") as file:
@@ -30,7 +30,7 @@ def test_an_error_in_mid_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_error_in_mid_write_leaves_the_old_folder_and_nothing_else(tmp_path):
+def test_an_error_during_writing_keeps_only_the_old_folder(tmp_path):
     path = tmp_path / "folder"
     with io.atomic_folder(path) as folder:
         io.write_text(folder / "a.txt", "old\n")
@@ -41,7 +41,7 @@ def test_an_error_in_mid_write_leaves_the_old_folder_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_is_replaced_whole(tmp_path):
+def test_a_folder_is_replaced_completely(tmp_path):
     path = tmp_path / "folder"
     for name in ("a.txt", "b.txt"):
         with io.atomic_folder(path) as folder:
@@ -51,7 +51,7 @@ def test_a_folder_is_replaced_whole(tmp_path):
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_full_disk_is_told_in_one_line_and_the_old_file_is_unchanged(tmp_path, monkeypatch, failing):
+def test_a_full_disk_is_reported_and_keeps_the_old_file(tmp_path, monkeypatch, failing):
     path = tmp_path / "a.json"
     io.write_json(path, {"old": 1})
 
@@ -66,7 +66,7 @@ def test_a_full_disk_is_told_in_one_line_and_the_old_file_is_unchanged(tmp_path,
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_write_that_the_system_cuts_short_is_told_in_one_line(tmp_path):
+def test_a_short_write_is_reported_in_one_line(tmp_path):
     path = tmp_path / "a.npy"
     io.write_array(path, np.arange(3))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -80,13 +80,13 @@ def test_a_write_that_the_system_cuts_short_is_told_in_one_line(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_metrics_are_rounded_and_not_a_number_is_null(tmp_path):
+def test_metrics_are_rounded_and_nan_becomes_null(tmp_path):
     path = tmp_path / "m.json"
     io.write_metrics(path, {"a": 1 / 3, "b": float("nan"), "c": [np.float32(0.5), np.int64(3)], "d": True})
     assert json.loads(path.read_text()) == {"a": 0.333333, "b": None, "c": [0.5, 3], "d": True}
 
 
-def test_tables_and_arrays_come_back(tmp_path):
+def test_written_tables_and_arrays_are_read_unchanged(tmp_path):
     table = pa.table({"code": ["003.1", "V45.81"], "n": [1, 2]})
     io.write_table(tmp_path / "t.parquet", table)
     assert io.read_table(tmp_path / "t.parquet").equals(table)
@@ -104,7 +104,7 @@ def test_tables_and_arrays_come_back(tmp_path):
         (io.read_array, "a.npy", b"\x93NUMPY", r"not a \.npy array"),
     ],
 )
-def test_a_damaged_file_is_told_in_one_line(tmp_path, read, name, content, message):
+def test_a_damaged_file_is_reported_in_one_line(tmp_path, read, name, content, message):
     with pytest.raises(UserError, match="no such file"):
         read(tmp_path / name)
     (tmp_path / name).write_bytes(content)
@@ -112,7 +112,7 @@ def test_a_damaged_file_is_told_in_one_line(tmp_path, read, name, content, messa
         read(tmp_path / name)
 
 
-def test_a_spool_leaves_nothing_behind(tmp_path):
+def test_a_spool_leaves_no_file(tmp_path):
     with pytest.raises(ZeroDivisionError), io.spool(tmp_path / "new" / "table") as file:
         assert list((tmp_path / "new").iterdir()) == []  # it has no name, so that a crash leaves nothing either
         file.write(b"text")
@@ -162,45 +162,45 @@ KILLED = """
 """
 
 
-def killed(path, at):
+def files_after_kill(path, at):
     """Run a process that writes a path and kills itself; return the files that it leaves."""
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), str(path), at], timeout=60)
     assert done.returncode == -signal.SIGKILL
     return sorted(re.sub(r"\d+", "PID", other.name) for other in path.parent.iterdir())
 
 
-def test_what_killed_processes_left_of_a_file_is_gone_after_the_next_write(tmp_path):
+def test_writing_a_file_removes_leftovers_of_killed_processes(tmp_path):
     path = tmp_path / "a.txt"
     for _ in range(3):
-        assert killed(path, "file") == [".a.txt.PID.tmp"]
+        assert files_after_kill(path, "file") == [".a.txt.PID.tmp"]
     io.write_text(path, "whole\n")
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_killed_processes_left_of_a_folder_is_gone_after_the_next_write(tmp_path):
+def test_writing_a_folder_removes_leftovers_of_killed_processes(tmp_path):
     path = tmp_path / "folder"
     io.write_empty(path, "nothing yet")
     for at in ("folder", "folder", "replace 0"):
-        assert killed(path, at) == [".folder.PID.tmp", "folder"]
-    assert killed(path, "remove") == [".folder.PID.old", "folder"]
-    assert killed(path, "replace 1") == [".folder.PID.old", ".folder.PID.tmp"]
+        assert files_after_kill(path, at) == [".folder.PID.tmp", "folder"]
+    assert files_after_kill(path, "remove") == [".folder.PID.old", "folder"]
+    assert files_after_kill(path, "replace 1") == [".folder.PID.old", ".folder.PID.tmp"]
     io.write_empty(path, "nothing")
     assert list(tmp_path.iterdir()) == [path]
     assert (path / io.EMPTY).read_text() == "nothing\n"
 
 
-def test_a_folder_that_a_killed_process_had_moved_away_comes_back(tmp_path):
+def test_a_folder_moved_away_by_a_killed_process_is_restored(tmp_path):
     path = tmp_path / "folder"
     with io.atomic_folder(path) as folder:
         io.write_text(folder / "a.txt", "old\n")
-    assert killed(path, "replace 1") == [".folder.PID.old", ".folder.PID.tmp"]
+    assert files_after_kill(path, "replace 1") == [".folder.PID.old", ".folder.PID.tmp"]
     with pytest.raises(RuntimeError), io.atomic_folder(path):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == [path]
     assert (path / "a.txt").read_text() == "old\n"
 
 
-def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_failed_replacement_keeps_the_old_folder(tmp_path, monkeypatch):
     path = tmp_path / "folder"
     io.write_empty(path, "old")
     replace, calls = os.replace, []
@@ -218,15 +218,15 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monke
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_process_left_of_a_spool_is_gone_after_the_next(tmp_path):
-    assert killed(tmp_path / "a.parquet", "spool") == [".a.parquet.spool.PID.tmp"]
+def test_spooling_removes_leftovers_of_killed_processes(tmp_path):
+    assert files_after_kill(tmp_path / "a.parquet", "spool") == [".a.parquet.spool.PID.tmp"]
     io.write_text(tmp_path / "a.parquet", "of another path")
     assert len(list(tmp_path.iterdir())) == 2
     with io.spool(tmp_path / "a.parquet"):
         assert list(tmp_path.iterdir()) == [tmp_path / "a.parquet"]
 
 
-def test_what_a_live_process_or_another_path_has_there_stays(tmp_path):
+def test_files_of_live_processes_and_other_paths_stay(tmp_path):
     path, (live_id, own_id, dead_id) = tmp_path / "a", (os.getppid(), os.getpid(), dead_process())
     stay = [
         f".a.{live_id}.tmp",
@@ -251,7 +251,7 @@ def dead_process():
     return running.pid
 
 
-def test_a_folder_left_empty_on_purpose_holds_one_line_that_says_why(tmp_path):
+def test_an_empty_folder_contains_its_reason(tmp_path):
     assert io.is_empty(tmp_path / "absent")
     io.write_empty(tmp_path / "folder", "the reason")
     assert {file.name: file.read_text() for file in (tmp_path / "folder").iterdir()} == {"EMPTY.txt": "the reason\n"}

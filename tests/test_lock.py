@@ -1,4 +1,4 @@
-"""A second DVC command at the moment when a stage ends: `make repro` waits for it."""
+"""`make repro` waits for a second DVC command that holds the lock when a stage ends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STAGE = """
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs a command in a project of that one stage."""
+    """Run a command in a project with this single stage."""
     (tmp_path / "stage.py").write_text(textwrap.dedent(STAGE))
     (tmp_path / "dvc.yaml").write_text("stages:\n  last:\n    cmd: python stage.py\n    outs: [out.txt]\n")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -51,7 +51,7 @@ def run(tmp_path):
     return command
 
 
-def test_a_lock_held_while_a_stage_ends_costs_make_repro_nothing(run, tmp_path):
+def test_make_repro_waits_for_a_lock_at_the_end_of_a_stage(run, tmp_path):
     recipe = re.search(r"^repro:.*\n\t(.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
     done = run(*recipe.split())
     assert done.returncode == 0, done.stderr
@@ -59,8 +59,8 @@ def test_a_lock_held_while_a_stage_ends_costs_make_repro_nothing(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_without_waiting_the_run_is_lost(run, tmp_path):
-    """If DVC ever waits by itself, the option is no longer needed."""
+def test_without_waiting_the_run_fails(run, tmp_path):
+    """If this fails, DVC waits by itself, and the option is no longer needed."""
     done = run("dvc", "repro")
     assert done.returncode != 0 and "Unable to acquire lock" in done.stderr
     assert not (tmp_path / "dvc.lock").exists()

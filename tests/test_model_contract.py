@@ -44,7 +44,7 @@ PADS_MATTER = {"bert_trun": {"head": "label_attention"}}
 # Learning rate of the overfitting test, where it is not 0.02.
 LEARNING_RATE = {"bert_hier": 0.003, "bert_trun": 0.003, "plm_icd": 0.003}
 
-# Parameters that are never trained, besides word vectors where they are static, and why.
+# Parameters that are never trained, besides static word vectors, with the reason.
 NOT_TRAINED = {
     "positions.table": "sinusoids",
     "queries.weight": "the mean word vectors of descriptions (GatedCNN-NCI)",
@@ -78,7 +78,7 @@ def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], **toler
 
 @every_variant
 @pytest.mark.parametrize("lengths", [[1], [0], [33, 0, 5], [6, 6], [2, 3, 1]])
-def test_logits_have_one_row_a_note_and_one_column_a_label(name, variant, lengths):
+def test_logits_have_one_row_per_note_and_one_column_per_label(name, variant, lengths):
     logits = build(name, **variant)(*notes(lengths))
     assert {head: tuple(values.shape) for head, values in logits.items()} == {
         head: (len(lengths), labels) for head, labels in HEADS.items()
@@ -88,7 +88,7 @@ def test_logits_have_one_row_a_note_and_one_column_a_label(name, variant, length
 
 @every_model
 @pytest.mark.parametrize(("length", "labels"), [(1, 9_000), (6_000, 1)])
-def test_the_shortest_and_longest_notes_and_the_fewest_and_most_labels(name, length, labels):
+def test_extreme_note_lengths_and_label_counts_work(name, length, labels):
     model = build(name, heads=HEADS | {"icd": labels})
     with torch.inference_mode():
         logits = model(*notes([length]))["icd"]
@@ -97,13 +97,13 @@ def test_the_shortest_and_longest_notes_and_the_fewest_and_most_labels(name, len
 
 
 @every_variant
-def test_padding_changes_nothing(name, variant):
+def test_padding_does_not_change_logits(name, variant):
     model, lengths = build(name, **variant), [17, 3, 0, 11]
     assert_close(model(*notes(lengths, padded=33)), model(*notes(lengths)))
 
 
 @every_model
-def test_without_the_mask_or_as_released_padding_does_change_scores(name):
+def test_padding_changes_logits_without_masks_or_with_match_released_code(name):
     for changes in ({"mask_padding": False}, {"match_released_code": True}):
         model, lengths = build(name, **changes, **PADS_MATTER.get(name, {})), [17, 3]
         short, long = model(*notes(lengths))["icd"], model(*notes(lengths, padded=60))["icd"]
@@ -111,7 +111,7 @@ def test_without_the_mask_or_as_released_padding_does_change_scores(name):
 
 
 @every_variant
-def test_every_word_matters(name, variant):
+def test_every_word_changes_the_logits(name, variant):
     model = build(name, **variant)
     tokens, lengths = notes([12])
     before = model(tokens, lengths)["icd"]
@@ -122,7 +122,7 @@ def test_every_word_matters(name, variant):
 
 
 @every_model
-def test_a_note_is_scored_alike_in_any_company_and_order(name):
+def test_logits_do_not_depend_on_the_rest_or_order_of_the_batch(name):
     model = build(name)
     tokens, lengths = notes([9, 20, 1, 14])
     together = model(tokens, lengths)
@@ -161,7 +161,7 @@ def test_static_vectors_are_not_trained(name):
 
 
 @every_model
-def test_it_overfits_eight_notes(name):
+def test_every_model_overfits_eight_notes(name):
     model = build(name, dropout=0.0, embedding="trained").train()
     batch, gold = notes([13, 15, 6, 4, 10, 8, 14, 5]), random_gold(8, HEADS)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE.get(name, 0.02))
@@ -179,7 +179,7 @@ def test_it_overfits_eight_notes(name):
 
 
 @every_model
-def test_scoring_is_deterministic_and_training_is_by_seed(name):
+def test_scoring_is_deterministic_and_dropout_follows_the_seed(name):
     model, batch = build(name, dropout=0.5), notes([20, 9])
     assert_close(model(*batch), model(*batch), rtol=0, atol=0)
     model.train()
@@ -191,7 +191,7 @@ def test_scoring_is_deterministic_and_training_is_by_seed(name):
 
 
 @every_model
-def test_saved_and_loaded_it_scores_the_same(name, tmp_path):
+def test_a_loaded_model_gives_the_same_logits(name, tmp_path):
     model, batch = build(name), notes([20, 9])
     words = [f"word{number}" for number in range(ROWS - 2)]
     trained = saved_model.TrainedModel(
@@ -216,7 +216,7 @@ def test_saved_and_loaded_it_scores_the_same(name, tmp_path):
 
 
 @every_variant
-def test_attention_sums_to_one_and_is_zero_on_pads(name, variant):
+def test_attention_sums_to_one_and_is_zero_at_padding(name, variant):
     model = build(name, **variant)
     if not model.has_label_attention:
         with pytest.raises(NotImplementedError):
@@ -274,20 +274,20 @@ def test_bf16_is_close_to_fp32(name):
 @pytest.mark.parametrize(
     "text", [{}, {"vectors": torch.ones(3, 2)}, {"vocab_size": 3, "encoder": plain_encoder.tiny()}]
 )
-def test_a_model_takes_words_or_an_encoder(text):
+def test_model_inputs_need_a_vocabulary_or_an_encoder(text):
     with pytest.raises(ValueError, match="a model takes vocab_size, with or without vectors, or it takes an encoder"):
         ModelInputs(heads=HEADS, **text)
 
 
 @every_model
-def test_the_inputs_of_the_other_family_are_refused(name):
+def test_inputs_of_the_wrong_type_are_refused(name):
     text = {"vocab_size": ROWS} if uses_subwords(name) else {"encoder": plain_encoder.tiny()}
     with pytest.raises(ValueError, match=r"reads (words|subwords): it takes"):
         models.find(name)(options(name), ModelInputs(heads=HEADS, **text))
 
 
 @every_model
-def test_it_explains_itself_and_says_where_it_departs_from_its_paper(name):
+def test_model_docstrings_have_all_sections(name):
     model_cls = models.find(name)
     assert issubclass(model_cls, nn.Module) and model_cls.paper != ""
     # A model without a paper departs from nothing.

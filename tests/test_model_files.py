@@ -1,4 +1,4 @@
-"""configs/models: a file for each model, complete, launchable, and with nothing in it that goes without saying."""
+"""configs/models: each model has a valid file that states only non-default values."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from medcode.models.base import LabelAttentionHeads
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_there_is_a_file_for_each_model_and_no_other():
+def test_each_model_has_exactly_one_file():
     assert option_classes.names() == models.names() == sorted(path.stem for path in FOLDER.iterdir())
 
 
 @every_model
-def test_a_network_has_the_options_of_its_name(name):
+def test_each_network_uses_the_options_of_its_name(name):
     model_cls = models.find(name)
     assert model_cls.Config is option_classes.find(name)
     assert model_cls.Config.shares_features == issubclass(model_cls, LabelAttentionHeads)
@@ -34,7 +34,7 @@ def test_a_network_has_the_options_of_its_name(name):
 
 
 @every_model
-def test_its_first_lines_name_the_paper_and_a_command_that_runs_it(name, tmp_path):
+def test_files_begin_with_the_paper_and_a_command(name, tmp_path):
     paper, command, first = (FOLDER / f"{name}.yaml").read_text().splitlines()[:3]
     assert paper.startswith("# ") and command.startswith(f"# dvc exp run -S model={name}") and first == "options:"
     published = models.find(name).paper
@@ -61,10 +61,10 @@ def test_every_recipe_is_valid_for_every_label_set(name):
 
 
 @every_model
-def test_only_what_differs_from_the_default_is_stated(name):
-    kinds = [("options", file(name)["options"], option_classes.find(name))]
-    kinds += [(f"recipes.{recipe}", stated, Recipe) for recipe, stated in file(name)["recipes"].items()]
-    for where, stated, cls in kinds:
+def test_files_state_only_values_that_differ_from_defaults(name):
+    sections = [("options", file(name)["options"], option_classes.find(name))]
+    sections += [(f"recipes.{recipe}", stated, Recipe) for recipe, stated in file(name)["recipes"].items()]
+    for where, stated, cls in sections:
         for key, value in stated.items():
             field = cls.model_fields[key]
             assert field.is_required() or value != field.get_default(call_default_factory=True), f"{where}.{key}"
@@ -72,7 +72,7 @@ def test_only_what_differs_from_the_default_is_stated(name):
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A copy of all files that may be changed."""
+    """A modifiable copy of all files."""
     return Path(shutil.copytree(FOLDER, tmp_path / "models"))
 
 
@@ -140,7 +140,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("old", "new", "message"), MISTAKES)
-def test_a_mistake_in_a_models_file_is_told_in_one_line(folder, old, new, message):
+def test_a_mistake_in_a_model_file_is_reported_in_one_line(folder, old, new, message):
     path = change(folder, old, new)
     for check in (lambda: check_file(path, "caml"), lambda: check_all(ROOT / "params.yaml", folder)):
         with pytest.raises(UserError) as mistake:
@@ -149,19 +149,19 @@ def test_a_mistake_in_a_models_file_is_told_in_one_line(folder, old, new, messag
         assert line.startswith(f"{path}: {message}")
 
 
-def test_a_mistake_in_another_recipe_does_not_stop_a_run(folder):
+def test_mistakes_in_other_recipes_do_not_stop_a_run(folder):
     path = change(folder, "learning_rate: 0.008", "learning_rate: -1")
     assert config.load_model(path, "caml", "quick", "top50").recipe.learning_rate == 0.003
     with pytest.raises(UserError, match=r"recipes\.mtram\.learning_rate"):
         config.load_model(path, "caml", "mtram", "top50")
 
 
-def test_a_run_reads_options_and_recipes_of_a_file_that_holds_more(tmp_path):
+def test_a_run_ignores_other_keys_of_a_model_file(tmp_path):
     (tmp_path / "run.yaml").write_text(yaml.safe_dump({"seed": 1, "unknown": 2} | file("caml")))
     assert config.load_model(tmp_path / "run.yaml", "caml", "quick", "top50").model == "caml"
 
 
-def test_a_recipe_that_is_not_there_names_the_nearest(folder):
+def test_an_unknown_recipe_names_the_nearest(folder):
     with pytest.raises(UserError, match=r"caml\.yaml: recipes: there is no publishd; did you mean 'published'\?"):
         config.load_model(folder / "caml.yaml", "caml", "publishd", "top50")
 
@@ -175,7 +175,7 @@ def test_a_file_without_recipes_is_refused_in_one_line(folder):
         assert mistake.value.args == (f"{path}: recipes: missing",)
 
 
-def test_a_choice_by_label_set_is_made(folder):
+def test_values_by_label_set_are_chosen(folder):
     path = change(folder, "learning_rate: 0.003", "learning_rate: {top50: 0.1, full: 0.2}")
     change(folder, "filters: 50", "filters: {top50: 3, full: 4}")
     for label_set, rate, filters in (("top50", 0.1, 3), ("top50_extra", 0.1, 3), ("full", 0.2, 4), ("joint", 0.2, 4)):
@@ -194,8 +194,8 @@ def test_a_recipe_sets_dropout_and_embedding_and_may_change_options(folder):
     assert (other.filters, other.ram, other.embedding) == (50, False, "static")
 
 
-def test_an_option_may_be_right_only_with_what_a_recipe_changes(folder):
-    """The options alone are a setting of their own, and must be right too."""
+def test_options_must_be_valid_without_the_changes_of_a_recipe(folder):
+    """The options alone are a setting too, so they must be valid."""
     path = change(folder, "head: label_attention", "head: fcn", "bert_hier")
     change(folder, "attention_over: chunks", "attention_over: tokens", "bert_hier")
     with pytest.raises(UserError) as mistake:
@@ -203,7 +203,7 @@ def test_an_option_may_be_right_only_with_what_a_recipe_changes(folder):
     assert mistake.value.args == (f"{path}: options: attention_over: tokens needs head: label_attention",)
 
 
-def test_all_mistakes_are_told_at_once_and_each_once(folder, tmp_path):
+def test_all_mistakes_are_reported_together_and_once(folder, tmp_path):
     params = tmp_path / "params.yaml"
     content = config.read_yaml(ROOT / "params.yaml")
     params.write_text(yaml.safe_dump(content | {"sed": 1, "encoder": "minilm"}))
@@ -225,7 +225,7 @@ def test_all_mistakes_are_told_at_once_and_each_once(folder, tmp_path):
         assert message.count(part) == 1, part
 
 
-def test_every_option_has_a_class_that_explains_it():
+def test_every_option_class_has_a_docstring():
     for name in option_classes.names():
         cls = option_classes.find(name)
         assert issubclass(cls, ModelConfig) and cls.__doc__

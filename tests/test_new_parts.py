@@ -1,4 +1,4 @@
-"""A model, a corpus and a metric are added to a copy of the project, by the files that the README names alone."""
+"""A model, a corpus and a metric can be added to a copy of the project with only the files that the README names."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ print(json.dumps([read.notes.table().to_pylist(), read.codes.to_pylist()]))
 
 
 def run(project: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Runs Python on the copy and not on this project."""
+    """Run Python with the code of the copy."""
     environment = os.environ | {"PYTHONPATH": str(project / "src"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
@@ -106,7 +106,7 @@ def replaced(path: Path, old: str, new: str) -> None:
 
 @pytest.fixture(scope="module")
 def project(root, tmp_path_factory) -> Path:
-    """A copy of the project with one model, one corpus and one metric more."""
+    """A copy of the project with an additional model, corpus and metric."""
     copy = tmp_path_factory.mktemp("copy") / "medcode"
     for folder in ("src", "configs", "stages", "tests/helpers"):
         shutil.copytree(root / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -129,14 +129,14 @@ def project(root, tmp_path_factory) -> Path:
     return copy
 
 
-def test_the_written_model_keeps_the_contract_as_it_is(project):
+def test_the_new_model_satisfies_the_contract(project):
     files = ("tests/test_model_contract.py", "tests/test_model_files.py", "tests/test_parameter_counts.py")
     printed = succeed(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", f"{MODEL} or each_model")
     assert int(re.search(r"(\d+) passed", printed).group(1)) > 25, printed
     assert "failed" not in printed and "skipped" not in printed
 
 
-def test_the_copy_is_checked_and_lists_the_model_without_a_paper(project):
+def test_check_accepts_the_new_model_and_models_lists_it(project):
     assert "all right" in succeed(project, "-m", "medcode", "check")
     printed = succeed(project, "-m", "medcode", "models", "--name", MODEL)
     assert MODEL in printed and "(not published)" in printed
@@ -144,7 +144,7 @@ def test_the_copy_is_checked_and_lists_the_model_without_a_paper(project):
     assert f"| [{MODEL}](#{MODEL}) | not published |" in page
 
 
-def test_the_model_and_the_corpus_are_what_a_run_with_them_rests_on(project):
+def test_a_run_depends_on_the_new_model_and_corpus(project):
     code = (
         "from pathlib import Path; from medcode import config; from medcode.reruns.stages import *; import json;"
         f"settings = config.load_model('configs/models/{MODEL}.yaml', '{MODEL}', 'quick', 'top50');"
@@ -157,7 +157,7 @@ def test_the_model_and_the_corpus_are_what_a_run_with_them_rests_on(project):
     assert "src/medcode/evaluation/metric_table.py" not in reached
 
 
-def test_the_corpus_is_read(project, tmp_path):
+def test_the_new_corpus_is_read(project, tmp_path):
     (tmp_path / "pairs.tsv").write_text("Fever.\tJ189\nCough.\tR05\n")
     notes, codes = json.loads(succeed(project, "-c", READ, tmp_path))
     assert [note["text"] for note in notes] == ["Fever.", "Cough."]
@@ -166,7 +166,7 @@ def test_the_corpus_is_read(project, tmp_path):
     assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "put its files there" in done.stderr
 
 
-def test_the_metric_is_in_test_json_on_the_page_and_in_tables_of_studies(project):
+def test_the_new_metric_is_in_test_json_on_the_page_and_in_tables(project):
     measured, titles, columns, place = json.loads(succeed(project, "-c", MEASURE))
     # One of three gold codes is missed, and one prediction of three is wrong; at the tuned threshold none is missed.
     assert measured["fixed"]["f2"]["micro"] == pytest.approx(5 * 2 / (4 * 3 + 3))
@@ -187,14 +187,14 @@ def test_the_metric_is_in_test_json_on_the_page_and_in_tables_of_studies(project
         ("", "'' is no name of a module"),
     ],
 )
-def test_a_name_that_is_taken_or_impossible_is_refused_in_one_line(root, capsys, monkeypatch, name, message):
+def test_a_taken_or_invalid_name_is_refused_in_one_line(root, capsys, monkeypatch, name, message):
     monkeypatch.chdir(root)
     assert __main__.main(["new-model", name]) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.count("\n") == 1 and message in printed.err
 
 
-def test_a_model_is_written_in_the_folder_of_a_project_alone(tmp_path, capsys):
+def test_a_model_is_written_only_into_a_project_folder(tmp_path, capsys):
     assert __main__.main(["new-model", MODEL, "--root", str(tmp_path)]) == 2
     assert "run this in the folder of the project" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

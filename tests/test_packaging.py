@@ -1,4 +1,4 @@
-"""The package as it is installed, and the lists of what it needs: pyproject.toml, requirements.in, requirements.txt."""
+"""The installed package, and its requirements: pyproject.toml, requirements.in, requirements.txt."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def project() -> dict:
 
 
 def extra(name: str) -> dict[str, Requirement]:
-    """Requirements of an extra and of those that it names; `""`: of the package itself."""
+    """Return the requirements of an extra, included extras resolved; `""`: of the package itself."""
     lines = project()["optional-dependencies"][name] if name else project()["dependencies"]
     requirements = {}
     for requirement in map(Requirement, lines):
@@ -49,9 +49,15 @@ def pinned(file: str) -> dict[str, str]:
 
 
 def imported(*folders: str) -> dict[str, str]:
-    """Modules of other projects that are imported below some folders, and one file that does."""
+    """Return the imported modules of other projects, each with one file that imports it."""
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    ours = {"medcode", *(path.stem for path in (ROOT / "tests/helpers").iterdir()), "common", "shared", "rows"}
+    project_modules = {
+        "medcode",
+        *(path.stem for path in (ROOT / "tests/helpers").iterdir()),
+        "common",
+        "shared",
+        "rows",
+    }
     modules = {}
     for path in paths:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -59,38 +65,40 @@ def imported(*folders: str) -> dict[str, str]:
             if isinstance(node, ast.ImportFrom) and not node.level:
                 names = [node.module]
             modules |= {name.partition(".")[0]: path.relative_to(ROOT).as_posix() for name in names}
-    return {name: path for name, path in modules.items() if name not in ours | sys.stdlib_module_names | BROUGHT}
+    return {
+        name: path for name, path in modules.items() if name not in project_modules | sys.stdlib_module_names | BROUGHT
+    }
 
 
 def distributions(modules: set[str]) -> dict[str, str]:
-    """The package on the index that each module is of."""
+    """Return the distribution of each module."""
     of = importlib.metadata.packages_distributions()
     return {module: canonicalize_name(of[module][0]) for module in modules}
 
 
 @pytest.mark.parametrize("folders", [("src", "stages"), ("tests", "benchmarks")])
-def test_what_is_imported_is_asked_for(folders):
+def test_imported_packages_are_required(folders):
     modules = imported(*folders)
     assert len(modules) > 5
-    ours = "src" in folders
-    required = (extra("") | extra("all")).keys() if ours else (extra("") | extra("dev")).keys()
-    for module, package in distributions({*modules, *(NOT_IMPORTED if ours else ())}).items():
+    is_package = "src" in folders
+    required = (extra("") | extra("all")).keys() if is_package else (extra("") | extra("dev")).keys()
+    for module, package in distributions({*modules, *(NOT_IMPORTED if is_package else ())}).items():
         assert package in pinned("requirements.in"), f"requirements.in lacks {package}: {modules.get(module)}"
         assert package in required, f"pyproject.toml lacks {package}: {modules.get(module)}"
 
 
-def test_nothing_is_asked_for_that_is_not_used():
+def test_required_packages_are_used():
     run = {"dvc"}  # as a program
     used = {*distributions({*imported("src", "stages"), *NOT_IMPORTED}).values(), *run}
     assert (extra("") | extra("all")).keys() == used
 
 
-def test_pins_are_what_is_asked_for():
+def test_pins_match_the_requirements():
     pins, direct = pinned("requirements.txt"), pinned("requirements.in")
     assert {name: pins.get(name) for name in direct} == direct
-    both = extra("") | extra("dev")
-    assert both.keys() == direct.keys()
-    for name, requirement in both.items():
+    required = extra("") | extra("dev")
+    assert required.keys() == direct.keys()
+    for name, requirement in required.items():
         assert requirement.specifier.contains(direct[name]), f"pyproject.toml: {requirement}, pinned {direct[name]}"
 
 
@@ -124,7 +132,7 @@ def test_python_versions_are_the_same_everywhere():
 
 
 @pytest.mark.parametrize("minor", [10, 14])
-def test_setup_refuses_another_python_before_it_installs_anything(tmp_path, minor):
+def test_setup_refuses_an_unsupported_python(tmp_path, minor):
     for file in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / file, tmp_path)
     python = tmp_path / "python3"
@@ -163,7 +171,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """Runs the console script of the wheel, in an environment that has it and what it needs, outside the project."""
+    """Run the console script of the wheel outside the project, in an environment with its requirements."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "venv"], cwd=folder, check=True)
     python = folder / "venv/bin/python"
@@ -182,7 +190,7 @@ def installed(wheel, tmp_path_factory):
     return run
 
 
-def test_the_installed_package_says_what_it_can_do(installed):
+def test_the_installed_package_prints_help(installed):
     done = installed("--help")
     assert done.returncode == 0 and done.stdout.startswith("usage: medcode")
     assert installed("models", "--help").returncode == 0
@@ -195,7 +203,7 @@ def test_the_installed_package_counts_parameters(installed):
 
 
 @pytest.mark.parametrize(
-    ("command", "missing", "told"),
+    ("command", "missing", "message"),
     [
         (("models",), "", "configs/models: no such folder; run this in the project's folder or name it with --models"),
         (("study",), "", "studies: no such folder; run this in the project's folder"),
@@ -206,6 +214,6 @@ def test_the_installed_package_counts_parameters(installed):
         ),
     ],
 )
-def test_what_is_missing_is_one_line(installed, command, missing, told):
+def test_a_missing_dependency_is_reported_in_one_line(installed, command, missing, message):
     done = installed(*command, missing=missing)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {told}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")

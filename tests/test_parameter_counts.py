@@ -1,4 +1,4 @@
-"""Parameter counts of every model against those of its paper or its authors' code."""
+"""Parameter counts of every model equal those of its paper or its authors' code."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_trainable_parameters_count_as_published(name, recipe, labels, expected)
 
 
 @every_model
-def test_counting_without_weights_or_transformers_comes_to_the_same(name):
+def test_counting_without_weights_gives_the_same_counts(name):
     chosen, usual = settings(name), MIMIC3_LABELS["top50"] | MIMIC4_LABELS
     first, *second = (usual[head] for head in chosen.config.heads)
     assert parameters(chosen, {}, "top50", ROWS) == count(name, (first, *second) if second else first)
@@ -162,7 +162,7 @@ def test_counting_without_weights_or_transformers_comes_to_the_same(name):
 
 @pytest.mark.parametrize("pooler", [True, False])
 @pytest.mark.parametrize("size", sorted(PUBLISHED_SIZES))
-def test_an_encoder_that_is_only_counted_has_as_many_parameters_as_a_real_one(size, pooler):
+def test_a_counted_encoder_has_as_many_parameters_as_a_real_one(size, pooler):
     outline = PUBLISHED_SIZES[size]
     assert {outline.config["model_type"] for outline in PUBLISHED_SIZES.values()} == {"bert", "roberta"}
     counted = CountedEncoder(outline.config, outline.specials).module(0.1, pooler=pooler)

@@ -1,4 +1,4 @@
-"""Files of parameters stand as DVC writes them, so that an experiment changes the line that it sets and no other."""
+"""Parameter files are formatted as DVC writes them, so that an experiment changes only the lines that it sets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def copied(request, tmp_path) -> tuple[Path, list[str]]:
     return path, path.read_text(encoding="utf-8").splitlines()
 
 
-def test_dvcs_writer_leaves_a_file_as_it_is(copied):
+def test_dvcs_writer_keeps_parameter_files_unchanged(copied):
     path, before = copied
     content = path.read_bytes()
     with modify_yaml(path):
@@ -29,7 +29,7 @@ def test_dvcs_writer_leaves_a_file_as_it_is(copied):
     assert not any(line != line.rstrip() for line in before)
 
 
-def test_an_experiment_changes_the_line_that_it_sets(copied):
+def test_an_experiment_changes_only_the_line_that_it_sets(copied):
     path, before = copied
     changes = ["seed=2"] if path.name == "params.yaml" else ["recipes.quick.epochs=77"]
     apply_overrides(path, changes)

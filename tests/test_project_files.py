@@ -1,4 +1,4 @@
-"""What the files about the project say of it: CONTRIBUTING.md, CHANGELOG.md, CITATION.cff."""
+"""CONTRIBUTING.md, CHANGELOG.md and CITATION.cff agree with the project."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def version(root) -> str:
     return tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
 
 
-def test_contributing_names_files_and_targets_that_there_are(root):
+def test_files_and_targets_named_in_contributing_exist(root):
     text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
     text = re.sub(r"<(\w+)>", lambda match: EXAMPLES[match[1]], text)
     places = set(re.findall(r"\b(?:src|tests|stages|configs|studies|docs|tools|benchmarks)/[\w./-]*\w", text))
@@ -28,18 +28,18 @@ def test_contributing_names_files_and_targets_that_there_are(root):
     assert {"setup", "repro", "test-fast"} <= targets <= make_targets
 
 
-@pytest.mark.parametrize("what", ["a model", "a corpus", "a metric", "a stage", "a recipe", "a study", "a figure"])
-def test_contributing_says_how_to_change(root, what):
-    row = rf"^\| {what} \| [^|]+ \| [^|]*(?:make|pytest|dvc)[^|]* \|$"
+@pytest.mark.parametrize("change", ["a model", "a corpus", "a metric", "a stage", "a recipe", "a study", "a figure"])
+def test_contributing_explains_how_to_change(root, change):
+    row = rf"^\| {change} \| [^|]+ \| [^|]*(?:make|pytest|dvc)[^|]* \|$"
     assert re.search(row, (root / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def test_the_changelog_has_this_version_below_what_is_unreleased(root):
+def test_the_changelog_lists_this_version_below_unreleased(root):
     heads = re.findall(r"^## \[(.+?)\]", (root / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert heads[:2] == ["Unreleased", version(root)]
 
 
-def test_the_citation_is_of_this_version_and_of_the_papers_of_the_models(root):
+def test_the_citation_has_this_version_and_the_papers_of_the_models(root):
     citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
     assert citation["version"] == version(root)

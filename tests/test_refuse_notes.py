@@ -1,4 +1,4 @@
-"""The hook that keeps notes, and what was made of them, out of the repository."""
+"""The hook that keeps notes, and files derived from them, out of the repository."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOTE = '{"admission_id": "17", "text": "Admitted with", "codes": []}'
 
 @pytest.fixture
 def refuse(root, tmp_path):
-    """Runs the script on one file of some content, in a folder of its own; returns exit code and standard error."""
+    """Run the script on one file in a new folder; return exit code and standard error."""
 
     def run(name: str, content: str = "") -> tuple[int, str]:
         path = tmp_path / name
@@ -44,7 +44,7 @@ def refuse(root, tmp_path):
         ("mine.jsonl.gz", "", "a compressed file of records"),
     ],
 )
-def test_what_may_hold_notes_is_refused_in_one_line(refuse, name, content, reason):
+def test_files_that_may_hold_notes_are_refused_in_one_line(refuse, name, content, reason):
     code, message = refuse(name, content)
     assert code == 1 and message.count("\n") == 1
     assert message.startswith(f"error: {name}: not to be committed: ") and reason in message
@@ -61,11 +61,11 @@ def test_what_may_hold_notes_is_refused_in_one_line(refuse, name, content, reaso
         ("database/notes.md", "text"),
     ],
 )
-def test_what_holds_none_may_be_committed(refuse, name, content):
+def test_files_without_notes_are_accepted(refuse, name, content):
     assert refuse(name, content) == (0, "")
 
 
-def test_everything_that_is_committed_may_be(root):
+def test_all_committed_files_are_accepted(root):
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a clone")

@@ -1,7 +1,7 @@
-"""Which stages rerun after which edit: about forty edits, each with the exact set.
+"""The exact set of stages that rerun, for each of about forty edits.
 
-The stages are stubs that always write something new, so each set is the largest that can follow. tests/test_dag.py
-proves on real stages that no dependency is missing.
+The stages are stubs that always write new content, so each set is the largest possible. tests/test_dag.py tests on real
+stages that no dependency is missing.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ def comment(path: str) -> Edit:
 
 
 def docstring(path: str) -> Edit:
-    """Writes another first line into every docstring."""
+    """Write another first line into every docstring."""
     return lambda project: _write(
         project.folder / path, lambda text: re.sub(r'^( *)"""(?=\w)', r'\1"""Another line. ', text, flags=re.M)
     )
 
 
 def reordered(path: str) -> Edit:
-    """Moves the last function to the top of the functions."""
+    """Move the last function before the first one."""
 
     def move(text: str) -> str:
         pieces = re.split(r"(?m)^(?=def )", text)
@@ -121,7 +121,7 @@ NEW_METRIC = source(METRICS, "def exact_match(", "def all_right(documents):\n   
 
 
 def used_metric(project: StubProject) -> None:
-    """Lets the metrics of the test have one more."""
+    """Add a metric on test."""
     NEW_METRIC(project)
     entry = 'Metric("all_right", lambda scored: metrics.all_right(scored.documents), "decisions", "All right"),'
     source(METRIC_TABLE, "TABLE = (", f"TABLE = (\n    {entry}")(project)
@@ -129,7 +129,7 @@ def used_metric(project: StubProject) -> None:
 
 FACTS = "src/medcode/corpora/synthetic/facts/drugs.yaml"
 EDITS: dict[str, tuple[Edit, set[str]]] = {
-    # What says nothing to a computer.
+    # Edits without effect on the code.
     "a comment in io": (comment("src/medcode/io.py"), CHECK),
     "a comment in errors": (comment("src/medcode/errors.py"), CHECK),
     "a comment in stages/common": (comment("stages/common.py"), CHECK),
@@ -143,7 +143,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     ),
     "a comment in params.yaml": (comment("params.yaml"), set()),
     "a comment in the model's file": (comment(model_file("caml")), CHECK),
-    # What the run does not use.
+    # Edits of unused code and parameters.
     "another model": (ANOTHER_MODEL, CHECK),
     "another corpus": (ANOTHER_CORPUS, CHECK),
     "a metric that nothing uses": (NEW_METRIC, CHECK),
@@ -162,7 +162,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "a command of the command line": (source("src/medcode/cli/models.py", "import json", "import json as json"), CHECK),
     "the studies": (source("src/medcode/studies/pipeline/progress.py", '"wrong"', '"not right"'), CHECK),
     "the README": (new_file(("README.md", "Nothing.\n")), set()),
-    # What it does use.
+    # Edits of used code and parameters.
     "the seed": (params(seed=2), {*CHECK, *FROM_TRAIN}),
     "the model": (params(model="cnn"), {*CHECK, *FROM_TRAIN}),
     "the recipe in use": (model("caml", recipes={"quick": {"epochs": 3}}), {*CHECK, *FROM_TRAIN}),
@@ -206,7 +206,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
 
 
 IDLE = [name for name, (_, expected) in EDITS.items() if expected <= CHECK]
-# Left to the slow tests: the first together are a test of their own, the others have like ones.
+# Slow tests: edits without effect are tested together as well, and the others resemble faster ones.
 SLOW = {
     *IDLE, "word vectors", "how CCS is written", "GEM without procedures", "the label set", "the split", "the model",
     "facts of the synthetic corpus", "the page",
@@ -214,7 +214,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in EDITS])
-def test_an_edit_reruns_what_it_affects_and_nothing_else(built, tmp_path, name):
+def test_an_edit_reruns_exactly_the_affected_stages(built, tmp_path, name):
     edit, expected = EDITS[name]
     project = built.copy(tmp_path / "medcode")
     edit(project)
@@ -222,7 +222,7 @@ def test_an_edit_reruns_what_it_affects_and_nothing_else(built, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", [pytest.param("the tokenizer", marks=pytest.mark.slow), "code of the model in use"])
-def test_what_would_run_is_what_runs(built, tmp_path, name):
+def test_affected_stages_equal_the_stages_that_run(built, tmp_path, name):
     edit, expected = EDITS[name]
     project = built.copy(tmp_path / "medcode")
     edit(project)
@@ -263,7 +263,7 @@ def test_an_edit_with_a_model_on_subwords_reruns_what_it_affects_and_nothing_els
     assert project.affected() == expected
 
 
-def test_all_edits_that_affect_nothing_together_rerun_the_check_alone(built, tmp_path):
+def test_edits_without_effect_rerun_only_the_check(built, tmp_path):
     assert len(IDLE) > 20
     project = built.copy(tmp_path / "medcode")
     for name in IDLE:

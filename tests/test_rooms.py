@@ -1,4 +1,4 @@
-"""The rooms of the package: each imports those below it, no module imports in a circle, and tests mirror them."""
+"""The packages of src/medcode are layered: each imports only lower ones, and there are no circular imports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src/medcode"
-# From the lowest up; those of one line do not import each other.
+# From the lowest to the highest. Packages of one line do not import each other.
 ROOMS = (
     ("errors",),
     ("config", "dvc_runner", "io", "layers", "workspace"),
@@ -42,7 +42,7 @@ def room(module: str) -> str:
 
 
 def imports(module: str) -> set[str]:
-    """Modules of the package that a module imports, anywhere in it; those for type checking alone do not count."""
+    """Return the modules of the package that a module imports anywhere, except for type checking."""
     tree = ast.parse(MODULES[module].read_text())
     checking = {
         id(node)
@@ -65,12 +65,12 @@ def imports(module: str) -> set[str]:
 GRAPH = {module: imports(module) for module in MODULES}
 
 
-def test_every_room_has_a_place():
+def test_every_package_has_a_place_in_the_order():
     assert {room(module) for module in MODULES} - {""} == LEVEL.keys()
 
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - {"medcode"}))
-def test_a_module_imports_from_its_own_room_and_those_below(module):
+def test_a_module_imports_only_its_package_and_lower_ones(module):
     upwards = {
         target for target in GRAPH[module]
         if room(target) not in ("", room(module)) and LEVEL[room(target)] >= LEVEL[room(module)]
@@ -78,7 +78,7 @@ def test_a_module_imports_from_its_own_room_and_those_below(module):
     assert not upwards
 
 
-def test_no_module_imports_itself_through_others():
+def test_no_circular_imports():
     for module in MODULES:
         reached, waiting = set(), list(GRAPH[module])
         while waiting:
@@ -89,9 +89,9 @@ def test_no_module_imports_itself_through_others():
         assert module not in reached
 
 
-def test_a_circle_would_be_seen(monkeypatch):
+def test_circular_imports_are_detected(monkeypatch):
     monkeypatch.setitem(GRAPH, "medcode.errors", {"medcode.cli.check"})
     with pytest.raises(AssertionError):
-        test_no_module_imports_itself_through_others()
+        test_no_circular_imports()
     with pytest.raises(AssertionError):
-        test_a_module_imports_from_its_own_room_and_those_below("medcode.errors")
+        test_a_module_imports_only_its_package_and_lower_ones("medcode.errors")

@@ -1,4 +1,4 @@
-"""A study that is stopped while it trains: nothing begins afterwards, and a second call goes on where it was."""
+"""A study that is stopped while it trains starts nothing else, and a second call resumes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from processes import at_work
+from processes import live_processes
 from workflow import RAN, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -34,7 +34,7 @@ LONG = {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A project with the study, whose data are there."""
+    """A project with the study and its data."""
     project = Project(tmp_path_factory.mktemp("long") / "medcode")
     path = project.folder / "studies/long/study.yaml"
     path.parent.mkdir()
@@ -46,7 +46,7 @@ def project(tmp_path_factory):
 
 
 def start(project: Project, *options: str) -> subprocess.Popen:
-    """Starts the study, as from a terminal: in a process group of its own, and without logs of the last start."""
+    """Start the study as from a terminal, in a new process group; remove the logs of the last start."""
     for log in logs(project):
         log.unlink()
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -63,12 +63,12 @@ def logs(project: Project) -> list[Path]:
 
 
 def epochs(project: Project) -> dict[str, int]:
-    """Of each row that has begun to train, how many epochs it did since the last start."""
+    """Return the number of epochs since the last start, for each row that has started to train."""
     return {log.parts[-3]: len(log.read_text().splitlines()) for log in logs(project)}
 
 
-def until_it_trains(project: Project, study: subprocess.Popen) -> None:
-    """Waits until a training is past its first epoch."""
+def wait_until_training(project: Project, study: subprocess.Popen) -> None:
+    """Wait until a training is past its first epoch."""
     end = time.monotonic() + 300
     while max(epochs(project).values(), default=0) < 2:
         assert study.poll() is None and time.monotonic() < end, study.communicate()[0]
@@ -76,27 +76,27 @@ def until_it_trains(project: Project, study: subprocess.Popen) -> None:
 
 
 @pytest.mark.parametrize(("send", "number"), [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)])
-def test_a_stopped_study_saves_what_it_trains_and_begins_nothing(project, send, number):
+def test_a_stopped_study_saves_its_trainings_and_starts_none(project, send, number):
     study = start(project)
-    until_it_trains(project, study)
+    wait_until_training(project, study)
     send(study.pid, number)
     output, _ = study.communicate(timeout=120)
     assert study.returncode == 130, output
     assert len([name for name in RAN.findall(output) if "top50@" in name]) == 1, output
     assert len(epochs(project)) == 1 and max(epochs(project).values()) < EPOCHS
-    assert not at_work(project.folder)
+    assert not live_processes(project.folder)
     assert list(project.folder.glob("checkpoints/**/state.pt"))
 
 
-def test_a_second_call_goes_on_where_it_was(project):
+def test_a_second_call_resumes(project):
     study = start(project, "--jobs", "2")
-    said, _ = study.communicate(timeout=600)
-    assert study.returncode == 0, said
-    assert "error" not in said.lower()
+    output, _ = study.communicate(timeout=600)
+    assert study.returncode == 0, output
+    assert "error" not in output.lower()
     logged = epochs(project)
     assert set(logged) == set(ROWS) and min(logged.values()) < EPOCHS, "it began anew"
     results = json.loads(project.read("studies/long/results.json"))
     assert results["finished"] and {row["row"] for row in results["rows"]} == set(ROWS)
     again = start(project)
-    said, _ = again.communicate(timeout=120)
-    assert again.returncode == 0 and not RAN.findall(said)
+    output, _ = again.communicate(timeout=120)
+    assert again.returncode == 0 and not RAN.findall(output)

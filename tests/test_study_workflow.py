@@ -1,4 +1,4 @@
-"""A study as its users run it: stopped and continued, changed in one row, broken in one row, in parallel."""
+"""A study is stopped and resumed, changed in one row, broken in one row, and run in parallel."""
 
 from __future__ import annotations
 
@@ -39,32 +39,32 @@ class StudyProject(Project):
     """A copy of the project with a tiny study."""
 
     def define(self, **changes) -> None:
-        """Writes study.yaml and the pipeline."""
+        """Write study.yaml and the pipeline."""
         path = self.folder / "studies/tiny/study.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(yaml.safe_dump(TINY | changes, sort_keys=False))
         self.run("python", "-m", "medcode", "study", "tiny")
 
-    def go(self, check: bool = True, **environment: str) -> tuple[set[str], str]:
-        """Runs the study; returns its own stages that ran, and what was said."""
+    def repro_study(self, check: bool = True, **environment: str) -> tuple[set[str], str]:
+        """Run the study; return the stages of the study that ran, and the output."""
         done = self.run("dvc", "repro", "--keep-going", STUDY, check=check, **environment)
         stages = {name.split(":")[1] for name in RAN.findall(done.stdout) if name.startswith(f"{STUDY}:")}
         return stages, done.stdout + done.stderr
 
     def recorded(self) -> set[str]:
-        """The trainings that DVC has recorded."""
+        """Return the trainings that DVC has recorded."""
         path = self.folder / "studies/tiny/dvc.lock"
         return set((yaml.safe_load(path.read_text()) or {}).get("stages", {})) & ALL if path.exists() else set()
 
     def done(self) -> set[str]:
-        """The trainings that have results."""
+        """Return the trainings that have results."""
         folder = self.folder / "studies/tiny/runs/synthetic-mimic3"
         return {f"{p.parts[-4]}@{p.parts[-3]}-{p.parts[-2]}" for p in folder.glob("*/*/*/environment.json")}
 
 
 @pytest.fixture(scope="module")
 def project(audited_project, tmp_path_factory):
-    """A study that was killed when one training was done, and then continued, with all that was opened and called."""
+    """A study that was killed after one training and then resumed, with the records of the audit."""
     folder = tmp_path_factory.mktemp("study")
     project = StudyProject.at(audited_project.copy(folder / "medcode").folder)
     project.define()
@@ -80,7 +80,7 @@ def project(audited_project, tmp_path_factory):
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     before = project.recorded()
-    project.ran, _ = project.go(**project.audit.variables)
+    project.ran, _ = project.repro_study(**project.audit.variables)
     assert before and project.ran == (ALL - before) | {"report"}, "a stopped study goes on where it was"
     project.commit()
     return project
@@ -88,21 +88,21 @@ def project(audited_project, tmp_path_factory):
 
 @pytest.fixture
 def clean(project):
-    """The same, put back to what was committed."""
+    """The same project, reset to its last commit."""
     project.define()
     project.reset()
     return project
 
 
 def test_a_second_run_does_nothing(clean):
-    assert clean.go()[0] == set()
+    assert clean.repro_study()[0] == set()
     assert clean.done() == ALL
     assert clean.run("git", "status", "--porcelain").stdout == ""
 
 
-def test_it_leaves_a_table_figures_and_a_page_in_git_and_nothing_else(clean):
-    found = clean.run("git", "ls-files", "studies/tiny").stdout.split()
-    assert {name.removeprefix("studies/tiny/").split("/")[0] for name in found} == set(RESULTS)
+def test_only_tables_figures_and_pages_are_tracked_by_git(clean):
+    tracked = clean.run("git", "ls-files", "studies/tiny").stdout.split()
+    assert {name.removeprefix("studies/tiny/").split("/")[0] for name in tracked} == set(RESULTS)
     inputs = "data/studies/synthetic-mimic3/inputs/top50"
     ids = {name for split in ("dev", "test") for name in clean.read(f"{inputs}/{split}/documents.txt").decode().split()}
     words = set(clean.read("studies/tiny/results.json").decode().split()) | set(
@@ -116,76 +116,76 @@ def test_it_leaves_a_table_figures_and_a_page_in_git_and_nothing_else(clean):
     ), "models are not kept"
 
 
-def test_a_changed_row_runs_alone(clean):
+def test_only_a_changed_row_runs(clean):
     rows = TINY["rows"] | {
         "wide": TINY["rows"]["wide"] | {"settings": {"model": "caml", "models.*.options.filters": 13}}
     }
     clean.define(rows=rows)
-    assert clean.go()[0] == {"settings", "top50@wide-1", "report"}
+    assert clean.repro_study()[0] == {"settings", "top50@wide-1", "report"}
 
 
 def test_another_title_trains_nothing(clean):
     rows = TINY["rows"] | {"wide": TINY["rows"]["wide"] | {"title": "Another title"}}
     clean.define(rows=rows)
-    assert clean.go()[0] == {"settings", "report"}
+    assert clean.repro_study()[0] == {"settings", "report"}
     assert "Another title" in clean.read("studies/tiny/table.md").decode()
 
 
-def test_what_no_row_uses_trains_nothing(clean):
-    """Digests are written anew, and are the same."""
+def test_editing_unused_code_trains_nothing(clean):
+    """The digests are computed again and do not change."""
     clean.set({"options": {"filters": 9}}, model_file("cnn"))
     clean.write("src/medcode/models/cnn.py", clean.text("src/medcode/models/cnn.py").replace("-torch.inf", "-1e9"))
     clean.write("src/medcode/models/caml.py", clean.text("src/medcode/models/caml.py") + "\n# A remark.\n")
-    assert clean.go()[0] == {"settings"}
+    assert clean.repro_study()[0] == {"settings"}
 
 
 @pytest.mark.slow
-def test_a_row_that_breaks_lets_the_others_go_on_and_runs_alone_once_it_is_mended(clean):
+def test_a_failed_row_does_not_stop_others_and_reruns_after_a_fix(clean):
     broken = {"model": "caml", "models.*.options.filters": 14, "models.*.recipes.*.learning_rate": 1e30}
     third = {"title": "A third", "settings": {"model": "caml", "models.*.options.filters": 5}}
     rows = {"broken": {"title": "Broken", "settings": broken}, **TINY["rows"], "third": third}
     clean.define(rows=rows)
-    ran, said = clean.go(check=False)
+    ran, output = clean.repro_study(check=False)
     assert "top50@third-1" in ran and "report" not in ran
-    assert "error: training: the loss is nan" in said and "Traceback" not in said
+    assert "error: training: the loss is nan" in output and "Traceback" not in output
     listed = clean.run("python", "-m", "medcode", "study").stdout
     assert "3/4" in listed
     rows["broken"]["settings"] = broken | {"models.*.recipes.*.learning_rate": 0.01}
     clean.define(rows=rows)
-    assert clean.go()[0] == {"settings", "top50@broken-1", "report"}
+    assert clean.repro_study()[0] == {"settings", "top50@broken-1", "report"}
 
 
 def test_a_wrong_row_is_refused_before_anything_trains(clean):
     rows = TINY["rows"] | {"wide": {"title": "x", "settings": {"model": "caml", "models.*.options.filtres": 3}}}
     clean.define(rows=rows)
-    ran, said = clean.go(check=False)
-    assert "options.filtres: unknown key; did you mean 'filters'?" in said and "Traceback" not in said
+    ran, output = clean.repro_study(check=False)
+    assert "options.filtres: unknown key; did you mean 'filters'?" in output and "Traceback" not in output
     assert not ran & ALL
 
 
 @pytest.mark.slow
-def test_more_seeds_run_alone_and_side_by_side(clean):
+def test_only_added_seeds_run_and_in_parallel(clean):
     clean.run("python", "-m", "medcode", "study", "tiny", "--seeds", "2")
     runs = clean.run("python", "-m", "medcode", "study", "tiny", "--targets", "runs").stdout.split()
     assert {run.split(":")[1] for run in runs} == ALL | {"top50@caml-2", "top50@wide-2"}
     done = clean.run("python", "-m", "medcode", "study", "tiny", "--run", "--jobs", "2")
     ran = {name.split(":")[1] for name in RAN.findall(done.stdout) if name.startswith(f"{STUDY}:")}
     assert ran - {"settings"} == {"top50@caml-2", "top50@wide-2", "report"}
-    assert clean.go()[0] == set()
+    assert clean.repro_study()[0] == set()
 
 
 @pytest.mark.slow
-def test_going_back_to_what_ran_before_takes_it_from_the_cache(clean):
+def test_restored_rows_come_from_the_cache(clean):
     clean.define(rows={"caml": TINY["rows"]["caml"]}, comparisons=[])
-    assert clean.go()[0] == {"settings", "report"}
+    assert clean.repro_study()[0] == {"settings", "report"}
     assert "CAML, wider" not in clean.text("studies/tiny/table.md")
     clean.define()
-    assert not clean.go()[0] & ALL
+    assert not clean.repro_study()[0] & ALL
     assert "CAML, wider" in clean.text("studies/tiny/table.md")
 
 
-def test_a_training_reads_and_calls_only_what_it_rests_on(clean):
-    """Its inputs, its settings and the code whose digests are written down beside them."""
+def test_a_training_reads_and_calls_only_its_dependencies(clean):
+    """These are its inputs, its settings, and the code with digests next to the settings."""
     records = list(clean.audit.records())
     runs = [
         one for one in records if "studies/tiny/runs" in " ".join(one["command"]) and "train.py" in one["command"][0]
@@ -208,7 +208,9 @@ def test_a_training_reads_and_calls_only_what_it_rests_on(clean):
 def test_the_report_reads_only_its_deps(clean):
     stages = yaml.safe_load(clean.read("studies/tiny/dvc.lock"))["stages"]
     for name in ("settings", "report"):
-        allowed = {entry["path"] for kind in ("deps", "outs") for entry in stages[name].get(kind, [])} | {"params.yaml"}
+        allowed = {entry["path"] for section in ("deps", "outs") for entry in stages[name].get(section, [])} | {
+            "params.yaml"
+        }
         (one,) = (one for one in clean.audit.records() if one["command"][0].endswith(f"study_{name}.py"))
         for path in one["opened"]:
             under = any(path == entry or path.startswith(f"{entry}/") for entry in allowed)

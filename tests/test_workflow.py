@@ -1,4 +1,4 @@
-"""The workflow as its users run it: what reruns and what does not, and what comes out."""
+"""The workflow as users run it: reruns and results."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_a_second_run_does_nothing(clean):
     assert clean.run("git", "status", "--porcelain").stdout == ""
 
 
-def test_no_output_is_a_folder_without_a_file(clean):
-    """DVC would warn of each, once for every stage that reads it."""
+def test_no_output_folder_is_empty(clean):
+    """DVC would warn of each empty folder, once for every stage that reads it."""
     outs = [out["path"] for stage in yaml.safe_load(clean.read("dvc.lock"))["stages"].values() for out in stage["outs"]]
     assert not [out for out in outs if (clean.folder / out).is_dir() and not list((clean.folder / out).iterdir())]
     for name in ("encoder", "subword", "pretrained"):
@@ -40,12 +40,12 @@ def test_no_output_is_a_folder_without_a_file(clean):
         pytest.param(f"{model_file('cnn')}:options.filters=9", {"check"}, marks=pytest.mark.slow),
     ],
 )
-def test_an_experiment_reruns_what_its_change_affects_and_nothing_else(clean, change, ran):
-    """As users call it; tests/test_reruns.py has every kind of edit."""
+def test_an_experiment_reruns_exactly_the_affected_stages(clean, change, ran):
+    """This is the command of users; tests/test_reruns.py covers all types of edits."""
     assert clean.experiment(change) == ran
 
 
-def test_an_edit_of_code_reruns_the_stages_that_run_it(clean):
+def test_editing_code_reruns_the_stages_that_run_it(clean):
     clean.write("stages/train.py", clean.text("stages/train.py") + "\n# A remark.\n")
     assert clean.repro() == {"check"}
     page = "src/medcode/report/page.py"
@@ -58,8 +58,8 @@ QUICK = {"check", "corpus_stats", "report"}
 
 
 @pytest.mark.slow
-def test_settings_tried_before_are_taken_from_the_cache(clean):
-    """Text, metrics, the model: nothing is computed twice, and what git tracks is a file as before."""
+def test_earlier_settings_come_from_the_cache(clean):
+    """Nothing is computed twice, and files tracked by git are restored."""
     assert clean.experiment("tokenize.rule=edin", "seed=3") >= {"tokenize", *FROM_TRAIN}
     before = clean.read("metrics/test.json")
     assert clean.experiment("tokenize.rule=caml", "seed=1337") <= QUICK
@@ -82,7 +82,7 @@ def test_another_model_is_trained_and_compared_with_the_committed_one(clean):
 
 
 @pytest.mark.slow
-def test_two_fresh_copies_come_out_the_same_to_the_byte(clean, tmp_path):
+def test_two_fresh_copies_give_the_same_bytes(clean, tmp_path):
     other = Project(tmp_path / "medcode")
     assert other.repro() == STAGES
     results = [path for folder in ("metrics", "plots") for path in sorted((clean.folder / folder).rglob("*"))]
@@ -95,7 +95,7 @@ def test_two_fresh_copies_come_out_the_same_to_the_byte(clean, tmp_path):
 
 
 def test_results_hold_no_text_of_a_note(clean):
-    """No six consecutive words of any note stand in what git tracks."""
+    """No six consecutive words of any note are in files tracked by git."""
     texts = pq.read_table(clean.folder / "data/extracted/notes.parquet")["text"].to_pylist()
     notes = {" ".join(words[i : i + 6]) for text in texts for words in [text.split()] for i in range(len(words) - 5)}
     descriptions = {row["description"] for row in json.loads(clean.read("data/inputs/heads.json"))["icd"]["labels"]}
@@ -109,7 +109,7 @@ def test_results_hold_no_text_of_a_note(clean):
 
 
 @pytest.mark.slow
-def test_training_on_two_processes_measures_the_same(clean):
+def test_training_on_two_processes_gives_the_same_metrics(clean):
     before = json.loads(clean.read("metrics/train.json"))
     assert clean.experiment("training.processes=2") >= {"train"}
     after = json.loads(clean.read("metrics/train.json"))
@@ -117,8 +117,8 @@ def test_training_on_two_processes_measures_the_same(clean):
     assert after["train_loss"] == pytest.approx(before["train_loss"], rel=1e-3)
 
 
-def test_committed_results_belong_to_the_code_and_the_parameters(tmp_path):
-    """Nothing that dvc.lock rests on has changed since it was written; shown without data, as in a fresh clone."""
+def test_committed_results_match_code_and_parameters(tmp_path):
+    """No dependency in dvc.lock has changed since it was written. This needs no data, as in a fresh clone."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)

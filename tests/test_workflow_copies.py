@@ -1,4 +1,4 @@
-"""Experiments in a copy of the project, and clones: what they find, which code they run, and what `dvc pull` gives."""
+"""Experiments in a copy of the project, and clones: their data, their code, and `dvc pull`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ NOTE = {
 
 
 def broken_package(folder) -> str:
-    """A package of our name that cannot be imported, as one that was edited after an experiment was queued."""
+    """Write a package `medcode` that cannot be imported, like one edited after an experiment was queued."""
     (folder / "medcode").mkdir(parents=True)
     (folder / "medcode/__init__.py").write_text('raise RuntimeError("the package of another folder")\n')
     return str(folder)
 
 
-def test_an_experiment_in_a_copy_finds_a_corpus_that_git_ignores_and_runs_the_code_beside_it(clean, tmp_path):
+def test_an_experiment_in_a_copy_uses_the_ignored_corpus_and_its_own_code(clean, tmp_path):
     folder = clean.folder / "data/raw/jsonl"
     folder.mkdir(parents=True)
     (folder / "notes.jsonl").write_text(json.dumps(NOTE) + "\n")
@@ -39,14 +39,14 @@ def test_an_experiment_in_a_copy_finds_a_corpus_that_git_ignores_and_runs_the_co
     assert (folder / "notes.jsonl").is_file() and not (folder / "notes.jsonl").is_symlink()
 
 
-def test_stages_run_the_code_beside_them_whatever_is_installed(clean, tmp_path):
+def test_stages_run_the_code_of_their_project_not_the_installed_one(clean, tmp_path):
     page = "src/medcode/report/page.py"
     clean.write(page, clean.text(page).replace("this page holds no text", "this page has no text"))
     done = clean.run("dvc", "repro", PYTHONPATH=broken_package(tmp_path / "elsewhere"))
     assert set(RAN.findall(done.stdout)) == {"check", "report"}
 
 
-def test_a_clone_pulls_what_is_open_and_nothing_that_holds_text(clean, tmp_path):
+def test_a_clone_pulls_no_data_with_text(clean, tmp_path):
     remote = tmp_path / "remote"
     clean.run("dvc", "remote", "add", "--default", "here", str(remote))
     clean.commit()

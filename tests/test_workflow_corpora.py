@@ -1,4 +1,4 @@
-"""The workflow on every kind of corpus, split and table of codes."""
+"""The workflow on each type of corpus, split and table of codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from workflow import BESIDE, FROM_EXTRACT, STAGES, Project
+from workflow import FROM_EXTRACT, OUTSIDE_REPORT, STAGES, Project
 
 pytestmark = pytest.mark.workflow
 
@@ -29,17 +29,17 @@ def notes_of_a_hospital(number: int) -> list[dict]:
 
 
 @pytest.mark.slow
-def test_your_own_corpus_runs_from_jsonl(tmp_path):
+def test_a_custom_corpus_runs_from_jsonl(tmp_path):
     project = Project(tmp_path / "medcode", {"corpus": "jsonl", "label_set": "full"})
     folder = project.folder / "data/raw/jsonl"
     folder.mkdir(parents=True)
     (folder / "notes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in notes_of_a_hospital(120)))
-    assert project.repro("report") == STAGES - {"synthesize", "label_set@top50", "ccs@top50"} - BESIDE
+    assert project.repro("report") == STAGES - {"synthesize", "label_set@top50", "ccs@top50"} - OUTSIDE_REPORT
     measured = json.loads(project.read("metrics/test.json"))
     assert measured["icd"]["counts"]["labels"] == 3
 
 
-def test_a_mistake_in_your_own_corpus_names_file_and_line(tmp_path):
+def test_a_mistake_in_a_custom_corpus_names_file_and_line(tmp_path):
     project = Project(tmp_path / "medcode", {"corpus": "jsonl"})
     folder = project.folder / "data/raw/jsonl"
     folder.mkdir(parents=True)
@@ -60,7 +60,7 @@ def test_codiesp_runs_from_its_official_files(shared, tmp_path, language):
     project = Project(tmp_path / "medcode", changes)
     source = ("--from", str(shared / "corpora/codiesp"))
     project.run("python", "-m", "medcode", "fetch", "codiesp", *source, "--to", "data/raw/codiesp")
-    assert project.repro("report") == STAGES - {"synthesize", "ccs@full"} - BESIDE
+    assert project.repro("report") == STAGES - {"synthesize", "ccs@full"} - OUTSIDE_REPORT
     extracted = json.loads(project.read("metrics/extract.json"))
     assert extracted["codes"]["icd10cm"] == {"assigned": 11_158, "distinct": 2_557}
     split = json.loads(project.read("metrics/splits/full.json"))
@@ -85,7 +85,7 @@ def test_official_files_replace_the_tables_of_the_package(clean, shared):
 
 
 @pytest.mark.slow
-def test_the_mimic4_tables_run(clean):
+def test_the_workflow_runs_on_mimic4_tables(clean):
     ran = clean.experiment("corpus=synthetic-mimic4")
     assert ran == {"check", *FROM_EXTRACT}
     extracted = json.loads(clean.read("metrics/extract.json"))
@@ -104,9 +104,9 @@ def test_published_lists_are_followed(clean, tmp_path):
     lists = ("python", "-m", "medcode", "splits", "caml", "--from", str(tmp_path))
     clean.run(*lists, "--to", "data/splits-published/caml")
     assert clean.experiment("split.published=caml") >= {"split", "label_set@top50", "train"}
-    found = json.loads(clean.read("metrics/splits/assigned.json"))
-    assert (found["source"], found["published"]["not_in_corpus"]["all"]) == ("caml", 3)
+    assigned_split = json.loads(clean.read("metrics/splits/assigned.json"))
+    assert (assigned_split["source"], assigned_split["published"]["not_in_corpus"]["all"]) == ("caml", 3)
     fifty = json.loads(clean.read("metrics/splits/top50.json"))
-    assert fifty["train"]["documents"] < 0.6 * found["train"]["documents"]
+    assert fifty["train"]["documents"] < 0.6 * assigned_split["train"]["documents"]
     shown = clean.run("python", "-m", "medcode", "corpus").stdout
     assert "Words per document" in shown and f"{fifty['train']['documents']}" in shown

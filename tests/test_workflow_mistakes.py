@@ -1,4 +1,4 @@
-"""A mistake of the user is told in one line, before anything runs."""
+"""Mistakes of the user are reported in one line before anything runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CAML = "configs/models/caml.yaml"
 
 
 def checked(project, changes: dict, file: str = "params.yaml") -> list[str]:
-    """The mistakes that the stage `check` tells after a change; it runs before any other stage, and by itself here."""
+    """Return the mistakes that the stage `check` reports after a change. Only this stage runs."""
     project.set(changes, file)
     done = project.run(*project.command("check"), check=False)
     assert done.returncode == 2 and "Traceback" not in done.stdout + done.stderr
@@ -32,7 +32,7 @@ def checked(project, changes: dict, file: str = "params.yaml") -> list[str]:
         ),
     ],
 )
-def test_a_mistake_on_the_command_line_is_told_in_one_line_before_anything_runs(clean, change, message):
+def test_a_mistake_on_the_command_line_is_reported_before_anything_runs(clean, change, message):
     done = clean.run("dvc", "exp", "run", "-S", change, check=False)
     assert done.returncode != 0
     assert f"error: {message}" in done.stderr
@@ -54,22 +54,22 @@ def test_a_mistake_on_the_command_line_is_told_in_one_line_before_anything_runs(
         ({"modle": "cnn"}, "params.yaml: modle: unknown key; did you mean 'model'?"),
     ],
 )
-def test_a_mistake_is_told_in_one_line_by_the_first_stage(clean_params, changes, message):
+def test_a_mistake_is_reported_in_one_line_by_the_first_stage(clean_params, changes, message):
     assert checked(clean_params, changes) == [f"error: {message}"]
 
 
 @pytest.fixture
 def clean_params(project):
-    """A project with the parameters that were committed."""
+    """A project with the committed parameters."""
     project.run("git", "checkout", "--quiet", "--", "params.yaml", "configs")
     return project
 
 
-def test_mistakes_are_told_together(clean_params):
-    told = checked(clean_params, {"seed": -1, "split": {"dev_shar": 0.2}, "corpus": "mimc3"})
-    assert len(told) == 3
+def test_mistakes_are_reported_together(clean_params):
+    messages = checked(clean_params, {"seed": -1, "split": {"dev_shar": 0.2}, "corpus": "mimc3"})
+    assert len(messages) == 3
     for part in ("seed: Input should be", "split.dev_shar: unknown key", "did you mean 'mimic3'?"):
-        assert any(part in line for line in told), part
+        assert any(part in line for line in messages), part
 
 
 @pytest.mark.slow
@@ -80,7 +80,7 @@ def test_a_model_without_the_heads_of_a_label_set_is_refused(clean):
     assert "error: heads: the inputs have no head 'icd'; did you mean 'icd9'?" in done.stderr
 
 
-def test_a_label_set_that_the_corpus_cannot_have_is_refused_when_it_is_chosen(clean):
+def test_a_label_set_that_the_corpus_lacks_is_refused(clean):
     described = json.loads(clean.read("metrics/splits/icd10.json"))
     assert described["empty_because"] == "label set icd10: the corpus has no code of icd10"
     clean.set({"label_set": "icd10"})

@@ -1,4 +1,4 @@
-"""Models through the workflow: trained, measured on each head, and read again to predict."""
+"""Models in the workflow: they are trained, evaluated on each head, and loaded for prediction."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ pytestmark = pytest.mark.workflow
 
 
 def checked(project) -> dict:
-    """Every setting of the run, as `check --resolved` prints it."""
+    """Return all settings of the run, as `check --resolved` prints them."""
     return yaml.safe_load(project.run("python", "-m", "medcode", "check", "--resolved").stdout)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["dr_caml", "fusion", "gatedcnn_nci", "joint_laat", "marn"])
-def test_a_model_trains_and_is_measured_on_each_of_its_heads(clean, model):
+def test_a_model_trains_and_is_evaluated_on_each_head(clean, model):
     assert clean.experiment(f"model={model}") == {"check", *FROM_TRAIN}
     heads = checked(clean)["options"]["heads"]
     measured = json.loads(clean.read("metrics/test.json"))
@@ -29,12 +29,15 @@ def test_a_model_trains_and_is_measured_on_each_of_its_heads(clean, model):
 
 
 @pytest.mark.slow
-def test_codes_and_their_categories_are_trained_and_measured_together(clean):
+def test_codes_and_categories_are_trained_and_evaluated_together(clean):
     assert clean.experiment("model=mt_ram") == {"check", *FROM_TRAIN}
     assert clean.repro() == set()
     measured = json.loads(clean.read("metrics/test.json"))
     categories = json.loads(clean.read("metrics/ccs/top50.json"))["categories"]
-    assert {head: own["counts"]["labels"] for head, own in measured.items()} == {"icd": 50, "ccs": categories}
+    assert {head: head_metrics["counts"]["labels"] for head, head_metrics in measured.items()} == {
+        "icd": 50,
+        "ccs": categories,
+    }
     trained = json.loads(clean.read("metrics/train.json"))
     assert trained["train_loss"] == pytest.approx(
         0.7 * trained["train_loss_icd"] + 0.3 * trained["train_loss_ccs"], rel=1e-4
@@ -50,7 +53,7 @@ def test_codes_and_their_categories_are_trained_and_measured_together(clean):
 
 
 @pytest.mark.slow
-def test_the_composition_is_a_model_of_its_own_too(clean):
+def test_bigru_label_attention_trains_with_ram_and_two_heads(clean):
     options = {"heads": ["icd", "ccs"], "ram": True, "ram_combine": "add"}
     clean.set({"options": options}, model_file("bigru_label_attention"))
     assert clean.experiment("model=bigru_label_attention") == {"check", *FROM_TRAIN}
@@ -59,12 +62,12 @@ def test_the_composition_is_a_model_of_its_own_too(clean):
 
 
 @pytest.mark.slow
-def test_several_seeds_are_trained_together_and_each_as_alone(clean):
+def test_seeds_trained_together_equal_seeds_trained_alone(clean):
     assert clean.experiment("seeds=3", "seed=5") == {"check", *FROM_TRAIN}
     assert clean.repro() == set()
     several = json.loads(clean.read("metrics/seeds.json"))
     assert list(several["seeds"]) == ["5", "6", "7"]
-    micro = [own["icd"]["fixed"]["f1"]["micro"] for own in several["seeds"].values()]
+    micro = [seed_metrics["icd"]["fixed"]["f1"]["micro"] for seed_metrics in several["seeds"].values()]
     measured, trained = (json.loads(clean.read(f"metrics/{name}.json")) for name in ("test", "train"))
     assert measured["icd"]["fixed"]["f1"]["micro"] == pytest.approx(statistics.fmean(micro), abs=1e-6)
     assert several["standard_deviation"]["icd"]["fixed"]["f1"]["micro"] == pytest.approx(
@@ -79,10 +82,10 @@ def test_several_seeds_are_trained_together_and_each_as_alone(clean):
     assert json.loads(clean.read("metrics/seeds.json")) == {}
 
 
-def test_the_predict_command_reads_the_model_that_was_trained(clean):
+def test_predict_reads_the_trained_model(clean):
     command = ("python", "-m", "medcode", "predict", "--format", "json", "--top", "3")
-    found = clean.run(*command, "params.yaml").stdout  # any text will do
-    codes = json.loads(found)["codes"]
+    prediction = clean.run(*command, "params.yaml").stdout  # any text will do
+    codes = json.loads(prediction)["codes"]
     assert len(codes) == 3 and all(code["description"] for code in codes)
 
 
@@ -94,7 +97,7 @@ def test_labels_start_from_their_descriptions_and_descriptions_are_documents_whe
 
 
 @pytest.mark.slow
-def test_the_zoo_measures_models_after_the_same_budget_and_measures_none_twice(clean):
+def test_the_zoo_evaluates_each_model_once_with_the_same_budget(clean):
     zoo = ["python", "benchmarks/zoo.py", "--models", "cnn", "--epochs", "1", "--out", "logs/zoo", "--share"]
     first = clean.run(*zoo, "-1").stdout
     header, _, *rows = first.splitlines()
@@ -114,29 +117,31 @@ def test_the_zoo_measures_models_after_the_same_budget_and_measures_none_twice(c
 
 
 @pytest.mark.slow
-def test_jams_learns_both_systems_and_measures_each_as_it_would_alone(clean):
+def test_jams_trains_and_evaluates_both_systems(clean):
     joint = (*JOINT, "model=jams", "evaluation.at=[5,8,15]")
     assert clean.experiment(*joint) >= FROM_TRAIN
     measured = json.loads(clean.read("metrics/test.json"))
     assert list(measured) == ["icd9", "icd10"]
-    for own in measured.values():
-        assert {"micro", "macro"} <= set(own["auc"])
-        assert {"exact_match", "macro_f1", "f1"} <= set(own["tuned"])
-        assert {"precision_at_8", "precision_at_15", "r_precision", "map"} <= set(own["ranking"])
+    for head_metrics in measured.values():
+        assert {"micro", "macro"} <= set(head_metrics["auc"])
+        assert {"exact_match", "macro_f1", "f1"} <= set(head_metrics["tuned"])
+        assert {"precision_at_8", "precision_at_15", "r_precision", "map"} <= set(head_metrics["ranking"])
     trained = json.loads(clean.read("metrics/train.json"))
     assert "mean_of_seven" in trained["dev"] and set(trained["thresholds"]) == {"icd9", "icd10"}
     linked = [line.split(",")[:3] for line in clean.read("plots/linkage_f1.csv").decode().splitlines()[1:]]
-    assert {(head, kind) for head, _, kind in linked} == {(h, k) for h in ("icd9", "icd10") for k in ("yes", "no")}
+    assert {(head, linked_label) for head, _, linked_label in linked} == {
+        (h, k) for h in ("icd9", "icd10") for k in ("yes", "no")
+    }
     assert "F1 of codes with and without a link" in clean.read("plots/report.html").decode()
-    found = json.loads(
+    prediction = json.loads(
         clean.run("python", "-m", "medcode", "predict", "--format", "json", "--top", "1", "params.yaml").stdout
     )
-    assert [code["head"] for code in found["codes"]] == ["icd9", "icd10"]
+    assert [code["head"] for code in prediction["codes"]] == ["icd9", "icd10"]
     assert "train" in clean.experiment(*joint, "configs/models/jams.yaml:options.backbone=laat")
 
 
 @pytest.mark.slow
-def test_two_heads_are_trained_and_measured_each_on_its_own_documents(clean):
+def test_each_of_two_heads_is_evaluated_on_its_documents(clean):
     clean.set({"options": {"heads": ["icd9", "icd10"]}}, model_file("caml"))
     assert "train" in clean.experiment(*JOINT)
     measured = json.loads(clean.read("metrics/test.json"))

@@ -9,7 +9,7 @@ from medcode import workspace
 
 @pytest.fixture
 def home(tmp_path):
-    """A workspace with a corpus of nested folders, and its copy at the location that DVC uses."""
+    """A workspace with a corpus in nested folders, and its copy where DVC makes it."""
     folder = tmp_path / "medcode"
     (folder / "data/raw/mimic4/hosp").mkdir(parents=True)
     (folder / "data/raw/mimic4/hosp/diagnoses_icd.csv").write_text("codes")
@@ -18,7 +18,7 @@ def home(tmp_path):
     return folder, folder / ".dvc/tmp/exps/tmp1"
 
 
-def test_a_copy_below_the_dvc_folder_has_a_workspace_and_the_workspace_has_none(home):
+def test_only_a_copy_below_the_dvc_folder_has_a_workspace(home):
     folder, copy = home
     environment = {"DVC_ROOT": str(folder)}
     assert workspace.of_copy(copy, environment) == folder.resolve()
@@ -26,12 +26,12 @@ def test_a_copy_below_the_dvc_folder_has_a_workspace_and_the_workspace_has_none(
     assert workspace.of_copy(copy, {}) is None
 
 
-def test_another_project_is_no_copy(home, tmp_path):
+def test_another_project_is_not_a_copy(home, tmp_path):
     (tmp_path / "other").mkdir()
     assert workspace.of_copy(tmp_path / "other", {"DVC_ROOT": str(home[0])}) is None
 
 
-def test_a_copy_gets_links_to_all_files_in_folders_of_the_same_shape(home):
+def test_a_copy_gets_links_to_all_files_of_the_workspace(home):
     folder, copy = home
     assert workspace.lend(folder, copy, ["data/raw/mimic4"]) == ["data/raw/mimic4"]
     lent = copy / "data/raw/mimic4"
@@ -40,7 +40,7 @@ def test_a_copy_gets_links_to_all_files_in_folders_of_the_same_shape(home):
     assert workspace.lend(folder, copy, ["data/raw/mimic4"]) == []
 
 
-def test_links_in_the_workspace_are_followed_as_dvc_follows_them(home, tmp_path):
+def test_links_in_the_workspace_are_followed(home, tmp_path):
     folder, copy = home
     (folder / "data/raw/mimic4").rename(tmp_path / "elsewhere")
     (folder / "data/raw/mimic4").symlink_to(tmp_path / "elsewhere")
@@ -51,7 +51,7 @@ def test_links_in_the_workspace_are_followed_as_dvc_follows_them(home, tmp_path)
     assert (copy / "data/raw/mimic4/note").is_symlink()
 
 
-def test_what_is_missing_or_already_there_is_left_alone(home):
+def test_missing_or_existing_folders_are_skipped(home):
     folder, copy = home
     (copy / "data/raw/mimic4").mkdir(parents=True)
     assert workspace.lend(folder, copy, ["data/raw/mimic4", "data/raw/jsonl"]) == []

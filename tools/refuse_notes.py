@@ -1,4 +1,4 @@
-"""Refuses files that may hold notes, or what was made of them: `python tools/refuse_notes.py FILE...`.
+"""Refuse files that may hold notes or data derived from them: `python tools/refuse_notes.py FILE...`.
 
 A hook of pre-commit runs it on all files that are to be committed. It needs nothing but Python.
 """
@@ -22,7 +22,7 @@ NAMES = {
 
 
 def reason(path: str, read: Callable[[], str]) -> str | None:
-    """Says why a file must not be committed; None where it may be.
+    """Return why a file must not be committed; None if it may be.
 
     Args:
         path: below the root of the repository.
@@ -32,9 +32,9 @@ def reason(path: str, read: Callable[[], str]) -> str | None:
     if plain.startswith(FOLDERS) and not plain.startswith(ALLOWED):
         return f"{plain.split('/')[0]}/ stays on this machine"
     name = PurePosixPath(plain).name
-    for what, patterns in NAMES.items():
+    for file_type, patterns in NAMES.items():
         if any(fnmatch(name, pattern) for pattern in patterns):
-            return f"it has the name of {what}"
+            return f"it has the name of {file_type}"
     if name.endswith((".jsonl", ".jsonl.gz", ".ndjson")):
         if name.endswith(".gz"):
             return "it is a compressed file of records"
@@ -52,7 +52,7 @@ def _has_text(line: str) -> bool:
 
 
 def main(paths: list[str]) -> int:
-    """Prints a line for each file that is refused; returns 1 where there is one."""
+    """Print a line for each refused file; return 1 if there is one."""
     refused = 0
     for path in paths:
         why = reason(path, lambda path=path: Path(path).read_text(encoding="utf-8", errors="replace"))

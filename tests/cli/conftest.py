@@ -1,4 +1,4 @@
-"""Running commands."""
+"""Fixture that runs commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from medcode import __main__
 
 @pytest.fixture
 def command(capsys, root, monkeypatch):
-    """Runs a command in the project's folder; returns exit code, standard output and standard error."""
+    """Run a command in the project's folder; return exit code, standard output and standard error."""
     monkeypatch.chdir(root)
 
     def run(*arguments: object) -> tuple[int, str, str]:

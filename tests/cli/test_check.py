@@ -1,4 +1,4 @@
-"""`check`: right files are said to be right, and all mistakes are told at once."""
+"""`check`: valid files are accepted, and all mistakes are reported together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 from medcode import config
 
 
-def test_check_says_that_params_are_right(command):
+def test_check_accepts_valid_params(command):
     assert command("check") == (0, "params.yaml, configs/models: all right\n", "")
 
 
@@ -29,7 +29,7 @@ def test_check_finds_all_mistakes_in_the_files_of_any_model(command, root, tmp_p
 
 
 @pytest.mark.parametrize("key", ["model", "recipe"])
-def test_a_mistake_in_another_key_hides_none_in_the_choice_of_a_model(command, root, tmp_path, key):
+def test_a_wrong_model_is_reported_with_mistakes_in_other_keys(command, root, tmp_path, key):
     raw = yaml.safe_load((root / "params.yaml").read_text()) | {"seed": -3, key: "fusoin"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
     code, _, err = command("check", "--params", tmp_path / "params.yaml")

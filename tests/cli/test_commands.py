@@ -1,4 +1,4 @@
-"""The command line for people: what it prints, and one line with exit code 2 for a mistake."""
+"""The command line: its output, and one line with exit code 2 for a mistake."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEXT = "Fever and chills. Chest film: pneumonia."
 
 @pytest.fixture
 def model(recipe, tmp_path):
-    """A folder of an untrained model that knows four words and three codes."""
+    """Folder of an untrained model with four words and three codes."""
     configured = configure("caml", {"filters": 4, "kernel": 2}, recipe)
     torch.manual_seed(0)
     network = models.find("caml")(configured, ModelInputs(heads={"icd": 3}, vocab_size=6, vectors=torch.randn(6, 5)))
@@ -64,7 +64,7 @@ def test_models_are_listed_with_their_parameter_counts(command):
     assert "5,247,050" in table and "Mullenbach et al. 2018" in table
 
 
-def test_models_take_rows_heads_settings_and_recipes(command):
+def test_model_counts_follow_the_given_sizes_settings_and_recipe(command):
     arguments = ("models", "--format", "json", "--name")
     (caml,) = json.loads(command(*arguments, "caml", "--labels", "icd=50,ccs=38", "--set", "caml.filters=100")[1])
     assert caml["parameters"] == 51_919 * 100 + 100 * 100 * 10 + 100 + 2 * 88 * 101
@@ -72,7 +72,7 @@ def test_models_take_rows_heads_settings_and_recipes(command):
     assert (cnn["parameters"], cnn["trainable"]) == (225_550 + 10_200, 225_550)
 
 
-def test_heads_that_a_model_needs_and_that_are_not_named_are_mimics(command):
+def test_heads_that_are_not_named_get_the_label_counts_of_mimic(command):
     arguments = ("models", "--format", "json", "--name", "joint_laat")
     for labels, parameters in (
         ("icd=50", 6_267_958),
@@ -89,7 +89,7 @@ def test_only_models_with_the_recipe_are_listed(command):
     assert [item["name"] for item in listed] == ["caml", "dr_caml", "multirescnn"]
 
 
-def test_the_page_of_models_is_what_the_command_writes(command, root):
+def test_the_committed_page_of_models_matches_the_command_output(command, root):
     code, out, _ = command("models", "--format", "markdown")
     assert code == 0
     assert (root / "docs/MODELS.md").read_text(encoding="utf-8") == out, "write it again: see its first lines"
@@ -113,7 +113,7 @@ def test_the_page_of_models_is_what_the_command_writes(command, root):
         (("--models", "nowhere"), "nowhere: no such folder"),
     ],
 )
-def test_a_mistake_in_models_is_told_in_one_line(command, arguments, message):
+def test_a_mistake_in_models_is_reported_in_one_line(command, arguments, message):
     code, out, err = command("models", *arguments)
     assert (code, out) == (2, "")
     assert err.startswith(f"error: {message}") and err.count("\n") == 1
@@ -143,7 +143,7 @@ def test_predict_says_when_no_code_is_above_the_threshold(command, model, note):
     assert command("predict", note, "--model", model, "--threshold", 1) == (0, "", "no code is above the threshold\n")
 
 
-def test_a_long_note_is_read_as_far_as_the_model_reads(command, model, tmp_path):
+def test_a_long_note_is_truncated_to_max_tokens(command, model, tmp_path):
     note = tmp_path / "long.txt"
     note.write_text("fever " * 900_000)  # 5 MB
     code, out, err = command("predict", note, "--model", model)
@@ -159,7 +159,7 @@ def test_a_long_note_is_read_as_far_as_the_model_reads(command, model, tmp_path)
         (b"fever \xff chills", "not UTF-8 text (byte 7)"),
     ],
 )
-def test_a_note_that_cannot_be_read_is_told_in_one_line(command, model, tmp_path, content, message):
+def test_an_unreadable_note_is_reported_in_one_line(command, model, tmp_path, content, message):
     note = tmp_path / "note.txt"
     note.write_bytes(content)
     code, out, err = command("predict", note, "--model", model)
@@ -175,13 +175,13 @@ def test_a_note_that_cannot_be_read_is_told_in_one_line(command, model, tmp_path
         (("--top", "0"), "--top: at least 1, found 0"),
     ],
 )
-def test_a_mistake_in_predict_is_told_in_one_line(command, model, note, arguments, message):
+def test_a_mistake_in_predict_is_reported_in_one_line(command, model, note, arguments, message):
     note_arguments = arguments if arguments[0] == "nowhere.txt" else (note, *arguments)
     code, _, err = command("predict", *note_arguments, "--model", model)
     assert code == 2 and err == f"error: {message}\n"
 
 
-def test_a_missing_model_is_told_in_one_line(command, note, tmp_path):
+def test_a_missing_model_is_reported_in_one_line(command, note, tmp_path):
     code, _, err = command("predict", note, "--model", tmp_path / "none")
     assert code == 2
     assert (
@@ -217,7 +217,7 @@ def test_a_model_on_subwords_predicts_without_data_or_network(command, on_subwor
     assert command("predict", "--model", on_subwords, note)[0] == 2
 
 
-def test_words_that_the_model_does_not_know_are_told(command, model, tmp_path):
+def test_predict_reports_a_note_without_known_words(command, model, tmp_path):
     note = tmp_path / "note.txt"
     note.write_text("fiebre y escalofrios")
     assert command("predict", note, "--model", model)[2] == "note: not one word of it is in the model's vocabulary\n"
@@ -236,7 +236,7 @@ def test_splits_are_checked_and_copied(command, tmp_path):
     assert "dev_50_hadm_ids.csv: no such file" in err
 
 
-def test_the_corpus_is_shown(command, tmp_path):
+def test_corpus_prints_its_statistics(command, tmp_path):
     path = tmp_path / "corpus.json"
     path.write_text(json.dumps(DESCRIBED))
     code, out, _ = command("corpus", "--metrics", path)
@@ -249,11 +249,11 @@ def test_the_corpus_is_shown(command, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "error"),
     [
         (["--run"], "error: --run: expected the name of a study; without --run they are listed\n"),
         (["mtram-icd", "--jobs", "0"], "error: --jobs: expected a number from 1 on, found 0\n"),
     ],
 )
-def test_study_refuses_what_it_cannot_run(command, options, said):
-    assert command("study", *options) == (2, "", said)
+def test_study_refuses_invalid_arguments(command, options, error):
+    assert command("study", *options) == (2, "", error)

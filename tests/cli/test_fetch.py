@@ -11,18 +11,18 @@ from medcode.cli import fetch as command
 
 
 @pytest.mark.parametrize(
-    ("what", "module", "expected"),
+    ("name", "module", "expected"),
     [
         ("codiesp", command.corpora, ("codiesp", Path("to"), Path("a.zip"))),
         ("reference", command.codes, (Path("to"), Path("a.zip"))),
     ],
 )
-def test_options_reach_the_library(monkeypatch, capsys, what, module, expected):
+def test_fetch_passes_its_options_on(monkeypatch, capsys, name, module, expected):
     calls = []
     monkeypatch.setattr(module, "fetch", lambda *arguments: calls.append(arguments) or 12)
     parser = argparse.ArgumentParser()
     command.add_parser(parser.add_subparsers())
-    arguments = parser.parse_args(["fetch", what, "--from", "a.zip", "--to", "to"])
+    arguments = parser.parse_args(["fetch", name, "--from", "a.zip", "--to", "to"])
     arguments.run(arguments)
     assert calls == [expected]
     assert capsys.readouterr().out == "to: 12 files, all as published\n"

@@ -1,4 +1,4 @@
-"""A few lines in the format of the official files of codes."""
+"""Small files in the format of the official files of codes."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ LINES = {
 
 
 @pytest.fixture(scope="session")
-def few(tmp_path_factory) -> Path:
+def small_official(tmp_path_factory) -> Path:
     """A folder of all official files with a few lines each."""
-    folder = tmp_path_factory.mktemp("few")
+    folder = tmp_path_factory.mktemp("small_official")
     for name, lines in LINES.items():
         (folder / name).write_bytes("".join(f"{line}\r\n" for line in lines).encode("latin-1"))
     return folder

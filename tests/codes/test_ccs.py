@@ -1,4 +1,4 @@
-"""CCS: categories of the papers' top-50, distinct numbers, no category without a source."""
+"""CCS categories of the papers' 50 codes, and the source of each category."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_papers_top50_has_38_categories_from_the_official_files(official_tab
     assert grouped(official_tables.ccs, labels(icd9cm=DIAGNOSES, icd9proc=PROCEDURES)) == TOP50
 
 
-def test_official_sizes_and_the_package_is_the_same(official_tables, package):
+def test_official_files_and_package_have_the_same_sizes(official_tables, package):
     table = official_tables.ccs
     exact = table[table["level"] == "code"]
     sizes = {system: (len(part), part["category"].nunique()) for system, part in exact.groupby("system")}
@@ -78,8 +78,8 @@ def test_official_sizes_and_the_package_is_the_same(official_tables, package):
     assert len(expected.merge(table, on=columns)) == len(expected) == 17
 
 
-def test_padded_quoted_files_are_read(few):
-    table = ccs.table(few, None).to_pandas().set_index(["system", "code"])
+def test_padded_quoted_files_are_read(small_official):
+    table = ccs.table(small_official, None).to_pandas().set_index(["system", "code"])
     assert table.loc[("icd9cm", "401.9")].tolist() == ["D98", "Essential hypertension", "code", "official"]
     assert table.loc[("icd9cm", "V45.81"), "category"] == "D101"
     assert table.loc[("icd9cm", "E878.8"), "category"] == "D2616"
@@ -89,25 +89,25 @@ def test_padded_quoted_files_are_read(few):
     assert table.index.is_unique
 
 
-def test_a_category_of_codes_belongs_where_all_codes_below_it_do(few):
-    table = ccs.table(few, None).to_pandas().set_index(["system", "code"])
+def test_a_code_category_gets_the_ccs_category_of_all_codes_below_it(small_official):
+    table = ccs.table(small_official, None).to_pandas().set_index(["system", "code"])
     assert table.loc[("icd9cm", "414.0")].tolist()[:3:2] == ["D101", "category"]
     assert table.loc[("icd9cm", "E878"), "category"] == "D2616"
     assert ("icd9cm", "250") not in table.index, "250.00 and 250.10 are in different categories"
     assert ("icd9cm", "E87") not in table.index
 
 
-def test_a_number_that_both_share_is_one_category_only_when_bare(few):
-    table = ccs.table(few, None).to_pandas()
-    both = labels(icd9cm=["414.01"], icd9proc=["39.31"])
-    assert set(grouped(table, both)) == {"D101", "P101"}
-    bare = ccs.categories(both, table, bare_numbers=True).to_pylist()
+def test_diagnoses_and_procedures_share_a_category_only_with_bare_numbers(small_official):
+    table = ccs.table(small_official, None).to_pandas()
+    shared_number = labels(icd9cm=["414.01"], icd9proc=["39.31"])
+    assert set(grouped(table, shared_number)) == {"D101", "P101"}
+    bare = ccs.categories(shared_number, table, bare_numbers=True).to_pylist()
     assert [row["category"] for row in bare] == ["101", "101"]
     assert bare[0]["category_description"] == bare[1]["category_description"]
     assert "Coronary" in bare[0]["category_description"] and "Transurethral" in bare[0]["category_description"]
 
 
-def test_icd10_diagnoses_have_the_refined_categories(package):
+def test_icd10_diagnoses_have_ccsr_categories(package):
     table = package.set_index(["system", "code"])
     expected = {"I10": "CIR007", "E11.9": "END002", "A41.9": "INF002", "J18.9": "RSP002", "S02.2XXA": "INJ001"}
     for code, category in expected.items():
@@ -119,7 +119,7 @@ def test_icd10_diagnoses_have_the_refined_categories(package):
     assert set(grouped(package, labels(icd10cm=["I10"], icd9cm=["401.9"]), bare=True)) == {"CIR007", "98"}
 
 
-def test_order_and_counts_of_a_label_set(package):
+def test_categories_keep_the_order_of_labels_and_are_counted(package):
     chosen = labels(icd9proc=["99.99", "96.04"], icd9cm=["401.9", "not a code"], icd10pcs=["0DTJ4ZZ"])
     categories = ccs.categories(chosen, package, bare_numbers=False)
     assert categories["code"].to_pylist() == ["96.04", "401.9"]
@@ -140,7 +140,7 @@ def test_order_and_counts_of_a_label_set(package):
     }  # fmt: skip
 
 
-def test_a_label_set_without_any_category_says_so(package):
+def test_a_label_set_without_any_category_has_an_empty_table(package):
     chosen = labels(icd10pcs=["0DTJ4ZZ"])
     categories = ccs.categories(chosen, package, bare_numbers=True)
     assert categories.num_rows == 0 and categories.schema == ccs.LABELS

@@ -17,11 +17,11 @@ from medcode.errors import UserError
 
 
 @pytest.fixture
-def small(few, monkeypatch) -> Path:
+def small(small_official, monkeypatch) -> Path:
     """The few lines of `conftest` in place of the published files."""
-    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in few.iterdir()}
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in small_official.iterdir()}
     monkeypatch.setattr(fetch, "DIGESTS", digests)
-    return few
+    return small_official
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -45,7 +45,7 @@ def test_every_official_file_has_a_digest():
     assert len(set(fetch.DIGESTS.values())) == len(fetch.DIGESTS) == 10
 
 
-def test_from_a_folder_a_zip_and_a_folder_of_zips(small, tmp_path):
+def test_fetch_reads_a_folder_a_zip_and_a_folder_of_zips(small, tmp_path):
     deep, zips = tmp_path / "deep", tmp_path / "zips"
     shutil.copytree(small, deep / "a" / "b")
     zips.mkdir()
@@ -58,7 +58,7 @@ def test_from_a_folder_a_zip_and_a_folder_of_zips(small, tmp_path):
         assert [path.name for path in to.parent.iterdir()] == ["files"]
 
 
-def test_from_the_publishers(small, tmp_path, monkeypatch):
+def test_fetch_downloads_from_the_publishers(small, tmp_path, monkeypatch):
     published = tmp_path / "published"
     published.mkdir()
     paths = archives(small, published)
@@ -74,14 +74,14 @@ def test_from_the_publishers(small, tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "to").iterdir()] == ["files"]
 
 
-def test_what_cannot_be_reached(tmp_path, monkeypatch):
+def test_an_unreachable_url_is_reported_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(fetch, "ARCHIVES", ("http://127.0.0.1:9/ccs.zip", "http://127.0.0.1:9/gem.zip"))
     with pytest.raises(UserError, match=r"ccs\.zip: could not be fetched .* 1 others with a browser .* FROM=folder"):
         fetch.fetch(tmp_path / "to" / "files")
     assert list((tmp_path / "to").iterdir()) == []
 
 
-def test_a_difference_leaves_what_was_there(small, tmp_path):
+def test_a_wrong_digest_leaves_the_existing_folder_unchanged(small, tmp_path):
     source, to = tmp_path / "source", tmp_path / "files"
     shutil.copytree(small, source)
     fetch.fetch(to, source)

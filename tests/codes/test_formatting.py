@@ -40,7 +40,7 @@ stored_codes = st.sampled_from(SYSTEMS).flatmap(
         ("icd10pcs", "BW03", "BW03"),
     ],
 )
-def test_golden_codes(system, stored, expected):
+def test_dotted_and_undotted_examples(system, stored, expected):
     assert dotted(stored, system) == expected
     assert normalized(stored, system) == normalized(expected, system) == expected
 
@@ -56,7 +56,7 @@ def test_dotting_loses_nothing_and_every_spelling_meets(pair):
     assert not dotted_code.endswith(".")
 
 
-def test_a_trailing_point_is_taken_off():
+def test_a_trailing_point_is_removed():
     assert normalized("66.", "icd9proc") == "66"
 
 
@@ -74,7 +74,7 @@ def test_a_trailing_point_is_taken_off():
         ("icd9cm", "²50.00"),
     ],
 )
-def test_what_is_no_code_is_refused_and_not_mended(system, wrong):
+def test_an_invalid_code_is_refused_and_not_repaired(system, wrong):
     with pytest.raises(UserError, match=f"is not a code of {system}"):
         normalized(wrong, system)
 
@@ -98,5 +98,5 @@ def test_an_unknown_system_names_the_nearest():
         ("0DTJ4ZZ", "icd10pcs", "0DT"),
     ],
 )
-def test_the_category_is_what_stands_before_the_point(code, system, expected):
+def test_the_category_is_the_part_before_the_point(code, system, expected):
     assert category(code, system) == expected

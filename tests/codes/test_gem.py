@@ -46,7 +46,7 @@ def test_counts_of_the_official_files(official_tables):
     assert set(table["table"]) == {"official"}
 
 
-def test_the_papers_examples(official_tables, package_tables):
+def test_examples_from_the_papers_are_in_the_table(official_tables, package_tables):
     for tables in (official_tables, package_tables):
         edges = gem.edges(tables.gem, ICD9[:2], ICD10[:2]).to_pylist()
         weights = {(row["source"], row["target"]): (row["weight"], row["approximate"]) for row in edges}
@@ -58,14 +58,14 @@ def test_the_papers_examples(official_tables, package_tables):
         }
 
 
-def test_the_package_has_an_older_edition_of_diagnoses_only(package_tables):
+def test_the_package_has_only_diagnoses_of_an_older_edition(package_tables):
     table = package_tables.gem
     assert {system: rows for system, (rows, *_) in counts(table).items()} == {"icd9cm": 23_912, "icd10cm": 78_838}
     assert set(table["table"]) == {"package"}
 
 
-def test_edges_of_a_direction_come_from_its_own_file(few):
-    table = gem.table(few).to_pandas()
+def test_edges_of_a_direction_come_from_its_own_file(small_official):
+    table = gem.table(small_official).to_pandas()
     edges = gem.edges(table, [*ICD9, ("icd9cm", "749.21")], ICD10).to_pandas()
     assert edges[["direction", "source", "target", "weight"]].to_numpy().tolist() == [
         ["icd9_to_icd10", "576.2", "K83.1", 1.0],
@@ -82,8 +82,8 @@ def test_edges_of_a_direction_come_from_its_own_file(few):
     assert set(diagnoses["source_system"]) == {"icd9cm", "icd10cm"}
 
 
-def test_no_map_is_never_an_edge(few):
-    table = gem.table(few).to_pandas()
+def test_no_map_is_never_an_edge(small_official):
+    table = gem.table(small_official).to_pandas()
     unmapped = table[table["target"].isna()]
     assert unmapped["source"].tolist() == ["V86.1", "3E0102A"]
     assert unmapped["no_map"].tolist() == [1, 0]
@@ -91,20 +91,20 @@ def test_no_map_is_never_an_edge(few):
     assert gem.edges(table, named, named).num_rows == 0
 
 
-def test_flags_are_those_of_the_file(few):
-    row = gem.table(few).to_pandas().set_index("source").loc["00.66", list(gem.FLAGS)]
+def test_flags_are_read_from_the_file(small_official):
+    row = gem.table(small_official).to_pandas().set_index("source").loc["00.66", list(gem.FLAGS)]
     assert row.tolist() == [1, 0, 0, 1, 2]
 
 
-def test_edges_of_no_codes_are_an_empty_table(few):
-    table = gem.table(few).to_pandas()
+def test_edges_of_no_codes_are_an_empty_table(small_official):
+    table = gem.table(small_official).to_pandas()
     for icd9, icd10 in (([], []), (ICD9, []), ([], ICD10)):
         edges = gem.edges(table, icd9, icd10)
         assert edges.num_rows == 0 and edges.schema == gem.EDGES
 
 
-def test_metrics_count_a_code_by_the_direction_that_starts_at_it(few, package_tables):
-    table = gem.table(few).to_pandas()
+def test_metrics_count_edges_by_the_system_that_they_start_from(small_official, package_tables):
+    table = gem.table(small_official).to_pandas()
     codes = pd.DataFrame([*ICD9, *ICD10, ("icd9cm", "V86.1")], columns=["system", "code"])
     edges = gem.edges(table, ICD9, ICD10).to_pandas()
     measured = gem.metrics(table, codes, edges, procedures=True)
@@ -124,8 +124,8 @@ def test_metrics_count_a_code_by_the_direction_that_starts_at_it(few, package_ta
     assert gem.metrics(table, codes, edges, procedures=False)["tables"]["icd9proc"]["table"] == "off"
 
 
-def test_a_damaged_file_names_its_line(few, tmp_path):
-    for path in few.iterdir():
+def test_a_damaged_file_names_its_line(small_official, tmp_path):
+    for path in small_official.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "2018_I9gem.txt").write_text("5762  K831    00000\n5762  K831\n")
     with pytest.raises(UserError, match=r"2018_I9gem\.txt: line 2: expected a source, a target and five digits"):

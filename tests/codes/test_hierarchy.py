@@ -32,7 +32,7 @@ def places(package_tables) -> pd.DataFrame:
         ("icd10pcs", "0DTJ4ZZ", "0", "0D", "0DT"),
     ],
 )
-def test_known_places(places, system, code, chapter, block, category):
+def test_example_codes_have_the_expected_chapter_and_block(places, system, code, chapter, block, category):
     row = places[(places["system"] == system) & (places["code"] == code)].iloc[0]
     assert [row[name] if pd.notna(row[name]) else None for name in ("chapter", "block", "category")] == [
         chapter, block, category,
@@ -56,7 +56,7 @@ def test_blocks_lie_within_their_chapter(places):
     assert (blocks == 1).all()
 
 
-def test_a_code_that_is_too_short_is_in_nothing():
+def test_a_code_shorter_than_a_category_has_no_place():
     codes = pa.table({"system": ["icd9cm", "icd10cm", "icd10pcs"], "code": ["25", "", "0"]})
     assert [row["category"] for row in hierarchy.table(codes).to_pylist()] == [None, None, None]
     assert [row["chapter"] for row in hierarchy.table(codes).to_pylist()] == [None, None, "0"]

@@ -41,7 +41,7 @@ def test_descriptions_of_some_codes(descriptions, system, code, description, sou
     assert origin == source
 
 
-def test_sizes_are_those_of_the_official_editions(descriptions):
+def test_tables_are_as_large_as_the_official_editions(descriptions):
     current = [system for (system, _), (_, source) in descriptions.items() if source == "current"]
     assert {system: current.count(system) for system in SYSTEMS} == {
         "icd9cm": 14_567,

@@ -8,11 +8,11 @@ from medcode.codes import reference, sources
 from medcode.errors import UserError
 
 
-def test_values_lose_their_padding_and_files_are_latin_1(few):
-    rows = list(sources.rows(sources.official(few, sources.CCS_PROCEDURES), 2))
+def test_values_lose_their_padding_and_files_are_latin_1(small_official):
+    rows = list(sources.rows(sources.official(small_official, sources.CCS_PROCEDURES), 2))
     assert rows[0] == ["", "0", "No PROC", "INVALID CODES IN USER DATA"]
     assert rows[1] == ["0331", "4", "Dx spinal tap", "SPINAL TAP"]
-    assert "Ménière" in "".join(sources.official(few, sources.DIAGNOSIS_DESCRIPTIONS))
+    assert "Ménière" in "".join(sources.official(small_official, sources.DIAGNOSIS_DESCRIPTIONS))
 
 
 def test_the_package_has_the_files_of_icd9_descriptions_as_published(official):
@@ -21,8 +21,8 @@ def test_the_package_has_the_files_of_icd9_descriptions_as_published(official):
         assert list(sources.package(inside, "latin-1")) == list(sources.official(official, name))
 
 
-def test_a_missing_file_says_what_to_do(few, tmp_path):
-    for path in few.iterdir():
+def test_a_missing_file_says_what_to_do(small_official, tmp_path):
+    for path in small_official.iterdir():
         if path.name != sources.CCS_PROCEDURES:
             (tmp_path / path.name).write_bytes(path.read_bytes())
     with pytest.raises(UserError, match=r"there is no '\$prref 2015.csv'; run `make reference`, or set reference"):

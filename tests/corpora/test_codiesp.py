@@ -60,7 +60,7 @@ def test_background_may_be_absent(folder):
         ("S-dev-1\tn448\nS-dev-1\t250.00\n", r"devD\.tsv: line 2: '250.00' is not a code of icd10cm"),
     ],
 )
-def test_a_wrong_line_is_named(folder, content, message):
+def test_an_error_names_the_wrong_line(folder, content, message):
     (folder / "dev" / "devD.tsv").write_text(content)
     with pytest.raises(UserError, match=message):
         corpora.read("codiesp", folder, ENGLISH)

@@ -1,4 +1,4 @@
-"""Selection of a reader."""
+"""Corpora find their readers and options by name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_every_corpus_has_a_reader_and_options(corpus):
     assert issubclass(options.find(corpus), Section) and "systems" in options.find(corpus).model_fields
 
 
-def test_a_corpus_made_here_is_read_as_the_one_whose_format_it_has():
+def test_a_synthetic_corpus_is_read_by_the_reader_of_its_format():
     assert options.names()[:2] == list(options.MADE)
     for corpus in options.MADE:
         assert options.find(corpus) is options.find(corpus.removeprefix("synthetic-"))
@@ -33,12 +33,12 @@ def test_an_unknown_corpus_names_the_nearest(tmp_path):
             ask("mimic-3")
 
 
-def test_a_missing_folder(tmp_path):
+def test_a_missing_folder_is_reported_in_one_line(tmp_path):
     with pytest.raises(UserError, match="codiesp: no such folder"):
         corpora.read("codiesp", tmp_path / "codiesp", None)
 
 
-def test_the_package_imports_no_reader_before_one_is_asked_for():
+def test_readers_are_imported_on_use():
     code = "import sys, medcode.corpora; print([m for m in sys.modules if m.startswith('medcode.corpora.')])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"

@@ -33,30 +33,30 @@ def table(tmp_path):
     return path
 
 
-def test_a_truncated_gz(table):
+def test_a_truncated_gz_is_refused(table):
     table.write_bytes(table.read_bytes()[:-2000])
     refused(table, "cut off or damaged")
 
 
-def test_a_damaged_gz(table):
+def test_a_damaged_gz_is_refused(table):
     content = bytearray(table.read_bytes())
     content[5000:5050] = bytes(50)
     table.write_bytes(content)
     refused(table, "cut off or damaged|not a whole CSV table")
 
 
-def test_a_gz_that_is_none(table):
+def test_a_file_named_gz_that_is_not_gzip_is_refused(table):
     table.write_bytes(b'"HADM_ID","TEXT"\n1,"a"\n')
     refused(table, "cut off or damaged")
 
 
-def test_a_csv_that_ends_within_a_note(tmp_path):
+def test_a_csv_that_ends_within_a_note_is_refused(tmp_path):
     path = tmp_path / "NOTEEVENTS.csv"
     path.write_text(f'HADM_ID,TEXT\n1,"{SECRET}\n')
     refused(path, "not a whole CSV table")
 
 
-def test_a_row_with_too_many_fields(tmp_path):
+def test_a_row_with_too_many_fields_is_refused(tmp_path):
     path = tmp_path / "NOTEEVENTS.csv"
     path.write_text(f"HADM_ID,TEXT\n1,a\n2,{SECRET},b,c\n")
     refused(path, "not a whole CSV table .*line 3, saw 4")
@@ -64,7 +64,7 @@ def test_a_row_with_too_many_fields(tmp_path):
     refused(path, "not a whole CSV table .*line 2, saw 3")
 
 
-def test_an_empty_file(tmp_path):
+def test_an_empty_file_is_refused(tmp_path):
     path = tmp_path / "NOTEEVENTS.csv"
     path.touch()
     refused(path, "empty, not even a header")
@@ -76,7 +76,7 @@ def test_a_missing_column_names_the_nearest(tmp_path):
     refused(path, "there is no column HADM_ID; did you mean 'hadm_ids'")
 
 
-def test_a_column_that_comes_twice(tmp_path):
+def test_a_duplicate_column_is_refused(tmp_path):
     path = tmp_path / "NOTEEVENTS.csv"
     path.write_text("HADM_ID,TEXT,text\n1,a,b\n")
     refused(path, "a column name comes twice")
@@ -88,7 +88,7 @@ def test_a_missing_table_names_both_spellings_and_the_place(tmp_path):
     assert str(tmp_path) in str(caught.value)
 
 
-def test_values_stay_as_they_are(tmp_path):
+def test_values_are_read_unchanged_as_text(tmp_path):
     path = tmp_path / "T.csv"
     path.write_bytes(b'\xef\xbb\xbfText,"hadm_id"\r\n"NA, ""null""\r\n007",0010\r\n,\r\n')
     (chunk,) = tables.chunks(path, ["hadm_id", "text"])

@@ -44,7 +44,7 @@ def zipped(folder: Path) -> Path:
     return Path(shutil.make_archive(str(folder.parent / "codiesp"), "zip", folder))
 
 
-def test_from_a_folder_and_from_a_zip(small, tmp_path):
+def test_fetch_reads_a_folder_and_a_zip(small, tmp_path):
     for source in (small, small / "final_dataset", zipped(small)):
         to = tmp_path / "raw" / "codiesp"
         assert fetch.fetch("codiesp", to, source) == 3
@@ -52,7 +52,7 @@ def test_from_a_folder_and_from_a_zip(small, tmp_path):
         assert [path.name for path in to.parent.iterdir()] == ["codiesp"]
 
 
-def test_from_the_archive(small, tmp_path, monkeypatch):
+def test_fetch_downloads_the_archive(small, tmp_path, monkeypatch):
     archive = zipped(small)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(archive.parent))
     handler.log_message = lambda *_: None
@@ -66,7 +66,7 @@ def test_from_the_archive(small, tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["codiesp"]
 
 
-def test_an_archive_that_cannot_be_reached(small, tmp_path):
+def test_an_unreachable_archive_is_reported_in_one_line(small, tmp_path):
     with pytest.raises(UserError, match=r"codiesp\.zip: could not be fetched .* give FROM=codiesp\.zip"):
         fetch.fetch("codiesp", tmp_path / "raw" / "codiesp")
     assert list((tmp_path / "raw").iterdir()) == []
@@ -82,7 +82,7 @@ def test_an_archive_that_cannot_be_reached(small, tmp_path):
         ("train/trainD.tsv", None, "not the corpus: there is no train/trainD.tsv in it"),
     ],
 )
-def test_a_difference_leaves_what_was_there(small, tmp_path, name, content, message):
+def test_a_wrong_digest_leaves_the_existing_folder_unchanged(small, tmp_path, name, content, message):
     to = tmp_path / "raw" / "codiesp"
     fetch.fetch("codiesp", to, small)
     path = small / "final_dataset" / name
@@ -95,7 +95,7 @@ def test_a_difference_leaves_what_was_there(small, tmp_path, name, content, mess
         assert files(to) == SMALL
 
 
-def test_a_file_that_is_no_zip(small, tmp_path):
+def test_a_file_that_is_no_zip_is_refused(small, tmp_path):
     (tmp_path / "codiesp.zip").write_bytes(b"<html>")
     with pytest.raises(UserError, match="not a whole zip file"):
         fetch.fetch("codiesp", tmp_path / "raw", tmp_path / "codiesp.zip")
@@ -121,7 +121,7 @@ def test_a_name_that_points_outside_the_folder_is_not_followed(small, tmp_path):
         ("codi-esp", "unknown corpus 'codi-esp'; did you mean 'codiesp'"),
     ],
 )
-def test_what_cannot_be_fetched_says_where_it_comes_from(corpus, message, tmp_path):
+def test_the_error_for_a_restricted_corpus_names_its_source(corpus, message, tmp_path):
     with pytest.raises(UserError, match=message):
         fetch.fetch(corpus, tmp_path / corpus)
 

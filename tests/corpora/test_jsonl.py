@@ -74,21 +74,21 @@ def test_other_systems_are_left_out_and_counted(tmp_path):
         (b"[" * 100_000 + b"\n", "nested too deeply|not JSON"),
     ],
 )
-def test_a_wrong_line_is_named_and_its_text_is_not(tmp_path, wrong, message):
+def test_an_error_names_the_wrong_line_without_its_text(tmp_path, wrong, message):
     write(tmp_path, line(admission_id="0"), wrong)
     with pytest.raises(UserError, match=rf"notes\.jsonl: line 2: .*({message})") as caught:
         corpora.read("jsonl", tmp_path, ALL)
     assert SECRET not in str(caught.value)
 
 
-def test_a_truncated_gz(tmp_path):
+def test_a_truncated_gz_is_refused(tmp_path):
     write(tmp_path, *(line(admission_id=i, text=str(i**7)) for i in range(2000)), name="notes.jsonl.gz")
     (tmp_path / "notes.jsonl.gz").write_bytes((tmp_path / "notes.jsonl.gz").read_bytes()[:-500])
     with pytest.raises(UserError, match=r"notes\.jsonl\.gz: cut off or damaged"):
         corpora.read("jsonl", tmp_path, ALL)
 
 
-def test_nothing_there(tmp_path):
+def test_a_folder_without_jsonl_files_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"there is no \*\.jsonl"):
         corpora.read("jsonl", tmp_path, ALL)
     write(tmp_path)

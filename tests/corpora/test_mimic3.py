@@ -64,7 +64,7 @@ def test_codes_keep_their_zeros_and_come_once(folder):
     ]
 
 
-def test_everything_left_out_is_counted(folder):
+def test_dropped_rows_are_counted_by_reason(folder):
     counts = corpora.read("mimic3", folder, BOTH).counts
     assert counts["rows"] == {"notes": 7, "icd9cm": 6, "icd9proc": 3}
     assert counts["note_rows_by_category"] == {"Discharge summary": 6, "Nursing": 1}
@@ -101,20 +101,20 @@ def test_only_the_tables_of_the_chosen_systems_are_needed(folder):
         corpora.read("mimic3", folder, BOTH)
 
 
-def test_codes_that_were_taken_for_numbers_are_refused(folder, write_csv):
+def test_codes_parsed_as_numbers_are_refused(folder, write_csv):
     write_csv(folder / "PROCEDURES_ICD.csv", CODES, [[1, 1, 11, 1, "331.0"]])
     with pytest.raises(UserError, match=r"PROCEDURES_ICD\.csv: a code holds a point"):
         corpora.read("mimic3", folder, BOTH)
 
 
-def test_ids_that_were_taken_for_numbers_are_understood(folder, write_csv):
+def test_ids_parsed_as_numbers_are_cleaned(folder, write_csv):
     write_csv(folder / "DIAGNOSES_ICD.csv", CODES, [[1, 1, "11.0", 1, "4019"]])
     assert corpora.read("mimic3", folder, BOTH.model_copy(update={"systems": ["icd9cm"]})).codes[
         "admission_id"
     ].to_pylist() == ["11"]
 
 
-def test_an_admission_of_two_patients_is_an_error(folder, write_csv):
+def test_an_admission_with_two_patients_is_refused(folder, write_csv):
     rows = [[1, 1, 11, "", "Discharge summary", "", "", "secret"], [2, 2, 11, "", "Discharge summary", "", "", "words"]]
     write_csv(folder / "NOTEEVENTS.csv.gz", NOTES, rows)
     with pytest.raises(UserError, match="admission 11 belongs to two patients, 1 and 2"):
@@ -129,7 +129,7 @@ def test_bytes_that_are_not_utf8_are_replaced_and_counted(folder):
     assert read.counts["notes_with_undecodable_bytes"] == 1
 
 
-def test_a_category_that_mimic_does_not_have_never_reaches_the_counts(folder, write_csv):
+def test_unknown_note_categories_are_not_named_in_the_counts(folder, write_csv):
     rows = [[1, 1, 11, "", "patient said something", "", "", "a"], [2, 1, 11, "", "Discharge summary", "", "", "b"]]
     write_csv(folder / "NOTEEVENTS.csv.gz", NOTES, rows)
     counts = corpora.read("mimic3", folder, BOTH).counts
@@ -164,6 +164,6 @@ def test_legacy_codes_lose_their_zeros_and_split_in_two(folder, monkeypatch):
     assert [code for _, _, code in codes[:-3]] == ["401.9", "038.9", "E878.8"]
 
 
-def test_the_categories_are_those_of_mimic():
+def test_note_categories_match_mimic():
     assert mimic3.CATEGORY in mimic3.CATEGORIES
     assert len(mimic3.CATEGORIES) == 15

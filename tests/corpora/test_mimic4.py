@@ -46,14 +46,14 @@ def test_both_versions_are_read(folder):
     assert read.counts["dropped"]["notes_without_admission"] == 1
 
 
-def test_one_system_alone(folder):
+def test_a_single_system_can_be_read(folder):
     (folder / "hosp" / "procedures_icd.csv").unlink()
     read = corpora.read("mimic4", folder, Options(systems=["icd10cm"]))
     assert codes_of(read) == [("21", "icd10cm", "I10"), ("21", "icd10cm", "E11.9")]
     assert read.counts["admissions_with_notes_without_codes"] == 1
 
 
-def test_a_flat_folder_is_the_same(folder, tmp_path_factory):
+def test_a_flat_folder_gives_the_same_corpus(folder, tmp_path_factory):
     flat = tmp_path_factory.mktemp("flat")
     for path in folder.glob("*/*.csv*"):
         (flat / path.name.upper()).write_bytes(path.read_bytes())

@@ -21,7 +21,7 @@ def test_the_categories_add_up_to_all_rows():
     assert sum(counts["note_rows_by_category"].values()) == counts["rows"]["notes"]
 
 
-def test_a_whole_release_passes():
+def test_a_complete_release_has_no_differences():
     for corpus in releases.RELEASES:
         compared = releases.compare(corpus, counts_of(corpus))
         assert compared["different"] == {}
@@ -29,7 +29,7 @@ def test_a_whole_release_passes():
         assert releases.warning(compared) is None
 
 
-def test_a_table_that_was_cut_short_is_named_with_its_release():
+def test_a_truncated_table_is_named_with_its_release():
     counts = counts_of("mimic3")
     counts["rows"]["notes"] = 2_000_000
     del counts["note_rows_by_category"]["Pharmacy"]
@@ -43,11 +43,11 @@ def test_a_table_that_was_cut_short_is_named_with_its_release():
     assert "and 1 other counts differ" in line and "\n" not in line
 
 
-def test_a_table_that_was_not_read_is_not_compared():
+def test_tables_that_were_not_read_are_not_compared():
     counts = counts_of("mimic3")
     del counts["rows"]["icd9proc"]
     assert releases.compare("mimic3", counts)["different"] == {}
 
 
-def test_a_corpus_that_is_no_release():
+def test_a_corpus_without_a_release_is_not_compared():
     assert releases.compare("synthetic-mimic3", {"rows": {"notes": 3}}) is None

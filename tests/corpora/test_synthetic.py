@@ -148,7 +148,7 @@ def test_identifiers_are_unique_and_consistent(iii_rows, iv_rows, options):
     assert all(stays[row["hadm_id"]] == row["subject_id"] for row in iv_rows["note/discharge"])
 
 
-def test_quirks_of_mimic3(iii_rows):
+def test_mimic3_tables_have_the_irregularities_of_mimic(iii_rows):
     notes = iii_rows["NOTEEVENTS"]
     categories = collections.Counter(row["CATEGORY"] for row in notes)
     assert {"Discharge summary", "Nursing/other", "Radiology", "ECG", "Physician ", "Respiratory "} <= set(categories)
@@ -221,8 +221,8 @@ def test_statistics_of_the_default(iii_rows, options):
         if row["CATEGORY"] == "Discharge summary":
             texts[row["HADM_ID"]] = texts.get(row["HADM_ID"], "") + " " + row["TEXT"]
     assert sum(map(count_words, texts.values())) / len(texts) == pytest.approx(options.mean_words, rel=0.1)
-    others = sum(row["CATEGORY"] != "Discharge summary" for row in iii_rows["NOTEEVENTS"])
-    assert others / options.admissions == pytest.approx(options.other_notes, rel=0.1)
+    n_other_notes = sum(row["CATEGORY"] != "Discharge summary" for row in iii_rows["NOTEEVENTS"])
+    assert n_other_notes / options.admissions == pytest.approx(options.other_notes, rel=0.1)
 
 
 def test_icd10_share(iv_rows, options):
@@ -235,7 +235,7 @@ def test_icd10_share(iv_rows, options):
     assert list(version.values()).count("10") / len(version) == pytest.approx(options.icd10_share, abs=0.05)
 
 
-def test_same_bytes_again(iii, iv, options, tmp_path):
+def test_the_same_seed_writes_the_same_bytes(iii, iv, options, tmp_path):
     short = options.model_copy(update={"admissions": SHORT})
     for write, name in ((write_mimic3, "iii"), (write_mimic4, "iv")):
         for run in ("a", "b"):
@@ -247,7 +247,7 @@ def test_same_bytes_again(iii, iv, options, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["iii", "iv"])
-def test_a_smaller_corpus_is_the_beginning_of_a_larger_one(name, request, options, tmp_path):
+def test_a_smaller_corpus_is_a_prefix_of_a_larger_one(name, request, options, tmp_path):
     write, tables = {"iii": (write_mimic3, MIMIC3_TABLES), "iv": (write_mimic4, MIMIC4_TABLES)}[name]
     # Not a multiple of the block in which admissions are planned.
     write(tmp_path / "short", options.model_copy(update={"admissions": SHORT - 13}))

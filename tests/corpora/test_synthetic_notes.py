@@ -30,18 +30,18 @@ def summaries(options, style=styles.MIMIC3, number=300, **changes):
         yield admission, notes.summary(admission)
 
 
-def whole(summary) -> str:
+def full_text(summary) -> str:
     return " ".join(text for text in (summary.text, summary.addendum, summary.interim) if text)
 
 
 @pytest.mark.parametrize("style", [styles.MIMIC3, styles.MIMIC4])
 @pytest.mark.parametrize("mean", [200, 450, 1500])
 def test_mean_length(options, style, mean):
-    lengths = [count_words(whole(summary)) for _, summary in summaries(options, style, mean_words=mean)]
+    lengths = [count_words(full_text(summary)) for _, summary in summaries(options, style, mean_words=mean)]
     assert sum(lengths) / len(lengths) == pytest.approx(mean, rel=0.1)
 
 
-def test_share_of_codes_that_nothing_shows(options):
+def test_share_of_codes_without_evidence(options):
     for share in (0.0, 0.3):
         codes = hidden = 0
         for admission, summary in summaries(options, unmentioned_share=share):
@@ -50,11 +50,11 @@ def test_share_of_codes_that_nothing_shows(options):
         assert hidden / codes == pytest.approx(share, abs=0.03)
 
 
-def test_codes_show_by_name_or_through_evidence(options):
+def test_codes_are_named_or_have_evidence(options):
     """Without omissions and misspellings, most codes are named in the note, and the others have evidence."""
     named = evident = codes = 0
     for admission, summary in summaries(options, unmentioned_share=0.0, misspelling_rate=0.0):
-        text = " ".join(whole(summary).split()).lower()
+        text = " ".join(full_text(summary).split()).lower()
         for code in admission.codes:
             concept = knowledge.concept(code)
             is_named = any(" ".join(name.split()).lower() in text for name in concept.names)
@@ -65,21 +65,21 @@ def test_codes_show_by_name_or_through_evidence(options):
 
 
 def test_distractors_are_not_assigned(options):
-    kinds, number = set(), 0
+    distractor_types, number = set(), 0
     for admission, summary in summaries(options):
-        for kind, code in summary.distractors:
-            kinds.add(kind)
+        for distractor_type, code in summary.distractors:
+            distractor_types.add(distractor_type)
             number += 1
             assert code not in admission.codes
             assert not any(knowledge.clusters(code) & knowledge.clusters(assigned) for assigned in admission.codes)
-    assert kinds == {"negated", "ruled_out", "family", "past", "risk", "uncoded", "procedure"}
+    assert distractor_types == {"negated", "ruled_out", "family", "past", "risk", "uncoded", "procedure"}
     assert number / 300 == pytest.approx(options.distractor_rate, rel=0.1)
     assert not any(summary.distractors for _, summary in summaries(options, number=50, distractor_rate=0.0))
 
 
 def test_misspellings(options):
-    plain = [whole(s) for _, s in summaries(options, number=60, misspelling_rate=0.0)]
-    wrong = [whole(s) for _, s in summaries(options, number=60, misspelling_rate=0.05)]
+    plain = [full_text(s) for _, s in summaries(options, number=60, misspelling_rate=0.0)]
+    wrong = [full_text(s) for _, s in summaries(options, number=60, misspelling_rate=0.05)]
     vocabulary = {word for text in plain for word in text.split()}
     unknown = [sum(word not in vocabulary for word in text.split()) / len(text.split()) for text in wrong]
     assert 0.015 < sum(unknown) / len(unknown) < 0.08
@@ -110,12 +110,12 @@ def test_styles_fill_every_slot():
 def test_no_template_is_left_unfilled(options):
     for style in (styles.MIMIC3, styles.MIMIC4):
         for _, summary in summaries(options, style, 200):
-            assert not set("{}|") & set(whole(summary))
+            assert not set("{}|") & set(full_text(summary))
 
 
 def test_other_notes(options):
-    world, others = World(options), OtherNotes(options, styles.MIMIC3)
-    notes = [others.note(world.admission(k), number) for k in range(60) for number in range(4)]
+    world, other_notes = World(options), OtherNotes(options, styles.MIMIC3)
+    notes = [other_notes.note(world.admission(k), number) for k in range(60) for number in range(4)]
     assert len({category for category, _, _ in notes}) >= 5
     lengths = [count_words(text) for _, _, text in notes]
     assert 0.5 < sum(lengths) / len(lengths) / (options.mean_words / 7) < 1.5
@@ -139,7 +139,7 @@ def test_deck_gives_each_item_once():
         assert sorted(iter(deck.next, None)) == list(range(size))
 
 
-def test_draws():
+def test_distributions_have_the_expected_mean():
     draw = random.Random(2).random
     assert sum(poisson(draw, 3.0) for _ in range(4_000)) / 4_000 == pytest.approx(3.0, rel=0.05)
     assert poisson(draw, 0.0) == 0

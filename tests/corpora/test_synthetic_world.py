@@ -33,13 +33,13 @@ def share(admissions: list[Admission], code: str, condition: str = "") -> float:
     return sum(code in a.codes for a in selected) / len(selected)
 
 
-def test_admission_does_not_depend_on_the_order_of_asking(options, admissions):
+def test_an_admission_does_not_depend_on_the_order_of_sampling(options, admissions):
     world = World(options)
     for k in (1_500, 3, 700, 4, 1_501):
         assert world.admission(k) == admissions[k]
 
 
-def test_profiles_and_knowledge_speak_of_real_codes():
+def test_profiles_and_knowledge_name_valid_codes():
     descriptions = terminology.icd9_descriptions()
     assert len(profiles()[0]) >= 40
     mentioned = set(knowledge.concepts()) | set(knowledge.odds()) | set(knowledge.facts("chronic"))
@@ -66,7 +66,7 @@ def test_comorbidities_go_together(admissions):
         assert share(admissions, code, condition) > factor * share(admissions, code), (code, condition)
 
 
-def test_age_and_sex_fit(admissions):
+def test_codes_fit_age_and_sex(admissions):
     old = [a for a in admissions if a.stay.age >= 65]
     young = [a for a in admissions if 18 <= a.stay.age < 45]
     assert share(old, "401.9") > 2 * share(young, "401.9")
@@ -128,11 +128,11 @@ def test_icd10_is_reached_through_the_mappings(admissions):
     ("code", "target"),
     [("401.9", "I10"), ("428.0", "I509"), ("250.00", "E119"), ("038.9", "A419"), ("V58.61", "Z7901")],
 )
-def test_the_usual_equivalents(code, target):
+def test_common_codes_have_the_expected_equivalents(code, target):
     assert icd10.diagnoses([code], lambda: 0.0) == [target]
 
 
-def test_a_combination_gives_all_its_parts():
+def test_a_combination_gives_a_code_for_each_part():
     combined = 0
     for code in terminology.icd9_descriptions():
         rows = [] if is_procedure(code) else terminology.equivalences().get(plain(code), [])

@@ -1,4 +1,4 @@
-"""The arrays that models read say what the tables said."""
+"""The arrays of data/inputs agree with the tables they are built from."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def table(columns, rows):
 
 
 def write_inputs(folder, vectors, documents, labels, codes, links=()):
-    """Writes data/inputs of NOTES as the stage does: documents by split, labels and codes as rows."""
+    """Write data/inputs of NOTES as the stage does: documents by split, labels and codes as rows."""
     documents = pa.table({"admission_id": list(documents), "split": list(documents.values())})
     spaces = label_spaces(table(LABEL_COLUMNS, labels), table(CODE_COLUMNS, codes), CCS, documents)
     links = pa.Table.from_pylist([dict(zip(EDGES.names, link, strict=True)) for link in links], schema=EDGES)
@@ -77,7 +77,7 @@ def folder(tmp_path):
     return tmp_path / "inputs"
 
 
-def test_words_become_rows_of_the_embedding(folder):
+def test_words_become_embedding_rows(folder):
     data = arrays.load(folder, SPLITS)
     words = ["<pad>", *data.vocabulary, "<unk>"]
     texts = {
@@ -153,7 +153,7 @@ def test_links_become_pairs_of_columns_in_the_direction_of_their_file(tmp_path):
     }
 
 
-def test_a_label_set_of_one_head_knows_which_codes_are_linked_but_has_no_pairs(tmp_path):
+def test_one_head_has_linked_flags_but_no_edges(tmp_path):
     labels = [("icd", "icd9cm", "486", "", 1), ("icd", "icd10pcs", "0DTJ4ZZ", "", 1)]
     write(tmp_path / "inputs", labels, {"10": "train", "12": "dev", "13": "test"}, LINKS)
     assert arrays.load(tmp_path / "inputs", (), linked=True).linked["icd"].tolist() == [True, False]
@@ -161,7 +161,7 @@ def test_a_label_set_of_one_head_knows_which_codes_are_linked_but_has_no_pairs(t
         arrays.load(tmp_path / "inputs", (), edges=True)
 
 
-def test_each_head_has_its_own_gold_and_says_which_documents_have_any(tmp_path):
+def test_each_head_has_separate_targets_and_is_coded_flags(tmp_path):
     labels = [("icd9", "icd9cm", "486", "", 1), ("icd9", "icd9proc", "48.6", "", 0), ("icd10", "icd10cm", "I10", "", 0)]
     write(tmp_path / "inputs", labels, {"10": "train", "11": "train", "12": "dev", "13": "test"})
     data = arrays.load(tmp_path / "inputs", SPLITS)
@@ -185,7 +185,7 @@ def test_an_empty_label_set_is_refused(tmp_path):
     assert not (tmp_path / "inputs").exists()
 
 
-def test_categories_are_those_of_the_codes_that_are_labels(folder):
+def test_category_labels_come_from_the_labels_of_the_head(folder):
     data = arrays.load(folder, SPLITS)
     labels = [(label["system"], label["code"], label["train_documents"]) for label in data.labels["category"]]
     assert labels == [("icd9cm", "486", 1), ("icd9cm", "038", 1), ("icd9proc", "48", 1)]
@@ -195,7 +195,7 @@ def test_categories_are_those_of_the_codes_that_are_labels(folder):
     assert not any(split.targets["category"].n_codes_outside_label_set.any() for split in data.splits.values())
 
 
-def test_ccs_categories_are_those_of_the_codes_that_are_labels(folder):
+def test_ccs_labels_come_from_the_labels_of_the_head(folder):
     data = arrays.load(folder, SPLITS)
     assert data.labels["ccs"] == [
         {"system": "ccs", "code": "D122", "description": "Pneumonia", "train_documents": 1},
@@ -207,7 +207,7 @@ def test_ccs_categories_are_those_of_the_codes_that_are_labels(folder):
     assert not any(split.targets["ccs"].n_codes_outside_label_set.any() for split in data.splits.values())
 
 
-def test_ccs_says_nothing_of_a_note_that_was_not_coded_in_a_system_with_categories(folder):
+def test_notes_coded_in_systems_without_ccs_are_uncoded_in_ccs(folder):
     data = arrays.load(folder, SPLITS)
     assert {name: split.targets["ccs"].is_coded.tolist() for name, split in data.splits.items()} == {
         "train": [True, True],
@@ -216,7 +216,7 @@ def test_ccs_says_nothing_of_a_note_that_was_not_coded_in_a_system_with_categori
     }
 
 
-def test_without_any_category_there_is_no_head_ccs(tmp_path):
+def test_there_is_no_ccs_head_without_categories(tmp_path):
     write(tmp_path / "inputs", [("icd", "icd10cm", "I10", "", 1)], {"11": "train", "12": "dev", "10": "test"})
     data = arrays.load(tmp_path / "inputs", ("train",))
     assert data.heads == {"icd": 1, "category": 1}
@@ -253,14 +253,14 @@ def test_training_does_not_open_the_test_split(folder):
         arrays.load(folder, SPLITS)
 
 
-def test_the_first_documents_of_a_split(folder):
+def test_a_split_can_be_limited_to_its_first_documents(folder):
     first = arrays.load(folder, ("train",)).splits["train"].first(1)
     assert first.documents == ["10"]
     assert first.targets["icd"].matrix.shape == (1, 3)
     assert len(first) == len(first.offsets) == len(first.targets["icd"].n_codes_outside_label_set) == 1
 
 
-def test_what_is_read_is_written_again_to_the_byte(folder, tmp_path):
+def test_reading_and_writing_inputs_keeps_every_byte(folder, tmp_path):
     data = arrays.load(folder, SPLITS, descriptions=True, linked=True)
     arrays.write(tmp_path / "again", data)
     first, second = (
@@ -271,13 +271,13 @@ def test_what_is_read_is_written_again_to_the_byte(folder, tmp_path):
     assert {"tokens.npy", "train/labels.icd.npz", "test/has.ccs.npy", "dev/outside.category.npy"} < first.keys()
 
 
-def test_a_note_that_is_not_there_is_told(tmp_path):
+def test_a_missing_note_is_reported(tmp_path):
     with pytest.raises(UserError, match="the tokenized notes lack admission '99'"):
         write(tmp_path / "inputs", [("icd", "icd9cm", "486", "", 1)], {"10": "train", "99": "dev", "12": "test"})
     assert not (tmp_path / "inputs").exists()
 
 
-def test_targets_are_cut_and_joined_document_by_document():
+def test_targets_are_selected_and_joined_by_document():
     single = arrays.Targets.of_single_labels(np.array([2, 0]), 3)
     whole = single.joined(arrays.Targets.uncoded(1, 3)).joined(single.first(1))
     assert whole.matrix.toarray().tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 0], [0, 0, 1]]

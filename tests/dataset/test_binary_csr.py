@@ -1,4 +1,4 @@
-"""Matrices of zeros and ones as files whose bytes are the same everywhere."""
+"""Files of 0/1 matrices, whose bytes do not depend on the environment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = ["indices.npy", "indptr.npy", "format.npy", "shape.npy", "data.npy"]
 JANUARY_1980 = (0, (1 << 5) | 1)  # time and date as MS-DOS writes them
 
 
-def test_a_file_is_read_as_it_was_written_by_scipy_too(tmp_path):
+def test_scipy_reads_a_written_file(tmp_path):
     binary_csr.write(tmp_path / "labels.npz", MATRIX)
     for read in (binary_csr.read(tmp_path / "labels.npz"), sparse.load_npz(tmp_path / "labels.npz")):
         assert (read.format, read.dtype, read.shape) == ("csr", np.uint8, (3, 3))
@@ -25,12 +25,12 @@ def test_a_file_is_read_as_it_was_written_by_scipy_too(tmp_path):
         np.testing.assert_array_equal(read.toarray(), MATRIX.toarray())
 
 
-def test_what_scipy_wrote_is_read(tmp_path):
+def test_a_file_written_by_scipy_is_read(tmp_path):
     sparse.save_npz(tmp_path / "labels.npz", MATRIX)
     assert (binary_csr.read(tmp_path / "labels.npz") != MATRIX).nnz == 0
 
 
-def test_no_header_depends_on_the_python_that_writes_it(tmp_path):
+def test_headers_do_not_depend_on_the_python_version(tmp_path):
     binary_csr.write(tmp_path / "labels.npz", MATRIX)
     content = (tmp_path / "labels.npz").read_bytes()
     with zipfile.ZipFile(tmp_path / "labels.npz") as archive:
@@ -50,13 +50,13 @@ def test_no_header_depends_on_the_python_that_writes_it(tmp_path):
         place += 46 + name
 
 
-def test_the_bytes_are_those_that_every_python_writes(tmp_path):
+def test_the_bytes_do_not_depend_on_the_python_version(tmp_path):
     binary_csr.write(tmp_path / "labels.npz", MATRIX)
     digest = hashlib.sha256((tmp_path / "labels.npz").read_bytes()).hexdigest()
     assert digest == "7190dde722505c2ebd0ebcd7335c0d79f0f7ba90bb37625ba9e5b4f42d38f932"
 
 
-def test_gold_labels_have_one_form_whatever_they_come_as():
+def test_any_sparse_form_is_converted_to_canonical_csr():
     twice = sparse.csr_matrix((np.array([1, 0, 1], np.uint8), ([0, 0, 1], [2, 1, 0])), shape=(2, 3))
     for matrix in (twice, twice.toarray(), sparse.coo_array(twice)):
         binary = binary_csr.as_binary_csr(matrix)

@@ -1,4 +1,4 @@
-"""Labels and documents of every label set."""
+"""Labels and documents of each label set."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def coded(split: list[str], codes: list[list[str]]) -> tuple[pd.DataFrame, pd.Da
     return notes, pd.DataFrame(rows, columns=["admission_id", "system", "code"], dtype="str")
 
 
-def test_the_top_50_are_the_most_frequent_of_train_and_ties_go_by_name():
+def test_top50_are_the_most_frequent_codes_of_train_with_ties_by_name():
     notes, codes = corpus()
     top = choose("top50", notes, codes)
     train = codes[codes["admission_id"].map(assigned(notes, codes).set_index("admission_id")["split"]) == "train"]
@@ -44,7 +44,7 @@ def test_the_top_50_are_the_most_frequent_of_train_and_ties_go_by_name():
     assert top.metrics["labels"] == 50
 
 
-def test_labels_of_train_or_of_all():
+def test_labels_are_chosen_from_train_or_from_all_documents():
     notes, codes = small(["train", "train", "dev", "test"])
     codes.loc[len(codes)] = ["3", "icd9proc", "03.31"]
     train = choose("full", notes, codes)
@@ -69,7 +69,7 @@ def test_descriptions_and_what_has_none():
     assert label_set.metrics["codes_without_description_first"][0] == "icd9cm 100.1"
 
 
-def test_what_looks_like_no_code_is_not_listed():
+def test_malformed_codes_are_not_listed_in_metrics():
     notes, codes = small(["train", "dev", "test"])
     words = codes.assign(code="A NOTE'S TEXT")
     metrics = choose("full", notes, words).metrics
@@ -78,7 +78,7 @@ def test_what_looks_like_no_code_is_not_listed():
 
 
 @pytest.mark.parametrize("name", ["full", "top50"])
-def test_a_label_set_without_a_document_in_dev(name):
+def test_a_label_set_without_a_dev_document_is_refused(name):
     notes, codes = small(["train", "dev", "test"])
     codes.loc[codes["admission_id"] == "1", "code"] = "250.00"
     with pytest.raises(UserError, match=f"split dev: no document with one of the 1 labels of {name}"):
@@ -89,13 +89,13 @@ def test_labels_are_better_balanced_than_by_chance():
     notes, codes = corpus()
     random = np.random.default_rng(0).choice(SPLITS, 1_600, p=[0.75, 0.1, 0.15])
     chance = assigned(notes, codes).assign(split=random[notes["patient_id"].astype(int)])
-    theirs = label_sets.choose("full", chance, codes, DESCRIPTIONS, options(), "jsonl").metrics
-    ours = choose("full", notes, codes).metrics
+    by_chance = label_sets.choose("full", chance, codes, DESCRIPTIONS, options(), "jsonl").metrics
+    stratified = choose("full", notes, codes).metrics
     for name in SPLITS:
-        assert ours[name]["label_share_difference"] < 0.75 * theirs[name]["label_share_difference"]
+        assert stratified[name]["label_share_difference"] < 0.75 * by_chance[name]["label_share_difference"]
 
 
-def test_label_sets_agree_on_who_is_where():
+def test_label_sets_agree_on_the_split_of_each_document():
     notes, codes = corpus()
     full = choose("full", notes, codes)
     assert full.documents.num_rows == 2_000
@@ -132,7 +132,7 @@ def test_top50_extra_keeps_all_training_documents():
     assert split_of(choose("top50_extra", notes, codes, top50="papers")).keys() == {"0", "1", "2", "3", "5"}
 
 
-def test_the_papers_list_is_33_diagnoses_and_17_procedures():
+def test_the_papers_top50_is_33_diagnoses_and_17_procedures():
     systems = [system for system, _ in label_sets.PAPERS_TOP50]
     assert (systems.count("icd9cm"), systems.count("icd9proc")) == (33, 17)
 
@@ -146,9 +146,9 @@ def test_the_papers_list_is_33_diagnoses_and_17_procedures():
         ("jsonl", "papers", "papers", {"401.9"}),
     ],
 )
-def test_whose_50_codes(corpus_name, top50, choice, labels):
-    both = ["icd9cm:401.9", "icd9cm:V85.0"]
-    notes, codes = coded(["train", "dev", "test"], [both, both, both])
+def test_top50_comes_from_the_papers_or_from_train(corpus_name, top50, choice, labels):
+    two_codes = ["icd9cm:401.9", "icd9cm:V85.0"]
+    notes, codes = coded(["train", "dev", "test"], [two_codes, two_codes, two_codes])
     label_set = choose("top50", notes, codes, corpus_name, top50=top50)
     assert label_set.metrics["label_choice"] == choice
     assert set(label_set.labels["code"].to_pylist()) == labels
@@ -163,7 +163,7 @@ def mixed():
     )
 
 
-def test_one_edition_at_a_time():
+def test_icd9_and_icd10_have_the_documents_of_one_edition():
     notes, codes = mixed()
     nine = choose("icd9", notes, codes)
     assert nine.labels.select(["head", "code", "train_documents"]).to_pylist() == [
@@ -176,7 +176,7 @@ def test_one_edition_at_a_time():
     assert list(split_of(ten)) == ["3", "4", "5", "6"]
 
 
-def test_both_editions_side_by_side():
+def test_joint_has_a_head_for_each_edition():
     notes, codes = mixed()
     joint = choose("joint", notes, codes, min_occurrences=1)
     assert [(row["head"], row["code"]) for row in joint.labels.to_pylist()] == [
@@ -189,7 +189,7 @@ def test_both_editions_side_by_side():
     assert len(split_of(joint)) == 7
 
 
-def test_joint_has_the_documents_splits_and_labels_of_each_edition_alone():
+def test_joint_agrees_with_the_label_sets_of_single_editions():
     """So that a model of one edition is trained and measured on what JAMS sees of it."""
     notes, codes = mixed()
     old, new, joint = (choose(name, notes, codes, min_occurrences=1) for name in ("icd9", "icd10", "joint"))
@@ -199,7 +199,7 @@ def test_joint_has_the_documents_splits_and_labels_of_each_edition_alone():
         assert of_head == alone.labels.to_pylist()
 
 
-def test_a_corpus_without_an_edition():
+def test_an_edition_that_the_corpus_lacks_gives_an_empty_label_set():
     notes, codes = coded(["train", "dev", "test"], [["icd9cm:401.9"]] * 3)
     for name in ("icd10", "joint"):
         with pytest.raises(UserError, match=f"label set {name}: the corpus has no code of icd10"):

@@ -1,4 +1,4 @@
-"""The labels of each head, and what admissions are coded with under it."""
+"""Labels of each head, and the gold labels of admissions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def spaces(labels: list[tuple], codes: list[tuple]) -> dict[str, label_spaces.La
     return label_spaces.label_spaces(table(LABEL_COLUMNS, labels), codes, CCS, DOCUMENTS)
 
 
-def test_columns_are_in_the_order_of_the_labels_and_codes_without_a_label_are_outside():
+def test_columns_follow_the_labels_and_other_codes_have_column_minus_one():
     codes = [("2", "icd9cm", "486"), ("2", "icd9cm", "999"), ("1", "icd9cm", "401.9"), ("3", "other", "486")]
     heads = spaces(LABELS, codes)
     assert list(heads) == ["icd", "category", "ccs"]
@@ -46,7 +46,7 @@ def test_columns_are_in_the_order_of_the_labels_and_codes_without_a_label_are_ou
     assert targets.n_codes_outside_label_set.tolist() == [0, 1, 0]
 
 
-def test_heads_above_the_codes_count_training_documents_and_say_who_was_coded():
+def test_group_heads_have_training_counts_and_coded_admissions():
     codes = [("1", "icd9cm", "486"), ("2", "icd9cm", "486"), ("2", "icd9cm", "401.9"), ("3", "icd9proc", "48.6")]
     heads = spaces(LABELS, codes)
     assert [(label["code"], label["train_documents"]) for label in heads["category"].records] == [
@@ -58,19 +58,19 @@ def test_heads_above_the_codes_count_training_documents_and_say_who_was_coded():
     assert heads["ccs"].targets(["1", "2", "3"]).matrix.toarray().tolist() == [[1], [1], [0]]
 
 
-def test_heads_of_two_editions_have_the_codes_of_their_systems_and_nothing_above():
+def test_heads_of_two_editions_have_no_group_heads():
     labels = [("icd9", "icd9cm", "486", "", 1), ("icd10", "icd10cm", "I10", "", 1)]
     heads = spaces(labels, [("1", "icd9cm", "486"), ("1", "icd9proc", "48.6"), ("2", "icd10cm", "I10")])
     assert {head: sorted(space.coded) for head, space in heads.items()} == {"icd9": ["1"], "icd10": ["2"]}
     assert heads["icd9"].gold["column"].tolist() == [0, -1]
 
 
-def test_without_labels_there_is_no_head():
+def test_an_empty_label_set_is_refused():
     with pytest.raises(UserError, match="the label set chosen is empty in this corpus"):
         spaces([], [("1", "icd9cm", "486")])
 
 
-def test_codes_of_one_group_are_one_label_of_it():
+def test_codes_of_one_group_become_one_label():
     hypertension, pneumonia = ("ccs", "D98", "Essential hypertension"), ("ccs", "D122", "Pneumonia")
     gold = {"a": [0, 2], "b": [2, 1, -1], "c": [0, 3], "d": [3]}
     frame = pd.DataFrame([(name, column) for name, columns in gold.items() for column in columns])
@@ -81,7 +81,7 @@ def test_codes_of_one_group_are_one_label_of_it():
     assert list(groups.itertuples(index=False, name=None)) == [("a", 0), ("b", 0), ("b", 1), ("c", 0)]
 
 
-def test_what_stands_above_a_label():
+def test_labels_have_categories_and_ccs_groups():
     labels = [{"system": "icd9cm", "code": code} for code in ("401.9", "486", "401.1")]
     assert [code for _, code, _ in label_spaces.first_characters(labels)] == ["401", "486", "401"]
     assert label_spaces.clinical_categories(labels, CCS) == [None, ("ccs", "D122", "Pneumonia"), None]

@@ -1,4 +1,4 @@
-"""Published lists of admissions, in the formats of their publishers."""
+"""Published lists of admissions are read in the formats of their publishers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_feather(folder, file, rows):
     feather.write_feather(table, str(folder / file))
 
 
-def test_lists_of_caml(caml):
+def test_caml_lists_are_read(caml):
     lists, notes = published_splits.read(caml, "caml")
     assert lists.ids == {"train": ["100", "101", "102"], "dev": ["200", "201"], "test": ["300"]}
     assert lists.top50 == {"101", "200", "300"}
@@ -51,7 +51,7 @@ def test_a_list_may_have_a_header(caml, content):
     assert published_splits.read(caml, "caml")[0].ids["train"] == ["100", "101", "102"]
 
 
-def test_lists_of_edin(tmp_path):
+def test_edin_lists_are_read(tmp_path):
     rows = [(7, "train"), (8, "val"), (9, "test")]
     write_feather(tmp_path, "mimiciii_clean_splits.feather", rows)
     lists, notes = published_splits.read(tmp_path, "edin-clean")
@@ -60,13 +60,13 @@ def test_lists_of_edin(tmp_path):
     assert "note: edin-clean, full: dev lists 1 admissions, published were 5,577" in notes
 
 
-def test_a_feather_table_as_pandas_writes_it(tmp_path):
+def test_a_feather_table_written_by_pandas_is_read(tmp_path):
     frame = pd.DataFrame({"_id": [7.0, 8.0, 9.0], "split": ["train", "val", "test"]})
     frame.to_feather(tmp_path / "mimiciii_clean_splits.feather")
     assert published_splits.read(tmp_path, "edin-clean")[0].ids["test"] == ["9"]
 
 
-def test_both_lists_of_mimic_iv(tmp_path):
+def test_both_mimic_iv_lists_are_merged(tmp_path):
     write_feather(tmp_path, "mimiciv_icd9_split.feather", [(1, "train"), (2, "val"), (3, "test")])
     write_feather(tmp_path, "mimiciv_icd10_split.feather", [(4, "train"), (5, "val"), (6, "test")])
     lists, _ = published_splits.read(tmp_path, "edin-joint")
@@ -75,7 +75,7 @@ def test_both_lists_of_mimic_iv(tmp_path):
     assert published_splits.read(tmp_path, "edin-icd10")[0].ids["dev"] == ["5"]
 
 
-def test_an_admission_in_both_lists_belongs_where_the_first_has_it(tmp_path):
+def test_an_admission_in_both_lists_has_the_split_of_the_first(tmp_path):
     write_feather(tmp_path, "mimiciv_icd9_split.feather", [(1, "train"), (2, "val"), (3, "test")])
     write_feather(tmp_path, "mimiciv_icd10_split.feather", [(1, "train"), (3, "train"), (5, "val")])
     lists, notes = published_splits.read(tmp_path, "edin-joint")
@@ -93,7 +93,7 @@ def test_an_admission_in_both_lists_belongs_where_the_first_has_it(tmp_path):
         ("dev_50_hadm_ids.csv", "101\n", "admission 101 is listed for the 50 codes in dev, not so in full"),
     ],
 )
-def test_lists_that_cannot_be(caml, tmp_path, file, content, message):
+def test_invalid_lists_are_refused(caml, tmp_path, file, content, message):
     (caml / file).unlink() if content is None else (caml / file).write_text(content)
     with pytest.raises(UserError, match=message):
         published_splits.read(caml, "caml")
@@ -102,7 +102,7 @@ def test_lists_that_cannot_be(caml, tmp_path, file, content, message):
     assert not (tmp_path / "target").exists()
 
 
-def test_feather_tables_that_cannot_be(tmp_path):
+def test_invalid_feather_tables_are_refused(tmp_path):
     file = "mimiciv_icd9_split.feather"
     (tmp_path / file).write_text("text")
     with pytest.raises(UserError, match="not a Feather table with the columns _id and split"):
@@ -115,12 +115,12 @@ def test_feather_tables_that_cannot_be(tmp_path):
         published_splits.read(tmp_path, "edin-icd9")
 
 
-def test_an_unknown_name():
+def test_an_unknown_publication_is_refused():
     with pytest.raises(UserError, match="there is no published split 'calm'; did you mean 'caml'"):
         published_splits.read("folder", "calm")
 
 
-def test_installing_copies_what_is_needed_and_nothing_else(caml, tmp_path):
+def test_installing_copies_only_the_needed_files(caml, tmp_path):
     (caml / "vocab.csv").write_text("more")
     notes = published_splits.install("caml", caml, tmp_path / "installed")
     assert len(notes) == 6
@@ -130,7 +130,7 @@ def test_installing_copies_what_is_needed_and_nothing_else(caml, tmp_path):
     assert published_splits.read(tmp_path / "installed", "caml")[0] == published_splits.read(caml, "caml")[0]
 
 
-def test_counts_of_the_publications():
+def test_published_files_have_the_published_counts():
     total = {name: sum(sum(c) for c in p.counts.values()) for name, p in published_splits.PUBLICATIONS.items()}
     assert total["caml"] == 52_726 + 11_368
     assert total["edin-joint"] == total["edin-icd9"] + total["edin-icd10"]

@@ -1,4 +1,4 @@
-"""Splits by patient, balanced over all codes, or as they were published."""
+"""Splits are by patient and balanced over all codes, or as published."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from medcode.dataset.split_names import SPLITS
 from medcode.errors import UserError
 
 
-def of(notes: pd.DataFrame, codes: pd.DataFrame, **changes) -> pd.Series:
-    """The split of each admission."""
+def split_by_admission(notes: pd.DataFrame, codes: pd.DataFrame, **changes) -> pd.Series:
+    """Return the split of each admission."""
     return assigned(notes, codes, **changes).set_index("admission_id")["split"]
 
 
@@ -28,7 +28,7 @@ def of(notes: pd.DataFrame, codes: pd.DataFrame, **changes) -> pd.Series:
     st.integers(2, 5),
     st.integers(0, 1_000),
 )
-def test_stratification_places_every_example_once_whatever_the_labels(examples, labels, folds, seed):
+def test_stratification_assigns_every_example_once(examples, labels, folds, seed):
     random = np.random.default_rng(seed)
     counts = sparse.csr_array(random.poisson(0.3, (examples, labels)).astype(float))
     sizes = random.integers(1, 4, examples)
@@ -38,17 +38,17 @@ def test_stratification_places_every_example_once_whatever_the_labels(examples, 
     assert placed.tolist() == splits.stratify(counts, sizes, np.full(folds, 1 / folds), seed).tolist()
 
 
-def test_stratification_divides_what_can_be_divided_exactly():
-    # Four kinds of examples, 20 of each: every fold can have exactly its share of each label.
+def test_stratification_is_exact_where_possible():
+    # Four groups of equal examples, 20 of each: every fold can have exactly its share of each label.
     labels = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 1], [0, 0, 0]], dtype=float).repeat(20, axis=0)
     folds = splits.stratify(sparse.csr_array(labels), np.ones(80, dtype=int), np.array([0.5, 0.25, 0.25]), seed=3)
-    for kind in range(4):
-        assert np.bincount(folds[20 * kind : 20 * kind + 20], minlength=3).tolist() == [10, 5, 5]
+    for group in range(4):
+        assert np.bincount(folds[20 * group : 20 * group + 20], minlength=3).tolist() == [10, 5, 5]
 
 
-def test_a_code_of_one_patient_goes_to_train_and_of_many_everywhere():
+def test_rare_codes_go_to_train_and_frequent_codes_to_every_split():
     notes, codes = corpus()
-    counts = codes.assign(split=codes["admission_id"].map(of(notes, codes)))
+    counts = codes.assign(split=codes["admission_id"].map(split_by_admission(notes, codes)))
     counts = counts.groupby(["code", "split"]).size().unstack(fill_value=0)
     total = counts.sum(axis=1)
     assert (counts.loc[total == 1, "train"] == 1).all()
@@ -57,19 +57,19 @@ def test_a_code_of_one_patient_goes_to_train_and_of_many_everywhere():
 
 def test_the_same_seed_gives_the_same_split_in_any_order_of_codes():
     notes, codes = corpus()
-    first = of(notes, codes)
+    first = split_by_admission(notes, codes)
     shuffled = codes.sample(frac=1, random_state=1)
-    assert of(notes, shuffled).equals(first)
-    assert not of(notes, codes, seed=11).equals(first)
+    assert split_by_admission(notes, shuffled).equals(first)
+    assert not split_by_admission(notes, codes, seed=11).equals(first)
 
 
-def test_the_split_of_the_corpus_can_be_set_aside():
+def test_the_split_of_the_corpus_can_be_ignored():
     notes, codes = corpus()
     notes_with_split = with_split(notes, ["train"] * 1_999 + ["background"])
     codes = codes[codes["admission_id"] != "1999"]
     assignment = splits.assign(notes_with_split, codes, options(source="stratified"))
     assert assignment.metrics["source"] == "stratified"
-    split = of(notes_with_split, codes, source="stratified")
+    split = split_by_admission(notes_with_split, codes, source="stratified")
     assert split["1999"] == "background"
     assert split.value_counts().index[0] == "train"
     assert (split == "dev").sum() > 100
@@ -77,7 +77,7 @@ def test_the_split_of_the_corpus_can_be_set_aside():
 
 def test_admissions_without_codes_are_left_out():
     notes, codes = small(["train", "dev", "test", None])
-    assert list(of(notes, codes[codes["admission_id"] != "3"]).index) == ["0", "1", "2"]
+    assert list(split_by_admission(notes, codes[codes["admission_id"] != "3"]).index) == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_admissions_without_codes_are_left_out():
         ([None, None, None], None, "split .*: no admission with a code"),
     ],
 )
-def test_splits_that_cannot_be(split, patients, message):
+def test_impossible_splits_are_refused(split, patients, message):
     notes, codes = small(split, patients)
     with pytest.raises(UserError, match=message):
         splits.assign(notes, codes, options())
@@ -121,7 +121,7 @@ def published(ids: dict[str, list[str]], **changes) -> Lists:
     return Lists(**{"name": "caml", "ids": ids, "top50": frozenset(), "crossing": False} | changes)
 
 
-def test_published_lists_are_followed_and_what_they_lack_is_counted():
+def test_published_lists_are_followed_and_missing_admissions_counted():
     notes, codes = small([None] * 6)
     codes = codes[codes["admission_id"] != "4"]
     lists = published({"train": ["3", "0", "4", "90"], "dev": ["1"], "test": ["2", "91", "92"]})
@@ -150,13 +150,13 @@ def test_the_list_for_the_50_codes_is_kept():
     assert splits.table(assignment)["top50"].to_pylist() == [True, False, True, True]
 
 
-def test_published_lists_of_another_corpus():
+def test_published_lists_of_another_corpus_are_refused():
     notes, codes = small([None] * 4)
     with pytest.raises(UserError, match="none of the 2 admissions of caml has a code in this corpus"):
         splits.assign(notes, codes, options(), published({"train": ["90"], "dev": ["91"], "test": []}))
 
 
-def test_a_patient_in_two_splits_is_let_pass_only_where_two_lists_were_put_together():
+def test_a_patient_may_be_in_two_splits_only_with_merged_lists():
     notes, codes = small([None] * 4, patients=["p", "q", "r", "p"])
     ids = {"train": ["0"], "dev": ["1"], "test": ["2", "3"]}
     with pytest.raises(UserError, match=r"1 patients are in more than one split .* p;"):
@@ -165,7 +165,7 @@ def test_a_patient_in_two_splits_is_let_pass_only_where_two_lists_were_put_toget
     assert joint.metrics["patients_in_two_splits"] == 1
 
 
-def test_each_patient_is_placed_once_and_each_code_looked_for_once(monkeypatch):
+def test_stratification_visits_each_patient_and_each_code_once(monkeypatch):
     # With MIMIC-III's 46,520 patients and 8,921 codes it would take hours if either were gone through again and again.
     notes, codes = corpus(admissions=5_898, patients=4_652, labels=892, mean=12)
     calls: list[str] = []

@@ -1,4 +1,4 @@
-"""The numbers that a corpus is described by."""
+"""Statistics of a corpus."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def test_the_table_has_a_column_for_each_split(summary):
     assert shown["Labels per document, mean"] == ["1.3", "1.0", "0.0", "1.2"]
 
 
-def test_rare_labels_are_not_named(summary):
+def test_statistics_do_not_name_rare_labels(summary):
     assert summary["splits"]["all"]["heads"]["icd"]["commonest"] == {}
 
 
-def test_two_heads_have_rows_of_their_own(summary):
+def test_each_head_has_separate_rows(summary):
     summary["splits"] = {
         name: {**split, "heads": {"icd9": split["heads"]["icd"], "icd10": split["heads"]["icd"]}}
         for name, split in summary["splits"].items()

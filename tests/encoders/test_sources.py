@@ -34,13 +34,13 @@ def cached(tmp_path, *files: str, revision: str = "abc") -> None:
         (repository / "snapshots/0123" / file).write_text("{}")
 
 
-def test_what_is_in_the_cache_needs_no_network(tmp_path):
+def test_a_cached_encoder_needs_no_network(tmp_path):
     cached(tmp_path, "config.json", "vocab.txt", "model.safetensors")
     assert sources.find("it", HUB) == tmp_path / "cache/models--someone--some-encoder/snapshots/0123"
 
 
 @pytest.mark.parametrize("files", [(), ("config.json", "vocab.txt")])
-def test_what_is_not_there_is_one_line_that_says_how_to_get_it(tmp_path, files):
+def test_a_missing_encoder_is_reported_with_a_remedy(tmp_path, files):
     if files:
         cached(tmp_path, *files)
     with pytest.raises(UserError) as mistake:
@@ -53,7 +53,7 @@ def test_what_is_not_there_is_one_line_that_says_how_to_get_it(tmp_path, files):
     assert "\n" not in message
 
 
-def test_a_machine_without_a_network_is_told_in_one_line_too(monkeypatch):
+def test_a_connection_error_is_reported_in_one_line(monkeypatch):
     """A connection error that is not an OSError gives the same message, also where offline mode is not set."""
     from huggingface_hub import constants
 
@@ -66,7 +66,7 @@ def test_a_machine_without_a_network_is_told_in_one_line_too(monkeypatch):
         sources.find("it", HUB)
 
 
-def test_an_installed_package_is_not_run(tmp_path, monkeypatch):
+def test_an_installed_package_is_not_imported(tmp_path, monkeypatch):
     package = tmp_path / "weighty"
     (package / "model").mkdir(parents=True)
     (package / "__init__.py").write_text("raise RuntimeError('run')")
@@ -83,7 +83,7 @@ def test_a_package_that_is_not_installed_is_named():
         sources.find("it", EncoderSource(package="no_such_encoder", folder="model"))
 
 
-def test_a_folder_is_taken_as_it_is_and_missed_in_one_line(tmp_path):
+def test_a_folder_is_used_directly_or_reported_missing(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     assert sources.find("it", EncoderSource(folder=str(tmp_path))) == tmp_path
     with pytest.raises(UserError, match=r"local: no folder: holds no config\.json; set encoders\.local\.folder"):
@@ -100,14 +100,14 @@ def test_a_folder_is_taken_as_it_is_and_missed_in_one_line(tmp_path):
         {"folder": "a", "scratch": {"vocabulary_size": 100}},
     ],
 )
-def test_an_encoder_comes_from_one_place(raw):
+def test_an_encoder_has_exactly_one_source(raw):
     if "scratch" in raw:
         raw["scratch"] |= {"layers": 1, "hidden": 2, "attention_heads": 1, "feed_forward": 2, "positions": 8}
     with pytest.raises(UserError, match=r"encoders\.it: expected one place: hub, package \(with its folder\), folder"):
         build(EncoderSource, json.loads(json.dumps(raw)), "params.yaml", "encoders.it")
 
 
-def test_heads_of_attention_divide_the_width():
+def test_attention_heads_must_divide_the_width():
     sizes = {"vocabulary_size": 100, "layers": 1, "hidden": 9, "attention_heads": 2, "feed_forward": 2, "positions": 8}
     with pytest.raises(UserError, match=r"encoders\.it\.scratch: hidden: expected a multiple of attention_heads \(2\)"):
         build(EncoderSource, {"scratch": sizes}, "params.yaml", "encoders.it")

@@ -19,7 +19,7 @@ from medcode.text.tokens import tokenized
 WORDS = ["fever", "and", "chills"]
 
 
-def test_documents_become_numbers_in_their_order(tmp_path):
+def test_documents_become_ids_in_their_order(tmp_path):
     documents = [("7", "fever and fever"), ("3", ""), ("9", "chills rigors")]
     subwords = tokenize_into_subwords(documents, SubwordTokenizer(plain_encoder.tokenizer(WORDS)))
     subwords.write(tmp_path / "subword", SUBWORD_IDS)
@@ -37,7 +37,7 @@ def test_many_documents_and_none():
     assert tokenize_into_subwords([], tokenizer).offsets.tolist() == [0]
 
 
-def test_a_missing_document_and_files_that_do_not_belong_together_are_told(tmp_path):
+def test_missing_documents_and_inconsistent_files_are_reported(tmp_path):
     tokenizer = SubwordTokenizer(plain_encoder.tokenizer(WORDS))
     subwords = tokenize_into_subwords([("7", "fever")], tokenizer)
     with pytest.raises(UserError, match="the tokenized notes lack admission '8'"):
@@ -50,7 +50,7 @@ def test_a_missing_document_and_files_that_do_not_belong_together_are_told(tmp_p
         TokenizedNotes.read(tmp_path / "subword", SUBWORD_IDS)
 
 
-def test_what_a_tokenizer_cuts_off_or_adds_by_itself_is_left_alone():
+def test_truncation_and_special_tokens_of_the_tokenizer_are_disabled():
     definition = json.loads(plain_encoder.tokenizer(WORDS))
     definition["truncation"] = {"max_length": 2, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}
     definition["padding"] = {
@@ -67,7 +67,7 @@ def test_what_looks_like_a_special_token_is_text():
     assert len(ids) and not specials & set(ids.tolist())
 
 
-def test_words_are_those_of_the_rule_and_raw_is_the_note(tmp_path):
+def test_text_of_returns_the_words_or_the_raw_note(tmp_path):
     note = "Fever, 38.5 C; chills"
     assert text_of(note, "words", "caml") == "fever c chills"
     assert text_of(note, "raw", "caml") == note

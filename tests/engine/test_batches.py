@@ -32,7 +32,7 @@ def test_every_document_comes_once_and_fits_its_bucket(lengths, share, size, epo
 
 
 @given(lengths=note_lengths, share=shares, size=st.integers(1, 20))
-def test_padding_keeps_to_the_share_or_is_the_least_that_batches_of_sorted_notes_have(lengths, share, size):
+def test_padding_is_within_the_share_or_minimal(lengths, share, size):
     padded = bucket_lengths(lengths, size, share)
     epochs = [padding(lengths, epoch_batches(lengths, padded, size, 1, epoch)) for epoch in range(4)]
     ends = np.maximum(1, -(-np.sort(lengths) // 16)) * 16
@@ -43,7 +43,7 @@ def test_padding_keeps_to_the_share_or_is_the_least_that_batches_of_sorted_notes
 
 
 @given(lengths=few_lengths, share=shares, size=st.integers(1, 6))
-def test_no_choice_of_lengths_is_smaller_or_pads_less(lengths, share, size):
+def test_bucket_lengths_are_optimal(lengths, share, size):
     longest = max(1, -(-lengths.max() // 16)) * 16
     shorter = range(16, longest, 16)
     by_number = [
@@ -60,7 +60,7 @@ def test_no_choice_of_lengths_is_smaller_or_pads_less(lengths, share, size):
 
 
 @pytest.mark.parametrize(("cut", "size", "most"), [(2500, 16, 6), (2500, 8, 6), (4000, 16, 10), (4000, 8, 10)])
-def test_few_lengths_do_for_notes_as_long_as_those_of_mimic(cut, size, most):
+def test_few_bucket_lengths_suffice_for_mimic(cut, size, most):
     lengths = np.random.default_rng(1).lognormal(np.log(1350), 0.55, 47_719).astype(np.int64).clip(1, cut)
     padded = bucket_lengths(lengths, size, 0.1)
     assert padding(lengths, epoch_batches(lengths, padded, size, seed=1, epoch=0)) <= 0.1
@@ -68,7 +68,7 @@ def test_few_lengths_do_for_notes_as_long_as_those_of_mimic(cut, size, most):
 
 
 @given(lengths=note_lengths, seed=st.integers(0, 9), epoch=st.integers(0, 9))
-def test_batches_are_a_function_of_seed_and_epoch(lengths, seed, epoch):
+def test_the_same_seed_and_epoch_give_the_same_batches(lengths, seed, epoch):
     padded = bucket_lengths(lengths, 4, 0.1)
     first, again = (epoch_batches(lengths, padded, 4, seed, epoch) for _ in range(2))
     assert [batch.documents.tolist() for batch in first] == [batch.documents.tolist() for batch in again]
@@ -84,7 +84,7 @@ def test_another_epoch_or_seed_gives_another_order():
     assert len(orders) == 9
 
 
-def test_order_says_nothing_of_length():
+def test_batch_order_does_not_depend_on_length():
     lengths = np.random.default_rng(1).lognormal(np.log(1350), 0.55, 4000).astype(np.int64)
     padded = bucket_lengths(lengths, 8, 0.1)
     for epoch in range(4):

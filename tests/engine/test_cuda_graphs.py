@@ -33,7 +33,7 @@ WAITING = {
 
 @pytest.fixture(scope="module")
 def inputs() -> Inputs:
-    """Random documents, an empty one among them, with random labels under two heads."""
+    """Random documents, one of them empty, with random labels of two heads."""
     random = np.random.default_rng(4)
     lengths = np.append(random.integers(1, 25, DOCUMENTS - 1), 0)
     ends = np.cumsum(lengths)
@@ -54,7 +54,7 @@ def inputs() -> Inputs:
 
 @pytest.fixture
 def make(inputs, recipe, engine, tmp_path):
-    """Makes the trainer of a model."""
+    """Make the trainer of a model."""
 
     def trainer(name, folder, **changes):
         changes = {"epochs": EPOCHS, "dropout": 0.1, "clip_norm": 0.5, "monitor": "loss"} | changes
@@ -67,7 +67,7 @@ def make(inputs, recipe, engine, tmp_path):
 
 
 def record(trainer) -> OperationRecorder:
-    """Makes a trainer record its steps, as `training.cuda_graphs` does on a GPU."""
+    """Make a trainer record its steps, as `training.cuda_graphs` does on a GPU."""
     step = trainer.step
 
     def changed():
@@ -85,7 +85,7 @@ def state_of(optimizer):
 
 
 @every_model
-def test_a_training_comes_out_the_same_from_recorded_steps(make, name, capsys):
+def test_recorded_steps_give_the_same_training(make, name, capsys):
     eager, replayed = make(name, "eager", learning_rate=0.002), make(name, "replayed", learning_rate=0.002)
     optimizer.put_lr_on_device(eager.step.optimizer)
     recorder = record(replayed)
@@ -107,7 +107,7 @@ def test_a_training_comes_out_the_same_from_recorded_steps(make, name, capsys):
         assert torch.equal(replayed.model.state_dict()[key], weights), key
 
 
-def test_the_rate_of_a_step_is_not_that_of_the_recording(make):
+def test_replayed_steps_use_the_current_learning_rate(make):
     falling = {"schedule": "linear", "warmup_steps": 4}
     eager, replayed = make("cnn", "eager", **falling), make("cnn", "replayed", **falling)
     optimizer.put_lr_on_device(eager.step.optimizer)
@@ -115,7 +115,7 @@ def test_the_rate_of_a_step_is_not_that_of_the_recording(make):
     assert run_alone(replayed).history == run_alone(eager).history
 
 
-def test_a_recorded_training_goes_on_from_its_checkpoint(make, inputs):
+def test_a_recorded_training_resumes_from_its_checkpoint(make, inputs):
     expected = make("caml", "undisturbed")
     record(expected)
     result = run_alone(expected)
@@ -154,8 +154,8 @@ def test_steps_that_cannot_be_recorded_are_eager_with_one_note(capsys):
     assert line.endswith("without CUDA graphs, they cannot be recorded: operation not permitted")
 
 
-def test_the_recorder_of_these_tests_sees_numbers_that_the_host_put_in():
-    """Otherwise it would say that a step can be recorded whose graph would repeat an old number."""
+def test_the_recorder_detects_numbers_from_the_host():
+    """Otherwise a step could pass whose graph would repeat an old number."""
     scale, x = [2.0], torch.ones(3)
     recorder = OperationRecorder(lambda: [])
     replay, result = recorder.record(lambda: x * scale[0])
@@ -172,24 +172,27 @@ def test_the_recorder_of_these_tests_sees_numbers_that_the_host_put_in():
 @needs_gpu
 @pytest.mark.parametrize("mode", ["plain", "fused"])
 @pytest.mark.parametrize("name", [name for name in models.names() if name not in WAITING])
-def test_on_a_gpu_a_training_comes_out_the_same_from_cuda_graphs(make, inputs, name, mode, monkeypatch, capsys):
+def test_on_a_gpu_cuda_graphs_give_the_same_training(make, inputs, name, mode, monkeypatch, capsys):
     monkeypatch.setattr(kernels, "_mode", mode)
-    found = {}
+    results = {}
     for graphs in (False, True):
         trainer = make(name, str(graphs), learning_rate=0.002)
         settings = trainer.settings.model_copy(update={"cuda_graphs": graphs, "device": "cuda"})
-        own = Trainer(trainer.model.cuda(), inputs, trainer.recipe, settings, 1, trainer.checkpoints)
-        found[graphs] = run_alone(own).history, {part: own.cpu() for part, own in own.model.state_dict().items()}
+        graph_trainer = Trainer(trainer.model.cuda(), inputs, trainer.recipe, settings, 1, trainer.checkpoints)
+        results[graphs] = (
+            run_alone(graph_trainer).history,
+            {part: value.cpu() for part, value in graph_trainer.model.state_dict().items()},
+        )
     assert "without CUDA graphs" not in capsys.readouterr().err
-    (expected, weights), (history, replayed) = found[False], found[True]
+    (expected, weights), (history, replayed) = results[False], results[True]
     assert [row["train_loss"] for row in history] == pytest.approx([row["train_loss"] for row in expected], rel=1e-4)
-    for part, own in weights.items():
-        torch.testing.assert_close(replayed[part], own, rtol=1e-3, atol=1e-4, msg=part)
+    for part, value in weights.items():
+        torch.testing.assert_close(replayed[part], value, rtol=1e-3, atol=1e-4, msg=part)
 
 
 @needs_gpu
 @pytest.mark.parametrize("name", WAITING)
-def test_on_a_gpu_steps_that_wait_are_eager(make, inputs, name, capsys):
+def test_on_a_gpu_steps_that_synchronize_are_eager(make, inputs, name, capsys):
     curves = []
     for graphs in (False, True):
         trainer = make(name, str(graphs), learning_rate=0.002)

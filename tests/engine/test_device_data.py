@@ -1,4 +1,4 @@
-"""Documents and gold labels on the device: the same batches as one would gather document by document."""
+"""Documents and gold labels on the device give the same batches as gathering document by document."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plain_batch(tokens: np.ndarray, offsets: np.ndarray, batch: Batch, most: int
 
 @st.composite
 def notes(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    """Words, and offsets of documents, some of them empty, in any order and with words of others between."""
+    """Word ids and offsets of documents: some are empty, in any order, with gaps between them."""
     lengths = np.array(draw(st.lists(st.integers(0, 40), min_size=1, max_size=12)), dtype=np.int64)
     gaps = np.array(draw(st.lists(st.integers(0, 5), min_size=len(lengths), max_size=len(lengths))))
     ends = np.cumsum(lengths + gaps)
@@ -44,16 +44,16 @@ def notes(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
 @given(notes=notes(), most=st.integers(1, 50), data=st.data())
-def test_batches_are_those_gathered_document_by_document(device, notes, most, data):
+def test_batches_equal_gathering_document_by_document(device, notes, most, data):
     tokens, offsets = notes
     read = DeviceNotes(tokens, offsets, most, device)
     chosen = np.array(data.draw(st.lists(st.integers(0, len(offsets) - 1), min_size=1, max_size=8)))
     batch = Batch(chosen, max(1, int(read.lengths[chosen].max())) + data.draw(st.integers(0, 9)))
     gathered = read.gather(to_device(chosen, device), batch.length)
-    for found, expected in zip(gathered, plain_batch(tokens, offsets, batch, most), strict=True):
-        assert found.device == device
-        assert found.dtype == expected.dtype
-        assert torch.equal(found.cpu(), expected)
+    for actual, expected in zip(gathered, plain_batch(tokens, offsets, batch, most), strict=True):
+        assert actual.device == device
+        assert actual.dtype == expected.dtype
+        assert torch.equal(actual.cpu(), expected)
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
@@ -63,7 +63,7 @@ def test_batches_are_those_gathered_document_by_document(device, notes, most, da
     dtype=st.sampled_from([np.uint8, np.float32]),
     data=st.data(),
 )
-def test_gold_labels_are_those_of_the_sparse_matrix(device, density, size, dtype, data):
+def test_gold_labels_equal_the_sparse_matrix(device, density, size, dtype, data):
     random = np.random.default_rng(size)
     labels = sparse.csr_matrix((random.random(size) < density).astype(dtype))
     targets = Targets(labels, random.random(size[0]) < 0.5, np.zeros(size[0], np.int32))
@@ -76,16 +76,14 @@ def test_gold_labels_are_those_of_the_sparse_matrix(device, density, size, dtype
     assert coded.tolist() == targets.is_coded[chosen].tolist()
 
 
-def test_gold_labels_that_are_stored_as_zeros_or_twice_are_read_as_what_they_say():
+def test_stored_zeros_and_duplicate_entries_are_read_correctly():
     labels = sparse.csr_matrix((np.array([1, 0, 1], np.uint8), ([0, 0, 1], [2, 1, 0])), shape=(2, 3))
     gold = DeviceTargets(Targets(labels, np.ones(2, bool), np.zeros(2, np.int32)), torch.device("cpu"))
     assert gold.rows(torch.arange(2)).tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
 @pytest.mark.parametrize(("size", "where"), [(GIB, "cuda"), (GIB + 1, "cpu")])
-def test_documents_stay_on_the_host_where_the_gpu_has_too_little_memory_which_is_said_once(
-    monkeypatch, capsys, size, where
-):
+def test_documents_stay_on_the_host_if_gpu_memory_is_too_small(monkeypatch, capsys, size, where):
     device_data._note_host.cache_clear()
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (8 * GIB, 80 * GIB))
     assert [room_for(size, torch.device("cuda", 0)).type for _ in range(2)] == [where] * 2
@@ -94,17 +92,17 @@ def test_documents_stay_on_the_host_where_the_gpu_has_too_little_memory_which_is
 
 
 @needs_gpu
-def test_documents_on_the_host_come_to_the_gpu_in_batches(monkeypatch):
+def test_batches_of_documents_on_the_host_are_copied_to_the_gpu(monkeypatch):
     monkeypatch.setattr(device_data, "room_for", lambda size, device: torch.device("cpu"))
     tokens, offsets, batch = np.arange(1, 20, dtype=np.int32), np.array([[0, 3], [3, 3], [3, 10]]), np.array([2, 1, 0])
     read = DeviceNotes(tokens, offsets, 4, torch.device("cuda", 0))
     gathered = read.gather(torch.from_numpy(batch).cuda(), 5)
-    for found, expected in zip(gathered, plain_batch(tokens, offsets, Batch(batch, 5), 4), strict=True):
-        assert found.device.type == "cuda"
-        assert torch.equal(found.cpu(), expected)
+    for actual, expected in zip(gathered, plain_batch(tokens, offsets, Batch(batch, 5), 4), strict=True):
+        assert actual.device.type == "cuda"
+        assert torch.equal(actual.cpu(), expected)
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
-def test_what_arrives_is_what_was_sent(device):
+def test_an_async_copy_keeps_the_values(device):
     values = torch.arange(6.0).view(2, 3)
     assert torch.equal(AsyncHostCopy(to_device(values.numpy(), device)).read(), values)

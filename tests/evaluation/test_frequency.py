@@ -18,7 +18,7 @@ def names(train_counts, bins):
     return [(name, labels.tolist()) for name, labels in frequency_groups(np.array(train_counts), bins)]
 
 
-def test_a_group_ends_with_its_upper_end():
+def test_groups_include_their_upper_end():
     assert names([0, 1, 10, 11, 50, 51, 0], [10, 50]) == [
         ("0", [0, 6]),
         ("1-10", [1, 2]),
@@ -31,11 +31,11 @@ def test_groups_of_the_jams_study():
     assert [name for name, _ in names([1, 100, 101, 1000, 1001], [100, 1000])] == ["1-100", "101-1000", "1001+"]
 
 
-def test_a_group_without_labels_is_left_out_and_one_of_a_single_count_has_one_number():
+def test_empty_groups_are_omitted_and_single_counts_have_one_number():
     assert names([1, 500], [1, 10]) == [("1", [0]), ("11+", [1])]
 
 
-def test_table_by_hand(options):
+def test_the_table_matches_values_computed_by_hand(options):
     train_counts = np.array([50, 2, 1, 0])
     gold = np.array([[1, 1, 0, 0], [1, 0, 1, 1]])
     scores = np.array([[0.9, 0.4, 0.1, 0.1], [0.4, 0.1, 0.6, 0.1]], np.float32)
@@ -49,7 +49,7 @@ def test_table_by_hand(options):
     ]  # fmt: skip
 
 
-def test_codes_with_a_link_are_measured_apart(options):
+def test_linked_and_unlinked_codes_are_measured_separately(options):
     train_counts, linked = np.array([50, 2, 1, 0]), np.array([False, True, False, False])
     gold = np.array([[1, 1, 0, 0], [1, 0, 1, 1]])
     scores = np.array([[0.9, 0.4, 0.1, 0.1], [0.4, 0.1, 0.6, 0.1]], np.float32)

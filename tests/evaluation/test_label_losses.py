@@ -19,7 +19,7 @@ def entropy(share: float) -> float:
     return -share * math.log(share) - (1 - share) * math.log(1 - share)
 
 
-def test_it_is_the_mean_over_documents():
+def test_the_loss_is_the_mean_over_documents():
     loss, normalized = label_losses(GOLD, LOGITS)
     first = [
         math.log(1 + math.exp(-2)),
@@ -35,13 +35,13 @@ def test_it_is_the_mean_over_documents():
     assert np.isfinite(loss).all()
 
 
-def test_who_gives_every_document_the_share_of_a_code_has_one():
+def test_predicting_the_share_of_a_code_gives_normalized_loss_one():
     gold = sparse.csr_matrix(np.array([[1], [0], [0], [0], [0]], dtype=np.uint8))
     logits = np.full((5, 1), math.log(0.2 / 0.8), dtype=np.float32)
     assert label_losses(gold, logits)[1].tolist() == pytest.approx([1])
 
 
-def test_the_most_frequent_code_comes_first_and_a_rare_one_has_no_name():
+def test_rows_are_sorted_by_frequency_and_rare_codes_are_not_named():
     rows = loss_table(GOLD, LOGITS, LABELS, "icd")
     assert [(row["rank"], row["code"], row["train_documents"]) for row in rows] == [
         (1, "icd9cm 403", 40),

@@ -1,4 +1,4 @@
-"""Codes and categories in a plane."""
+"""The map of codes and categories."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ ABOVE = {("icd9cm", code): category for code, category in CODES.items() if categ
 
 
 def vectors() -> tuple[np.ndarray, np.ndarray]:
-    """Codes beside their categories, but for 412, which is beside another's."""
+    """Sample codes near their categories, except 412, which is near another category."""
     random = np.random.default_rng(0)
     ccs = random.standard_normal((len(CATEGORIES), 16)).astype(np.float32)
-    beside = {**CODES, "412": "D98", "x": "D98"}
-    icd = np.stack([ccs[CATEGORIES.index(category)] for category in beside.values()])
+    nearest = {**CODES, "412": "D98", "x": "D98"}
+    icd = np.stack([ccs[CATEGORIES.index(category)] for category in nearest.values()])
     return icd + 0.05 * random.standard_normal(icd.shape).astype(np.float32), ccs
 
 
-def test_chosen_are_the_authors_and_then_the_most_frequent_of_several_codes():
+def test_choose_prefers_the_authors_categories_then_frequent_ones():
     above = list(CODES.values())
     assert label_map.choose(CCS, above) == ["D3", "P223", "P54", "D101"]
     bare = [label | {"code": label["code"].lstrip("DP")} for label in CCS]
     assert label_map.choose(bare, [category.lstrip("DP") for category in above]) == ["3", "223", "54", "101"]
 
 
-def test_of_a_diagnosis_and_a_procedure_of_one_number_the_more_frequent_is_shown():
+def test_the_more_frequent_category_is_chosen_for_a_shared_number():
     counts = {"P3": 9, "D3": 8, "D11": 7, "P11": 6, "D195": 5, "D223": 4, "P223": 3}
     labels = [{"code": code, "train_documents": documents} for code, documents in counts.items()]
     assert label_map.choose(labels, []) == ["P3", "D11", "D195", "D223"]
 
 
-def test_every_code_and_category_has_a_place_and_codes_are_near_their_category():
+def test_every_code_has_a_position_near_its_category():
     rows = label_map.label_map(*vectors(), ICD, CCS, ABOVE)
     assert len(rows) == len(CODES) + len(CATEGORIES)
     assert all(tuple(row) == label_map.COLUMNS for row in rows)
@@ -66,12 +66,12 @@ def test_every_code_and_category_has_a_place_and_codes_are_near_their_category()
     }  # fmt: skip
 
 
-def test_it_is_the_same_every_time():
+def test_the_label_map_is_reproducible():
     first, second = (label_map.label_map(*vectors(), ICD, CCS, ABOVE) for _ in range(2))
     assert first == second
 
 
-def test_of_many_labels_the_chosen_and_the_most_frequent_are_kept(monkeypatch):
+def test_large_maps_keep_the_chosen_and_the_most_frequent_labels(monkeypatch):
     monkeypatch.setattr(label_map, "POINTS", 8)
     rows = label_map.label_map(*vectors(), ICD, CCS, ABOVE)
     assert [row["category"] for row in rows if row["head"] == "ccs"] == ["P54", "D101", "P223", "D3"]
@@ -80,6 +80,6 @@ def test_of_many_labels_the_chosen_and_the_most_frequent_are_kept(monkeypatch):
     ]
 
 
-def test_three_points_are_no_map():
+def test_three_points_give_an_empty_map():
     icd, ccs = vectors()
     assert label_map.label_map(icd[:1], ccs[:2], ICD[:1], CCS[:2], ABOVE) == []

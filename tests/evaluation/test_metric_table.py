@@ -1,4 +1,4 @@
-"""The table of metrics: complete, and one name for one metric wherever it is read."""
+"""The table of metrics is complete, and a metric has the same name everywhere."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def keys(values: dict, before: str = "") -> list[str]:
     return names
 
 
-def test_a_recipe_may_choose_by_every_metric_that_training_computes_and_by_the_loss():
+def test_a_recipe_may_monitor_every_dev_metric_and_the_loss():
     assert set(get_args(MonitorName)) == {*monitor.MONITORS, "loss"}
 
 
-def test_every_metric_of_a_monitor_is_in_the_table_under_the_same_name():
+def test_every_monitor_is_in_the_table_under_the_same_name():
     names = {metric.name.format(k=k) for metric in TABLE for k in metric_table.COLUMN_KS}
     assert set(monitor.MONITORS) - names == NOT_MEASURED_ON_TEST
 
 
-def test_names_and_places_are_used_once_and_what_is_shown_is_explained():
+def test_names_and_rows_are_unique_and_shown_metrics_are_explained():
     assert len({metric.name for metric in TABLE}) == len({(metric.needs, metric.key) for metric in TABLE}) == len(TABLE)
     rows = [metric.row for metric in TABLE if metric.row != metric_table.LAST_ROW]
     assert len(rows) == len(set(rows))

@@ -100,11 +100,11 @@ def test_codes_outside_the_label_set_count_as_missed():
 def test_order_of_documents_does_not_matter(problem, seed):
     gold, scores = problem
     order = np.random.default_rng(seed).permutation(len(gold))
-    for ours, theirs in zip(everything(gold, scores), everything(gold[order], scores[order]), strict=True):
-        assert ours == pytest.approx(theirs, nan_ok=True)
+    for expected, actual in zip(all_metrics(gold, scores), all_metrics(gold[order], scores[order]), strict=True):
+        assert actual == pytest.approx(expected, nan_ok=True)
 
 
-def everything(gold, scores) -> list[float]:
+def all_metrics(gold, scores) -> list[float]:
     labels, documents = metrics.counts(as_binary_csr(gold), scores, 0.5)
     return [
         *(metrics.f1_macro(labels, definition) for definition in metrics.MACRO_F1),
@@ -121,7 +121,7 @@ def test_sparse_gold_may_have_stored_zeros_and_any_column_order(problem):
     stored.data[:] = gold.ravel()
     reversed_columns = stored[:, ::-1].tocsr()[:, ::-1].tocsr()
     for form in (stored, reversed_columns, sparse.csr_matrix(gold), gold.astype(bool)):
-        np.testing.assert_equal(everything(form, scores), everything(gold, scores))
+        np.testing.assert_equal(all_metrics(form, scores), all_metrics(gold, scores))
 
 
 @pytest.mark.parametrize("bad", [np.nan, -0.1, 1.5])

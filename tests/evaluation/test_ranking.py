@@ -44,7 +44,7 @@ def test_map_agrees_with_scikit_learn(problem):
     assert value == pytest.approx(expected)
 
 
-def test_of_equal_scores_the_later_column_ranks_first():
+def test_the_later_column_ranks_first_among_equal_scores():
     gold = np.array([[1, 0, 1, 0]])
     ranks = ranking.gold_ranks(as_binary_csr(gold), np.array([[0.5, 0.5, 0.5, 0.9]], np.float32))
     assert ranks.ranks.tolist() == [2, 4]
@@ -79,11 +79,11 @@ def test_auc_agrees_beyond_one_block():
 def test_order_of_documents_does_not_matter(problem, seed):
     gold, scores = problem
     order = np.random.default_rng(seed).permutation(len(gold))
-    for ours, theirs in zip(everything(gold, scores), everything(gold[order], scores[order]), strict=True):
-        assert ours == pytest.approx(theirs, nan_ok=True)
+    for expected, actual in zip(all_metrics(gold, scores), all_metrics(gold[order], scores[order]), strict=True):
+        assert actual == pytest.approx(expected, nan_ok=True)
 
 
-def everything(gold, scores) -> list[float]:
+def all_metrics(gold, scores) -> list[float]:
     gold = as_binary_csr(gold)
     ranks = ranking.gold_ranks(gold, scores)
     return [
@@ -96,7 +96,7 @@ def everything(gold, scores) -> list[float]:
     ]
 
 
-def test_more_predictions_than_labels_are_refused():
+def test_k_above_the_number_of_labels_is_refused():
     ranks = ranking.gold_ranks(as_binary_csr(np.eye(2)), np.eye(2))
     with pytest.raises(UserError, match="only 2 labels"):
         ranking.precision_at(ranks, 3)

@@ -54,14 +54,14 @@ def test_summary_is_complete_and_nested(problem):
     assert json.loads(json.dumps(values)) == values
 
 
-def test_nothing_outside_the_label_set_adds_nothing(problem):
+def test_metrics_that_count_missed_codes_are_omitted_without_any(problem):
     gold, scores = problem
     for outside in (None, np.zeros(60, int)):
         values = summary.head_metrics(gold, scores, np.ones(12), 0.4, OPTIONS, outside)
         assert "f1_of_all_codes" not in values["fixed"]
 
 
-def test_undefined_is_nan():
+def test_undefined_metrics_are_nan():
     values = summary.head_metrics(np.ones((2, 3)), np.ones((2, 3), np.float32), np.ones(3), 0.5, OPTIONS)
     assert math.isnan(values["auc"]["macro"]) and math.isnan(values["auc"]["micro"])
 
@@ -86,7 +86,7 @@ def test_metrics_of_dev_agree_with_the_summary(problem):
     assert other["f1_macro"] == test_values["fixed"]["macro_f1"]["per_label_all"]
 
 
-def test_only_what_is_asked_is_computed(problem, monkeypatch):
+def test_only_the_requested_metrics_are_computed(problem, monkeypatch):
     calls = []
     for name in ("counts", "gold_ranks", "auc_per_label", "auc_micro"):
         module = metrics if name == "counts" else ranking
@@ -102,12 +102,12 @@ def test_only_what_is_asked_is_computed(problem, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"), [("f1_mico", "did you mean 'f1_micro'"), ("precision_at_15", "only 12 labels")]
 )
-def test_impossible_names_are_the_users_mistake(problem, name, message):
+def test_unknown_metric_names_raise_a_user_error(problem, name, message):
     with pytest.raises(UserError, match=message):
         monitor.dev_metrics(*problem, names=[name])
 
 
-def test_the_mean_of_seven_is_that_of_jams():
+def test_the_mean_of_seven_matches_jams():
     random = np.random.default_rng(2)
     gold = (random.random((40, 20)) < 0.2).astype(np.uint8)
     gold[:, 19] = 0  # present in no document: it does not count

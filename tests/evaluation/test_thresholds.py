@@ -50,10 +50,10 @@ def test_tuned_is_never_worse_than_fixed_on_the_data_it_was_tuned_on(problem):
     assert at[1] >= at[0]
 
 
-def test_lowest_of_equally_good_thresholds():
+def test_the_lowest_of_equally_good_thresholds_is_chosen():
     assert tune_threshold(np.array([[1, 0]]), np.array([[0.9, 0.2]], np.float32), 11) == np.float32(0.2)
 
 
-def test_no_gold_code_is_the_users_mistake():
+def test_tuning_without_gold_codes_raises_a_user_error():
     with pytest.raises(UserError, match="no document has a gold code"):
         tune_threshold(np.zeros((2, 2)), np.zeros((2, 2), np.float32), 10)

@@ -9,5 +9,5 @@ import torch
 
 
 def needs_gpu(test: Callable) -> Callable:
-    """Marks a test with `gpu`, and skips it if there is no GPU."""
+    """Mark a test with `gpu`, and skip it if there is no GPU."""
     return pytest.mark.gpu(pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")(test))

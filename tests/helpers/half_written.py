@@ -1,4 +1,4 @@
-"""Trainings that are killed while they write a checkpoint, each in a process that is forked after the imports."""
+"""Trainings that are killed while writing a checkpoint, each in a process forked after the imports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from medcode.engine import reproducibility
 
 
 def train_until_killed(folder: Path, write: int) -> None:
-    """Trains, and kills its process when half of checkpoint number `write` is on disk."""
+    """Train, and kill its process when half of checkpoint number `write` is on disk."""
     inputs, recipe, engine = pickle.loads((folder / "given").read_bytes())
     reproducibility.prepare(1)
     save, writes = torch.save, itertools.count(1)

@@ -92,8 +92,8 @@ def recalibrate(notes: list[Tensor], ram: nn.Module) -> list[Tensor]:
 
     once = node(same, notes, ram.first_down)
     twice = node(same, node(same, once, ram.second_down), ram.lateral)
-    both = [a + b for a, b in zip(once, node(spread, twice, ram.first_up), strict=True)]
-    weights = node(spread, both, ram.second_up)
+    merged = [a + b for a, b in zip(once, node(spread, twice, ram.first_up), strict=True)]
+    weights = node(spread, merged, ram.second_up)
     if ram.combine == "add":
         return [torch.tanh(o + x) for o, x in zip(weights, notes, strict=True)]
     return [torch.tanh(o * x) for o, x in zip(weights, notes, strict=True)]
@@ -116,10 +116,10 @@ def caml_attention(h: Tensor, layer: nn.Module) -> Tensor:
 
 def read_by_torch(recurrent: nn.Module, x: Tensor) -> Tensor:
     """Return the states of torch's network, of one or two directions, with the same weights, [N, E] -> [N, D]."""
-    network_cls, both = type(recurrent.forwards), recurrent.backwards is not None
-    network = network_cls(x.shape[1], recurrent.forwards.hidden_size, bidirectional=both, dtype=x.dtype)
+    network_cls, bidirectional = type(recurrent.forwards), recurrent.backwards is not None
+    network = network_cls(x.shape[1], recurrent.forwards.hidden_size, bidirectional=bidirectional, dtype=x.dtype)
     weights = dict(recurrent.forwards.state_dict())
-    if both:
+    if bidirectional:
         weights |= {f"{name}_reverse": value for name, value in recurrent.backwards.state_dict().items()}
     network.load_state_dict(weights)
     return network(x.unsqueeze(1))[0].squeeze(1)
@@ -134,7 +134,7 @@ def agree(model: nn.Module, notes: list[list[int]], by_hand, head: str = "icd", 
 
 
 def scramble(model: nn.Module, seed: int = 1) -> nn.Module:
-    """Sample values that start as zeros or ones, such as biases and statistics of norms, so that tests cover them."""
+    """Sample parameters that are initialized as zeros or ones, such as biases and norm statistics."""
     generator = torch.Generator().manual_seed(seed)
     for name, value in model.state_dict().items():
         if value.dim() == 1 and value.is_floating_point():

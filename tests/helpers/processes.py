@@ -7,13 +7,13 @@ from pathlib import Path
 import psutil
 
 
-def at_work(folder: Path) -> list[psutil.Process]:
-    """The processes of the folder that have not ended."""
-    found = []
+def live_processes(folder: Path) -> list[psutil.Process]:
+    """Return the live processes that run in a folder."""
+    running = []
     for process in psutil.process_iter():
         try:
             if process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(folder):
-                found.append(process)
+                running.append(process)
         except psutil.Error:
             continue
-    return found
+    return running

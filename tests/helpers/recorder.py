@@ -58,7 +58,7 @@ class OperationRecorder(TorchDispatchMode):
         return replay, result
 
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
-        """Runs and records one operation."""
+        """Run and record one operation."""
         name, options = function.name().split(".")[0], options or {}
         if name in WAITING or (name in INDEXING and any(index.dtype == torch.bool for index in _tensors(arguments[1]))):
             raise RuntimeError(f"{name} waits for the device")

@@ -1,7 +1,7 @@
-"""Runs stages as from the command line, but without starting an interpreter for each.
+"""Run stages as from the command line, without starting an interpreter for each.
 
-`here` runs one in this process. `in_another_process` runs several in one other interpreter with other string hashes, so
-results that depend on the order of a set differ there.
+`in_this_process` runs one stage in this process. `in_another_process` runs several in one other interpreter with
+another hash seed, so results that depend on the order of a set differ there.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Done:
 
 
 def options(**values: object) -> list[str]:
-    """The options of a stage: `hash_seed="1"` becomes `--hash-seed 1`."""
+    """Return the options of a stage: `hash_seed="1"` becomes `--hash-seed 1`."""
     return [text for name, value in values.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
 
 @contextlib.contextmanager
 def _as_a_command(stage: str, arguments: list[str], folder: Path) -> Iterator[None]:
-    """Sets what Python sets for a script, and restores it and the environment variables that a stage sets."""
+    """Set what Python sets for a script, and restore it and the environment variables that a stage sets."""
     environment, argv, path = dict(os.environ), sys.argv, list(sys.path)
     sys.argv, sys.path[:0] = [str(STAGES / f"{stage}.py"), *arguments], [str(STAGES)]
     try:
@@ -47,8 +47,8 @@ def _as_a_command(stage: str, arguments: list[str], folder: Path) -> Iterator[No
         os.environ.update(environment)
 
 
-def here(stage: str, arguments: list[str], folder: Path) -> Done:
-    """Runs a stage in this process, in a folder."""
+def in_this_process(stage: str, arguments: list[str], folder: Path) -> Done:
+    """Run a stage in this process, in a folder."""
     code, stderr = 0, io.StringIO()
     with contextlib.redirect_stderr(stderr), _as_a_command(stage, arguments, folder):
         try:
@@ -61,7 +61,7 @@ def here(stage: str, arguments: list[str], folder: Path) -> Done:
 def in_another_process(
     commands: Mapping[str, tuple[str, list[str]]], folder: Path, **environment: str
 ) -> dict[str, Done]:
-    """Runs stages one after another in another interpreter: {name: (stage, options)} to {name: result}."""
+    """Run stages one after another in another interpreter: {name: (stage, options)} to {name: result}."""
     request = json.dumps({"folder": str(folder), "commands": commands})
     command, environment = [sys.executable, __file__], os.environ | environment
     process = subprocess.run(command, input=request, env=environment, stdout=subprocess.PIPE, text=True, check=True)
@@ -70,5 +70,5 @@ def in_another_process(
 
 if __name__ == "__main__":
     request = json.load(sys.stdin)
-    results = {name: here(*command, request["folder"]) for name, command in request["commands"].items()}
+    results = {name: in_this_process(*command, request["folder"]) for name, command in request["commands"].items()}
     print(json.dumps({name: asdict(result) for name, result in results.items()}))

@@ -111,7 +111,7 @@ def small_root(folder: Path) -> Path:
     return root
 
 
-def trained_as_it_were(folder: Path) -> Study:
+def simulated_study(folder: Path) -> Study:
     """Return the study `tiny` in a folder, with simulated results."""
     study = load(small_root(folder), "tiny")
     pretend(study, {"caml": 0.45, "caml_wide": 0.47, "cnn": 0.3})

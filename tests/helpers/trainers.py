@@ -1,4 +1,4 @@
-"""Small trainings, for the tests of the loop."""
+"""Small trainings for tests of the training loop."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def trainer(inputs: Inputs, recipe: Recipe, engine: Training, folder: Path, name
 
 
 def run_alone(trainer: Trainer) -> Result:
-    """Trains one model until it ends."""
+    """Train one model until it ends."""
     (result,) = multi_seed.train([trainer])
     return result
 
 
 def steps(trainer: Trainer) -> Iterator[None]:
-    """Trains as `multi_seed.train` does, and yields after each step, so that a test can stop there."""
+    """Train as `multi_seed.train` does, and yield after each step, so that a test can stop there."""
     trainer.restore()
     while not trainer.done:
         trainer.train_step()
@@ -72,4 +72,4 @@ def assert_same(weights: dict[str, torch.Tensor], expected: dict[str, torch.Tens
 
 
 class Killed(Exception):
-    """Stands for the end of the process."""
+    """Simulates that the process is killed."""

@@ -15,7 +15,7 @@ from medcode.layers.batch_norm import MaskedBatchNorm
 
 
 def train(folder: Path, world: distributed.DistributedContext) -> None:
-    """Trains the models of the file `given`, and writes their weights."""
+    """Train the models of the file `given`, and write their weights."""
     inputs, trainings = pickle.loads((folder / "given").read_bytes())
     for name, (recipe, engine) in trainings.items():
         running = trainer(inputs, recipe, engine, folder / name / "two", name, context=world)
@@ -25,7 +25,7 @@ def train(folder: Path, world: distributed.DistributedContext) -> None:
 
 
 def normalize(folder: Path, world: distributed.DistributedContext) -> None:
-    """Normalizes this process's share of a batch, and writes its gradient and the running variance."""
+    """Normalize this process's share of a batch, and write its gradient and the running variance."""
     x, mask = example()
     rows = slice(*world.shard(len(x)))
     layer, share = normed(MaskedBatchNorm), x[rows].clone().requires_grad_()

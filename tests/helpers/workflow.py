@@ -31,7 +31,7 @@ STAGES = {
     )),
 }  # fmt: skip
 # Stages that the report does not need, with the label set top50 or full.
-BESIDE = {
+OUTSIDE_REPORT = {
     "coverage",
     *(f"label_set@{name}" for name in ("top50_extra", "icd9", "icd10")),
     *(f"ccs@{name}" for name in ("top50_extra", "icd9", "icd10", "joint")),
@@ -119,7 +119,7 @@ class Project:
         self.run("git", *author, "commit", "--quiet", "--allow-empty", "--message", "state")
 
     def reset(self) -> None:
-        """Go back to the last commit, and remove checkpoints."""
+        """Reset to the last commit, and remove checkpoints."""
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
         self.run("git", "reset", "--quiet", "--hard")
         self.run("dvc", "checkout", "--force", "--allow-missing")

@@ -1,4 +1,4 @@
-"""A trained model's folder: complete, and refused in one line when it is not."""
+"""The folder of a trained model is self-contained; damaged folders are refused in one line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def edit(folder, **changes) -> None:
     (folder / "model.json").write_text(json.dumps(metadata | changes))
 
 
-def test_it_holds_all_that_a_prediction_needs(folder):
+def test_a_saved_model_is_sufficient_for_prediction(folder):
     loaded = saved_model.load(folder)
     assert (loaded.name, loaded.max_tokens, loaded.rule, loaded.label_set) == ("cnn", 7, "caml", "full")
     assert loaded.thresholds == {"icd": 0.3}
@@ -52,7 +52,7 @@ def test_it_holds_all_that_a_prediction_needs(folder):
     ]  # fmt: skip
 
 
-def test_a_folder_of_an_older_version_may_have_options_under_their_old_names(folder):
+def test_option_names_of_older_versions_are_accepted(folder):
     options = json.loads((folder / "model.json").read_text())["config"]
     assert options.pop("match_released_code") is False
     edit(folder, config=options | {"faithful": True})
@@ -66,7 +66,7 @@ def test_a_folder_of_an_older_version_may_call_descriptions_titles(folder):
     assert saved_model.load(folder).labels == labels
 
 
-def test_it_has_the_models_of_other_seeds_within(folder):
+def test_models_of_further_seeds_are_subfolders(folder):
     assert saved_model.of_all_seeds(folder) == {1: folder}
     for seed in (10, 2):
         shutil.copytree(folder, saved_model.of_seed(folder, seed), ignore=shutil.ignore_patterns("seeds"))
@@ -75,7 +75,7 @@ def test_it_has_the_models_of_other_seeds_within(folder):
     assert folders[1] == folder and saved_model.load(folders[10]).name == "cnn"
 
 
-def test_a_folder_that_does_not_say_its_seed_is_refused_in_one_line(folder):
+def test_a_folder_without_a_seed_is_refused_in_one_line(folder):
     edit(folder, provenance={})
     with pytest.raises(UserError, match=r"model.json: damaged \('seed' is missing\); train it again"):
         saved_model.of_all_seeds(folder)
@@ -114,14 +114,14 @@ def shorten_vocabulary(folder):
         (shorten_vocabulary, r"weights do not fit vocabulary\.txt"),
     ],
 )
-def test_a_folder_that_is_not_sound_is_refused_in_one_line(folder, damage, message):
+def test_a_damaged_folder_is_refused_in_one_line(folder, damage, message):
     damage(folder)
     with pytest.raises(UserError, match=message) as mistake:
         saved_model.load(folder)
     assert "\n" not in str(mistake.value)
 
 
-def test_weights_are_the_same_bytes_every_time(folder, tmp_path):
+def test_saved_weights_are_the_same_bytes_every_time(folder, tmp_path):
     again = tmp_path / "again"
     saved_model.save(again, saved_model.load(folder), {"seed": 1})
     first, second = ({file.name: file.read_bytes() for file in path.iterdir()} for path in (folder, again))

@@ -21,7 +21,7 @@ def compare(masked: nn.BatchNorm1d, reference: nn.BatchNorm1d, actual: torch.Ten
         torch.testing.assert_close(masked.state_dict()[name], value, rtol=1e-5, atol=1e-6, msg=name)
 
 
-def test_without_a_mask_it_is_torchs():
+def test_without_a_mask_batch_norm_equals_torch():
     masked, reference = normed(MaskedBatchNorm), normed(nn.BatchNorm1d)
     assert masked.state_dict().keys() == reference.state_dict().keys()
     for _ in range(3):
@@ -35,13 +35,13 @@ def test_without_a_mask_it_is_torchs():
     torch.testing.assert_close(masked.eval()(x, None), reference.eval()(x))
 
 
-def test_with_a_mask_it_is_torchs_on_the_words_alone():
+def test_with_a_mask_batch_norm_equals_torch_on_the_words_alone():
     masked, reference = normed(MaskedBatchNorm), normed(nn.BatchNorm1d)
     x, mask = example()
     compare(masked, reference, words_alone(masked(x, mask), mask), reference(words_alone(x, mask)))
 
 
-def test_a_single_word_is_no_error():
+def test_a_single_word_can_be_normalized():
     layer = normed(MaskedBatchNorm)
     assert torch.isfinite(layer(torch.randn(1, 5, 3), position_mask(torch.tensor([1]), 3))).all()
     assert torch.isfinite(layer.running_var).all()

@@ -1,4 +1,4 @@
-"""Chunks of a batch against chunks of one document at a time."""
+"""Chunks of a batch equal chunks of one document at a time."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_values_are_joined_document_by_document(counts, more):
 
 
 @pytest.mark.parametrize("cut", [cut_apart, cut_through])
-def test_a_batch_of_long_documents_has_no_chunk_too_many(cut):
+def test_long_documents_have_no_superfluous_chunk(cut):
     lengths = torch.tensor([12_000, 0, 1, 700])
     chunks = cut(torch.ones(4, 12_000, dtype=torch.long), lengths, 128, SPECIALS)
     assert chunks.real.any(1).all()

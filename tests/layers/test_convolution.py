@@ -14,7 +14,7 @@ from medcode.layers.convolution import Convolution, convolve_padded
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(("kernel", "padding", "dilation"), [(1, 0, 1), (10, 5, 1), (3, 1, 1), (2, 0, 4), (4, 3, 2)])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_it_is_torchs_convolution(batch, kernel, padding, dilation, bias, turned):
+def test_convolution_equals_torch(batch, kernel, padding, dilation, bias, turned):
     torch.manual_seed(1)
     layer = Convolution(6, 5, kernel, padding=padding, dilation=dilation, bias=bias).double()
     plain = nn.Conv1d(6, 5, kernel, padding=padding, dilation=dilation, bias=bias).double()
@@ -35,7 +35,7 @@ def test_it_is_torchs_convolution(batch, kernel, padding, dilation, bias, turned
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(("inputs", "outputs"), [(16, 8), (6, 5), (16, 5), (6, 8)])
-def test_channels_of_zero_change_nothing(inputs, outputs, bias):
+def test_zero_channels_do_not_change_the_output(inputs, outputs, bias):
     torch.manual_seed(1)
     layer = nn.Conv1d(inputs, outputs, 3, padding=2, dilation=2, bias=bias).double()
     words = torch.randn(3, inputs, 17, dtype=torch.double)

@@ -9,7 +9,7 @@ from torch import nn
 from medcode.layers.dropout import Dropout, share_batch
 
 
-def test_the_shares_of_a_batch_drop_what_the_whole_batch_would():
+def test_shares_of_a_batch_have_the_dropout_mask_of_the_whole_batch():
     layer, x = Dropout(0.4).train(), torch.randn(5, 7, 3)
     torch.manual_seed(1)
     whole = layer(x)
@@ -33,14 +33,14 @@ def test_values_keep_their_mean():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_value_is_dropped_as_often_as_by_torch_and_the_others_are_as_large(dtype):
+def test_dropout_rate_and_scale_equal_torch(dtype):
     torch.manual_seed(1)
     x = torch.randn(300, 400).to(dtype).requires_grad_()
     output, plain = Dropout(0.3).train()(x), nn.functional.dropout(x, 0.3)
     mask, torch_mask = output != 0, plain != 0
-    both = mask & torch_mask
+    kept = mask & torch_mask
     assert output.dtype == dtype
-    torch.testing.assert_close(output[both], plain[both])
+    torch.testing.assert_close(output[kept], plain[kept])
     for values in (mask, torch_mask):
         assert abs(values.float().mean().item() - 0.7) < 0.005
     assert abs(mask.float().mean(0) - 0.7).max() < 0.15, "each column alike"

@@ -71,7 +71,7 @@ def test_it_agrees_with_the_plain_form(
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize(("width", "value_width"), [(50, 50), (300, 300), (512, 1024)])
-def test_it_agrees_at_the_widths_of_the_models(width, value_width, dtype, monkeypatch):
+def test_fused_attention_agrees_at_the_widths_of_the_models(width, value_width, dtype, monkeypatch):
     monkeypatch.setattr(fused, "CPU_SLICE", 30 * 2 * 7)
     inputs, mask = problem(30, 2, 40, width, value_width, masked=True, dtype=dtype)
     inputs = [inputs[0] / width**0.5, *inputs[1:3], inputs[3] / value_width**0.5]
@@ -82,7 +82,7 @@ def test_it_agrees_at_the_widths_of_the_models(width, value_width, dtype, monkey
         assert error(result, oracle) <= TOLERANCE[dtype]
 
 
-def test_gradients_are_those_of_finite_differences(monkeypatch):
+def test_gradients_equal_finite_differences(monkeypatch):
     monkeypatch.setattr(fused, "CPU_SLICE", 40)
     inputs, mask = problem(4, 3, 11, 5, 7, masked=True)
     leaves = [tensor.requires_grad_() for tensor in inputs]
@@ -113,7 +113,7 @@ class Largest(TorchDispatchMode):
         return result
 
 
-def test_nothing_of_labels_by_positions_is_stored(monkeypatch):
+def test_no_tensor_of_labels_by_positions_is_created(monkeypatch):
     labels, documents, positions, width = 400, 3, 100, 5
     monkeypatch.setattr(fused, "CPU_SLICE", labels * documents * 4)
     inputs, mask = problem(labels, documents, positions, width, width, masked=True)
@@ -140,10 +140,10 @@ def layers_and_plain_forms(mask):
 
 
 @pytest.mark.parametrize("mask", [None, position_mask(torch.tensor([20, 1, 7]), 20)], ids=["unmasked", "masked"])
-@pytest.mark.parametrize("own_queries", [False, True])
-def test_layers_give_the_same_either_way(mask, own_queries, monkeypatch):
+@pytest.mark.parametrize("separate_queries", [False, True])
+def test_layers_give_the_same_result_in_both_forms(mask, separate_queries, monkeypatch):
     for layer, inputs in layers_and_plain_forms(mask):
-        queries = {"queries": torch.randn_like(layer.queries.weight)} if own_queries else {}
+        queries = {"queries": torch.randn_like(layer.queries.weight)} if separate_queries else {}
         results = []
         for limit in (40, 39):
             monkeypatch.setattr(fused, "PLAIN_LABELS", limit)
@@ -168,7 +168,7 @@ def test_under_autocast_the_products_are_in_bf16_and_gradients_in_fp32(monkeypat
     assert layer.queries.weight.grad.dtype == layer.output.weight.grad.dtype == torch.float32
 
 
-def test_heads_read_together_are_those_read_one_by_one(monkeypatch):
+def test_heads_computed_together_equal_heads_computed_separately(monkeypatch):
     torch.manual_seed(0)
     heads, features = label_attention_heads(6, {"icd": 30, "ccs": 10}), torch.randn(3, 20, 6)
     monkeypatch.setattr(fused, "PLAIN_LABELS", 39)
@@ -178,7 +178,7 @@ def test_heads_read_together_are_those_read_one_by_one(monkeypatch):
         torch.testing.assert_close(together[name], head(features, None))  # 30 and 10: the plain form
 
 
-def test_few_labels_take_the_plain_form_to_the_bit():
+def test_few_labels_use_the_plain_form():
     torch.manual_seed(0)
     layer, features = LabelAttention(6, 50), torch.randn(3, 20, 6)
     weights = torch.softmax(layer.queries.weight @ features.transpose(1, 2), dim=-1)
@@ -186,7 +186,7 @@ def test_few_labels_take_the_plain_form_to_the_bit():
     assert torch.equal(layer(features, None), (weights * values).sum(2) + layer.output.bias)
 
 
-def test_attention_can_be_asked_for_some_labels():
+def test_attention_can_be_computed_for_selected_labels():
     torch.manual_seed(0)
     heads, features = label_attention_heads(6, {"icd": 30, "ccs": 10}), torch.randn(3, 20, 6)
     chosen = {"icd": torch.tensor([7, 2])}

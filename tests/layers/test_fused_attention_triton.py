@@ -82,12 +82,12 @@ def test_kernels_agree_at_the_widths_of_the_models(width, value_width, dtype):
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("widths", [(50, 50), (300, 300), (512, 1024)])
-def test_they_pass_the_check_before_their_first_use(widths, dtype):
+def test_kernels_pass_their_check_before_first_use(widths, dtype):
     shape = ShapeClass("label attention", widths, dtype, torch.device(DEVICE))
     assert agrees(shape, kernels, fused.small_problem)
 
 
-def test_widths_are_measured_at_the_multiples_that_the_kernels_make_of_them():
+def test_measured_widths_are_the_padded_widths_of_the_kernels():
     assert MULTIPLE == kernels.FEATURES
 
 
@@ -100,7 +100,7 @@ def test_large_scores_do_not_overflow(scale):
 
 
 @needs_gpu
-def test_a_training_step_is_the_same_twice():
+def test_a_training_step_is_reproducible():
     inputs, mask = problem(700, 4, 500, 300, 300, torch.bfloat16)
     first, second = (logits_and_gradients(kernels, inputs, mask, torch.bfloat16) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))

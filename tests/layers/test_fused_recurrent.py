@@ -36,7 +36,7 @@ def by_torch(cells, words, lengths):
     cell_type=st.sampled_from(list(CELLS)), networks=st.integers(1, 3), documents=st.integers(1, 5),
     positions=st.integers(1, 7), inputs=st.integers(1, 5), hidden=st.integers(1, 9), seed=st.integers(0, 99),
 )  # fmt: skip
-def test_outputs_and_gradients_are_those_of_torch(cell_type, networks, documents, positions, inputs, hidden, seed):
+def test_outputs_and_gradients_equal_torch(cell_type, networks, documents, positions, inputs, hidden, seed):
     torch.manual_seed(seed)
     cells = [CELLS[cell_type](inputs, hidden, batch_first=True, dtype=torch.float64) for _ in range(networks)]
     words = [torch.randn(documents, positions, inputs, dtype=torch.float64) for _ in range(networks)]
@@ -47,7 +47,7 @@ def test_outputs_and_gradients_are_those_of_torch(cell_type, networks, documents
 
 
 @pytest.mark.parametrize("cell_type", CELLS)
-def test_a_gradient_can_be_taken_twice(cell_type):
+def test_backward_can_run_twice(cell_type):
     torch.manual_seed(0)
     cells, words = [CELLS[cell_type](3, 4, batch_first=True)], [torch.randn(2, 5, 3)]
     (outputs,) = fused.fused_recurrent(cells, words, torch.tensor([5, 5]))

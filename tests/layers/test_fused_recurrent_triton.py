@@ -95,14 +95,14 @@ def test_kernels_agree_at_the_widths_of_the_models(cell_type, hidden, dtype):
 
 
 @pytest.mark.parametrize("cell_type", ["gru", "lstm"])
-def test_a_walk_in_which_errors_would_add_up_stays_exact(cell_type):
+def test_errors_do_not_accumulate_over_many_positions(cell_type):
     lengths = torch.tensor([60, 33])
     for dtype in TOLERANCE:
         assert_agrees(*problem(cell_type, True, 2, 60, 30, lengths=lengths), dtype)
 
 
 @pytest.mark.parametrize("cell_type", ["gru", "lstm"])
-def test_a_launch_for_each_position_gives_the_same_to_the_last_bit(cell_type):
+def test_one_launch_per_position_gives_bit_identical_results(cell_type):
     layer, x, lengths = problem(cell_type, True, 18, 4, 150)
     runs = []
     for spread in (False, True):
@@ -112,7 +112,7 @@ def test_a_launch_for_each_position_gives_the_same_to_the_last_bit(cell_type):
 
 
 @pytest.mark.parametrize("cell_type", ["gru", "lstm"])
-def test_the_kernels_themselves_agree_with_their_plain_twins(cell_type):
+def test_each_kernel_agrees_with_its_plain_function(cell_type):
     torch.manual_seed(0)
     (networks, positions, documents, hidden), width = (2, 3, 4, 64), {"gru": 3, "lstm": 4}[cell_type] * 64
     projected = torch.randn(networks, positions, documents, width, device=DEVICE)
@@ -131,12 +131,12 @@ def test_the_kernels_themselves_agree_with_their_plain_twins(cell_type):
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("cell_type", ["gru", "lstm"])
-def test_they_pass_the_check_before_their_first_use(cell_type, dtype):
+def test_kernels_pass_their_check_before_first_use(cell_type, dtype):
     shape = ShapeClass("recurrent networks", (300 if ON_GPU else 50,), dtype, torch.device(DEVICE), cell_type)
     assert agrees(shape, kernels, fused.small_problem)
 
 
-def test_widths_are_measured_at_the_multiples_that_the_kernels_make_of_them():
+def test_measured_widths_are_the_padded_widths_of_the_kernels():
     assert MULTIPLE == kernels.UNITS
 
 
@@ -149,7 +149,7 @@ def test_large_inputs_do_not_overflow(cell_type, scale):
 
 
 @pytest.mark.parametrize("cell_type", ["gru", "lstm"])
-def test_nothing_is_read_that_was_not_written(cell_type):
+def test_kernels_read_no_uninitialized_memory(cell_type):
     lengths = torch.tensor([2, 0, 3, *[1] * 20])
     torch.use_deterministic_algorithms(True)  # fills new memory with NaN
     try:
@@ -160,7 +160,7 @@ def test_nothing_is_read_that_was_not_written(cell_type):
 
 @needs_gpu
 @pytest.mark.parametrize(("cell_type", "hidden"), [("gru", 300), ("lstm", 512)])
-def test_a_training_step_is_the_same_twice_and_in_a_graph(cell_type, hidden):
+def test_a_training_step_is_reproducible_and_equal_in_a_graph(cell_type, hidden):
     layer, x, lengths = problem(cell_type, True, 16, 500, hidden)
     x.requires_grad_()
 
@@ -177,12 +177,12 @@ def test_a_training_step_is_the_same_twice_and_in_a_graph(cell_type, hidden):
             third = step()
         graph.replay()
     torch.cuda.synchronize()
-    for others in (second, third):
-        assert all(torch.equal(a, b) for a, b in zip(first, others, strict=True))
+    for repetition in (second, third):
+        assert all(torch.equal(a, b) for a, b in zip(first, repetition, strict=True))
 
 
 @needs_gpu
-def test_more_numbers_than_32_bits_count():
+def test_tensors_with_more_than_2_to_the_31_elements_are_supported():
     lengths = torch.tensor([3, 2100], device=DEVICE)
     x = torch.randn(512, 2100, 5, device=DEVICE)
     layer, _, _ = problem("gru", True, 1, 1, 256)

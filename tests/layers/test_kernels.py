@@ -60,7 +60,7 @@ def raising(error):
 
 
 def first(change):
-    """Return a change of the first tensor of a function's results."""
+    """Return a function that changes the first tensor of a function's results."""
     return lambda x: change(x) if isinstance(x, torch.Tensor) else (change(x[0]), *x[1:])
 
 
@@ -90,7 +90,7 @@ FAULTS = {
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_known(monkeypatch):
+def reset_kernel_state(monkeypatch):
     """Reset the state of the process, so that tests are independent."""
     monkeypatch.setattr(kernels, "_verdicts", {})
     monkeypatch.setattr(kernels, "_mode", "auto")
@@ -159,7 +159,7 @@ def test_kernels_that_agree_are_used_after_one_check(work, dtype, stand_in, caps
 
 @pytest.mark.parametrize("work", WORK)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_kernels_that_do_not_agree_are_left_aside_which_is_said_in_one_line(
+def test_kernels_that_disagree_are_not_used_and_reported_in_one_line(
     work, fault, stand_in, monkeypatch, capsys
 ):  # fmt: skip
     make, reason = FAULTS[fault]
@@ -173,7 +173,7 @@ def test_kernels_that_do_not_agree_are_left_aside_which_is_said_in_one_line(
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_a_check_is_of_one_shape_class(work, stand_in, capsys):
+def test_each_shape_class_is_checked_separately(work, stand_in, capsys):
     module = stand_in(changed(plain_twins(work), first(lambda x: x * 1.01 if x.dtype == torch.float32 else x)))
     run(work, torch.bfloat16)
     used = len(module.calls)
@@ -183,13 +183,13 @@ def test_a_check_is_of_one_shape_class(work, stand_in, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_the_name_of_what_is_wrong_is_said(stand_in, capsys):
+def test_a_failed_check_names_the_wrong_result(stand_in, capsys):
     stand_in(changed(plain_twins("label attention"), lambda x: (x[0], x[1] * 1.5)))
     run("label attention")
     assert re.search("gradient of (values|outputs) off by 5.0e-01 of the norm", capsys.readouterr().err)
 
 
-def test_an_error_that_is_not_a_number_is_the_worst():
+def test_a_nan_error_counts_as_the_largest():
     ones = torch.ones(3)
     expected = kernels.Results(ones.double(), {"a": ones.double(), "b": ones.double()})
     result = kernels.Results(ones * 2, {"a": ones * torch.nan, "b": ones * 3})
@@ -199,7 +199,7 @@ def test_an_error_that_is_not_a_number_is_the_worst():
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_a_check_draws_nothing_from_the_random_numbers_of_a_training(work, stand_in):
+def test_a_check_does_not_advance_the_random_stream(work, stand_in):
     stand_in(plain_twins(work))
     layer, inputs = task(work)
     before = torch.get_rng_state()
@@ -209,7 +209,7 @@ def test_a_check_draws_nothing_from_the_random_numbers_of_a_training(work, stand
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_a_check_can_be_made_while_scoring(work, stand_in, capsys):
+def test_a_check_works_in_inference_mode(work, stand_in, capsys):
     module = stand_in(plain_twins(work))
     layer, inputs = task(work)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
@@ -219,7 +219,7 @@ def test_a_check_can_be_made_while_scoring(work, stand_in, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_check_can_be_made_where_activations_are_not_kept(stand_in):
+def test_a_check_works_under_gradient_checkpointing(stand_in):
     stand_in(plain_twins("label attention"))
     layer, (features, _) = task("label attention")
     features.requires_grad_()
@@ -231,7 +231,7 @@ def test_a_check_can_be_made_where_activations_are_not_kept(stand_in):
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_nothing_is_checked_while_a_graph_is_captured(work, stand_in, monkeypatch, capsys):
+def test_no_check_runs_while_a_graph_is_captured(work, stand_in, monkeypatch, capsys):
     module, expected = stand_in(plain_twins(work)), plain(work, monkeypatch)
     monkeypatch.setattr(kernels, "_capturing", lambda device: True)
     assert same(run(work), expected)
@@ -246,14 +246,14 @@ def test_nothing_is_checked_while_a_graph_is_captured(work, stand_in, monkeypatc
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_what_was_not_measured_to_be_faster_is_not_tried_and_nothing_is_said(work, stand_in, capsys):
+def test_kernels_not_measured_to_be_faster_are_silently_skipped(work, stand_in, capsys):
     stand_in(lambda: pytest.fail("kernels were loaded"), faster=False)
     run(work)
     assert not kernels._verdicts
     assert capsys.readouterr().err == ""
 
 
-def test_measurements_are_asked_for_what_is_computed(stand_in, monkeypatch):
+def test_measurements_are_looked_up_for_the_computed_shape(stand_in, monkeypatch):
     stand_in(plain_twins("gru"))
     questions = []
     monkeypatch.setattr(measurements, "faster", lambda *question: bool(questions.append(question)))
@@ -275,14 +275,14 @@ def test_measurements_are_asked_for_what_is_computed(stand_in, monkeypatch):
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_plain_takes_no_kernels(work, stand_in):
+def test_mode_plain_uses_no_kernels(work, stand_in):
     stand_in(lambda: pytest.fail("kernels were loaded"))
     kernels.choose("plain")
     run(work)
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_fused_takes_kernels_unmeasured_and_unchecked_and_raises_what_goes_wrong(work, stand_in):
+def test_mode_fused_skips_measurements_and_checks_and_raises_errors(work, stand_in):
     module = stand_in(plain_twins(work), faster=False)
     kernels.choose("fused")
     run(work)
@@ -293,7 +293,7 @@ def test_fused_takes_kernels_unmeasured_and_unchecked_and_raises_what_goes_wrong
         run(work)
 
 
-def test_fused_takes_kernels_for_few_labels_too(stand_in):
+def test_mode_fused_uses_kernels_for_few_labels_too(stand_in):
     module = stand_in(plain_twins("label attention"))
     layer, inputs = LabelAttention(20, 50), task("label attention")[1]
     layer(*inputs)
@@ -304,7 +304,7 @@ def test_fused_takes_kernels_for_few_labels_too(stand_in):
 
 
 @pytest.mark.parametrize(("work", "family"), [("label attention", "label attention"), ("gru", "recurrent networks")])
-def test_a_device_without_kernels_is_told_of_once(work, family, stand_in, monkeypatch, capsys):
+def test_an_unsupported_device_is_reported_once(work, family, stand_in, monkeypatch, capsys):
     expected = plain(work, monkeypatch)
     for mode in ("auto", "fused"):
         stand_in(lambda: pytest.fail("kernels were loaded"), shared_bytes=65_536)
@@ -317,7 +317,7 @@ def test_a_device_without_kernels_is_told_of_once(work, family, stand_in, monkey
         )
 
 
-def test_without_triton_auto_goes_on_and_fused_does_not(stand_in, capsys):
+def test_without_triton_auto_uses_plain_and_fused_raises(stand_in, capsys):
     def missing():
         raise ImportError("No module named 'triton'")
 

@@ -1,4 +1,4 @@
-"""Label attention: the fast form and the published form agree, gradients too."""
+"""Label attention: the scalar form and the published form agree, gradients included."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ sizes = st.integers(1, 12)
 
 @settings(max_examples=50, deadline=None)
 @given(batch=sizes, positions=sizes, features=sizes, labels=sizes, masked=st.booleans(), seed=st.integers(0, 99))
-def test_the_quick_form_and_the_published_form_agree(batch, positions, features, labels, masked, seed):
+def test_the_scalar_form_equals_the_published_form(batch, positions, features, labels, masked, seed):
     torch.manual_seed(seed)
     layer = LabelAttention(features, labels).double()
     mask = position_mask(torch.randint(1, positions + 1, (batch,)), positions) if masked else None
@@ -30,7 +30,7 @@ def test_the_quick_form_and_the_published_form_agree(batch, positions, features,
         torch.testing.assert_close(quick, published, rtol=1e-5, atol=1e-6)  # softmax is in fp32
 
 
-def test_the_bias_of_the_queries_changes_nothing():
+def test_the_query_bias_does_not_change_the_logits():
     torch.manual_seed(0)
     layer, x = LabelAttention(4, 3), torch.randn(2, 5, 4)
     before = layer(x, None)
@@ -43,7 +43,7 @@ def test_parameters_count_as_in_the_authors_code():
     assert sum(p.numel() for p in LabelAttention(50, 8_921).parameters()) == 2 * 8_921 * 51
 
 
-def test_masked_positions_get_exactly_nothing_even_from_large_scores():
+def test_masked_positions_have_weight_zero_even_with_large_scores():
     scores = torch.tensor([[[1.0, 2.0, 90.0, 4.0]]])
     weights = masked_softmax(scores, position_mask(torch.tensor([2]), 4))
     assert weights[0, 0, 2:].tolist() == [0, 0]

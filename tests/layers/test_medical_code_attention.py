@@ -1,4 +1,4 @@
-"""MAT over a list of edges is MAT over the matrix of all pairs, gradients too."""
+"""MAT over a list of edges equals MAT over the matrix of all pairs, gradients included."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def by_hand(layer: MedicalCodeAttention, first: Tensor, second: Tensor, **option
 
 @st.composite
 def graphs(draw) -> tuple[Tensor, Tensor]:
-    """Matrices of both directions: few or many edges, of weight 1 or 0.5, not each other's transpose."""
+    """Sample matrices of both directions, which are not transposes, with few or many edges of weight 1 or 0.5."""
     n, m = draw(st.integers(1, 8)), draw(st.integers(1, 60))
     share, random = (
         draw(st.sampled_from([0.0, 0.1, 0.5, 1.0])),
@@ -50,15 +50,15 @@ def graphs(draw) -> tuple[Tensor, Tensor]:
     )
 
     def matrix(rows: int, columns: int) -> Tensor:
-        here = torch.rand(rows, columns, generator=random) < share
-        return here * (0.5 + 0.5 * torch.randint(0, 2, (rows, columns), generator=random)).double()
+        is_edge = torch.rand(rows, columns, generator=random) < share
+        return is_edge * (0.5 + 0.5 * torch.randint(0, 2, (rows, columns), generator=random)).double()
 
     return matrix(n, m), matrix(m, n)
 
 
 @settings(max_examples=40)
 @given(graph=graphs(), renormalized=st.booleans())
-def test_it_is_the_formula_on_any_graph(graph, renormalized):
+def test_label_vectors_follow_the_formula_on_any_graph(graph, renormalized):
     layer = build(*graph, renormalized=renormalized)
     for actual, expected in zip(layer().values(), by_hand(layer, *graph, renormalized=renormalized), strict=True):
         torch.testing.assert_close(actual, expected)
@@ -77,7 +77,7 @@ def dense(u: Tensor, v: Tensor, a: Tensor, weights: Tensor, *, renormalized: boo
 
 @settings(max_examples=40)
 @given(graph=graphs(), renormalized=st.booleans())
-def test_gradients_are_those_of_the_dense_form(graph, renormalized):
+def test_gradients_equal_the_dense_form(graph, renormalized):
     layer = build(*graph, renormalized=renormalized)
     u, v = layer.tables.values()
     first = dense(u, v, layer.vector, graph[0], renormalized=renormalized)
@@ -103,12 +103,12 @@ def one_edge(weight: float, **options) -> MedicalCodeAttention:
 @pytest.mark.parametrize(
     ("weight", "options", "factor"), [(1.0, {}, 1.0), (0.5, {}, 0.75), (0.5, {"renormalized": True}, 1.0)]
 )
-def test_a_code_linked_to_its_like_keeps_its_vector_or_three_quarters_of_it(weight, options, factor):
+def test_a_code_with_one_equal_equivalent_keeps_all_or_three_quarters_of_its_vector(weight, options, factor):
     layer = one_edge(weight, **options)
     torch.testing.assert_close(layer()["icd9"], nn.functional.elu(factor * layer.tables["icd9"]))
 
 
-def test_a_code_without_edges_goes_through_the_rectifier_alone():
+def test_a_code_without_edges_has_only_the_elu():
     layer = one_edge(1.0)
     assert torch.equal(layer()["icd10"], nn.functional.elu(layer.tables["icd10"]))
     alone = MedicalCodeAttention({"icd9": 3, "icd10": 4}, FEATURES, None)
@@ -123,16 +123,16 @@ def test_large_scores_do_not_overflow():
     assert all(torch.isfinite(values).all() for values in layer().values())
 
 
-def test_symmetric_edges_are_those_of_either_direction_with_the_greater_weight():
+def test_symmetric_edges_have_the_larger_weight_of_both_directions():
     first, second = torch.tensor([[1.0, 0.0, 0.5], [0.0, 0.0, 0.5]]), torch.tensor([[0.5, 0.0], [0.5, 0.0], [0.0, 1.0]])
     union = edges(first).symmetric(edges(second))
     matrix = torch.zeros(2, 3)
-    matrix[union.own, union.other] = union.weight
+    matrix[union.attending, union.attended] = union.weight
     assert matrix.tolist() == [[1.0, 0.5, 0.5], [0.0, 0.0, 1.0]]
-    assert len(union.own) == 4
+    assert len(union.attending) == 4
     back = edges(second).symmetric(edges(first))
     reversed_matrix = torch.zeros(3, 2)
-    reversed_matrix[back.own, back.other] = back.weight
+    reversed_matrix[back.attending, back.attended] = back.weight
     assert torch.equal(reversed_matrix, matrix.T)
 
 
@@ -142,7 +142,7 @@ def test_parameters_count_as_published(features, count):
     assert sum(parameter.numel() for parameter in layer.parameters()) == count
 
 
-def test_saved_weights_bring_their_edges():
+def test_loading_weights_restores_the_edges():
     matrices = torch.eye(4).double(), torch.ones(4, 4).double()
     layer = build(*matrices)
     bare = MedicalCodeAttention({"icd9": 4, "icd10": 4}, FEATURES, None).double()
@@ -151,20 +151,20 @@ def test_saved_weights_bring_their_edges():
         assert torch.equal(bare()[head], values)
 
 
-def test_gradients_are_the_same_to_the_bit_every_time():
+def test_gradients_are_deterministic():
     matrices = [(torch.rand(size, generator=torch.Generator().manual_seed(3)) < 0.1).double() * 0.5
                 for size in ((300, 400), (400, 300))]  # fmt: skip
     layer = build(*matrices, features=64).float()
     torch.use_deterministic_algorithms(True)
     try:
-        first, *others = [gradients(layer, layer().values()) for _ in range(3)]
+        first, *repetitions = [gradients(layer, layer().values()) for _ in range(3)]
     finally:
         torch.use_deterministic_algorithms(False)
-    for again in others:
+    for again in repetitions:
         assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
 
 
-def test_bf16_does_not_reach_it():
+def test_label_vectors_are_fp32_under_autocast():
     layer = build(torch.ones(3, 4).double(), torch.ones(4, 3).double()).float()
     exact = layer()
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -8,7 +8,7 @@ from medcode.layers.masks import position_mask
 from medcode.layers.pooled_classifier import PooledClassifier
 
 
-def test_it_reads_the_first_position_or_the_largest_real_values():
+def test_pooling_takes_the_first_position_or_the_maximum_over_real_ones():
     x, mask = torch.randn(2, 5, 4), position_mask(torch.tensor([5, 2]), 5)
     for pooling, document in (
         ("first", x[:, 0]),
@@ -19,7 +19,7 @@ def test_it_reads_the_first_position_or_the_largest_real_values():
         torch.testing.assert_close(classifier(x, mask), expected)
 
 
-def test_without_a_mask_pads_compete_and_in_training_values_are_dropped():
+def test_without_a_mask_padding_enters_the_maximum_and_training_uses_dropout():
     x = torch.tensor([[[-1.0], [0.0]]])
     classifier = PooledClassifier(1, 1, "max", dropout=0.5)
     torch.nn.init.ones_(classifier.output.weight)

@@ -1,4 +1,4 @@
-"""LAAT's label attention: the sum over scalars is the sum over vectors of the paper."""
+"""LAAT's label attention: the sum over scalars equals the paper's sum over vectors."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from medcode.layers.projected_attention import ProjectedLabelAttention
 
 
 @pytest.mark.parametrize("extra", [0, 3])
-def test_logits_are_those_of_the_published_form(extra):
+def test_logits_equal_the_published_form(extra):
     torch.manual_seed(0)
     layer = ProjectedLabelAttention(5, 4, 6, extra)
     h, mask = torch.randn(2, 7, 5), position_mask(torch.tensor([7, 2]), 7)
-    beside = torch.randn(2, extra) if extra else None
+    extra_features = torch.randn(2, extra) if extra else None
     context = layer.weights(h, mask) @ h  # [B, Y, D]
     if extra:
-        context = torch.cat([context, beside.unsqueeze(1).expand(-1, 6, -1)], dim=2)
+        context = torch.cat([context, extra_features.unsqueeze(1).expand(-1, 6, -1)], dim=2)
     expected = (context * layer.output.weight).sum(2) + layer.output.bias
-    torch.testing.assert_close(layer(h, mask, beside), expected)
+    torch.testing.assert_close(layer(h, mask, extra_features), expected)
 
 
 def test_parameters_count_as_published():

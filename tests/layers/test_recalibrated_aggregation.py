@@ -24,7 +24,7 @@ def example(padded: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize(("features", "expected"), [(600, 3_178_500), (300, 796_125), (50, 22_342)])
-def test_parameters_count_as_published_and_the_shape_stays(features, expected):
+def test_parameter_count_is_as_published_and_the_shape_is_kept(features, expected):
     layer = RecalibratedAggregation(features, "multiply", 0.2)
     assert sum(parameter.numel() for parameter in layer.parameters()) == expected
     assert layer(torch.randn(2, 7, features), None).shape == (2, 7, features)
@@ -33,7 +33,7 @@ def test_parameters_count_as_published_and_the_shape_stays(features, expected):
 @torch.no_grad()
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("combine", ["multiply", "add"])
-def test_words_are_recalibrated_as_if_there_were_no_pads(combine, training):
+def test_padding_does_not_change_recalibrated_words(combine, training):
     layer, (x, mask) = build(combine).train(training), example()
     expected = plain.recalibrate([row[:length] for row, length in zip(x, LENGTHS, strict=True)], layer)
     actual = layer(x, mask)
@@ -44,7 +44,7 @@ def test_words_are_recalibrated_as_if_there_were_no_pads(combine, training):
 
 @torch.no_grad()
 @pytest.mark.parametrize("training", [False, True])
-def test_without_a_mask_pads_are_words_like_others(training):
+def test_without_a_mask_padding_changes_recalibrated_words(training):
     layer, (x, _) = build().train(training), example()
     expected = plain.recalibrate(list(x), layer)
     torch.testing.assert_close(layer(x, None), torch.stack(expected), rtol=1e-5, atol=1e-6)
@@ -64,7 +64,7 @@ def test_statistics_and_gradients_do_not_depend_on_padding():
         torch.testing.assert_close(short, long, rtol=1e-5, atol=1e-7)
 
 
-def test_it_sees_ten_positions_to_each_side():
+def test_ram_reads_ten_positions_on_each_side():
     layer, x = build(), torch.randn(1, 41, 10).double()
     changed = x.clone()
     changed[0, 20] += 1
@@ -72,7 +72,7 @@ def test_it_sees_ten_positions_to_each_side():
     assert moved == list(range(10, 31))
 
 
-def test_values_of_the_output_are_dropped():
+def test_dropout_applies_to_the_output():
     layer, (x, mask) = build(dropout=0.5).train(), example()
     dropped = (layer(x, mask)[mask] == 0).double().mean()
     assert 0.3 < dropped < 0.7

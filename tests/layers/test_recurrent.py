@@ -12,7 +12,7 @@ from medcode.layers.recurrent import Recurrent
 
 @pytest.mark.parametrize("cell_type", ["gru", "lstm"])
 @pytest.mark.parametrize("bidirectional", [True, False])
-def test_a_padded_document_is_read_as_it_is_alone(cell_type, bidirectional):
+def test_padding_does_not_change_outputs(cell_type, bidirectional):
     torch.manual_seed(0)
     layer = Recurrent(cell_type, 3, 4, bidirectional=bidirectional)
     x, lengths = torch.randn(3, 6, 3), torch.tensor([4, 6, 0])
@@ -26,7 +26,7 @@ def test_a_padded_document_is_read_as_it_is_alone(cell_type, bidirectional):
 
 
 @pytest.mark.parametrize("cell_type", ["gru", "lstm"])
-def test_gradients_are_those_of_torchs_own_packed_network(cell_type):
+def test_gradients_equal_torch_with_packed_sequences(cell_type):
     torch.manual_seed(0)
     layer = Recurrent(cell_type, 3, 4, bidirectional=True)
     reference = {"gru": nn.GRU, "lstm": nn.LSTM}[cell_type](3, 4, batch_first=True, bidirectional=True)
@@ -47,14 +47,14 @@ def test_gradients_are_those_of_torchs_own_packed_network(cell_type):
         torch.testing.assert_close(parameter.grad, reference.get_parameter(f"{name}_reverse").grad)
 
 
-def test_the_last_state_of_each_direction_is_where_it_ends():
+def test_last_states_are_taken_at_the_end_of_each_direction():
     layer = Recurrent("gru", 3, 4, bidirectional=True)
     outputs, last = layer(torch.randn(1, 5, 3), None)
     torch.testing.assert_close(last, torch.cat([outputs[:, -1, :4], outputs[:, 0, 4:]], dim=1))
 
 
 @pytest.mark.parametrize("cell_type", ["gru", "lstm"])
-def test_under_autocast_on_a_cpu_it_computes_in_fp32(cell_type):
+def test_autocast_on_a_cpu_computes_in_fp32(cell_type):
     """Some processors have no LSTM in bf16."""
     torch.manual_seed(0)
     layer, x, lengths = Recurrent(cell_type, 3, 4, bidirectional=True), torch.randn(2, 5, 3), torch.tensor([5, 2])

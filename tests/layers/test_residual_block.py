@@ -13,7 +13,7 @@ from medcode.models.fusion import MaskedGroupNorm
 
 @pytest.mark.parametrize("norm", [MaskedBatchNorm, MaskedGroupNorm])
 @pytest.mark.parametrize("training", [True, False])
-def test_pads_stay_zero_and_leak_nowhere(norm, training):
+def test_padding_stays_zero_and_does_not_change_words(norm, training):
     torch.manual_seed(0)
     block = ResidualBlock(4, 3, 5, norm, dropout=0.0).train(training)
     x = torch.randn(1, 4, 6)

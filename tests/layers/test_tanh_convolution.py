@@ -9,7 +9,7 @@ from medcode.layers.tanh_convolution import TanhConvolution
 
 
 @pytest.mark.parametrize(("kernel", "extra"), [(3, 0), (10, 1), (1, 0), (2, 1)])
-def test_an_even_kernel_makes_one_position_more(kernel, extra):
+def test_an_even_kernel_adds_one_position(kernel, extra):
     layer = TanhConvolution(4, 3, kernel)
     out = layer(torch.randn(2, 4, 7) * 100)
     assert out.shape == (2, 3, 7 + extra) and layer.extra == extra

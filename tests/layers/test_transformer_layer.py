@@ -9,7 +9,7 @@ from medcode.layers.masks import position_mask
 from medcode.layers.transformer_layer import PositionTable, TransformerLayer, sinusoids
 
 
-def test_a_padded_document_is_read_as_torchs_layer_reads_it():
+def test_a_padded_document_gives_the_outputs_of_torch():
     torch.manual_seed(0)
     layer, reference = TransformerLayer(12, 4, 7), nn.TransformerEncoderLayer(12, 4, 7, dropout=0.0, batch_first=True)
     parts = (layer.query, layer.key, layer.value)
@@ -24,21 +24,21 @@ def test_a_padded_document_is_read_as_torchs_layer_reads_it():
     torch.testing.assert_close(actual[1:, :3], layer(x[1:, :3], None))
 
 
-def test_positions_beyond_the_table_go_on_as_in_it():
+def test_positions_beyond_the_table_follow_the_same_formula():
     short, long, x = PositionTable(3, 6), PositionTable(50, 6), torch.zeros(1, 20, 6)
     torch.testing.assert_close(short(x), long(x))
     torch.testing.assert_close(short(x)[0], sinusoids(0, 20, 6))
     assert x.any().item() is False
 
 
-def test_the_table_counts_as_published_and_is_not_trained():
+def test_the_position_table_has_the_published_size_and_is_not_trained():
     table = PositionTable(2_500, 300).table
     assert table.numel() == 750_300 and not table.requires_grad
     assert not table[0].any()
     assert table[1, :2].tolist() == [0, 1]
 
 
-def test_dropout_falls_where_torchs_layer_has_it(monkeypatch):
+def test_dropout_is_in_the_same_places_as_in_torch(monkeypatch):
     """Dropout applies to the attention weights, within torch's kernel, and three more times by the layer."""
     layer, x, calls = TransformerLayer(8, 2, 16, dropout=0.5), torch.randn(1, 3, 8), []
     layer.dropout.register_forward_hook(lambda module, inputs, output: calls.append((inputs[0].shape[2], output)))

@@ -8,7 +8,7 @@ import torch
 from medcode.layers.word_embedding import WordEmbedding
 
 
-def test_the_pad_is_zero_and_stays_zero():
+def test_the_padding_row_is_zero_and_stays_zero():
     layer = WordEmbedding(6, 3, torch.ones(6, 3), trained=True, dropout=0.0)
     optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
     layer(torch.tensor([[0, 2, 0]])).sum().backward()

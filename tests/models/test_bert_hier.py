@@ -92,7 +92,7 @@ def test_logits_follow_the_formula(changes, by_hand):
 
 @torch.no_grad()
 @pytest.mark.parametrize("head", ["label_attention", "fcn"])
-def test_in_the_derived_code_chunks_of_nothing_take_part(head):
+def test_padding_chunks_take_part_in_the_derived_code(head):
     model = build(match_released_code=True, head=head)
     logits = model(*plain.batch([NOTES[0]], padded=30))["icd"][0]  # two chunks of five
     vectors, attention = upper(model, NOTES[0], empty=3), model.attention["icd"]
@@ -105,7 +105,7 @@ def test_in_the_derived_code_chunks_of_nothing_take_part(head):
 
 
 @torch.no_grad()
-def test_no_chunk_is_computed_that_a_note_does_not_have():
+def test_padding_chunks_are_not_encoded():
     model, chunk_counts = build(), []
     model.encoder.register_forward_pre_hook(
         lambda module, arguments, named: chunk_counts.append(len(named["input_ids"])), with_kwargs=True

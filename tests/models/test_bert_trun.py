@@ -26,7 +26,7 @@ def build(**changes) -> BertTrun:
 
 
 def read(model: BertTrun, words: list[int]) -> Tensor:
-    """States of the first chunk."""
+    """Return the states of the first chunk."""
     begin, end = model.outline.specials.begin, model.outline.specials.end
     return plain_encoder.states(model.encoder, [begin, *words[: model.config.chunk - 2], end])
 
@@ -45,7 +45,7 @@ def test_logits_follow_the_formula(head, by_hand):
     plain.agree(build(head=head), NOTES, by_hand)
 
 
-def test_what_comes_after_the_first_chunk_is_not_read():
+def test_only_the_first_chunk_is_read():
     model, note = build(), plain.note(30)
     logits = model(*plain.batch([note]))["icd"]
     assert torch.equal(logits, model(*plain.batch([note[:12]]))["icd"])
@@ -64,7 +64,7 @@ def test_the_vectors_of_subwords_can_be_left_as_they_are():
     assert build().encoder.get_input_embeddings().weight.requires_grad
 
 
-def test_every_part_of_the_encoder_has_the_depth_of_its_layer():
+def test_layer_depths_of_all_encoder_parameters():
     model = build(head="label_attention")
     depths = model.layer_depths()
     assert set(depths) == {name for name, _ in model.named_parameters() if name.startswith("encoder.")}

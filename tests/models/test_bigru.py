@@ -44,5 +44,5 @@ def test_logits_follow_the_formula(bidirectional):
     plain.agree(build(bidirectional=bidirectional), NOTES, by_hand, padded=12)
 
 
-def test_pads_are_read_as_in_the_authors_code():
+def test_padding_is_read_as_in_the_authors_code():
     plain.agree(build(match_released_code=True), [[*NOTES[2], 0, 0, 0]], by_hand)

@@ -22,7 +22,7 @@ def build(kernel: int, **changes) -> Caml:
 
 
 def by_hand(model: Caml, tokens: list[int], positions: int) -> list[float]:
-    """Logits of one note: convolution at each position, attention and output by the formula, no padding."""
+    """Compute logits of one note by the formula, position by position and without padding."""
     weight, bias = model.convolution.weight, model.convolution.bias
     table, kernel = model.embedding.table.weight, model.config.kernel
     head = model.attention["icd"]
@@ -57,14 +57,14 @@ def test_logits_follow_the_formula(kernel):
 
 @torch.no_grad()
 @pytest.mark.parametrize("changes", [{"match_released_code": True}, {"mask_padding": False}])
-def test_pads_take_part_as_in_the_authors_code(changes):
+def test_padding_is_not_masked_in_the_authors_code(changes):
     model = build(10, **changes)
     logits = model(torch.tensor([[3, 7, 1, 0, 0, 0]]), torch.tensor([3]))["icd"][0]
     # A pad's vector is zero, so a pad is a position that only reads the words around it.
     assert logits.tolist() == pytest.approx(by_hand(model, [3, 7, 1], positions=7), rel=1e-6)
 
 
-def test_an_even_kernel_attends_over_one_position_more():
+def test_an_even_kernel_attends_to_one_more_position():
     weights = build(10).label_attention(torch.ones(2, 20, dtype=torch.long), torch.tensor([20, 20]))
     assert weights["icd"].shape == (2, LABELS, 21)
     assert build(3).label_attention(torch.ones(1, 20, dtype=torch.long), torch.tensor([20]))["icd"].shape[2] == 20

@@ -35,13 +35,13 @@ def test_logits_follow_the_formula():
     assert logits[1].tolist() == pytest.approx(by_hand(model, exact), rel=1e-5)
 
 
-def test_pads_take_part_as_in_the_authors_code():
+def test_padding_is_not_masked_in_the_authors_code():
     model, padded = build(match_released_code=True), [3, 7, 1, 29, 4, 0, 0, 0]
     logits = model(torch.tensor([padded]), torch.tensor([5]))["icd"][0]
     assert logits.tolist() == pytest.approx(by_hand(model, padded), rel=1e-5)
 
 
-def test_a_note_shorter_than_the_kernel_is_read_with_pads_behind_it():
+def test_a_note_shorter_than_the_kernel_is_padded():
     model = build()
     assert model(torch.tensor([[9, 2]]), torch.tensor([2]))["icd"][0].tolist() == pytest.approx(
         by_hand(model, [9, 2, 0, 0]), rel=1e-5

@@ -35,8 +35,8 @@ def features(model: Dcan, words: list[int]) -> torch.Tensor:
     z = plain.vectors(model, words)
     for level, block in enumerate(model.blocks):
         inner = torch.relu(causal(torch.relu(causal(z, block.first, 2**level)), block.second, 2**level))
-        beside = z if z.shape[1] == inner.shape[1] else plain.same(z, block.shortcut)
-        z = torch.relu(inner + beside)
+        shortcut = z if z.shape[1] == inner.shape[1] else plain.same(z, block.shortcut)
+        z = torch.relu(inner + shortcut)
     return torch.relu(z @ model.projection.weight.T + model.projection.bias)
 
 
@@ -49,12 +49,12 @@ def test_logits_follow_the_formula(changes):
     plain.agree(build(**changes), NOTES, by_hand, padded=20)
 
 
-def test_pads_take_part_as_in_the_authors_code():
+def test_padding_is_not_masked_in_the_authors_code():
     plain.agree(build(match_released_code=True), [[3, 7, 1, 4, 0, 0, 0]], by_hand)
 
 
 @pytest.mark.parametrize(("levels", "reach"), [(1, 2), (2, 6), (3, 14)])
-def test_a_position_reads_what_is_before_it_and_no_further_than_published(levels, reach):
+def test_the_receptive_field_is_causal_and_as_published(levels, reach):
     model = build(levels=levels, hidden=40)
     tokens, lengths = plain.batch([plain.note(60)])
     reads = []

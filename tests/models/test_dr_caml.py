@@ -57,7 +57,7 @@ def test_in_the_authors_code_pads_compete_up_to_the_longest_description_of_a_not
 
 
 @torch.no_grad()
-def test_logits_are_camls():
+def test_logits_equal_camls():
     model = build(10)
     torch.manual_seed(0)
     options = PLAIN

@@ -94,14 +94,14 @@ def test_logits_follow_the_formula(changes):
     plain.agree(build(**changes), NOTES, by_hand, padded=17)
 
 
-def test_a_note_has_half_as_many_positions_rounded_up():
+def test_pooling_halves_the_number_of_positions_rounded_up():
     for length in (1, 2, 7, 8):
         weights = build().label_attention(*plain.batch([plain.note(length)]))
         assert weights["icd"].shape[2] == (length + 1) // 2
 
 
 @pytest.mark.parametrize("changes", [{"match_released_code": True}, {"block_local": True}])
-def test_in_the_authors_code_a_head_sees_one_part_of_the_positions(changes):
+def test_each_head_sees_one_part_of_the_positions_in_the_authors_code(changes):
     """The last of 40 positions changes only the outputs of four heads for the last quarter."""
     torch.manual_seed(0)
     layer = TransformerLayer(8, heads=4, feed_forward=9, block_local=build(**changes).config.local)
@@ -114,7 +114,7 @@ def test_in_the_authors_code_a_head_sees_one_part_of_the_positions(changes):
     assert ((everywhere(x, None) - everywhere(changed, None)).abs().amax(2) > 1e-7).all()
 
 
-def test_the_authors_attention_of_blocks_by_hand():
+def test_block_local_attention_equals_the_authors_view():
     """Compute attention as the authors' view does: each head reads a block as shorter positions."""
     torch.manual_seed(0)
     width, heads, positions = 18, 3, 4
@@ -135,12 +135,12 @@ def test_the_authors_attention_of_blocks_by_hand():
     assert layer._attend(x, None).flatten().tolist() == pytest.approx(expected)
 
 
-def test_the_block_of_residuals_drops_values_only_where_there_is_no_transformer():
+def test_residual_blocks_have_dropout_only_without_a_transformer():
     for transformer, expected in ((True, 0.0), (False, 0.2)):
         model = build(transformer=transformer, dropout=0.2)
         assert {residual.dropout.p for residual in model.residuals} == {expected}
 
 
-def test_pads_take_part_as_in_the_authors_code():
+def test_padding_is_not_masked_in_the_authors_code():
     model = build(mask_padding=False)
     plain.agree(model, [[3, 7, 1, 4, 0, 0, 0]], by_hand)

@@ -8,7 +8,7 @@ from medcode.layers.masks import position_mask
 from medcode.models.fusion import DocumentAttention
 
 
-def test_every_label_has_the_same_weights_and_pads_none():
+def test_all_labels_share_weights_that_are_zero_at_padding():
     torch.manual_seed(0)
     layer, h = DocumentAttention(4, 3), torch.randn(2, 6, 4)
     mask = position_mask(torch.tensor([6, 2]), 6)

@@ -9,7 +9,7 @@ from medcode.layers.masks import position_mask
 from medcode.models.fusion import MaskedGroupNorm
 
 
-def test_a_padded_document_is_normalized_as_its_words_alone():
+def test_padding_does_not_change_normalized_words():
     torch.manual_seed(0)
     masked, reference = MaskedGroupNorm(5), nn.GroupNorm(1, 5)
     for layer in (masked, reference):

@@ -74,11 +74,11 @@ def test_label_vectors_are_learned_where_there_are_no_descriptions_or_they_are_n
         assert model.interaction["icd"].queries.weight.requires_grad
 
 
-def test_pads_are_summed_over_as_in_a_port_without_masks():
+def test_padding_is_included_in_the_sum_of_the_port():
     plain.agree(build(match_released_code=True), [[*NOTES[2], 0, 0, 0]], by_hand)
 
 
-def test_a_position_reads_words_up_to_its_own():
+def test_the_trellis_is_causal():
     model = build()
     tokens, _ = plain.batch([plain.note(40)])
     h = model.encoder(model.embedding(tokens).transpose(1, 2))
@@ -89,7 +89,7 @@ def test_a_position_reads_words_up_to_its_own():
         assert not moved[:place].any() and moved[place]
 
 
-def test_dropout_has_one_mask_a_note_for_all_positions():
+def test_dropout_has_one_mask_per_note():
     model = build(dropout=0.5).train()
     torch.manual_seed(1)
     h = model.encoder(torch.randn(2, SIZE, 30, dtype=torch.double))

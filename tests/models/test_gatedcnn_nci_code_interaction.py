@@ -7,7 +7,7 @@ import torch
 from medcode.models.gatedcnn_nci import CodeInteraction, mean_vectors
 
 
-def test_logits_are_those_of_the_published_form():
+def test_logits_equal_the_published_form():
     torch.manual_seed(0)
     layer, h = CodeInteraction(4, 3), torch.randn(2, 4, 6)
     scores = layer.queries.weight @ h  # [B, Y, N]
@@ -16,7 +16,7 @@ def test_logits_are_those_of_the_published_form():
     torch.testing.assert_close(layer(h), expected)
 
 
-def test_the_mean_vector_of_a_text_leaves_pads_out():
+def test_mean_vectors_exclude_padding():
     table = torch.tensor([[0.0, 0], [2, 4], [4, 0]])
     means = mean_vectors(table, torch.tensor([[1, 2, 0], [2, 0, 0], [0, 0, 0]]))
     assert means.tolist() == [[3, 2], [4, 0], [0, 0]]

@@ -8,7 +8,7 @@ import torch
 from medcode.models.gatedcnn_nci import TrellisEncoder
 
 
-def test_more_levels_read_further_with_the_same_weights():
+def test_more_levels_extend_the_receptive_field_with_the_same_weights():
     torch.manual_seed(0)
     x, counts = torch.randn(1, 3, 60), set()
     for levels, reach in ((1, 2), (2, 6), (3, 12)):
@@ -23,7 +23,7 @@ def test_more_levels_read_further_with_the_same_weights():
 
 
 @pytest.mark.parametrize("levels", [1, 3])
-def test_leaving_out_what_nothing_reads_changes_neither_outputs_nor_gradients(levels):
+def test_omitting_unused_features_changes_no_output_or_gradient(levels):
     whole, part = (TrellisEncoder(3, 7, outputs, kernel=3, levels=levels, dropout=0.5) for outputs in (7, 2))
     part.load_state_dict(whole.state_dict())
     x, runs = torch.randn(2, 3, 20), []

@@ -62,7 +62,7 @@ def rows(model: Jams, head: str) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_on_caml_it_is_camls_formula_with_the_queries_of_mat(recipe, head):
+def test_with_caml_logits_follow_camls_formula_with_the_queries_of_mat(recipe, head):
     def by_hand(model: Jams, words: list[int]) -> Tensor:
         layer = model.backbone.convolution
         h = torch.tanh(plain.convolve(plain.vectors(model.backbone, words), layer.weight, layer.bias, left=1, right=1))
@@ -72,7 +72,7 @@ def test_on_caml_it_is_camls_formula_with_the_queries_of_mat(recipe, head):
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_on_laat_both_systems_share_one_projection(recipe, head):
+def test_with_laat_both_systems_share_one_projection(recipe, head):
     def by_hand(model: Jams, words: list[int]) -> Tensor:
         h = plain.read_by_torch(model.backbone.recurrent, plain.vectors(model.backbone, words))
         keys = torch.tanh(h @ model.backbone.attention[CODES].projection.weight.T)
@@ -83,7 +83,7 @@ def test_on_laat_both_systems_share_one_projection(recipe, head):
     assert sum("projection" in name for name, _ in model.named_parameters()) == 1
 
 
-def test_output_vectors_start_as_those_of_a_system_alone(recipe):
+def test_output_vectors_are_initialized_as_for_a_single_system(recipe):
     config = configure("jams", OPTIONS | {"backbone": "caml"}, recipe)
     model = Jams(config, ModelInputs(heads={"icd9": 2_000, "icd10": 20}, vocab_size=plain.WORDS))
     for weights, labels in zip(
@@ -93,13 +93,13 @@ def test_output_vectors_start_as_those_of_a_system_alone(recipe):
         assert 0.8 * bound < weights.abs().max() <= bound
 
 
-def test_symmetric_edges_are_those_of_both_directions(recipe):
+def test_symmetric_edges_include_both_directions(recipe):
     config = configure("jams", OPTIONS | {"backbone": "caml", "symmetric": True}, recipe)
     model = Jams(config, ModelInputs(heads=HEADS, vocab_size=plain.WORDS, edges=edges()))
-    both = torch.maximum(TO_ICD10, TO_ICD9.T)
-    for head, matrix in (("icd9", both), ("icd10", both.T)):
+    symmetric = torch.maximum(TO_ICD10, TO_ICD9.T)
+    for head, matrix in (("icd9", symmetric), ("icd10", symmetric.T)):
         actual, head_edges = torch.zeros_like(matrix), model.codes.edges(head)
-        actual[head_edges.own, head_edges.other] = head_edges.weight
+        actual[head_edges.attending, head_edges.attended] = head_edges.weight
         assert torch.equal(actual, matrix)
 
 
@@ -130,7 +130,7 @@ def test_a_backbone_that_reads_descriptions_draws_the_output_vectors_of_both_sys
         ({"backbone": "caml", "heads": ["icd9"]}, "heads: "),
     ],
 )
-def test_a_backbone_that_cannot_be_is_told(recipe, changes, message):
+def test_an_unsuitable_backbone_is_refused(recipe, changes, message):
     with pytest.raises(UserError) as refused:
         configure("jams", OPTIONS | changes, recipe, "jams.yaml")
     (line,) = refused.value.args

@@ -24,12 +24,12 @@ def states(model: JointLaat, words: list[int]) -> torch.Tensor:
     return plain.read_by_torch(model.recurrent, plain.vectors(model, words))
 
 
-def scores(h: torch.Tensor, head: nn.Module, beside: torch.Tensor | None = None) -> torch.Tensor:
+def scores(h: torch.Tensor, head: nn.Module, extra_features: torch.Tensor | None = None) -> torch.Tensor:
     keys = torch.tanh(h @ head.projection.weight.T)
-    if beside is None:
+    if extra_features is None:
         return plain.attend(h, head.queries.weight, head.output.weight, head.output.bias, keys)
     # A vector that is the same at every position is the same in the weighted mean.
-    joined = torch.cat([h, beside.expand(len(h), -1)], dim=1)
+    joined = torch.cat([h, extra_features.expand(len(h), -1)], dim=1)
     return plain.attend(joined, head.queries.weight, head.output.weight, head.output.bias, keys)
 
 
@@ -48,13 +48,13 @@ def test_logits_of_both_levels_follow_the_formula():
     plain.agree(build(), NOTES, codes_by_hand, "icd", padded=12)
 
 
-def test_heads_come_in_the_order_asked_for_and_losses_weigh_by_labels():
+def test_heads_keep_their_order_and_losses_are_weighted_by_labels():
     model = build({"icd": 6, "category": 2})
     assert list(model(*plain.batch(NOTES))) == ["icd", "category"]
     assert model.loss_weights == {"icd": pytest.approx(0.75), "category": pytest.approx(0.25)}
 
 
-def test_without_categories_it_is_laat():
+def test_without_categories_joint_laat_equals_laat():
     model = build({"icd": 6})
     assert model.loss_weights == {"icd": 1.0}
     plain.agree(model, NOTES, lambda model, words: scores(states(model, words), model.attention["icd"]))

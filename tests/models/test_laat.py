@@ -38,14 +38,14 @@ def test_logits_follow_the_formula(rnn):
 
 
 @torch.no_grad()
-def test_in_the_authors_code_attention_falls_on_pads_whose_states_are_zero():
+def test_padding_with_zero_states_is_attended_in_the_authors_code():
     model = build(match_released_code=True)
     logits = model(*plain.batch([NOTES[0]], padded=12))["icd"][0]
     h = torch.cat([states(model, NOTES[0]), torch.zeros(3, 8, dtype=torch.double)])
     torch.testing.assert_close(logits, scores(model, h), rtol=1e-5, atol=1e-7)
 
 
-def test_weights_start_as_in_the_authors_code():
+def test_initial_weights_are_as_in_the_authors_code():
     torch.manual_seed(0)
     options = {"dropout": 0.0, "embedding": "static", "mask_padding": True}
     config = LaatConfig(rnn="lstm", hidden=64, projection=64, **options)

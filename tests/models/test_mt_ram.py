@@ -62,7 +62,7 @@ def test_logits_of_both_heads_follow_the_formula(name, combine, training):
 
 @torch.no_grad()
 @pytest.mark.parametrize("training", [False, True])
-def test_pads_are_read_recalibrated_and_attended_as_in_the_authors_code(training):
+def test_padding_is_read_recalibrated_and_attended_as_in_the_authors_code(training):
     model = build(match_released_code=True).train(training)
     padded = [[*words, *[0] * (12 - len(words))] for words in NOTES]
     h = plain.recalibrate([states(model, words) for words in padded], model.recalibration)
@@ -72,7 +72,7 @@ def test_pads_are_read_recalibrated_and_attended_as_in_the_authors_code(training
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["bigru_label_attention", "caml", "multirescnn"])
-def test_every_encoder_takes_one_ram_for_all_heads_or_one_for_each(name):
+def test_heads_share_one_ram_or_have_one_each(name):
     model = build(name, ram=True)
     h = plain.recalibrate([encoded(model, words) for words in NOTES], model.recalibration)
     expected = {head: [plain.caml_attention(features, model.attention[head]) for features in h] for head in HEADS}
@@ -86,7 +86,7 @@ def test_every_encoder_takes_one_ram_for_all_heads_or_one_for_each(name):
 
 
 @pytest.mark.parametrize("name", ["bigru_label_attention", "caml", "multirescnn"])
-def test_ram_leaves_the_other_initial_weights_as_they_are(name):
+def test_ram_does_not_change_the_other_initial_weights(name):
     without, with_ram = build(name).state_dict(), build(name, ram=True).state_dict()
     assert not any("recalibration" in key for key in without)
     for key, value in without.items():
@@ -94,7 +94,7 @@ def test_ram_leaves_the_other_initial_weights_as_they_are(name):
             assert torch.equal(value, with_ram[key]), key
 
 
-def test_label_vectors_of_both_heads_are_in_one_space_only_behind_one_ram():
+def test_label_vectors_share_a_space_only_with_a_shared_ram():
     vectors = build().label_vectors()
     assert {head: tuple(matrix.shape) for head, matrix in vectors.items()} == {"icd": (6, 8), "ccs": (4, 8)}
     assert build(ram_position="branches").label_vectors() == {}
@@ -132,7 +132,7 @@ TABLE_4 = [
 
 
 @pytest.mark.parametrize(("name", "changes", "expected"), [*TABLE_2, *TABLE_3, *TABLE_4])
-def test_a_row_of_the_papers_tables_is_a_setting(name, changes, expected):
+def test_rows_of_the_ablation_tables_are_settings(name, changes, expected):
     configured = settings(name, "mtram" if "mtram" in file(name)["recipes"] else "published", options=changes).config
     heads = {head: {"icd": 50, "ccs": 38}[head] for head in configured.heads}
     with torch.device("meta"):

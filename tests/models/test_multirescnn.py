@@ -39,7 +39,7 @@ def test_logits_follow_the_formula(variant):
     plain.agree(build(variant=variant), NOTES, by_hand, padded=14)
 
 
-def test_pads_are_words_of_zeros_in_the_authors_code():
+def test_padding_is_read_as_zero_vectors_in_the_authors_code():
     model = build(match_released_code=True)
     plain.agree(model, [[3, 7, 1, 4, 0, 0, 0]], by_hand)
     padded = model(torch.tensor([[3, 7, 1, 4, 0, 0, 0]]), torch.tensor([4]))["icd"]
@@ -51,7 +51,7 @@ def test_edins_variant_has_no_bias_in_the_first_convolutions():
     assert all(layer.bias is not None for layer in build().convolutions)
 
 
-def test_pads_have_no_part_in_running_statistics():
+def test_running_statistics_exclude_padding():
     """Running statistics after training on a padded batch are those of its words alone."""
     states = []
     for padded in (0, 50):

@@ -46,8 +46,8 @@ def test_logits_follow_the_formula(architecture, chunk):
 
 
 @torch.no_grad()
-def test_pads_of_a_document_in_whole_chunks_change_nothing_unless_they_are_asked_for():
-    """Notes of equal length that fill their chunks have no padding, so both ways agree."""
+def test_padding_to_whole_chunks_changes_logits_only_if_requested():
+    """Notes of equal length that fill their chunks have no padding, so both results agree."""
     notes = [plain.note(14), plain.note(14, seed=1)]
     expected = build()(*plain.batch(notes))["icd"]
     for variant in ("original", "edin"):
@@ -68,7 +68,7 @@ def test_in_edins_code_pads_are_subwords_like_others():
 
 
 @torch.no_grad()
-def test_in_the_authors_code_pads_are_seen_by_the_label_attention_alone():
+def test_only_label_attention_reads_padding_in_the_authors_code():
     model = build("bert", chunk=4, match_released_code=True)
     note = plain.note(5)
     changed = model(*plain.batch([note], padded=6))["icd"][0]
@@ -81,7 +81,7 @@ def test_in_the_authors_code_pads_are_seen_by_the_label_attention_alone():
 
 
 @pytest.mark.parametrize(("variant", "std"), [("original", 0.02), ("edin", 0.03)])
-def test_the_label_attention_starts_as_in_either_code(variant, std):
+def test_label_attention_is_initialized_as_in_each_code(variant, std):
     config = build(variant=variant).config
     torch.manual_seed(0)
     inputs = ModelInputs(heads={"icd": 400}, encoder=plain_encoder.tiny("roberta"))

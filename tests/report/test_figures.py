@@ -47,8 +47,8 @@ DRAW = {
 
 
 @functools.cache
-def drawn(name: str) -> str:
-    """A figure, drawn once."""
+def figure(name: str) -> str:
+    """Render a figure, once per process."""
     return DRAW[name]()
 
 
@@ -57,8 +57,8 @@ def texts(svg: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", DRAW)
-def test_well_formed_named_and_without_date_or_version(name):
-    svg = drawn(name)
+def test_figures_are_well_formed_named_and_without_date_or_version(name):
+    svg = figure(name)
     root = ElementTree.fromstring(svg)
     assert root.get("role") == "img"
     assert root.find(f"{SVG}title").text and len(root.find(f"{SVG}desc").text) > 20
@@ -69,14 +69,14 @@ def test_well_formed_named_and_without_date_or_version(name):
 
 
 @pytest.mark.parametrize("name", DRAW)
-def test_same_bytes_whatever_the_readers_matplotlibrc_says(name):
-    svg = drawn(name)
+def test_figures_do_not_depend_on_matplotlibrc(name):
+    svg = figure(name)
     with matplotlib.rc_context({"font.size": 20, "axes.grid": False, "svg.hashsalt": None, "svg.fonttype": "path"}):
         assert DRAW[name]() == svg
 
 
-def test_linkage_shows_both_kinds_of_codes_where_there_are_any():
-    shown = texts(drawn("linkage"))
+def test_linkage_shows_linked_and_unlinked_codes():
+    shown = texts(figure("linkage"))
     assert {"0.31", "0.22", "0.60", "n = 12", "With a link", "Without"} <= set(shown)
     assert [text for text in shown if "per_label_present" in text] == [
         "Macro F1 (per_label_present), icd9", "Macro F1 (per_label_present), icd10",
@@ -84,14 +84,14 @@ def test_linkage_shows_both_kinds_of_codes_where_there_are_any():
 
 
 def test_frequency_shows_groups_sizes_and_values_of_every_head():
-    shown = texts(drawn("frequency"))
+    shown = texts(figure("frequency"))
     assert shown.count("n = 1,234") == 4 and shown.count("1\N{EN DASH}10") == 4  # two panels, two heads
     assert {"Micro F1, icd", "Macro F1 (caml), ccs <&>", "0.21", "0.31", "0.64", "0.74", "0.32"} <= set(shown)
     assert "Micro F1" in texts(figures.frequency_figure(FREQUENCY[:3], "caml"))
 
 
 def test_learning_curve_marks_the_best_epoch():
-    svg = drawn("learning")
+    svg = figure("learning")
     assert texts(svg).count("best epoch") == 2
     assert "epoch 4, micro F1 on dev was 0.400" in svg
     ElementTree.fromstring(figures.learning_figure(CURVE[:1], 1))
@@ -103,21 +103,21 @@ def test_learning_curve_shows_the_loss_of_each_of_several_heads():
     assert shown.count("best epoch") == 4
     one_more = [row | {"train_loss_third": 1.0, "dev_loss_third": 1.0} for row in TWO_HEADS]
     assert texts(figures.learning_figure(one_more, 4)).count("best epoch") == 5
-    assert not any(text and text.startswith("Loss,") for text in texts(drawn("learning")))
+    assert not any(text and text.startswith("Loss,") for text in texts(figure("learning")))
 
 
-def test_labels_tells_what_cannot_be_drawn():
-    svg = drawn("labels")
+def test_labels_counts_codes_that_cannot_be_plotted():
+    svg = figure("labels")
     assert {"icd: 6 codes", "ccs: 2 codes"} <= set(texts(svg))
     assert "the median code has 2 training documents; 2 codes have none" in svg
 
 
 def test_lengths_marks_the_median_and_the_truncation():
-    assert {"median 350", "read up to 1,000"} <= set(texts(drawn("lengths")))
-    assert "16.7% are longer than the 1,000" in drawn("lengths")
+    assert {"median 350", "read up to 1,000"} <= set(texts(figure("lengths")))
+    assert "16.7% are longer than the 1,000" in figure("lengths")
     assert not any(text.startswith("read up to") for text in texts(figures.length_figure(LENGTHS, 9000)))
 
 
-def test_many_labels_need_few_points():
+def test_many_labels_are_plotted_with_few_points():
     counts = np.maximum(1, 20_000 // np.arange(1, 9001))
     assert len(figures.label_figure({"icd": counts})) < 60_000

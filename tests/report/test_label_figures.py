@@ -36,7 +36,7 @@ def described(svg: str) -> str:
 
 
 @pytest.mark.parametrize("name", DRAW)
-def test_well_formed_and_the_same_bytes_whatever_the_readers_matplotlibrc_says(name):
+def test_figures_are_well_formed_and_do_not_depend_on_matplotlibrc(name):
     svg = DRAW[name]()
     root = ElementTree.fromstring(svg)
     assert root.get("role") == "img"
@@ -46,32 +46,32 @@ def test_well_formed_and_the_same_bytes_whatever_the_readers_matplotlibrc_says(n
         assert DRAW[name]() == svg
 
 
-def test_losses_of_every_head_and_of_several_models():
+def test_losses_are_shown_for_every_head_and_several_models():
     shown = texts(DRAW["losses"]())
     assert {"Loss of each code, icd", "Loss of each code, ccs <&>"} <= set(shown)
     assert "mt_ram, icd: on average 0.150 for the more frequent half of the codes and 0.500 for the other" in described(
         DRAW["losses"]()
     )
-    both = label_figures.loss_figure({"bce": LOSSES[:6], "focal": LOSSES[:6]})
-    assert {"bce", "focal", "Loss of each code"} <= set(texts(both))
+    svg = label_figures.loss_figure({"bce": LOSSES[:6], "focal": LOSSES[:6]})
+    assert {"bce", "focal", "Loss of each code"} <= set(texts(svg))
 
 
-def test_many_codes_need_few_points():
+def test_many_codes_are_plotted_with_few_points():
     rows = [{"head": "icd", "rank": float(rank), "normalized_loss": 1.0} for rank in range(1, 9_001)]
     assert len(label_figures.loss_figure({"caml": rows})) < 60_000
 
 
-def test_losses_that_are_nowhere_defined_are_no_error():
+def test_losses_may_all_be_undefined():
     rows = [row | {"normalized_loss": float("nan")} for row in LOSSES[:2]]
     assert "undefined" in described(label_figures.loss_figure({"caml": rows}))
 
 
-def test_the_map_names_codes_and_categories_and_says_how_many_are_near():
+def test_the_map_names_codes_and_categories_and_counts_near_codes():
     svg = DRAW["vectors"]()
     assert {"CCS D98 and its codes", "401.9"} <= set(texts(svg))
     assert "99.99" not in texts(svg)
     assert described(svg) == "Of 2 codes that have a category, 1 have its vector nearest among those of all categories."
 
 
-def test_without_points_the_map_says_why():
+def test_an_empty_map_gives_the_reason():
     assert "no comparable vectors" in described(label_figures.map_figure([]))

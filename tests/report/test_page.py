@@ -24,7 +24,7 @@ SECRET = "sternotomy"
 
 
 class Page(HTMLParser):
-    """Checks that every tag is closed in order, and keeps ids, links and text."""
+    """Parser that checks that tags are closed in order, and collects ids, links and text."""
 
     def __init__(self, html: str):
         super().__init__()
@@ -66,7 +66,7 @@ def settings(root, params):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, params):
-    """A folder with all that the report reads: two heads, `icd` second in the file."""
+    """A folder with all inputs of the report, for two heads; `icd` is the second in the file."""
     folder = tmp_path_factory.mktemp("run")
     random = np.random.default_rng(5)
     sizes, labels, measured, rows = {"ccs": 7, "icd": 20}, {}, {}, []
@@ -162,8 +162,8 @@ def test_stage_writes_the_same_bytes_every_time(run, root, tmp_path):
     outs = [tmp_path / "here", tmp_path / "there"]
     commands = {out.name: ("report", options(run, root, out)) for out in outs}
     elsewhere = {"PYTHONHASHSEED": "1", "TZ": "UTC-1"}
-    there = stage_commands.in_another_process({"there": commands["there"]}, tmp_path, **elsewhere)["there"]
-    for done in (stage_commands.here(*commands["here"], tmp_path), there):
+    other_process = stage_commands.in_another_process({"there": commands["there"]}, tmp_path, **elsewhere)["there"]
+    for done in (stage_commands.in_this_process(*commands["here"], tmp_path), other_process):
         assert done == stage_commands.Done(0, "")
     files = [{path.name: path.read_bytes() for path in sorted(out.iterdir())} for out in outs]
     assert files[0] == files[1]
@@ -192,7 +192,7 @@ def test_numbers_of_every_head_with_icd_first(run, params, settings):
     assert "learning_rate" in shown.texts and f"{params.seed}" in shown.texts
 
 
-def test_means_over_seeds_stand_beside_their_deviations(run, params, settings):
+def test_means_over_seeds_have_their_deviations(run, params, settings):
     test = io.read_json(run / "test.json")
     spread = seeds.deviation([test, seeds.mean([test, json.loads(json.dumps(test).replace("0.", "0.1"))])])
     params = params.model_copy(update={"seed": 7, "seeds": 3})
@@ -215,7 +215,7 @@ def test_the_corpus_is_described(run, params, settings):
     assert "Most frequent labels: icd9cm 486 46.3%" in shown
 
 
-def test_vectors_are_shown_where_there_is_something_to_say_of_them(run, params, settings):
+def test_the_vector_figure_is_shown_only_with_a_note(run, params, settings):
     assert "Codes and their categories" not in page.render(params, **read(run, settings))
     shown = Page(page.render(params, **read(run, settings, vectors_note="Of 2 codes, 1 is near.")))
     assert "Codes and their categories" in shown.texts
@@ -227,7 +227,7 @@ def test_everything_is_escaped(run, params, settings):
     assert "&lt;b&gt;last &amp; epoch&lt;/b&gt;" in html and "<b>last" not in html
 
 
-def test_colors_of_figures_are_the_pages(run, params, settings):
+def test_figures_use_the_colors_of_the_page(run, params, settings):
     html = page.render(params, **read(run, settings))
     body = html[html.index("<body>") :]
     assert "var(--series-1)" in body and not any(color in body for color in page.COLORS)
@@ -239,14 +239,14 @@ def test_undefined_metrics_are_a_dash(run, params, settings):
     assert "\N{EN DASH}" in Page(page.render(params, **read(run, settings, test=test))).texts
 
 
-def test_a_model_that_the_parameters_lack_is_the_users_mistake(run, params, settings):
+def test_a_model_that_differs_from_the_parameters_raises_a_user_error(run, params, settings):
     trained = io.read_json(run / "train.json") | {"model": "other"}
     message = "the model trained is other with the recipe quick, but the parameters name caml with quick; .*repro"
     with pytest.raises(UserError, match=message):
         page.render(params, **read(run, settings, train=trained))
 
 
-def test_metrics_without_a_head_are_the_users_mistake(run, params, settings):
+def test_metrics_without_a_head_raise_a_user_error(run, params, settings):
     with pytest.raises(UserError, match="the metrics of test have no head"):
         page.render(params, **read(run, settings, test={}))
 

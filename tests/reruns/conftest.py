@@ -1,4 +1,4 @@
-"""Tiny projects, written by hand."""
+"""Small hand-written projects."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Tiny:
             path.write_text(FUTURE + textwrap.dedent(text) if path.suffix == ".py" else text)
 
     def closure(self, chosen: Callable = lambda name: ()) -> Closure:
-        """What the script `run` reaches."""
+        """Return the closure of the script `run`."""
         return Project(self.folder / "src", "pkg", [self.folder / "scripts"]).closure("run", chosen)
 
     def digests(self) -> dict[str, str]:
-        """Digests of what the script `run` reaches, {pkg.a.f: digest}."""
+        """Return the digests of all definitions that the script `run` reaches, {pkg.a.f: digest}."""
         project = Project(self.folder / "src", "pkg", [self.folder / "scripts"])
         return {
             f"{name}.{title}": project.module(name).definitions[title].digest
@@ -57,7 +57,7 @@ def tiny(tmp_path) -> Tiny:
 
 @pytest.fixture
 def reached(tiny) -> Callable[..., set[str]]:
-    """Writes a project and says what its script `run` reaches in the package, {a.f}."""
+    """Write a project and return the definitions of the package that its script `run` reaches, {a.f}."""
 
     def written(files: dict[str, str], **options) -> set[str]:
         tiny.write(files)

@@ -1,4 +1,4 @@
-"""Digests change with what code does, and with nothing else."""
+"""Digests change if and only if the behavior of the code may change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def f(a: int, b: str = "x", *c: float, d: bool = True) -> list[int]:
 '''
 
 
-def of(code: str) -> str:
+def digest_of(code: str) -> str:
     return digest(*ast.parse(textwrap.dedent(code)).body)
 
 
@@ -51,9 +51,9 @@ def of(code: str) -> str:
         ('f"{b}: {total:>{a}}"', "f'{b}' ': ' f'{total:>{a}}'"),
     ],
 )
-def test_what_changes_nothing_leaves_the_digest(old, new):
+def test_edits_without_effect_keep_the_digest(old, new):
     assert old in CODE
-    assert of(CODE.replace(old, new)) == of(CODE)
+    assert digest_of(CODE.replace(old, new)) == digest_of(CODE)
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_what_changes_nothing_leaves_the_digest(old, new):
         ("-1", "~1"),
     ],
 )
-def test_what_changes_something_changes_the_digest(old, new):
+def test_edits_with_an_effect_change_the_digest(old, new):
     assert old in CODE
     code = CODE.replace(old, new)
-    assert of(code.replace("len(c)]", "len(c))") if new == "(total" else code) != of(CODE)
+    assert digest_of(code.replace("len(c)]", "len(c))") if new == "(total" else code) != digest_of(CODE)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_what_changes_something_changes_the_digest(old, new):
         ("match x:\n case None: pass", "match x:\n case True: pass"),
     ],
 )
-def test_other_code_has_another_digest(one, other):
-    assert of(one) != of(other)
+def test_different_code_has_different_digests(one, other):
+    assert digest_of(one) != digest_of(other)
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_other_code_has_another_digest(one, other):
         ("if x:\n 'remark'\n y()", "if x:\n y()"),
     ],
 )
-def test_code_that_does_the_same_has_the_same_digest(one, other):
-    assert of(one) == of(other)
+def test_equivalent_code_has_the_same_digest(one, other):
+    assert digest_of(one) == digest_of(other)
 
 
 DRIVER = """
@@ -155,7 +155,7 @@ class K(object, metaclass=type): x: "int" = 1; y: list[int]
 
 
 def interpreter(version: str) -> str | None:
-    """A Python of a version that runs, on the path or among those of pyenv; None without."""
+    """Find a working Python of a version on the path or in pyenv; None without one."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python")
     for candidate in (shutil.which(f"python{version}"), *sorted(map(str, pyenv))):
         if candidate and subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
@@ -164,8 +164,8 @@ def interpreter(version: str) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def found_by(tmp_path_factory):
-    """What a Python finds in all files of the project and a tricky one."""
+def digests_by(tmp_path_factory):
+    """Return the digests and references that a Python computes for all files of the project and a tricky one."""
     tricky = tmp_path_factory.mktemp("tricky") / "tricky.py"
     tricky.write_text(TRICKY, encoding="utf-8")
     files = [*ROOT.glob("src/**/*.py"), *ROOT.glob("stages/*.py"), *ROOT.glob("tests/**/*.py"), tricky]
@@ -181,9 +181,9 @@ def found_by(tmp_path_factory):
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
-def test_digests_and_references_are_the_same_under_every_python(found_by, version):
+def test_digests_and_references_are_the_same_under_every_python(digests_by, version):
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         pytest.skip("what the others are compared with")
     if (other := interpreter(version)) is None:
         pytest.skip(f"Python {version} is not installed")
-    assert found_by(other) == found_by(sys.executable)
+    assert digests_by(other) == digests_by(sys.executable)

@@ -1,4 +1,4 @@
-"""What a script reaches, through imports of every kind, in tiny projects."""
+"""Closure of a script over all forms of imports, in small projects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from medcode.reruns.closure import Project
 MAIN = "\nif __name__ == '__main__':\n    main()\n"
 
 
-def test_a_function_brings_what_it_calls_and_no_more(reached):
+def test_a_function_reaches_only_what_it_uses(reached):
     assert reached({
         "run": "from pkg.a import f\ndef main(): f()\n" + MAIN,
         "pkg.a": "from pkg.b import g\nLIMIT = 1\nOTHER = 2\ndef f(): return g(LIMIT)\ndef unused(): return OTHER\n",
@@ -29,13 +29,13 @@ def test_a_function_brings_what_it_calls_and_no_more(reached):
         ("import pkg.a", "[f() for f in [pkg.a.f]]"),
     ],
 )
-def test_a_function_is_found_however_it_is_imported(reached, statement, use):
+def test_a_function_is_reached_by_every_form_of_import(reached, statement, use):
     files = {"pkg.a": "def f(): pass\ndef g(): pass\n"}
     assert reached(files | {"run": f"{statement}\ndef main(): {use}\n{MAIN}"}) == {"a.f"}
     assert reached(files | {"run": f"def main():\n    {statement}\n    {use}\n{MAIN}"}) == {"a.f"}
 
 
-def test_a_name_that_a_package_hands_on_is_followed_to_where_it_is_defined(reached):
+def test_reexported_names_are_followed_to_their_definition(reached):
     assert reached({
         "run": "from pkg.sub import f\nimport pkg\nf(pkg.renamed)\n",
         "pkg": "from pkg.sub.deep import g as renamed\n",
@@ -44,7 +44,7 @@ def test_a_name_that_a_package_hands_on_is_followed_to_where_it_is_defined(reach
     }) == {"sub.deep.f", "sub.deep.g"}  # fmt: skip
 
 
-def test_names_that_are_handed_on_in_a_circle_end(reached):
+def test_circular_reexports_terminate(reached):
     assert reached({
         "run": "from pkg.a import f\nf()\n",
         "pkg.a": "from pkg.b import f\n",
@@ -52,7 +52,7 @@ def test_names_that_are_handed_on_in_a_circle_end(reached):
     }) == set()  # fmt: skip
 
 
-def test_functions_that_call_each_other_end(reached):
+def test_mutual_recursion_terminates(reached):
     assert reached({
         "run": "from pkg.a import f\nf()\n",
         "pkg.a": "def f(): g()\ndef g(): f(); g()\n",
@@ -73,13 +73,13 @@ def test_scripts_import_each_other_by_bare_names(tiny):
         "match x:\n    case 1:\n        from pkg.fast import f\n    case _:\n        from pkg.slow import f\n",
     ],
 )
-def test_a_name_that_may_come_from_two_places_brings_both(reached, code):
+def test_a_conditional_import_reaches_both_modules(reached, code):
     files = {"pkg.fast": "def f(): pass\n", "pkg.slow": "def f(): pass\n", "pkg.a": f"x = 1\n{code}def g(): f()\n"}
     assert reached({"run": "from pkg.a import g\ng()\n", **files}) >= {"fast.f", "slow.f", "a.g"}
     assert reached({"run": "from pkg.a import f\nf()\n", **files}) >= {"fast.f", "slow.f"}
 
 
-def test_a_name_that_is_imported_or_else_defined_brings_both(reached):
+def test_an_import_with_a_fallback_definition_reaches_both(reached):
     definitions = reached({
         "run": "from pkg.a import f\nf()\n",
         "pkg.a": "try:\n    from pkg.fast import f\nexcept ImportError:\n    f = None\n",
@@ -88,7 +88,7 @@ def test_a_name_that_is_imported_or_else_defined_brings_both(reached):
     assert definitions == {"a.f", "a.on import", "fast.f"}
 
 
-def test_an_imported_name_whose_part_is_changed_stays_what_it_was(reached):
+def test_modifying_an_imported_object_keeps_its_reference(reached):
     definitions = reached({
         "run": "from pkg.a import g\ng()\n",
         "pkg.a": "from pkg.b import TABLE, other\nTABLE[other.KEY] = 1\ndef g(): return TABLE, other.h()\n",
@@ -100,7 +100,7 @@ def test_an_imported_name_whose_part_is_changed_stays_what_it_was(reached):
 
 
 @pytest.mark.parametrize("use", ["getattr(a, 'f')", "vars(a)", "a.__dict__", "g(a)", "a.made_while_it_runs"])
-def test_a_module_that_is_used_as_a_whole_brings_all_of_it(reached, use):
+def test_a_module_used_as_a_whole_reaches_all_its_definitions(reached, use):
     assert reached({
         "run": f"from pkg import a\n{use}\n",
         "pkg.a": "from pkg.b import handed_on\nfrom pkg import c\nX = 1\ndef f(): pass\n",
@@ -110,18 +110,18 @@ def test_a_module_that_is_used_as_a_whole_brings_all_of_it(reached, use):
 
 
 @pytest.mark.parametrize("use", ["a.__file__", "a.__name__", "a.__doc__"])
-def test_what_every_module_has_brings_nothing(reached, use):
+def test_standard_module_attributes_reach_nothing(reached, use):
     assert reached({"run": f"from pkg import a\nprint({use})\n", "pkg.a": "X = 1\n"}) == set()
 
 
-def test_what_looks_into_its_own_module_brings_all_of_it(reached):
+def test_globals_reaches_the_whole_module(reached):
     assert reached({
         "run": "from pkg.a import f\nf('g')\n",
         "pkg.a": "def f(name): return globals()[name]\ndef g(): pass\n",
     }) == {"a.f", "a.g"}  # fmt: skip
 
 
-def test_what_is_chosen_by_name_is_reached_through_what_chooses_it(reached):
+def test_modules_chosen_at_run_time_are_reached_through_the_function_that_imports_them(reached):
     files = {
         "run": "from pkg.models import find\nfind('b')\n",
         "pkg.models.__init__": "def find(name): return __import__(name)\n",
@@ -135,7 +135,7 @@ def test_what_is_chosen_by_name_is_reached_through_what_chooses_it(reached):
     assert definitions == {"models.find", "models.b.B", "layer.Layer", "effect.on import"}
 
 
-def test_data_files_that_a_definition_names_are_reached(tiny):
+def test_data_files_named_by_a_definition_are_reached(tiny):
     tiny.write({
         "run": "from pkg.a import page, table, facts, every, one\nprint(page, table, facts(), every(), one('x'))\n",
         "pkg.a": """
@@ -157,7 +157,7 @@ def test_data_files_that_a_definition_names_are_reached(tiny):
     }  # fmt: skip
 
 
-def test_what_is_not_the_projects_is_left_out(tiny):
+def test_other_packages_are_left_out(tiny):
     tiny.write({"run": "import json, yaml\nfrom os import path\njson.dumps(path.join('a'))\n"})
     assert tiny.closure().definitions == {"run": {"on import"}}
     assert Project(tiny.folder / "src", "pkg").module("run") is None

@@ -1,4 +1,4 @@
-"""A file as its definitions: what is run when it is imported, and what cannot be read."""
+"""Definitions of a file, code that runs on import, and files that cannot be parsed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from medcode.errors import UserError
 
 
-def test_importing_a_module_brings_what_it_does_and_what_it_imports_does(reached):
+def test_importing_a_module_reaches_all_import_time_code(reached):
     assert reached({
         "run": "from pkg.sub.a import f\nf()\n",
         "pkg": "print(1)\n",
@@ -24,7 +24,7 @@ def test_importing_a_module_brings_what_it_does_and_what_it_imports_does(reached
     }  # fmt: skip
 
 
-def test_an_import_inside_a_function_counts_when_the_function_is_reached(reached):
+def test_an_import_in_a_function_counts_only_if_the_function_is_reached(reached):
     files = {
         "pkg.a": "def f():\n    import pkg.b\n    from pkg.c import unused\ndef g(): import pkg.d\n",
         "pkg.b": "print('b')\n",
@@ -36,7 +36,7 @@ def test_an_import_inside_a_function_counts_when_the_function_is_reached(reached
     assert reached({"run": "import pkg.a\n", **files}) == set()
 
 
-def test_code_for_type_checkers_is_not_run(reached):
+def test_code_for_type_checkers_is_ignored(reached):
     assert reached({
         "run": "from pkg.a import f\nf()\n",
         "pkg.a": """
@@ -79,7 +79,7 @@ def test_definitions_inside_conditions_and_loops_are_found(reached):
     }  # fmt: skip
 
 
-def test_a_constant_is_all_statements_that_make_it(tiny):
+def test_a_constant_includes_all_statements_that_build_it(tiny):
     tiny.write({"run": "from pkg.a import X\nprint(X)\n", "pkg.a": "X = [1]\nY = 2\nX += [3]\nZ, W = Y, 1\n"})
     before = tiny.digests()
     assert before.keys() == {"run.on import", "pkg.a.X"}
@@ -96,7 +96,7 @@ def test_a_function_that_changes_a_name_of_its_module_depends_on_it(reached):
     }) == {"a.count", "a.total"}  # fmt: skip
 
 
-def test_a_decorator_of_the_project_may_note_down_what_it_decorates(reached):
+def test_a_decorator_of_the_project_has_an_effect_on_import(reached):
     assert reached({
         "run": "from pkg.a import KINDS\nprint(KINDS)\n",
         "pkg.a": """
@@ -116,7 +116,7 @@ def test_a_decorator_of_the_project_may_note_down_what_it_decorates(reached):
     }) == {"a.KINDS", "a.on import", "a.kind"}  # fmt: skip
 
 
-def test_comments_layout_order_and_annotations_leave_all_digests(tiny):
+def test_comments_layout_order_and_annotations_keep_all_digests(tiny):
     code = '''
         """A module."""
         import os
@@ -173,7 +173,7 @@ def test_comments_layout_order_and_annotations_leave_all_digests(tiny):
         ("\0", r"pkg/a\.py: "),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told_in_one_line(tiny, code, message):
+def test_an_invalid_file_is_reported_in_one_line(tiny, code, message):
     tiny.write({"run": "from pkg.a import f\nf()\n", "pkg.a": code})
     with pytest.raises(UserError, match=message) as mistake:
         tiny.closure()
@@ -181,12 +181,12 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line(tiny, code, message):
     assert "\n" not in line
 
 
-def test_a_file_that_no_script_reaches_may_be_broken(tiny):
+def test_an_unreached_file_may_be_invalid(tiny):
     tiny.write({"run": "from pkg.a import f\nf()\n", "pkg.a": "def f(): pass\n", "pkg.b": "def f(:\n"})
     assert tiny.closure().definitions["pkg.a"] == {"f"}
 
 
-def test_annotations_of_functions_say_nothing_wherever_python_reads_them(tiny):
+def test_function_annotations_are_never_references(tiny):
     tiny.write({"run": "from pkg.a import f\nf()\n"})
     path = tiny.folder / "src/pkg/a.py"
     path.write_text("def f(a): pass\n")
@@ -197,7 +197,7 @@ def test_annotations_of_functions_say_nothing_wherever_python_reads_them(tiny):
 
 
 def changed(tiny, module: str, old: str, new: str) -> bool:
-    """Whether an edit of `pkg.a` changes a digest of what the script reaches, or what it reaches."""
+    """Whether an edit of `pkg.a` changes the definitions that the script reaches, or a digest of one."""
     tiny.write({"run": "from pkg.a import f\nf()\n", "pkg.a": module})
     before = tiny.digests()
     assert old in module
@@ -223,7 +223,7 @@ def changed(tiny, module: str, old: str, new: str) -> bool:
         ("import sys\ndef f(): getattr(sys.modules[__name__], 'g' + 'h')()\ndef gh(): pass\n", "): pass", "): 1"),
     ],
 )
-def test_an_edit_that_may_change_a_result_is_seen(tiny, module, old, new):
+def test_an_edit_that_may_change_a_result_is_detected(tiny, module, old, new):
     assert changed(tiny, module, old, new)
 
 
@@ -243,5 +243,5 @@ def test_an_edit_that_may_change_a_result_is_seen(tiny, module, old, new):
         ("def f(): pass\n", "def", "_TABLE = {1: 2}\ndef"),
     ],
 )
-def test_an_edit_that_changes_no_result_is_not(tiny, module, old, new):
+def test_an_edit_without_effect_is_not_detected(tiny, module, old, new):
     assert not changed(tiny, module, old, new)

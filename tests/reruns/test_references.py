@@ -12,8 +12,8 @@ from medcode.reruns.references import docstring, imported, references, texts
 MODULE = {name: {f"m.{name}"} for name in ("f", "g", "x", "y", "C", "deco")} | {"lib": {"pkg.lib"}, "np": {"numpy"}}
 
 
-def found(code: str) -> set[str]:
-    """What the statements refer to, without the `m.` of the module's own names."""
+def references_in(code: str) -> set[str]:
+    """Return the references of all statements, without the prefix `m.` of the module."""
     body = ast.parse(textwrap.dedent(code)).body
     return {name.removeprefix("m.") for statement in body for name in references(statement, MODULE)}
 
@@ -112,8 +112,8 @@ def found(code: str) -> set[str]:
         ("def h(y): return f'{f(y):>{x}}'", {"f", "x"}),
     ],
 )
-def test_names_are_found_as_python_finds_them(code, expected):
-    assert found(code) == expected
+def test_names_are_resolved_as_by_python(code, expected):
+    assert references_in(code) == expected
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ def test_an_import_binds_names(code, expected):
 
 
 @pytest.mark.parametrize("code", ["from . import a", "from .b import a", "from a import *"])
-def test_an_import_that_hides_what_it_binds_is_refused(code):
+def test_star_and_relative_imports_are_refused(code):
     with pytest.raises(ValueError, match="line 1: import by full names, and each by its name"):
         imported(ast.parse(code).body[0])
 
 
-def test_texts_are_constants_and_no_docstrings():
+def test_texts_are_string_constants_without_docstrings():
     tree = ast.parse('"""a"""\ndef f():\n """b"""\n return "c", f"d{1}"\nclass K:\n """e"""\n x = "g"\n """h"""\n')
     assert texts(tree) == {"c", "d", "g"}
     assert docstring(tree.body[0]).value == "a" and docstring(tree.body[1]) is None

@@ -1,4 +1,4 @@
-"""What this project's stages run: the chosen model and corpus, no other, and nothing that is chosen behind its back."""
+"""Digests of the project's stages: only the chosen model and corpus, and every import by name."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def code(script: str, chosen: Choice | None = None) -> dict:
 
 
 def files_of(script: str, folder: str, chosen: Choice | None = None) -> set[str]:
-    """Files of a folder that a script reaches, without their ending."""
+    """Return the files of a folder that a script reaches, without suffix."""
     paths = map(Path, code(script, chosen)["code"])
     return {path.stem for path in paths if path.parent == Path("src/medcode", folder)}
 
 
 @every_model
-def test_a_training_runs_the_code_of_its_model_and_of_no_other(name):
+def test_a_training_depends_only_on_the_code_of_its_model(name):
     chosen = choice("synthetic-mimic3", settings(name))
     for script in ("train", "evaluate"):
         for folder in ("models", "config/models"):
@@ -42,7 +42,7 @@ def test_a_training_runs_the_code_of_its_model_and_of_no_other(name):
     assert ("src/medcode/layers/recalibrated_aggregation.py" in reached) == (uses_ram or name == "jams")
 
 
-def test_what_a_run_chooses_is_read_from_its_settings():
+def test_the_choice_of_a_run_is_read_from_its_settings():
     assert choice("mimic4", settings("caml")) == Choice("mimic4", ("caml",), ram=False)
     assert choice("synthetic-mimic4", settings("caml", options={"ram": True})) == Choice("mimic4", ("caml",), ram=True)
     assert choice("codiesp", settings("jams", options={"backbone": "laat"})).models == ("jams", "laat")
@@ -50,7 +50,7 @@ def test_what_a_run_chooses_is_read_from_its_settings():
 
 
 @pytest.mark.parametrize("corpus", corpora.names())
-def test_extraction_runs_the_reader_of_its_corpus_and_no_other(corpus):
+def test_extraction_depends_only_on_the_reader_of_its_corpus(corpus):
     chosen = choice(corpus, settings("caml", "quick"))
     readers = {corpora.module_of(name) for name in corpora.names()}
     for folder in ("corpora", "config/corpora"):
@@ -58,7 +58,7 @@ def test_extraction_runs_the_reader_of_its_corpus_and_no_other(corpus):
     assert not files_of("extract", "models", chosen) and not files_of("extract", "layers", chosen)
 
 
-def test_another_model_or_corpus_changes_nothing_of_the_stages_that_read_neither():
+def test_other_stages_do_not_depend_on_the_model_or_the_corpus():
     other = choice("codiesp", settings("plm_icd"))
     reading = {"check", "extract", "train", "evaluate", "report"}
     for script in set(SCRIPTS) - reading - {script for script in SCRIPTS if script.startswith("study_")}:
@@ -66,7 +66,7 @@ def test_another_model_or_corpus_changes_nothing_of_the_stages_that_read_neither
 
 
 def test_every_data_file_of_the_package_is_read_by_a_stage():
-    """One that no definition seems to name would let a stale result stand."""
+    """Results would not be recomputed after a change of a file that no definition names."""
     reached = {path for script in SCRIPTS for path in code(script)["files"]}
     expected = {
         path.relative_to(ROOT).as_posix()
@@ -81,8 +81,8 @@ def test_a_stage_that_reads_the_packages_tables_depends_on_its_version():
     assert code("train")["packages"] == {}
 
 
-def test_whatever_imports_by_name_is_told_what_it_imports():
-    """Reached by a stage, a definition that imports by a name that only the run knows has an entry in `Choice`."""
+def test_every_import_by_name_has_an_entry_in_choice():
+    """Without an entry in `Choice`, modules that are imported by a run-time name would have no digest."""
     everything = Choice("mimic3", tuple(models.names()))
     importing = set()
     for script in SCRIPTS:
@@ -96,7 +96,7 @@ def test_whatever_imports_by_name_is_told_what_it_imports():
         assert everything.imports(definition), definition
 
 
-def test_every_choice_by_name_is_of_a_definition_that_imports():
+def test_every_entry_in_choice_is_an_import_by_name():
     everything = Choice("mimic3", tuple(models.names()))
     for name in ("models.find", "config.models.find", "models.base.ram_layers", "corpora.read", "config.corpora.find"):
         module, _, title = f"medcode.{name}".rpartition(".")
@@ -112,7 +112,7 @@ def test_digests_are_plain_values_in_a_fixed_order():
     assert all(len(digest) == 16 for digests in first["code"].values() for digest in digests.values())
 
 
-def test_training_rests_on_the_metrics_of_its_monitor_and_on_no_other():
+def test_training_depends_only_on_the_metrics_of_its_monitors():
     trained, measured = code("train")["code"], code("evaluate")["code"]
     functions = "src/medcode/evaluation/metrics.py"
     assert "src/medcode/evaluation/monitor.py" in trained
@@ -122,9 +122,9 @@ def test_training_rests_on_the_metrics_of_its_monitor_and_on_no_other():
     assert only_of_test <= measured[functions].keys() and not only_of_test & trained[functions].keys()
 
 
-def test_several_scripts_together_have_what_each_has():
+def test_digests_of_several_scripts_include_those_of_each():
     chosen = choice("synthetic-mimic3", settings("caml", "quick"))
-    both = code_of(PROJECT, ["train", "evaluate"], chosen)["code"]
+    combined = code_of(PROJECT, ["train", "evaluate"], chosen)["code"]
     for script in ("train", "evaluate"):
         for path, digests in code(script, chosen)["code"].items():
-            assert digests.items() <= both[path].items()
+            assert digests.items() <= combined[path].items()

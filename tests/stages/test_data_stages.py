@@ -1,4 +1,4 @@
-"""The stages from raw files to splits, with the options that DVC gives them, on a corpus of a few lines."""
+"""The stages from raw files to splits, with their options from dvc.yaml, on a corpus of a few lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import stage_commands
 import yaml
-from stage_commands import Done, here
+from stage_commands import Done, in_this_process
 
 from medcode import io
 from medcode.text.tokens import TokenizedWords
@@ -45,7 +45,7 @@ class Workplace:
         (self.folder / "raw" / "notes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def run(self, stage: str, **options: str) -> Done:
-        return here(stage, self.options(**options), self.folder)
+        return in_this_process(stage, self.options(**options), self.folder)
 
     @staticmethod
     def options(**values: str) -> list[str]:
@@ -105,14 +105,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_from_raw_files_to_splits_and_the_same_bytes_again(work):
+def test_stages_from_raw_files_to_splits_are_reproducible(work):
     work.corpus(60)
     commands, runs = work.from_raw_files_to_splits(), []
     # The tables of all codes rest on no corpus, and take longer than the rest: the next test makes them again.
     again = {name: command for name, command in commands.items() if name != "reference"}
     for done in (
         stage_commands.in_another_process(commands, work.folder, PYTHONHASHSEED="1"),
-        {name: here(*command, work.folder) for name, command in again.items()},
+        {name: in_this_process(*command, work.folder) for name, command in again.items()},
     ):
         assert not any(run.returncode for run in done.values()), {name: run.stderr for name, run in done.items()}
         runs.append(contents(work.folder))
@@ -144,7 +144,7 @@ def test_from_raw_files_to_splits_and_the_same_bytes_again(work):
 
 
 @pytest.mark.slow
-def test_the_tables_of_all_codes_are_the_same_bytes_again(work):
+def test_reference_tables_are_reproducible(work):
     commands = {"reference": work.from_raw_files_to_splits()["reference"]}
     runs = []
     for seed in ("1", "2"):
@@ -154,7 +154,7 @@ def test_the_tables_of_all_codes_are_the_same_bytes_again(work):
     assert runs[0] == runs[1]
 
 
-def test_a_mistake_is_one_line_and_leaves_what_was_there(work):
+def test_an_error_is_one_line_and_leaves_existing_outputs_unchanged(work):
     work.corpus(4)
     assert work.extract().returncode == 0
     before = contents(work.folder)
@@ -170,7 +170,7 @@ def test_a_mistake_is_one_line_and_leaves_what_was_there(work):
     assert set(after) == set(before)
 
 
-def test_a_corpus_that_is_not_there(work):
+def test_a_missing_corpus_is_reported_in_one_line(work):
     work.params("mimic3")
     stage = [sys.executable, str(work.root / "stages" / "extract.py"), *work.options(**EXTRACT)]
     failed = subprocess.run(stage, cwd=work.folder, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""A stage loads the sections of params.yaml that dvc.yaml lists for it, and those that its values depend on."""
+"""Each stage loads exactly the sections of params.yaml that dvc.yaml lists for it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def loaded() -> dict[str, dict[str, list[str] | None]]:
-    """What each script loads: {script: {key of params.yaml: keys of the section, None where it is none}}."""
+    """Return the parameters of each script, {script: {key of params.yaml: keys of a section, else None}}."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
         [sys.executable, "-c", ASK], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
@@ -73,7 +73,7 @@ def test_a_stage_lists_no_section_that_it_does_not_load(loaded):
                 assert key.split(".")[0] in loaded[script_of(stage)], f"{name}: {key}"
 
 
-def test_a_stage_whose_values_the_label_set_chooses_loads_it(loaded):
+def test_stages_with_values_by_label_set_load_the_label_set(loaded):
     for script, sections in loaded.items():
         for section in set(BY_LABEL_SET) & sections.keys():
             if set(sections[section]) - set(FOR_ALL.get(section, ())):

@@ -1,11 +1,11 @@
-"""A small study in a folder of its own, trained as it were."""
+"""A small study with simulated results."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from study_results import small_root, trained_as_it_were
+from study_results import simulated_study, small_root
 
 from medcode.studies.definition.study import Study
 
@@ -18,5 +18,5 @@ def studies(tmp_path) -> Path:
 
 @pytest.fixture
 def tiny(studies) -> Study:
-    """The study `tiny`, trained as it were."""
-    return trained_as_it_were(studies.parent)
+    """The study `tiny` with simulated results."""
+    return simulated_study(studies.parent)

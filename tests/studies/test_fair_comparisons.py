@@ -1,4 +1,4 @@
-"""Rows whose difference is tested had the same budget on small corpora, wherever their settings come from."""
+"""Rows whose difference is tested have the same training budget on small corpora."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def budget(name, row):
     return model_settings(content, study.name, resolved["model"], resolved["recipe"], resolved["label_set"]).recipe
 
 
-def test_rows_that_are_compared_had_the_same_budget():
+def test_compared_rows_have_the_same_budget():
     compared = 0
     for study, first, second in pairs():
         one, other = budget(study.name, first), budget(study.name, second)
@@ -47,7 +47,7 @@ def test_rows_that_are_compared_had_the_same_budget():
 
 
 @pytest.mark.parametrize("name", sorted(EXCEPTIONS))
-def test_an_exception_that_is_none_is_struck_out(name):
+def test_every_listed_exception_is_needed(name):
     for key in EXCEPTIONS[name]:
         rows = [
             (getattr(budget(name, a), key), getattr(budget(name, b), key))

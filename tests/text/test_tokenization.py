@@ -67,13 +67,13 @@ def substituted(text: str) -> list[str]:
 
 
 @given(st.text(st.characters(exclude_characters="\u0130\u212a")) | st.text("aB10 _.\n", max_size=30))
-def test_the_edin_rule_is_its_substitutions(text):
+def test_the_edin_rule_equals_its_substitutions(text):
     assert tokenize(text, "edin") == substituted(text)
 
 
 @pytest.mark.parametrize("rule", RULES)
 @given(text=st.text() | st.text(st.characters(max_codepoint=0x7F)))
-def test_any_text_can_be_read_and_spans_lead_back_to_it(rule, text):
+def test_any_text_can_be_tokenized_and_spans_match_the_text(rule, text):
     words, places = tokenize(text, rule), spans(text, rule)
     assert [text[start:end].lower() for start, end in places] == words
     assert all(first[1] < second[0] for first, second in itertools.pairwise(places))
@@ -81,7 +81,7 @@ def test_any_text_can_be_read_and_spans_lead_back_to_it(rule, text):
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=0x7F)))
-def test_plain_text_is_split_as_nltk_splits_it(text):
+def test_plain_text_is_split_as_by_nltk(text):
     by_nltk = RegexpTokenizer(r"\w+").tokenize(text)
     assert tokenize(text) == [word.lower() for word in by_nltk if not word.isnumeric()]
 

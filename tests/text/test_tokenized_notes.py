@@ -12,7 +12,7 @@ from medcode.text.tokenized_notes import SUBWORD_IDS, WORD_IDS, TokenizedNotes
 NOTES = TokenizedNotes(np.array([4, 5, 6, 7], np.int32), np.array([0, 3, 3, 4]), ["7", "3", "9"])
 
 
-def test_a_note_is_found_by_number_and_by_admission():
+def test_notes_are_indexed_by_number_and_admission():
     assert len(NOTES) == 3
     assert [NOTES.document(index).tolist() for index in range(3)] == [[4, 5, 6], [], [7]]
     assert NOTES.spans(["9", "7", "3"]).tolist() == [[3, 4], [0, 3], [3, 3]]
@@ -22,7 +22,7 @@ def test_a_note_is_found_by_number_and_by_admission():
 
 
 @pytest.mark.parametrize("ids_file", [WORD_IDS, SUBWORD_IDS])
-def test_what_is_written_is_read_again(tmp_path, ids_file):
+def test_written_notes_are_read_unchanged(tmp_path, ids_file):
     NOTES.write(tmp_path / "notes", ids_file)
     names = sorted(path.name for path in (tmp_path / "notes").iterdir())
     assert names == sorted(["admissions.txt", ids_file, "offsets.npy"])
@@ -35,7 +35,7 @@ def test_what_is_written_is_read_again(tmp_path, ids_file):
 
 @pytest.mark.parametrize(("ids_file", "stage"), [(WORD_IDS, "tokenize"), (SUBWORD_IDS, "subword")])
 @pytest.mark.parametrize("changed", ["admissions.txt", "offsets.npy"])
-def test_files_that_do_not_belong_together_are_told_with_the_stage_that_makes_them(tmp_path, ids_file, stage, changed):
+def test_inconsistent_files_are_reported_with_their_stage(tmp_path, ids_file, stage, changed):
     NOTES.write(tmp_path / "notes", ids_file)
     if changed == "admissions.txt":
         io.write_text(tmp_path / "notes" / changed, "7\n3\n")

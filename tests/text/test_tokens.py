@@ -17,13 +17,13 @@ DOCUMENTS = [("a", "Pain in the CHEST."), ("b", ""), ("c", "12 3.4"), ("d", "che
 
 
 @given(st.lists(st.text()))
-def test_every_document_is_found_again(texts):
+def test_every_document_can_be_reconstructed(texts):
     tokens = tokenized((str(i), text) for i, text in enumerate(texts))
     assert [tokens.words(i) for i in range(len(texts))] == [tokenize(text) for text in texts]
     assert len(set(tokens.types)) == len(tokens.types)
 
 
-def test_numbers_follow_first_occurrence_and_empty_documents_are_counted():
+def test_ids_follow_first_occurrence_and_empty_documents_are_counted():
     tokens = tokenized(DOCUMENTS)
     assert tokens.types == ["pain", "in", "the", "chest", "x", "ray", "no"]
     assert tokens.notes.ids.tolist() == [0, 1, 2, 3, 3, 4, 5, 6, 0]
@@ -44,7 +44,7 @@ def test_two_processes_give_the_same_as_one(rule):
     assert parallel.words(2_999) == tokenize(documents[-1][1], rule)
 
 
-def test_what_is_written_is_read_again_and_is_the_same_bytes(tmp_path):
+def test_written_tokens_are_read_unchanged_and_reproducible(tmp_path):
     for folder in (tmp_path / "one", tmp_path / "two"):
         tokenized(DOCUMENTS).write(folder)
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
@@ -56,27 +56,27 @@ def test_what_is_written_is_read_again_and_is_the_same_bytes(tmp_path):
     assert isinstance(again.notes.ids, np.memmap)
 
 
-def test_no_words_at_all(tmp_path):
+def test_a_corpus_without_words_is_tokenized(tmp_path):
     tokenized([("a", "1 2")]).write(tmp_path / "tokens")
     again = TokenizedWords.read(tmp_path / "tokens")
     assert (again.types, len(again.notes.ids), again.notes.offsets.tolist()) == ([], 0, [0, 0])
 
 
-def test_files_that_do_not_belong_together(tmp_path):
+def test_inconsistent_files_are_refused(tmp_path):
     tokenized(DOCUMENTS).write(tmp_path / "tokens")
     io.write_text(tmp_path / "tokens" / "admissions.txt", "a\nb\n")
     with pytest.raises(UserError, match="do not belong together"):
         TokenizedWords.read(tmp_path / "tokens")
 
 
-def test_notes_come_from_the_table_in_its_order(tmp_path):
+def test_notes_keep_the_order_of_the_table(tmp_path):
     path = tmp_path / "notes.parquet"
     ids = [f"a{i}" for i in range(1000)]
     io.write_table(path, pa.table({"admission_id": ids, "text": pa.array(ids, pa.large_string())}))
     assert list(documents_of(path)) == list(zip(ids, ids, strict=True))
 
 
-def test_a_wrong_table_is_one_line(tmp_path):
+def test_an_invalid_table_is_reported_in_one_line(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         list(documents_of(tmp_path / "notes.parquet"))
     (tmp_path / "notes.parquet").write_bytes(b"text")
@@ -87,7 +87,7 @@ def test_a_wrong_table_is_one_line(tmp_path):
         list(documents_of(tmp_path / "notes.parquet"))
 
 
-def test_a_note_of_five_megabytes_is_read_whole():
+def test_a_note_of_five_megabytes_is_tokenized_completely():
     tokens = tokenized([("a", "pain in the chest, radiating to the left arm; " * 110_000)])
     assert len(tokens.types) == 8
     assert np.array_equal(tokens.notes.ids, np.tile(tokens.notes.ids[:9], 110_000))

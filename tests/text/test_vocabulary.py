@@ -1,4 +1,4 @@
-"""Rows of the word embedding."""
+"""Vocabulary: rows of words in the embedding table."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import numpy as np
 from medcode.text.vocabulary import PAD, Vocabulary
 
 
-def test_words_have_the_rows_after_pad_and_all_others_the_last():
+def test_words_follow_pad_and_unknown_words_have_the_last_row():
     vocabulary = Vocabulary(["chills", "cough", "fever"])
     rows = vocabulary.rows(["fever", "rigors", "chills", "fever"])
     assert (rows.tolist(), rows.dtype) == ([3, 4, 1, 3], np.int32)
     assert (PAD, vocabulary.unknown) == (0, 4)
 
 
-def test_no_words_and_no_vocabulary():
+def test_empty_words_and_an_empty_vocabulary_work():
     nothing = Vocabulary([]).rows([])
     assert (nothing.shape, nothing.dtype) == ((0,), np.int32)
     assert Vocabulary([]).rows(["fever"]).tolist() == [1]

@@ -29,17 +29,17 @@ def test_words_in_enough_documents_are_chosen_in_alphabetical_order(tokens):
     assert chosen == sorted(chosen)
 
 
-def test_documents_not_given_do_not_count(tokens):
+def test_only_the_given_documents_count(tokens):
     chosen = [tokens.types[number] for number in word_vectors.vocabulary(tokens, np.arange(13), 2)]
     assert "here" not in chosen  # its second document was left out; three times in one would not help
 
 
-def test_no_frequent_word_is_told_in_one_line(tokens):
+def test_a_corpus_without_frequent_words_is_reported_in_one_line(tokens):
     with pytest.raises(UserError, match=r"word2vec\.min_documents: no word occurs in 99 of the 14 training documents"):
         word_vectors.vocabulary(tokens, np.arange(14), 99)
 
 
-def test_the_table_is_laid_out_as_pad_words_unknown(tokens):
+def test_the_table_has_the_rows_pad_words_unknown(tokens):
     words = word_vectors.vocabulary(tokens, np.arange(14), 2)
     table = word_vectors.train(tokens, np.arange(14), words, OPTIONS)
     assert table.shape == (len(words) + 2, 8) and table.dtype == np.float32
@@ -57,7 +57,7 @@ def test_vectors_are_the_same_to_the_bit_and_depend_on_the_seed(tokens):
     assert not np.array_equal(first, other)
 
 
-def test_decorrelated_vectors_have_no_mean_and_no_direction_of_their_own():
+def test_decorrelated_vectors_have_mean_zero_and_identity_covariance():
     random = np.random.default_rng(0)
     vectors = random.standard_normal((400, 5)) * [5, 3, 1, 1, 0.1] + [2, 0, 0, 0, 0]
     whitened = word_vectors.decorrelated(vectors)
@@ -67,13 +67,13 @@ def test_decorrelated_vectors_have_no_mean_and_no_direction_of_their_own():
         assert np.corrcoef(vectors[:, column], whitened[:, column])[0, 1] > 0.8
 
 
-def test_decorrelated_vectors_are_finite_where_a_direction_is_empty():
+def test_decorrelated_vectors_are_finite_without_variance_in_a_direction():
     vectors = np.random.default_rng(0).standard_normal((3, 8))
     whitened = word_vectors.decorrelated(vectors)
     assert np.isfinite(whitened).all() and np.linalg.matrix_rank(whitened) == 2
 
 
-def test_the_table_is_decorrelated_where_it_is_wanted(tokens):
+def test_the_table_is_decorrelated_on_request(tokens):
     words = word_vectors.vocabulary(tokens, np.arange(14), 2)
     plain, apart = (
         word_vectors.train(tokens, np.arange(14), words, OPTIONS.model_copy(update={"decorrelate": wanted}))
@@ -84,7 +84,7 @@ def test_the_table_is_decorrelated_where_it_is_wanted(tokens):
     assert np.linalg.norm(apart[1:-1].mean(0)) < np.linalg.norm(plain[1:-1].mean(0))
 
 
-def test_a_long_document_is_read_to_its_end(tokens):
+def test_a_long_document_is_read_completely(tokens):
     text = " ".join(["start"] * (word_vectors.LONGEST_SENTENCE + 5) + ["finish"] * 3)
     long = tokenized([("1", text), ("2", "start finish")])
     words = word_vectors.vocabulary(long, np.arange(2), 2)

@@ -1,4 +1,4 @@
-"""What all tests of training run under."""
+"""Settings of all training tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from medcode.engine import reproducibility
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Tensors as small as these are slowest on many threads; and operations are deterministic, as in the stages."""
+    """Run on one thread, which is fastest for small tensors, with deterministic operations as in the stages."""
     threads = torch.get_num_threads()
     reproducibility.prepare(1)
     yield

@@ -15,7 +15,7 @@ from medcode.layers import kernels
 
 @pytest.fixture
 def torch_finds(monkeypatch):
-    """Sets which devices torch finds."""
+    """Set which devices torch finds."""
 
     def set_devices(*, cuda=False, mps=False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
@@ -24,7 +24,7 @@ def torch_finds(monkeypatch):
     return set_devices
 
 
-def test_auto_is_an_nvidia_gpu_or_the_cpu(torch_finds, monkeypatch):
+def test_device_auto_is_an_nvidia_gpu_or_the_cpu(torch_finds, monkeypatch):
     torch_finds(mps=True)
     assert choose_device("auto") == torch.device("cpu")
     torch_finds(cuda=True)
@@ -32,13 +32,13 @@ def test_auto_is_an_nvidia_gpu_or_the_cpu(torch_finds, monkeypatch):
     assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 3)
 
 
-def test_apples_gpu_is_taken_where_it_is(torch_finds):
+def test_an_apple_gpu_can_be_chosen(torch_finds):
     torch_finds(mps=True)
     assert choose_device("mps") == torch.device("mps")
 
 
 @pytest.mark.parametrize(("name", "brand"), [("cuda", "NVIDIA"), ("mps", "Apple")])
-def test_a_gpu_that_is_not_there_is_a_mistake_in_one_line(torch_finds, name, brand):
+def test_a_missing_gpu_is_reported_in_one_line(torch_finds, name, brand):
     torch_finds()
     with pytest.raises(UserError) as mistake:
         choose_device(name)
@@ -46,7 +46,7 @@ def test_a_gpu_that_is_not_there_is_a_mistake_in_one_line(torch_finds, name, bra
     assert line.startswith("training.device: torch ") and f"finds no {brand} GPU here for {name}" in line
 
 
-def test_processes_on_gpus_make_theirs_the_current_one(monkeypatch):
+def test_each_process_sets_its_gpu_as_current_device(monkeypatch):
     """Triton launches on the current device."""
     calls = []
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -60,8 +60,8 @@ def test_processes_on_gpus_make_theirs_the_current_one(monkeypatch):
     assert calls == [torch.device("cuda", 1), "nccl", "left"]
 
 
-def test_only_a_copy_that_can_be_waited_for_is_not_waited_for_at_once():
-    """Apple's GPUs copy without waiting too, but give nothing to wait for."""
+def test_copies_from_apple_gpus_are_synchronous():
+    """Apple's GPUs copy asynchronously too, but have no event to wait for."""
 
     class Tensor:
         device = torch.device("mps")
@@ -74,9 +74,7 @@ def test_only_a_copy_that_can_be_waited_for_is_not_waited_for_at_once():
 
 
 @pytest.mark.parametrize("graphed", [False, True])
-def test_kernels_are_chosen_for_the_way_in_which_a_step_runs(
-    tiny_inputs, recipe, engine, tmp_path, monkeypatch, graphed
-):
+def test_kernels_are_chosen_for_eager_or_graphed_steps(tiny_inputs, recipe, engine, tmp_path, monkeypatch, graphed):
     running = trainer(tiny_inputs, recipe, engine, tmp_path)
     replayed, forward = [], running.model.forward
     monkeypatch.setattr(

@@ -13,7 +13,7 @@ values = st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), min_size=1,
 
 
 @given(values=values, patience=st.integers(1, 5), lowest=st.booleans())
-def test_it_stops_when_the_rule_of_caml_mimic_says_so(values, patience, lowest):
+def test_stopping_follows_the_rule_of_caml_mimic(values, patience, lowest):
     numbers = [value for value in values if not np.isnan(value)]
     if numbers:
         pick = np.nanargmin if lowest else np.nanargmax
@@ -24,9 +24,9 @@ def test_it_stops_when_the_rule_of_caml_mimic_says_so(values, patience, lowest):
 @pytest.mark.parametrize(
     ("values", "stops"), [([0.5, 0.4, 0.4], False), ([0.5, 0.4, 0.4, 0.5], True), ([0.1, 0.2, 0.3, 0.4], False)]
 )
-def test_an_equal_value_is_no_better(values, stops):
+def test_an_equal_value_is_no_improvement(values, stops):
     assert should_stop(values, 3) is stops
 
 
-def test_without_patience_it_never_stops():
+def test_training_without_patience_never_stops():
     assert not should_stop([0.9] + [0.1] * 500, None)

@@ -20,15 +20,13 @@ def files(folder):
 
 
 def ends_at_once(inputs, recipe, engine, folder):
-    """Result and weights of a training that must not take a step."""
+    """Return result and weights of a training that must not take a step."""
     again = trainer(inputs, recipe, engine, folder)
     again.train_step = None  # would fail if it were called
     return run_alone(again), again.model.state_dict()
 
 
-def test_a_finished_training_keeps_the_best_weights_once_and_ends_at_once_in_them(
-    tiny_inputs, recipe, engine, tmp_path
-):
+def test_a_finished_training_keeps_only_the_best_weights_and_ends_at_once(tiny_inputs, recipe, engine, tmp_path):
     expected, weights = train(tiny_inputs, recipe, engine, tmp_path)
     checkpoints = Checkpoints(tmp_path)
     checkpoints.finish(Path("models/current"))
@@ -43,19 +41,19 @@ def test_a_finished_training_keeps_the_best_weights_once_and_ends_at_once_in_the
 
 
 @pytest.mark.parametrize("write", [0, 1])
-def test_a_training_killed_while_it_is_marked_as_finished_ends_in_the_same_weights(
+def test_a_training_killed_in_finish_ends_in_the_same_weights(
     tiny_inputs, recipe, engine, tmp_path, monkeypatch, write
 ):
     expected, weights = train(tiny_inputs, recipe, engine, tmp_path)
     replace, writes = io.os.replace, []
 
-    def dying(*paths):
+    def killed_call(*paths):
         if len(writes) == write:
             raise Killed
         writes.append(paths)
         replace(*paths)
 
-    monkeypatch.setattr(io.os, "replace", dying)
+    monkeypatch.setattr(io.os, "replace", killed_call)
     with pytest.raises(Killed):
         Checkpoints(tmp_path).finish(Path("model"))
     monkeypatch.undo()
@@ -75,7 +73,7 @@ def finished(folder, model):
         checkpoints.finish(model)
 
 
-def test_a_training_removes_finished_checkpoints_of_no_use_and_no_others(tmp_path):
+def test_a_training_removes_only_unneeded_finished_checkpoints(tmp_path):
     root, model = tmp_path / "checkpoints", tmp_path / "models/current"
     (tmp_path / "models/elsewhere").mkdir(parents=True)
     finished(root / "its-model-is-gone", tmp_path / "models/gone")
@@ -94,20 +92,20 @@ def test_a_training_removes_finished_checkpoints_of_no_use_and_no_others(tmp_pat
 
 
 @pytest.mark.parametrize("removed", range(4))
-def test_a_removal_that_is_cut_short_is_made_good(tiny_inputs, recipe, engine, tmp_path, monkeypatch, removed):
+def test_an_interrupted_removal_is_completed(tiny_inputs, recipe, engine, tmp_path, monkeypatch, removed):
     root = tmp_path / "checkpoints"
     expected, weights = train(tiny_inputs, recipe, engine, root / "one")
     Checkpoints(root / "one").finish(tmp_path / "gone")
     unlink, removals = Path.unlink, []
 
-    def dying(path, **options):
+    def killed_call(path, **options):
         if path.parent.name == "one" and not path.name.startswith("."):
             if len(removals) == removed:
                 raise Killed
             removals.append(path)
         unlink(path, **options)
 
-    monkeypatch.setattr(Path, "unlink", dying)
+    monkeypatch.setattr(Path, "unlink", killed_call)
     with pytest.raises(Killed):
         remove_finished(root, tmp_path / "model")
     monkeypatch.undo()
@@ -122,7 +120,7 @@ def test_a_removal_that_is_cut_short_is_made_good(tiny_inputs, recipe, engine, t
     assert files(root) == ["lock"]
 
 
-def test_the_next_training_makes_good_a_removal_that_was_cut_short(tmp_path):
+def test_the_next_training_completes_an_interrupted_removal(tmp_path):
     finished(tmp_path / "one", tmp_path / "gone")
     (tmp_path / "one/state.pt").unlink()
     remove_finished(tmp_path, tmp_path / "model")
@@ -144,7 +142,7 @@ def test_no_lock_is_taken_while_another_process_removes_checkpoints(tmp_path):
     assert taken.is_set()
 
 
-def test_a_lock_is_free_again_after_it_was_refused(tmp_path):
+def test_a_refused_lock_can_be_taken_later(tmp_path):
     one = Checkpoints(tmp_path / "one")
     with one.locked(), pytest.raises(UserError, match="is training this very model"), one.locked():
         pass
@@ -152,7 +150,7 @@ def test_a_lock_is_free_again_after_it_was_refused(tmp_path):
         pass
 
 
-def test_a_fingerprint_covers_the_digests_of_code_and_what_is_in_the_inputs(tiny_inputs, recipe, tmp_path):
+def test_a_fingerprint_covers_code_digests_and_inputs(tiny_inputs, recipe, tmp_path):
     model = build(tiny_inputs, recipe)
     (tmp_path / "inputs/test").mkdir(parents=True)
     io.write_text(tmp_path / "train.json", "digests")

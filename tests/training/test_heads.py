@@ -20,7 +20,7 @@ from medcode.training import results
 
 @pytest.fixture(scope="module")
 def two_heads(tiny_inputs) -> Inputs:
-    """The tiny inputs with a second head, whose labels each stand above two or three codes."""
+    """The tiny inputs with a second head, whose labels group two or three codes each."""
     above = sparse.csr_matrix(np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 1], [0, 0]], dtype=np.uint8))
 
     def with_categories(split: Split) -> Split:
@@ -35,7 +35,7 @@ def two_heads(tiny_inputs) -> Inputs:
 
 
 @pytest.mark.parametrize("name", ["caml", "mt_ram"])
-def test_the_losses_of_the_heads_are_told_and_add_up_by_their_weights(two_heads, recipe, engine, tmp_path, name):
+def test_head_losses_are_reported_and_add_up_by_weight(two_heads, recipe, engine, tmp_path, name):
     weighted = recipe.model_copy(update={"loss_weights": WEIGHTS, "epochs": 2})
     running = trainer(two_heads, weighted, engine, tmp_path, name)
     for row in run_alone(running).history:
@@ -57,7 +57,7 @@ def test_a_heads_loss_on_dev_is_the_mean_over_its_documents(two_heads, recipe, e
         assert row[f"dev_loss_{head}"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_head_alone_has_no_loss_of_its_own_beside_the_whole(tiny_inputs, recipe, engine, tmp_path):
+def test_a_single_head_has_no_separate_loss(tiny_inputs, recipe, engine, tmp_path):
     weighted = recipe.model_copy(update={"loss_weights": WEIGHTS, "epochs": 1})
     (row,) = train(tiny_inputs, weighted, engine, tmp_path / "weighted")[0].history
     (plain,) = train(tiny_inputs, recipe.model_copy(update={"epochs": 1}), engine, tmp_path / "plain")[0].history
@@ -66,7 +66,7 @@ def test_a_head_alone_has_no_loss_of_its_own_beside_the_whole(tiny_inputs, recip
 
 
 @pytest.mark.parametrize("heads", ["first", "all"])
-def test_the_criterion_is_that_of_the_first_head_or_the_mean_over_all(two_heads, recipe, engine, tmp_path, heads):
+def test_the_monitor_is_of_the_first_head_or_the_mean_over_all(two_heads, recipe, engine, tmp_path, heads):
     changes = {"monitor": "f1_macro", "monitor_heads": heads, "epochs": 12, "loss_weights": WEIGHTS}
     running = trainer(two_heads, recipe.model_copy(update=changes), engine, tmp_path)
     result = run_alone(running)
@@ -83,7 +83,7 @@ def test_the_criterion_is_that_of_the_first_head_or_the_mean_over_all(two_heads,
     assert result.best_epoch == int(np.argmax([row["f1_macro"] for row in result.history])) + 1
 
 
-def test_a_run_with_two_heads_killed_within_an_epoch_ends_in_the_same_weights_and_losses(
+def test_a_killed_run_with_two_heads_ends_in_the_same_weights_and_losses(
     two_heads, recipe, engine, tmp_path, monkeypatch
 ):
     weighted = recipe.model_copy(update={"loss_weights": WEIGHTS, "epochs": 2})
@@ -92,13 +92,13 @@ def test_a_run_with_two_heads_killed_within_an_epoch_ends_in_the_same_weights_an
     stopped = trainer(two_heads, weighted, engine, tmp_path / "killed", "mt_ram")
     take_step, steps = stopped.train_step, []
 
-    def dying(*arguments):
+    def killed_call(*arguments):
         steps.append(1)
         if len(steps) == 9:
             raise Killed
         return take_step(*arguments)
 
-    monkeypatch.setattr(stopped, "train_step", dying)
+    monkeypatch.setattr(stopped, "train_step", killed_call)
     with pytest.raises(Killed):
         run_alone(stopped)
     resumed = trainer(two_heads, weighted, engine, tmp_path / "killed", "mt_ram")
@@ -106,13 +106,13 @@ def test_a_run_with_two_heads_killed_within_an_epoch_ends_in_the_same_weights_an
     assert_same(expected.model.state_dict(), resumed.model.state_dict())
 
 
-def test_a_head_without_a_weight_is_the_users_mistake(two_heads, recipe, engine, tmp_path):
+def test_a_head_without_a_weight_raises_a_user_error(two_heads, recipe, engine, tmp_path):
     lacking = recipe.model_copy(update={"loss_weights": {"icd": 1.0}})
     with pytest.raises(UserError, match="loss_weights of the recipe: no weight for the model's head ccs"):
         trainer(two_heads, lacking, engine, tmp_path)
 
 
-def test_what_training_tells_of_its_best_epoch_parts_train_from_dev(two_heads, recipe, engine, tmp_path, root):
+def test_train_metrics_separate_train_from_dev(two_heads, recipe, engine, tmp_path, root):
     running = trainer(two_heads, recipe.model_copy(update={"epochs": 1}), engine, tmp_path)
     train_metrics = results.metrics(
         load(Run, root / "params.yaml"), running.model, [run_alone(running)], [{"icd": 0.5, "ccs": 0.5}]

@@ -13,7 +13,7 @@ from medcode.errors import UserError
 from medcode.training.label_init import initialize, start_from_frequencies
 
 
-def test_without_the_options_weights_and_random_numbers_stay(tiny_inputs, recipe):
+def test_without_the_options_weights_and_random_numbers_do_not_change(tiny_inputs, recipe):
     model = small_models.build("caml", heads={"icd": 6})
     weights, state = {key: value.clone() for key, value in model.state_dict().items()}, torch.get_rng_state()
     initialize(model, recipe, tiny_inputs, {})
@@ -40,6 +40,6 @@ def test_biases_are_the_log_odds_of_training_frequency(name):
     torch.testing.assert_close(layer.bias, torch.tensor([math.log(0.5 / 10.5), 0.0, math.log(10.5 / 0.5)]))
 
 
-def test_a_model_without_such_a_bias_raises_an_error_of_one_line():
+def test_a_model_without_output_biases_raises_a_user_error():
     with pytest.raises(UserError, match=r"label_biases: log_odds is for models .* GatedCnnNci has not"):
         start_from_frequencies(small_models.build("gatedcnn_nci"), "icd", np.ones(7), 10)

@@ -100,7 +100,7 @@ def test_initial_label_vectors_are_the_encoding_of_the_description(name, changes
         torch.testing.assert_close(layer.weight[:3], scale * expected)
 
 
-def test_models_without_label_attention_raise_an_error_of_one_line():
+def test_models_without_label_attention_raise_a_user_error():
     with pytest.raises(UserError, match="descriptions is for models with label attention, which Cnn has not"):
         label_init.start_from_descriptions(small_models.build("cnn"), {})
     with pytest.raises(UserError, match="Fusion has not"):

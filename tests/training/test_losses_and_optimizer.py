@@ -24,14 +24,14 @@ def test_the_loss_is_a_mean_over_labels_and_a_sum_over_heads(recipe):
     assert weigh(losses, None).tolist() == pytest.approx([icd + math.log(1 + math.exp(-1))])
 
 
-def test_heads_are_weighted_and_one_alone_is_not(recipe):
+def test_heads_are_weighted_but_not_a_single_one(recipe):
     losses, weights = head_losses(LOGITS, GOLD, recipe), {"icd": 0.7, "ccs": 0.3}
     expected = 0.7 * losses["icd"].item() + 0.3 * losses["ccs"].item()
     assert weigh(losses, weights).tolist() == pytest.approx([expected])
     assert weigh({"icd": losses["icd"]}, weights).tolist() == pytest.approx([losses["icd"].item()])
 
 
-def test_labels_are_smoothed_as_dcans_code_does_it(recipe):
+def test_label_smoothing_equals_dcans_code(recipe):
     # The cross entropy of the probabilities with y (1 - a) + a / Y.
     probabilities, smoothed_gold = LOGITS["icd"][0].sigmoid(), GOLD["icd"][0] * 0.9 + 0.1 / 3
     expected = -(smoothed_gold * probabilities.log() + (1 - smoothed_gold) * (1 - probabilities).log()).mean()
@@ -39,7 +39,7 @@ def test_labels_are_smoothed_as_dcans_code_does_it(recipe):
     assert smoothed.tolist() == pytest.approx([expected.item()])
 
 
-def test_focal_loss_is_marns(recipe):
+def test_focal_loss_equals_marns_code(recipe):
     focal = recipe.model_copy(update={"loss": "focal", "focal_alpha": 0.5, "focal_gamma": 3.0})
     p_true = torch.where(GOLD["icd"] == 1, LOGITS["icd"].sigmoid(), 1 - LOGITS["icd"].sigmoid())
     expected = (0.5 * (1 - p_true) ** 3 * -p_true.log()).mean()
@@ -66,19 +66,19 @@ def test_focal_loss_of_extreme_logits_is_finite_gradients_too(recipe, gamma):
     rate=st.sampled_from([1e-3, 2e-4, 1e-4, 5e-5]),
     lowest=st.booleans(),
 )
-def test_the_rate_falls_where_torchs_scheduler_lets_it_fall(recipe, history, rate, lowest):
+def test_the_plateau_schedule_equals_torchs(recipe, history, rate, lowest):
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate)
     mode = "min" if lowest else "max"
     minimum = min(rate, 1e-4)  # torch would raise a lower rate to it
-    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, factor=0.9, patience=5, min_lr=minimum)
+    torch_schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, factor=0.9, patience=5, min_lr=minimum)
     changes = {"schedule": "plateau", "learning_rate": rate, "monitor": "loss" if lowest else "f1_micro"}
     plateau = recipe.model_copy(update=changes)
     for seen, value in enumerate(history):
         assert learning_rate(plateau, 0, 10, history[:seen]) == pytest.approx(optimizer.param_groups[0]["lr"])
-        theirs.step(value)
+        torch_schedule.step(value)
 
 
-def test_a_head_in_whose_system_a_document_was_not_coded_adds_nothing(recipe):
+def test_uncoded_documents_add_no_loss(recipe):
     logits = {"icd9": torch.zeros(3, 2), "icd10": torch.zeros(3, 4)}
     gold = {head: torch.zeros_like(x) for head, x in logits.items()}
     coded = {"icd9": torch.tensor([True, False, True]), "icd10": torch.tensor([False, True, True])}
@@ -102,18 +102,18 @@ def test_the_mean_over_a_batch_is_equation_3_of_jams(recipe, coded, seed):
     assert loss.item() == pytest.approx(total / len(coded), rel=1e-5)
 
 
-def test_the_rate_rises_then_falls_in_a_line(recipe):
+def test_the_linear_schedule_warms_up_and_decays(recipe):
     linear = recipe.model_copy(update={"schedule": "linear", "warmup_steps": 4, "learning_rate": 1.0})
     assert [learning_rate(linear, step, 12) for step in range(12)] == pytest.approx(
         [0.25, 0.5, 0.75, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
     )
 
 
-def test_the_rate_stays_where_the_schedule_is_constant(recipe):
+def test_the_constant_schedule_keeps_the_rate(recipe):
     assert {learning_rate(recipe, step, 10) for step in range(10)} == {recipe.learning_rate}
 
 
-def test_static_vectors_are_not_given_to_the_optimizer(recipe):
+def test_static_vectors_are_not_in_the_optimizer(recipe):
     layer = torch.nn.Linear(2, 2)
     layer.bias.requires_grad_(False)
     optimizer = make_optimizer(layer, recipe.model_copy(update={"optimizer": "adamw", "weight_decay": 0.1}))
@@ -123,7 +123,7 @@ def test_static_vectors_are_not_given_to_the_optimizer(recipe):
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
-def test_updates_are_those_of_the_optimizers_of_torch(recipe, name):
+def test_updates_equal_those_of_torchs_optimizers(recipe, name):
     """One kernel for all parameters, and the learning rate in a tensor, change nothing but the rounding."""
     changed = recipe.model_copy(update={"optimizer": name, "weight_decay": 0.1})
     optimizer_cls = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
@@ -147,7 +147,7 @@ def test_updates_are_those_of_the_optimizers_of_torch(recipe, name):
         torch.testing.assert_close(layer.bias, layers[2].bias, rtol=1e-6, atol=1e-7)
 
 
-def test_layers_of_an_encoder_learn_at_rates_of_their_own(recipe):
+def test_encoder_layers_have_decayed_learning_rates(recipe):
     model = torch.nn.ModuleDict({name: torch.nn.Linear(1, 1, bias=False) for name in ("head", "top", "low")})
     changes = {"learning_rate": 0.1, "encoder_learning_rate": 0.02, "layer_decay": 0.5}
     above = {"top.weight": 0, "low.weight": 3}
@@ -161,7 +161,7 @@ def test_layers_of_an_encoder_learn_at_rates_of_their_own(recipe):
     assert len(same.param_groups) == 1
 
 
-def test_the_warm_up_can_be_a_share_of_the_steps(recipe):
+def test_warm_up_can_be_a_share_of_the_steps(recipe):
     shared = recipe.model_copy(update={"warmup_share": 0.1, "schedule": "linear"})
     stated = recipe.model_copy(update={"warmup_steps": 20, "schedule": "linear"})
     assert [learning_rate(shared, step, 200) for step in range(200)] == [

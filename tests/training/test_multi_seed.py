@@ -1,4 +1,4 @@
-"""Several seeds in one process: each has the result that it has alone, whatever the others do."""
+"""Several seeds in one process: each has the same result as alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ARCHITECTURES = {
 
 @pytest.fixture(scope="module")
 def make(tiny_inputs, recipe, engine):
-    """Makes the trainer of a seed."""
+    """Make the trainer of a seed."""
 
     def trainer(seed, folder, name="caml", share_data_with=None, **changes):
         changed_recipe = recipe.model_copy(update=changes)
@@ -50,8 +50,8 @@ def weights(trainer):
 
 
 @pytest.fixture(scope="module")
-def alone(make, tmp_path_factory):
-    """Returns result and weights of each seed, trained alone; the same settings are trained once."""
+def trained_alone(make, tmp_path_factory):
+    """Return result and weights of each seed, trained alone; the same settings are trained once."""
 
     @functools.cache
     def results(**changes):
@@ -63,12 +63,12 @@ def alone(make, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_each_seed_comes_out_as_it_does_alone_to_the_bit(make, alone, tmp_path, name):
+def test_each_seed_gives_the_same_bits_as_alone(make, trained_alone, tmp_path, name):
     changes = {"name": name, "epochs": 2} if name == "multirescnn" else {}
-    expected = alone(**changes)
-    first, *others = SEEDS
+    expected = trained_alone(**changes)
+    first, *other_seeds = SEEDS
     together = [make(first, tmp_path, **changes)]
-    together += [make(seed, tmp_path, **changes, share_data_with=together[0]) for seed in others]
+    together += [make(seed, tmp_path, **changes, share_data_with=together[0]) for seed in other_seeds]
     assert together[0].device_data is together[2].device_data
     for seed, trainer, result in zip(SEEDS, together, multi_seed.train(together), strict=True):
         assert result == expected[seed][0]
@@ -77,9 +77,9 @@ def test_each_seed_comes_out_as_it_does_alone_to_the_bit(make, alone, tmp_path, 
     assert curves[0] != curves[1] != curves[2], "the seeds do not differ, so nothing is shown"
 
 
-def test_a_seed_that_stops_early_leaves_the_group(make, alone, tmp_path):
+def test_a_seed_that_stops_early_leaves_the_group(make, trained_alone, tmp_path):
     patient = {"patience": 1, "epochs": 30}
-    expected = alone(**patient)
+    expected = trained_alone(**patient)
     epochs = [len(result.history) for result, _ in expected.values()]
     assert len(set(epochs)) > 1, "all stop at the same epoch, so nothing is shown"
     together = [make(seed, tmp_path / "together", **patient) for seed in SEEDS]
@@ -112,8 +112,8 @@ def interrupt(trainer, at, monkeypatch):
 
 
 @pytest.mark.parametrize(("position", "at"), [(0, 0), (2, 0), (2, 4), (0, 15)])
-def test_a_request_to_stop_saves_every_seed_and_all_go_on_from_there(make, alone, tmp_path, monkeypatch, position, at):
-    expected = alone()
+def test_a_stop_signal_saves_every_seed_and_all_resume(make, trained_alone, tmp_path, monkeypatch, position, at):
+    expected = trained_alone()
     stopped = [make(seed, tmp_path / "together") for seed in SEEDS]
     interrupt(stopped[position], at, monkeypatch)
     with pytest.raises(SystemExit) as stop:
@@ -128,9 +128,9 @@ def test_a_request_to_stop_saves_every_seed_and_all_go_on_from_there(make, alone
         assert_same(weights(trainer), expected[seed][1])
 
 
-def test_a_group_that_was_stopped_after_one_had_left_goes_on_without_it(make, alone, tmp_path, monkeypatch):
+def test_a_stopped_group_resumes_without_its_finished_seed(make, trained_alone, tmp_path, monkeypatch):
     patient = {"patience": 1, "epochs": 30}
-    expected = alone(**patient)
+    expected = trained_alone(**patient)
     ends = [11 * len(result.history) for result, _ in expected.values()]
     stopped = [make(seed, tmp_path / "together", **patient) for seed in SEEDS]
     interrupt(stopped[ends.index(max(ends))], min(ends) + 2, monkeypatch)
@@ -143,8 +143,8 @@ def test_a_group_that_was_stopped_after_one_had_left_goes_on_without_it(make, al
         assert_same(weights(trainer), expected[seed][1])
 
 
-def test_one_seed_goes_on_alone_from_a_group_that_was_stopped(make, alone, tmp_path, monkeypatch):
-    expected = alone()
+def test_one_seed_of_a_stopped_group_can_resume_alone(make, trained_alone, tmp_path, monkeypatch):
+    expected = trained_alone()
     stopped = [make(seed, tmp_path / "together") for seed in SEEDS]
     interrupt(stopped[1], 7, monkeypatch)
     with pytest.raises(SystemExit):
@@ -154,7 +154,7 @@ def test_one_seed_goes_on_alone_from_a_group_that_was_stopped(make, alone, tmp_p
     assert_same(weights(trainer), expected[2][1])
 
 
-def test_a_loss_that_is_not_finite_stops_the_group(make, tmp_path):
+def test_a_nonfinite_loss_stops_the_group(make, tmp_path):
     together = [make(seed, tmp_path) for seed in SEEDS]
     with torch.no_grad():
         together[1].model.convolution.bias.fill_(torch.nan)
@@ -163,7 +163,7 @@ def test_a_loss_that_is_not_finite_stops_the_group(make, tmp_path):
 
 
 @needs_gpu
-def test_on_a_gpu_seeds_on_streams_of_their_own_come_out_as_alone(make, tiny_inputs, tmp_path):
+def test_on_a_gpu_seeds_on_separate_streams_give_the_same_result_as_alone(make, tiny_inputs, tmp_path):
     outcomes = []
     for folder, train in (
         ("alone", lambda group: [run_alone(trainer) for trainer in group]),
@@ -176,26 +176,26 @@ def test_on_a_gpu_seeds_on_streams_of_their_own_come_out_as_alone(make, tiny_inp
             group.append(Trainer(on_gpu, tiny_inputs, trainer.recipe, trainer.settings, seed, trainer.checkpoints))
         outcomes.append((train(group), [weights(trainer) for trainer in group]))
     (expected, expected_weights), (together, weights_together) = outcomes
-    for alone, result in zip(expected, together, strict=True):
-        losses = [row["train_loss"] for row in alone.history]
+    for sequential, result in zip(expected, together, strict=True):
+        losses = [row["train_loss"] for row in sequential.history]
         assert [row["train_loss"] for row in result.history] == pytest.approx(losses)
-    for alone, of_seed in zip(expected_weights, weights_together, strict=True):
-        for name, tensor in alone.items():
+    for sequential, of_seed in zip(expected_weights, weights_together, strict=True):
+        for name, tensor in sequential.items():
             torch.testing.assert_close(of_seed[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_the_way_from_the_loop_to_a_models_encoder_is_short(make, tmp_path, monkeypatch):
-    """A reader follows it: six functions, below the stage's own."""
+def test_the_call_chain_from_loop_to_encoder_is_short(make, tmp_path, monkeypatch):
+    """A reader should not have to follow more functions."""
     trainer, call_chains = make(1, tmp_path, epochs=1), set()
     encode = trainer.model.encode
 
-    def noting(*batch):
+    def recording_encode(*batch):
         call_chains.add(
             tuple(frame.function for frame in reversed(inspect.stack()) if f"src{os.sep}medcode" in frame.filename)
         )
         return encode(*batch)
 
-    monkeypatch.setattr(trainer.model, "encode", noting)
+    monkeypatch.setattr(trainer.model, "encode", recording_encode)
     trainer.train_step()
     assert call_chains == {("train_step", "update", "forward", "features")}
     multi_seed.train([trainer])

@@ -1,4 +1,4 @@
-"""On a GPU every model trains as on the CPU."""
+"""Training on a GPU agrees with the CPU for every model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def inputs() -> Inputs:
 @needs_gpu
 @pytest.mark.parametrize("precision", TOLERANCE)
 @every_model
-def test_a_training_on_a_gpu_is_that_on_the_cpu(inputs, recipe, engine, tmp_path, name, precision):
+def test_training_on_a_gpu_agrees_with_the_cpu(inputs, recipe, engine, tmp_path, name, precision):
     curves, logits = {}, {}
     changes = {"epochs": 2, "clip_norm": 1.0, "monitor": "loss", "loss_weights": None, "learning_rate": 1e-3}
     for device in ("cpu", "cuda"):

@@ -1,4 +1,4 @@
-"""A training that is killed or stopped is resumed where it was, with the same result."""
+"""A training that is killed or stopped resumes with the same result."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ WRITES = (1, 2, 6)
 
 @pytest.mark.parametrize("step", [1, 2, 4, 9, 11, 12, 23, 40])
 def test_a_run_killed_at_any_step_ends_in_the_same_weights(
-    tiny_inputs, recipe, engine, undisturbed, tmp_path, monkeypatch, step
+    tiny_inputs, recipe, engine, uninterrupted, tmp_path, monkeypatch, step
 ):
-    expected, weights = undisturbed
+    expected, weights = uninterrupted
     stopped = trainer(tiny_inputs, recipe, engine, tmp_path / "killed")
     take_step, calls = stopped.train_step, []
 
-    def dying(*arguments):
+    def killed_call(*arguments):
         calls.append(1)
         if len(calls) == step:
             raise Killed
         return take_step(*arguments)
 
-    monkeypatch.setattr(stopped, "train_step", dying)
+    monkeypatch.setattr(stopped, "train_step", killed_call)
     with pytest.raises(Killed):
         run_alone(stopped)
     resumed = trainer(tiny_inputs, recipe, engine, tmp_path / "killed")
@@ -49,8 +49,8 @@ def test_a_run_killed_at_any_step_ends_in_the_same_weights(
 
 
 @pytest.fixture(scope="module")
-def killed(tiny_inputs, recipe, engine, tmp_path_factory) -> dict[int, Path]:
-    """The checkpoints of trainings that were killed while they wrote their first, second or sixth."""
+def killed_checkpoints(tiny_inputs, recipe, engine, tmp_path_factory) -> dict[int, Path]:
+    """Checkpoints of trainings that were killed while writing their first, second or sixth checkpoint."""
     folder = tmp_path_factory.mktemp("killed")
     (folder / "given").write_bytes(pickle.dumps((tiny_inputs, recipe, engine)))
     subprocess.run([sys.executable, half_written.__file__, str(folder), *map(str, WRITES)], check=True, env=ENVIRONMENT)
@@ -58,22 +58,22 @@ def killed(tiny_inputs, recipe, engine, tmp_path_factory) -> dict[int, Path]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tiny_inputs, recipe, engine, tmp_path_factory):
+def uninterrupted(tiny_inputs, recipe, engine, tmp_path_factory):
     """Result and weights of an uninterrupted training."""
     reproducibility.prepare(1)
-    return train(tiny_inputs, recipe, engine, tmp_path_factory.mktemp("undisturbed"))
+    return train(tiny_inputs, recipe, engine, tmp_path_factory.mktemp("uninterrupted"))
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_run_killed_in_the_middle_of_writing_a_checkpoint_ends_in_the_same_weights(
-    tiny_inputs, recipe, engine, undisturbed, killed, write
+def test_a_run_killed_while_writing_a_checkpoint_ends_in_the_same_weights(
+    tiny_inputs, recipe, engine, uninterrupted, killed_checkpoints, write
 ):
-    expected, weights = undisturbed
-    assert list(killed[write].glob(".*.tmp")), "it was not killed while it wrote"
-    resumed = trainer(tiny_inputs, recipe, engine, killed[write])
+    expected, weights = uninterrupted
+    assert list(killed_checkpoints[write].glob(".*.tmp")), "it was not killed while it wrote"
+    resumed = trainer(tiny_inputs, recipe, engine, killed_checkpoints[write])
     assert run_alone(resumed) == expected
     assert_same(weights, resumed.model.state_dict())
-    assert not list(killed[write].glob(".*")), "what the killed process left is still there"
+    assert not list(killed_checkpoints[write].glob(".*")), "what the killed process left is still there"
 
 
 def test_a_finished_run_started_again_gives_the_same_result_without_training(tiny_inputs, recipe, engine, tmp_path):
@@ -84,8 +84,8 @@ def test_a_finished_run_started_again_gives_the_same_result_without_training(tin
     assert_same(weights, again.model.state_dict())
 
 
-def test_a_request_to_stop_saves_the_state_first(tiny_inputs, recipe, engine, undisturbed, tmp_path, monkeypatch):
-    expected, weights = undisturbed
+def test_a_stop_signal_saves_the_state(tiny_inputs, recipe, engine, uninterrupted, tmp_path, monkeypatch):
+    expected, weights = uninterrupted
     stopped = trainer(tiny_inputs, recipe, engine, tmp_path / "stopped")
     take_step = stopped.train_step
 
@@ -105,9 +105,9 @@ def test_a_request_to_stop_saves_the_state_first(tiny_inputs, recipe, engine, un
     assert_same(weights, resumed.model.state_dict())
 
 
-def test_the_rate_of_a_plateau_survives_being_killed(tiny_inputs, recipe, engine, tmp_path):
+def test_a_resumed_plateau_schedule_keeps_its_rate(tiny_inputs, recipe, engine, tmp_path):
     still = recipe.model_copy(update={"learning_rate": 1e-3, "schedule": "plateau", "epochs": 9, "monitor": "loss"})
-    expected, weights = train(tiny_inputs, still, engine, tmp_path / "undisturbed")
+    expected, weights = train(tiny_inputs, still, engine, tmp_path / "uninterrupted")
     stopped = trainer(tiny_inputs, still, engine, tmp_path / "killed")
     for _ in steps(stopped):
         if len(stopped.state.history) == 7:
@@ -118,7 +118,7 @@ def test_the_rate_of_a_plateau_survives_being_killed(tiny_inputs, recipe, engine
 
 
 @pytest.mark.parametrize(("several", "prefix"), [(False, ""), (True, "seed 5  ")])
-def test_a_training_that_goes_on_says_where(tiny_inputs, recipe, engine, tmp_path, capsys, several, prefix):
+def test_a_resumed_training_reports_its_position(tiny_inputs, recipe, engine, tmp_path, capsys, several, prefix):
     curves = HistoryWriter(tmp_path / "curve.csv", tmp_path / "log.jsonl", "caml", several=several)
 
     def make():
@@ -149,19 +149,19 @@ def test_a_training_that_goes_on_says_where(tiny_inputs, recipe, engine, tmp_pat
     assert (tmp_path / "curve.csv").read_bytes() == curve
 
 
-def test_a_second_process_does_not_train_the_same_thing(tmp_path):
+def test_a_second_process_cannot_train_in_the_same_folder(tmp_path):
     first, second = Checkpoints(tmp_path / "same"), Checkpoints(tmp_path / "same")
     with first.locked(), pytest.raises(UserError, match=f"process {os.getpid()} is training"), second.locked():
         pass
     assert [path.name for path in (tmp_path / "same").iterdir()] == ["lock"]
 
 
-def test_checkpoints_need_no_module_that_only_unix_has():
+def test_checkpoints_need_no_unix_module():
     code = "import sys; sys.modules['fcntl'] = None; import medcode.training.checkpoint"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 
-def test_a_damaged_checkpoint_raises_an_error_of_one_line(tiny_inputs, recipe, engine, tmp_path):
+def test_a_damaged_checkpoint_raises_a_user_error(tiny_inputs, recipe, engine, tmp_path):
     train(tiny_inputs, recipe, engine, tmp_path)
     state = tmp_path / "state.pt"
     state.write_bytes(state.read_bytes()[:1000])

@@ -1,4 +1,4 @@
-"""The training loop: it learns, it keeps the best epoch, and processes share its batches."""
+"""The training loop learns, keeps the best epoch, and shares batches among processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Trainer
 
 
-def test_it_learns_and_keeps_the_best_epoch(tiny_inputs, recipe, engine, tmp_path):
+def test_training_learns_and_keeps_the_best_epoch(tiny_inputs, recipe, engine, tmp_path):
     recipe = recipe.model_copy(update={"epochs": 25})
     result, _ = train(tiny_inputs, recipe, engine, tmp_path)
     f1 = [row["f1_micro"] for row in result.history]
@@ -29,7 +29,7 @@ def test_it_learns_and_keeps_the_best_epoch(tiny_inputs, recipe, engine, tmp_pat
     assert result.stopped == "last epoch"
 
 
-def test_the_weights_returned_are_those_of_the_best_epoch(tiny_inputs, recipe, engine, tmp_path):
+def test_the_returned_weights_are_from_the_best_epoch(tiny_inputs, recipe, engine, tmp_path):
     # A learning rate that ruins the model later on: the last epoch is not the best.
     ruinous = recipe.model_copy(update={"learning_rate": 0.3, "epochs": 6})
     result, weights = train(tiny_inputs, ruinous, engine, tmp_path / "long")
@@ -38,7 +38,7 @@ def test_the_weights_returned_are_those_of_the_best_epoch(tiny_inputs, recipe, e
     assert_same(train(tiny_inputs, short, engine, tmp_path / "short")[1], weights)
 
 
-def test_the_last_epoch_can_be_kept_instead(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
+def test_the_last_epoch_can_be_kept(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
     running = trainer(tiny_inputs, recipe.model_copy(update={"restore": "last", "epochs": 3}), engine, tmp_path)
     # The first epoch is the best.
     monkeypatch.setattr(validation, "evaluate", lambda *_: {"f1_micro": 1 / (1 + len(running.state.history))})
@@ -51,7 +51,7 @@ def test_the_last_epoch_can_be_kept_instead(tiny_inputs, recipe, engine, tmp_pat
 
 
 @pytest.mark.parametrize("size", [1, 3, 4])
-def test_micro_batches_add_up_to_the_batch(tiny_inputs, recipe, engine, tmp_path, size):
+def test_micro_batches_give_the_update_of_the_whole_batch(tiny_inputs, recipe, engine, tmp_path, size):
     recipe = recipe.model_copy(update={"dropout": 0.0, "epochs": 1, "clip_norm": 1.0})
     result, weights = train(tiny_inputs, recipe, engine, tmp_path / "whole")
     settings = engine.model_copy(update={"micro_batch": size})
@@ -61,14 +61,14 @@ def test_micro_batches_add_up_to_the_batch(tiny_inputs, recipe, engine, tmp_path
         torch.testing.assert_close(micro_weights[name], tensor, rtol=1e-3, atol=1e-4)
 
 
-def test_a_model_that_normalizes_over_its_batch_takes_no_micro_batches(tiny_inputs, recipe, engine, tmp_path):
+def test_models_with_batch_norm_refuse_micro_batches(tiny_inputs, recipe, engine, tmp_path):
     with pytest.raises(UserError, match=r"training\.micro_batch: the model normalizes over its batch; set 0"):
         trainer(tiny_inputs, recipe, engine.model_copy(update={"micro_batch": 2}), tmp_path, "multirescnn")
 
 
 @pytest.mark.parametrize(("size", "micro"), [(1, 0), (1, 3), (2, 0), (2, 3), (3, 1), (3, 2), (9, 2)])
 @pytest.mark.parametrize("batch_size", [1, 5, 8])
-def test_processes_share_a_batch_in_as_many_parts_each(tiny_inputs, recipe, engine, tmp_path, size, micro, batch_size):
+def test_processes_have_equally_many_micro_batches(tiny_inputs, recipe, engine, tmp_path, size, micro, batch_size):
     settings = engine.model_copy(update={"micro_batch": micro})
     running = trainer(tiny_inputs, recipe, settings, tmp_path)
     shared = []
@@ -81,7 +81,7 @@ def test_processes_share_a_batch_in_as_many_parts_each(tiny_inputs, recipe, engi
     assert not micro or all(last - first <= micro for parts in shared for first, last in parts)
 
 
-def test_an_encoders_activations_can_be_computed_twice(tiny_inputs, recipe, engine, tmp_path):
+def test_gradient_checkpointing_gives_the_same_training(tiny_inputs, recipe, engine, tmp_path):
     recipe = recipe.model_copy(update={"dropout": 0.0, "epochs": 1, "learning_rate": 0.001})
     weights = {}
     for kept in (True, False):
@@ -95,7 +95,7 @@ def test_an_encoders_activations_can_be_computed_twice(tiny_inputs, recipe, engi
         torch.testing.assert_close(weights[False][name], tensor)
 
 
-def test_it_stops_after_patience_epochs_without_a_better_one(tiny_inputs, recipe, engine, tmp_path):
+def test_training_stops_after_patience_epochs_without_improvement(tiny_inputs, recipe, engine, tmp_path):
     still = recipe.model_copy(update={"learning_rate": 1e-12, "epochs": 30, "patience": 3})
     result, _ = train(tiny_inputs, still, engine, tmp_path)
     assert len(result.history) == 4
@@ -103,7 +103,7 @@ def test_it_stops_after_patience_epochs_without_a_better_one(tiny_inputs, recipe
     assert result.stopped == "3 epochs without a better f1_micro"
 
 
-def test_the_loss_can_be_the_criterion(tiny_inputs, recipe, engine, tmp_path):
+def test_the_loss_can_be_the_monitor(tiny_inputs, recipe, engine, tmp_path):
     result, _ = train(tiny_inputs, recipe.model_copy(update={"monitor": "loss"}), engine, tmp_path)
     losses = [row["dev_loss"] for row in result.history]
     assert result.best_epoch == int(np.argmin(losses)) + 1
@@ -115,9 +115,7 @@ def test_the_same_seed_gives_the_same_weights(tiny_inputs, recipe, engine, tmp_p
     )
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_admissions(
-    tiny_inputs, recipe, engine, tmp_path
-):
+def test_a_nonfinite_loss_names_step_rate_and_admissions(tiny_inputs, recipe, engine, tmp_path):
     running = trainer(tiny_inputs, recipe, engine, tmp_path)
     with torch.no_grad():
         running.model.convolution.bias.fill_(torch.nan)
@@ -126,8 +124,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_admissi
 
 
 @pytest.fixture
-def lost(tiny_inputs, recipe, engine, tmp_path, monkeypatch) -> Trainer:
-    """A training whose third step has a loss that is not a number, and that saves its state after every third."""
+def nan_loss_training(tiny_inputs, recipe, engine, tmp_path, monkeypatch) -> Trainer:
+    """A training whose third step has a NaN loss, with a checkpoint after every third step."""
     running = trainer(tiny_inputs, recipe, engine.model_copy(update={"checkpoint_steps": 3}), tmp_path)
     compute = train_step.document_losses
 
@@ -140,16 +138,20 @@ def lost(tiny_inputs, recipe, engine, tmp_path, monkeypatch) -> Trainer:
 
 
 @pytest.mark.parametrize("every", [1000, 3])
-def test_a_loss_read_a_step_late_names_its_own_step_and_admissions(lost, every):
-    lost.settings = lost.settings.model_copy(update={"checkpoint_steps": every})
-    third = ", ".join(lost.train.documents[number] for number in lost.epoch_batches(0)[2].documents)
+def test_a_deferred_nonfinite_loss_names_its_step_and_admissions(nan_loss_training, every):
+    nan_loss_training.settings = nan_loss_training.settings.model_copy(update={"checkpoint_steps": every})
+    third = ", ".join(
+        nan_loss_training.train.documents[number] for number in nan_loss_training.epoch_batches(0)[2].documents
+    )
     with pytest.raises(UserError, match=f"loss is nan at step 3 with learning rate 0.01, admissions {third};"):
-        run_alone(lost)
-    assert lost.state.global_step == 3, "it is not read before the next step is under way, or the state is saved"
-    assert lost.checkpoints.load() is None
+        run_alone(nan_loss_training)
+    assert nan_loss_training.state.global_step == 3, (
+        "it is not read before the next step is under way, or the state is saved"
+    )
+    assert nan_loss_training.checkpoints.load() is None
 
 
-def test_the_loss_of_an_epoch_is_that_of_its_steps_to_the_bit(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
+def test_the_epoch_loss_is_the_mean_of_its_step_losses(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
     running, step_losses = trainer(tiny_inputs, recipe.model_copy(update={"epochs": 2}), engine, tmp_path), []
     add = running.losses.add
     monkeypatch.setattr(running.losses, "add", lambda losses: (step_losses.append(losses), add(losses)))
@@ -186,7 +188,7 @@ def test_overfit_trains_and_validates_on_the_first_documents(tiny_inputs, recipe
     assert max(row["f1_micro"] for row in result.history) == 1.0
 
 
-def test_what_a_model_adds_to_the_loss_is_trained_on(tiny_inputs, recipe, engine, tmp_path):
+def test_penalties_of_a_model_are_trained_on(tiny_inputs, recipe, engine, tmp_path):
     running = trainer(tiny_inputs, recipe.model_copy(update={"dropout": 0.0}), engine, tmp_path)
     batch = running.epoch_batches(0)[0]
     documents = torch.from_numpy(batch.documents)

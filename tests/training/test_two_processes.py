@@ -42,7 +42,7 @@ def folder_of_two(tmp_path_factory, tiny_inputs, trainings) -> Path:
 
 
 @pytest.mark.parametrize("name", LENGTHS)
-def test_two_processes_of_torchrun_train_as_one_does(tiny_inputs, trainings, folder_of_two, tmp_path, name):
+def test_two_torchrun_processes_train_as_one(tiny_inputs, trainings, folder_of_two, tmp_path, name):
     running = trainer(tiny_inputs, *trainings[name], tmp_path, name)
     initial = {key: weights.clone() for key, weights in running.model.state_dict().items()}
     run_alone(running)
@@ -53,7 +53,7 @@ def test_two_processes_of_torchrun_train_as_one_does(tiny_inputs, trainings, fol
     assert any((shared[key].float() - weights.float()).abs().max() > 0.01 for key, weights in initial.items())
 
 
-def test_two_processes_normalize_as_one_does(folder_of_two):
+def test_two_processes_normalize_as_one(folder_of_two):
     x, mask = example()
     x.requires_grad_()
     layer = normed(MaskedBatchNorm)

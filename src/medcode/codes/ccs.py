@@ -70,8 +70,8 @@ def table(official: Path | None, procedures: Path | None) -> pa.Table:
         rows = [(code, *group, "code") for code, group in groups.items()]
         if source != "known":  # a few codes do not determine the categories above them
             rows += [(code, *group, "category") for code, group in _categories(groups, system).items()]
-        for code, *rest in sorted((formatting.dotted(code, system), *rest) for code, *rest in rows):
-            values = (system, code, *rest, source)
+        for code, *fields in sorted((formatting.dotted(code, system), *fields) for code, *fields in rows):
+            values = (system, code, *fields, source)
             for name, value in zip(SCHEMA.names, values, strict=True):
                 columns[name].append(value)
     return pa.table(columns, schema=SCHEMA)

@@ -68,8 +68,8 @@ def _verified(source: Path) -> dict[str, bytes]:
                 _collect_readers(download.listing(source / name), readers_of)
     missing = [name for name, readers in readers_of.items() if not readers]
     if missing:
-        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise UserError(f"{source}: there is no '{missing[0]}' in it{others}; docs/DATA.md lists the files")
+        n_more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UserError(f"{source}: there is no '{missing[0]}' in it{n_more}; docs/DATA.md lists the files")
     contents = {}
     for name, readers in readers_of.items():
         for content in (download.read(reader, source, name) for reader in readers):

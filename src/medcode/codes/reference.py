@@ -105,7 +105,7 @@ def descriptions(official: Path | None = None) -> pa.Table:
         rows = [(code, description, "current") for code, description in current.items()]
         rows += [(code, description, "retired") for code, description in retired.items()]
         rows += [(code, description, "category") for code, description in categories.items() if code not in retired]
-        for code, description, source in sorted((formatting.dotted(code, system), *rest) for code, *rest in rows):
+        for code, description, source in sorted((formatting.dotted(code, system), *fields) for code, *fields in rows):
             for name, value in zip(SCHEMA.names, (system, code, description, source), strict=True):
                 columns[name].append(value)
     return pa.table(columns, schema=SCHEMA)

@@ -83,8 +83,8 @@ def warning(comparison: dict[str, Any]) -> str | None:
     if not different:
         return None
     name, first = next(iter(different.items()))
-    others = f", and {len(different) - 1} other counts differ" if len(different) > 1 else ""
+    further = f", and {len(different) - 1} other counts differ" if len(different) > 1 else ""
     return (
         f"warning: not the tables of {comparison['name']}: {name} is {first['found']:,}, published "
-        f"{first['published']:,}{others} (metrics/extract.json lists all)"
+        f"{first['published']:,}{further} (metrics/extract.json lists all)"
     )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from medcode.encoders.subwords import SubwordTokenizer
 
 FORMAT = 1
-OTHERS = "seeds"
+FURTHER_SEEDS = "seeds"
 TRAIN_AGAIN = "train it again (dvc repro train)"
 
 
@@ -59,7 +59,7 @@ class TrainedModel:
 
 
 def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str, Any]) -> None:
-    """Writes the folder, atomically.
+    """Write the folder, atomically.
 
     Args:
         provenance: facts about the training (recipe, seed, corpus), of which only the seed is read back.
@@ -90,8 +90,8 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
 
 
 def of_seed(folder: Path, seed: int) -> Path:
-    """The folder of the model of a further seed, within the folder of the first."""
-    return folder / OTHERS / str(seed)
+    """Return the folder of the model of a further seed, within the folder of the first."""
+    return folder / FURTHER_SEEDS / str(seed)
 
 
 def of_all_seeds(folder: str | os.PathLike) -> dict[int, Path]:
@@ -105,12 +105,12 @@ def of_all_seeds(folder: str | os.PathLike) -> dict[int, Path]:
         first = _metadata(folder)["provenance"]["seed"]
     except KeyError as error:
         raise UserError(f"{folder / 'model.json'}: damaged ({error} is missing); {TRAIN_AGAIN}") from error
-    further_seeds = sorted(int(path.name) for path in (folder / OTHERS).glob("*") if path.name.isdecimal())
+    further_seeds = sorted(int(path.name) for path in (folder / FURTHER_SEEDS).glob("*") if path.name.isdecimal())
     return {first: folder} | {seed: of_seed(folder, seed) for seed in further_seeds}
 
 
 def load(folder: str | os.PathLike) -> TrainedModel:
-    """Reads a trained model, in evaluation mode on the CPU.
+    """Read a trained model, in evaluation mode on the CPU.
 
     Raises:
         UserError: the folder is missing, incomplete, damaged, or written by another version.

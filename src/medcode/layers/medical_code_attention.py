@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 SLOPE = 0.2  # of the leaky rectifier, as in graph attention networks
 GAIN = 1.414  # of the vector's initial weights, likewise
+BUFFERS = {"attending": "own", "attended": "other", "weight": "weight"}  # names in the files of saved weights
 
 
 @dataclass(frozen=True)
@@ -16,13 +17,13 @@ class Edges:
     """Edges along which codes of one system attend to codes of the other, each pair of codes once.
 
     Attributes:
-        own: indices of the attending codes, int64 [E].
-        other: indices of the codes of the other system that they attend to, int64 [E].
+        attending: indices of the attending codes, int64 [E].
+        attended: indices of the codes of the other system that they attend to, int64 [E].
         weight: weight of each edge, fp32 [E]: 1 for an exact mapping, 0.5 for an approximate one.
     """
 
-    own: Tensor
-    other: Tensor
+    attending: Tensor
+    attended: Tensor
     weight: Tensor
 
     @classmethod
@@ -33,7 +34,9 @@ class Edges:
 
     def symmetric(self, back: Edges) -> Edges:
         """Return the union with the reversed edges of the other direction; a pair in both has the larger weight."""
-        pairs = torch.cat([torch.stack([self.own, self.other]), torch.stack([back.other, back.own])], dim=1)
+        pairs = torch.cat(
+            [torch.stack([self.attending, self.attended]), torch.stack([back.attended, back.attending])], dim=1
+        )
         pairs, index = pairs.unique(dim=1, return_inverse=True)
         weights = torch.cat([self.weight, back.weight])
         weight = weights.new_zeros(pairs.shape[1]).scatter_reduce(0, index, weights, "amax")
@@ -75,9 +78,9 @@ class MedicalCodeAttention(nn.Module):
         for head, number in labels.items():
             self.tables[head] = nn.Parameter(torch.empty(number, features).normal_(std=0.03))
             head_edges = Edges.none() if edges is None else edges[head]
-            order = torch.argsort(head_edges.own, stable=True)  # the edges of a code are adjacent
-            for name in ("own", "other", "weight"):
-                self.register_buffer(f"{name}_{head}", getattr(head_edges, name)[order])
+            order = torch.argsort(head_edges.attending, stable=True)  # the edges of a code are adjacent
+            for name, buffer in BUFFERS.items():
+                self.register_buffer(f"{buffer}_{head}", getattr(head_edges, name)[order])
         self.register_load_state_dict_pre_hook(_resize_edges)
 
     def forward(self) -> dict[str, Tensor]:
@@ -87,24 +90,26 @@ class MedicalCodeAttention(nn.Module):
 
     def edges(self, head: str) -> Edges:
         """Return the edges that change the vectors of a head's codes."""
-        return Edges(*(getattr(self, f"{name}_{head}") for name in ("own", "other", "weight")))
+        return Edges(**{name: getattr(self, f"{buffer}_{head}") for name, buffer in BUFFERS.items()})
 
     def _attend(self, head: str, other_head: str) -> Tensor:
         edges, u, v = self.edges(head), self.tables[head], self.tables[other_head]
         source, target = self.vector.squeeze(1).chunk(2)
         source_scores = u @ source  # a . [h_i; h_j] is a sum of two numbers, one of each code
         self_scores = nn.functional.leaky_relu(source_scores + u @ target, SLOPE)  # [Y]
-        edge_scores = nn.functional.leaky_relu(source_scores[edges.own] + (v @ target)[edges.other], SLOPE)  # [E]
-        peak = self_scores.detach().scatter_reduce(0, edges.own, edge_scores.detach(), "amax")
-        self_weights, edge_weights = (self_scores - peak).exp(), (edge_scores - peak[edges.own]).exp()
-        total = self_weights.index_add(0, edges.own, edge_weights)
+        edge_scores = nn.functional.leaky_relu(
+            source_scores[edges.attending] + (v @ target)[edges.attended], SLOPE
+        )  # [E]
+        peak = self_scores.detach().scatter_reduce(0, edges.attending, edge_scores.detach(), "amax")
+        self_weights, edge_weights = (self_scores - peak).exp(), (edge_scores - peak[edges.attending]).exp()
+        total = self_weights.index_add(0, edges.attending, edge_weights)
         edge_weights = edge_weights * edges.weight.to(edge_weights.dtype)
         if self.renormalized:
-            total = self_weights.index_add(0, edges.own, edge_weights)
-        starts = torch.searchsorted(edges.own, torch.arange(len(u), device=u.device))
+            total = self_weights.index_add(0, edges.attending, edge_weights)
+        starts = torch.searchsorted(edges.attending, torch.arange(len(u), device=u.device))
         # A bag holds the codes that one code attends to, so no tensor of the size [E, d] is created.
         context = nn.functional.embedding_bag(
-            edges.other, v, starts, mode="sum", per_sample_weights=edge_weights / total[edges.own]
+            edges.attended, v, starts, mode="sum", per_sample_weights=edge_weights / total[edges.attending]
         )
         return nn.functional.elu((self_weights / total).unsqueeze(1) * u + context)
 

@@ -72,8 +72,8 @@ class _Counted(nn.Module):
         norm, square = 2 * width, width * (width + 1)
         layer = 4 * square + norm + inner * (width + 1) + width * (inner + 1) + norm
         rows = config.max_position_embeddings + config.type_vocab_size
-        rest = rows * width + norm + config.num_hidden_layers * layer + (square if pooler else 0)
-        self.rest = nn.Parameter(torch.empty(rest))
+        n_remaining = rows * width + norm + config.num_hidden_layers * layer + (square if pooler else 0)
+        self.remaining = nn.Parameter(torch.empty(n_remaining))
 
     def get_input_embeddings(self) -> nn.Embedding:
         """Return the subword embeddings."""

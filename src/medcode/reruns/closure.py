@@ -116,10 +116,10 @@ class Project:
         name = self._module_in(dotted)
         if (module := self.module(name)) is None or dotted in visited:
             return set()
-        first, *rest = dotted[len(name) + 1 :].split(".")
+        first, *attributes = dotted[len(name) + 1 :].split(".")
         definitions = {(name, first)} if first in module.definitions else set()
         for target in module.bindings.get(first, ()):
-            definitions |= self._resolved(".".join([target, *rest]), visited | {dotted})
+            definitions |= self._resolved(".".join([target, *attributes]), visited | {dotted})
         if definitions or first in OF_EVERY_MODULE or first in module.bindings:
             return definitions
         # No name means the module as a whole. A name that is not defined is created while the module runs.

@@ -1,4 +1,4 @@
-"""The published numbers: the shape of the files, and that each row stands in the paper."""
+"""The published numbers: the files are valid, and each row is in the text of its paper."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tables(root):
             yield name, paper, key, table
 
 
-def test_there_is_a_file_for_each_paper_and_each_can_be_read(root):
+def test_every_paper_has_a_valid_file(root):
     assert sorted(path.stem for path in (root / "studies/published").glob("*.yaml")) == sorted((*PAPERS, *WITHOUT_TEXT))
     counted = dict.fromkeys((*PAPERS, *WITHOUT_TEXT), 0)
     for name, _, _, table in tables(root):
@@ -32,7 +32,7 @@ def test_there_is_a_file_for_each_paper_and_each_can_be_read(root):
     assert counted == papers | {"anemic": 80, "marn": 62}
 
 
-def test_a_table_that_is_in_no_text_says_where_it_is_from(root):
+def test_a_table_without_a_text_names_its_source(root):
     unproven = {(name, key): table for name, paper, key, table in tables(root) if not paper.text or is_readme(table)}
     assert {name for name, _ in unproven} == {*WITHOUT_TEXT, "mt-ram"}
     for where, table in unproven.items():
@@ -44,27 +44,27 @@ def is_readme(table: published.Table) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("paper", "table", "said", "cells"),
+    ("paper", "table", "sentence", "cells"),
     [
         ("bert-study", "table2", "improvements of 3.9% and 3.3% for F1 macro and micro", ["3.9", "3.8"]),
         ("mt-ram", "table3", "improved by 2.1%, 1.2% and 0.8%", ["0.8", "0.7"]),
         ("fusion", "table1", "in terms of all the metrics", ["0.083", "0.088"]),
     ],
 )
-def test_what_a_text_says_against_its_table_is_remarked(root, shared, paper, table, said, cells):
+def test_contradictions_between_text_and_table_are_remarked(root, shared, paper, table, sentence, cells):
     record = published.load(root / "studies/published", paper)
-    assert said in (shared / "papers" / record.text).read_text(encoding="utf-8")
+    assert sentence in (shared / "papers" / record.text).read_text(encoding="utf-8")
     assert all(cell in record.tables[table].remark for cell in cells)
 
 
-def test_the_columns_of_results_are_metrics_that_we_measure(root):
+def test_columns_of_results_are_known_metrics(root):
     for name, _, key, table in tables(root):
         for group in table.groups.values():
             if table.unit in ("percent", "fraction") and not key.startswith("figure"):
                 assert set(group.columns) <= published.METRICS.keys(), f"{name}, {key}"
 
 
-def test_rows_that_nobody_can_train_are_there_as_published_only(root):
+def test_rows_without_a_model_are_published_rows_only(root):
     everything = {row for _, _, _, table in tables(root) for row in table.rows}
     assert {"HyperCore", "MSATT-KG", "C-MemNN", "C-LSTM-ATT", "Attentive LSTM (Shi et al., 2017)"} <= everything
 
@@ -81,13 +81,13 @@ def test_rows_that_nobody_can_train_are_there_as_published_only(root):
         ("slides", "parameters", "DCAN (Ji et al., 2020)", "any.trainable"),
     ],
 )
-def test_known_slips_are_marked(root, paper, table, row, slip):
+def test_misprints_are_marked_as_slips(root, paper, table, row, slip):
     assert slip in published.load(root / "studies/published", paper).tables[table].rows[row].slips
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_each_row_stands_in_the_paper_beside_its_name(root, shared, name):
-    """Its numbers follow one another there, with nothing but marks between them, soon after the row's name."""
+def test_each_row_is_in_the_paper_next_to_its_name(root, shared, name):
+    """In the text, the numbers of a row follow soon after its name, separated only by marks."""
     paper = published.load(root / "studies/published", name)
     text = (shared / "papers" / paper.text).read_text(encoding="utf-8")
     missing = [
@@ -135,7 +135,7 @@ def plain(text: str) -> str:
         ({"cels": {}}, "unknown key; did you mean 'cells'?"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(root, tmp_path, change, message):
+def test_a_mistake_is_reported_in_one_line(root, tmp_path, change, message):
     content = yaml.safe_load((root / "studies/published/mt-ram.yaml").read_text())
     content["tables"]["table1"]["rows"]["CNN"] = change
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
@@ -143,7 +143,7 @@ def test_a_mistake_is_told_in_one_line(root, tmp_path, change, message):
         published.load(tmp_path, "own")
 
 
-def test_a_cell_is_read_as_it_is_printed():
+def test_cells_are_parsed_as_printed():
     assert published.cell(None) is None
     assert published.cell(62.0).value == 62.0
     assert (published.cell("89.5±0.3").value, published.cell("89.5±0.3").deviation) == (89.5, 0.3)

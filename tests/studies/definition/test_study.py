@@ -1,4 +1,4 @@
-"""Studies: all that there are, what a row's settings come to, and what is refused."""
+"""Definitions of studies: all are present, settings are resolved, mistakes are refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PROJECT = project(ROOT)
 
 
-def test_every_table_and_figure_has_its_study():
+def test_every_table_and_figure_has_a_study():
     assert set(study.names(ROOT / "studies")) == ISSUED
 
 
@@ -61,7 +61,7 @@ def at(one: study.Study, corpus: str) -> study.Study:
 
 
 @pytest.mark.parametrize("name", sorted(ISSUED))
-def test_every_row_stands_beside_a_published_one_where_there_is_one(name):
+def test_every_published_row_has_a_study_row(name):
     one = issued(name)
     for key, table in one.tables().items():
         shown = {row.published.split("/", 1)[1] for row in one.definition.rows.values() if row.published}
@@ -76,7 +76,7 @@ def resolved_params(studies: Path, row: str, corpus: str = "synthetic-mimic3") -
     return resolve.resolve_params(raw, one, row, "top50", 7)
 
 
-def test_settings_of_all_rows_come_first_and_those_of_small_corpora_last(studies):
+def test_settings_are_applied_in_the_documented_order(studies):
     small, paper = resolved_params(studies, "cnn"), resolved_params(studies, "cnn", "mimic3")
     assert "models" not in small and "models" not in paper
     assert (small["recipe"], paper["recipe"]) == ("quick", "published")
@@ -92,7 +92,7 @@ def test_the_corpus_is_prepared_as_the_papers_did(studies):
     assert resolved_params(studies, "caml")["split"]["published"] == "none"
 
 
-def test_what_the_main_workflow_makes_for_all_is_not_set_for_the_studies(studies):
+def test_settings_shared_with_the_main_workflow_are_refused(studies):
     path = studies / "data/settings.yaml"
     path.write_text(path.read_text() + "codiesp:\n  reference.source: official\n")
     raw = raw_params()
@@ -101,7 +101,7 @@ def test_what_the_main_workflow_makes_for_all_is_not_set_for_the_studies(studies
         resolve.for_corpus(raw, path, "codiesp")
 
 
-def test_a_row_that_is_the_same_shares_trainings_only_where_corpus_and_seeds_fit(studies):
+def test_same_as_shares_trainings_only_if_corpus_and_seeds_match(studies):
     rows = {"caml": {"title": "CAML again", "same_as": "tiny/caml"}}
     write_study(studies, "other", TINY, rows=rows, comparisons=[], seeds=[2])
     shared = study.load(studies, "other")
@@ -113,26 +113,26 @@ def test_a_row_that_is_the_same_shares_trainings_only_where_corpus_and_seeds_fit
     assert other.run_folder("caml", "top50", 2) == studies / "other/runs/synthetic-mimic3/top50/caml/2"
 
 
-def test_what_a_training_rests_on_names_its_own_model_and_no_other(studies, tmp_path):
+def test_a_fingerprint_contains_only_the_code_of_its_model(studies, tmp_path):
     path = tmp_path / "params.yaml"
     write_yaml(path, resolved_params(studies, "caml"))
     code = resolve.run_fingerprint(path, PROJECT)["code"]
     assert {"stages/train.py", "stages/evaluate.py", "stages/common.py", "src/medcode/models/caml.py"} <= code.keys()
     assert {"src/medcode/training/trainer.py", "src/medcode/layers/label_attention.py"} <= code.keys()
-    others = {
+    unrelated_modules = {
         "models/cnn.py",
         "config/models/cnn.py",
         "models/fusion.py",
         "studies/report/page.py",
         "corpora/mimic4.py",
     }
-    assert not {f"src/medcode/{path}" for path in others} & code.keys()
+    assert not {f"src/medcode/{path}" for path in unrelated_modules} & code.keys()
     training = resolve.training_code(path, PROJECT)["code"]
     assert "stages/evaluate.py" not in training
     assert all(code[path].items() >= digests.items() for path, digests in training.items())
 
 
-def test_settings_that_change_no_result_are_not_what_a_training_rests_on(studies, tmp_path):
+def test_a_fingerprint_excludes_settings_without_effect(studies, tmp_path):
     path = tmp_path / "params.yaml"
     raw = resolved_params(studies, "caml")
     write_yaml(path, raw)
@@ -145,7 +145,7 @@ def test_settings_that_change_no_result_are_not_what_a_training_rests_on(studies
         assert resolve.run_fingerprint(path, PROJECT) != before
 
 
-def test_choosing_seeds_and_corpus_changes_two_lines_and_no_other(studies):
+def test_choosing_seeds_and_corpus_changes_exactly_two_lines(studies):
     path = studies / "tiny/study.yaml"
     path.write_text("# a remark\n" + path.read_text().replace("seeds:\n- 1\n- 2\n", "seeds: [1, 2]   # few\n"))
     before = path.read_text()
@@ -175,7 +175,7 @@ def test_choosing_seeds_and_corpus_changes_two_lines_and_no_other(studies):
         ({"comparisons": [["caml", "cnnn"]]}, "comparisons: there is no row cnnn; did you mean 'cnn'?"),
     ],
 )
-def test_a_mistake_in_a_study_is_told_in_one_line(studies, change, message):
+def test_a_mistake_in_a_study_is_reported_in_one_line(studies, change, message):
     write_study(studies, "tiny", TINY, **change)
     with pytest.raises(UserError, match=re.escape(message)):
         study.load(studies, "tiny")
@@ -201,7 +201,7 @@ def test_a_mistake_in_a_study_is_told_in_one_line(studies, change, message):
         ({"word2vec.size": 3}, "word2vec.size: a study sets model, recipe, encoder, training, evaluation, models only"),
     ],
 )
-def test_a_mistake_in_the_settings_of_a_row_is_told_in_one_line(studies, tmp_path, settings, message):
+def test_a_mistake_in_row_settings_is_reported_in_one_line(studies, tmp_path, settings, message):
     write_study(studies, "tiny", TINY, rows={"a": {"title": "A", "settings": settings}}, comparisons=[], small={})
     with pytest.raises(UserError, match=re.escape(message)):
         path = tmp_path / "params.yaml"
@@ -209,7 +209,7 @@ def test_a_mistake_in_the_settings_of_a_row_is_told_in_one_line(studies, tmp_pat
         resolve.run_fingerprint(path, PROJECT)
 
 
-def test_a_setting_of_a_model_that_no_row_has_is_refused(studies):
+def test_a_setting_of_an_unused_model_is_refused(studies):
     write_study(studies, "tiny", TINY, small={"models.laat.options.hidden": 3})
     with pytest.raises(UserError, match=re.escape("small: models.laat.options.hidden: no row has the model laat")):
         resolve.check_settings(study.load(studies, "tiny"), {})

@@ -1,4 +1,4 @@
-"""The pipelines that are written: the main workflow's commands with other files, and nothing else."""
+"""Pipelines of studies: the commands of the main workflow with other files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CODE = re.compile(r"(src|stages)/")
 
 @pytest.fixture
 def project(studies):
-    """A folder with what the pipelines are written from."""
+    """A folder with the files from which pipelines are written."""
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, studies.parent / name)
     return studies.parent
@@ -33,12 +33,12 @@ def written(project, name):
 
 
 def options(command: str) -> list[str]:
-    """The script of a command and the names of its options."""
+    """Return the script of a command and the names of its options."""
     parsed = StageCommand.parse(command)
     return [parsed.script, *parsed.options]
 
 
-def test_the_data_of_studies_are_made_by_the_main_workflows_stages(project):
+def test_the_data_pipeline_repeats_the_stages_of_the_main_workflow(project):
     written(project, "tiny")
     main = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     stages = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
@@ -57,7 +57,7 @@ def test_the_data_of_studies_are_made_by_the_main_workflows_stages(project):
         assert "${corpus}" not in str(stage) and "${label_set}" not in str(stage)
 
 
-def test_what_a_training_reads_is_what_the_data_stages_make(project):
+def test_inputs_of_trainings_are_outputs_of_data_stages(project):
     stages = written(project, "tiny")
     data = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
     outs = [next(iter(out)) for stage in data.values() for out in stage["outs"]]
@@ -68,7 +68,7 @@ def test_what_a_training_reads_is_what_the_data_stages_make(project):
         assert any(pattern.match(dep) for pattern in patterns), dep
 
 
-def test_a_row_and_a_seed_is_a_stage_that_rests_on_its_own_settings(project):
+def test_each_row_and_seed_is_a_stage_with_separate_settings(project):
     stages = written(project, "tiny")
     assert stages["top50"]["matrix"] == {"row": ["caml", "caml_wide", "cnn"], "seed": [1, 2]}
     assert "studies/tiny/settings/top50/${item.row}/${item.seed}.json" in stages["top50"]["deps"]
@@ -90,7 +90,7 @@ def test_a_row_and_a_seed_is_a_stage_that_rests_on_its_own_settings(project):
     assert "studies/tiny/runs/synthetic-mimic3" in stages["report"]["deps"]
 
 
-def test_rows_on_an_encoder_stand_apart_and_read_that_encoders_files(project):
+def test_rows_with_an_encoder_have_a_separate_stage(project):
     workflow = yaml.safe_load((project / "dvc.yaml").read_text())
     workflow["stages"]["subword"] = {
         "desc": "tokenize documents into subwords",
@@ -125,7 +125,7 @@ def test_rows_of_another_study_are_read_from_there(project):
 
 
 @pytest.mark.parametrize("name", study.names(ROOT / "studies"))
-def test_the_data_that_a_study_asks_for_are_stages(name):
+def test_data_targets_of_a_study_are_stages(name):
     one = issued(name)
     data = pipeline.read_data(ROOT, [one])
     stages = {
@@ -152,7 +152,7 @@ def test_the_pipeline_of_every_study_can_be_written(name):
     assert used <= {"${item.row}", "${item.seed}"}, "free text may not reach the shell"
 
 
-def test_the_data_are_of_the_studies_that_have_a_pipeline(project):
+def test_the_data_pipeline_covers_studies_with_a_pipeline(project):
     def corpora() -> list[str]:
         return yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]["extract"]["matrix"]["corpus"]
 

@@ -1,4 +1,4 @@
-"""The main workflow's stages as records: what is read, what is replaced, and what is refused."""
+"""Stages of the main workflow as records: parsing, replacement of options and paths, and errors."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def data(content):
     return DataPipeline(parse_stages(content), values)
 
 
-def test_every_command_of_the_workflow_is_rendered_as_it_was_read(content):
+def test_parsing_and_rendering_a_command_is_the_identity(content):
     for stage in content["stages"].values():
         assert StageCommand.parse(stage["cmd"]).render() == " ".join(stage["cmd"].split())
 
 
-def test_an_option_is_replaced_by_its_name_and_nothing_else_is():
+def test_replacing_an_option_changes_nothing_else():
     command = StageCommand.parse("python a.py --model model/x --out model/x --model-settings --model.yaml")
     replaced = command.replace_options({"--model": "y"}).add_option("--seed", "1")
     assert replaced.render() == "python a.py --model y --out model/x --model-settings --model.yaml --seed 1"
@@ -81,11 +81,11 @@ def test_a_stage_has_its_outputs_and_the_parameters_of_each_file(content):
         ("configs/models", "configs/models"),
     ],
 )
-def test_whole_paths_are_moved_to_the_folder_of_the_corpus(data, path, moved):
+def test_paths_are_mapped_to_the_folder_of_the_corpus(data, path, moved):
     assert data.study_path(path, "mimic3", label_set="full", encoder="minilm") == moved
 
 
-def test_what_no_data_stage_makes_is_no_target(data):
+def test_a_path_without_a_data_stage_is_refused_as_target(data):
     assert data.target("data/inputs", "mimic3", label_set="full") == "studies/data/dvc.yaml:inputs@mimic3-full"
     with pytest.raises(UserError, match="no stage between a corpus and the inputs of a training makes models/current"):
         data.target("models/current", "mimic3", label_set="full")

@@ -1,4 +1,4 @@
-"""Captions on how ours were trained."""
+"""Sentences on how our rows were trained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from medcode.studies.report import captions, comparison_tables, tables
 from medcode.studies.results import run_results
 
 
-def test_small_settings_are_named_of_all_rows_or_of_those_that_have_them(studies):
+def test_small_settings_are_named_for_all_or_single_rows(studies):
     caption = captions.small(load(studies, "tiny"))
     assert caption == "Ours are small: recipe quick, notes cut at 64 tokens, cnn filters 8, 2 epochs (CNN)."
     small = {"recipe": "quick", "models.*.recipes.*.epochs": 4, "training.threads": 1}
@@ -18,13 +18,13 @@ def test_small_settings_are_named_of_all_rows_or_of_those_that_have_them(studies
     assert caption == "Ours are small: recipe quick, 4 epochs (CAML, CAML, wider), 2 epochs (CNN)."
 
 
-def test_they_come_with_a_row_of_another_study(studies):
+def test_small_settings_of_a_shared_row_come_from_its_study(studies):
     rows = {"caml": {"title": "CAML again", "same_as": "tiny/caml"}}
     write_study(studies, "other", TINY, rows=rows, comparisons=[], small={"recipe": "slow"})
     assert captions.small(load(studies, "other")) == "Ours are small: recipe quick, notes cut at 64 tokens."
 
 
-def test_on_the_papers_corpus_none_holds(studies):
+def test_small_settings_are_not_mentioned_on_mimic(studies):
     write_study(studies, "tiny", TINY, corpus="mimic3", small_remark="Sizes are small.")
     study = load(studies, "tiny")
     pretend(study, {"caml": 0.45})
@@ -33,7 +33,7 @@ def test_on_the_papers_corpus_none_holds(studies):
     assert "1 of 2 trainings ended at the last epoch that they were allowed, the others by early stopping." in text
 
 
-def test_trainings_that_all_ended_alike(tiny):
+def test_trainings_with_the_same_end_are_counted(tiny):
     runs = {where: seed_runs[:1] for where, seed_runs in run_results.read(tiny).items()}
     assert captions.ended(runs) == "3 of 3 trainings ended at the last epoch that they were allowed."
     assert captions.ended({}) == ""

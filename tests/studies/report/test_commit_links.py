@@ -22,11 +22,11 @@ from medcode.studies.report import commit_links
         (None, None),
     ],
 )
-def test_the_page_of_a_repository_is_known_for_known_hosts_and_never_holds_a_password(remote, page):
+def test_address_is_known_for_known_hosts_without_password(remote, page):
     assert commit_links.address(remote) == page
 
 
-def test_only_what_can_be_a_commit_is_linked():
+def test_only_valid_commits_are_linked():
     base = "https://github.com/group/project"
     assert commit_links.link(base, "0123456789+") == f"{base}/commit/0123456789"
     assert commit_links.link(None, "0123456789") is None

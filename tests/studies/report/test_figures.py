@@ -26,7 +26,7 @@ def texts(svg):
     return ["".join(element.itertext()).strip() for element in root.iter() if element.tag.endswith("text")]
 
 
-def test_rows_are_drawn_with_their_names_and_published_numbers_only_of_the_same_corpus(studies, tiny):
+def test_published_numbers_are_plotted_only_on_the_same_corpus(studies, tiny):
     figure = figures_of(tiny)["rows-table3-icd"]
     assert {"CAML", "CAML, wider", "CNN"} <= set(texts(figure.svg))
     assert "Diamonds" not in figure.caption
@@ -35,11 +35,11 @@ def test_rows_are_drawn_with_their_names_and_published_numbers_only_of_the_same_
     assert "Diamonds: MIMIC-III, published." in figures_of(study)["rows-table3-icd"].caption
 
 
-def test_the_same_results_make_the_same_bytes(tiny):
+def test_figures_of_a_study_are_reproducible(tiny):
     assert figures_of(tiny) == figures_of(tiny)
 
 
-def test_frequency_groups_are_drawn_with_their_sizes(studies):
+def test_frequency_groups_are_plotted_with_their_sizes(studies):
     write_study(studies, "tiny", TINY, figures=["frequency"])
     pretend(study := load(studies, "tiny"), {"caml": 0.45, "cnn": 0.3})
     (figure,) = figures_of(study).values()
@@ -57,7 +57,7 @@ def test_frequency_groups_are_drawn_with_their_sizes(studies):
     assert (lines[0]["codes"], lines[0]["seeds"]) == (tables[0][0]["codes"], "2")
 
 
-def test_codes_with_and_without_a_link_are_drawn_for_the_rarest_group(studies):
+def test_linked_and_unlinked_codes_are_plotted_for_the_rarest_group(studies):
     write_study(studies, "tiny", TINY, figures=["linkage"])
     pretend(study := load(studies, "tiny"), {"caml": 0.45, "cnn": 0.3})
     for row in ("caml", "cnn"):
@@ -73,7 +73,7 @@ def test_codes_with_and_without_a_link_are_drawn_for_the_rarest_group(studies):
     assert "caml,CAML,1-100,no,2,f1_macro,25.0000,0,2" in figure_data.as_csv(figure.numbers)
 
 
-def test_the_losses_behind_a_figure_are_shown_for_neighbors_not_for_single_rare_codes(studies):
+def test_loss_data_are_means_of_neighbors_not_of_single_rare_codes(studies):
     write_study(studies, "tiny", TINY, figures=["loss"])
     pretend(study := load(studies, "tiny"), {"caml": 0.45})
     for seed in (1, 2):
@@ -88,7 +88,7 @@ def test_the_losses_behind_a_figure_are_shown_for_neighbors_not_for_single_rare_
     assert sum(number.codes for number in figure.numbers) == 249
 
 
-def test_parameters_are_drawn_beside_the_published_ones(studies):
+def test_parameters_are_plotted_next_to_the_published_ones(studies):
     rows = {"caml": {"title": "CAML", "published": "parameters/CAML (Mullenbach et al., 2018)"}}
     changes = {"paper": "slides", "tables": ["parameters"], "figures": ["parameters"], "rows": rows, "comparisons": []}
     write_study(studies, "tiny", TINY, **changes)

@@ -18,7 +18,7 @@ def record(study):
     write_metrics(study.root / study.name / "results.json", record)
 
 
-def test_it_has_every_row_of_finished_studies_the_best_first(studies, tiny, tmp_path):
+def test_rows_of_finished_studies_are_sorted_by_micro_f1(studies, tiny, tmp_path):
     write_study(studies, "half", TINY)
     pretend(half := load(studies, "half"), {"caml": 0.9})
     record(tiny)
@@ -37,7 +37,7 @@ def test_it_has_every_row_of_finished_studies_the_best_first(studies, tiny, tmp_
     assert "half" not in text
 
 
-def test_a_commit_is_a_link_where_the_study_knows_its_repository(studies, tiny, tmp_path):
+def test_commits_are_links_if_the_repository_is_known(studies, tiny, tmp_path):
     for repository, shown in ((None, "| `abc1234` |"), ("https://github.com/a/b", "[abc1234](https://github.com/a/b/")):
         runs = run_results.read(tiny)
         for run in [run for seed_runs in runs.values() for run in seed_runs]:
@@ -48,7 +48,7 @@ def test_a_commit_is_a_link_where_the_study_knows_its_repository(studies, tiny, 
         assert shown in (tmp_path / "LEADERBOARD.md").read_text()
 
 
-def test_a_committed_study_counts_where_its_trainings_are_not(studies, tiny):
+def test_a_committed_study_counts_without_its_trainings(studies, tiny):
     record(tiny)
     shutil.rmtree(studies / "tiny/runs")
     assert "6/6 (committed)" in progress.listing(studies)
@@ -58,15 +58,15 @@ def test_a_committed_study_counts_where_its_trainings_are_not(studies, tiny):
     assert "0/6 " in progress.listing(studies) and "committed" not in progress.listing(studies)
 
 
-def test_without_a_finished_study_it_says_so(studies, tmp_path):
+def test_a_leaderboard_without_finished_studies_says_so(studies, tmp_path):
     leaderboard.write(studies, tmp_path / "LEADERBOARD.md")
     assert "No study is finished yet." in (tmp_path / "LEADERBOARD.md").read_text()
 
 
-def test_the_list_of_studies_tells_how_far_each_is_and_what_is_wrong(studies, tiny):
+def test_the_list_of_studies_shows_progress_and_mistakes(studies, tiny):
     write_study(studies, "broken", TINY, corpus="mimic33")
     lines = progress.listing(studies).splitlines()
     assert lines[0].split() == ["study", "trainings", "corpus", "title"]
-    broken, own = lines[1:]
+    broken, complete = lines[1:]
     assert broken.split()[:2] == ["broken", "wrong"] and "did you mean 'mimic3'?" in broken
-    assert own.split()[:3] == ["tiny", "6/6", "synthetic-mimic3"]
+    assert complete.split()[:3] == ["tiny", "6/6", "synthetic-mimic3"]

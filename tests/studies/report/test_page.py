@@ -1,4 +1,4 @@
-"""The report page of a study: what it says, and that a browser draws and sorts it."""
+"""The report page of a study: its content, and rendering and sorting in a browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
-from study_results import TINY, pretend, trained_as_it_were, write_study
+from study_results import TINY, pretend, simulated_study, write_study
 
 from medcode.studies.definition.study import load
 from medcode.studies.report import comparison_tables, figures, page
@@ -21,13 +21,13 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory) -> str:
-    tiny = trained_as_it_were(tmp_path_factory.mktemp("rendered"))
+    tiny = simulated_study(tmp_path_factory.mktemp("rendered"))
     runs = run_results.read(tiny)
     tables, tests = comparison_tables.build(tiny, runs), comparisons.compare_rows(tiny, runs)
     return page.render(tiny, tables, tests, figures.draw(tiny, tables, runs), runs, run_results.settings(tiny))
 
 
-def test_it_is_one_file_that_loads_nothing(rendered):
+def test_the_page_is_self_contained(rendered):
     assert not re.findall(r"""(?:src|href)=["'](?!#)|@import|url\((?!#)""", rendered)
 
     class Balanced(HTMLParser):
@@ -48,7 +48,7 @@ def test_it_is_one_file_that_loads_nothing(rendered):
     assert parser.open == []
 
 
-def test_it_says_that_the_corpora_differ_and_grays_what_is_published(rendered):
+def test_the_page_marks_published_numbers_of_another_corpus(rendered):
     assert "They cannot be compared with one another" in rendered
     assert re.search(r'<td class="number elsewhere">87\.5', rendered)
     assert not re.search(r'<td class="number elsewhere">[^<]*±', rendered)
@@ -65,19 +65,19 @@ def test_every_system_and_comparison_has_sort_keys_for_its_columns(rendered):
 
 
 def tables_of(text):
-    for found in re.findall(r'<table class="sortable(?: wide)?">(.*?)</table>', text, re.DOTALL):
-        unescaped = found.replace("&#34;", '"').replace("&lt;", "<").replace("&amp;", "&").replace("&#39;", "'")
-        yield found.split("</thead>")[0], *re.findall(r'data-keys="(\[.*?\])"[^>]*>', unescaped)
+    for table_html in re.findall(r'<table class="sortable(?: wide)?">(.*?)</table>', text, re.DOTALL):
+        unescaped = table_html.replace("&#34;", '"').replace("&lt;", "<").replace("&amp;", "&").replace("&#39;", "'")
+        yield table_html.split("</thead>")[0], *re.findall(r'data-keys="(\[.*?\])"[^>]*>', unescaped)
 
 
-def test_it_says_how_rows_were_trained(rendered):
+def test_the_page_describes_how_rows_were_trained(rendered):
     assert "CPU (test)" in rendered and "abc123" in rendered and "1,234" in rendered
     assert "model: caml_wide" in rendered and "engine.threads: 1" in rendered
     assert "last epoch (seed 1); 3 epochs without a better f1_micro (seed 2)" in rendered
     assert "3 of 6 trainings ended at the last epoch" in rendered and "Ours are small: recipe quick" in rendered
 
 
-def test_a_revision_is_a_link_or_says_how_to_see_it(tiny):
+def test_a_revision_is_a_link_or_a_git_command(tiny):
     runs = run_results.read(tiny)
     for seed_runs in runs.values():
         for run in seed_runs:
@@ -108,10 +108,10 @@ def test_settings_that_differ_between_label_sets_are_shown_for_each(studies):
 
 @pytest.fixture(scope="module")
 def browser():
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
+    path = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if path is None:
         pytest.skip("no Chromium is installed")
-    return found
+    return path
 
 
 def run(browser, *options):
@@ -119,7 +119,7 @@ def run(browser, *options):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
-def test_a_browser_draws_it(browser, rendered, tmp_path):
+def test_a_browser_renders_the_page(browser, rendered, tmp_path):
     (tmp_path / "report.html").write_text(rendered)
     shot = tmp_path / "shot.png"
     run(browser, "--window-size=1366,2400", f"--screenshot={shot}", f"file://{tmp_path}/report.html")
@@ -129,7 +129,7 @@ def test_a_browser_draws_it(browser, rendered, tmp_path):
     assert 0.005 < dark < 0.2, "an empty page, or a black one"
 
 
-def test_a_click_on_a_heading_sorts(browser, rendered, tmp_path):
+def test_clicking_a_heading_sorts_the_table(browser, rendered, tmp_path):
     click = """<script>
       const table = document.querySelector("table.sortable");
       table.querySelectorAll("thead button")[CLICKED].click();
@@ -138,13 +138,13 @@ def test_a_click_on_a_heading_sorts(browser, rendered, tmp_path):
     (tmp_path / "report.html").write_text(rendered.replace("</body>", click.replace("CLICKED", "4")))
     dom = run(browser, "--dump-dom", f"file://{tmp_path}/report.html")
     order = re.search(r"<title>(.*?)</title>", dom)[1].split("|")
-    # Ours among themselves; what is of another corpus comes after them.
+    # Our rows are sorted among themselves; rows of another corpus come after them.
     assert order[:3] == ["CAML, wider", "CAML", "CNN"] and "MultiResCNN" in order[3:]
     assert len(order) == 14
 
 
 @pytest.mark.parametrize("width", [1366, 1280])
-def test_the_widest_table_is_not_cut_off_on_a_laptop(browser, studies, tmp_path, width):
+def test_the_widest_table_fits_a_laptop_screen(browser, studies, tmp_path, width):
     rows = {"bigru_label_attention": {"title": "BiGRU + MTL + RAM (MT-RAM)", "published": "table2/CAML"}}
     changes = {"paper": "jams", "tables": ["table2"], "rows": rows, "comparisons": [], "corpus": "mimic4"}
     write_study(studies, "tiny", TINY, **changes)
@@ -160,7 +160,7 @@ def test_the_widest_table_is_not_cut_off_on_a_laptop(browser, studies, tmp_path,
     assert set(re.search(r"<title>(.*?)</title>", dom)[1].split(",")) == {"0"}
 
 
-def test_it_can_be_printed(browser, rendered, tmp_path):
+def test_the_page_can_be_printed(browser, rendered, tmp_path):
     (tmp_path / "report.html").write_text(rendered)
     run(browser, f"--print-to-pdf={tmp_path}/report.pdf", f"file://{tmp_path}/report.html")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")

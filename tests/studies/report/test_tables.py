@@ -1,4 +1,4 @@
-"""The table as the paper's author would read it."""
+"""The table of a study with published and our numbers."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ def on_mimic(studies):
     return study
 
 
-def test_our_row_stands_below_the_published_one_with_mean_and_sample_deviation(studies):
+def test_our_row_follows_the_published_one_with_mean_and_deviation(studies):
     study = on_mimic(studies)
     runs = run_results.read(study)
     text = tables.markdown(study, comparison_tables.build(study, runs), [], runs)
     start = next(number for number, line in enumerate(lines_of(text)) if line[0] == "CAML")
-    published, ours, gap = lines_of(text)[start : start + 3]
+    published, our_row, gap = lines_of(text)[start : start + 3]
     assert published[1:] == ["MIMIC-III, quoted", "87.5", "90.9", "53.2", "61.4", "60.9"]
     measured = [run.test["icd"]["fixed"]["f1"]["micro"] * 100 for run in runs["caml", "top50"]]
     mean, deviation = statistics.mean(measured), statistics.stdev(measured)
-    assert ours[1] == "**ours**, mimic3"
-    assert ours[5] == f"{mean:.1f} ± {deviation:.1f}"
+    assert our_row[1] == "**ours**, mimic3"
+    assert our_row[5] == f"{mean:.1f} ± {deviation:.1f}"
     assert gap[1] == "difference"
     inside = "inside" if abs(mean - 61.4) <= deviation else "outside"
     assert gap[5] == f"{'+' if mean > 61.4 else tables.MINUS}{abs(mean - 61.4):.1f} {inside}"
 
 
-def test_macro_f1_and_threshold_are_the_papers(studies):
+def test_macro_f1_and_threshold_follow_the_paper(studies):
     study = on_mimic(studies)
     (run, _), published = run_results.read(study)["caml", "top50"], study.paper.tables["table3"]
     measured = run.test["icd"]
@@ -57,7 +57,7 @@ def test_macro_f1_and_threshold_are_the_papers(studies):
     assert run_results.metric(measured, "precision_at_50", edin) is None
 
 
-def test_on_another_corpus_nothing_is_compared(tiny):
+def test_numbers_of_another_corpus_are_not_compared(tiny):
     text = tables.markdown(tiny, comparison_tables.build(tiny, run_results.read(tiny)), [], run_results.read(tiny))
     assert "they cannot be compared" in text
     assert "difference" not in text
@@ -65,7 +65,7 @@ def test_on_another_corpus_nothing_is_compared(tiny):
     assert published[1] == "MIMIC-III, quoted" and published[2] == "*87.5*"
 
 
-def test_rows_that_we_do_not_train_and_rows_of_our_own_are_shown(tiny):
+def test_rows_that_only_the_paper_or_only_we_have_are_shown(tiny):
     text = tables.markdown(tiny, comparison_tables.build(tiny, run_results.read(tiny)), [], run_results.read(tiny))
     titles = [line[0] for line in lines_of(text)]
     order = ["CAML", "BiGRU + MTL + RAM (MT-RAM)", "CAML, wider", "CNN"]
@@ -78,21 +78,21 @@ def test_one_seed_has_no_deviation_and_no_verdict(studies):
     study = load(studies, "tiny")
     pretend(study, {"caml": 0.45})
     text = tables.markdown(study, comparison_tables.build(study, run_results.read(study)), [], run_results.read(study))
-    ours = next(line for line in lines_of(text) if line[1] == "**ours**, mimic3")
-    assert "±" not in " ".join(ours)
+    our_row = next(line for line in lines_of(text) if line[1] == "**ours**, mimic3")
+    assert "±" not in " ".join(our_row)
     assert "inside" not in text and "outside" not in text
 
 
-def test_a_study_that_is_half_done_shows_what_there_is(studies):
+def test_an_unfinished_study_shows_its_finished_rows(studies):
     study = load(studies, "tiny")
     pretend(study, {"caml": 0.45}, seeds=(1,))
     assert progress.progress(study) == (1, 6)
     comparison = comparison_tables.build(study, run_results.read(study))
-    assert [line.row for line in comparison[0].lines if line.ours] == ["caml"]
+    assert [line.row for line in comparison[0].lines if line.measured] == ["caml"]
     assert not run_results.record(study, run_results.read(study), run_results.settings(study))["finished"]
 
 
-def test_the_csv_has_every_published_cell_and_every_one_of_ours(studies):
+def test_the_csv_has_every_published_and_measured_cell(studies):
     study = on_mimic(studies)
     comparison = comparison_tables.build(study, run_results.read(study))
     rows = list(csv.DictReader(io.StringIO(tables.as_csv(study, comparison))))
@@ -115,7 +115,7 @@ def test_differences_are_tested_and_corrected(tiny):
     assert line[1] == "CNN" and line[3].startswith(tables.MINUS) and line[4] == "< 0.001"
 
 
-def test_p_at_the_floor_of_the_resamples_is_told_as_a_bound():
+def test_the_smallest_possible_p_is_printed_as_a_bound():
     assert significance.floor(9) == pytest.approx(9 * 2 / 10_001)
     assert comparisons.format_p(significance.floor(9), significance.floor(9)) == "≤ 0.002"
     assert comparisons.format_p(significance.floor(11), significance.floor(11)) == "≤ 0.003"  # 0.0022, rounded up
@@ -125,7 +125,7 @@ def test_p_at_the_floor_of_the_resamples_is_told_as_a_bound():
         assert phrase in comparisons.TESTS
 
 
-def test_the_floor_is_what_the_bootstrap_gives_where_one_row_is_always_better(tiny):
+def test_the_floor_is_the_smallest_p_of_the_bootstrap(tiny):
     runs = run_results.read(tiny)
     sides = [[run.decisions("icd") for run in runs[row, "top50"]] for row in ("cnn", "caml")]
     assert significance.bootstrap(*sides, "fixed", None, resamples=99).p == significance.floor(1, 99)

@@ -1,4 +1,4 @@
-"""Our gain beside a published one that a text gives for a figure."""
+"""Our gains next to published gains, which a text gives for a figure."""
 
 from __future__ import annotations
 
@@ -54,22 +54,24 @@ def write_groups(folder: Path, heads: list[str], value: float) -> None:
     (folder / "linkage_f1.csv").write_text("\n".join(linkage) + "\n")
 
 
-def ours(study: Study) -> dict[tuple[str, str], tuple[float, ...]]:
+def measured_gains(study: Study) -> dict[tuple[str, str], tuple[float, ...]]:
     (comparison,) = comparison_tables.build(study, run_results.read(study))
     return {
-        (line.title, group): summary.values for line in comparison.lines for (group, _), summary in line.ours.items()
+        (line.title, group): summary.values
+        for line in comparison.lines
+        for (group, _), summary in line.measured.items()
     }
 
 
-def test_the_joint_row_is_compared_with_the_single_one_seed_by_seed_in_the_rarest_group(studies):
-    gains = ours(trained(studies, "figure2"))
+def test_joint_and_single_rows_are_compared_seed_by_seed_in_the_rarest_group(studies):
+    gains = measured_gains(trained(studies, "figure2"))
     assert gains.keys() == {("codes of 1-100 training documents", group) for group in ("icd9", "icd10")}
     for values in gains.values():
         assert values == pytest.approx((5, 8))
 
 
-def test_codes_with_and_without_a_link_gain_apart(studies):
-    gains = ours(trained(studies, "figure3"))
+def test_gains_of_linked_and_unlinked_codes_are_separate(studies):
+    gains = measured_gains(trained(studies, "figure3"))
     assert gains["with connection", "icd9"] == pytest.approx((10, 16))
     assert gains["without connection", "icd10"] == pytest.approx((2.5, 4))
 
@@ -90,10 +92,10 @@ def test_the_table_has_both_gains_under_a_title(studies):
     ]
 
 
-def test_nothing_is_said_where_a_seed_or_the_group_of_codes_is_absent(studies):
+def test_there_is_no_gain_without_matching_seeds_or_codes(studies):
     study = trained(studies, "figure2")
     (study.run_folder("laat", "icd9", 2) / "environment.json").unlink()
-    assert ours(study).keys() == {("codes of 1-100 training documents", "icd10")}
+    assert measured_gains(study).keys() == {("codes of 1-100 training documents", "icd10")}
     path = study.run_folder("laat", "icd10", 1) / "frequency_f1.csv"
     path.write_text(path.read_text().replace("1-100,", "1-50,"))
-    assert ours(study) == {}
+    assert measured_gains(study) == {}

@@ -1,4 +1,4 @@
-"""Decisions: written and read again, at both thresholds."""
+"""Decisions are written and read unchanged, at both thresholds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from medcode.evaluation.measurement import Predictions
 from medcode.studies.results import predictions
 
 
-def test_decisions_come_back_as_they_were_written(tmp_path):
+def test_written_decisions_are_read_unchanged(tmp_path):
     random = np.random.default_rng(1)
     gold, scores = (random.random((9, 4)) < 0.3).astype(np.uint8), random.random((9, 4)).astype(np.float32)
     scores[0, 0] = 0.5  # exactly at the threshold is negative
@@ -26,7 +26,7 @@ def test_decisions_come_back_as_they_were_written(tmp_path):
     np.testing.assert_array_equal(decisions.predicted("tuned").toarray(), scores > 0.25)
 
 
-def test_a_file_that_is_missing_or_damaged_is_told(tmp_path):
+def test_a_missing_or_damaged_file_is_reported(tmp_path):
     (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 no")
     for name in ("none.npz", "bad.npz"):
         with pytest.raises(UserError, match=r"cannot be read .* run the study again"):

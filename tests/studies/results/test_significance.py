@@ -1,4 +1,4 @@
-"""Tests of differences, against scipy, scikit-learn and plain counting."""
+"""Significance tests agree with scipy, scikit-learn and plain counting."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def model(seed: int, quality: float) -> tuple[Decisions, np.ndarray, np.ndarray]
     return decided, gold, (scores > 0.5).astype(np.uint8)
 
 
-def test_the_observed_difference_of_micro_f1_is_scikit_learns_and_the_interval_scipys():
+def test_micro_f1_bootstrap_agrees_with_scikit_learn_and_scipy():
     (one, gold, first), (other, _, second) = model(1, 0.4), model(2, 0.45)
     result = significance.bootstrap([one], [other], "fixed", None, resamples=4000)
 
@@ -45,7 +45,7 @@ def test_the_observed_difference_of_micro_f1_is_scikit_learns_and_the_interval_s
 
 
 @pytest.mark.parametrize("definition", ["caml", "per_label_all", "per_label_present"])
-def test_the_observed_difference_of_macro_f1_is_that_of_the_metrics(definition):
+def test_the_macro_f1_difference_agrees_with_the_metrics(definition):
     (one, gold, first), (other, _, second) = model(1, 0.4), model(2, 0.45)
 
     def macro(predicted):
@@ -55,7 +55,7 @@ def test_the_observed_difference_of_macro_f1_is_that_of_the_metrics(definition):
     assert result.observed == pytest.approx(macro(second) - macro(first))
 
 
-def test_several_seeds_are_averaged_and_the_same_model_does_not_differ_from_itself():
+def test_seeds_are_averaged_and_equal_models_do_not_differ():
     seeds = [model(seed, 0.4)[0] for seed in (1, 2, 3)]
     same = significance.bootstrap(seeds, seeds, "fixed", None, resamples=200)
     assert (same.observed, same.low, same.high, same.p) == (0, 0, 0, 1)
@@ -66,7 +66,7 @@ def test_several_seeds_are_averaged_and_the_same_model_does_not_differ_from_itse
     assert worse.observed == pytest.approx(-result.observed)
 
 
-def test_mcnemar_counts_decisions_that_only_one_got_right():
+def test_mcnemar_counts_decisions_that_only_one_row_got_right():
     (one, gold, first), (other, _, second) = model(1, 0.4), model(2, 0.5)
     result = significance.mcnemar([one], [other], "fixed")
     b = int(((first == gold) & (second != gold)).sum())
@@ -93,7 +93,7 @@ def test_rows_are_aligned_by_document_and_code():
         significance.align([run], [dataclasses.replace(run, codes=np.array([f"x{n}" for n in range(LABELS)]))])
 
 
-def test_holm_multiplies_the_smallest_by_their_number_and_never_falls():
+def test_holm_multiplies_the_smallest_p_and_is_monotonic():
     # Holm 1979 by hand: 4 x 0.01, 3 x 0.02, then 2 x 0.03 = 0.06 and 1 x 0.04, which may not fall below it.
     assert significance.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
     assert significance.holm([0.5, 0.9]) == [1.0, 1.0]

@@ -29,7 +29,7 @@ def facts(name: str) -> Any:
 class Concept:
     """Expressions of one code in a note: its names, and sentences and drugs that imply it without naming it."""
 
-    kind: str
+    concept_type: str
     names: tuple[str, ...]
     course: tuple[Template, ...] = ()
     results: tuple[Template, ...] = ()
@@ -65,10 +65,10 @@ def concepts() -> dict[str, Concept]:
 @functools.cache
 def concept(code: str) -> Concept:
     """Return the concept of a code, derived from its description if none is hand-written."""
-    return concepts().get(code) or Concept(_kind(code), tuple(_names(terminology.icd9_descriptions()[code][0])))
+    return concepts().get(code) or Concept(_concept_type(code), tuple(_names(terminology.icd9_descriptions()[code][0])))
 
 
-def _kind(code: str) -> str:
+def _concept_type(code: str) -> str:
     if is_procedure(code):
         return "procedure"
     if code[0] in "EV":
@@ -93,7 +93,7 @@ def templates(texts: Any) -> tuple[Template, ...]:
 
 @functools.cache
 def phrases() -> dict[str, Any]:
-    """Read the sentence templates by use, and by kind within `mentions` and `distractors`."""
+    """Read the sentence templates by use, and by type within `mentions` and `distractors`."""
     return _parsed(facts("phrases"))
 
 
@@ -127,9 +127,9 @@ def odds() -> dict[str, float]:
 def exclusions(code: str) -> frozenset[int]:
     """Return the numbers of the groups of mutually exclusive codes that contain a code."""
     table = _groups()
-    kind = "procedures" if is_procedure(code) else "exclusive"
+    key = "procedures" if is_procedure(code) else "exclusive"
     offset = len(table["exclusive"]) if is_procedure(code) else 0
-    return frozenset(offset + n for n, group in enumerate(table[kind]) if plain(code).startswith(tuple(group)))
+    return frozenset(offset + n for n, group in enumerate(table[key]) if plain(code).startswith(tuple(group)))
 
 
 @functools.cache

@@ -82,9 +82,9 @@ def _complete(sections: dict[str, list[str]], phrases: dict, slots: Slots, draw:
 
     for key in ("past", "course", "results", "drugs", "procedures", "family", "social"):
         _shuffle(draw, sections[key])
-    principal, *others = sections["diagnosis"] or [""]
-    _shuffle(draw, others)
-    sections["diagnosis"] = [line for line in (principal, *others) if line]
+    principal, *secondary = sections["diagnosis"] or [""]
+    _shuffle(draw, secondary)
+    sections["diagnosis"] = [line for line in (principal, *secondary) if line]
     sections["past"] = sections["past"] or [sentence("plain_history")]
     sections["procedures"] = sections["procedures"] or [sentence("no_procedure")]
     drugs = list(dict.fromkeys(sections["drugs"]))

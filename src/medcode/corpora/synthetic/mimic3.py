@@ -82,7 +82,7 @@ class _Writer:
 
     def __init__(self, options: config.Synthesize, tables: dict[str, Table]) -> None:
         self.options, self.tables = options, tables
-        self.notes, self.others = Notes(options, MIMIC3), OtherNotes(options, MIMIC3)
+        self.notes, self.other_notes = Notes(options, MIMIC3), OtherNotes(options, MIMIC3)
 
     def write(self, admission: Admission) -> None:
         stay = admission.stay
@@ -164,7 +164,7 @@ class _Writer:
                 addendum_time = stay.discharged + timedelta(days=int(draw() * 3))
                 self._write_note(stay, addendum_time, "Discharge summary", "Addendum", summary.addendum)
         for number in range(poisson(draw, self.options.other_notes)):
-            category, description, text = self.others.note(admission, number)
+            category, description, text = self.other_notes.note(admission, number)
             is_outside, is_error = draw() < OUTSIDE, draw() < WRONG
             self._write_note(
                 stay, stay.admitted + stay.length * draw(), category, description, text, is_outside, is_error

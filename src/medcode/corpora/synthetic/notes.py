@@ -37,7 +37,7 @@ class Summary(NamedTuple):
         addendum: a later note with part of the hospital course, or None.
         interim: an earlier report with part of the hospital course, or None.
         unmentioned: codes without any evidence in the text.
-        distractors: (kind, code) of conditions that are mentioned but not assigned.
+        distractors: (type, code) of conditions that are mentioned but not assigned.
     """
 
     text: str
@@ -112,7 +112,7 @@ class _Draft:
         phrases = knowledge.phrases()
         self.slots["complaint"] = complaint = pick(draw, profile.complaint)
         self.sections["complaint"].append(complaint)
-        chronic_codes = [c for c in self.admission.diagnoses[1:] if knowledge.concept(c).kind == "chronic"]
+        chronic_codes = [c for c in self.admission.diagnoses[1:] if knowledge.concept(c).concept_type == "chronic"]
         if profile.stage == "newborn":
             opening = "opening_newborn"
         elif chronic_codes and draw() < 0.45:
@@ -140,9 +140,9 @@ class _Draft:
             return
         name = pick(draw, concept.names)
         principal = code == self.admission.diagnoses[0]
-        self._add(*_mention(draw, "principal" if principal else concept.kind), name)
+        self._add(*_mention(draw, "principal" if principal else concept.concept_type), name)
         if draw() < self.notes.repeats:
-            self.extras.append((*_mention(draw, concept.kind), pick(draw, concept.names)))
+            self.extras.append((*_mention(draw, concept.concept_type), pick(draw, concept.names)))
         if concept.has_evidence and draw() < self.notes.repeats:
             self.extras.append((*_evidence(draw, concept), ""))
 
@@ -154,13 +154,14 @@ class _Draft:
             return
         concept = knowledge.concept(code)
         if is_procedure(code):
-            kind, section, choices = "procedure", pick(draw, ("course", "hpi")), phrases["procedure_distractors"]
+            distractor_type, section = "procedure", pick(draw, ("course", "hpi"))
+            choices = phrases["procedure_distractors"]
         else:
-            kind = pick_weighted(draw, *_kinds())
-            if kind == "family" and not concept.family:
-                kind = "negated"
-            section, choices = pick(draw, PLACES[kind]), phrases["distractors"][kind]
-        self.distractors.append((kind, code))
+            distractor_type = pick_weighted(draw, *_distractor_types())
+            if distractor_type == "family" and not concept.family:
+                distractor_type = "negated"
+            section, choices = pick(draw, PLACES[distractor_type]), phrases["distractors"][distractor_type]
+        self.distractors.append((distractor_type, code))
         self._add(section, pick(draw, choices), pick(draw, concept.names))
 
     def _unassigned(self) -> str | None:
@@ -200,10 +201,10 @@ class _Draft:
             self._add(section, template)
 
 
-def _mention(draw: Draw, kind: str) -> tuple[str, Template]:
-    """Sample section and template of a mention of a code of a kind."""
+def _mention(draw: Draw, concept_type: str) -> tuple[str, Template]:
+    """Sample section and template of a mention of a code of some concept type."""
     phrases = knowledge.phrases()["mentions"]
-    section, use = pick(draw, _WAYS[kind])
+    section, use = pick(draw, _WAYS[concept_type])
     return section, pick(draw, phrases[use])
 
 
@@ -241,7 +242,7 @@ def _filler(newborn: bool) -> tuple[dict, tuple[str, ...], tuple[float, ...]]:
 
 
 @functools.cache
-def _kinds() -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _distractor_types() -> tuple[tuple[str, ...], tuple[int, ...]]:
     return tuple(DISTRACTORS), tuple(itertools.accumulate(DISTRACTORS.values()))
 
 

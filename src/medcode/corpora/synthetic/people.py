@@ -170,7 +170,7 @@ def _stays(draw: Draw, number: int, admissions: list[int]) -> list[Stay]:
         admitted = discharged + timedelta(minutes=int((5 - 300 * math.log(1 - draw())) * 1440))
     died = stays[-1][4] if stays[-1][5] else None
     patient = Patient(number, sex, born, died, draw())
-    return [Stay(k, patient, *rest) for k, *rest in stays]
+    return [Stay(k, patient, *fields) for k, *fields in stays]
 
 
 def _next_profile(draw: Draw, first: Profile, sex: str) -> Profile:

@@ -16,7 +16,7 @@ from medcode.reruns.stages import choice, code_of
 from medcode.studies.definition.study import FILE, Study
 
 # Keys of params.yaml that a row may set. The data are the same for all rows.
-SET_HERE = ("model", "recipe", "encoder", "training", "evaluation", "models")
+SECTIONS = ("model", "recipe", "encoder", "training", "evaluation", "models")
 COMMANDS = ("train", "evaluate", "study_finish")  # scripts of a training in stages/
 # Sections whose stages the studies share with the main workflow: another value would have no effect.
 OF_MAIN_WORKFLOW = ("reference", "synthesize")
@@ -68,9 +68,9 @@ def resolve_params(raw: dict[str, Any], study: Study, name: str, label_set: str,
 
 def _apply(resolved: dict[str, Any], key: str, value: Any, model: str, recipe: str, where: str) -> None:
     parts = key.split(".")
-    if parts[0] not in SET_HERE:
+    if parts[0] not in SECTIONS:
         raise UserError(
-            f"{where}: {key}: a study sets {', '.join(SET_HERE)} only; label sets and seeds have keys of their own, "
+            f"{where}: {key}: a study sets {', '.join(SECTIONS)} only; label sets and seeds have keys of their own, "
             "and the data of all studies are set in studies/data/settings.yaml"
         )
     if parts[0] == "models" and len(parts) > 1:

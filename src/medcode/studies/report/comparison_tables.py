@@ -19,7 +19,7 @@ class Line:
     row: str | None = None
     quoted: bool = False
     published: dict[tuple[str, str], Cell] = field(default_factory=dict)
-    ours: dict[tuple[str, str], Summary] = field(default_factory=dict)
+    measured: dict[tuple[str, str], Summary] = field(default_factory=dict)
     slips: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
@@ -37,19 +37,19 @@ def build(study: Study, runs: Runs) -> list[ComparisonTable]:
     """Return the published tables of a study. Rows are in the paper's order, then those that only we have."""
     tables = []
     for key, table in study.tables().items():
-        ours = {name: row for name, row in study.definition.rows.items() if study.table_of(row) == key}
-        by_published = {row.published.split("/", 1)[1]: name for name, row in ours.items() if row.published}
+        rows = {name: row for name, row in study.definition.rows.items() if study.table_of(row) == key}
+        by_published = {row.published.split("/", 1)[1]: name for name, row in rows.items() if row.published}
         lines = [_published_line(title, row, table, by_published.get(title)) for title, row in table.rows.items()]
         gain_remark = paired_gains.remark(study, table)
         if gain_remark:
             _add_paired_gains(study, runs, table, lines)
         else:
-            lines += [Line(row.title, name) for name, row in ours.items() if not row.published]
+            lines += [Line(row.title, name) for name, row in rows.items() if not row.published]
         if study.counts_only:
             lines = _add_parameter_counts(study, table, lines)
         for line in lines:
             if line.row and not study.counts_only:
-                line.ours = _measured(study, runs, table, line.row)
+                line.measured = _measured(study, runs, table, line.row)
         remarks = [text for text in (table.remark, gain_remark) if text]
         tables.append(ComparisonTable(key, table, lines, remarks))
     return tables
@@ -75,7 +75,7 @@ def _add_paired_gains(study: Study, runs: Runs, table: Table, lines: list[Line])
             continue
         for group, columns in table.groups.items():
             if (gain := paired_gains.paired_gain(study, runs, table, group, codes)) is not None:
-                line.ours[group, columns.columns[0]] = gain
+                line.measured[group, columns.columns[0]] = gain
 
 
 def _add_parameter_counts(study: Study, table: Table, lines: list[Line]) -> list[Line]:
@@ -85,12 +85,12 @@ def _add_parameter_counts(study: Study, table: Table, lines: list[Line]) -> list
     for line in lines:
         all_lines.append(line)
         for label_set, title in (("top50", "50 codes"), ("full", "all 8,921 codes")) if line.row else ():
-            ours = {
+            counts_by_column = {
                 (group, column): Summary((counts[line.row][label_set][column] / 1e6,))
                 for group, columns in table.groups.items()
                 for column in columns.columns
             }
-            all_lines.append(Line(f"{study.definition.rows[line.row].title}, {title}", ours=ours))
+            all_lines.append(Line(f"{study.definition.rows[line.row].title}, {title}", measured=counts_by_column))
     return all_lines
 
 

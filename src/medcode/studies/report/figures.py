@@ -42,15 +42,15 @@ def rows_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dic
     figures = {}
     for comparison in tables:
         for group in comparison.table.groups:
-            lines = [line for line in comparison.lines if (group, "f1_micro") in line.ours]
+            lines = [line for line in comparison.lines if (group, "f1_micro") in line.measured]
             if not lines:
                 continue
             name = f"rows-{comparison.key}-{group}"
             with canvas(WIDE, 0.9 + 0.3 * len(lines)) as page:
                 for axes, column in zip(page.subplots(1, 2, sharey=True), HEADLINE, strict=True):
                     _dots(axes, comparison, lines, group, column, compared=same_corpus(study, comparison.table))
-                best = max(lines, key=lambda line: line.ours[group, "f1_micro"].mean)
-                text = f"{best.title} has the best micro F1, {best.ours[group, 'f1_micro'].mean:.1f}"
+                best = max(lines, key=lambda line: line.measured[group, "f1_micro"].mean)
+                text = f"{best.title} has the best micro F1, {best.measured[group, 'f1_micro'].mean:.1f}"
                 figures[name] = StudyFigure(
                     to_svg(page, name, f"F1 of each row, {group}", text),
                     f"F1 of each row{f', {group}' if len(comparison.table.groups) > 1 else ''}",
@@ -62,7 +62,7 @@ def rows_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dic
 def _dots(axes: Axes, comparison: ComparisonTable, lines: list, group: str, column: str, *, compared: bool) -> None:
     positions = np.arange(len(lines))[::-1]
     for position, line in zip(positions, lines, strict=True):
-        summary: Summary = line.ours[group, column]
+        summary: Summary = line.measured[group, column]
         deviation = 0 if math.isnan(summary.deviation) else summary.deviation
         axes.errorbar(
             summary.mean, position, xerr=deviation, fmt="o", color=BLUE, markersize=5, capsize=3, linewidth=1.4

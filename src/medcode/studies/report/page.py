@@ -21,7 +21,7 @@ from medcode.studies.report.tables import (
     DASH,
     SystemCells,
     format_difference,
-    format_ours,
+    format_measured,
     format_published,
     source,
     verdict,
@@ -105,7 +105,7 @@ def _table(study: Study, comparison: ComparisonTable, group: str) -> dict[str, A
         "title": f"{title}, {group}" if len(table.groups) > 1 else title,
         "columns": [column_title(column) for column in columns],
         "systems": [system for system in systems if system["rows"]],
-        "compared": any(row["kind"] == "gap" for system in systems for row in system["rows"]),
+        "compared": any(row["type"] == "gap" for system in systems for row in system["rows"]),
         "remarks": comparison.remarks,
         "notes": notes,
     }
@@ -123,10 +123,10 @@ def _system(study: Study, comparison: ComparisonTable, line: Line, group: str, n
     if any(cells.published):
         style = "" if compared else "elsewhere"
         rows.append(_row("published", source(line, table), _published_cells(line, columns, cells, table, notes), style))
-    if any(cells.ours):
-        texts = [_cell(format_ours(summary, table)) for summary in cells.ours]
+    if any(cells.measured):
+        texts = [_cell(format_measured(summary, table)) for summary in cells.measured]
         rows.append(_row("ours" if rows else "ours alone", f"ours, {study.definition.corpus}", texts))
-    if any(cells.ours) and any(cells.published) and compared:
+    if any(cells.measured) and any(cells.published) and compared:
         differences = [_cell(format_difference(*pair, table), verdict=verdict(*pair)) for pair in cells.pairs()]
         rows.append(_row("gap", "difference", differences))
     return {"title": line.title, "rows": rows, "sort": json.dumps([line.title, None, *_sort_keys(cells, compared)])}
@@ -147,9 +147,9 @@ def _published_cells(
 def _sort_keys(cells: SystemCells, compared: bool) -> list[float | None]:
     """Return the sort key of each column: our mean, or else the published number if it is on the same corpus."""
     keys = []
-    for ours, published in cells.pairs():
+    for measured, published in cells.pairs():
         published_value = published.value if published and compared else None
-        keys.append(ours.mean if ours else published_value)
+        keys.append(measured.mean if measured else published_value)
     return keys
 
 
@@ -157,8 +157,8 @@ def _cell(text: str, note: int | None = None, verdict: str | None = None) -> dic
     return {"text": text, "note": note, "verdict": verdict}
 
 
-def _row(kind: str, label: str, cells: list[dict[str, Any]], style: str = "") -> dict[str, Any]:
-    return {"kind": kind, "label": label, "cells": cells, "class": style}
+def _row(row_type: str, label: str, cells: list[dict[str, Any]], style: str = "") -> dict[str, Any]:
+    return {"type": row_type, "label": label, "cells": cells, "class": style}
 
 
 def _test_row(study: Study, test: Comparison, number: int) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def format_published(cell: Cell | None, table: Table) -> str:
     return DASH if cell is None else _with_deviation(cell.value, cell.deviation, table)
 
 
-def format_ours(summary: Summary | None, table: Table) -> str:
+def format_measured(summary: Summary | None, table: Table) -> str:
     """Format our mean and deviation with the decimals of the table."""
     return DASH if summary is None else _with_deviation(summary.mean, summary.deviation, table)
 
@@ -39,19 +39,19 @@ def _with_deviation(value: float, deviation: float, table: Table) -> str:
     return text if math.isnan(deviation) else f"{text} ± {format_value(deviation, table)}"
 
 
-def format_difference(ours: Summary | None, published: Cell | None, table: Table) -> str:
+def format_difference(measured: Summary | None, published: Cell | None, table: Table) -> str:
     """Format ours minus published; a dash if one of them is missing."""
-    if ours is None or published is None:
+    if measured is None or published is None:
         return DASH
-    difference = ours.mean - published.value
+    difference = measured.mean - published.value
     return f"{'+' if difference >= 0 else MINUS}{format_value(abs(difference), table)}"
 
 
-def verdict(ours: Summary | None, published: Cell | None) -> str:
+def verdict(measured: Summary | None, published: Cell | None) -> str:
     """Return whether our mean ± deviation contains the published number: inside, outside, or empty if unknown."""
-    if ours is None or published is None:
+    if measured is None or published is None:
         return ""
-    return {True: "inside", False: "outside", None: ""}[ours.contains(published.value)]
+    return {True: "inside", False: "outside", None: ""}[measured.contains(published.value)]
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ class SystemCells:
 
     Attributes:
         published: numbers of the paper.
-        ours: our means and deviations.
+        measured: our means and deviations.
         slips: notes on misprints of the paper.
     """
 
     published: list[Cell | None]
-    ours: list[Summary | None]
+    measured: list[Summary | None]
     slips: list[str | None]
 
     @classmethod
@@ -74,13 +74,13 @@ class SystemCells:
         keys = [(group, column) for column in columns]
         return cls(
             [line.published.get(key) for key in keys],
-            [line.ours.get(key) for key in keys],
+            [line.measured.get(key) for key in keys],
             [line.slips.get(key) for key in keys],
         )
 
     def pairs(self) -> list[tuple[Summary | None, Cell | None]]:
-        """Return (ours, published) of each column."""
-        return list(zip(self.ours, self.published, strict=True))
+        """Return (measured, published) of each column."""
+        return list(zip(self.measured, self.published, strict=True))
 
 
 def source(line: Line, table: Table) -> str:
@@ -152,10 +152,10 @@ def _markdown_system(
     if any(cells.published):
         texts = _markdown_published(cells, table, compared=compared)
         rows.append(_markdown_row(line.title, source(line, table), texts))
-    if any(cells.ours):
-        texts = [format_ours(summary, table) for summary in cells.ours]
+    if any(cells.measured):
+        texts = [format_measured(summary, table) for summary in cells.measured]
         rows.append(_markdown_row("" if rows else line.title, f"**ours**, {study.definition.corpus}", texts))
-    if any(cells.published) and any(cells.ours) and compared:
+    if any(cells.published) and any(cells.measured) and compared:
         pairs = cells.pairs()
         texts = [f"{format_difference(*pair, table)} {verdict(*pair)}".rstrip() for pair in pairs]
         rows.append(f"| | difference | {' | '.join(texts)} |")
@@ -195,7 +195,7 @@ def as_csv(study: Study, tables: list[ComparisonTable]) -> str:
 
 def _csv_line(study: Study, comparison: ComparisonTable, line: Line, group: str, column: str) -> dict[str, Any]:
     table = comparison.table
-    published, ours = line.published.get((group, column)), line.ours.get((group, column))
+    published, measured = line.published.get((group, column)), line.measured.get((group, column))
     values: dict[str, Any] = {
         "table": comparison.key, "system": line.title, "row": line.row or "", "group": group, "metric": column,
         "unit": table.unit, "published_corpus": CORPORA[table.corpus], "quoted": str(line.quoted).lower(),
@@ -206,12 +206,16 @@ def _csv_line(study: Study, comparison: ComparisonTable, line: Line, group: str,
             "published": format_value(published.value, table),
             "published_deviation": _number(published.deviation),
         }
-    if ours:
-        values |= {"ours": f"{ours.mean:.4f}", "ours_deviation": _number(ours.deviation), "seeds": len(ours.values)}
+    if measured:
+        values |= {
+            "ours": f"{measured.mean:.4f}",
+            "ours_deviation": _number(measured.deviation),
+            "seeds": len(measured.values),
+        }
         values["ours_corpus"] = study.definition.corpus
-    if published and ours and same_corpus(study, table):
-        inside = ours.contains(published.value)
-        values["difference"] = f"{ours.mean - published.value:.4f}"
+    if published and measured and same_corpus(study, table):
+        inside = measured.contains(published.value)
+        values["difference"] = f"{measured.mean - published.value:.4f}"
         values["inside"] = "" if inside is None else str(inside).lower()
     return values
 
