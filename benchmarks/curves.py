@@ -1,4 +1,4 @@
-"""Compares learning curves on a GPU with those on a CPU: the same model, weights, batches and seed.
+"""Compare learning curves on a GPU with those on a CPU: the same model, weights, batches and seed.
 
     python benchmarks/curves.py caml multirescnn [--inputs data/inputs] [--epochs 3] [--steps 40]
 
@@ -79,7 +79,7 @@ def train(
 
 @contextlib.contextmanager
 def label_attention_streams(streams: bool) -> Iterator[None]:
-    """Uses `fused_attention` for any number of labels, if `streams`."""
+    """Use `fused_attention` for any number of labels, if `streams`."""
     limit = fused_attention.PLAIN_LABELS
     fused_attention.PLAIN_LABELS = 0 if streams else limit
     yield
@@ -87,7 +87,7 @@ def label_attention_streams(streams: bool) -> Iterator[None]:
 
 
 def compare(name: str, cpu_rows: list[Row], device_rows: list[Row], run: tuple, label: str) -> bool:
-    """Prints a row for each epoch. Returns whether all are within the tolerance."""
+    """Print a row for each epoch. Return whether all are within the tolerance."""
     *_, loss_tolerance, f1_tolerance = run
     agree = True
     for cpu, gpu in zip(cpu_rows, device_rows, strict=True):
@@ -109,7 +109,7 @@ def compare(name: str, cpu_rows: list[Row], device_rows: list[Row], run: tuple, 
 
 
 def main() -> None:
-    """Prints a table in Markdown."""
+    """Print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--inputs", type=Path, default=Path("data/inputs"))

@@ -41,7 +41,7 @@ COLUMNS = (
 def build(
     name: str, checkpointing: bool, arguments: argparse.Namespace, device: torch.device
 ) -> tuple[Model, config.Recipe]:
-    """Builds the model on its device, with its published recipe."""
+    """Build the model on its device, with its published recipe."""
     path = Path(f"configs/models/{name}.yaml")
     content = config.read_yaml(path)
     for option in arguments.options:
@@ -62,7 +62,7 @@ def build(
 
 
 def step(model: Model, recipe: config.Recipe, optimizer: torch.optim.Optimizer, arguments: argparse.Namespace) -> None:
-    """Updates the weights once, with notes of the maximum length."""
+    """Update the weights once, with notes of the maximum length."""
     batch, at_once, device = arguments.batch, arguments.micro_batch or arguments.batch, next(model.parameters()).device
     optimizer.zero_grad(set_to_none=True)
     for start in range(0, batch, at_once):
@@ -99,7 +99,7 @@ def measure(row: tuple[str, str, argparse.Namespace]) -> list[str]:
 
 
 def main() -> None:
-    """Prints a table in Markdown."""
+    """Print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", choices=("bert_hier", "bert_trun", "plm_icd"))
     parser.add_argument("--size", default="bert-base-uncased", choices=sorted(PUBLISHED_SIZES), help="of the encoder")

@@ -31,7 +31,7 @@ OPTIONS = Evaluation(
 
 
 def main() -> None:
-    """Fits, tunes and prints."""
+    """Fit, tune and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", default="data/inputs")
     parser.add_argument("--classifier", choices=("logistic", "svm"), default="logistic")

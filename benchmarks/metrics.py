@@ -20,7 +20,7 @@ from medcode.evaluation import frequency, metrics, monitor, ranking, summary, th
 
 
 def problem(documents: int, labels: int, codes: float, seed: int) -> tuple[sparse.csr_array, np.ndarray, np.ndarray]:
-    """Samples long-tailed gold labels, scores correlated with them, and training counts."""
+    """Sample long-tailed gold labels, scores correlated with them, and training counts."""
     random = np.random.default_rng(seed)
     share = 1 / (np.arange(labels) + 3)
     share = np.minimum(0.5, codes * share / share.sum())
@@ -43,7 +43,7 @@ def peak_mib() -> float:
 
 
 def main() -> None:
-    """Prints one line per metric."""
+    """Print one line per metric."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=3372)
     parser.add_argument("--labels", type=int, default=8921)

@@ -51,7 +51,7 @@ class Measurement:
 
 
 def measure(*command: str | Path) -> Measurement:
-    """Runs a Python command to its end."""
+    """Run a Python command to its end."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -67,7 +67,7 @@ def measure(*command: str | Path) -> Measurement:
 
 
 def make_corpus(folder: Path, admissions: int, compressed: bool) -> None:
-    """Writes the tables, unless they are there already."""
+    """Write the tables, unless they are there already."""
     from medcode.corpora.synthetic import write_mimic3
 
     if folder.is_dir():
@@ -82,14 +82,14 @@ def make_corpus(folder: Path, admissions: int, compressed: bool) -> None:
 
 
 def show(name: str, measurement: Measurement, rows: int, size: float) -> None:
-    """Prints one line; `size` is the number of bytes read."""
+    """Print one line; `size` is the number of bytes read."""
     speed = f"{rows / measurement.seconds:12,.0f} {size / 1e6 / measurement.seconds:8,.1f}"
     line = f"{name:<34} {measurement.seconds:8.1f} {measurement.cpu:8.1f} {speed} {measurement.peak:9,.0f}"
     print(line, flush=True)
 
 
 def run(raw: Path, out: Path) -> None:
-    """Runs all stages and prints a line for each."""
+    """Run all stages and print a line for each."""
     params = out / "params.yaml"
     io.write_text(params, (ROOT / "params.yaml").read_text(encoding="utf-8"))
     notes, codes, tokens, splits = (out / name for name in ("notes.parquet", "codes.parquet", "tokens", "splits"))
@@ -147,7 +147,7 @@ def _size_of_texts(notes: Path) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Makes the corpus and measures."""
+    """Make the corpus and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--admissions", type=int, default=MIMIC3_SIZE["admissions"])
     parser.add_argument("--compressed", action="store_true", help="leave the tables as .csv.gz")

@@ -53,7 +53,7 @@ def steps(row: Row) -> list[Callable[[], list[Tensor]]]:
 
 
 def on_streams(functions: list[Callable], graphs: bool) -> Callable[[], None]:
-    """Runs each function on its own stream, as a CUDA graph if `graphs`."""
+    """Run each function on its own stream, as a CUDA graph if `graphs`."""
     streams = [torch.cuda.Stream() for _ in functions]
     if graphs:
         functions = [capture(function, stream) for function, stream in zip(functions, streams, strict=True)]
@@ -70,7 +70,7 @@ def on_streams(functions: list[Callable], graphs: bool) -> Callable[[], None]:
 
 
 def capture(function: Callable[[], list[Tensor]], stream: torch.cuda.Stream) -> Callable[[], list[Tensor]]:
-    """Captures a function as a CUDA graph, after running it once."""
+    """Capture a function as a CUDA graph, after running it once."""
     with torch.cuda.stream(stream):
         function()
     torch.cuda.synchronize()
@@ -122,7 +122,7 @@ def measure(row: Row) -> list[str]:
 
 
 def choose(row: Row) -> None:
-    """Makes `Recurrent` use the form of a row, even if another one is faster."""
+    """Make `Recurrent` use the form of a row, even if another one is faster."""
     recurrent.pays = lambda *_: not row.form.startswith("torch")
     fused_recurrent._kernels = lambda *_: None
     if row.form.startswith("kernels"):
@@ -135,7 +135,7 @@ def choose(row: Row) -> None:
 
 
 def main() -> None:
-    """Prints a table in Markdown."""
+    """Print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16"), nargs="+", default=["fp32"])

@@ -18,7 +18,7 @@ USER_ERROR = 2
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Any], measure: Callable[[Any], list[str]], device: str) -> None:
-    """Prints a table, each row as soon as it is measured.
+    """Print a table row by row, as soon as each is measured.
 
     On a CPU each row has a process, because the peak memory of a process cannot be reset. On a GPU all rows share one,
     until a row ends it: after an illegal memory access the device cannot be used by the same process.

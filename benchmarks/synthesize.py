@@ -22,7 +22,7 @@ MIMIC3_SIZE = {"admissions": 58_976, "mean_words": 1_500, "other_notes": 35.0}
 
 
 def measure(write, options: config.Synthesize, notes: str, category: str | None) -> str:
-    """Writes a corpus, and returns a line with its speed."""
+    """Write a corpus, and return a line with its speed."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         write(Path(folder) / "raw", options)
@@ -43,7 +43,7 @@ def measure(write, options: config.Synthesize, notes: str, category: str | None)
 
 
 def main() -> None:
-    """Measures both formats."""
+    """Measure both formats."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", default="params.yaml")
     parser.add_argument("--admissions", type=int)

@@ -125,7 +125,7 @@ def synthetic_model_inputs(name: str, heads: dict[str, int]) -> ModelInputs:
 
 
 def make_trainers(row: Row) -> list[Trainer]:
-    """Makes a trainer of the model for each seed, as the stage does, on synthetic inputs."""
+    """Make a trainer of the model for each seed, as the stage does, on synthetic inputs."""
     options = row.options
     path = MODELS / f"{row.model}.yaml"
     recipe_name = options.recipe or default_recipe(config.read_yaml(path)["recipes"])
@@ -167,7 +167,7 @@ def run_steps(trainers: list[Trainer], batches: list[Batch]) -> tuple[float, flo
 
 
 def show_kernels(trainers: list[Trainer], plan: list[Batch]) -> None:
-    """Prints the kernels that take most of a GPU's time in some steps."""
+    """Print the kernels that take most of a GPU's time in some steps."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
         run_steps(trainers, plan)
     by_kernel = profiler.key_averages()
@@ -195,12 +195,12 @@ def device_peak(device: torch.device, precision: str) -> float | None:
 
 
 def format_number(value: float) -> str:
-    """Formats a number with three significant digits, or with all digits before the point."""
+    """Format a number with three significant digits, or with all digits before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def measure(row: Row) -> list[str]:
-    """Trains one model for some steps."""
+    """Train one model for some steps."""
     options = row.options
     initial_mib = peak_mib(options.device, reset=True)
     try:
@@ -237,7 +237,7 @@ def measure(row: Row) -> list[str]:
 
 
 def main() -> None:
-    """Prints a table in Markdown."""
+    """Print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words = [name for name in models.names() if name not in ON_SUBWORDS]
     parser.add_argument("models", nargs="+", help=f"all, or some of {', '.join(words)}")

@@ -1,4 +1,4 @@
-"""Compares all models with CAML: trains each for the same number of epochs, and prints a Markdown table of metrics.
+"""Compare all models with CAML: train each for the same number of epochs, and print a Markdown table of metrics.
 
     dvc repro
     python benchmarks/zoo.py --epochs 3 --share 0.5
@@ -46,7 +46,7 @@ METRICS = {
 
 
 def main() -> None:
-    """Trains, measures, prints."""
+    """Train, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=models.names(), metavar="MODEL", help="default: all on words")
     parser.add_argument("--epochs", type=int, default=5)
@@ -96,7 +96,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def fingerprint(settings: Path, code: Project, inputs: Path) -> str:
-    """Identifies a training and its measurement: their parameters, code and inputs."""
+    """Identify a training and its measurement: their parameters, code and inputs."""
     digest = hashlib.sha256(json.dumps(resolve.run_fingerprint(settings, code), sort_keys=True).encode())
     for path in sorted(path for path in inputs.rglob("*") if path.is_file()):
         with open(path, "rb") as file:
@@ -105,7 +105,7 @@ def fingerprint(settings: Path, code: Project, inputs: Path) -> str:
 
 
 def fill_in(text: str, settings: dict[str, Any]) -> str:
-    """Replaces ${...} by parameters, as DVC does."""
+    """Replace ${...} by parameters, as DVC does."""
     return re.sub(r"\$\{([\w.]+)\}", lambda match: str(value_at(settings, match[1].split("."))), text)
 
 
@@ -115,7 +115,7 @@ def value_at(values: dict[str, Any], keys: Sequence[str]) -> Any:
 
 
 def with_dev_as_test(folder: Path, inputs: Path) -> Path:
-    """Links to the inputs with dev in place of test, so that dev can be evaluated as test."""
+    """Link to the inputs with dev in place of test, so that dev can be evaluated as test."""
     links = folder / "inputs-dev"
     shutil.rmtree(links, ignore_errors=True)
     links.mkdir()
@@ -125,7 +125,7 @@ def with_dev_as_test(folder: Path, inputs: Path) -> Path:
 
 
 def run(stage: str, folder: Path, settings: dict[str, Any], inputs: Path) -> None:
-    """Runs a stage as dvc.yaml does, but with outputs in the folder. Exits with its exit code if it fails."""
+    """Run a stage as dvc.yaml does, but with outputs in the folder. Exit with its exit code if it fails."""
     script, *options = shlex.split(fill_in(STAGES[stage]["cmd"], settings))[1:]
     pairs = zip(options[::2], options[1::2], strict=True)
     overrides = {"--params": folder / "params.yaml", "--inputs": inputs, "--model": folder / "model"}

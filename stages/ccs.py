@@ -1,4 +1,4 @@
-"""Groups the labels of a label set into categories of Clinical Classifications Software."""
+"""Group the labels of a label set into categories of Clinical Classifications Software."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks the parameters, and writes the fingerprint of each stage's code, so that DVC knows which stages to rerun."""
+"""Check the parameters, and write the fingerprint of each stage's code, so that DVC knows which stages to rerun."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out
 
 
 def show_to_git(files: Iterable[Path]) -> None:
-    """Gives files a new modification time, so that git compares their content.
+    """Give files a new modification time, so that git compares their content.
 
     `dvc exp run -S` restores a file and changes it within one second. If the change keeps the size and the run fails,
     git takes the file for unchanged, and neither shows nor reverts the change.
@@ -43,7 +43,7 @@ def show_to_git(files: Iterable[Path]) -> None:
 
 
 def untracked(params: Params, raw: Path, lists: Path, official: Path) -> list[Path]:
-    """Folders that the run reads and that neither git nor DVC tracks."""
+    """List the folders that the run reads and that neither git nor DVC tracks."""
     folders = [official]
     if not params.corpus.startswith(SYNTHETIC):
         folders.append(raw / params.corpus)

@@ -1,4 +1,4 @@
-"""Computes statistics of the corpus: documents, patients, words and labels of each split, and notes in two splits."""
+"""Compute statistics of the corpus: documents, patients, words and labels of each split, and notes in two splits."""
 
 from __future__ import annotations
 

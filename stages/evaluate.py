@@ -1,4 +1,4 @@
-"""Evaluates the trained model on test, with the threshold tuned on dev. With several seeds, writes their mean."""
+"""Evaluate the trained model on test, with the threshold tuned on dev. With several seeds, write their mean."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
 
 
 def map_labels(trained: saved_model.TrainedModel, ccs: Path) -> list[dict[str, Any]]:
-    """The label map of codes and CCS categories; empty if the model has not vectors of both."""
+    """Return the label map of codes and CCS categories; empty unless the model has vectors of both."""
     vectors = {head: tensor.detach().float().cpu().numpy() for head, tensor in trained.model.label_vectors().items()}
     if not {"icd", "ccs"} <= vectors.keys():
         return []

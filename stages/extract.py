@@ -1,4 +1,4 @@
-"""Converts the raw tables of a corpus to the two standard tables, notes and codes."""
+"""Convert the raw tables of a corpus to the two standard tables, notes and codes."""
 
 from __future__ import annotations
 

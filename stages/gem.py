@@ -1,4 +1,4 @@
-"""Links the ICD-9 and ICD-10 labels of the joint label set by the General Equivalence Mappings."""
+"""Link the ICD-9 and ICD-10 labels of the joint label set by the General Equivalence Mappings."""
 
 from __future__ import annotations
 

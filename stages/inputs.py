@@ -1,4 +1,4 @@
-"""Builds the arrays that a model on words is trained and tested on."""
+"""Build the arrays that a model on words is trained and tested on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chooses the labels and the documents of a label set."""
+"""Choose the labels and the documents of a label set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Continues the pretraining of the encoder on the corpus's notes; empty if it is switched off."""
+"""Continue the pretraining of the encoder on the corpus's notes; empty if it is switched off."""
 
 from __future__ import annotations
 

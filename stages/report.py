@@ -1,4 +1,4 @@
-"""Draws the figures and writes the report page of the trained model."""
+"""Draw the figures and write the report page of the trained model."""
 
 from __future__ import annotations
 

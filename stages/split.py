@@ -1,4 +1,4 @@
-"""Assigns each admission to train, dev or test."""
+"""Assign each admission to train, dev or test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the embedded synthetic corpus in the file formats of MIMIC-III v1.4 and MIMIC-IV v2.2."""
+"""Write the embedded synthetic corpus in the file formats of MIMIC-III v1.4 and MIMIC-IV v2.2."""
 
 from __future__ import annotations
 

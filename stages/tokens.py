@@ -1,4 +1,4 @@
-"""Tokenizes the notes into words."""
+"""Tokenize the notes into words."""
 
 from __future__ import annotations
 

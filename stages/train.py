@@ -1,4 +1,4 @@
-"""Trains the model that params.yaml names, with one seed or several, and writes it as a self-contained folder."""
+"""Train the model that params.yaml names, with one seed or several, and write it as a self-contained folder."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def prepare(
     device: torch.device,
     context: distributed.DistributedContext,
 ) -> tuple[Inputs, list[Trainer], SubwordTokenizer | None]:
-    """Reads the data, and makes a trainer for each seed."""
+    """Read the data, and make a trainer for each seed."""
     model_cls, recipe = models.find(params.model), settings.recipe
     data, inputs, definition = setup.read(model_cls, settings.config, paths, descriptions=recipe.reads_descriptions)
     tokenizer = None if definition is None else SubwordTokenizer(definition, params.subword.text)
@@ -95,7 +95,7 @@ def save(
     training_results: list[Result],
     tokenizer: SubwordTokenizer | None,
 ) -> None:
-    """Writes the models and metrics/train.json, and marks the checkpoints as finished."""
+    """Write the models and metrics/train.json, and mark the checkpoints as finished."""
     networks = [trainer.model for trainer in trainers]
     for model in networks:
         model.on_train_end({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})

@@ -1,4 +1,4 @@
-"""Chooses the vocabulary and trains word2vec vectors."""
+"""Choose the vocabulary and train word2vec vectors."""
 
 from __future__ import annotations
 

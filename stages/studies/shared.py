@@ -1,4 +1,4 @@
-"""Makes stages/common.py, one folder up, importable for the stages of studies."""
+"""Make stages/common.py, one folder up, importable for the stages of studies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the params.yaml by which the studies prepare a corpus, and its published lists of admissions."""
+"""Write the params.yaml by which the studies prepare a corpus, and its published lists of admissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records the machine and the commit of a study's training, and removes its model."""
+"""Record the machine and the commit of a study's training, and remove its model."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main(params: Parameters, model: Path, out: Path) -> None:
 
 
 def commit() -> str | None:
-    """The revision of the code, with a + if there are uncommitted changes; None outside git."""
+    """Return the revision of the code, with a + if there are uncommitted changes; None outside git."""
     revision = _git("rev-parse", "--short=10", "HEAD")
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages", "configs", "params.yaml")
     return f"{revision}{'+' if changed else ''}" if revision else None

@@ -1,4 +1,4 @@
-"""Counts the parameters of each row of a study at MIMIC-III's sizes, with 50 and with all codes; nothing is trained."""
+"""Count the parameters of each row of a study at MIMIC-III's sizes, with 50 and with all codes; nothing is trained."""
 
 from __future__ import annotations
 

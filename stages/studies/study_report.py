@@ -1,4 +1,4 @@
-"""Writes the table, the figures, the results and the report page of a study."""
+"""Write the table, the figures, the results and the report page of a study."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main(params: Path, study: Path, out: Path) -> None:
 
 
 def remote() -> str | None:
-    """Returns the URL of the git remote `origin`; None without one, or without git."""
+    """Return the URL of the git remote `origin`; None without one, or without git."""
     try:
         process = subprocess.run(["git", "remote", "get-url", "origin"], capture_output=True, text=True, check=False)
     except OSError:

@@ -1,4 +1,4 @@
-"""Writes the params.yaml of each row and seed of a study, and reports errors of the study before anything trains."""
+"""Write the params.yaml of each row and seed of a study, and report errors of the study before anything trains."""
 
 from __future__ import annotations
 

@@ -38,19 +38,19 @@ class Targets:
         return len(self.is_coded)
 
     def __getitem__(self, rows: slice | np.ndarray) -> Targets:
-        """Returns the targets of some of the documents: a slice, their numbers, or bool [n]."""
+        """Return the targets of some documents, selected by a slice, by indices, or by bool [n]."""
         return Targets(self.matrix[rows], self.is_coded[rows], self.n_codes_outside_label_set[rows])
 
     def first(self, n: int) -> Targets:
-        """Returns the targets of the first n documents."""
+        """Return the targets of the first n documents."""
         return self[:n]
 
     def coded(self) -> Targets:
-        """Returns the targets of the documents that were coded in the head's system."""
+        """Return the targets of the documents that were coded in the head's system."""
         return self[self.is_coded]
 
     def joined(self, following: Targets) -> Targets:
-        """Returns these targets followed by those of other documents under the same head."""
+        """Return these targets followed by those of other documents under the same head."""
         return Targets(
             matrix=sparse.vstack([self.matrix, following.matrix], format="csr"),
             is_coded=np.concatenate([self.is_coded, following.is_coded]),
@@ -61,14 +61,14 @@ class Targets:
 
     @classmethod
     def of_single_labels(cls, columns: np.ndarray, n_labels: int) -> Targets:
-        """Returns the targets of documents with one label each, in the given columns [n]."""
+        """Return the targets of documents with one label each, in the given columns [n]."""
         n = len(columns)
         matrix = sparse.csr_matrix((np.ones(n, np.uint8), (np.arange(n), columns)), shape=(n, n_labels))
         return cls(matrix, np.ones(n, bool), np.zeros(n, np.int32))
 
     @classmethod
     def uncoded(cls, n: int, n_labels: int) -> Targets:
-        """Returns the targets of n documents that were not coded in the head's system."""
+        """Return the targets of n documents that were not coded in the head's system."""
         return cls(sparse.csr_matrix((n, n_labels), dtype=np.uint8), np.zeros(n, bool), np.zeros(n, np.int32))
 
 
@@ -90,7 +90,7 @@ class Split:
         return len(self.documents)
 
     def first(self, n: int) -> Split:
-        """Returns the first n documents, for debugging."""
+        """Return the first n documents, for debugging."""
         return Split(
             self.documents[:n],
             self.offsets[:n],
@@ -156,7 +156,7 @@ def load(
     linked: bool = False,
     subword: str | os.PathLike | None = None,
 ) -> Inputs:
-    """Reads data/inputs with the named splits only, so that training provably does not open the test split.
+    """Read data/inputs with the named splits only, so that training provably does not open the test split.
 
     Args:
         folder: data/inputs.
@@ -222,7 +222,7 @@ def _load_split(folder: Path, heads: list[str]) -> Split:
 
 
 def write(folder: str | os.PathLike, data: Inputs) -> None:
-    """Writes data/inputs, all or nothing; `load` reads it."""
+    """Write data/inputs, all or nothing; `load` reads it."""
     with io.atomic_folder(folder) as target:
         for name, split in data.splits.items():
             _write_split(target / name, split)

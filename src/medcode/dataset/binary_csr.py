@@ -18,7 +18,7 @@ PERMISSIONS = 0o600 << 16
 
 
 def as_binary_csr(matrix: sparse.spmatrix | sparse.sparray | np.ndarray) -> sparse.csr_array:
-    """Converts a 0/1 matrix to canonical CSR [documents, labels]: only ones are stored, columns ascend in each row.
+    """Convert a 0/1 matrix to canonical CSR [documents, labels]: only ones are stored, columns ascend in each row.
 
     Raises:
         ValueError: an entry is neither 0 nor 1.
@@ -34,7 +34,7 @@ def as_binary_csr(matrix: sparse.spmatrix | sparse.sparray | np.ndarray) -> spar
 
 
 def write(path: str | os.PathLike, matrix: sparse.csr_matrix) -> None:
-    """Writes a file that `scipy.sparse.load_npz` reads. Its bytes depend on the matrix alone.
+    """Write a file that `scipy.sparse.load_npz` reads. Its bytes depend on the matrix alone.
 
     `scipy.sparse.save_npz` leaves the zip headers to Python and the compression to zlib, and both differ between
     versions. So the headers are set here, and nothing is compressed.
@@ -57,7 +57,7 @@ def write(path: str | os.PathLike, matrix: sparse.csr_matrix) -> None:
 
 
 def read(path: str | os.PathLike) -> sparse.csr_matrix:
-    """Reads a matrix that `write` has written.
+    """Read a matrix that `write` has written.
 
     Raises:
         OSError: there is no such file.

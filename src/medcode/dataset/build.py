@@ -1,4 +1,4 @@
-"""Builds the arrays that a model on words is trained and tested on from notes, codes and word vectors."""
+"""Build the arrays that a model on words is trained and tested on from notes, codes and word vectors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def lay_out(
     rule: str,
     links: pa.Table | None = None,
 ) -> Inputs:
-    """Builds the arrays of all splits and heads.
+    """Build the arrays of all splits and heads.
 
     If ICD-9 and ICD-10 are separate heads, the links between their codes are included.
 

@@ -77,7 +77,7 @@ class LabelSet:
 def choose(
     name: str, assigned: pd.DataFrame, codes: pd.DataFrame, descriptions: pd.DataFrame, options: Any, corpus: str
 ) -> LabelSet:
-    """Chooses the labels and the documents of a label set.
+    """Choose the labels and the documents of a label set.
 
     Args:
         name: one of NAMES.
@@ -115,7 +115,7 @@ def choose(
 
 
 def empty(name: str, reason: str) -> LabelSet:
-    """An empty label set, with the reason why the corpus has no labels for it."""
+    """Return an empty label set, with the reason why the corpus has no labels for it."""
     return LabelSet(
         DOCUMENTS.empty_table(), LABELS.empty_table(), {"label_set": name, "labels": 0, "empty_because": reason}
     )
@@ -130,7 +130,7 @@ def _table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 
 def _labels(name: str, codes: pd.DataFrame, options: Any, corpus: str) -> tuple[pd.DataFrame, str]:
-    """Chooses head, system and code of the labels. Also returns the source of the choice: papers, train or all."""
+    """Choose head, system and code of the labels. Also return the source of the choice: papers, train or all."""
     editions = _EDITIONS.get(name, ("icd",))
     codes = codes[codes["system"].str.startswith(editions)]
     for edition in editions:

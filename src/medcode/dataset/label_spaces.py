@@ -35,7 +35,7 @@ class LabelSpace:
     coded: np.ndarray
 
     def targets(self, admissions: list[str]) -> Targets:
-        """Returns the gold labels of some admissions, in their order."""
+        """Return the gold labels of some admissions, in their order."""
         n = len(admissions)
         rows, columns = pd.Index(admissions).get_indexer(self.gold["admission_id"]), self.gold["column"].to_numpy()
         has_row, is_label = rows >= 0, columns >= 0
@@ -49,7 +49,7 @@ class LabelSpace:
 
 
 def label_spaces(labels: pa.Table, codes: pa.Table, ccs: pa.Table, documents: pa.Table) -> dict[str, LabelSpace]:
-    """Makes the heads of the label set, and the heads `category` and `ccs`, which group the labels of `icd`.
+    """Make the heads of the label set, and the heads `category` and `ccs`, which group the labels of `icd`.
 
     Args:
         labels: head, system, code, description, train_documents; their order is the order of the columns of a head. The
@@ -117,7 +117,7 @@ def clinical_categories(labels: list[dict[str, Any]], ccs: pa.Table) -> list[Gro
 def group_labels(
     groups: Sequence[Group | None], gold: pd.DataFrame, train: list[str]
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
-    """Makes a head whose labels are groups of another head's labels.
+    """Make a head whose labels are groups of another head's labels.
 
     An admission has the groups of its labels, so it has no gold code outside this head. A label without a group adds
     nothing.

@@ -77,7 +77,7 @@ class Lists:
 
 
 def read(folder: str | os.PathLike, name: str) -> tuple[Lists, list[str]]:
-    """Reads published lists from the files of their publishers.
+    """Read published lists from the files of their publishers.
 
     Args:
         folder: where the files are.
@@ -108,7 +108,7 @@ def read(folder: str | os.PathLike, name: str) -> tuple[Lists, list[str]]:
 
 
 def install(name: str, source: str | os.PathLike, target: str | os.PathLike) -> list[str]:
-    """Checks the files of published lists and copies them.
+    """Check the files of published lists and copy them.
 
     Returns:
         A line for each count that differs from the published one.
@@ -139,7 +139,7 @@ def _content(path: Path, publication: Publication) -> bytes:
 
 
 def _list(path: Path, publication: Publication) -> list[str]:
-    """Reads one admission a line, with or without a header."""
+    """Read one admission a line, with or without a header."""
     lines = [line.strip() for line in _content(path, publication).decode("utf-8-sig", "replace").splitlines()]
     ids = []
     for number, line in enumerate(lines, start=1):
@@ -150,7 +150,7 @@ def _list(path: Path, publication: Publication) -> list[str]:
 
 
 def _table(path: Path, publication: Publication) -> dict[str, list[str]]:
-    """Reads the columns _id and split of a Feather table."""
+    """Read the columns _id and split of a Feather table."""
     try:
         table = feather.read_table(pa.BufferReader(_content(path, publication)))
         columns = [table[name].to_pylist() for name in ("_id", "split")]
@@ -172,7 +172,7 @@ def _identifier(text: str, position: str) -> str:
 
 
 def _merge(folder: Path, parts: dict[str, dict[str, list[str]]]) -> tuple[dict[str, list[str]], int]:
-    """Merges lists. An admission in several of them has the split of the first.
+    """Merge lists. An admission in several of them has the split of the first.
 
     Seven admissions of MIMIC-IV are coded in both editions, and are in both lists.
 
@@ -203,7 +203,7 @@ def _merge(folder: Path, parts: dict[str, dict[str, list[str]]]) -> tuple[dict[s
 
 
 def _check(folder: Path, merged: dict[str, list[str]], fifty: dict[str, list[str]]) -> None:
-    """Makes sure that the admissions for the 50 codes are in the same split as in the full list."""
+    """Check that the admissions for the 50 codes are in the same split as in the full list."""
     split_of = {admission: split for split, ids in merged.items() for admission in ids}
     for split, ids in fifty.items():
         for admission in ids:

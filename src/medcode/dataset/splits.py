@@ -43,7 +43,7 @@ class Assignment:
 
 
 def assign(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, published: Lists | None = None) -> Assignment:
-    """Assigns each admission to a split.
+    """Assign each admission to a split.
 
     Args:
         notes: admission_id, patient_id, split (may be null).
@@ -103,7 +103,7 @@ def table(assignment: Assignment) -> pa.Table:
 
 
 def _coverage(published: Lists, admissions: pd.Index, coded: pd.Index) -> dict[str, Any]:
-    """Counts the admissions of published lists, and those that the corpus lacks."""
+    """Count the admissions of published lists, and those that the corpus lacks."""
     missing = {split: int((~pd.Index(ids).isin(admissions)).sum()) for split, ids in published.ids.items()}
     listed = {split: len(ids) for split, ids in published.ids.items()}
     names = pd.Index(list(published.split_of()))
@@ -147,7 +147,7 @@ def _stratified(patients: pd.Series, codes: pd.DataFrame, options: Any) -> pd.Se
 
 
 def stratify(counts: sparse.csr_array, sizes: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:
-    """Deals examples out to folds by iterative stratification.
+    """Assign examples to folds by iterative stratification.
 
     Args:
         counts: [examples, labels], how often an example counts for a label; no stored zeros.
@@ -198,7 +198,7 @@ def _crossing(patients: pd.Series, split: pd.Series) -> pd.Index:
 
 
 def check_present(split: pd.Series, problem: str) -> None:
-    """Makes sure that each of train, dev and test has a document.
+    """Check that each of train, dev and test has a document.
 
     Raises:
         UserError: a split has none; `problem` says which documents it lacks.

@@ -25,7 +25,7 @@ COMMONEST = 10
 def summarize(
     notes: TokenizedNotes, documents: pd.DataFrame, labels: pd.DataFrame, codes: pd.DataFrame
 ) -> dict[str, Any]:
-    """Computes the statistics of the documents and labels of a label set.
+    """Compute the statistics of the documents and labels of a label set.
 
     Args:
         notes: the words of all documents.
@@ -66,7 +66,7 @@ def _split(documents: pd.DataFrame, gold: pd.DataFrame, heads: list[str]) -> dic
 
 
 def _labels(gold: pd.DataFrame) -> dict[str, Any]:
-    """Labels per document, over the documents with a label; number of labels by number of documents."""
+    """Labels per document, over documents with a label, and number of labels by number of documents."""
     per_document = gold.groupby("admission_id").size()
     per_label = gold.groupby(["system", "code"]).size().sort_index().sort_values(ascending=False, kind="stable")
     groups = pd.cut(per_label, [*FREQUENCIES, np.inf], labels=_names())
@@ -98,7 +98,7 @@ def _quartiles(values: pd.Series) -> dict[str, float]:
 
 
 def _identical(documents: pd.DataFrame) -> dict[str, int]:
-    """Counts the documents of a later split whose words are those of a document of an earlier one, if they have any."""
+    """Count documents of a later split with the words of a document of an earlier one; empty documents do not count."""
     texts = {name: documents.loc[(documents["split"] == name) & (documents["words"] > 0), "text"] for name in SPLITS}
     return {
         f"{first}-{second}": int(texts[second].isin(set(texts[first])).sum())
@@ -107,7 +107,7 @@ def _identical(documents: pd.DataFrame) -> dict[str, int]:
 
 
 def table(summary: dict[str, Any]) -> list[list[str]]:
-    """Formats a summary as a table: a row for each number, a column for each split; the header is the first row."""
+    """Format a summary as a table: a row for each number, a column for each split; the header is the first row."""
     splits = summary["splits"]
     rows = [["", *splits]]
 
@@ -155,6 +155,6 @@ def commonest_lines(summary: dict[str, Any]) -> list[str]:
 
 
 def identical_line(summary: dict[str, Any]) -> str:
-    """One line with the numbers of notes that are in two splits."""
+    """One line with the numbers of identical notes in two splits."""
     counts = ", ".join(f"{pair.replace('-', ' and ')} {n:,}" for pair, n in summary["identical_notes"].items())
     return f"Notes that say the same, word by word, in two splits: {counts}."

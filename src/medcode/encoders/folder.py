@@ -1,4 +1,4 @@
-"""Reads and writes data/encoder: an encoder in one format, independent of the files of its source.
+"""Read and write data/encoder: an encoder in one format, independent of the files of its source.
 
 config.json, tokenizer.json, specials.json (ids of special tokens); model.safetensors, unless the encoder is a new one;
 masked_lm.safetensors where it has the head of a masked language model.

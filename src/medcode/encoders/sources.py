@@ -1,4 +1,4 @@
-"""Finds an encoder's files on this machine, or downloads them from the Hugging Face Hub."""
+"""Find an encoder's files on this machine, or download them from the Hugging Face Hub."""
 
 from __future__ import annotations
 

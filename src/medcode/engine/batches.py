@@ -11,14 +11,14 @@ ROUND_TO = 16
 
 @dataclass(frozen=True)
 class Batch:
-    """Numbers of the documents in a batch, and the length N in tokens that they are padded to."""
+    """Indices of the documents in a batch, and the length N in tokens that they are padded to."""
 
     documents: np.ndarray
     length: int
 
 
 def bucket_lengths(lengths: np.ndarray, batch_size: int, padding: float) -> np.ndarray:
-    """Chooses the fewest bucket lengths with which at most a given share of the computed tokens is padding.
+    """Choose the fewest bucket lengths with which at most a given share of the computed tokens is padding.
 
     Few lengths let kernels and plans be reused. `epoch_batches` cuts the documents, ordered by bucket, into batches.
     The batch that ends with the i-th document is padded for the i-th shortest one, whichever document that is in an
@@ -53,7 +53,7 @@ def bucket_lengths(lengths: np.ndarray, batch_size: int, padding: float) -> np.n
 
 
 def epoch_batches(lengths: np.ndarray, padded: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[Batch]:
-    """Deals all documents into batches, each document once.
+    """Divide all documents into batches, each document once.
 
     Documents are shuffled, ordered by bucket and cut into batches, and the batches are shuffled. Documents that do not
     fill a batch of their bucket move up to the next bucket, so only one batch of an epoch is smaller than the others.
@@ -73,7 +73,7 @@ def epoch_batches(lengths: np.ndarray, padded: np.ndarray, batch_size: int, seed
 
 
 def scoring_batches(lengths: np.ndarray, batch_size: int, *, padding: bool) -> list[Batch]:
-    """Deals all documents into batches for scoring, longest first.
+    """Divide all documents into batches for scoring, longest first.
 
     Args:
         lengths: tokens of each document after truncation, [n].

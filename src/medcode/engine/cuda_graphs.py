@@ -1,4 +1,4 @@
-"""CUDA graphs of training steps, captured once and replayed, which spare the host the launch of every kernel."""
+"""CUDA graphs of training steps: captured once, then replayed, so that the host need not launch every kernel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Recorder(Protocol):
     """Captures work on a device."""
 
     def record(self, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        """Captures the device work of `work` (e.g. as a CUDA graph) without executing it.
+        """Capture the device work of `work` (e.g. as a CUDA graph) without executing it.
 
         Returns:
             A function that executes it on the same tensors, and the tensor that holds its result.
@@ -55,7 +55,7 @@ class GraphedStep:
     captured, all steps are eager, and a note says so once.
 
     Args:
-        update: a step; its work depends on the tensors that it changes, on random numbers, on the numbers of the
+        update: a step; its work depends on the tensors that it changes, on random numbers, on the indices of the
             batch's documents, int [B], and on the length that they are padded to.
         recorder: captures it.
         random: the stream of its random numbers.
@@ -67,7 +67,7 @@ class GraphedStep:
         self._eager_only = False
 
     def __call__(self, documents: Tensor, length: int) -> Tensor:
-        """Runs a step."""
+        """Run a step."""
         shape = len(documents), length
         if self._eager_only or shape not in self._recordings:
             self._recordings.setdefault(shape)
@@ -110,12 +110,12 @@ class RandomStream:
             self.renew()
 
     def renew(self) -> None:
-        """Replaces the stream with a copy, after a capture has failed on it."""
+        """Replace the stream with a copy, after a capture has failed on it."""
         if self._generator is not None:
             self._state = self._generator.clone_state()
             self.enter()
 
     def enter(self) -> None:
-        """Makes this stream the source of all random numbers sampled from now on."""
+        """Make this stream the source of all random numbers sampled from now on."""
         if self._generator is not None:
             self._generator.graphsafe_set_state(self._state)

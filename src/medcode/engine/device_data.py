@@ -97,7 +97,7 @@ class DeviceTargets:
 
 
 def room_for(size: int, device: torch.device) -> torch.device:
-    """The device to keep `size` bytes of documents on: the given one, or the host if a GPU has too little memory."""
+    """Return the device to keep `size` bytes of documents on: the host if the GPU has too little memory."""
     if device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] // PART_OF_FREE:
         return device
     _note_host()

@@ -28,13 +28,13 @@ class DistributedContext:
         return self.rank == 0
 
     def shard(self, batch: int) -> tuple[int, int]:
-        """This process's share of a batch of so many rows: the first row, and one past the last."""
+        """Return the first row, and one past the last, of this process's share of a batch."""
         shards = np.array_split(np.arange(batch), self.size)
         first = sum(len(shard) for shard in shards[: self.rank])
         return first, first + len(shards[self.rank])
 
     def broadcast(self, value: Any) -> Any:
-        """Returns the value of the main process, in every process."""
+        """Return the value of the main process, in every process."""
         if self.size == 1:
             return value
         holder = [value]
@@ -42,18 +42,18 @@ class DistributedContext:
         return holder[0]
 
     def barrier(self) -> None:
-        """Waits for all processes to get here."""
+        """Wait until all processes have reached this call."""
         if self.size > 1:
             distributed.barrier()
 
     def sum(self, value: torch.Tensor) -> torch.Tensor:
-        """Sums a tensor over the processes, in place."""
+        """Sum a tensor over the processes, in place."""
         if self.size > 1:
             distributed.all_reduce(value)
         return value
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """Wraps a model so that backward averages gradients over the processes."""
+        """Wrap a model so that backward averages gradients over the processes."""
         if self.size == 1:
             return model
         # A static graph allows parameters that no loss reaches, such as the unused bias of label attention.
@@ -64,7 +64,7 @@ class DistributedContext:
 
 @contextlib.contextmanager
 def join(device: torch.device) -> Iterator[DistributedContext]:
-    """Joins the process group if torchrun started this process; else there is one process."""
+    """Join the process group if torchrun started this process; else there is one process."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield DistributedContext()
         return
@@ -80,7 +80,7 @@ def join(device: torch.device) -> Iterator[DistributedContext]:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that a name stands for: `auto` is this process's NVIDIA GPU if there is one, else the CPU.
+    """Return the device of a name: `auto` is this process's NVIDIA GPU if there is one, else the CPU.
 
     Raises:
         UserError: torch finds no such device.

@@ -8,7 +8,7 @@ from medcode.layers.kernels import Mode, choose
 
 
 def prepare(threads: int, kernels: Mode = "auto") -> None:
-    """Sets the number of threads, deterministic algorithms and the choice of Triton kernels (`training.kernels`).
+    """Set the number of threads, deterministic algorithms and the choice of Triton kernels (`training.kernels`).
 
     Operations without a deterministic algorithm raise an error. Kernels belong here because they add in another order
     than torch.
@@ -25,7 +25,7 @@ def prepare(threads: int, kernels: Mode = "auto") -> None:
 
 
 def seed_step(seed: int, step: int) -> None:
-    """Seeds the random numbers of one training step.
+    """Seed the random numbers of one training step.
 
     With a stream for every step, a resumed run needs no stored generator state, and random numbers sampled elsewhere
     have no effect.

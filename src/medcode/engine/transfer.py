@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """Copies an array to a device. The copy to a GPU is asynchronous, from pinned memory."""
+    """Copy an array to a device. The copy to a GPU is asynchronous, from pinned memory."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
@@ -28,7 +28,7 @@ class AsyncHostCopy:
             self._copied.record(torch.cuda.current_stream(tensor.device))
 
     def read(self) -> Tensor:
-        """Waits for the copy, and returns it."""
+        """Wait for the copy, and return it."""
         if self._copied is not None:
             self._copied.synchronize()
         return self._host

@@ -16,7 +16,7 @@ COLUMNS = ("codes", "gold", "f1_micro", "f1_macro", "f1_micro_tuned", "f1_macro_
 
 
 def frequency_groups(train_counts: np.ndarray, bins: Sequence[int]) -> list[tuple[str, np.ndarray]]:
-    """Sorts labels into groups by their number of training documents.
+    """Sort labels into groups by their number of training documents.
 
     Args:
         train_counts: training documents of each label, [labels].

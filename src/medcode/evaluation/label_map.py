@@ -20,7 +20,7 @@ Labels = Sequence[dict[str, Any]]
 def label_map(
     icd: np.ndarray, ccs: np.ndarray, icd_labels: Labels, ccs_labels: Labels, category_of: dict[tuple[str, str], str]
 ) -> list[dict[str, Any]]:
-    """Maps the vectors of codes and categories to a plane by t-SNE on their cosine distances.
+    """Map the vectors of codes and categories to a plane by t-SNE on their cosine distances.
 
     Source: the slides on MARN, whose authors show four categories with their codes.
 
@@ -77,7 +77,7 @@ def label_map(
 
 
 def choose(ccs_labels: Labels, categories: Sequence[str]) -> list[str]:
-    """The categories to highlight: the authors' that are present, then the most frequent ones with several codes.
+    """Choose the categories to highlight: first the authors', then the most frequent ones with several codes.
 
     The authors give bare numbers. If diagnoses and procedures both have one, the more frequent is taken.
 

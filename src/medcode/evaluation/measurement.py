@@ -53,7 +53,7 @@ class Measurements:
 
 
 def measure(options: Evaluation, machine: Scoring, label_set: str, trained: TrainedModel, data: Inputs) -> Measurements:
-    """Measures a model on the test split, at the fixed threshold and at the one with the best micro F1 on dev.
+    """Measure a model on the test split, at the fixed threshold and at the one with the best micro F1 on dev.
 
     Args:
         options: how to evaluate.

@@ -161,7 +161,7 @@ TABLE = (
 
 
 def measure(scored: Scored, needs: Needs, at: list[int]) -> dict[str, Any]:
-    """Compute all metrics of one kind, nested as in test.json.
+    """Compute all metrics with the same needs, nested as in test.json.
 
     Args:
         scored: of one head.

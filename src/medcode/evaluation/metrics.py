@@ -26,7 +26,7 @@ BLOCK = 256  # documents (or labels) whose scores are worked on at a time
 
 
 def check_scores(gold: sparse.csr_array, scores: np.ndarray) -> None:
-    """Makes sure that scores are probabilities, one per document and label.
+    """Check that scores are probabilities, one per document and label.
 
     Raises:
         ValueError: the shapes differ.
@@ -39,7 +39,7 @@ def check_scores(gold: sparse.csr_array, scores: np.ndarray) -> None:
 
 
 def blocks(length: int) -> Iterator[slice]:
-    """Cuts a range into slices of at most BLOCK."""
+    """Cut a range into slices of at most BLOCK."""
     return (slice(start, min(start + BLOCK, length)) for start in range(0, length, BLOCK))
 
 
@@ -63,7 +63,7 @@ class Counts:
     gold: np.ndarray
 
     def __getitem__(self, numbers: np.ndarray) -> Counts:
-        """Returns the counts of some of the labels (or documents)."""
+        """Return the counts of some of the labels (or documents)."""
         return Counts(self.true_positives[numbers], self.predicted[numbers], self.gold[numbers])
 
 

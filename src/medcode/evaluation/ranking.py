@@ -29,7 +29,7 @@ class Ranking:
 
 
 def gold_ranks(gold: sparse.csr_array, scores: np.ndarray) -> Ranking:
-    """Ranks the labels of each document by score and keeps the ranks of the gold ones.
+    """Rank the labels of each document by score and keep the ranks of the gold ones.
 
     Among equal scores the later column comes first. This is the order of caml's code (an ascending argsort, reversed)
     with a stable sort in place of its unstable one.

@@ -11,7 +11,7 @@ from medcode.evaluation.metrics import check_scores, ratio, row_numbers
 
 
 def tune_threshold(gold: sparse.spmatrix | sparse.sparray | np.ndarray, scores: np.ndarray, grid: int) -> float:
-    """Finds the threshold with the best micro F1, one for all labels, as Edin et al. (2023) do.
+    """Find the threshold with the best micro F1, one for all labels, as Edin et al. (2023) do.
 
     Args:
         gold: 0/1, [documents, labels].

@@ -34,7 +34,7 @@ class Prediction:
 
 
 def predict(trained: TrainedModel, text: str, threshold: float | None = None, top: int | None = None) -> Prediction:
-    """Predicts the codes of one note.
+    """Predict the codes of one note.
 
     Args:
         trained: a model with its vocabulary and labels.

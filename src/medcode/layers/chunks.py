@@ -1,4 +1,4 @@
-"""Splits documents into chunks that an encoder can read, and joins the states of chunks again."""
+"""Split documents into chunks that an encoder can read, and join the states of chunks again."""
 
 from __future__ import annotations
 

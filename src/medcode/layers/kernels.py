@@ -1,4 +1,4 @@
-"""Selects Triton kernels, by `training.kernels`, by measurements, and by a check against the plain form.
+"""Select Triton kernels, by `training.kernels`, by measurements, and by a check against the plain form.
 
     plain   no kernels
     fused   kernels wherever they can run; errors are raised

@@ -58,7 +58,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the lock of this folder, so that no second process trains the same model here.
+        """Hold the lock of this folder, so that no second process trains the same model here.
 
         Raises:
             UserError: another process holds the lock.
@@ -80,7 +80,7 @@ class Checkpoints:
             yield
 
     def save(self, checkpoint: dict[str, Any]) -> None:
-        """Replaces the last checkpoint. Its key `state` is a `TrainState` as a mapping."""
+        """Replace the last checkpoint. Its key `state` is a `TrainState` as a mapping."""
         with io.atomic_write(self.folder / STATE) as file:
             torch.save(checkpoint, file)
         for old in self.folder.glob("best-*.pt"):
@@ -88,7 +88,7 @@ class Checkpoints:
                 old.unlink()
 
     def load(self) -> dict[str, Any] | None:
-        """Returns the last state, or None where there is none.
+        """Return the last state, or None where there is none.
 
         Raises:
             UserError: the file is damaged.
@@ -96,16 +96,16 @@ class Checkpoints:
         return self._read(self.folder / STATE) if (self.folder / STATE).exists() else None
 
     def save_best(self, epoch: int, weights: dict[str, torch.Tensor]) -> None:
-        """Writes the weights of an epoch. Those of the previous best epoch stay until the next `save`."""
+        """Write the weights of an epoch. Those of the previous best epoch stay until the next `save`."""
         with io.atomic_write(self._best(epoch)) as file:
             torch.save(weights, file)
 
     def load_best(self, epoch: int) -> dict[str, torch.Tensor]:
-        """Returns the weights of the best epoch."""
+        """Return the weights of the best epoch."""
         return self._read(self._best(epoch))
 
     def finish(self, model: Path) -> None:
-        """Marks the training as finished, and drops everything but the state and the best weights.
+        """Mark the training as finished, and drop everything but the state and the best weights.
 
         A process that is killed in between leaves more files, but none that are wrong: the last state says that
         training has ended.
@@ -120,7 +120,7 @@ class Checkpoints:
         self.save({"state": self._read(self.folder / STATE)["state"]})
 
     def remove(self) -> None:
-        """Removes the folder.
+        """Remove the folder.
 
         The state goes first, because no training must resume from it without the rest. The mark of a finished training
         goes last, so that the next process completes a removal that was cut short.
@@ -141,7 +141,7 @@ class Checkpoints:
 
 
 def remove_finished(root: Path, model: Path) -> None:
-    """Removes the checkpoints of finished trainings that are no longer needed.
+    """Remove the checkpoints of finished trainings that are no longer needed.
 
     These are the ones whose model folder is missing, or is about to be written. Checkpoints that a live process has
     locked stay, and so do those of unfinished trainings, which can be resumed.
@@ -163,7 +163,7 @@ def remove_finished(root: Path, model: Path) -> None:
 
 @contextlib.contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Waits until no other process takes a lock or removes a folder, so that no lock is of a folder just removed."""
+    """Exclude other processes while checkpoint folders are locked or removed: no lock is taken of a removed folder."""
     root.mkdir(parents=True, exist_ok=True)
     with _file_lock(root / LOCK):
         yield
@@ -175,7 +175,7 @@ def _file_lock(path: Path) -> FileLock:
 
 
 def _acquire(lock: FileLock) -> bool:
-    """Takes a lock without waiting. False if another process, or this one, holds it."""
+    """Take a lock without waiting. False if another process, or this one, holds it."""
     try:
         lock.acquire(blocking=False)
     except Timeout:

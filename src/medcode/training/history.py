@@ -33,7 +33,7 @@ class HistoryWriter:
         self.histories: dict[int, History] = {}
 
     def on_epoch(self, seed: int, history: History, seconds: float) -> None:
-        """Writes the learning curve of a seed so far. `seconds` are of its last epoch, 0 if it was resumed."""
+        """Write the learning curve of a seed so far. `seconds` are of its last epoch, 0 if it was resumed."""
         self.histories[seed] = history
         write_curve(self.table, seeds.mean_curve(self.histories.values()) if self.several else history)
         if not seconds:
@@ -44,7 +44,7 @@ class HistoryWriter:
         self._print(seed, f"epoch {history[-1]['epoch']:>3}  {metrics}  {seconds:.1f} s")
 
     def on_resume(self, seed: int, state: TrainState, folder: Path) -> None:
-        """Prints where a training resumes, or that it has ended already. Epochs and steps count from 1."""
+        """Print where a training resumes, or that it has ended already. Epochs and steps count from 1."""
         if state.stopped:
             message = f"already trained: ended at epoch {state.epoch} ({state.stopped})"
             self._print(seed, f"{message}; remove {folder} to train it anew")
@@ -56,12 +56,12 @@ class HistoryWriter:
 
 
 def write_curve(path: str | os.PathLike, history: History) -> None:
-    """Writes one line per epoch, replacing the file."""
+    """Write one line per epoch, replacing the file."""
     io.write_csv(path, history, list(history[0]) if history else ["epoch"])
 
 
 def append_log(path: str | os.PathLike, record: dict[str, Any]) -> None:
-    """Appends one JSON line to a log that no stage reads. Seconds and the like belong there, not in metrics."""
+    """Append one JSON line to a log that no stage reads. Seconds and the like belong there, not in metrics."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")

@@ -36,7 +36,7 @@ Descriptions = dict[str, list[np.ndarray]]
 
 
 def initialize(model: Model, recipe: Recipe, data: Inputs, descriptions: Descriptions) -> None:
-    """Initializes label vectors and output biases in place, as `label_init` and `label_biases` of the recipe say.
+    """Initialize label vectors and output biases in place, as `label_init` and `label_biases` of the recipe say.
 
     Args:
         model: on its device, with the random weights of its class.
@@ -56,7 +56,7 @@ def initialize(model: Model, recipe: Recipe, data: Inputs, descriptions: Descrip
 
 
 def start_from_frequencies(model: Model, head: str, counts: np.ndarray, documents: int) -> None:
-    """Sets each output bias to the log odds of its label among the training documents, log (n + 1/2) / (N - n + 1/2).
+    """Set each output bias to the log odds of its label among the training documents, log (n + 1/2) / (N - n + 1/2).
 
     Args:
         counts: n of each label, [Y].

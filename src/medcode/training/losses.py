@@ -94,7 +94,7 @@ class StepLosses:
     admissions: Sequence[str]
 
     def read(self) -> dict[str, float]:
-        """Waits for the losses, and returns them by name.
+        """Wait for the losses, and return them by name.
 
         Raises:
             UserError: the loss is not finite; the message names the step.
@@ -109,7 +109,7 @@ class StepLosses:
 
 
 class LossMeter:
-    """Sums the losses of an epoch's steps. Those of a step are read once the next has begun, so that no GPU waits.
+    """Sums of the losses of an epoch. Each step's losses are read after the next step has begun: no GPU waits.
 
     Args:
         sums: by name, changed in place.
@@ -120,7 +120,7 @@ class LossMeter:
         self.deferred: StepLosses | None = None
 
     def add(self, losses: StepLosses) -> None:
-        """Defers the losses of a step, and adds those of the step before to the sums.
+        """Defer the losses of a step, and add those of the step before to the sums.
 
         Raises:
             UserError: the loss of the step before is not finite.
@@ -131,7 +131,7 @@ class LossMeter:
                 self.sums[name] = self.sums.get(name, 0.0) + value
 
     def flush(self) -> None:
-        """Adds the losses of the last step to the sums.
+        """Add the losses of the last step to the sums.
 
         Raises:
             UserError: the loss is not finite.

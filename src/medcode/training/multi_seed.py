@@ -11,7 +11,7 @@ from medcode.training.trainer import Result, Trainer
 
 
 def train(trainers: list[Trainer]) -> list[Result]:
-    """Trains the models until each has ended, one step of each in turn.
+    """Train several models in turn, one step each, until all have ended.
 
     Every training has its own weights, batches, random numbers and checkpoints, and has the same result as it would
     alone. On a GPU each has its own stream, so that one model uses the units that another leaves idle; a recurrent
@@ -61,7 +61,7 @@ def streams(trainers: list[Trainer]) -> list[contextlib.AbstractContextManager]:
 def _save_and_exit(
     trainers: list[Trainer], stream_of: dict[Trainer, contextlib.AbstractContextManager], signal: int
 ) -> None:
-    """Saves the unfinished trainings, and exits with the status of the signal. Returns if there are none."""
+    """Save the unfinished trainings, and exit with the status of the signal. Do nothing if there are none."""
     for trainer in trainers:
         with stream_of[trainer]:
             trainer.save()

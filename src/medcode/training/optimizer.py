@@ -50,13 +50,13 @@ def make_optimizer(
 
 
 def put_lr_on_device(optimizer: torch.optim.Optimizer) -> None:
-    """Makes the learning rate of each group a tensor on the device of its parameters, which `set_lr` then fills."""
+    """Make the learning rate of each group a tensor on the device of its parameters, which `set_lr` then fills."""
     for group in optimizer.param_groups:
         group["lr"] = torch.tensor(float(group["lr"]), device=group["params"][0].device)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Sets the learning rate of every parameter group, times the group's scale."""
+    """Set the learning rate of every parameter group, times the group's scale."""
     for group in optimizer.param_groups:
         scaled = rate * group["scale"]
         if isinstance(group["lr"], Tensor):

@@ -21,7 +21,7 @@ THRESHOLD_GRID = 100  # of the threshold that the model carries; Edin et al. 202
 
 
 def tune_thresholds(model: Model, data: Inputs, max_tokens: int, precision: str) -> dict[str, float]:
-    """The threshold of each head with the best micro F1, on the dev documents that were coded in its system."""
+    """Choose the threshold of each head with the best micro F1 on the dev documents coded in its system."""
     dev = data.splits["dev"]
     logits = score(model, data.tokens, dev.offsets, max_tokens, SCORING_BATCH, precision)
     return {
@@ -41,7 +41,7 @@ def save(
     data: Inputs,
     tokenizer: SubwordTokenizer | None,
 ) -> list[dict[str, float]]:
-    """Writes the models of all seeds; that of the first seed is the folder's own.
+    """Write the models of all seeds. The folder itself is the model of the first seed.
 
     Args:
         run: names of corpus, label set, model and recipe.

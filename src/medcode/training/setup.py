@@ -17,7 +17,7 @@ from medcode.models.base import Model, ModelConfig, ModelInputs
 def read(
     model_cls: type[Model], config: ModelConfig, paths: dict[str, Path], *, descriptions: bool = False
 ) -> tuple[arrays.Inputs, ModelInputs, str | None]:
-    """Reads the splits train and dev, and the inputs of the model's constructor.
+    """Read the splits train and dev, and the inputs of the model's constructor.
 
     Args:
         model_cls: the model's class.

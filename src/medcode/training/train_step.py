@@ -66,7 +66,7 @@ class TrainStep:
             self.run = cuda_graphs.GraphedStep(self.update, cuda_graphs.CudaGraphs(), self.random)
 
     def prepare(self, lr: float, seed: int, number: int) -> None:
-        """Sets the learning rate and the seed of a step, from the host.
+        """Set the learning rate and the seed of a step, from the host.
 
         Args:
             lr: the learning rate.
@@ -77,7 +77,7 @@ class TrainStep:
         set_lr(self.optimizer, lr)
 
     def update(self, documents: Tensor, length: int) -> Tensor:
-        """Updates the weights with one batch, and returns its mean losses before the update.
+        """Update the weights with one batch, and return its mean losses before the update.
 
         All work is on the device and depends on no number of the host, so that it can be captured as a CUDA graph.
 
@@ -114,7 +114,7 @@ class TrainStep:
         return mean_losses
 
     def micro_batches(self, batch_size: int) -> list[tuple[int, int]]:
-        """Cuts this process's share of a batch into micro-batches: the first document, and one past the last, of each.
+        """Cut this process's share of a batch into micro-batches: the first document, and one past the last, of each.
 
         Every process has the same number of micro-batches, so some may be empty.
         """
@@ -123,7 +123,7 @@ class TrainStep:
         return [(min(start, last), min(start + size, last)) for start in range(first, first + most, size)]
 
     def load_optimizer(self, state: dict) -> None:
-        """Restores the optimizer."""
+        """Restore the optimizer."""
         self.optimizer.load_state_dict(state)
         if self.graphed:
             put_lr_on_device(self.optimizer)

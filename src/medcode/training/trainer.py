@@ -140,7 +140,7 @@ class Trainer:
         return self.state.step == len(self.batches)
 
     def restore(self) -> None:
-        """Restores the last checkpoint, if there is one."""
+        """Restore the last checkpoint, if there is one."""
         checkpoint = self.checkpoints.load()
         if checkpoint is None:
             return
@@ -155,7 +155,7 @@ class Trainer:
             self.on_epoch(self.state.history, 0.0)
 
     def train_step(self) -> None:
-        """Takes one step, and saves a checkpoint every `checkpoint_steps` steps.
+        """Take one step, and save a checkpoint every `checkpoint_steps` steps.
 
         Raises:
             UserError: the loss of the step before is not finite.
@@ -175,7 +175,7 @@ class Trainer:
         self.seconds += time.perf_counter() - started
 
     def end_epoch(self) -> None:
-        """Evaluates on dev, keeps the weights if they are the best, decides whether to stop, and saves.
+        """Evaluate on dev, keep the weights if they are the best, decide whether to stop, and save.
 
         Raises:
             UserError: the loss is not finite, or the monitored metric cannot be computed on dev.
@@ -208,7 +208,7 @@ class Trainer:
             self._begin_epoch()
 
     def save(self) -> None:
-        """Replaces the last checkpoint with the current state."""
+        """Replace the last checkpoint with the current state."""
         self.losses.flush()
         if self.context.is_main:
             self.checkpoints.save(
@@ -220,7 +220,7 @@ class Trainer:
             )
 
     def finish(self) -> Result:
-        """Loads the weights to keep into the model, once training has ended."""
+        """Load the weights of the epoch to keep into the model, after training has ended."""
         self.context.barrier()  # the main process has written them
         self.model.load_state_dict(self.checkpoints.load_best(self.state.best_epoch))
         return Result(self.state.history, self.state.best_epoch, self.state.stopped)
@@ -236,7 +236,7 @@ class Trainer:
         self.step.network.train()
 
     def _show_bar(self) -> None:
-        """Shows the progress of the epoch, and the mean loss of the steps whose losses have been read."""
+        """Show the progress of the epoch, and the mean loss of the steps whose losses have been read."""
         self.bar = self.bar or tqdm(
             total=len(self.batches),
             initial=self.state.step,
@@ -252,7 +252,7 @@ class Trainer:
             self.bar.set_postfix(loss=loss, **metric, refresh=False)
 
     def close_bar(self) -> None:
-        """Takes the progress bar away, so that what is printed next stands on a line of its own."""
+        """Close the progress bar, so that the next output starts on a new line."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None

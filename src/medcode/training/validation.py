@@ -28,7 +28,7 @@ def evaluate(
     recipe: Recipe,
     settings: Training,
 ) -> Row:
-    """Returns the losses on dev, and metrics over the documents that were coded in each head's system.
+    """Return the losses on dev, and metrics over the documents that were coded in each head's system.
 
     Args:
         model: left in evaluation mode.
