@@ -1,4 +1,4 @@
-"""Counts how many of the corpus's codes have a description, a CCS category and a GEM entry."""
+"""Count how many of the corpus's codes have a description, a CCS category and a GEM entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetches the encoder that params.yaml names, or builds a new one with its subwords; empty for encoder: none."""
+"""Fetch the encoder that params.yaml names, or build a new one with its subwords; empty for encoder: none."""
 
 from __future__ import annotations
 

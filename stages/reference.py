@@ -1,4 +1,4 @@
-"""Writes the reference tables of codes: descriptions, CCS categories, GEMs and the hierarchy."""
+"""Write the reference tables of codes: descriptions, CCS categories, GEMs and the hierarchy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokenizes every document into the encoder's subwords; empty without an encoder."""
+"""Tokenize every document into the encoder's subwords; empty without an encoder."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def model(name: str, **changes) -> Edit:
 
 
 def source(path: str, old: str, new: str) -> Edit:
-    """Replaces a piece of a file that must be there."""
+    """Return an edit that replaces a text in a file; the text must be present."""
 
     def edit(project: StubProject) -> None:
         file = project.folder / path
@@ -256,7 +256,7 @@ SUBWORD_EDITS: dict[str, tuple[Edit, set[str]]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SUBWORD_EDITS)
-def test_an_edit_with_a_model_on_subwords_reruns_what_it_affects_and_nothing_else(built_on_subwords, tmp_path, name):
+def test_an_edit_with_a_subword_model_reruns_exactly_the_affected_stages(built_on_subwords, tmp_path, name):
     edit, expected = SUBWORD_EDITS[name]
     project = built_on_subwords.copy(tmp_path / "medcode")
     edit(project)

@@ -32,7 +32,7 @@ def on_subwords(audited_subwords, tmp_path_factory):
     ],
     ids=lambda value: ",".join(value) if isinstance(value, list) else "",
 )
-def test_another_encoder_reruns_what_reads_its_subwords_and_nothing_before(on_subwords, changes, ran):
+def test_another_encoder_reruns_only_stages_that_read_its_subwords(on_subwords, changes, ran):
     """tests/test_reruns.py has other changes, on stubs."""
     on_subwords.reset()
     assert on_subwords.repro("report") == set()
@@ -40,7 +40,7 @@ def test_another_encoder_reruns_what_reads_its_subwords_and_nothing_before(on_su
 
 
 @pytest.mark.slow
-def test_an_encoder_of_a_folder_is_trained_on_and_read_again_to_predict(on_subwords):
+def test_a_model_on_an_encoder_folder_trains_and_predicts(on_subwords):
     """What `pretrain` made serves as a folder of one's own; the network is never asked, here or when predicting."""
     on_subwords.reset()
     on_subwords.experiment("pretrain.steps=3", targets=("report",))
@@ -66,7 +66,7 @@ def test_the_encoder_of_a_package_is_fine_tuned_without_a_network(on_subwords):
     assert json.loads(on_subwords.read("metrics/train.json"))["parameters"]["total"] > 22_000_000
 
 
-def test_an_encoder_that_is_not_there_is_told_in_one_line(on_subwords):
+def test_a_missing_encoder_is_reported_in_one_line(on_subwords):
     on_subwords.reset()
     on_subwords.set({"encoder": "bert-base"})
     done = on_subwords.run(*on_subwords.command("encoder"), check=False, HF_HUB_OFFLINE="1", HF_HOME="cache")

@@ -90,7 +90,7 @@ def test_predict_reads_the_trained_model(clean):
 
 
 @pytest.mark.slow
-def test_labels_start_from_their_descriptions_and_descriptions_are_documents_where_a_recipe_says_so(clean):
+def test_a_recipe_may_use_descriptions_as_initial_vectors_and_documents(clean):
     assert clean.experiment("recipe=small", "configs/models/caml.yaml:recipes.small.epochs=1") == {"check", *FROM_TRAIN}
     trained = json.loads(clean.read("metrics/train.json"))
     assert trained["recipe"] == "small" and trained["train_loss"] > 0

@@ -67,9 +67,7 @@ def test_check_shows_every_setting_of_a_run_in_full(command, root):
         ("bert_trun", "biobart", "encoder: there is no block encoders.biobart; did you mean 'biobert'?"),
     ],
 )
-def test_check_wants_an_encoder_for_models_on_subwords_and_for_them_alone(
-    command, root, tmp_path, model, encoder, message
-):
+def test_check_requires_an_encoder_exactly_for_subword_models(command, root, tmp_path, model, encoder, message):
     path = tmp_path / "params.yaml"
     text = (root / "params.yaml").read_text()
     path.write_text(

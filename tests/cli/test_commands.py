@@ -205,7 +205,7 @@ def on_subwords(recipe, tmp_path):
     return tmp_path / "subwords"
 
 
-def test_a_model_on_subwords_predicts_without_data_or_network(command, on_subwords, tmp_path):
+def test_a_subword_model_predicts_without_data_or_network(command, on_subwords, tmp_path):
     note = tmp_path / "note.txt"
     note.write_text("Fever and rigors and chills")
     code, out, err = command("predict", "--format", "json", "--top", "2", "--model", on_subwords, note)

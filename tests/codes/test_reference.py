@@ -60,7 +60,7 @@ def test_every_row_is_a_code_with_a_tidy_description(descriptions):
             assert description.split()[-1].lower() not in {"of", "with", "and", "or", "due", "to", "in"}
 
 
-def test_latin_1_descriptions_are_read_as_such(descriptions):
+def test_descriptions_are_decoded_as_latin_1(descriptions):
     assert any(
         "é" in description or "è" in description
         for (system, _), (description, _) in descriptions.items()

@@ -15,7 +15,7 @@ def test_values_lose_their_padding_and_files_are_latin_1(small_official):
     assert "Ménière" in "".join(sources.official(small_official, sources.DIAGNOSIS_DESCRIPTIONS))
 
 
-def test_the_package_has_the_files_of_icd9_descriptions_as_published(official):
+def test_the_package_has_the_published_files_of_icd9_descriptions(official):
     for name in (sources.DIAGNOSIS_DESCRIPTIONS, sources.PROCEDURE_DESCRIPTIONS):
         inside = f"ICD_9_CM_v32_master_descriptions/{name}"
         assert list(sources.package(inside, "latin-1")) == list(sources.official(official, name))

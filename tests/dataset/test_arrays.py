@@ -224,7 +224,7 @@ def test_there_is_no_ccs_head_without_categories(tmp_path):
         data.heads_named(["icd", "ccs"])
 
 
-def test_descriptions_become_rows_of_the_embedding(folder):
+def test_descriptions_become_embedding_rows(folder):
     assert arrays.load(folder, ()).descriptions == {}
     data = arrays.load(folder, (), descriptions=True)
     # "description 486" and the like: one word that is not in the vocabulary, and a number that is no word.

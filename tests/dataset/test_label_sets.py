@@ -56,7 +56,7 @@ def test_labels_are_chosen_from_train_or_from_all_documents():
     ]
 
 
-def test_descriptions_and_what_has_none():
+def test_labels_without_a_description_are_counted():
     notes, codes = corpus()
     label_set = choose("full", notes, codes)
     descriptions = dict(

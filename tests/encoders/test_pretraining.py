@@ -42,7 +42,7 @@ def collating(source, seed=0):
     return collator(folder.read_tokenizer(source), folder.read_specials(source), 0.15, seed)
 
 
-def test_subwords_are_hidden_as_bert_hid_them(source):
+def test_subwords_are_masked_as_in_bert(source):
     specials = folder.read_specials(source)
     blocks = torch.full((400, 52), 70)
     blocks[:, 0], blocks[:, -2], blocks[:, -1] = specials["begin"], specials["end"], specials["pad"]
@@ -60,13 +60,13 @@ def test_subwords_are_hidden_as_bert_hid_them(source):
     assert random_tokens.unique().numel() > 0.8 * folder.read(source).config["vocab_size"]
 
 
-def test_subwords_that_a_vocabulary_does_not_have_are_guessed_like_any_other(source):
+def test_unknown_subwords_are_masked_like_others(source):
     unknown = SubwordTokenizer(folder.read_tokenizer(source)).unknown
     labels = collating(source)([torch.full((1000,), unknown)])["labels"]
     assert (labels == unknown).float().mean().item() == pytest.approx(0.15, abs=0.05)
 
 
-def test_one_seed_hides_the_same_subwords_and_each_call_others(source):
+def test_masking_follows_the_seed_and_differs_between_calls(source):
     blocks = [torch.arange(20, 100)] * 8
     first, again, other = collating(source), collating(source), collating(source, seed=1)
     calls = []
@@ -110,7 +110,7 @@ def test_too_little_text_is_reported(source, subwords):
         trainer.run(torch.empty(0, 16, dtype=torch.long), torch.empty(0, 16, dtype=torch.long))
 
 
-def test_an_encoder_that_lacks_vectors_of_subwords_is_refused(source, subwords):
+def test_an_encoder_without_vectors_of_some_subwords_is_refused(source, subwords):
     trainer = Pretrainer(source, OPTIONS, torch.device("cpu"), "fp32")
     count = trainer.encoder.config["vocab_size"]
     trainer.encoder.config["vocab_size"] = count - 1

@@ -60,7 +60,7 @@ def test_truncation_and_special_tokens_of_the_tokenizer_are_disabled():
     assert SubwordTokenizer(json.dumps(definition))(["and and and chills"])[0].tolist() == [1, 1, 1, 2]
 
 
-def test_what_looks_like_a_special_token_is_text():
+def test_special_tokens_in_notes_are_read_as_text():
     tokenizer = scratch.train_tokenizer(["fever [and] chills pad sep cls mask"] * 9, 200)
     specials = {tokenizer.token_to_id(token) for token in scratch.SPECIALS} - {tokenizer.token_to_id("[UNK]")}
     (ids,) = SubwordTokenizer(tokenizer.to_str())(["fever [PAD] chills [SEP] [CLS] [MASK]"])
@@ -75,5 +75,5 @@ def test_text_of_returns_the_words_or_the_raw_note(tmp_path):
     assert list(texts_of("words", tmp_path / "tokens", tmp_path / "absent.parquet")) == [("5", "fever c chills")]
 
 
-def test_the_subword_for_the_unknown_is_known():
+def test_the_tokenizer_knows_the_id_of_the_unknown_subword():
     assert SubwordTokenizer(plain_encoder.tokenizer(WORDS)).unknown == 3

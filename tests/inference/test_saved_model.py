@@ -59,7 +59,7 @@ def test_option_names_of_older_versions_are_accepted(folder):
     assert saved_model.load(folder).model.config.match_released_code is True
 
 
-def test_a_folder_of_an_older_version_may_call_descriptions_titles(folder):
+def test_labels_of_older_versions_may_have_titles(folder):
     path = folder / "labels.json"
     labels = saved_model.load(folder).labels
     path.write_text(path.read_text().replace('"description"', '"title"'))

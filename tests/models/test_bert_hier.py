@@ -115,7 +115,7 @@ def test_padding_chunks_are_not_encoded():
 
 
 @torch.no_grad()
-def test_a_note_of_twelve_thousand_subwords_is_read_to_its_end():
+def test_a_note_of_twelve_thousand_subwords_is_read_completely():
     model, note = build().float(), plain.note(12_000)
     logits = model(*plain.batch([note]))["icd"]
     assert logits.isfinite().all()
@@ -123,7 +123,7 @@ def test_a_note_of_twelve_thousand_subwords_is_read_to_its_end():
     assert not torch.equal(model(*plain.batch([note]))["icd"], logits)
 
 
-def test_the_order_of_subwords_matters_and_that_of_whole_chunks_does_not():
+def test_logits_depend_on_the_order_of_subwords_but_not_of_chunks():
     model, note = build(), plain.note(12)
     logits = model(*plain.batch([note]))["icd"]
     torch.testing.assert_close(model(*plain.batch([note[6:] + note[:6]]))["icd"], logits)

@@ -58,7 +58,7 @@ def test_an_encoder_that_reads_less_than_a_chunk_is_refused():
         build(chunk=65)
 
 
-def test_the_vectors_of_subwords_can_be_left_as_they_are():
+def test_subword_vectors_can_be_frozen():
     table = build(embedding="static").encoder.get_input_embeddings().weight
     assert not table.requires_grad
     assert build().encoder.get_input_embeddings().weight.requires_grad

@@ -38,7 +38,7 @@ def distance(model: DrCaml, label: int, words: list[int]) -> torch.Tensor:
 @torch.no_grad()
 @pytest.mark.parametrize("kernel", [3, 4])
 @pytest.mark.parametrize("separate", [False, True])
-def test_each_note_adds_the_distances_of_its_codes_from_their_descriptions(kernel, separate):
+def test_the_penalty_sums_the_distances_of_codes_from_their_descriptions(kernel, separate):
     model = build(kernel, separate_description_table=separate)
     if separate:
         model.description_table.weight[1:] += 0.3
@@ -48,7 +48,7 @@ def test_each_note_adds_the_distances_of_its_codes_from_their_descriptions(kerne
 
 
 @torch.no_grad()
-def test_in_the_authors_code_pads_compete_up_to_the_longest_description_of_a_note():
+def test_padding_of_descriptions_enters_the_maximum_in_the_authors_code():
     model = build(match_released_code=True)
     with_pads = [distance(model, 0, [3, 4, 9, 2, 8]), distance(model, 1, [7, 0, 0, 0, 0])]
     shorter = [distance(model, 1, [7, 0, 0]), distance(model, 3, [5, 6, 1])]
@@ -69,7 +69,7 @@ def test_logits_equal_camls():
 
 
 @torch.no_grad()
-def test_codes_never_seen_in_training_get_the_vectors_of_their_descriptions():
+def test_codes_without_training_documents_get_the_vectors_of_their_descriptions():
     model = build()
     output = model.attention["icd"].output.weight
     before = output.clone()
@@ -78,14 +78,14 @@ def test_codes_never_seen_in_training_get_the_vectors_of_their_descriptions():
     assert torch.equal(output[1:], before[1:])  # label 2 was never seen either, but nothing describes it
 
 
-def test_its_description_table_is_a_copy_of_the_word_vectors_that_trains_apart():
+def test_the_description_table_is_a_separately_trained_copy():
     model = build(separate_description_table=True)
     assert torch.equal(model.description_table.weight, model.embedding.table.weight)
     model.regularization({"icd": GOLD.double()}).sum().backward()
     assert model.description_table.weight.grad.any() and model.embedding.table.weight.grad is None
 
 
-def test_it_scores_without_descriptions_but_cannot_be_trained():
+def test_it_predicts_without_descriptions_but_cannot_be_trained():
     model = build(descriptions=None)
     assert model(*plain.batch([plain.note(4)]))["icd"].shape == (1, LABELS)
     with pytest.raises(ValueError, match="built without the descriptions"):

@@ -9,7 +9,7 @@ from medcode.models.dr_caml import DescriptionEncoder
 
 
 @pytest.mark.parametrize("kernel", [3, 10])
-def test_a_padded_description_is_read_as_it_is_alone_only_with_a_mask(kernel):
+def test_only_a_mask_makes_description_vectors_independent_of_padding(kernel):
     torch.manual_seed(0)
     x = torch.randn(1, 4, 5)
     padded, length = torch.nn.functional.pad(x, (0, 0, 0, 30)), torch.tensor([4])

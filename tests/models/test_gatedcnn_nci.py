@@ -59,7 +59,7 @@ def test_logits_follow_the_formula(changes):
     plain.agree(build(**changes), NOTES, by_hand, padded=20)
 
 
-def test_label_vectors_are_mean_word_vectors_of_descriptions_and_stay_so():
+def test_label_vectors_are_frozen_mean_word_vectors_of_descriptions():
     model = build(DESCRIPTIONS)
     table, queries = model.embedding.table.weight, model.interaction["icd"].queries.weight
     assert not queries.requires_grad
@@ -69,7 +69,7 @@ def test_label_vectors_are_mean_word_vectors_of_descriptions_and_stay_so():
     plain.agree(model, NOTES, by_hand, padded=20)
 
 
-def test_label_vectors_are_learned_where_there_are_no_descriptions_or_they_are_not_wanted():
+def test_label_vectors_are_learned_without_descriptions_or_on_request():
     for model in (build(), build(DESCRIPTIONS, label_vectors="learned")):
         assert model.interaction["icd"].queries.weight.requires_grad
 

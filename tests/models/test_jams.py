@@ -103,7 +103,7 @@ def test_symmetric_edges_include_both_directions(recipe):
         assert torch.equal(actual, matrix)
 
 
-def test_a_backbone_that_reads_descriptions_draws_the_output_vectors_of_both_systems(recipe):
+def test_a_backbone_with_descriptions_regularizes_the_output_vectors_of_both_systems(recipe):
     words = {"icd9": torch.tensor([[3, 4], [5, 0], [0, 0]]), "icd10": torch.tensor([[3], [4], [5], [6]])}
     model = build(recipe, "dr_caml", descriptions=words)
     gold = {"icd9": torch.tensor([[1.0, 0, 1]]).double(), "icd10": torch.tensor([[0.0, 1, 0, 0]]).double()}

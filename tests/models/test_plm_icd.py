@@ -57,7 +57,7 @@ def test_padding_to_whole_chunks_changes_logits_only_if_requested():
 
 
 @torch.no_grad()
-def test_in_edins_code_pads_are_subwords_like_others():
+def test_padding_is_read_like_subwords_in_edins_code():
     """Seven subwords with special tokens in two chunks of four, and a chunk of padding, with positions in BERT."""
     model = build("bert", chunk=4, variant="edin", match_released_code=True)
     note, specials = plain.note(5), model.outline.specials
@@ -92,7 +92,7 @@ def test_label_attention_is_initialized_as_in_each_code(variant, std):
 
 
 @torch.no_grad()
-def test_a_note_of_twelve_thousand_subwords_is_read_to_its_end():
+def test_a_note_of_twelve_thousand_subwords_is_read_completely():
     model, note = build().float(), plain.note(12_000)
     logits = model(*plain.batch([note]))["icd"]
     assert logits.isfinite().all()

@@ -48,7 +48,7 @@ ON_SUBWORDS = [
 @pytest.mark.parametrize(
     ("name", "changes"), [*((name, {}) for name in models.names() if starts_from_descriptions(name)), *ON_SUBWORDS]
 )
-def test_a_label_scores_its_own_description_highest_and_keeps_its_vectors_without_one(name, changes):
+def test_a_label_has_the_highest_logit_for_its_own_description(name, changes):
     model = small_models.build(name, **changes)
     random = {key: value.clone() for key, value in model.state_dict().items()}
     descriptions = {
@@ -71,7 +71,7 @@ def test_a_label_scores_its_own_description_highest_and_keeps_its_vectors_withou
         assert of_label.mean() > 1 and of_other_labels.mean() < 0 and (of_label > 0).all()
 
 
-def test_behind_ram_labels_do_not_start_from_descriptions():
+def test_initialization_from_descriptions_is_refused_with_ram():
     with pytest.raises(UserError, match="label_init: descriptions goes without RAM"):
         label_init.start_from_descriptions(small_models.build("caml", ram=True), {})
 
@@ -115,7 +115,7 @@ def test_unknown_words_of_descriptions_are_left_out(described):
 
 
 @pytest.mark.parametrize(("text", "third"), [("words", [0, 2]), ("raw", [1, 0, 2])])
-def test_descriptions_are_tokenized_into_subwords_as_notes_are_without_unknown_ones(tiny_inputs, text, third):
+def test_descriptions_are_tokenized_like_notes_without_unknown_subwords(tiny_inputs, text, third):
     """The first subword of the vocabulary has the id of padding, but is a subword like any other."""
     tokenizer = SubwordTokenizer(plain_encoder.tokenizer(["acute", "12", "nephritis"]), text)
     records = [
@@ -136,7 +136,7 @@ def test_descriptions_are_tokenized_into_subwords_as_notes_are_without_unknown_o
     assert all(description.dtype == np.int64 for description in descriptions)
 
 
-def test_each_description_with_a_known_word_becomes_a_document_with_that_label_alone(described):
+def test_each_description_with_a_known_word_becomes_a_document_with_one_label(described):
     descriptions = label_init.label_descriptions(described, ["icd"])
     train, original = label_init.with_description_documents(described, descriptions), described.splits["train"]
     extended, added = train.splits["train"], slice(len(original), None)
@@ -152,7 +152,7 @@ def test_each_description_with_a_known_word_becomes_a_document_with_that_label_a
     assert train.splits["dev"] is described.splits["dev"]
 
 
-def test_descriptions_of_one_head_say_nothing_of_another(described):
+def test_description_documents_are_uncoded_in_other_heads(described):
     train = described.splits["train"]
     two = replace(
         described,

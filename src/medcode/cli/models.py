@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def read_files(folder: Path, only: str | None, changes: list[str]) -> dict[str, dict[str, Any]]:
-    """Read the files of all models, or of one, and applies `--set`.
+    """Read the files of all models, or of one, and apply `--set`.
 
     Raises:
         UserError: the folder or a file is missing, a file is no mapping, a change is malformed or names no model.

@@ -189,7 +189,7 @@ def load(
 
 
 def _in_subwords(data: Inputs, notes: TokenizedNotes) -> Inputs:
-    """Replaces the words of the documents with subwords."""
+    """Replace the words of the documents with subwords."""
     splits = {name: replace(split, offsets=notes.spans(split.documents)) for name, split in data.splits.items()}
     return replace(data, tokens=notes.ids, splits=splits)
 

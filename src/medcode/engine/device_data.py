@@ -49,7 +49,7 @@ class DeviceNotes:
         """The tokens of some documents, int64 [B, N] padded with 0 to a length, and their lengths, int64 [B].
 
         Args:
-            documents: their numbers, int64 [B], on the device.
+            documents: their indices, int64 [B], on the device.
             length: N.
         """
         home = self._tokens.device
@@ -81,7 +81,7 @@ class DeviceTargets:
         self._columns, self._starts, self._counts, self._is_coded = (torch.from_numpy(a).to(device) for a in arrays)
 
     def rows(self, documents: Tensor) -> Tensor:
-        """The labels of some documents, 0 or 1, fp32 [B, Y]. `documents` are their numbers, int64 [B] on the device."""
+        """The labels of some documents, 0 or 1, fp32 [B, Y]. `documents` are their indices, int64 [B] on the device."""
         size, device = len(documents) * self._labels, documents.device
         positions = torch.arange(self._most, device=device)
         columns = self._columns[self._starts[documents, None] + positions]

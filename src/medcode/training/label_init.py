@@ -83,7 +83,7 @@ def _output_bias(model: Model, head: str) -> Tensor:
 
 @torch.no_grad()
 def start_from_descriptions(model: Model, descriptions: Descriptions) -> None:
-    """Initializes the query and the output vector of each label from its description, in place.
+    """Initialize the query and the output vector of each label from its description, in place.
 
     Labels without a description stay as they are.
 

@@ -82,7 +82,7 @@ class TrainStep:
         All work is on the device and depends on no number of the host, so that it can be captured as a CUDA graph.
 
         Args:
-            documents: their numbers, int [B], on the device.
+            documents: their indices, int [B], on the device.
             length: of the padded notes.
 
         Shapes: -> the mean losses of the batch, [len(loss_names)].
