@@ -30,3 +30,20 @@ def test_an_equal_value_is_no_improvement(values, stops):
 
 def test_training_without_patience_never_stops():
     assert not should_stop([0.9] + [0.1] * 500, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "stops"),
+    [
+        ([0.0] * 9, False),  # has not begun to learn
+        ([0.11, 0.12, 0.1, 0.1, 0.1], False),  # hardly above base rates
+        ([0.0, 0.0, 0.3, 0.2, 0.2], False),
+        ([0.0, 0.0, 0.3, 0.2, 0.2, 0.2], True),
+    ],
+)
+def test_patience_does_not_run_at_the_floor(values, stops):
+    assert should_stop(values, 3, floor=0.1) is stops
+
+
+def test_a_metric_without_a_floor_stops_wherever_it_stands():
+    assert should_stop([0.0] * 4, 3)

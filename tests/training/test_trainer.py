@@ -14,6 +14,7 @@ from trainers import assert_same, build, run_alone, train, trainer
 from medcode.engine import distributed
 from medcode.engine.transfer import AsyncHostCopy, to_device
 from medcode.errors import UserError
+from medcode.evaluation.monitor import dev_metrics
 from medcode.training import train_step, validation
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Trainer
@@ -96,11 +97,23 @@ def test_gradient_checkpointing_gives_the_same_training(tiny_inputs, recipe, eng
 
 
 def test_training_stops_after_patience_epochs_without_improvement(tiny_inputs, recipe, engine, tmp_path):
-    still = recipe.model_copy(update={"learning_rate": 1e-12, "epochs": 30, "patience": 3})
+    still = recipe.model_copy(update={"learning_rate": 1e-12, "epochs": 30, "patience": 3, "monitor": "loss"})
     result, _ = train(tiny_inputs, still, engine, tmp_path)
     assert len(result.history) == 4
     assert result.best_epoch == 1
-    assert result.stopped == "3 epochs without a better f1_micro"
+    assert result.stopped == "3 epochs without a better loss"
+
+
+def test_patience_does_not_run_while_the_monitor_is_no_better_than_that_of_base_rates(
+    tiny_inputs, recipe, engine, tmp_path
+):
+    still = recipe.model_copy(update={"learning_rate": 1e-12, "epochs": 6, "patience": 3, "monitor": "f1_micro"})
+    rates = tiny_inputs.splits["train"].targets["icd"].matrix.toarray().mean(0)
+    gold = tiny_inputs.splits["dev"].targets["icd"].matrix.toarray()
+    floor = dev_metrics(gold, np.tile(rates.astype(np.float32), (len(gold), 1)), ["f1_micro"])["f1_micro"]
+    result, _ = train(tiny_inputs, still, engine, tmp_path)
+    assert result.history[0]["f1_micro"] < floor + 0.02
+    assert result.stopped == "last epoch"
 
 
 def test_the_loss_can_be_the_monitor(tiny_inputs, recipe, engine, tmp_path):

@@ -59,12 +59,17 @@ class RecalibratedAggregation(nn.Module):
         features: D.
         combine: multiply, or add: h' = dropout(tanh(o + h)).
         dropout: probability that a value of the output is dropped.
+        identity: whether RAM begins as h' = dropout(tanh(h)): the last normalization starts with o = 1, or with o = 0
+            for `add`, whatever it reads. Published is weight 1 and bias 0, with which products have a mean of zero and
+            lose the sign of h.
 
     Shapes: [B, N, D], bool [B, N] or None -> [B, N, D]. With a mask, batch normalization ignores padding, and padding
     is zero in the output.
     """
 
-    def __init__(self, features: int, combine: Literal["multiply", "add"], dropout: float) -> None:
+    def __init__(
+        self, features: int, combine: Literal["multiply", "add"], dropout: float, identity: bool = False
+    ) -> None:
         super().__init__()
         half, quarter = features // 2, features // 4
         self.combine = combine
@@ -73,6 +78,9 @@ class RecalibratedAggregation(nn.Module):
         self.lateral = Node(quarter, quarter, Convolution)
         self.first_up = Node(quarter, half, nn.ConvTranspose1d)
         self.second_up = Node(half, features, nn.ConvTranspose1d)
+        if identity:
+            nn.init.zeros_(self.second_up.second_norm.weight)
+            nn.init.constant_(self.second_up.second_norm.bias, 1.0 if combine == "multiply" else 0.0)
         self.dropout = Dropout(dropout)
 
     def forward(self, features: Tensor, mask: Tensor | None) -> Tensor:

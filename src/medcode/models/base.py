@@ -249,7 +249,8 @@ class RecalibratedModel(LabelAttentionModel):
         self.recalibration = self._ram(features) if position == "shared" else None
 
     def _ram(self, features: int) -> nn.Module:
-        return ram_layers().RecalibratedAggregation(features, self.config.ram_combine, self.config.dropout)
+        identity = self.config.ram_init == "identity" and not self.config.match_released_code
+        return ram_layers().RecalibratedAggregation(features, self.config.ram_combine, self.config.dropout, identity)
 
     def features(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         """See `LabelAttentionHeads`."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+# A metric this close to that of base rates is at its floor.
+FLOOR_MARGIN = 0.02
+
 
 def best(values: Sequence[float], *, lowest: bool = False) -> int:
     """Index of the first best value. NaN is ignored; 0 if all are NaN.
@@ -16,6 +19,21 @@ def best(values: Sequence[float], *, lowest: bool = False) -> int:
     return comparable.index(min(comparable) if lowest else max(comparable))
 
 
-def should_stop(values: Sequence[float], patience: int | None, *, lowest: bool = False) -> bool:
-    """Whether `patience` epochs have passed without a new best. Never if it is None."""
-    return patience is not None and len(values) - 1 - best(values, lowest=lowest) >= patience
+def should_stop(
+    values: Sequence[float], patience: int | None, *, lowest: bool = False, floor: float | None = None
+) -> bool:
+    """Return whether `patience` epochs have passed without a new best. Never if it is None.
+
+    Patience does not run while the metric stands at its floor. A model that still predicts base rates has not begun to
+    learn, which can take longer than any patience where labels are many.
+
+    Args:
+        values: the metric after each epoch.
+        patience: number of epochs.
+        lowest: whether the lowest value is the best.
+        floor: the metric of base rates; None if the metric has no floor.
+    """
+    index = best(values, lowest=lowest)
+    if patience is None or (floor is not None and values[index] <= floor + FLOOR_MARGIN):
+        return False
+    return len(values) - 1 - index >= patience

@@ -17,6 +17,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from medcode.config import Recipe
 from medcode.dataset.arrays import Inputs, Split, Targets
+from medcode.engine.batches import scoring_batches
+from medcode.engine.device_data import DeviceNotes
+from medcode.engine.transfer import to_device
 from medcode.errors import UserError
 from medcode.layers.word_embedding import PAD
 from medcode.models.base import LabelAttentionHeads, Model
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 # documents, for words and subwords alike.
 QUERY_SCALE, OUTPUT_SCALE = 20.0, 5.0
 AT_A_TIME = 256
+# Training documents, and their number in a batch, that batch normalization is estimated on.
+STATISTICS_DOCUMENTS, STATISTICS_BATCH = 128, 16
 
 # The description of each label, by head: ids of its words or subwords without the unknown ones, int64 [T]; T may be 0.
 Descriptions = dict[str, list[np.ndarray]]
@@ -48,6 +53,7 @@ def initialize(model: Model, recipe: Recipe, data: Inputs, descriptions: Descrip
         UserError: the model does not have the weights that would be set.
     """
     if recipe.label_init == "descriptions":
+        estimate_batch_statistics(model, data, recipe.max_tokens)
         start_from_descriptions(model, descriptions)
     if recipe.label_biases == "log_odds":
         for head in model.heads:
@@ -82,6 +88,36 @@ def _output_bias(model: Model, head: str) -> Tensor:
 
 
 @torch.no_grad()
+def estimate_batch_statistics(model: Model, data: Inputs, max_tokens: int) -> None:
+    """Set the running statistics of batch normalization to those of training documents, in place.
+
+    They begin at mean 0 and variance 1. With these the model would encode descriptions otherwise than it encodes the
+    documents of its first step, so that what starts from descriptions would fit no document.
+
+    Args:
+        model: on its device, with its initial weights. Left in training mode. Unchanged without batch normalization.
+        data: its first training documents are read, without their labels.
+        max_tokens: truncates each document to so many tokens.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d)]
+    if not norms:
+        return
+    offsets = data.splits["train"].offsets[:STATISTICS_DOCUMENTS]
+    notes = DeviceNotes(data.tokens, offsets, max_tokens, next(model.parameters()).device)
+    momenta = [norm.momentum for norm in norms]
+    model.eval()  # without dropout
+    for norm in norms:
+        norm.train()
+    for n_batches, batch in enumerate(scoring_batches(notes.lengths, STATISTICS_BATCH, padding=True), 1):
+        for norm in norms:
+            norm.momentum = 1 / n_batches  # the mean over the batches
+        model(*notes.gather(to_device(batch.documents, notes.device), batch.length))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.train()
+
+
+@torch.no_grad()
 def start_from_descriptions(model: Model, descriptions: Descriptions) -> None:
     """Initialize the query and the output vector of each label from its description, in place.
 
@@ -97,7 +133,7 @@ def start_from_descriptions(model: Model, descriptions: Descriptions) -> None:
         descriptions: of the labels of every head of the model.
 
     Raises:
-        UserError: the model has no label attention on features of words, or reads its features through RAM.
+        UserError: the model has no label attention on features of words.
     """
     heads = _attention_on_features(model)
     device = next(model.parameters()).device
@@ -121,11 +157,6 @@ def _attention_on_features(model: Model) -> nn.ModuleDict | dict[str, nn.Module]
         raise UserError(
             "recipe: label_init: descriptions is for models with label attention, which "
             f"{type(model).__name__} has not with these options; set label_init: random"
-        )
-    if getattr(model.config, "ram", False):
-        raise UserError(
-            "recipe: label_init: descriptions goes without RAM, whose batch normalization makes something else of "
-            "descriptions before training than of documents in training; set label_init: random"
         )
     return heads
 

@@ -97,7 +97,8 @@ class Trainer:
         share_data_with: another training of the same data, recipe and settings, whose device data this one uses.
 
     Raises:
-        UserError: a head of the model has no weight in the recipe; the model cannot be trained in micro-batches.
+        UserError: a head of the model has no weight in the recipe; the model cannot be trained in micro-batches; the
+            monitored metric cannot be computed on dev.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class Trainer:
         self.bucket_lengths = bucket_lengths(self.lengths, recipe.batch_size, settings.padding)
         notes, _, targets, _ = self.device_data
         self.step = TrainStep(model, notes, targets, recipe, settings, self.context)
+        self.floor = validation.floor(self.train, self.dev, list(model.heads), recipe)
         self.state = TrainState()
         self.losses = LossMeter(self.state.loss_sums)
         self._begin_epoch()
@@ -195,7 +197,7 @@ class Trainer:
         state.loss_sums.clear()
         state.best_epoch = self._best_epoch()
         self.seconds += time.perf_counter() - started
-        if early_stopping.should_stop(self._monitored(), self.recipe.patience, lowest=self._lowest):
+        if early_stopping.should_stop(self._monitored(), self.recipe.patience, lowest=self._lowest, floor=self.floor):
             state.stopped = f"{self.recipe.patience} epochs without a better {self.recipe.monitor}"
         elif state.epoch == self.recipe.epochs:
             state.stopped = "last epoch"

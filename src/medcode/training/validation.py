@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +52,32 @@ def evaluate(
     shared_names = [name for name in by_head[0] if all(name in metrics for metrics in by_head)]
     means = {name: float(np.mean([metrics[name] for metrics in by_head])) for name in shared_names}
     return {name: values.mean().item() for name, values in losses.items()} | means
+
+
+def floor(train: Split, dev: Split, heads: Sequence[str], recipe: Recipe) -> float | None:
+    """Return the monitored metric of base rates on dev: each label's share of the training documents as its score.
+
+    Args:
+        train: the training split.
+        dev: the dev split.
+        heads: of the model.
+        recipe: names the metric.
+
+    Returns:
+        The metric; None for the loss, which moves from the first step.
+
+    Raises:
+        UserError: the monitored metric cannot be computed on dev.
+    """
+    if recipe.monitor == "loss":
+        return None
+    values = []
+    for head in heads if recipe.monitor_heads == "all" else heads[:1]:
+        rates = np.asarray(train.targets[head].coded().matrix.mean(axis=0), dtype=np.float32).reshape(1, -1)
+        gold = dev.targets[head].coded().matrix
+        scores = np.nan_to_num(rates).repeat(gold.shape[0], axis=0)
+        values.append(dev_metrics(gold, scores, [recipe.monitor])[recipe.monitor])
+    return float(np.mean(values))
 
 
 def _metrics(dev: Split, head: str, logits: np.ndarray, monitor: str) -> Row:

@@ -59,7 +59,9 @@ class RecalibratedConfig(ModelConfig):
     """Options of a model with MT-RAM's recalibrated aggregation module (RAM), for all ablations of MT-RAM.
 
     `ram: true` puts RAM between features and heads. `ram_combine` says how RAM joins its weights with the features, by
-    a product or a sum. `ram_position` says whether the heads share one RAM or each branch has its own.
+    a product or a sum. `ram_position` says whether the heads share one RAM or each branch has its own. `ram_init:
+    identity` makes RAM begin as tanh(h), so that features reach the heads from the first step; `match_released_code`
+    ignores it.
     """
 
     shares_features: ClassVar[bool] = True
@@ -67,6 +69,7 @@ class RecalibratedConfig(ModelConfig):
     ram: bool = False
     ram_combine: Literal["multiply", "add"] = "multiply"
     ram_position: Literal["shared", "branches"] = "shared"
+    ram_init: Literal["published", "identity"] = "published"
 
 
 class EncoderConfig(ModelConfig):
