@@ -23,7 +23,7 @@ def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out
     if home := workspace.of_copy(Path(), os.environ):
         workspace.lend(home, Path(), [str(path) for path in untracked(parameters, raw, lists, official)])
     check_corpus_folder(params, raw)
-    modules = choice(parameters.corpus, settings)
+    modules = choice(parameters.corpus, *settings)
     stages = Path(__file__).parent
     code = project(stages.parent)
     with io.atomic_folder(out) as folder:

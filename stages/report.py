@@ -33,7 +33,7 @@ def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, pag
     losses = tables.read_csv(paths["losses"], tables.LOSSES)
     vectors = tables.read_csv(paths["vectors"], tables.VECTORS, may_be_empty=True)
     lengths = np.concatenate([np.diff(split.offsets).ravel() for split in data.splits.values()])
-    settings = config.load_model(paths["model_settings"], params.model, params.recipe, params.label_set)
+    settings = config.load_model(paths["model_settings"], params.model, None, params.label_set)
     svgs = {
         "frequency": figures.frequency_figure(groups, params.evaluation.macro_f1),
         "losses": label_figures.loss_figure({train_metrics["model"]: losses}),

@@ -42,7 +42,7 @@ def main(params: Parameters, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
     device = distributed.choose_device(params.training.device)
     with distributed.join(device) as context, contextlib.ExitStack() as locks:
-        settings = config.load_model(paths["model_settings"], params.model, params.recipe, params.label_set)
+        settings = config.load_model(paths["model_settings"], params.model, None, params.label_set)
         data, trainers, tokenizer = prepare(params, settings, paths, device, context)
         if context.is_main:
             for trainer in trainers:
@@ -100,7 +100,9 @@ def save(
     for model in networks:
         model.on_train_end({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
     thresholds = results.save(params, settings, params.training.precision, paths["model"], networks, data, tokenizer)
-    io.write_metrics(paths["metrics"], results.metrics(params, networks[0], training_results, thresholds))
+    io.write_metrics(
+        paths["metrics"], results.metrics(params, settings.recipe_name, networks[0], training_results, thresholds)
+    )
     for trainer in trainers:
         trainer.checkpoints.finish(paths["model"])
 

@@ -45,7 +45,7 @@ def test_files_begin_with_the_paper_and_a_command(name, tmp_path):
     assert changes.keys() <= params.keys()
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(params | changes))
-    run, chosen = check_run(path, FOLDER)
+    run, (chosen, *_) = check_run(path, FOLDER)
     assert (run.model, chosen.model) == (name, name)
     assert (run.encoder != "none") == chosen.config.uses_subwords
     assert (run.label_set == "joint") == ("icd" not in chosen.config.heads)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 from stub_workflow import StubProject
-from workflow import CCS, FROM_EXTRACT, FROM_TRAIN, STAGES, model_file
+from workflow import CCS, FROM_EXTRACT, FROM_RECIPE, FROM_TRAIN, STAGES, model_file
 
 pytestmark = pytest.mark.workflow
 
 Edit = Callable[[StubProject], None]
 CHECK = {"check"}
 SPLITS = {stage for stage in STAGES if stage.startswith("label_set@")}
-FROM_INPUTS = {"inputs", *FROM_TRAIN}
+FROM_INPUTS = {"inputs", *FROM_RECIPE}
 FROM_ENCODER = {"encoder", "subword", "pretrain", *FROM_TRAIN}
 FROM_TOKENS = {"tokenize", "corpus_stats", "word2vec", *FROM_ENCODER, "inputs"}
 FROM_SPLIT = {*SPLITS, *CCS, "gem", "corpus_stats", "word2vec", *FROM_ENCODER, "inputs"}
@@ -149,7 +149,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "a metric that nothing uses": (NEW_METRIC, CHECK),
     "code of another model": (source("src/medcode/models/cnn.py", "-torch.inf", "-1e9"), CHECK),
     "options of another model": (model("cnn", options={"filters": 9}), CHECK),
-    "another recipe": (model("caml", recipes={"published": {"epochs": 3}}), CHECK),
+    "another recipe": (model("caml", recipes={"published": {"epochs": 3}}), {*CHECK, "recipe"}),
     "a layer of Fusion": (source("src/medcode/models/fusion.py", "softmax", "relu"), CHECK),
     "a layer of LAAT": (source("src/medcode/layers/projected_attention.py", "torch.tanh", "torch.sin"), CHECK),
     "RAM, which the model goes without": (
@@ -164,9 +164,9 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "the README": (new_file(("README.md", "Nothing.\n")), set()),
     # Edits of used code and parameters.
     "the seed": (params(seed=2), {*CHECK, *FROM_TRAIN}),
-    "the model": (params(model="cnn"), {*CHECK, *FROM_TRAIN}),
-    "the recipe in use": (model("caml", recipes={"quick": {"epochs": 3}}), {*CHECK, *FROM_TRAIN}),
-    "options of the model in use": (model("caml", options={"filters": 9}), {*CHECK, *FROM_TRAIN}),
+    "the model": (params(model="cnn"), {*CHECK, *FROM_RECIPE}),
+    "the recipe in use": (model("caml", recipes={"quick": {"epochs": 3}}), {*CHECK, *FROM_RECIPE}),
+    "options of the model in use": (model("caml", options={"filters": 9}), {*CHECK, *FROM_RECIPE}),
     "code of the model in use": (
         source("src/medcode/models/caml.py", "config.filters)", "config.filters + 0)"), {*CHECK, *FROM_TRAIN}
     ),
@@ -183,7 +183,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "the page": (source("src/medcode/report/page.html", "<", " <"), {*CHECK, "report"}),
     "a default of recipes": (
         source("src/medcode/config/recipes.py", "max_tokens: Positive = 2500", "max_tokens: Positive = 2400"),
-        {*CHECK, *FROM_TRAIN},
+        {*CHECK, *FROM_RECIPE},
     ),
     "the label set": (params(label_set="full"), {*CHECK, "corpus_stats", *FROM_INPUTS}),
     "word vectors": (params(word2vec={"window": 3}), {*CHECK, "word2vec", *FROM_INPUTS}),
@@ -235,12 +235,12 @@ def built_on_subwords(built, tmp_path_factory) -> StubProject:
     """One with a model on subwords."""
     project = built.copy(tmp_path_factory.mktemp("subwords") / "medcode")
     project.set({"model": "plm_icd", "encoder": "scratch-tiny"})
-    assert project.repro() == {*CHECK, *FROM_ENCODER}
+    assert project.repro() == {*CHECK, "recipe", *FROM_ENCODER}
     return project
 
 
 SUBWORD_EDITS: dict[str, tuple[Edit, set[str]]] = {
-    "the model": (params(model="bert_hier"), {*CHECK, *FROM_TRAIN}),
+    "the model": (params(model="bert_hier"), {*CHECK, *FROM_RECIPE}),
     "the encoder": (params(encoders={"scratch-tiny": {"scratch": {"layers": 3}}}), {*CHECK, *FROM_ENCODER}),
     "another encoder": (params(encoders={"scratch-small": {"scratch": {"layers": 1}}}), CHECK),
     "what is tokenized into subwords": (params(subword={"text": "raw"}), {*CHECK, *FROM_ENCODER}),
@@ -250,7 +250,7 @@ SUBWORD_EDITS: dict[str, tuple[Edit, set[str]]] = {
     ),
     "code of a model on words": (source("src/medcode/models/caml.py", "config.filters)", "config.filters + 0)"), CHECK),
     "the label set": (params(label_set="full"), {*CHECK, "corpus_stats", *FROM_INPUTS}),
-    "a model on words": (params(model="cnn", encoder="none"), {*CHECK, *FROM_ENCODER}),
+    "a model on words": (params(model="cnn", encoder="none"), {*CHECK, "recipe", *FROM_ENCODER}),
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from workflow import FROM_TRAIN, ROOT, STAGES, Project, model_file
+from workflow import FROM_RECIPE, FROM_TRAIN, ROOT, STAGES, Project, model_file
 
 pytestmark = pytest.mark.workflow
 
@@ -35,7 +35,7 @@ def test_no_output_folder_is_empty(clean):
         ("gem.procedures=false", {"check", "gem"}),  # what it makes is the same here, so nothing follows
         pytest.param("evaluation.threshold_grid=50", {"check", "evaluate", "report"}, marks=pytest.mark.slow),
         pytest.param(
-            f"{model_file('caml')}:recipes.quick.learning_rate=0.01", {"check", *FROM_TRAIN}, marks=pytest.mark.slow
+            f"{model_file('caml')}:recipes.quick.learning_rate=0.01", {"check", *FROM_RECIPE}, marks=pytest.mark.slow
         ),
         pytest.param(f"{model_file('cnn')}:options.filters=9", {"check"}, marks=pytest.mark.slow),
     ],
@@ -70,7 +70,7 @@ def test_earlier_settings_come_from_the_cache(clean):
 
 
 def test_another_model_is_trained_and_compared_with_the_committed_one(clean):
-    assert clean.experiment("model=cnn") == {"check", *FROM_TRAIN}
+    assert clean.experiment("model=cnn") == {"check", *FROM_RECIPE}
     difference = json.loads(clean.run("dvc", "metrics", "diff", "--json").stdout)
     assert set(difference) >= {"metrics/test.json", "metrics/train.json"}
     assert {"icd.tuned.f1.micro", "icd.auc.macro", "icd.ranking.map"} <= set(difference["metrics/test.json"])

@@ -7,7 +7,7 @@ import json
 import shutil
 
 import pytest
-from workflow import FROM_ENCODER, FROM_TRAIN
+from workflow import FROM_ENCODER, FROM_RECIPE, FROM_TRAIN
 
 pytestmark = pytest.mark.workflow
 
@@ -22,8 +22,8 @@ def on_subwords(audited_subwords, tmp_path_factory):
 @pytest.mark.parametrize(
     ("changes", "ran"),
     [
-        (["model=bert_hier"], {"check", *FROM_TRAIN}),
-        (["recipe=small", "configs/models/plm_icd.yaml:recipes.small.epochs=1"], {"check", *FROM_TRAIN}),
+        (["model=bert_hier"], {"check", *FROM_RECIPE}),
+        (["recipe=small", "configs/models/plm_icd.yaml:recipes.small.epochs=1"], {"check", *FROM_RECIPE}),
         (["subword.text=raw"], {"check", *FROM_ENCODER}),
         (
             ["model=cnn", "encoder=none", "pretrain.steps=0"],
@@ -62,7 +62,7 @@ def test_the_encoder_of_a_package_is_fine_tuned_without_a_network(on_subwords):
         pytest.skip("requirements-encoders.txt is not installed")
     on_subwords.reset()
     short = ("training.limit_batches=1", "configs/models/plm_icd.yaml:recipes.quick.max_tokens=20")
-    assert on_subwords.experiment("encoder=minilm", *short, targets=("report",)) == {"check", *FROM_ENCODER}
+    assert on_subwords.experiment("encoder=minilm", *short, targets=("report",)) == {"check", "recipe", *FROM_ENCODER}
     assert json.loads(on_subwords.read("metrics/train.json"))["parameters"]["total"] > 22_000_000
 
 

@@ -42,14 +42,10 @@ def test_check_shows_every_setting_of_a_run_in_full(command, root):
     shown, params = yaml.safe_load(out), config.load_all(root / "params.yaml")
     settings = config.load_model(root / "configs/models/caml.yaml", "caml", "quick", "top50")
     assert (code, err) == (0, "")
-    assert {key: value for key, value in shown.items() if key not in ("options", "recipe")} == params.model_dump(
-        exclude={"recipe"}
-    )
-    assert set(shown["options"]) == set(type(settings.config).model_fields) - {"dropout", "embedding"}
-    assert shown["options"] == settings.config.model_dump(exclude={"dropout", "embedding"})
-    assert set(shown["recipe"]) == set(type(settings.recipe).model_fields) - {"options"} | {"name"}
-    assert shown["recipe"] | settings.recipe.model_dump(exclude={"options"}) == shown["recipe"]
-    assert shown["recipe"]["name"] == "quick"
+    assert {key: value for key, value in shown.items() if key != "recipes"} == params.model_dump()
+    assert list(shown["recipes"]) == ["quick", "small", "published"]  # the data choose between them
+    options = settings.config.model_dump(exclude={"dropout", "embedding"})
+    assert shown["recipes"]["quick"] == {"options": options, **settings.recipe.model_dump(exclude={"options"})}
     assert shown["evaluation"]["frequency_bins"] == [150, 200, 300, 500]
 
 

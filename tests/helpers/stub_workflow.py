@@ -1,7 +1,7 @@
-"""The workflow with a stub for every stage but `check`, to test in seconds which stages DVC reruns.
+"""The workflow with a stub for nearly every stage, to test in seconds which stages DVC reruns.
 
 A stub writes new content whenever it runs, so the stages after it run too: the largest possible set after a change.
-`check` is the real stage, since its output decides which stages a change of code affects.
+`check` and `recipe` are the real stages: their outputs decide which stages a change of code or of a recipe affects.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ for out in map(Path, sys.argv[1:]):
         path.write_text(uuid.uuid4().hex)
 """
 OUTS = ("outs", "metrics", "plots")
+REAL = ("check", "recipe")
 
 
 class StubProject:
@@ -46,9 +47,9 @@ class StubProject:
         copy_files(folder)
         (folder / "stub.py").write_text(STUB)
         stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
-        stages = {name: stage if name == "check" else _stub(stage) for name, stage in stages.items()}
+        stages = {name: stage if name in REAL else _stub(stage) for name, stage in stages.items()}
         (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
-        self.set(changes or {})
+        self.set({"recipe": "quick"} | (changes or {}))
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
 
     def copy(self, folder: Path) -> StubProject:
@@ -69,17 +70,18 @@ class StubProject:
             return {stage.addressing for stage in repository.reproduce()}
 
     def affected(self) -> set[str]:
-        """Run the command of `check` and return the stages that would run: changed ones and all after them.
+        """Run the commands of the real stages and return the stages that would run: changed ones and all after them.
 
         The result is that of `repro`, without rewriting dvc.lock for every stage, which takes most of the time.
         """
         with self._repository() as repository:
-            (check,) = repository.stage.collect("check")
-            subprocess.run(check.cmd, shell=True, check=True)
+            real = [stage for name in REAL for stage in repository.stage.collect(name)]
+            for stage in real:
+                subprocess.run(stage.cmd, shell=True, check=True)
             changed, graph = repository.status(), repository.index.graph
             stages = [stage for stage in graph if stage.addressing in changed]
-            # Edges lead from a stage to its dependencies. A stage after `check` counts only if it has changed itself.
-            downstream = [networkx.ancestors(graph, stage) for stage in stages if stage != check]
+            # Edges lead from a stage to its dependencies. A stage after a real one counts only if it changed itself.
+            downstream = [networkx.ancestors(graph, stage) for stage in stages if stage not in real]
             return {stage.addressing for stage in set(stages).union(*downstream)}
 
     @contextlib.contextmanager

@@ -37,6 +37,7 @@ OUTSIDE_REPORT = {
     *(f"ccs@{name}" for name in ("top50_extra", "icd9", "icd10", "joint")),
 }  # fmt: skip
 FROM_TRAIN = {"train", "evaluate", "report"}
+FROM_RECIPE = {"recipe", *FROM_TRAIN}
 FROM_ENCODER = {"encoder", "subword", "pretrain", *FROM_TRAIN}
 CCS = {stage for stage in STAGES if stage.startswith("ccs@")}
 JOINT = ("corpus=synthetic-mimic4", "label_set=joint", "split.min_occurrences=3")
@@ -44,6 +45,7 @@ FROM_EXTRACT = STAGES - {"check", "synthesize", "reference"}
 
 TWO_EPOCHS = {"recipes": {"quick": {"epochs": 2, "batch_size": 32}}}
 SMALL = {
+    "recipe": "quick",
     "synthesize": {"admissions": 220, "mean_words": 120, "other_notes": 0.5},
     "word2vec": {"size": 12, "epochs": 1},
     "encoders": {"scratch-tiny": {"scratch": {"vocabulary_size": 300, "layers": 1, "hidden": 16, "feed_forward": 32}}},

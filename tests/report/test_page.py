@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def params(root):
 @pytest.fixture(scope="module")
 def settings(root, params):
     path = root / f"configs/models/{params.model}.yaml"
-    return config.load_model(path, params.model, params.recipe, params.label_set)
+    return config.load_model(path, params.model, "quick", params.label_set)
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +104,12 @@ def run(tmp_path_factory, params):
     io.write_json(folder / "seeds.json", {})
     io.write_metrics(folder / "corpus.json", DESCRIBED)
     trained = {
-        "model": params.model, "recipe": params.recipe, "label_set": "full", "best_epoch": 2, "epochs_run": 3,
+        "model": params.model, "recipe": "quick", "label_set": "full", "best_epoch": 2, "epochs_run": 3,
         "stopped": "<b>last & epoch</b>", "parameters": {"total": 1234567, "trainable": 1234}, "dev": {},
     }  # fmt: skip
     io.write_json(folder / "train.json", trained)
+    model_file = Path(__file__).parents[2] / "configs/models/caml.yaml"
+    io.write_json(folder / "recipe.json", {"recipe": "quick", **config.read_yaml(model_file)})
     curve = [
         {"epoch": n, "train_loss": 1 / n, "dev_loss": 1.5 / n, "f1_micro": 0.1 * n, "f1_macro": 0.1, "map": 0.2}
         for n in (1, 2, 3)
@@ -145,7 +148,7 @@ def read(run, settings, **changes):
 
 def options(run, root, out):
     arguments = {
-        "params": root / "params.yaml", "model-settings": root / "configs/models/caml.yaml",
+        "params": root / "params.yaml", "model-settings": run / "recipe.json",
         "inputs": run / "inputs", "subword": run / "subword",
         "corpus": run / "corpus.json", "test": run / "test.json", "train": run / "train.json",
         "seeds": run / "seeds.json", "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv",

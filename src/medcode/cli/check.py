@@ -28,8 +28,13 @@ def run(arguments: argparse.Namespace) -> None:
 
         params, settings = check_run(arguments.params, arguments.models)
         run = params.model_dump(by_alias=True) | {
-            "options": settings.config.model_dump(exclude={"dropout", "embedding"}),
-            "recipe": {"name": settings.recipe_name, **settings.recipe.model_dump(exclude={"options"})},
+            "recipes": {
+                one.recipe_name: {
+                    "options": one.config.model_dump(exclude={"dropout", "embedding"}),
+                    **one.recipe.model_dump(exclude={"options"}),
+                }
+                for one in settings
+            },
         }
         print(yaml.safe_dump(run, sort_keys=False), end="")
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medcode.config import corpora, models, recipes
+from medcode.config.auto_recipe import candidates
 from medcode.config.data import LabelSet
 from medcode.config.files import load, read_yaml
 from medcode.config.params import Params, Run, load_all
@@ -39,8 +40,11 @@ def model_file(folder: Path, model: str, params: Path) -> Path:
     return path
 
 
-def check_run(params: Path, folder: Path) -> tuple[Params, ModelSettings]:
+def check_run(params: Path, folder: Path) -> tuple[Params, list[ModelSettings]]:
     """Check the parameters and the model file of one run.
+
+    Returns:
+        The parameters, and the model with its recipe: one, or all that the data may choose with `recipe: auto`.
 
     Args:
         params: params.yaml.
@@ -74,14 +78,17 @@ def check_all(params: Path, folder: Path) -> None:
     )
 
 
-def settings_of(run: Run | Chosen, params: Path, folder: Path) -> ModelSettings:
-    """Read the settings of the chosen model and recipe.
+def settings_of(run: Params | Chosen, params: Path, folder: Path) -> list[ModelSettings]:
+    """Read the settings of the chosen model and recipe, or of each recipe that `auto` may choose.
 
     Raises:
         UserError: there is no such model or recipe, or a setting in it is wrong.
     """
     path = model_file(folder, run.model, params)
-    return recipes.model_settings(read_yaml(path), path, run.model, run.recipe, run.label_set)
+    file = read_yaml(path)
+    known = file.get("recipes")
+    names = candidates(run.recipe, known) if isinstance(known, dict) else ["quick"]  # else a mistake, told below
+    return [recipes.model_settings(file, path, run.model, name, run.label_set) for name in names]
 
 
 def check_model(params: Path, folder: Path) -> None:
@@ -91,7 +98,7 @@ def check_model(params: Path, folder: Path) -> None:
         UserError: a setting is wrong; the message says what to choose.
     """
     run = load(Chosen, params)
-    uses_subwords = settings_of(run, params, folder).config.uses_subwords
+    uses_subwords = settings_of(run, params, folder)[0].config.uses_subwords
     if uses_subwords and run.encoder == "none":
         raise UserError(
             f"{params}: encoder: {run.model} reads subwords and needs an encoder; choose one of encoders, for "

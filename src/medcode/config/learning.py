@@ -11,13 +11,15 @@ from medcode.config.section import Ascending, Count, Positive, Section, Share
 
 
 class Run(Section):
-    """Choices of a run: the top-level keys of params.yaml outside any section."""
+    """Choices of a run: the top-level keys of params.yaml outside any section.
+
+    `recipe` is not among them: a run depends on the settings that it stands for (`config.auto_recipe`).
+    """
 
     corpus: str
     label_set: LabelSet
     model: str
     encoder: str
-    recipe: str
     seed: Count
     seeds: Positive
 

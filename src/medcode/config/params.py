@@ -19,6 +19,7 @@ from medcode.errors import UserError, collect, nearest
 class Params(Run):
     """The whole of params.yaml."""
 
+    recipe: str
     synthesize: Synthesize
     corpora: dict[str, dict[str, Any]]
     reference: Reference

@@ -102,17 +102,20 @@ class ModelSettings:
     recipe: Recipe
 
 
-def load_model(path: str | os.PathLike, model: str, recipe: str, label_set: str) -> ModelSettings:
+def load_model(path: str | os.PathLike, model: str, recipe: str | None, label_set: str) -> ModelSettings:
     """Read the options and one recipe from a model's file.
 
     Args:
         path: configs/models/<model>.yaml, or another file with `options` and `recipes`.
+        recipe: its name; None takes the one that the file names under `recipe`, as data/recipe.json does.
         label_set: chooses the value of every mapping `{top50: a, full: b}`.
 
     Raises:
         UserError: the file or the recipe is missing; an option or a key of the recipe is wrong.
     """
     raw = read_yaml(path)
+    if recipe is None:
+        recipe = raw.get("recipe", "")
     return model_settings(
         {key: raw[key] for key in ("options", "recipes") if key in raw}, path, model, recipe, label_set
     )

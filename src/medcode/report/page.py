@@ -255,7 +255,7 @@ def _or_zero(function: Any, values: np.ndarray) -> float:
 
 def _parameters(params: Shown, settings: ModelSettings) -> list[dict[str, Any]]:
     options = settings.config.model_dump(exclude={"dropout", "embedding"})  # listed with the recipe
-    run = {key: getattr(params, key) for key in ("corpus", "label_set", "model", "encoder", "recipe", "seed", "seeds")}
+    run = {key: getattr(params, key) for key in ("corpus", "label_set", "model", "encoder", "seed", "seeds")}
     return [
         {"name": f"Recipe {settings.recipe_name}", "rows": _rows(settings.recipe.model_dump(exclude={"options"}))},
         {"name": "Run", "rows": _rows(run)},

@@ -43,17 +43,20 @@ class Choice:
         }.get(definition, [])
 
 
-def choice(corpus: str, settings: ModelSettings) -> Choice:
+def choice(corpus: str, *settings: ModelSettings) -> Choice:
     """Return the modules that a run chooses by name.
 
     Args:
         corpus: name in params.yaml.
-        settings: the model. A model that wraps another one names it in an option.
+        settings: the model with its recipe, or with each that the data may choose. A model that wraps another one names
+            it in an option.
     """
-    wrapped = sorted(_strings(settings.config.model_dump()) & set(models.names()) - {settings.model})
+    model, configs = settings[0].model, [one.config for one in settings]
+    strings = set().union(*(_strings(config.model_dump()) for config in configs))
+    wrapped = sorted(strings & set(models.names()) - {model})
     # The options of a wrapped model may turn RAM on, so RAM is assumed.
-    ram = bool(wrapped) or getattr(settings.config, "ram", False)
-    return Choice(corpora.module_of(corpus), (settings.model, *wrapped), ram)
+    ram = bool(wrapped) or any(getattr(config, "ram", False) for config in configs)
+    return Choice(corpora.module_of(corpus), (model, *wrapped), ram)
 
 
 def _strings(value: Any) -> set[str]:

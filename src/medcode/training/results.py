@@ -44,7 +44,7 @@ def save(
     """Write the models of all seeds. The folder itself is the model of the first seed.
 
     Args:
-        run: names of corpus, label set, model and recipe.
+        run: names of corpus, label set and model.
         settings: the model and its recipe.
         precision: of the scores on dev that the thresholds are tuned on.
         folder: models/current.
@@ -72,18 +72,21 @@ def save(
                 run.label_set,
                 tokenizer,
             )
-            provenance = {name: getattr(run, name) for name in ("corpus", "encoder", "recipe")} | {"seed": seed}
+            provenance = {"corpus": run.corpus, "encoder": run.encoder, "recipe": settings.recipe_name, "seed": seed}
             saved_model.save(target if seed == run.seed else saved_model.of_seed(target, seed), saved, provenance)
     return thresholds
 
 
-def metrics(run: Run, model: Model, results: list[Result], thresholds: list[dict[str, float]]) -> dict[str, Any]:
+def metrics(
+    run: Run, recipe: str, model: Model, results: list[Result], thresholds: list[dict[str, float]]
+) -> dict[str, Any]:
     """The content of metrics/train.json: the run, the number of epochs, and the dev metrics of the best epoch.
 
     With several seeds every number is a mean over them; their standard deviation and the numbers of each follow.
 
     Args:
-        run: names of corpus, label set, model and recipe.
+        run: names of corpus, label set and model.
+        recipe: its name.
         model: of any seed.
         results: of each seed.
         thresholds: of each seed, by head.
@@ -91,7 +94,7 @@ def metrics(run: Run, model: Model, results: list[Result], thresholds: list[dict
     metrics_of_seeds = [_seed_metrics(*of_seed) for of_seed in zip(results, thresholds, strict=True)]
     return {
         "model": run.model,
-        "recipe": run.recipe,
+        "recipe": recipe,
         "corpus": run.corpus,
         "label_set": run.label_set,
         **({} if run.encoder == "none" else {"encoder": run.encoder}),

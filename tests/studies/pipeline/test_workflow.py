@@ -60,9 +60,9 @@ def test_a_stage_has_its_outputs_and_the_parameters_of_each_file(content):
     train = Stage.parse(content["stages"]["train"])
     assert train.outs == ("models/current", "metrics/train.json", "plots/learning_curve.csv")
     assert train.params["params.yaml"][:2] == ("corpus", "encoder")
-    assert train.params["configs/models/${model}.yaml"] == ("options", "recipes.${recipe}")
+    assert Stage.parse(content["stages"]["recipe"]).params["configs/models/${model}.yaml"] == ("options", "recipes")
     assert Stage.parse(content["stages"]["check"]).params == {"params.yaml": ()}
-    assert train.refers_to("recipe") and not train.refers_to("label_set")
+    assert Stage.parse(content["stages"]["recipe"]).refers_to("model") and not train.refers_to("label_set")
 
 
 @pytest.mark.parametrize(

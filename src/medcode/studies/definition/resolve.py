@@ -9,6 +9,7 @@ from typing import Any
 
 from medcode import config
 from medcode.config import Evaluation, LabelSet, Recipe, Run, Section, Training, load, load_model, models
+from medcode.config.auto_recipe import AUTO
 from medcode.config.section import current_key
 from medcode.errors import UserError, nearest
 from medcode.reruns.closure import Project
@@ -56,6 +57,8 @@ def resolve_params(raw: dict[str, Any], study: Study, name: str, label_set: str,
     if model not in raw["models"]:
         raise UserError(f"{where}: model: there is no model {model}; {nearest(model, raw['models'])}")
     recipes = raw["models"][model]["recipes"]
+    if recipe == AUTO:
+        raise UserError(f"{where}: recipe: a study names the recipe of every row; write for instance recipe: quick")
     if recipe not in recipes:
         raise UserError(f"{where}: recipe: {model} has no recipe {recipe}; {nearest(recipe, recipes)}")
     resolved = copy.deepcopy(raw) | {"label_set": label_set, "seed": seed, "seeds": 1, "model": model, "recipe": recipe}
@@ -144,8 +147,12 @@ def run_fingerprint(path: Path, project: Project) -> dict[str, Any]:
         UserError: the settings do not make a valid configuration.
     """
     run, engine = load(Run, path), load(Measured, path)
-    chosen = load_model(path, run.model, run.recipe, run.label_set)
-    settings = run.model_dump() | {"options": chosen.config.model_dump(), "learning": chosen.recipe.model_dump()}
+    chosen = load_model(path, run.model, None, run.label_set)
+    settings = run.model_dump() | {
+        "recipe": chosen.recipe_name,
+        "options": chosen.config.model_dump(),
+        "learning": chosen.recipe.model_dump(),
+    }
     settings |= {"engine": engine.training.model_dump(exclude={"checkpoint_steps"})}
     settings |= {"evaluation": engine.evaluation.model_dump()}
     return {"settings": settings, **code_of(project, COMMANDS, choice(run.corpus, chosen))}
@@ -158,7 +165,7 @@ def training_code(path: Path, project: Project) -> dict[str, Any]:
         path, project: as for `run_fingerprint`.
     """
     run = load(Run, path)
-    chosen = load_model(path, run.model, run.recipe, run.label_set)
+    chosen = load_model(path, run.model, None, run.label_set)
     return code_of(project, COMMANDS[:1], choice(run.corpus, chosen))
 
 

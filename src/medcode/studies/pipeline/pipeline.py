@@ -104,9 +104,17 @@ def _runs_stage(study: Study, data: DataPipeline, group: RunGroup) -> dict[str, 
 
 
 def _data_deps(data: DataPipeline) -> list[str]:
-    """Return the paths in data/ of the main workflow that a training and its evaluation read."""
+    """Return the paths in data/ of the main workflow that a training and its evaluation read.
+
+    Code and recipe are left out: the settings of a study hold those of each row.
+    """
     deps = [PurePosixPath(dep) for name in ("train", "evaluate") for dep in data.workflow[name].deps]
-    return [str(dep) for dep in deps if dep.is_relative_to("data") and not dep.is_relative_to(CODE)]
+    settings = {PurePosixPath(out) for out in data.workflow["recipe"].outs}
+    return [
+        str(dep)
+        for dep in deps
+        if dep.is_relative_to("data") and not dep.is_relative_to(CODE) and dep not in settings
+    ]
 
 
 def _run_commands(data: DataPipeline, files: RunFiles, corpus: str, axes: dict[str, str]) -> list[StageCommand]:
