@@ -126,7 +126,8 @@ def start_from_descriptions(model: Model, descriptions: Descriptions) -> None:
     The model encodes the description as it encodes a document, with its initial weights. The mean of the attention keys
     becomes the query, the mean of the features the output vector. So from the first step the label attends to words
     like those of its description, whatever the encoder. The mean over all descriptions is subtracted first. Vectors are
-    scaled so that words that match in full score QUERY_SCALE and add OUTPUT_SCALE.
+    scaled so that words that match in full score QUERY_SCALE and add OUTPUT_SCALE. Keys that are a projection of the
+    features (LAAT) are scaled to use the range of their tanh, else the queries would have to be too large to learn.
 
     Args:
         model: on its device, with its initial weights.
@@ -143,7 +144,10 @@ def start_from_descriptions(model: Model, descriptions: Descriptions) -> None:
         has_description = torch.tensor([len(ids) > 0 for ids in of_head], device=device)
         if not has_description.any():
             continue
-        queries, outputs = _description_vectors(model, attention, [ids for ids in of_head if len(ids)], device)
+        batches = _description_batches([ids for ids in of_head if len(ids)], device)
+        if hasattr(attention, "projection"):
+            _scale_projection(model, attention.projection, batches)
+        queries, outputs = _description_vectors(model, attention, batches)
         attention.queries.weight[has_description] = QUERY_SCALE * queries
         dimensions = torch.arange(outputs.shape[1], device=device)
         attention.output.weight[has_description.nonzero(), dimensions] = OUTPUT_SCALE * outputs
@@ -161,18 +165,33 @@ def _attention_on_features(model: Model) -> nn.ModuleDict | dict[str, nn.Module]
     return heads
 
 
-def _description_vectors(
-    model: LabelAttentionHeads, attention: nn.Module, descriptions: list[np.ndarray], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Keys and features of Y descriptions, each a mean over the description's positions: [Y, keys], [Y, D]."""
+def _description_batches(descriptions: list[np.ndarray], device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Return the descriptions as batches of tokens, int64 [Y, T], and lengths, int64 [Y]."""
     ids_of = [torch.from_numpy(ids) for ids in descriptions]
     tokens = pad_sequence(ids_of, batch_first=True, padding_value=PAD).to(device)
     lengths = torch.tensor([len(ids) for ids in descriptions], device=device)
+    return list(zip(tokens.split(AT_A_TIME), lengths.split(AT_A_TIME), strict=True))
+
+
+def _scale_projection(model: LabelAttentionHeads, projection: nn.Linear, batches: list[tuple[Tensor, Tensor]]) -> None:
+    """Scale a projection in place so that its outputs on the descriptions have a root mean square of one."""
+    squares, values = 0.0, 0
+    for tokens, lengths in batches:
+        features, real = model.features(tokens, lengths)
+        projected = projection(features if real is None else features[real])
+        squares, values = squares + projected.square().sum().item(), values + projected.numel()
+    projection.weight.div_((squares / values) ** 0.5)
+
+
+def _description_vectors(
+    model: LabelAttentionHeads, attention: nn.Module, batches: list[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    """Return keys and features of Y descriptions, each a mean over the description's positions: [Y, keys], [Y, D]."""
     means, norms = [], []
-    for batch, batch_lengths in zip(tokens.split(AT_A_TIME), lengths.split(AT_A_TIME), strict=True):
-        features, real = model.features(batch, batch_lengths)  # [Y, P, D]
+    for tokens, lengths in batches:
+        features, real = model.features(tokens, lengths)  # [Y, P, D]
         keys = attention.keys(features)
-        weights = torch.ones(features.shape[:2], device=device) if real is None else real.float()
+        weights = features.new_ones(features.shape[:2]) if real is None else real.float()
         weights = (weights / weights.sum(1, keepdim=True)).unsqueeze(1)  # [Y, 1, P]
         means.append([(weights @ values).squeeze(1) for values in (keys, features)])
         norms.append([(weights @ values.norm(dim=2, keepdim=True)).flatten() for values in (keys, features)])

@@ -111,9 +111,7 @@ def _data_deps(data: DataPipeline) -> list[str]:
     deps = [PurePosixPath(dep) for name in ("train", "evaluate") for dep in data.workflow[name].deps]
     settings = {PurePosixPath(out) for out in data.workflow["recipe"].outs}
     return [
-        str(dep)
-        for dep in deps
-        if dep.is_relative_to("data") and not dep.is_relative_to(CODE) and dep not in settings
+        str(dep) for dep in deps if dep.is_relative_to("data") and not dep.is_relative_to(CODE) and dep not in settings
     ]
 
 
