@@ -64,7 +64,7 @@ SMALL = {
 VARIANTS = {
     "bert_hier": [{"head": "fcn"}, {"attention_over": "tokens"}, {"upper_layers": 2}],
     "bert_trun": [{"head": "label_attention"}],
-    "bigru": [{"bidirectional": False}],
+    "bigru": [{"bidirectional": False}, {"pooling": "max"}],
     "bigru_label_attention": [{"ram": True}],
     "caml": [{"ram": True}, {"ram": True, "ram_position": "branches"}],
     "dcan": [{"levels": 1}, {"kernel": 3}],

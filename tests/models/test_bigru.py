@@ -44,5 +44,21 @@ def test_logits_follow_the_formula(bidirectional):
     plain.agree(build(bidirectional=bidirectional), NOTES, by_hand, padded=12)
 
 
+def states(cells: nn.GRU, x: torch.Tensor) -> torch.Tensor:
+    """Compute the state after each word."""
+    return torch.stack([last_state(cells, x[: end + 1]) for end in range(len(x))])
+
+
+def pooled_by_hand(model: BiGru, words: list[int]) -> torch.Tensor:
+    x = plain.vectors(model, words)
+    forwards, backwards = states(model.recurrent.forwards, x), states(model.recurrent.backwards, x.flip(0)).flip(0)
+    output = model.output["icd"]
+    return output.weight @ torch.cat([forwards, backwards], dim=1).amax(0) + output.bias
+
+
+def test_the_maximum_is_over_the_states_of_all_words():
+    plain.agree(build(pooling="max"), NOTES, pooled_by_hand, padded=12)
+
+
 def test_padding_is_read_as_in_the_authors_code():
     plain.agree(build(match_released_code=True), [[*NOTES[2], 0, 0, 0]], by_hand)
