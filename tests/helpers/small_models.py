@@ -76,7 +76,7 @@ VARIANTS = {
         {"positions": 0},
         {"window": 3},
     ],
-    "gatedcnn_nci": [{"label_vectors": "learned"}],
+    "gatedcnn_nci": [{"label_vectors": "learned"}, {"trellis_init": "identity"}],
     "jams": [
         {"backbone": "bert_hier"},
         {"backbone": "bigru_label_attention"},

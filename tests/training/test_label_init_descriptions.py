@@ -115,11 +115,11 @@ def test_initial_label_vectors_are_the_encoding_of_the_description(name, changes
 
 
 def test_models_without_label_attention_raise_a_user_error():
-    with pytest.raises(UserError, match="descriptions is for models with label attention, which Cnn has not"):
+    with pytest.raises(UserError, match="descriptions is for models with label attention, but Cnn has none"):
         label_init.start_from_descriptions(small_models.build("cnn"), {})
-    with pytest.raises(UserError, match="Fusion has not"):
+    with pytest.raises(UserError, match="Fusion has none"):
         label_init.start_from_descriptions(small_models.build("fusion", attention="document"), {})
-    with pytest.raises(UserError, match="BertHier has not"):
+    with pytest.raises(UserError, match="BertHier has none"):
         label_init.start_from_descriptions(small_models.build("bert_hier", head="fcn"), {})
 
 
