@@ -97,8 +97,6 @@ def save(
 ) -> None:
     """Write the models and metrics/train.json, and mark the checkpoints as finished."""
     networks = [trainer.model for trainer in trainers]
-    for model in networks:
-        model.on_train_end({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
     thresholds = results.save(params, settings, params.training.precision, paths["model"], networks, data, tokenizer)
     io.write_metrics(paths["metrics"], results.metrics(params, networks[0], training_results, thresholds))
     for trainer in trainers:
