@@ -36,7 +36,7 @@ def test_weight_normalization_has_a_separate_norm_parameter():
 
 
 def test_weights_start_as_in_the_authors_code():
-    """Uniform in +-1 / sqrt(200) and +-1 / sqrt(1200); the norm of a filter is 1 / sqrt(3) on average. Xavier's 1 x 1."""
+    """Uniform in +-1 / sqrt(200) and +-1 / sqrt(1200), so that a filter's norm is 1 / sqrt(3); Xavier's shortcut."""
     torch.manual_seed(0)
     block = TemporalBlock(100, 600, 2, 1, 0.2)
     for layer, inputs in ((block.first, 100), (block.second, 600)):
@@ -52,6 +52,7 @@ def test_weights_start_as_in_the_authors_code():
     assert block.shortcut.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.01)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
 def test_xaviers_call_changes_nothing_under_torchs_older_weight_norm():
     """Why the authors' convolutions keep torch's weights: what they fill is made anew at every call."""
     torch.manual_seed(0)

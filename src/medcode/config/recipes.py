@@ -33,6 +33,8 @@ class Recipe(Section):
     `encoder_learning_rate` is the rate of the top layer of a pretrained encoder; null gives it `learning_rate`. Each
     layer below has `layer_decay` times the rate of the layer above. `clip_norm` is the maximum norm of the gradient;
     null does not clip.
+    `batch_size` notes of similar length make a batch: notes are shuffled within buckets of length, whatever the recipe,
+    and batches among each other, anew in every epoch (`engine.batches`).
     `patience` is the number of epochs without improvement after which training stops; null never stops early. `monitor`
     is the dev metric that chooses the best epoch: of the first head, or the mean over `monitor_heads: all`.
     `restore: last` keeps the weights of the last epoch instead of the best.

@@ -74,8 +74,8 @@ class TemporalBlock(nn.Module):
 
     with x convolved by kernel 1 where the number of features changes.
 
-    Convolutions start from torch's weights, uniform in +-1 / sqrt(inputs K): the authors' code calls Xavier's, but under
-    weight normalization that changes neither direction nor norm. The shortcut starts from Xavier's.
+    Convolutions start from torch's weights, uniform in +-1 / sqrt(inputs K): the authors' code calls Xavier's, but
+    under weight normalization that changes neither direction nor norm. The shortcut starts from Xavier's.
 
     Args:
         inputs: D of the input.
