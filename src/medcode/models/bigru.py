@@ -22,7 +22,8 @@ class BiGru(WordModel):
     Shapes: int [B, N], int [B] -> {head: [B, Y]}.
 
     Departures: padding is not read; `match_released_code` reads it, after the document in the forward direction and
-        before it in the backward one, as the authors' code does. No published recipe has dropout on the word vectors;
+        before it in the backward one, as the authors' code does. Their command for 50 codes asks for one direction, and
+        so does `published`; that for all codes asks for both. No published recipe has dropout on the word vectors;
         another recipe may set it.
     """
 

@@ -121,6 +121,7 @@ class Trainer:
         self.train, self.dev = data.splits["train"], data.splits["dev"]
         if settings.overfit_documents:
             self.train = self.dev = self.train.first(settings.overfit_documents)
+        self.train_counts = {head: torch.from_numpy(data.train_counts(head)) for head in model.heads}
         self.device_data = self._to_device(data) if share_data_with is None else share_data_with.device_data
         self.lengths = self.device_data.train_notes.lengths
         self.bucket_lengths = bucket_lengths(self.lengths, recipe.batch_size, settings.padding)
@@ -188,6 +189,7 @@ class Trainer:
         row = {"epoch": state.epoch + 1}
         row |= {name: total / len(self.batches) for name, total in state.loss_sums.items()}
         lr = self._learning_rate(state.global_step - 1)
+        self.model.before_evaluation(self.train_counts)
         if self.context.is_main:
             weights = self.step.loss_weights
             row |= validation.evaluate(self.model, self.dev, self.device_data, weights, self.recipe, self.settings)
