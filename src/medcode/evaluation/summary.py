@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,24 @@ def head_metrics(
         "tuned": _at_threshold(tuned, options),
         "counts": _counts(whole, fixed.gold.shape, train_counts, outside),
     }
+
+
+def zero_notes(measured_heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say in a line for each head that no code is predicted right at the fixed threshold, and what to do.
+
+    Args:
+        measured_heads: {head: result of `head_metrics`}.
+    """
+    lines = []
+    for head, values in measured_heads.items():
+        fixed, tuned = values["fixed"], values["tuned"]
+        if fixed["f1"]["micro"] == 0:
+            lines.append(
+                f"note: {head}: micro F1 is 0 at the threshold {fixed['threshold']:g}, and {tuned['f1']['micro']:.3f} at "
+                f"{tuned['threshold']:.2f}, tuned on dev. The model has hardly begun to learn: set recipe: auto or small, "
+                "or more epochs or a higher learning rate in its recipe"
+            )
+    return lines
 
 
 def _at_threshold(scored: Scored, options: Evaluation) -> dict[str, Any]:
