@@ -64,9 +64,9 @@ def zero_notes(measured_heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
         fixed, tuned = values["fixed"], values["tuned"]
         if fixed["f1"]["micro"] == 0:
             lines.append(
-                f"note: {head}: micro F1 is 0 at the threshold {fixed['threshold']:g}, and {tuned['f1']['micro']:.3f} at "
-                f"{tuned['threshold']:.2f}, tuned on dev. The model has hardly begun to learn: set recipe: auto or small, "
-                "or more epochs or a higher learning rate in its recipe"
+                f"note: {head}: micro F1 is 0 at the threshold {fixed['threshold']:g}, and {tuned['f1']['micro']:.3f} "
+                f"at {tuned['threshold']:.2f}, tuned on dev. The model has hardly begun to learn: set recipe: auto or "
+                "small, or more epochs or a higher learning rate in its recipe"
             )
     return lines
 
