@@ -10,12 +10,13 @@ from torch import Tensor
 
 from medcode.dataset import arrays
 from medcode.encoders import folder
+from medcode.engine.device_data import DeviceNotes
 from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Model, ModelConfig, ModelInputs
 
 
 def read(
-    model_cls: type[Model], config: ModelConfig, paths: dict[str, Path], *, descriptions: bool = False
+    model_cls: type[Model], config: ModelConfig, paths: dict[str, Path], max_tokens: int, *, descriptions: bool = False
 ) -> tuple[arrays.Inputs, ModelInputs, str | None]:
     """Read the splits train and dev, and the inputs of the model's constructor.
 
@@ -23,6 +24,7 @@ def read(
         model_cls: the model's class.
         config: its options.
         paths: inputs; and subword, encoder and pretrained for a model on subwords.
+        max_tokens: truncates each document to so many tokens.
         descriptions: whether training reads descriptions, even if the model does not.
 
     Returns:
@@ -46,8 +48,14 @@ def read(
         **text,
         descriptions=_descriptions(data, heads) if model_cls.needs_descriptions else None,
         edges=_edges(data) if model_cls.needs_edges else None,
+        train_documents=train_documents(data, max_tokens) if model_cls.needs_train_documents else None,
     )
     return data, inputs, tokenizer
+
+
+def train_documents(data: arrays.Inputs, max_tokens: int) -> DeviceNotes:
+    """The training documents, each truncated to so many tokens, on the CPU."""
+    return DeviceNotes(data.tokens, data.splits["train"].offsets, max_tokens, torch.device("cpu"))
 
 
 def _descriptions(data: arrays.Inputs, heads: Iterable[str]) -> dict[str, Tensor]:
