@@ -71,7 +71,7 @@ class Training(Scoring):
 
 
 class Evaluation(Section):
-    """Metrics and thresholds."""
+    """Metrics and thresholds. `baseline: false` fits no linear baseline to show beside the results."""
 
     macro_f1: Literal["caml", "per_label_all", "per_label_present"]
     fixed_threshold: Share
@@ -79,3 +79,4 @@ class Evaluation(Section):
     at: Ascending
     frequency_bins: Annotated[Ascending, Field(min_length=1)]
     batch_size: Positive
+    baseline: bool = True
