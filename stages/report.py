@@ -11,14 +11,14 @@ import numpy as np
 from medcode import config, io
 from medcode.dataset import arrays as model_inputs
 from medcode.dataset.split_names import SPLITS
-from medcode.report import figures, label_figures, tables
+from medcode.report import baseline, figures, label_figures, tables
 from medcode.report.page import Shown, page_heads, render, unit_of
 
 
 @stage(
     Shown,
     model_settings=Path,
-    inputs=Path, subword=Path, corpus=Path, test=Path, seeds=Path, train=Path,
+    inputs=Path, subword=Path, corpus=Path, test=Path, seeds=Path, train=Path, baseline=Path,
     learning_curve=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
     frequency_svg=Path, losses_svg=Path, vectors_svg=Path, learning_svg=Path, labels_svg=Path, lengths_svg=Path,
     page=Path,
@@ -46,10 +46,15 @@ def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, pag
     note = label_figures.nearest_line(vectors) if vectors else ""
     spread = io.read_json(paths["seeds"]).get("standard_deviation", {})
     corpus_stats = io.read_json(corpus)
-    html = render(params, settings, test_metrics, train_metrics, data, corpus_stats, svgs | linkage, note, spread)
+    floor = io.read_json(paths["baseline"])
+    html = render(
+        params, settings, test_metrics, train_metrics, data, corpus_stats, svgs | linkage, note, spread, floor
+    )
     for name, svg in svgs.items():
         io.write_text(paths[f"{name}_svg"], svg)
     io.write_text(page, html)
+    for line in baseline.lines(settings.model, test_metrics, floor):
+        print(line)
 
 
 if __name__ == "__main__":

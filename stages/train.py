@@ -16,7 +16,8 @@ from medcode import config, io, models
 from medcode.dataset.arrays import Inputs
 from medcode.encoders.subwords import SubwordTokenizer
 from medcode.engine import distributed, reproducibility
-from medcode.training import multi_seed, results, setup
+from medcode.training import at_once, multi_seed, results, setup
+from medcode.training.at_once import AtOnce
 from medcode.training.checkpoint import Checkpoints, fingerprint, remove_finished
 from medcode.training.history import HistoryWriter
 from medcode.training.label_init import initialize, label_descriptions, with_description_documents
@@ -48,7 +49,8 @@ def main(params: Parameters, **paths: Path) -> None:
             for trainer in trainers:
                 locks.enter_context(trainer.checkpoints.locked())
             remove_finished(paths["checkpoints"], paths["model"])
-        training_results = multi_seed.train(trainers)
+        train = at_once.train if settings.config.fits_at_once else multi_seed.train
+        training_results = train(trainers)
         if context.is_main:
             save(params, settings, paths, data, trainers, training_results, tokenizer)
 
@@ -59,7 +61,7 @@ def prepare(
     paths: dict[str, Path],
     device: torch.device,
     context: distributed.DistributedContext,
-) -> tuple[Inputs, list[Trainer], SubwordTokenizer | None]:
+) -> tuple[Inputs, list[Trainer] | list[AtOnce], SubwordTokenizer | None]:
     """Read the data, and make a trainer for each seed."""
     model_cls, recipe = models.find(params.model), settings.recipe
     data, inputs, definition = setup.read(model_cls, settings.config, recipe, paths)
@@ -74,7 +76,8 @@ def prepare(
         "training": params.training.model_dump(exclude={"checkpoint_steps"}),
     }
     writer = HistoryWriter(paths["curve"], paths["timings"], params.model, several=params.seeds > 1)
-    trainers: list[Trainer] = []
+    trainer_cls = AtOnce if settings.config.fits_at_once else Trainer
+    trainers: list = []
     for seed in params.all_seeds:
         torch.manual_seed(seed)
         model = model_cls(settings.config, inputs).to(device)
@@ -82,7 +85,8 @@ def prepare(
         checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(content | {"seed": seed}, files, model))
         hooks = partial(writer.on_epoch, seed), partial(writer.on_resume, seed)
         first = trainers[0] if trainers else None
-        trainers.append(Trainer(model, train_data, recipe, params.training, seed, checkpoints, context, *hooks, first))
+        arguments = model, train_data, recipe, params.training, seed, checkpoints, context, *hooks, first
+        trainers.append(trainer_cls(*arguments))
     return data, trainers, tokenizer
 
 
@@ -91,7 +95,7 @@ def save(
     settings: config.ModelSettings,
     paths: dict[str, Path],
     data: Inputs,
-    trainers: list[Trainer],
+    trainers: list[Trainer] | list[AtOnce],
     training_results: list[Result],
     tokenizer: SubwordTokenizer | None,
 ) -> None:

@@ -29,6 +29,11 @@ from medcode.layers import fused_attention
 from medcode.models.base import Model, ModelInputs, count_parameters
 from medcode.training.losses import head_losses, weigh
 
+# Models without what a test is about, and why.
+NEVER_READ_PADDING = {"linear": "it counts the words of a note"}
+NO_WORD_VECTORS = {"linear": "words are features"}
+NO_DROPOUT = {"linear": "the weights are fitted at once"}
+
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
 # Parameters without a gradient, and why.
@@ -104,6 +109,8 @@ def test_padding_does_not_change_logits(name, variant):
 
 @every_model
 def test_padding_changes_logits_without_masks_or_with_match_released_code(name):
+    if name in NEVER_READ_PADDING:
+        pytest.skip(f"{name}: {NEVER_READ_PADDING[name]}")
     for changes in ({"mask_padding": False}, {"match_released_code": True}):
         model, lengths = build(name, **changes, **PADS_MATTER.get(name, {})), [17, 3]
         short, long = model(*notes(lengths))["icd"], model(*notes(lengths, padded=60))["icd"]
@@ -151,6 +158,9 @@ def test_every_parameter_gets_a_gradient(name, variant):
 def test_static_vectors_are_not_trained(name):
     static, trained = (count_parameters(build(name, embedding=embedding)) for embedding in ("static", "trained"))
     assert static["total"] == trained["total"]
+    if name in NO_WORD_VECTORS:
+        assert static == trained
+        return
     model = build(name)
     if uses_subwords(name):
         table = model.encoder.get_input_embeddings().weight
@@ -187,7 +197,7 @@ def test_scoring_is_deterministic_and_dropout_follows_the_seed(name):
     first = model(*batch)
     torch.manual_seed(3)
     assert_close(model(*batch), first, rtol=0, atol=0)
-    assert not torch.equal(model(*batch)["icd"], first["icd"])
+    assert torch.equal(model(*batch)["icd"], first["icd"]) == (name in NO_DROPOUT)
 
 
 @every_model

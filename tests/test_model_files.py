@@ -14,9 +14,9 @@ from medcode import config, models
 from medcode.config import models as option_classes
 from medcode.config.checking import check_all, check_run
 from medcode.config.models import ModelConfig
-from medcode.config.recipes import Recipe, check_file
+from medcode.config.recipes import check_file, recipe_class
 from medcode.errors import UserError
-from medcode.models.base import LabelAttentionHeads
+from medcode.models.base import LabelAttentionHeads, Model
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,6 +29,7 @@ def test_each_model_has_exactly_one_file():
 def test_each_network_uses_the_options_of_its_name(name):
     model_cls = models.find(name)
     assert model_cls.Config is option_classes.find(name)
+    assert model_cls.Config.fits_at_once == (model_cls.fit is not Model.fit)
     assert model_cls.Config.shares_features == issubclass(model_cls, LabelAttentionHeads)
     assert isinstance(settings(name).config, model_cls.Config)
 
@@ -63,7 +64,8 @@ def test_every_recipe_is_valid_for_every_label_set(name):
 @every_model
 def test_files_state_only_values_that_differ_from_defaults(name):
     sections = [("options", file(name)["options"], option_classes.find(name))]
-    sections += [(f"recipes.{recipe}", stated, Recipe) for recipe, stated in file(name)["recipes"].items()]
+    recipe_cls = recipe_class(option_classes.find(name))
+    sections += [(f"recipes.{recipe}", stated, recipe_cls) for recipe, stated in file(name)["recipes"].items()]
     for where, stated, cls in sections:
         for key, value in stated.items():
             field = cls.model_fields[key]
@@ -147,6 +149,20 @@ def test_a_mistake_in_a_model_file_is_reported_in_one_line(folder, old, new, mes
             check()
         (line,) = mistake.value.args
         assert line.startswith(f"{path}: {message}")
+
+
+def test_only_a_model_that_is_fitted_at_once_may_leave_out_keys_about_steps(folder):
+    change(folder, "learning_rate: 0.003", "dropout: 0.1", "cnn")
+    for key in ("batch_size: 16", "epochs: 10", "patience: 3"):
+        change(folder, f"    {key}\n", "", "cnn")
+    with pytest.raises(UserError) as mistake:
+        config.load_model(folder / "cnn.yaml", "cnn", "quick", "top50")
+    assert len(mistake.value.args) == 4 and all(line.endswith(": missing") for line in mistake.value.args)
+    recipe = config.load_model(folder / "linear.yaml", "linear", "quick", "top50").recipe
+    assert recipe.epochs == 1 and "epochs" in recipe.idle and "max_tokens" not in recipe.idle
+    change(folder, "quick: {}", "quick: {epoch: 3}", "linear")
+    with pytest.raises(UserError, match=r"recipes\.quick\.epoch: unknown key; did you mean 'epochs'\?"):
+        check_file(folder / "linear.yaml", "linear")
 
 
 def test_mistakes_in_other_recipes_do_not_stop_a_run(folder):

@@ -19,10 +19,11 @@ pytestmark = pytest.mark.workflow
 Edit = Callable[[StubProject], None]
 CHECK = {"check"}
 SPLITS = {stage for stage in STAGES if stage.startswith("label_set@")}
-FROM_INPUTS = {"inputs", *FROM_RECIPE}
+FROM_INPUTS = {"inputs", "baseline", *FROM_RECIPE}
 FROM_ENCODER = {"encoder", "subword", "pretrain", *FROM_TRAIN}
-FROM_TOKENS = {"tokenize", "corpus_stats", "word2vec", *FROM_ENCODER, "inputs"}
-FROM_SPLIT = {*SPLITS, *CCS, "gem", "corpus_stats", "word2vec", *FROM_ENCODER, "inputs"}
+FROM_TOKENS = {"tokenize", "corpus_stats", "word2vec", *FROM_ENCODER, *FROM_INPUTS}
+FROM_SPLIT = {*SPLITS, *CCS, "gem", "corpus_stats", "word2vec", *FROM_ENCODER, *FROM_INPUTS}
+MEASURED = {"evaluate", "baseline", "report"}
 FROM_REFERENCE = {"reference", "coverage", *FROM_SPLIT}
 
 
@@ -174,16 +175,21 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         source("src/medcode/layers/label_attention.py", "xavier_uniform_", "xavier_normal_"), {*CHECK, *FROM_TRAIN}
     ),
     "the loop": (source(LOOP, '"last epoch"', '"the last epoch"'), {*CHECK, *FROM_TRAIN}),
-    "a metric that the test reports": (used_metric, {*CHECK, "evaluate", "report"}),
+    "a metric that the test reports": (used_metric, {*CHECK, *MEASURED}),
     "a function of a metric that training does not compute": (
         source(METRICS, "labels.predicted + labels.gold - labels", "labels.gold + labels.predicted - labels"),
-        {*CHECK, "evaluate", "report"},
+        {*CHECK, *MEASURED},
     ),
-    "a threshold": (params(evaluation={"threshold_grid": 50}), {*CHECK, "evaluate", "report"}),
+    "a threshold": (params(evaluation={"threshold_grid": 50}), {*CHECK, *MEASURED}),
+    "no baseline": (params(evaluation={"baseline": False}), {*CHECK, *MEASURED}),
+    "options of the baseline": (model("linear", options={"cost": 2.0}), {*CHECK, "baseline", "report"}),
+    "code of the baseline": (
+        source("src/medcode/models/linear.py", "C=cost", "C=2 * cost"), {*CHECK, "baseline", "report"}
+    ),
     "the page": (source("src/medcode/report/page.html", "<", " <"), {*CHECK, "report"}),
     "a default of recipes": (
         source("src/medcode/config/recipes.py", "max_tokens: Positive = 2500", "max_tokens: Positive = 2400"),
-        {*CHECK, *FROM_RECIPE},
+        {*CHECK, "baseline", *FROM_RECIPE},
     ),
     "the label set": (params(label_set="full"), {*CHECK, "corpus_stats", *FROM_INPUTS}),
     "word vectors": (params(word2vec={"window": 3}), {*CHECK, "word2vec", *FROM_INPUTS}),

@@ -33,7 +33,9 @@ def test_no_output_folder_is_empty(clean):
     ("change", "ran"),
     [
         ("gem.procedures=false", {"check", "gem"}),  # what it makes is the same here, so nothing follows
-        pytest.param("evaluation.threshold_grid=50", {"check", "evaluate", "report"}, marks=pytest.mark.slow),
+        pytest.param(
+            "evaluation.threshold_grid=50", {"check", "evaluate", "baseline", "report"}, marks=pytest.mark.slow
+        ),
         pytest.param(
             f"{model_file('caml')}:recipes.quick.learning_rate=0.01", {"check", *FROM_RECIPE}, marks=pytest.mark.slow
         ),

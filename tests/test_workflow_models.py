@@ -19,7 +19,7 @@ def checked(project) -> dict:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["dr_caml", "fusion", "gatedcnn_nci", "joint_laat", "marn"])
+@pytest.mark.parametrize("model", ["dr_caml", "fusion", "gatedcnn_nci", "joint_laat", "linear", "marn"])
 def test_a_model_trains_and_is_evaluated_on_each_head(clean, model):
     assert clean.experiment(f"model={model}") == {"check", *FROM_RECIPE}
     heads = checked(clean)["recipes"]["quick"]["options"]["heads"]

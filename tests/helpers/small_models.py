@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+import numpy as np
 import plain_encoder
 import pytest
 import torch
@@ -14,6 +15,7 @@ from medcode import config, models
 from medcode.config.models import ModelConfig
 from medcode.config.recipes import model_settings
 from medcode.encoders.outline import Encoder
+from medcode.engine.device_data import DeviceNotes
 from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Model, ModelInputs
 from medcode.models.catalog import default_recipe
@@ -149,6 +151,7 @@ def build(name: str, seed: int = 0, heads: dict[str, int] | None = None, **chang
         **text,
         descriptions=descriptions(heads) if model_cls.needs_descriptions else None,
         edges=edges(heads) if model_cls.needs_edges else None,
+        train_documents=train_documents() if model_cls.needs_train_documents else None,
     )
     return model_cls(model_config, inputs).eval()
 
@@ -172,6 +175,14 @@ def descriptions(heads: dict[str, int]) -> dict[str, Tensor]:
         for number, row in enumerate(of_head):
             row[2 + number % 4 :] = 0
     return words
+
+
+def train_documents() -> DeviceNotes:
+    """Return 40 documents in which every word and many pairs of words occur, each in more than one."""
+    random = np.random.default_rng(4)
+    tokens = np.concatenate([random.permutation(np.arange(1, ROWS, dtype=np.int32)) for _ in range(40)])
+    starts = np.arange(40) * (ROWS - 1)
+    return DeviceNotes(tokens, np.stack([starts, starts + ROWS - 1], 1), ROWS, torch.device("cpu"))
 
 
 def random_gold(notes: int, heads: dict[str, int]) -> dict[str, Tensor]:

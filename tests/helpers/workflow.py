@@ -25,7 +25,7 @@ RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 STAGES = {
     "check", "synthesize", "reference", "extract", "tokenize", "split", "word2vec", "encoder", "subword", "pretrain",
-    "corpus_stats", "inputs", "train", "evaluate", "report", "coverage", "gem",
+    "corpus_stats", "inputs", "baseline", "train", "evaluate", "report", "coverage", "gem",
     *(f"{stage}@{name}" for stage in ("label_set", "ccs") for name in (
         "top50", "top50_extra", "full", "icd9", "icd10", "joint"
     )),
@@ -66,6 +66,7 @@ SMALL_OPTIONS = {
     "jams": {"backbones": {"caml": {"filters": 6, "kernel": 4}, "laat": {"hidden": 4, "projection": 4}}},
     "joint_laat": {"hidden": 4, "projection": 4, "level_projection": 4},
     "laat": {"hidden": 4, "projection": 4},
+    "linear": {"max_features": 500},
     "marn": {"hidden": 4},
     "mt_ram": {"hidden": 4},
     "multirescnn": {"filters": 4, "kernels": [3, 5]},
@@ -102,7 +103,7 @@ class Project:
         copy_files(folder)
         self.set(SMALL)
         for model, options in SMALL_OPTIONS.items():
-            self.set({"options": options, **TWO_EPOCHS}, model_file(model))
+            self.set({"options": options, **({} if model == "linear" else TWO_EPOCHS)}, model_file(model))
         self.set(changes or {})
         self.run("git", "init", "--quiet")
         self.commit()

@@ -102,6 +102,7 @@ def run(tmp_path_factory, params):
     io.write_json(folder / "inputs/heads.json", described)
     io.write_metrics(folder / "test.json", measured)
     io.write_json(folder / "seeds.json", {})
+    io.write_json(folder / "baseline.json", {})
     io.write_metrics(folder / "corpus.json", DESCRIBED)
     trained = {
         "model": params.model, "recipe": "quick", "label_set": "full", "best_epoch": 2, "epochs_run": 3,
@@ -151,7 +152,8 @@ def options(run, root, out):
         "params": root / "params.yaml", "model-settings": run / "recipe.json",
         "inputs": run / "inputs", "subword": run / "subword",
         "corpus": run / "corpus.json", "test": run / "test.json", "train": run / "train.json",
-        "seeds": run / "seeds.json", "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv",
+        "seeds": run / "seeds.json", "baseline": run / "baseline.json",
+        "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv",
         "linkage": run / "linkage.csv", "losses": run / "losses.csv",
         "vectors": run / "vectors.csv", "frequency-svg": out / "frequency.svg",
         "losses-svg": out / "losses.svg", "vectors-svg": out / "vectors.svg",
@@ -209,6 +211,36 @@ def test_means_over_seeds_have_their_deviations(run, params, settings):
         ):
             assert deviation > 0.001
             assert f"{value:.3f}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{deviation:.3f}" in shown
+
+
+def test_results_are_shown_beside_the_baseline(run, params, settings):
+    inputs = read(run, settings)
+    assert "linear baseline" not in " ".join(Page(page.render(params, **inputs)).texts)
+    shown = Page(page.render(params, **inputs, baseline={"icd": inputs["test"]["icd"]})).texts
+    micro = inputs["test"]["icd"]["fixed"]["f1"]["micro"]
+    assert len([text for text in shown if text.startswith("linear baseline")]) == 5
+    assert any(text.startswith(f"linear baseline {micro:.3f}; ") for text in shown)
+    assert any(
+        text.startswith("note: icd: micro F1 ") and "does not pass the linear baseline" in text for text in shown
+    )
+    assert any(text.startswith("The linear baseline is a linear classifier") for text in shown)
+
+
+def test_a_model_that_is_fitted_at_once_has_no_epochs_or_keys_about_steps(run, root, params, settings):
+    linear = config.load_model(root / "configs/models/linear.yaml", "linear", "quick", "top50")
+    trained = io.read_json(run / "train.json") | {"model": "linear"}
+    shown = Page(page.render(params, **read(run, linear, train=trained))).texts
+    assert "1,234,567 parameters, fitted at once with the recipe quick." in shown
+    assert "learning_rate" not in shown and "max_tokens" in shown and "max_features" in shown
+
+
+def test_the_stage_prints_a_line_about_the_baseline(run, root, tmp_path, capsys):
+    io.write_json(tmp_path / "baseline.json", io.read_json(run / "test.json"))
+    arguments = options(run, root, tmp_path)
+    arguments[arguments.index("--baseline") + 1] = str(tmp_path / "baseline.json")
+    assert stage_commands.in_this_process("report", arguments, tmp_path) == stage_commands.Done(0, "")
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 2 and all("does not pass the linear baseline" in line for line in printed)
 
 
 def test_the_corpus_is_described(run, params, settings):

@@ -16,7 +16,7 @@ Parameters are counted with the word vectors of MIMIC-III (51,919 rows of 100) a
 and, behind the stroke, the trainable ones. JointLAAT is counted with 40 and 1,149 categories, MT-RAM and MARN with 38
 and 295 of CCS, which is their authors' way to count: by bare numbers, diagnoses and procedures together; JAMS with the
 6,150 and 7,942 codes of MIMIC-IV alone; the models of the BERT study with BERT-base's cased vocabulary (28,996
-subwords), PLM-ICD with RoBERTa-base and a vocabulary of 50,008.
+subwords), PLM-ICD with RoBERTa-base and a vocabulary of 50,008; linear with as many features as it may have.
 
 `match_released_code: true` lets pads do what they do in the authors' code, but the pads are those of this workflow: a
 batch is padded to one of a few lengths (`training.padding`), not to its longest note.

@@ -29,14 +29,19 @@ class Run(Section):
         return list(range(self.seed, self.seed + self.seeds))
 
 
-class Machine(Section):
-    """The part of `training` that pretraining also reads: device, precision and threads. Other keys are ignored."""
+class Threads(Section):
+    """The part of `training` that all work on a CPU reads. Other keys are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
+    threads: Positive
+
+
+class Machine(Threads):
+    """The part of `training` that pretraining also reads: device, precision and threads. Other keys are ignored."""
+
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "fp32", "bf16"]
-    threads: Positive
 
     @model_validator(mode="after")
     def _apple_computes_in_fp32(self) -> Self:
@@ -73,7 +78,7 @@ class Training(Scoring):
 
 
 class Evaluation(Section):
-    """Metrics and thresholds.
+    """Metrics and thresholds. `baseline: false` fits no linear baseline to show beside the results.
 
     `labels: present` leaves codes that are absent from test, and documents without a code, out of all metrics but AUC.
     """
@@ -85,3 +90,4 @@ class Evaluation(Section):
     at: Ascending
     frequency_bins: Annotated[Ascending, Field(min_length=1)]
     batch_size: Positive
+    baseline: bool = True

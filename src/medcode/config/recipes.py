@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -80,17 +80,37 @@ class Recipe(Section):
     description_documents: bool = False
     options: dict[str, Any] = Field({})
 
+    idle: ClassVar[frozenset[str]] = frozenset()  # keys without a meaning for the model
+
     @property
     def reads_descriptions(self) -> bool:
         """Whether training needs label descriptions, whatever the model."""
         return self.description_documents or self.label_init == "descriptions"
 
 
+class RecipeAtOnce(Recipe):
+    """Recipe of a model whose weights are fitted at once. Keys about steps mean nothing for it and may be left out."""
+
+    idle: ClassVar[frozenset[str]] = frozenset(Recipe.model_fields) - {
+        "max_tokens", "monitor", "monitor_heads", "options",
+    }  # fmt: skip
+
+    learning_rate: Annotated[Number, Field(gt=0)] = 1.0
+    batch_size: Positive = 32
+    epochs: Positive = 1
+    patience: Positive | None = None
+
+
+def recipe_class(config_cls: type[ModelConfig]) -> type[Recipe]:
+    """Return the class of a model's recipes."""
+    return RecipeAtOnce if config_cls.fits_at_once else Recipe
+
+
 class ModelFile(Section):
-    """The content of configs/models/<model>.yaml: options, checked by the model's own class, and recipes."""
+    """The content of configs/models/<model>.yaml: options and recipes, which `model_settings` checks."""
 
     options: dict[str, Any]
-    recipes: Annotated[dict[str, Recipe], Field(min_length=1)]
+    recipes: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
 
 
 class ModelKeys(Section):
@@ -144,7 +164,7 @@ def model_settings(
     keys = build(ModelKeys, for_label_set(raw, label_set), path)
     if recipe not in keys.recipes:
         raise UserError(f"{path}: recipes: there is no {recipe}; {nearest(recipe, keys.recipes)}")
-    chosen = build(Recipe, keys.recipes[recipe], path, f"recipes.{recipe}")
+    chosen = build(recipe_class(models.find(model)), keys.recipes[recipe], path, f"recipes.{recipe}")
     return ModelSettings(model, configure(model, keys.options, chosen, path, recipe), recipe, chosen)
 
 

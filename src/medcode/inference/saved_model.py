@@ -185,6 +185,8 @@ def _inputs(
         return [], SubwordTokenizer(read_tokenizer(folder), metadata["text"]), inputs
     vocabulary = io.read_lines(folder / "vocabulary.txt")
     size = len(vocabulary) + 2  # PAD and UNK
+    if "features" in metadata:
+        return vocabulary, None, ModelInputs(heads=heads, vocab_size=size, features=metadata["features"])
     vectors = torch.empty(size, metadata["embedding_size"])
     return vocabulary, None, ModelInputs(heads=heads, vocab_size=size, vectors=vectors)
 

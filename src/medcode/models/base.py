@@ -16,7 +16,9 @@ from medcode.layers.masks import position_mask
 from medcode.layers.word_embedding import WordEmbedding
 
 if TYPE_CHECKING:
+    from medcode.dataset.arrays import Targets
     from medcode.encoders.outline import Encoder
+    from medcode.engine.device_data import DeviceNotes
     from medcode.layers.medical_code_attention import Edges
 
 PAPERS_EMBEDDING_SIZE = 100
@@ -36,8 +38,10 @@ class ModelInputs:
         descriptions: words of each label's description, {head: int [Y, T]}, padded with 0; for a model with
             `needs_descriptions`.
         edges: {head: links of its codes to those of the other head}; for a model with `needs_edges`.
+        train_documents: for a model with `needs_train_documents`, which chooses its features by them.
+        features: their number F in a saved model.
 
-    Only training needs descriptions and edges: a saved model is rebuilt without them.
+    Only training needs descriptions, edges and documents: a saved model is rebuilt without them.
 
     Raises:
         ValueError: both a vocabulary and an encoder are passed, or neither.
@@ -49,6 +53,8 @@ class ModelInputs:
     encoder: Encoder | None = None
     descriptions: dict[str, Tensor] | None = None
     edges: dict[str, Edges] | None = None
+    train_documents: DeviceNotes | None = None
+    features: int | None = None
 
     def __post_init__(self) -> None:
         if (self.encoder is None) == (self.vocab_size == 0) or (self.vectors is not None and self.vocab_size == 0):
@@ -59,6 +65,7 @@ class Model(nn.Module, ABC):
     """A medical coder: documents in, one logit per label and head out.
 
     A subclass sets `Config`, and `paper` where it was published. Losses, optimizer and schedule belong to the trainer.
+    A model whose weights are fitted at once rather than in steps has `fit`, and its `Config` says `fits_at_once`.
     When padding is masked, the scores of a document do not depend on the rest of the batch.
 
     Args:
@@ -73,6 +80,7 @@ class Model(nn.Module, ABC):
     Config: ClassVar[type[ModelConfig]]
     needs_descriptions: ClassVar[bool] = False
     needs_edges: ClassVar[bool] = False
+    needs_train_documents: ClassVar[bool] = False
 
     loss_weights: dict[str, float] | None = None
 
@@ -126,6 +134,18 @@ class Model(nn.Module, ABC):
             gold: gold labels, {head: 0 or 1, [B, Y]}.
         """
         return None
+
+    def fit(self, documents: DeviceNotes, targets: dict[str, Targets]) -> None:
+        """Set the weights in place to those that fit the training documents best, with a progress bar.
+
+        Args:
+            documents: the training documents.
+            targets: their gold labels under each head. Those not coded in a head's system are left out for it.
+
+        Raises:
+            NotImplementedError: the model is trained in steps.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is trained in steps")
 
     def before_evaluation(self, train_counts: dict[str, Tensor]) -> None:
         """Update weights in place after every epoch, before it is evaluated and saved. Does nothing by default.

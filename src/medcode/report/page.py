@@ -11,12 +11,14 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from medcode.config import Evaluation, ModelSettings, Recipe, Run, Split, WordVectors
+from medcode.config import Evaluation, ModelSettings, Run, Split, WordVectors
 from medcode.dataset import statistics
 from medcode.dataset.arrays import Inputs
 from medcode.errors import UserError
+from medcode.report import baseline as linear_baseline
 from medcode.report import figures as drawing
 from medcode.report import metric_rows
+from medcode.report.tiles import score, tiles
 
 TEMPLATE = Path(__file__).with_name("page.html")
 STYLE = Path(__file__).with_name("style.css")
@@ -60,6 +62,7 @@ def render(
     figures: Mapping[str, str],
     vectors_note: str = "",
     spread: Mapping[str, Any] | None = None,
+    baseline: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the report as HTML: inline style and figures, no script, nothing loaded from elsewhere.
 
@@ -74,6 +77,7 @@ def render(
             links, `linkage`.
         vectors_note: caption of the figure `vectors`, which is left out if this is empty.
         spread: standard deviation over several seeds of each number in `test`; None for one seed.
+        baseline: metrics/baseline.json, the metrics of the linear baseline by head.
 
     Raises:
         UserError: the metrics have no head, the inputs lack a measured head, or the trained model or recipe is not the
@@ -83,16 +87,19 @@ def render(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"score": _score, "count": lambda number: f"{number:,.0f}"}
+    environment.filters |= {"score": score, "count": lambda number: f"{number:,.0f}"}
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         style=Markup(STYLE.read_text(encoding="utf-8")),
         title=f"{train['model']} on {params.corpus}, {LABEL_SETS.get(train['label_set'], train['label_set'])}",
-        training=_training(params, settings.recipe, train),
-        heads=[_head(head, test, params.evaluation, data, spread or {}) for head in page_heads(test, data)],
+        training=_training(params, settings, train),
+        heads=[
+            _head(head, test, params.evaluation, data, spread or {}, baseline or {}) for head in page_heads(test, data)
+        ],
+        comparisons=linear_baseline.lines(settings.model, test, baseline or {}),
         figures={name: inline(svg) for name, svg in figures.items()},
         frequency_note=_frequency_note(params.evaluation),
         vectors_note=vectors_note,
-        learning_note=_learning_note(train, settings.recipe),
+        learning_note=_learning_note(train, settings),
         max_tokens=settings.recipe.max_tokens,
         unit=unit_of(params),
         splits=_splits(data, page_heads(test, data), settings.recipe.max_tokens),
@@ -141,12 +148,6 @@ def _check_trained(settings: ModelSettings, train: Mapping[str, Any]) -> None:
         )
 
 
-def _score(value: float | str | None) -> str:
-    if isinstance(value, str):
-        return value
-    return "\N{EN DASH}" if value is None or np.isnan(value) else f"{value:.3f}"
-
-
 def _with_spread(value: Any, spread: Any) -> Any:
     """Format metrics with their standard deviations, nested as before. Without deviations they stay numbers."""
     if isinstance(value, Mapping):
@@ -154,13 +155,15 @@ def _with_spread(value: Any, spread: Any) -> Any:
     return (
         value
         if spread is None
-        else f"{_score(value)}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{spread:.3f}"
+        else f"{score(value)}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{spread:.3f}"
     )
 
 
-def _training(params: Run, recipe: Recipe, train: Mapping[str, Any]) -> str:
+def _training(params: Run, settings: ModelSettings, train: Mapping[str, Any]) -> str:
     total, trainable = (train["parameters"][key] for key in ("total", "trainable"))
-    epoch_role = "the one kept" if recipe.restore == "last" else "the best"
+    if settings.config.fits_at_once:
+        return f"{total:,} parameters, fitted at once with the recipe {train['recipe']}."
+    epoch_role = "the one kept" if settings.recipe.restore == "last" else "the best"
     n_trained = "all" if trainable == total else f"{trainable:,}"
     if params.seeds == 1:
         seeds, epoch_verb = f"seed {params.seed}", "was epoch"
@@ -177,36 +180,23 @@ def _epochs(number: float) -> str:
 
 
 def _head(
-    name: str, test: Mapping[str, Any], options: Evaluation, data: Inputs, spread: Mapping[str, Any]
+    name: str,
+    test: Mapping[str, Any],
+    options: Evaluation,
+    data: Inputs,
+    spread: Mapping[str, Any],
+    baseline: Mapping[str, Any],
 ) -> dict[str, Any]:
     metrics = test[name]
     formatted = _with_spread(metrics, spread.get(name))
     return {
         "name": name,
-        "tiles": _tiles(formatted, options),
+        "tiles": tiles(formatted, baseline.get(name)),
         "fixed": metrics["fixed"]["threshold"],
         "tuned": metrics["tuned"]["threshold"],
         "groups": metric_rows.groups(formatted),
         "labels": _labels(name, metrics["counts"], data.train_counts(name), options),
     }
-
-
-def _tiles(metrics: Mapping[str, Any], options: Evaluation) -> list[dict[str, Any]]:
-    def at_tuned(average: str) -> str:
-        return f"{_score(metrics['tuned']['f1'][average])} if tuned on dev"
-
-    tiles = [
-        {"name": "Micro F1", "value": metrics["fixed"]["f1"]["micro"], "note": at_tuned("micro")},
-        {"name": "Macro F1", "value": metrics["fixed"]["f1"]["macro"], "note": at_tuned("macro")},
-        {"name": "Macro AUC", "value": metrics["auc"]["macro"], "note": f"micro {_score(metrics['auc']['micro'])}"},
-    ]
-    precisions = [key for key in metrics["ranking"] if key.startswith("precision_at_")]
-    if precisions:
-        first, *further = (key.removeprefix("precision_at_") for key in precisions)
-        note = ", ".join(f"at {k} {_score(metrics['ranking'][f'precision_at_{k}'])}" for k in further)
-        tiles.append({"name": f"Precision at {first}", "value": metrics["ranking"][precisions[0]], "note": note})
-    note = f"R-precision {_score(metrics['ranking']['r_precision'])}"
-    return [*tiles, {"name": "MAP", "value": metrics["ranking"]["map"], "note": note}]
 
 
 def _labels(name: str, counts: Mapping[str, Any], train_counts: np.ndarray, options: Evaluation) -> str:
@@ -228,7 +218,10 @@ def _frequency_note(options: Evaluation) -> str:
     return f"The fixed threshold is {options.fixed_threshold:g}; the other was tuned on dev for the best micro F1."
 
 
-def _learning_note(train: Mapping[str, Any], recipe: Recipe) -> str:
+def _learning_note(train: Mapping[str, Any], settings: ModelSettings) -> str:
+    recipe = settings.recipe
+    if settings.config.fits_at_once:
+        return "The weights are fitted at once. Metrics on dev are at the threshold 0.5."
     epoch = "last epoch" if recipe.restore == "last" else f"epoch with the best {recipe.monitor} on dev"
     return (
         f"The weights of the {epoch} are kept. Training ended: {train['stopped']}. "
@@ -260,9 +253,10 @@ def _or_zero(function: Any, values: np.ndarray) -> float:
 
 def _parameters(params: Shown, settings: ModelSettings) -> list[dict[str, Any]]:
     options = settings.config.model_dump(exclude={"dropout", "embedding"})  # listed with the recipe
+    recipe = settings.recipe.model_dump(exclude={"options", *settings.recipe.idle})
     run = {key: getattr(params, key) for key in ("corpus", "label_set", "model", "encoder", "seed", "seeds")}
     return [
-        {"name": f"Recipe {settings.recipe_name}", "rows": _rows(settings.recipe.model_dump(exclude={"options"}))},
+        {"name": f"Recipe {settings.recipe_name}", "rows": _rows(recipe)},
         {"name": "Run", "rows": _rows(run)},
         {"name": f"Architecture of {settings.model}", "rows": _rows(options)},
         {"name": "Word vectors", "rows": _rows(params.word2vec.model_dump())},

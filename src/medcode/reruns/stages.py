@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,11 @@ def choice(corpus: str, *settings: ModelSettings) -> Choice:
     return Choice(corpora.module_of(corpus), (model, *wrapped), ram)
 
 
+def _choice_for(script: str, chosen: Choice) -> Choice:
+    """Return the modules that a script imports by name: those of the run, but the linear model's for the baseline."""
+    return replace(chosen, models=("linear",), ram=False) if script == "baseline" else chosen
+
+
 def _strings(value: Any) -> set[str]:
     """Return the strings in nested lists and mappings, keys left out."""
     if isinstance(value, dict):
@@ -89,7 +94,7 @@ def code_of(project: Project, scripts: Iterable[str], choice: Choice) -> dict[st
     packages: dict[str, str] = {}
     top = project.root.parent
     for script in scripts:
-        closure = project.closure(script, choice.imports)
+        closure = project.closure(script, _choice_for(script, choice).imports)
         for name, titles in closure.definitions.items():
             module = project.module(name)
             digests = code.setdefault(str(module.path.relative_to(top)), {})

@@ -12,6 +12,7 @@ from medcode.config import Recipe
 from medcode.dataset import arrays
 from medcode.dataset.embedding_table import embedding_table
 from medcode.encoders import folder
+from medcode.engine.device_data import DeviceNotes
 from medcode.layers.medical_code_attention import Edges
 from medcode.models.base import Model, ModelConfig, ModelInputs
 
@@ -24,7 +25,8 @@ def read(
     Args:
         model_cls: the model's class.
         config: its options.
-        recipe: whether training reads descriptions, even if the model does not; and the norm of word vectors.
+        recipe: whether training reads descriptions, even if the model does not; the norm of word vectors; and the
+            length at which documents are truncated.
         paths: inputs; and subword, encoder and pretrained for a model on subwords.
 
     Returns:
@@ -49,8 +51,14 @@ def read(
         **text,
         descriptions=_descriptions(data, heads) if model_cls.needs_descriptions else None,
         edges=_edges(data) if model_cls.needs_edges else None,
+        train_documents=train_documents(data, recipe.max_tokens) if model_cls.needs_train_documents else None,
     )
     return data, inputs, tokenizer
+
+
+def train_documents(data: arrays.Inputs, max_tokens: int) -> DeviceNotes:
+    """The training documents, each truncated to so many tokens, on the CPU."""
+    return DeviceNotes(data.tokens, data.splits["train"].offsets, max_tokens, torch.device("cpu"))
 
 
 def _descriptions(data: arrays.Inputs, heads: Iterable[str]) -> dict[str, Tensor]:

@@ -29,9 +29,11 @@ class ModelConfig(Section):
 
     Attributes:
         shares_features: whether the model has one label attention per head on features that the heads share.
+        fits_at_once: whether its weights are fitted at once rather than in steps.
     """
 
     shares_features: ClassVar[bool] = False
+    fits_at_once: ClassVar[bool] = False
 
     heads: list[str] = Field(["icd"], min_length=1)
     dropout: Share

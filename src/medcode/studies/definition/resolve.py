@@ -154,7 +154,7 @@ def run_fingerprint(path: Path, project: Project) -> dict[str, Any]:
         "learning": chosen.recipe.model_dump(),
     }
     settings |= {"engine": engine.training.model_dump(exclude={"checkpoint_steps"})}
-    settings |= {"evaluation": engine.evaluation.model_dump()}
+    settings |= {"evaluation": engine.evaluation.model_dump(exclude={"baseline"})}
     return {"settings": settings, **code_of(project, COMMANDS, choice(run.corpus, chosen))}
 
 
