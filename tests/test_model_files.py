@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 from pathlib import Path
@@ -223,6 +224,23 @@ def test_all_mistakes_are_reported_together_and_once(folder, tmp_path):
         f"{folder}/laat.yaml: no such file", f"{folder}/camel.yaml: there is no such model; did you mean 'caml'?",
     ):  # fmt: skip
         assert message.count(part) == 1, part
+
+
+@pytest.mark.parametrize("finder", [models, option_classes])
+@pytest.mark.parametrize("two", [True, False])
+def test_a_module_with_two_models_or_none_is_refused_in_one_line(monkeypatch, finder, two):
+    module = importlib.import_module(f"{finder.__name__}.caml")
+    first = finder.find("caml")
+    if two:
+        monkeypatch.setattr(module, "Second", type("Second", (first,), {"__module__": module.__name__}), raising=False)
+    else:
+        monkeypatch.delattr(module, first.__name__)
+    base = "Model" if finder is models else "ModelConfig"
+    found = f"{first.__name__}, Second" if two else "none"
+    with pytest.raises(UserError) as mistake:
+        finder.find("caml")
+    (line,) = mistake.value.args
+    assert line.startswith(f"{module.__file__}: expected one subclass of {base}, found {found};")
 
 
 def test_every_option_class_has_a_docstring():
