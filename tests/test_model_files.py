@@ -18,6 +18,7 @@ from medcode.config.models import ModelConfig
 from medcode.config.recipes import Recipe, check_file
 from medcode.errors import UserError
 from medcode.models.base import LabelAttentionHeads
+from medcode.models.catalog import ModelFile
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -174,6 +175,23 @@ def test_a_file_without_recipes_is_refused_in_one_line(folder):
         with pytest.raises(UserError) as mistake:
             check()
         assert mistake.value.args == (f"{path}: recipes: missing",)
+
+
+@pytest.mark.parametrize("recipe", ["quick", "auto"])
+def test_a_file_with_empty_recipes_is_refused_in_one_line(folder, tmp_path, recipe):
+    path = folder / "cnn.yaml"
+    path.write_text("options: {filters: 3, kernel: 2}\nrecipes: {}\n")
+    params = tmp_path / "params.yaml"
+    params.write_text(yaml.safe_dump(config.read_yaml(ROOT / "params.yaml") | {"model": "cnn", "recipe": recipe}))
+    for check in (
+        lambda: check_file(path, "cnn"),
+        lambda: check_all(params, folder),
+        lambda: config.load_model(path, "cnn", "quick", "top50"),
+        lambda: ModelFile("cnn", config.read_yaml(path), folder).settings("top50"),
+    ):
+        with pytest.raises(UserError) as mistake:
+            check()
+        assert mistake.value.args == (f"{path}: recipes: empty; every model has at least `quick`",)
 
 
 def test_values_by_label_set_are_chosen(folder):

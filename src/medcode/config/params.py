@@ -10,7 +10,7 @@ from pydantic import Field
 from medcode.config import corpora
 from medcode.config.data import Ccs, Gem, Reference, Split, Synthesize, Tokenize, WordVectors
 from medcode.config.encoders import EncoderSource, Pretrain, Subword
-from medcode.config.files import by_label_set, read_yaml
+from medcode.config.files import by_label_set, read_params
 from medcode.config.learning import Evaluation, Run, Training
 from medcode.config.section import Section, build
 from medcode.errors import UserError, collect, nearest
@@ -51,7 +51,7 @@ def load_all(path: str | os.PathLike) -> Params:
         UserError: the file is missing or not YAML; else a line for each key that is unknown, missing, of the wrong
             type or impossible, and for each unknown name.
     """
-    raw = read_yaml(path)
+    raw = read_params(path)
     check(raw, path)
     return build(Params, by_label_set(raw), path)
 
