@@ -56,7 +56,7 @@ MISTAKES = [
     ({"training/padding": 1.5}, "training.padding: Input should be less than or equal to 1, found 1.5"),
     ({"training/padding": "wide"}, "training.padding: "),
     ({"training/threads": {"top50": 1, "full": 2}}, "training.threads: Input should be a valid integer"),
-    ({"training/buckets": 8}, "training.buckets: unknown key"),
+    ({"training/buckets": 8}, "training.buckets: removed; padding is a share now"),
     ({"pretrain/block_size": ..., "pretrain/pieces": 128}, "pretrain.pieces: renamed; write block_size"),
     (
         {"encoders/scratch-tiny/scratch/vocabulary_size": ..., "encoders/scratch-tiny/scratch/pieces": 2000},
