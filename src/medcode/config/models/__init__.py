@@ -13,7 +13,7 @@ from typing import TypeVar
 from medcode.config.models.base import ModelConfig
 from medcode.errors import UserError, nearest
 
-Class = TypeVar("Class", bound=type)
+Base = TypeVar("Base")
 
 
 def names() -> list[str]:
@@ -32,7 +32,7 @@ def find(name: str) -> type[ModelConfig]:
     return only_subclass(importlib.import_module(f"{__name__}.{name}"), ModelConfig)
 
 
-def only_subclass(module: ModuleType, base: Class) -> Class:
+def only_subclass(module: ModuleType, base: type[Base]) -> type[Base]:
     """Return the one subclass of `base` that a module defines. Classes that it imports do not count.
 
     Raises:
