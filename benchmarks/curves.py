@@ -31,7 +31,8 @@ from medcode.layers import fused_attention
 from medcode.models.base import ModelInputs
 from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
-from medcode.training.trainer import Row, Trainer
+from medcode.training.state import Row
+from medcode.training.trainer import Trainer
 
 PARAMS, MODELS = Path("params.yaml"), Path("configs/models")
 # Runs that are compared with fp32 on the CPU: precision, CUDA graphs, whether label attention streams, and the

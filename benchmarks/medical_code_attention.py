@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from medcode.codes import gem
-from medcode.layers.medical_code_attention import Edges, MedicalCodeAttention
+from medcode.layers.code_edges import Edges
 from medcode.layers.projected_attention import ProjectedLabelAttention
+from medcode.models.jams import MedicalCodeAttention
 
 LABELS = {"icd9": 6_150, "icd10": 7_942}
 EDGES = {"icd9": 14_000, "icd10": 12_000}

@@ -40,7 +40,7 @@ from medcode.engine.batches import Batch
 from medcode.engine.distributed import choose_device
 from medcode.errors import UserError, report
 from medcode.layers import fused_attention
-from medcode.layers.medical_code_attention import Edges
+from medcode.layers.code_edges import Edges
 from medcode.models.base import Model, ModelInputs
 from medcode.models.catalog import MIMIC3_LABELS, MIMIC4_LABELS, default_recipe
 from medcode.training import multi_seed

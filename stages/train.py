@@ -20,7 +20,8 @@ from medcode.training import multi_seed, results, setup
 from medcode.training.checkpoint import Checkpoints, fingerprint, remove_finished
 from medcode.training.history import HistoryWriter
 from medcode.training.label_init import initialize, label_descriptions, with_description_documents
-from medcode.training.trainer import Result, Trainer
+from medcode.training.state import Result
+from medcode.training.trainer import Trainer
 
 
 class Parameters(config.Run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -94,6 +95,15 @@ class DeviceTargets:
     def coded(self, documents: Tensor) -> Tensor:
         """Whether some documents were coded in the head's system, bool [B]."""
         return self._is_coded[documents]
+
+
+class DeviceData(NamedTuple):
+    """Notes and gold labels on the model's device; the labels of dev stay on the host."""
+
+    train_notes: DeviceNotes
+    dev_notes: DeviceNotes
+    train_targets: dict[str, DeviceTargets]
+    dev_targets: dict[str, DeviceTargets]
 
 
 def room_for(size: int, device: torch.device) -> torch.device:

@@ -17,7 +17,7 @@ from medcode.layers.word_embedding import WordEmbedding
 
 if TYPE_CHECKING:
     from medcode.encoders.outline import Encoder
-    from medcode.layers.medical_code_attention import Edges
+    from medcode.layers.code_edges import Edges
 
 PAPERS_EMBEDDING_SIZE = 100
 

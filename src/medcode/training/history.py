@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medcode import io
 from medcode.evaluation import seeds
-
-if TYPE_CHECKING:
-    from medcode.training.trainer import TrainState
+from medcode.training.state import TrainState
 
 History = list[dict[str, float]]
 

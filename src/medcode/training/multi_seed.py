@@ -7,7 +7,8 @@ import contextlib
 import torch
 
 from medcode.training.signals import StopSignal
-from medcode.training.trainer import Result, Trainer
+from medcode.training.state import Result
+from medcode.training.trainer import Trainer
 
 
 def train(trainers: list[Trainer]) -> list[Result]:

@@ -14,7 +14,7 @@ from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference import saved_model
 from medcode.inference.scoring import probabilities, score
 from medcode.models.base import Model, count_parameters
-from medcode.training.trainer import Result
+from medcode.training.state import Result
 from medcode.training.validation import SCORING_BATCH
 
 THRESHOLD_GRID = 100  # of the threshold that the model carries; Edin et al. 2023

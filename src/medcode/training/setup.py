@@ -10,7 +10,7 @@ from torch import Tensor
 
 from medcode.dataset import arrays
 from medcode.encoders import folder
-from medcode.layers.medical_code_attention import Edges
+from medcode.layers.code_edges import Edges
 from medcode.models.base import Model, ModelConfig, ModelInputs
 
 

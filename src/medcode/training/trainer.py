@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
@@ -25,57 +24,15 @@ from tqdm import tqdm
 from medcode.config import Recipe, Training
 from medcode.dataset.arrays import Inputs, Split
 from medcode.engine.batches import Batch, bucket_lengths, epoch_batches
-from medcode.engine.device_data import DeviceNotes, DeviceTargets
+from medcode.engine.device_data import DeviceData, DeviceNotes, DeviceTargets
 from medcode.engine.distributed import DistributedContext
 from medcode.engine.transfer import AsyncHostCopy, to_device
 from medcode.models.base import Model
 from medcode.training import early_stopping, lr_schedule, validation
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.losses import LossMeter, StepLosses
+from medcode.training.state import Result, Row, TrainState
 from medcode.training.train_step import TrainStep
-
-Row = dict[str, float]
-
-
-@dataclass
-class TrainState:
-    """The progress of a training. With the weights and the optimizer, it is the checkpoint.
-
-    Attributes:
-        epoch: epochs that have ended.
-        step: steps taken in the current epoch.
-        global_step: steps taken since the beginning.
-        loss_sums: sums over the steps of the current epoch: `train_loss`, and `train_loss_<head>` for several heads.
-        history: the learning curve, a row for each epoch that has ended.
-        best_epoch: the epoch whose weights to keep, counted from 1; 0 before the first has ended.
-        stopped: why training has ended; empty until then.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    global_step: int = 0
-    loss_sums: Row = field(default_factory=dict)
-    history: list[Row] = field(default_factory=list)
-    best_epoch: int = 0
-    stopped: str = ""
-
-
-@dataclass(frozen=True)
-class Result:
-    """The learning curve of a training, its best epoch (counted from 1), and why it ended."""
-
-    history: list[Row]
-    best_epoch: int
-    stopped: str
-
-
-class DeviceData(NamedTuple):
-    """Notes and gold labels on the model's device; the labels of dev stay on the host."""
-
-    train_notes: DeviceNotes
-    dev_notes: DeviceNotes
-    train_targets: dict[str, DeviceTargets]
-    dev_targets: dict[str, DeviceTargets]
 
 
 class Trainer:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from medcode.config import Recipe, Training
 from medcode.dataset.arrays import Split
+from medcode.engine.device_data import DeviceData
 from medcode.evaluation.monitor import dev_metrics, epoch_metrics
 from medcode.inference.scoring import probabilities, score_documents
 from medcode.models.base import Model
 from medcode.training.losses import document_losses
-
-if TYPE_CHECKING:
-    from medcode.training.trainer import DeviceData, Row
+from medcode.training.state import Row
 
 SCORING_BATCH = 32
 

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import sparse
 from scipy.stats import binomtest
 
+from medcode.evaluation.decisions import Decisions
 from medcode.evaluation.metrics import MacroF1, ratio
-from medcode.studies.results.predictions import Decisions
 
 RESAMPLES = 10_000
 BLOCK = 200  # resamples at a time
