@@ -154,7 +154,7 @@ def run_steps(trainers: list[Trainer], batches: list[Batch]) -> tuple[float, flo
     """Wall time and CPU time, in seconds, of steps of all trainers in turns."""
     streams = multi_seed.streams(trainers)
     for trainer in trainers:
-        trainer.batches, trainer.state.step = batches, 0
+        trainer.batches, trainer.state.step_in_epoch = batches, 0
     start, cpu_start = time.perf_counter(), time.process_time()
     for _ in batches:
         for trainer, stream in zip(trainers, streams, strict=True):

@@ -81,9 +81,20 @@ def prepare(
         model = model_cls(settings.config, inputs).to(device)
         initialize(model, recipe, data, descriptions)
         checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(content | {"seed": seed}, files, model))
-        hooks = partial(writer.on_epoch, seed), partial(writer.on_resume, seed)
-        first = trainers[0] if trainers else None
-        trainers.append(Trainer(model, train_data, recipe, params.training, seed, checkpoints, context, *hooks, first))
+        trainers.append(
+            Trainer(
+                model=model,
+                data=train_data,
+                recipe=recipe,
+                engine=params.training,
+                seed=seed,
+                checkpoints=checkpoints,
+                context=context,
+                on_epoch=partial(writer.on_epoch, seed),
+                on_resume=partial(writer.on_resume, seed),
+                share_data_with=trainers[0] if trainers else None,
+            )
+        )
     return data, trainers, tokenizer
 
 

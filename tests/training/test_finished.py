@@ -134,7 +134,7 @@ def test_no_lock_is_taken_while_another_process_removes_checkpoints(tmp_path):
         with Checkpoints(tmp_path / "one").locked():
             taken.set()
 
-    with checkpoint._alone(tmp_path):
+    with checkpoint._exclusive(tmp_path):
         waiting = threading.Thread(target=take)
         waiting.start()
         assert not taken.wait(0.3)

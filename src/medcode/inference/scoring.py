@@ -41,9 +41,9 @@ def score_documents(
     scores = {head: np.empty((len(documents), labels), dtype=np.float32) for head, labels in model.heads.items()}
     deferred: list[tuple[str, np.ndarray, AsyncHostCopy]] = []
     for batch in scoring_batches(documents.lengths, batch_size, padding=model.config.masked):
-        words, real = documents.gather(to_device(batch.documents, documents.device), batch.length)
+        tokens, lengths = documents.gather(to_device(batch.documents, documents.device), batch.length)
         with autocast(documents.device, precision):
-            logits = model(words, real)
+            logits = model(tokens, lengths)
         previous, deferred = deferred, [(head, batch.documents, AsyncHostCopy(x.float())) for head, x in logits.items()]
         _flush(scores, previous)  # while the device computes this batch
     _flush(scores, deferred)

@@ -48,7 +48,7 @@ CUDA_TILE = 128
 KERNEL_BYTES = 132 * 1024
 
 
-def pays(labels: int, features: Tensor) -> bool:
+def should_fuse(labels: int, features: Tensor) -> bool:
     """Return whether `fused_attention` computes this number of labels, rather than the plain form.
 
     The mode `fused` uses kernels wherever they run, and only `fused_attention` has kernels.

@@ -45,7 +45,7 @@ KERNEL_BYTES = 132 * 1024
 Weights = tuple[Tensor, Tensor, Tensor, Tensor | None]
 
 
-def pays(network: nn.RNNBase, x: Tensor) -> bool:
+def should_fuse(network: nn.RNNBase, x: Tensor) -> bool:
     """Return whether `fused_recurrent` reads x, rather than a network of torch: where kernels are selected for it."""
     return _kernels(network, x) is not None
 

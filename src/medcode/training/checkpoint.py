@@ -65,7 +65,7 @@ class Checkpoints:
         """
         lock, process = _file_lock(self.folder / LOCK), self.folder / PROCESS
         with contextlib.ExitStack() as releases:
-            with _alone(self.folder.parent):
+            with _exclusive(self.folder.parent):
                 self.folder.mkdir(exist_ok=True)
                 if not _acquire(lock):
                     raise UserError(
@@ -150,7 +150,7 @@ def remove_finished(root: Path, model: Path) -> None:
         root: the folder that holds the folders of all trainings.
         model: the model folder of the training that begins.
     """
-    with _alone(root):
+    with _exclusive(root):
         for mark in sorted(root.glob(f"*/{FINISHED}")):
             model_folder = Path(mark.read_text(encoding="utf-8").strip())
             if model_folder.exists() and model_folder.resolve() != model.resolve():
@@ -162,7 +162,7 @@ def remove_finished(root: Path, model: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
+def _exclusive(root: Path) -> Iterator[None]:
     """Exclude other processes while checkpoint folders are locked or removed: no lock is taken of a removed folder."""
     root.mkdir(parents=True, exist_ok=True)
     with _file_lock(root / LOCK):

@@ -47,7 +47,7 @@ class HistoryWriter:
             message = f"already trained: ended at epoch {state.epoch} ({state.stopped})"
             self._print(seed, f"{message}; remove {folder} to train it anew")
         else:
-            self._print(seed, f"resumed at epoch {state.epoch + 1}, step {state.step + 1}")
+            self._print(seed, f"resumed at epoch {state.epoch + 1}, step {state.step_in_epoch + 1}")
 
     def _print(self, seed: int, line: str) -> None:
         print(f"seed {seed}  {line}" if self.several else line, flush=True)

@@ -33,7 +33,7 @@ def read(
     """
     needs = {"descriptions": model_cls.needs_descriptions or descriptions, "edges": model_cls.needs_edges}
     if config.uses_subwords:
-        source = folder.further(paths["encoder"], paths["pretrained"])
+        source = folder.encoder_to_train(paths["encoder"], paths["pretrained"])
         encoder, tokenizer = folder.read(source), folder.read_tokenizer(source)
         data = arrays.load(paths["inputs"], ("train", "dev"), **needs, subword=paths["subword"])
         text = {"encoder": encoder}

@@ -13,7 +13,7 @@ class TrainState:
 
     Attributes:
         epoch: epochs that have ended.
-        step: steps taken in the current epoch.
+        step_in_epoch: steps taken in the current epoch.
         global_step: steps taken since the beginning.
         loss_sums: sums over the steps of the current epoch: `train_loss`, and `train_loss_<head>` for several heads.
         history: the learning curve, a row for each epoch that has ended.
@@ -22,7 +22,7 @@ class TrainState:
     """
 
     epoch: int = 0
-    step: int = 0
+    step_in_epoch: int = 0
     global_step: int = 0
     loss_sums: Row = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)

@@ -25,7 +25,7 @@ def evaluate(
     data: DeviceData,
     loss_weights: dict[str, float] | None,
     recipe: Recipe,
-    settings: Training,
+    engine: Training,
 ) -> Row:
     """Return the losses on dev, and metrics over the documents that were coded in each head's system.
 
@@ -35,12 +35,12 @@ def evaluate(
         data: its notes and gold labels.
         loss_weights: of the heads; None gives each weight 1.
         recipe: `monitor_heads` says whether each metric is that of the first head or a mean over all.
-        settings: the precision.
+        engine: the precision.
 
     Raises:
         UserError: the monitored metric cannot be computed on dev.
     """
-    logits = score_documents(model, data.dev_notes, SCORING_BATCH, settings.precision)
+    logits = score_documents(model, data.dev_notes, SCORING_BATCH, engine.precision)
     scores, documents = {head: torch.from_numpy(x) for head, x in logits.items()}, torch.arange(len(dev))
     targets = {head: labels.rows(documents) for head, labels in data.dev_targets.items()}
     is_coded = {head: labels.coded(documents) for head, labels in data.dev_targets.items()}
