@@ -104,15 +104,15 @@ def run(raw: Path, out: Path) -> None:
     extract = stage("extract", raw=raw, notes=notes, codes=codes, metrics=out / "extract.json")
     rows = io.read_json(out / "extract.json")["rows"]["notes"]
     show("extract", extract, rows, table.stat().st_size)
-    tokenize = stage("tokens", notes=notes, out=tokens, metrics=out / "tokens.json")
+    tokenize = stage("tokenize_words", notes=notes, out=tokens, metrics=out / "tokens.json")
     documents, texts = _size_of_texts(notes)
     show("tokenize", tokenize, documents, texts)
     tables = {name: out / f"{name}.parquet" for name in ("descriptions", "ccs", "gem", "hierarchy")}
     official = ROOT / "reference/official/files"
     stage("reference", procedures=ROOT / "reference/package/procedure_ccs.csv", official=official, **tables)
-    assigned = splits / "assigned.parquet"
+    split_table = splits / "splits.parquet"
     published = ROOT / "data/splits-published/none"
-    split = stage("split", notes=notes, codes=codes, published=published, out=assigned, metrics=out / "assigned.json")
+    split = stage("split", notes=notes, codes=codes, published=published, out=split_table, metrics=out / "splits.json")
     show("split (stratified by patient)", split, documents, codes.stat().st_size)
     paths = {
         "codes": codes,
@@ -120,7 +120,7 @@ def run(raw: Path, out: Path) -> None:
         "out": splits / "full",
         "metrics": out / "full.json",
     }
-    label_set = stage("label_set", label_set="full", assigned=assigned, **paths)
+    label_set = stage("label_set", label_set="full", splits=split_table, **paths)
     show("label_set (full)", label_set, documents, codes.stat().st_size)
     vocabulary = measure("-c", VOCABULARY, tokens, splits / "full/documents.parquet", out / "vocabulary.txt")
     size = np.load(tokens / "ids.npy", mmap_mode="r").nbytes
