@@ -36,7 +36,7 @@ from medcode.text.tokens import TokenizedWords
 tokens = TokenizedWords.read(sys.argv[1])
 split = io.read_table(sys.argv[2]).to_pandas().set_index("admission_id")["split"]
 documents = split.reindex(tokens.notes.admissions)
-words = word_vectors.vocabulary(tokens, np.flatnonzero(documents == "train"), 3)
+words = word_vectors.frequent_words(tokens, np.flatnonzero(documents == "train"), 3)
 io.write_text(sys.argv[3], "".join(tokens.types[number] + chr(10) for number in words))
 """
 

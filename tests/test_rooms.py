@@ -12,9 +12,9 @@ PACKAGE = ROOT / "src/medcode"
 # From the lowest to the highest. Packages of one line do not import each other.
 ROOMS = (
     ("errors",),
-    ("config", "dvc_runner", "io", "layers", "workspace"),
+    ("config", "dvc_runner", "io", "workspace"),
     ("download", "reruns", "text"),
-    ("codes",),
+    ("codes", "layers"),
     ("corpora", "dataset"),
     ("engine",),
     ("encoders",),

@@ -22,6 +22,7 @@ from medcode.config import build
 from medcode.config.section import with_current_keys
 from medcode.errors import UserError
 from medcode.models.base import Model, ModelInputs
+from medcode.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from medcode.encoders.subwords import SubwordTokenizer
@@ -184,7 +185,7 @@ def _inputs(
         inputs = ModelInputs(heads=heads, encoder=Encoder.from_metadata(metadata["encoder"]))
         return [], SubwordTokenizer(read_tokenizer(folder), metadata["text"]), inputs
     vocabulary = io.read_lines(folder / "vocabulary.txt")
-    size = len(vocabulary) + 2  # PAD and UNK
+    size = Vocabulary(vocabulary).n_rows
     vectors = torch.empty(size, metadata["embedding_size"])
     return vocabulary, None, ModelInputs(heads=heads, vocab_size=size, vectors=vectors)
 
