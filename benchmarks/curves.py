@@ -54,7 +54,7 @@ class Engine(config.Section):
 def train(
     name: str, data: arrays.Inputs, options: argparse.Namespace, device: str, run: tuple
 ) -> tuple[list[Row], float]:
-    """The learning curve of one training, and its duration in seconds."""
+    """Return the learning curve of one training, and its duration in seconds."""
     precision, graphs, streams, *_ = run
     parameters = config.load(Engine, PARAMS)
     model_settings = config.load_model(MODELS / f"{name}.yaml", name, "quick", parameters.label_set)

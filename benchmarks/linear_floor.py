@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def words_and_pairs(document: list[int]) -> list[tuple[int, ...]]:
-    """The words of a document, and its pairs of adjacent words."""
+    """Return the words of a document, and its pairs of adjacent words."""
     return [*((word,) for word in document), *itertools.pairwise(document)]
 
 

@@ -85,7 +85,7 @@ class Two(nn.Module):
 
 
 def step_seconds(model: nn.Module, features: Tensor, gold: Tensor, steps: int) -> float:
-    """The minimum CPU time of a step, after one to warm up."""
+    """Return the minimum CPU time of a step, after one to warm up."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step() -> None:

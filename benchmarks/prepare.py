@@ -138,7 +138,7 @@ def run(raw: Path, out: Path) -> None:
 
 
 def _size_of_texts(notes: Path) -> tuple[int, int]:
-    """Number of documents, and bytes of their texts."""
+    """Return the number of documents, and bytes of their texts."""
     with open(notes, "rb") as file:
         metadata = pq.ParquetFile(file).metadata
         column = metadata.schema.names.index("text")

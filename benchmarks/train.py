@@ -82,7 +82,7 @@ class Row:
 
 @functools.cache
 def synthetic_inputs(heads: tuple[tuple[str, int], ...], max_tokens: int, documents: int) -> Inputs:
-    """Inputs with a split of random words and codes as train and as dev."""
+    """Return inputs with a split of random words and codes as train and as dev."""
     random = np.random.default_rng(1)
     lengths = np.exp(random.normal(np.log(MEDIAN_WORDS), SIGMA, documents)).astype(np.int64).clip(1, max_tokens)
     ends = lengths.cumsum()
@@ -112,7 +112,7 @@ class Engine(config.Section):
 
 
 def synthetic_model_inputs(name: str, heads: dict[str, int]) -> ModelInputs:
-    """Inputs of a model's constructor: random word vectors; random descriptions and links if the model needs them."""
+    """Return a model's inputs: random word vectors, and random descriptions and links if the model needs them."""
     model_cls, edges = models.find(name), None
     descriptions = {head: torch.randint(1, ROWS, (labels, DESCRIPTION)) for head, labels in heads.items()}
     if model_cls.needs_edges:

@@ -73,7 +73,7 @@ MISTAKES = [
     ({"seeds": 0}, "seeds: Input should be greater than or equal to 1, found 0"),
     ({"seeds": 3, "training/processes": 2}, "seeds: 3 seeds train side by side in one process, yet training.proc"),
     ({"split/published": "edin"}, "split.published: Input should be 'none', 'caml',"),
-    ({"split/published": "caml", "split/source": "stratified"}, "split: source: stratified sets published lists"),
+    ({"split/published": "caml", "split/source": "stratified"}, "split: source: stratified ignores published lists"),
     # A choice by label set is checked whole, whichever label set is chosen now.
     ({"evaluation/batch_size": {"top50": 32, "full": 0}}, "evaluation.batch_size: Input should be greater than"),
     ({"evaluation/batch_size": {"top50": 32}}, "evaluation.batch_size: Input should be a valid integer"),

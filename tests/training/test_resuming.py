@@ -144,7 +144,7 @@ def test_a_resumed_training_reports_its_position(tiny_inputs, recipe, engine, tm
     (tmp_path / "curve.csv").unlink()
     run_alone(make())
     message = "already trained: ended at epoch 4 (last epoch)"
-    assert messages() == [f"{prefix}{message}; remove {tmp_path / 'checkpoint'} to train it anew"]
+    assert messages() == [f"{prefix}{message}; remove {tmp_path / 'checkpoint'} to train it again"]
     assert (tmp_path / "log.jsonl").read_text() == log
     assert (tmp_path / "curve.csv").read_bytes() == curve
 

@@ -57,7 +57,14 @@ def official(folder: Path, name: str) -> Iterator[str]:
 
 
 def rows(lines: Iterator[str], header: int) -> Iterator[list[str]]:
-    """Yield the rows of a CSV table below its header, stripped of the quotes and blanks around AHRQ's values."""
+    """Yield the rows of a CSV table, without its header.
+
+    AHRQ puts quotes and blanks around values; they are removed.
+
+    Args:
+        lines: of the table; closed in the end.
+        header: number of lines before the first row.
+    """
     with contextlib.closing(lines):
         for row in itertools.islice(csv.reader(lines), header, None):
             yield [value.strip("' ") for value in row]

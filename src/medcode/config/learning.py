@@ -30,7 +30,7 @@ class Run(Section):
 
 
 class Machine(Section):
-    """The part of `training` that pretraining also reads: device, precision and threads. Other keys are ignored."""
+    """Device, precision and threads: the keys of `training` that pretraining reads too. It ignores the others."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -96,7 +96,7 @@ def _check_rules(raw: dict[str, Any], path: str | os.PathLike, label_set: str) -
     lines = []
     if params.split.published != "none" and params.split.source == "stratified":
         lines.append(
-            f"{path}: split: source: stratified sets published lists aside, yet published is {params.split.published}; "
+            f"{path}: split: source: stratified ignores published lists, but published is {params.split.published}; "
             "set source: auto or published: none"
         )
     if params.seeds > 1 and params.training.processes > 1:

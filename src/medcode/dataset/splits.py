@@ -192,7 +192,7 @@ def stratify(counts: sparse.csr_array, sizes: np.ndarray, shares: np.ndarray, se
 
 
 def _crossing(patients: pd.Series, split: pd.Series) -> pd.Index:
-    """The patients who are in more than one split."""
+    """Return the patients who are in more than one split."""
     in_several = split.groupby(patients).nunique() > 1
     return in_several.index[in_several]
 

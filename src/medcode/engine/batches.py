@@ -87,5 +87,5 @@ def scoring_batches(lengths: np.ndarray, batch_size: int, *, padding: bool) -> l
 
 
 def truncated_lengths(offsets: np.ndarray, max_tokens: int) -> np.ndarray:
-    """Length of each document in tokens after truncation, int64 [n]."""
+    """Return the length of each document in tokens after truncation, int64 [n]."""
     return np.minimum(offsets[:, 1] - offsets[:, 0], max_tokens)

@@ -47,11 +47,11 @@ class DeviceNotes:
         return len(self.lengths)
 
     def gather(self, documents: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """The tokens of some documents, int64 [B, N] padded with 0 to a length, and their lengths, int64 [B].
+        """Return the tokens of some documents, int64 [B, N], padded with 0, and their lengths, int64 [B].
 
         Args:
             documents: their indices, int64 [B], on the device.
-            length: N.
+            length: N, the length that they are padded to.
         """
         storage_device = self._tokens.device
         rows = documents.to(storage_device)
@@ -82,7 +82,11 @@ class DeviceTargets:
         self._columns, self._starts, self._counts, self._is_coded = (torch.from_numpy(a).to(device) for a in arrays)
 
     def rows(self, documents: Tensor) -> Tensor:
-        """The labels of some documents, 0 or 1, fp32 [B, Y]. `documents` are their indices, int64 [B] on the device."""
+        """Return the labels of some documents, 0 or 1, fp32 [B, Y].
+
+        Args:
+            documents: their indices, int64 [B], on the device.
+        """
         size, device = len(documents) * self._labels, documents.device
         positions = torch.arange(self._max_labels, device=device)
         columns = self._columns[self._starts[documents, None] + positions]

@@ -1,4 +1,4 @@
-"""Settings that random numbers and the order of additions depend on."""
+"""Make training reproducible: threads, deterministic algorithms, kernels, and the seed of each step."""
 
 from __future__ import annotations
 

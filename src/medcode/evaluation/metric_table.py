@@ -201,7 +201,7 @@ def measure(scored: Scored, needs: Needs, at: list[int]) -> dict[str, Any]:
 
 
 def _k_in(pattern: str, text: str) -> str | None:
-    """The k of a key or name, "" for a metric without one; None if the text does not match the pattern."""
+    """Return the k of a key or name, "" for a metric without one; None if the text does not match the pattern."""
     match = re.fullmatch(re.escape(pattern).replace(r"\{k\}", r"(?P<k>[1-9]\d*)"), text)
     return match.groupdict().get("k", "") if match else None
 

@@ -96,7 +96,7 @@ def of_seed(folder: Path, seed: int) -> Path:
 
 
 def of_all_seeds(folder: str | os.PathLike) -> dict[int, Path]:
-    """The folders of all seeds that were trained together, that of the first seed first.
+    """Return the folders of all seeds that were trained together, that of the first seed first.
 
     Raises:
         UserError: there is no trained model.
@@ -176,7 +176,7 @@ def _labels(folder: Path) -> dict[str, list[dict[str, Any]]]:
 def _inputs(
     folder: Path, metadata: dict[str, Any], heads: dict[str, int]
 ) -> tuple[list[str], SubwordTokenizer | None, ModelInputs]:
-    """Vocabulary or subword tokenizer, and the inputs of the model's constructor, without weights."""
+    """Return the vocabulary or subword tokenizer, and the inputs of the model's constructor, without weights."""
     if "encoder" in metadata:
         from medcode.encoders.folder import read_tokenizer
         from medcode.encoders.outline import Encoder

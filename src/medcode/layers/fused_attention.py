@@ -186,7 +186,7 @@ def _kernels(widths: tuple[int, int], dtype: torch.dtype, device: torch.device) 
 
 
 def small_problem(shape: ShapeClass) -> Solve:
-    """Build a small label attention, no multiple of a tile, on which kernels are checked.
+    """Build a small label attention to check kernels on; its sizes are no multiples of a tile.
 
     It has a separate random generator, so the random numbers of a training do not change. All four matrices have one
     scale, at which scores are near 1 and gradients have similar norms, so that an error in any of them is detected.

@@ -46,7 +46,7 @@ Weights = tuple[Tensor, Tensor, Tensor, Tensor | None]
 
 
 def should_fuse(network: nn.RNNBase, x: Tensor) -> bool:
-    """Return whether `fused_recurrent` reads x, rather than a network of torch: where kernels are selected for it."""
+    """Return whether to run a network on x by `fused_recurrent`: true if Triton kernels were selected for its sizes."""
     return _kernels(network, x) is not None
 
 

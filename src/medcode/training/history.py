@@ -45,7 +45,7 @@ class HistoryWriter:
         """Print where a training resumes, or that it has ended already. Epochs and steps count from 1."""
         if state.stopped:
             message = f"already trained: ended at epoch {state.epoch} ({state.stopped})"
-            self._print(seed, f"{message}; remove {folder} to train it anew")
+            self._print(seed, f"{message}; remove {folder} to train it again")
         else:
             self._print(seed, f"resumed at epoch {state.epoch + 1}, step {state.step_in_epoch + 1}")
 

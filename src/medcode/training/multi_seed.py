@@ -49,7 +49,7 @@ def train(trainers: list[Trainer]) -> list[Result]:
 
 
 def streams(trainers: list[Trainer]) -> list[contextlib.AbstractContextManager]:
-    """A CUDA stream for each training, which waits for the work on the current stream. On a CPU they do nothing."""
+    """Return a CUDA stream for each training, which waits for the work on the current one; on a CPU, no-ops."""
     device = trainers[0].device
     if len(trainers) == 1 or device.type != "cuda":
         return [contextlib.nullcontext()] * len(trainers)

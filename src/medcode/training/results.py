@@ -80,7 +80,7 @@ def save(
 def metrics(
     run: Run, recipe: str, model: Model, results: list[Result], thresholds: list[dict[str, float]]
 ) -> dict[str, Any]:
-    """The content of metrics/train.json: the run, the number of epochs, and the dev metrics of the best epoch.
+    """Build the contents of metrics/train.json: the run, the number of epochs, and the dev metrics of the best epoch.
 
     With several seeds every number is a mean over them; their standard deviation and the numbers of each follow.
 

@@ -51,12 +51,12 @@ def read(
 
 
 def _descriptions(data: arrays.Inputs, heads: Iterable[str]) -> dict[str, Tensor]:
-    """Words of each label's description, {head: int64 [Y, T]}."""
+    """Return the words of each label's description, {head: int64 [Y, T]}."""
     return {head: torch.from_numpy(data.descriptions[head]).long() for head in heads}
 
 
 def _edges(data: arrays.Inputs) -> dict[str, Edges]:
-    """Links of each head's codes to those of another head."""
+    """Return the links of each head's codes to those of another head."""
     return {
         head: Edges(*torch.from_numpy(pairs), torch.from_numpy(weights))
         for head, (pairs, weights) in data.edges.items()

@@ -185,7 +185,7 @@ class Trainer:
         return Result(self.state.history, self.state.best_epoch, self.state.stopped)
 
     def epoch_batches(self, epoch: int) -> list[Batch]:
-        """The batches of an epoch, a function of the seed and the epoch."""
+        """Return the batches of an epoch, a function of the seed and the epoch."""
         batches = epoch_batches(self.lengths, self.bucket_lengths, self.recipe.batch_size, self.seed, epoch)
         return batches[: self.engine.limit_batches] if self.engine.limit_batches else batches
 
@@ -237,7 +237,7 @@ class Trainer:
         return "dev_loss" if self._lowest else self.recipe.monitor
 
     def _monitored(self) -> list[float]:
-        """The monitored metric after each epoch so far."""
+        """Return the monitored metric after each epoch so far."""
         return [row[self._monitor] for row in self.state.history]
 
     def _best_epoch(self) -> int:

@@ -90,7 +90,7 @@ def bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 1,
 ) -> Difference:
-    """Paired bootstrap of a difference: test documents are sampled with replacement, the same for both rows.
+    """Compute a difference's paired bootstrap: test documents are sampled with replacement, the same for both rows.
 
     Args:
         first: decisions of the first row, one per seed, aligned.
@@ -164,7 +164,7 @@ def _macro(definition: MacroF1) -> Callable[[np.ndarray, np.ndarray, np.ndarray]
 
 
 def mcnemar(first: Sequence[Decisions], second: Sequence[Decisions], threshold: str) -> Disagreement:
-    """McNemar's exact test over all decisions (document and code), averaged over seeds.
+    """Compute McNemar's exact test over all decisions (document and code), averaged over seeds.
 
     Decisions about one document are not independent, so p is too small if documents differ much. The bootstrap over
     documents does not have this problem.
