@@ -61,7 +61,7 @@ def _section(file: ModelFile) -> str:
         for key, value in small.items()
     ]
     recipes = ", ".join(f"`{recipe}`" for recipe in file.content["recipes"])
-    text = "\n\n".join(_paragraphs(inspect.cleandoc(models.find(file.name).__doc__)))
+    text = "\n\n".join(_paragraphs(inspect.cleandoc(models.find(file.name).__doc__ or "")))
     return f"\n## {file.name}\n\n{text}\n\n| option | value |\n|---|---|\n{''.join(options)}\nRecipes: {recipes}.\n"
 
 

@@ -18,7 +18,7 @@ def prepare(threads: int, kernels: Mode = "auto") -> None:
     """
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("error")
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     choose(kernels)
