@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from common import stage
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from medcode.engine import reproducibility
 from medcode.errors import UserError
 from medcode.evaluation import decisions, frequency, label_losses, label_map, seeds
 from medcode.evaluation.measurement import measure
+from medcode.evaluation.summary import zero_notes
 from medcode.inference import saved_model
 
 
@@ -43,7 +45,8 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
         of_seed = measure(params.evaluation, params.training, params.label_set, trained, data)
         measurements[str(seed)] = of_seed if paths["predictions"] else replace(of_seed, predictions={})  # it is large
     metrics_of = {seed: of_seed.metrics for seed, of_seed in measurements.items()}
-    io.write_metrics(metrics, seeds.mean(list(metrics_of.values())))
+    mean = seeds.mean(list(metrics_of.values()))
+    io.write_metrics(metrics, mean)
     io.write_metrics(paths["seeds"], seeds.spread(metrics_of))
     groups, linked, losses = (
         seeds.mean([getattr(of_seed, table) for of_seed in measurements.values()])
@@ -58,6 +61,8 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
         (measurement,) = measurements.values()
         decided = {head: decisions.decide(of_head) for head, of_head in measurement.predictions.items()}
         decisions.write(paths["predictions"], decided)
+    for line in zero_notes(mean):
+        print(line, file=sys.stderr)
 
 
 def map_labels(trained: saved_model.TrainedModel, ccs: Path) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def prepare(
 ) -> tuple[Inputs, list[Trainer], SubwordTokenizer | None]:
     """Read the data, and make a trainer for each seed."""
     model_cls, recipe = models.find(params.model), settings.recipe
-    data, inputs, definition = setup.read(model_cls, settings.config, paths, descriptions=recipe.reads_descriptions)
+    data, inputs, definition = setup.read(model_cls, settings.config, recipe, paths)
     tokenizer = None if definition is None else SubwordTokenizer(definition, params.subword.text)
     descriptions = label_descriptions(data, settings.config.heads, tokenizer) if recipe.reads_descriptions else {}
     train_data = with_description_documents(data, descriptions) if recipe.description_documents else data
@@ -109,8 +109,6 @@ def save(
 ) -> None:
     """Write the models and metrics/train.json, and mark the checkpoints as finished."""
     networks = [trainer.model for trainer in trainers]
-    for model in networks:
-        model.on_train_end({head: torch.from_numpy(data.train_counts(head)) for head in model.heads})
     thresholds = results.save(params, settings, params.training.precision, paths["model"], networks, data, tokenizer)
     io.write_metrics(
         paths["metrics"], results.metrics(params, settings.recipe_name, networks[0], training_results, thresholds)

@@ -63,6 +63,13 @@ def test_metrics_that_count_missed_codes_are_omitted_without_any(problem):
         assert "f1_of_all_codes" not in values["fixed"]
 
 
+def test_a_head_without_a_right_code_at_the_fixed_threshold_gets_a_note(problem):
+    gold, scores = problem
+    low = summary.head_metrics(gold, scores / 10, np.ones(12), 0.04, OPTIONS)
+    (line,) = summary.zero_notes({"icd": low, "ccs": summary.head_metrics(gold, scores, np.ones(12), 0.5, OPTIONS)})
+    assert line.startswith("note: icd: micro F1 is 0 at the threshold 0.5, and 0.") and "recipe" in line
+
+
 def test_undefined_metrics_are_nan():
     values = summary.head_metrics(np.ones((2, 3)), np.ones((2, 3), np.float32), np.ones(3), 0.5, OPTIONS)
     assert math.isnan(values["auc"]["macro"]) and math.isnan(values["auc"]["micro"])

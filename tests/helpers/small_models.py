@@ -64,7 +64,7 @@ SMALL = {
 VARIANTS = {
     "bert_hier": [{"head": "fcn"}, {"attention_over": "tokens"}, {"upper_layers": 2}],
     "bert_trun": [{"head": "label_attention"}],
-    "bigru": [{"bidirectional": False}],
+    "bigru": [{"bidirectional": True}, {"pooling": "max"}],
     "bigru_label_attention": [{"ram": True}],
     "caml": [{"ram": True}, {"ram": True, "ram_position": "branches"}],
     "dcan": [{"levels": 1}, {"kernel": 3}],
@@ -76,7 +76,7 @@ VARIANTS = {
         {"positions": 0},
         {"window": 3},
     ],
-    "gatedcnn_nci": [{"label_vectors": "learned"}],
+    "gatedcnn_nci": [{"label_vectors": "learned"}, {"trellis_init": "identity"}],
     "jams": [
         {"backbone": "bert_hier"},
         {"backbone": "bigru_label_attention"},
@@ -113,9 +113,14 @@ def file(name: str) -> dict:
 def settings(
     name: str, recipe: str | None = None, label_set: str = "top50", options: dict | None = None
 ) -> config.ModelSettings:
-    """Return a model and a recipe, by default the published one, with some options changed."""
-    changed = file(name) | {"options": file(name)["options"] | (options or {})}
-    return model_settings(changed, f"{name}.yaml", name, recipe or default_recipe(changed["recipes"]), label_set)
+    """Return a model and a recipe, by default the published one, with some options changed, those of the recipe too."""
+    content, changes = file(name), options or {}
+    recipe = recipe or default_recipe(content["recipes"])
+    chosen = content["recipes"][recipe]
+    kept = {key: value for key, value in chosen.get("options", {}).items() if key not in changes}
+    recipes = content["recipes"] | {recipe: chosen | {"options": kept}}
+    changed = content | {"options": content["options"] | changes, "recipes": recipes}
+    return model_settings(changed, f"{name}.yaml", name, recipe, label_set)
 
 
 def options(name: str, **changes) -> ModelConfig:

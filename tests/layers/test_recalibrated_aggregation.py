@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import plain
 import pytest
+import small_models
 import torch
 
 from medcode.layers.masks import position_mask
@@ -77,3 +78,20 @@ def test_dropout_applies_to_the_output():
     dropped = (layer(x, mask)[mask] == 0).double().mean()
     assert 0.3 < dropped < 0.7
     assert (layer.eval()(x, mask)[mask] != 0).all()
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("combine", ["multiply", "add"])
+def test_ram_that_begins_as_the_identity_passes_features_on_and_learns(combine, training):
+    torch.manual_seed(0)
+    layer, (x, mask) = RecalibratedAggregation(10, combine, 0.0, identity=True).double().train(training), example()
+    y = layer(x, mask)
+    torch.testing.assert_close(y[mask], torch.tanh(x)[mask])
+    y.square().sum().backward()
+    assert layer.second_up.second_norm.weight.grad.abs().min() > 0
+
+
+def test_match_released_code_ignores_the_identity():
+    for changes, expected in (({}, 0.0), ({"match_released_code": True}, 1.0)):
+        model = small_models.build("mt_ram", ram_init="identity", **changes)
+        assert (model.recalibration.second_up.second_norm.weight == expected).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import plain
 import pytest
+import small_models
 import torch
 
 from medcode.models.dcan import Dcan, DcanConfig
@@ -55,7 +56,7 @@ def test_padding_is_not_masked_in_the_authors_code():
 
 @pytest.mark.parametrize(("levels", "reach"), [(1, 2), (2, 6), (3, 14)])
 def test_the_receptive_field_is_causal_and_as_published(levels, reach):
-    model = build(levels=levels, hidden=40)
+    model = build(levels=levels, hidden=40, projection=40)  # so many that some of them are not 0
     tokens, lengths = plain.batch([plain.note(60)])
     reads = []
     for place in range(60):
@@ -64,3 +65,8 @@ def test_the_receptive_field_is_causal_and_as_published(levels, reach):
         difference = (model.encode(tokens, lengths)[0] - model.encode(changed, lengths)[0]).abs().amax(2)[0]
         reads.append(difference[40].item() > 0)
     assert [place for place, seen in enumerate(reads) if seen] == list(range(40 - reach, 41))
+
+
+@pytest.mark.parametrize(("label_set", "monitor"), [("top50", "f1_macro"), ("full", "precision_at_8")])
+def test_the_published_training_chooses_the_epoch_by_the_authors_default_and_by_anemics(label_set, monitor):
+    assert small_models.settings("dcan", "published", label_set).recipe.monitor == monitor

@@ -50,7 +50,9 @@ def test_the_penalty_sums_the_distances_of_codes_from_their_descriptions(kernel,
 @torch.no_grad()
 def test_padding_of_descriptions_enters_the_maximum_in_the_authors_code():
     model = build(match_released_code=True)
-    with_pads = [distance(model, 0, [3, 4, 9, 2, 8]), distance(model, 1, [7, 0, 0, 0, 0])]
+    one_word = {1: 7, 2: plain.WORDS - 1}  # the unknown word describes label 2
+    with_pads = [distance(model, 0, [3, 4, 9, 2, 8])]
+    with_pads += [distance(model, label, [word, 0, 0, 0, 0]) for label, word in one_word.items()]
     shorter = [distance(model, 1, [7, 0, 0]), distance(model, 3, [5, 6, 1])]
     expected = [WEIGHT * float(sum(with_pads)), 0.0, WEIGHT * float(sum(shorter))]
     assert model.regularization({"icd": GOLD}).tolist() == pytest.approx(expected)
@@ -69,13 +71,18 @@ def test_logits_equal_camls():
 
 
 @torch.no_grad()
-def test_codes_without_training_documents_get_the_vectors_of_their_descriptions():
-    model = build()
-    output = model.attention["icd"].output.weight
-    before = output.clone()
-    model.on_train_end({"icd": torch.tensor([0, 5, 0, 2])})
-    torch.testing.assert_close(output[0], describe(model, DESCRIPTIONS[0].tolist()))
-    assert torch.equal(output[1:], before[1:])  # label 2 was never seen either, but nothing describes it
+@pytest.mark.parametrize("released", [False, True])
+def test_codes_without_training_documents_get_the_vectors_of_their_descriptions_and_no_bias(released):
+    model = build(match_released_code=released)
+    output = model.attention["icd"].output
+    before, bias = output.weight.clone(), output.bias.clone()
+    model.before_evaluation({"icd": torch.tensor([0, 5, 0, 2])})
+    torch.testing.assert_close(output.weight[0], describe(model, DESCRIPTIONS[0].tolist()))
+    assert torch.equal(output.weight[[1, 3]], before[[1, 3]])
+    # Label 2 was never seen either, but nothing describes it; the authors' code takes the unknown word.
+    expected = describe(model, [plain.WORDS - 1, 0, 0, 0, 0]) if released else before[2]
+    torch.testing.assert_close(output.weight[2], expected)
+    assert output.bias.tolist() == [0, bias[1], 0, bias[3]] and bias.all()
 
 
 def test_the_description_table_is_a_separately_trained_copy():

@@ -23,6 +23,18 @@ def test_more_levels_extend_the_receptive_field_with_the_same_weights():
 
 
 @pytest.mark.parametrize("levels", [1, 3])
+def test_outputs_begin_near_the_word_at_their_position(levels):
+    torch.manual_seed(0)
+    encoder = TrellisEncoder(20, 28, 20, kernel=3, levels=levels, dropout=0.0)
+    encoder.start_as_identity()
+    words = torch.randn(4, 20, 30) / 10
+    outputs = encoder(words).detach()
+    similarity = torch.nn.functional.cosine_similarity(outputs, words, dim=1)
+    assert similarity.mean() > 0.9
+    assert 0.3 < outputs.norm(dim=1).mean() / words.norm(dim=1).mean() < 3
+
+
+@pytest.mark.parametrize("levels", [1, 3])
 def test_omitting_unused_features_changes_no_output_or_gradient(levels):
     whole, part = (TrellisEncoder(3, 7, outputs, kernel=3, levels=levels, dropout=0.5) for outputs in (7, 2))
     part.load_state_dict(whole.state_dict())

@@ -111,7 +111,7 @@ def test_a_backbone_with_descriptions_regularizes_the_output_vectors_of_both_sys
     described = model.backbone._describe(CODES, torch.tensor([0, 4]))  # the third code has no description
     expected = (weight[[0, 4]] - described).square().mean(1).sum()
     torch.testing.assert_close(model.regularization(gold), expected[None])
-    model.on_train_end({"icd9": torch.tensor([1, 1, 1]), "icd10": torch.tensor([1, 0, 1, 1])})
+    model.before_evaluation({"icd9": torch.tensor([1, 1, 1]), "icd10": torch.tensor([1, 0, 1, 1])})
     torch.testing.assert_close(weight[4], described[1])
 
 

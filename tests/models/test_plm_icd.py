@@ -89,6 +89,9 @@ def test_label_attention_is_initialized_as_in_each_code(variant, std):
     for layer in (head.queries, head.output):
         assert layer.weight.std().item() == pytest.approx(std, rel=0.05)
     assert head.projection.weight.shape == (16, 16)
+    bias = head.output.bias.detach()  # torch's is uniform in +-1 / sqrt(16)
+    expected = 0.0 if variant == "original" else 0.25 / 3**0.5
+    assert bias.square().mean().sqrt().item() == pytest.approx(expected, rel=0.1)
 
 
 @torch.no_grad()

@@ -220,6 +220,13 @@ def test_the_corpus_is_described(run, params, settings):
     assert "Most frequent labels: icd9cm 486 46.3%" in shown
 
 
+def test_the_page_says_where_absent_codes_are_not_measured(run, params, settings):
+    sentence = "Metrics but AUC are over the "
+    assert not any(sentence in text for text in Page(page.render(params, **read(run, settings))).texts)
+    changed = params.model_copy(update={"evaluation": params.evaluation.model_copy(update={"labels": "present"})})
+    assert any(sentence in text for text in Page(page.render(changed, **read(run, settings))).texts)
+
+
 def test_the_vector_figure_is_shown_only_with_a_note(run, params, settings):
     assert "Codes and their categories" not in page.render(params, **read(run, settings))
     shown = Page(page.render(params, **read(run, settings, vectors_note="Of 2 codes, 1 is near.")))

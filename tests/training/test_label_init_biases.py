@@ -10,7 +10,8 @@ import small_models
 import torch
 
 from medcode.errors import UserError
-from medcode.training.label_init import initialize, start_from_frequencies
+from medcode.models.base import ModelInputs, WordModel
+from medcode.training.label_init import initialize, start_from_descriptions, start_from_frequencies
 
 
 def test_without_the_options_weights_and_random_numbers_do_not_change(tiny_inputs, recipe):
@@ -40,6 +41,21 @@ def test_biases_are_the_log_odds_of_training_frequency(name):
     torch.testing.assert_close(layer.bias, torch.tensor([math.log(0.5 / 10.5), 0.0, math.log(10.5 / 0.5)]))
 
 
+def test_biases_that_a_model_projects_are_log_odds_once_its_projection_is_set():
+    model = small_models.build("gatedcnn_nci", heads={"icd": 3}, trellis_init="identity")
+    with pytest.raises(UserError, match="log_odds goes with label_init: descriptions in GatedCnnNci"):
+        start_from_frequencies(model, "icd", np.array([0, 5, 10]), 10)
+    start_from_descriptions(model, {"icd": [np.array([3, 4]), np.array([5]), np.array([6, 7])]})
+    start_from_frequencies(model, "icd", np.array([0, 5, 10]), 10)
+    expected = torch.tensor([math.log(0.5 / 10.5), 0.0, math.log(10.5 / 0.5)])
+    torch.testing.assert_close(model.interaction["icd"](torch.zeros(1, 8, 1))[0].detach(), expected)
+
+
 def test_a_model_without_output_biases_raises_a_user_error():
-    with pytest.raises(UserError, match=r"label_biases: log_odds is for models .* GatedCnnNci has not"):
-        start_from_frequencies(small_models.build("gatedcnn_nci"), "icd", np.ones(7), 10)
+    class Other(WordModel):
+        def forward(self, tokens, lengths):
+            raise NotImplementedError
+
+    model = Other(small_models.options("cnn"), ModelInputs(heads={"icd": 7}, vocab_size=5))
+    with pytest.raises(UserError, match=r"label_biases: log_odds is for models .* Other has none"):
+        start_from_frequencies(model, "icd", np.ones(7), 10)

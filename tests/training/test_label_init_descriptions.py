@@ -13,9 +13,9 @@ import torch
 from medcode import models
 from medcode.encoders.subwords import SubwordTokenizer
 from medcode.errors import UserError
+from medcode.layers.batch_norm import MaskedBatchNorm
 from medcode.layers.label_attention import LabelAttention
 from medcode.layers.projected_attention import ProjectedLabelAttention
-from medcode.layers.recalibrated_aggregation import RecalibratedAggregation
 from medcode.models.base import LabelAttentionHeads
 from medcode.training import label_init
 
@@ -31,8 +31,6 @@ def described(tiny_inputs):
 
 def starts_from_descriptions(name: str, **changes) -> bool:
     model = small_models.build(name, **changes)
-    if any(isinstance(module, RecalibratedAggregation) for module in model.modules()):
-        return False
     return isinstance(model, LabelAttentionHeads) and all(
         isinstance(layer, LabelAttention | ProjectedLabelAttention) for layer in model.attention.values()
     )
@@ -68,12 +66,28 @@ def test_a_label_has_the_highest_logit_for_its_own_description(name, changes):
         scores = torch.stack([model.eval()(note, torch.tensor([3]))[head][0, :-1] for note in notes]).detach()
         scores = scores - scores.mean(0)
         of_label, of_other_labels = scores.diagonal(), scores[~torch.eye(labels - 1, dtype=torch.bool)]
-        assert of_label.mean() > 1 and of_other_labels.mean() < 0 and (of_label > 0).all()
+        assert of_label.mean() > 0.9 and of_other_labels.mean() < 0 and (of_label > 0).all()
 
 
-def test_initialization_from_descriptions_is_refused_with_ram():
-    with pytest.raises(UserError, match="label_init: descriptions goes without RAM"):
-        label_init.start_from_descriptions(small_models.build("caml", ram=True), {})
+@pytest.mark.parametrize(("name", "changes"), [("multirescnn", {}), ("caml", {"ram": True})])
+def test_statistics_of_batch_normalization_are_means_over_batches_of_training_documents(tiny_inputs, name, changes):
+    model = small_models.build(name, dropout=0.5, **changes)
+    norm = next(module for module in model.modules() if isinstance(module, MaskedBatchNorm))
+    seen = []
+    handle = norm.register_forward_hook(lambda _, arguments, __: seen.append(arguments))
+    label_init.estimate_batch_statistics(model, tiny_inputs, 2500)
+    handle.remove()
+    assert sum(len(x) for x, _ in seen) == len(tiny_inputs.splits["train"]) and len(seen) > 1
+    values = [x.transpose(1, 2)[mask] for x, mask in seen]  # [real positions, D] of each batch
+    torch.testing.assert_close(norm.running_mean, torch.stack([x.mean(0) for x in values]).mean(0))
+    torch.testing.assert_close(norm.running_var, torch.stack([x.var(0) for x in values]).mean(0))
+    assert norm.momentum == 0.1 and model.training
+
+
+def test_a_model_without_batch_normalization_is_left_alone(tiny_inputs):
+    model = small_models.build("caml").eval()
+    label_init.estimate_batch_statistics(model, tiny_inputs, 2500)
+    assert not model.training
 
 
 @pytest.mark.parametrize(
@@ -101,11 +115,11 @@ def test_initial_label_vectors_are_the_encoding_of_the_description(name, changes
 
 
 def test_models_without_label_attention_raise_a_user_error():
-    with pytest.raises(UserError, match="descriptions is for models with label attention, which Cnn has not"):
+    with pytest.raises(UserError, match="descriptions is for models with label attention, but Cnn has none"):
         label_init.start_from_descriptions(small_models.build("cnn"), {})
-    with pytest.raises(UserError, match="Fusion has not"):
+    with pytest.raises(UserError, match="Fusion has none"):
         label_init.start_from_descriptions(small_models.build("fusion", attention="document"), {})
-    with pytest.raises(UserError, match="BertHier has not"):
+    with pytest.raises(UserError, match="BertHier has none"):
         label_init.start_from_descriptions(small_models.build("bert_hier", head="fcn"), {})
 
 

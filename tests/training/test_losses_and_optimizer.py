@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import small_models
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -145,6 +146,24 @@ def test_updates_equal_those_of_torchs_optimizers(recipe, name):
     for layer in layers[:2]:
         torch.testing.assert_close(layer.weight, layers[2].weight, rtol=1e-6, atol=1e-7)
         torch.testing.assert_close(layer.bias, layers[2].bias, rtol=1e-6, atol=1e-7)
+
+
+def test_epsilon_is_added_to_the_root_of_the_second_moment(recipe):
+    """In the first step both moments, corrected, are g and g^2: the weight moves by rate * g / (|g| + epsilon)."""
+    gradient, rate = 3e-6, 0.01
+    for epsilon, expected in ((1e-6, rate * 3 / 4), (2e-6, rate * 3 / 5), (None, rate * 3 / 3.01)):
+        layer = torch.nn.Linear(1, 1, bias=False)
+        before = layer.weight.item()
+        changes = {"optimizer": "adamw", "learning_rate": rate} | ({"adam_epsilon": epsilon} if epsilon else {})
+        optimizer = make_optimizer(layer, recipe.model_copy(update=changes))
+        layer.weight.grad = torch.tensor([[gradient]])
+        optimizer.step()
+        assert before - layer.weight.item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["laat", "joint_laat", "plm_icd"])
+def test_models_whose_authors_take_the_adamw_of_transformers_have_its_epsilon(name):
+    assert small_models.settings(name, "published").recipe.adam_epsilon == 1e-6
 
 
 def test_encoder_layers_have_decayed_learning_rates(recipe):

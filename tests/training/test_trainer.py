@@ -11,10 +11,13 @@ import torch
 from gpu import needs_gpu
 from trainers import assert_same, build, run_alone, train, trainer
 
+from medcode import models
+from medcode.config import configure
 from medcode.engine import distributed
 from medcode.engine.transfer import AsyncHostCopy, to_device
 from medcode.errors import UserError
 from medcode.evaluation.monitor import dev_metrics
+from medcode.models.base import ModelInputs
 from medcode.training import train_step, validation
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Trainer
@@ -49,6 +52,33 @@ def test_the_last_epoch_can_be_kept(tiny_inputs, recipe, engine, tmp_path, monke
     )
     assert run_alone(running).best_epoch == 3
     assert_same(running.model.state_dict(), saved[3])
+
+
+def test_codes_never_seen_in_training_are_described_before_every_evaluation(
+    tiny_inputs, recipe, engine, tmp_path, monkeypatch
+):
+    """DR-CAML's authors call it at the head of their test function, on dev after every epoch too."""
+    first, *others = tiny_inputs.labels["icd"]
+    data = replace(tiny_inputs, labels={"icd": [first | {"train_documents": 0}, *others]})
+    options = {"filters": 6, "kernel": 4, "description_weight": 1.0}
+    inputs = ModelInputs(
+        heads=data.heads, vocab_size=len(data.vectors), vectors=torch.from_numpy(data.vectors),
+        descriptions={"icd": torch.tensor([[2, 3], [4, 0], [5, 0], [6, 0], [7, 0], [8, 0]])},
+    )  # fmt: skip
+    model = models.find("dr_caml")(configure("dr_caml", options, recipe), inputs)
+    evaluate, seen = validation.evaluate, []
+
+    def spy(*arguments):
+        output = model.attention["icd"].output
+        assert torch.equal(output.weight[:1], model._describe("icd", torch.tensor([0])))
+        seen.append((output.bias[0].item(), output.bias[1:].abs().min().item() > 0))
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(validation, "evaluate", spy)
+    running = Trainer(model, data, recipe.model_copy(update={"epochs": 3}), engine, 1, Checkpoints(tmp_path))
+    best = run_alone(running).best_epoch
+    assert seen == [(0.0, True)] * 3 and best
+    assert running.model.attention["icd"].output.bias[0] == 0
 
 
 @pytest.mark.parametrize("size", [1, 3, 4])

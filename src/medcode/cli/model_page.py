@@ -21,6 +21,11 @@ subwords), PLM-ICD with RoBERTa-base and a vocabulary of 50,008.
 `match_released_code: true` lets pads do what they do in the authors' code, but the pads are those of this workflow: a
 batch is padded to one of a few lengths (`training.padding`), not to its longest note.
 
+Every training shuffles its notes within buckets of similar length, and the batches among each other, anew in every
+epoch, as Edin et al. and JAMS do. Other authors' code shuffles all notes (MultiResCNN, DCAN, MT-RAM, PLM-ICD), or reads
+them in one order, sorted by length (CAML, DR-CAML, BiGRU, CNN, LAAT). No recipe changes that, nor does
+`match_released_code`.
+
 | model | paper | 50 codes | 8,921 codes | |
 |---|---|---|---|---|
 """

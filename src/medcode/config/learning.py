@@ -73,8 +73,12 @@ class Training(Scoring):
 
 
 class Evaluation(Section):
-    """Metrics and thresholds."""
+    """Metrics and thresholds.
 
+    `labels: present` leaves codes that are absent from test, and documents without a code, out of all metrics but AUC.
+    """
+
+    labels: Literal["all", "present"] = "all"
     macro_f1: Literal["caml", "per_label_all", "per_label_present"]
     fixed_threshold: Share
     threshold_grid: Annotated[int, Field(ge=2)]

@@ -24,12 +24,17 @@ class Recipe(Section):
     """Training settings of a model, one recipe per published training and our own. A file states only non-defaults.
 
     `options` are options of the model that this recipe changes, a smaller size for instance.
+    `adam_epsilon` is added to the root of the second moment; its default is torch's. AdamW of transformers, which LAAT
+    and PLM-ICD use, has 1e-6, and adds it before the bias of the moment is corrected, so that it weighs more in the
+    first thousand steps or so; here it is added after, as in torch.
     `schedule: linear` decays the learning rate linearly to zero at the last step; `plateau` reduces it by 10 % after
     more than 5 epochs without improvement. `warmup_share` is the warm-up as a share of all steps, `warmup_steps` in
     steps.
     `encoder_learning_rate` is the rate of the top layer of a pretrained encoder; null gives it `learning_rate`. Each
     layer below has `layer_decay` times the rate of the layer above. `clip_norm` is the maximum norm of the gradient;
     null does not clip.
+    `batch_size` notes of similar length make a batch: notes are shuffled within buckets of length, whatever the recipe,
+    and batches among each other, anew in every epoch (`engine.batches`).
     `patience` is the number of epochs without improvement after which training stops; null never stops early. `monitor`
     is the dev metric that chooses the best epoch: of the first head, or the mean over `monitor_heads: all`.
     `restore: last` keeps the weights of the last epoch instead of the best.
@@ -37,7 +42,8 @@ class Recipe(Section):
     value. `loss_weights` weighs the losses of a model with several heads; null weighs each 1, or as in the model's
     paper. `label_smoothing` is the share a of a label's 0 or 1 that is spread over all labels: y (1 - a) + a / Y.
     `max_tokens` is the number of words or subwords of a note that are read. `embedding: static` does not train
-    word vectors.
+    word vectors. `embedding_norm: unit` scales each to norm 1, as caml-mimic; `raw` leaves them as word2vec gives them,
+    as LAAT's authors.
 
     Three options for corpora with few documents: `label_init: descriptions` initializes label attention from the label
     descriptions; `label_biases: log_odds` initializes each output bias from the frequency of its label;
@@ -45,6 +51,7 @@ class Recipe(Section):
     """
 
     optimizer: Literal["adam", "adamw"] = "adam"
+    adam_epsilon: Annotated[Number, Field(gt=0)] = 1e-8
     learning_rate: Annotated[Number, Field(gt=0)]
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0
     schedule: Literal["constant", "linear", "plateau"] = "constant"
@@ -67,6 +74,7 @@ class Recipe(Section):
     max_tokens: Positive = 2500
     dropout: Annotated[Share, Field(lt=1)] = 0.2
     embedding: Literal["trained", "static"] = "trained"
+    embedding_norm: Literal["unit", "raw"] = "unit"
     label_init: Literal["random", "descriptions"] = "random"
     label_biases: Literal["random", "log_odds"] = "random"
     description_documents: bool = False

@@ -105,7 +105,8 @@ class Inputs:
     Attributes:
         tokens: ids of the words or subwords of all documents, memory-mapped int32.
         vocabulary: the words.
-        vectors: word vectors [V + 2, E]. Row 0 is PAD, row i + 1 is `vocabulary[i]`, the last row is UNK.
+        vectors: word vectors as word2vec gives them, not normalized, [V + 2, E]. Row 0 is PAD, row i + 1 is
+            `vocabulary[i]`, the last row is UNK.
         labels: label records by head.
         rule: the rule by which text is tokenized into words.
         splits: by name.

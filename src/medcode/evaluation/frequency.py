@@ -10,6 +10,7 @@ from scipy import sparse
 
 from medcode.config import Evaluation
 from medcode.dataset.binary_csr import as_binary_csr
+from medcode.evaluation.measured_labels import measured
 from medcode.evaluation.metrics import Counts, counts, f1_macro, f1_micro
 
 COLUMNS = ("codes", "gold", "f1_micro", "f1_macro", "f1_micro_tuned", "f1_macro_tuned")
@@ -50,14 +51,14 @@ def frequency_table(
         scores: probabilities, [documents, labels].
         train_counts: training documents of each label, [labels].
         tuned_threshold: the threshold tuned on dev.
-        options: groups, headline macro F1 and fixed threshold.
+        options: groups, headline macro F1, fixed threshold, and whether labels absent from gold are measured.
         head: name of the label space, written in the first column.
 
     Returns:
         One row per group with labels: head, group, codes (number of labels), gold (number of gold codes), f1_micro,
         f1_macro (headline definition, over the labels of the group), f1_micro_tuned, f1_macro_tuned.
     """
-    gold = as_binary_csr(gold)
+    gold, scores, train_counts = measured(as_binary_csr(gold), scores, options, np.asarray(train_counts))
     fixed, _ = counts(gold, scores, options.fixed_threshold)
     tuned, _ = counts(gold, scores, tuned_threshold)
     return [
@@ -88,7 +89,9 @@ def linkage_table(
     """
     if not linked.any():
         return []
-    gold = as_binary_csr(gold)
+    gold, scores, train_counts, linked = measured(
+        as_binary_csr(gold), scores, options, np.asarray(train_counts), linked
+    )
     fixed, _ = counts(gold, scores, options.fixed_threshold)
     tuned, _ = counts(gold, scores, tuned_threshold)
     rows = []

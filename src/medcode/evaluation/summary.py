@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from medcode.config import Evaluation
 from medcode.evaluation import metric_table, metrics
+from medcode.evaluation.measured_labels import measured
 from medcode.evaluation.monitor import Gold, Scored
 
 
@@ -26,39 +28,64 @@ def head_metrics(
         scores: probabilities, float32 [documents, labels].
         train_counts: training documents of each label, [labels].
         tuned_threshold: the threshold tuned on dev.
-        options: the `evaluation` section of the parameters. A k above the number of labels is left out.
+        options: the `evaluation` section of the parameters. A k above the number of measured labels is left out.
         outside: per document, the number of gold codes outside the label set (never seen in training). If there are
             any, recall and F1 that count them as missed are reported too.
 
     Returns:
-        Sections auc, ranking, fixed, tuned and counts. A metric that is undefined is NaN.
+        Sections auc, ranking, fixed, tuned and counts. A metric that is undefined is NaN. AUC is over all labels and
+        documents, the others over those that `measured_labels.measured` returns, whose numbers are in counts.
 
     Raises:
         UserError: a score is not a probability.
     """
     missed = 0 if outside is None else int(np.sum(outside))
-    fixed = Scored(gold, scores, options.fixed_threshold, options.macro_f1, missed)
+    whole = Scored(gold, scores, options.fixed_threshold, options.macro_f1, missed)
+    gold, scores = measured(whole.gold, scores, options)
+    fixed = whole if options.labels == "all" else Scored(gold, scores, whole.threshold, options.macro_f1, missed)
     tuned = Scored(fixed.gold, scores, tuned_threshold, options.macro_f1, missed)
     return {
-        "auc": metric_table.measure(fixed, "auc", options.at),
+        "auc": metric_table.measure(whole, "auc", options.at),
         "ranking": metric_table.measure(fixed, "ranking", options.at),
         "fixed": _at_threshold(fixed, options),
         "tuned": _at_threshold(tuned, options),
-        "counts": _counts(fixed, train_counts, outside),
+        "counts": _counts(whole, fixed.gold.shape, train_counts, outside),
     }
+
+
+def zero_notes(measured_heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say in a line for each head that no code is predicted right at the fixed threshold, and what to do.
+
+    Args:
+        measured_heads: {head: result of `head_metrics`}.
+    """
+    lines = []
+    for head, values in measured_heads.items():
+        fixed, tuned = values["fixed"], values["tuned"]
+        if fixed["f1"]["micro"] == 0:
+            lines.append(
+                f"note: {head}: micro F1 is 0 at the threshold {fixed['threshold']:g}, and {tuned['f1']['micro']:.3f} "
+                f"at {tuned['threshold']:.2f}, tuned on dev. The model has hardly begun to learn: set recipe: auto or "
+                "small, or more epochs or a higher learning rate in its recipe"
+            )
+    return lines
 
 
 def _at_threshold(scored: Scored, options: Evaluation) -> dict[str, Any]:
     return {"threshold": float(scored.threshold)} | metric_table.measure(scored, "decisions", options.at)
 
 
-def _counts(scored: Scored, train_counts: np.ndarray, outside: np.ndarray | None) -> dict[str, Any]:
+def _counts(
+    scored: Scored, measured_shape: tuple[int, int], train_counts: np.ndarray, outside: np.ndarray | None
+) -> dict[str, Any]:
     gold = scored.gold
     documents, labels = gold.shape
     values = {
         "documents": documents,
+        "documents_measured": measured_shape[0],
         "documents_without_gold": int(np.count_nonzero(np.diff(gold.indptr) == 0)),
         "labels": labels,
+        "labels_measured": measured_shape[1],
         "labels_in_gold": len(np.unique(gold.indices)),
         "labels_with_auc": int(np.count_nonzero(~np.isnan(scored.areas))),
         "labels_not_in_training": int(np.count_nonzero(np.asarray(train_counts) == 0)),

@@ -127,8 +127,10 @@ class Model(nn.Module, ABC):
         """
         return None
 
-    def on_train_end(self, train_counts: dict[str, Tensor]) -> None:
-        """Update weights in place after training, before the model is saved. Does nothing by default.
+    def before_evaluation(self, train_counts: dict[str, Tensor]) -> None:
+        """Update weights in place after every epoch, before it is evaluated and saved. Does nothing by default.
+
+        Training goes on from the updated weights.
 
         Args:
             train_counts: number of training documents of each label, {head: int [Y]}.

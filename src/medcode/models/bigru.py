@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from medcode.config.models.bigru import BiGruConfig
+from medcode.layers.masks import fill_pads
 from medcode.layers.recurrent import Recurrent
 from medcode.models.base import ModelInputs, WordModel
 
@@ -14,12 +16,14 @@ class BiGru(WordModel):
 
         h = [last state forwards; last state backwards],   logit = W h + b
 
-    Args: see `WordModel`; config: width, D of both directions together; bidirectional.
+    Args: see `WordModel`; config: width, D of both directions together; bidirectional; pooling: `last`, or `max` for
+        h = max_n state_n, which is ours.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}.
 
     Departures: padding is not read; `match_released_code` reads it, after the document in the forward direction and
-        before it in the backward one, as the authors' code does. No published recipe has dropout on the word vectors;
+        before it in the backward one, as the authors' code does. Their command for 50 codes asks for one direction, and
+        so does `published`; that for all codes asks for both. No published recipe has dropout on the word vectors;
         another recipe may set it.
     """
 
@@ -33,5 +37,8 @@ class BiGru(WordModel):
         self.output = nn.ModuleDict({head: nn.Linear(config.width, labels) for head, labels in inputs.heads.items()})
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        _, last = self.recurrent(self.embedding(tokens), lengths if self.config.masked else None)  # [B, D]
-        return {head: layer(last) for head, layer in self.output.items()}
+        states, h = self.recurrent(self.embedding(tokens), lengths if self.config.masked else None)  # [B, N, D], [B, D]
+        if self.config.pooling == "max" and not self.config.match_released_code:
+            real = self.real_positions(lengths, tokens.shape[1])
+            h = fill_pads(states.transpose(1, 2), real, -torch.inf).amax(2)
+        return {head: layer(h) for head, layer in self.output.items()}

@@ -20,7 +20,7 @@ class DrCaml(LabelAttentionModel):
         logits as CAML;   z_y = V max_t tanh(conv(x_t)) + c for the words x_1, x_2, ... of the description of y
         loss of a document = its cross entropy + weight * sum over its codes y of mean_d (w_yd - z_yd)^2
 
-    After training, a code without training documents gets the output vector z_y.
+    Before every evaluation, a code without training documents gets the output vector z_y and the bias 0.
 
     Args: see `WordModel`; config: filters D, kernel K, description_weight, separate_description_table;
         inputs: `descriptions`, needed only for training.
@@ -30,7 +30,8 @@ class DrCaml(LabelAttentionModel):
     Departures: as CAML. Descriptions are read with the word vectors of the notes; `separate_description_table` and
         `match_released_code` give them a separate table, as in the authors' code. There, the descriptions of a
         document's codes are padded to the longest of them, and padding enters the maximum; `match_released_code` does
-        the same. A code without a description has no penalty.
+        the same. A code without a description has no penalty, and keeps its output vector if it has no training
+        documents either; `match_released_code` describes it by the unknown word, as the authors' code.
     """
 
     paper = "Mullenbach et al. 2018"
@@ -49,6 +50,9 @@ class DrCaml(LabelAttentionModel):
             self.description_table = WordEmbedding(inputs.vocab_size, size, vectors, trained=trained, dropout=0.0).table
         for head in inputs.heads:
             words = None if inputs.descriptions is None else inputs.descriptions[head]
+            if words is not None and config.match_released_code:
+                words = words.clone()
+                words[words[:, 0] == PAD, 0] = inputs.vocab_size - 1  # UNK
             self.register_buffer(f"words_{head}", words, persistent=False)
 
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -86,13 +90,15 @@ class DrCaml(LabelAttentionModel):
         return words
 
     @torch.no_grad()
-    def on_train_end(self, train_counts: dict[str, Tensor]) -> None:
-        """See `Model`; sets the vectors of codes without training documents to those of their descriptions."""
+    def before_evaluation(self, train_counts: dict[str, Tensor]) -> None:
+        """See `Model`; gives codes without training documents the vectors of their descriptions and the bias 0."""
         for head, counts in train_counts.items():
-            has_description = self._words(head)[:, 0] != PAD
-            codes = ((counts.to(has_description.device) == 0) & has_description).nonzero().squeeze(1)
+            output, has_description = self.attention[head].output, self._words(head)[:, 0] != PAD
+            unseen = counts.to(has_description.device) == 0
+            output.bias[unseen] = 0
+            codes = (unseen & has_description).nonzero().squeeze(1)
             if len(codes):
-                self.attention[head].output.weight[codes] = self._describe(head, codes)
+                output.weight[codes] = self._describe(head, codes)
 
 
 class DescriptionEncoder(nn.Module):

@@ -12,6 +12,9 @@ from medcode.layers.masks import fill_pads
 from medcode.layers.word_embedding import PAD
 from medcode.models.base import ModelInputs, WordModel
 
+# Of a word vector, whose components are about 0.1, so that tanh is nearly linear and the features are of its size.
+IDENTITY_SCALE = 3.0
+
 
 class GatedCnnNci(WordModel):
     """GatedCNN-NCI (Ji et al. 2021, "Medical Code Assignment with Gated Convolution and Note-Code Interaction"; no
@@ -24,6 +27,7 @@ class GatedCnnNci(WordModel):
 
     Args: see `WordModel`; config: hidden features of the trellis in addition to its E outputs, kernel, levels,
         label_vectors: `descriptions` takes d_y from the code's description and freezes it, `learned` trains it;
+        trellis_init: `identity` is ours;
         inputs: `descriptions`, without which label vectors are learned, unless saved ones are loaded.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}. Position t reads only words up to t.
@@ -41,14 +45,20 @@ class GatedCnnNci(WordModel):
         super().__init__(config, inputs)
         size = self.embedding_size
         self.encoder = TrellisEncoder(size, config.hidden + size, size, config.kernel, config.levels, config.dropout)
+        if config.trellis_init == "identity" and not config.match_released_code:
+            self.encoder.start_as_identity()
         self.interaction = nn.ModuleDict({head: CodeInteraction(size, labels) for head, labels in inputs.heads.items()})
         if inputs.descriptions is not None and config.label_vectors == "descriptions":
             for head, interaction in self.interaction.items():
                 interaction.fix_queries(mean_vectors(self.embedding.table.weight, inputs.descriptions[head]))
 
+    def features(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the features h that words and codes interact on, [B, N, E], and the mask of real positions."""
+        real = self.real_positions(lengths, tokens.shape[1])
+        return fill_pads(self.encoder(self.embedding(tokens).transpose(1, 2)), real).transpose(1, 2), real
+
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        h = self.encoder(self.embedding(tokens).transpose(1, 2))  # [B, E, N]
-        h = fill_pads(h, self.real_positions(lengths, tokens.shape[1]))
+        h = self.features(tokens, lengths)[0].transpose(1, 2)  # [B, E, N]
         return {head: interaction(h) for head, interaction in self.interaction.items()}
 
 
@@ -84,6 +94,25 @@ class TrellisEncoder(nn.Module):
         for weights in (self.words, self.states, self.bias):
             nn.init.normal_(weights, std=0.01)
         self.dropout = Dropout(dropout)
+
+    @torch.no_grad()
+    def start_as_identity(self) -> None:
+        """Initialize the weights so that the outputs are nearly tanh of the word at their position.
+
+        The input and output gates begin open, the forget gate nearly closed. All other weights are random, scaled for
+        outputs of about the size of the inputs.
+        """
+        inputs = self.words.shape[1]
+        bound = (3 / (inputs * self.kernel)) ** 0.5
+        self.words.uniform_(-bound, bound)
+        self.states.uniform_(-bound / 2, bound / 2)
+        _, _, candidates, _ = self.words.chunk(4)  # those of the gates i, o, g, f
+        outputs = candidates[-self.outputs :]
+        outputs *= 0.1
+        outputs[:, :, -1] += IDENTITY_SCALE * torch.eye(self.outputs, inputs)
+        i, o, g, f = self.bias.chunk(4)
+        for bias, value in ((i, 1.0), (o, 1.0), (g, 0.0), (f, -2.0)):
+            bias.fill_(value)
 
     def forward(self, x: Tensor) -> Tensor:
         h = c = x.new_zeros(x.shape[0], self.hidden, x.shape[2])
@@ -132,6 +161,10 @@ class CodeInteraction(nn.Module):
         self.projection = nn.Linear(features, 1, bias=False)
         nn.init.xavier_uniform_(self.queries.weight)
         nn.init.xavier_uniform_(self.output.weight)
+
+    def keys(self, features: Tensor) -> Tensor:
+        """Return what the queries are compared with: the features themselves, [B, N, D]."""
+        return features
 
     def fix_queries(self, vectors: Tensor) -> None:
         """Set the queries d to these vectors, [Y, D], and freeze them."""

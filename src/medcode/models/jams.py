@@ -104,9 +104,9 @@ class Jams(Model):
         """See `Model`; that of the backbone."""
         return self.backbone.regularization({CODES: torch.cat([gold[head] for head in self.heads], dim=1)})
 
-    def on_train_end(self, train_counts: dict[str, Tensor]) -> None:
+    def before_evaluation(self, train_counts: dict[str, Tensor]) -> None:
         """See `Model`; that of the backbone."""
-        self.backbone.on_train_end({CODES: torch.cat([train_counts[head] for head in self.heads])})
+        self.backbone.before_evaluation({CODES: torch.cat([train_counts[head] for head in self.heads])})
 
     def _queries(self) -> Tensor:
         return torch.cat(list(self.codes().values()))

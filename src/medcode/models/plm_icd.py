@@ -10,7 +10,7 @@ from medcode.layers.projected_attention import ProjectedLabelAttention
 from medcode.models.base import LabelAttentionHeads, ModelInputs
 from medcode.models.encoder_base import EncoderModel
 
-ORIGINAL_STD = 0.02  # of the initial weights of the label attention in the authors' code
+ORIGINAL_STD = 0.02  # of the label attention's initial weights: RoBERTa's initializer, which the authors' code calls
 
 
 class PlmIcd(LabelAttentionHeads, EncoderModel):
@@ -21,7 +21,7 @@ class PlmIcd(LabelAttentionHeads, EncoderModel):
         a_y = softmax_n(u_y . tanh(W h_n)),   logit_y = w_y . (sum_n a_yn h_n) + b_y
 
     Args: see `EncoderModel`; config: chunk, number of positions of a chunk; variant: initial weights of the label
-        attention, N(0, 0.02) for `original`, N(0, 0.03) for `edin`. W is square.
+        attention, N(0, 0.02) and b = 0 for `original`, N(0, 0.03) and torch's b for `edin`. W is square.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N + 2]}, the special tokens included.
 
@@ -44,6 +44,7 @@ class PlmIcd(LabelAttentionHeads, EncoderModel):
             for attention in self.attention.values():
                 for layer in (attention.projection, attention.queries, attention.output):
                     nn.init.normal_(layer.weight, std=ORIGINAL_STD)
+                nn.init.zeros_(attention.output.bias)
 
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         size, specials, masked = self.config.chunk, self.outline.specials, self.config.masked

@@ -187,7 +187,7 @@ def _head(
         "fixed": metrics["fixed"]["threshold"],
         "tuned": metrics["tuned"]["threshold"],
         "groups": metric_rows.groups(formatted),
-        "labels": _labels(name, metrics["counts"], data.train_counts(name)),
+        "labels": _labels(name, metrics["counts"], data.train_counts(name), options),
     }
 
 
@@ -209,11 +209,16 @@ def _tiles(metrics: Mapping[str, Any], options: Evaluation) -> list[dict[str, An
     return [*tiles, {"name": "MAP", "value": metrics["ranking"]["map"], "note": note}]
 
 
-def _labels(name: str, counts: Mapping[str, Any], train_counts: np.ndarray) -> str:
+def _labels(name: str, counts: Mapping[str, Any], train_counts: np.ndarray, options: Evaluation) -> str:
     text = (
         f"Head {name}: {counts['labels']:,} codes, {counts['labels_in_gold']:,} of them in test; the median code has "
         f"{np.median(train_counts):,.0f} training documents."
     )
+    if options.labels == "present":
+        text += (
+            f" Metrics but AUC are over the {counts['labels_measured']:,} codes in test and the "
+            f"{counts['documents_measured']:,} notes of test with a code."
+        )
     if counts.get("gold_outside_label_set"):
         text += f" {counts['gold_outside_label_set']:,} gold codes of test are in no training document, hence no label."
     return text

@@ -46,10 +46,11 @@ def frequent_words(tokens: TokenizedWords, documents: np.ndarray, min_documents:
 
 
 def train(tokens: TokenizedWords, documents: np.ndarray, words: np.ndarray, options: WordVectors) -> np.ndarray:
-    """Train CBOW word2vec and build the embedding table.
+    """Train CBOW word2vec and arrange its vectors as rows of an embedding.
 
-    Source: caml-mimic (CBOW, 100, window 5, 5 epochs, every word; rows divided by norm + 1e-6; PAD zero; UNK
-    sampled from a normal distribution, normalized likewise). One worker makes gensim reproducible to the bit.
+    Source: caml-mimic (CBOW, 100, window 5, 5 epochs, every word; PAD zero; UNK sampled from a normal distribution).
+    One worker makes gensim reproducible to the bit. Rows are not normalized here: `dataset.embedding_table` does that,
+    as the recipe says.
 
     Args:
         tokens: all documents.
@@ -77,8 +78,7 @@ def train(tokens: TokenizedWords, documents: np.ndarray, words: np.ndarray, opti
     word_rows = np.stack([model.wv[tokens.types[number]] for number in words])
     if options.decorrelate:
         word_rows = decorrelated(word_rows)
-    table = Vocabulary.table(word_rows, unknown).astype(np.float32)
-    return table / (np.linalg.norm(table, axis=1, keepdims=True) + np.float32(1e-6))
+    return Vocabulary.table(word_rows, unknown).astype(np.float32)
 
 
 def decorrelated(vectors: np.ndarray) -> np.ndarray:

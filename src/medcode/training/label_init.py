@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 # The attention score of words that equal a label's description, and what they add to its logit. Chosen on CodiEsp's dev
 # documents, for words and subwords alike.
 QUERY_SCALE, OUTPUT_SCALE = 20.0, 5.0
+# The scale of output vectors where no softmax stands between label and words, whose products are summed over the whole
+# document (GatedCNN-NCI). Chosen on the embedded corpus' dev documents.
+INTERACTION_SCALE = 0.075
 AT_A_TIME = 256
 # Training documents, and their number in a batch, that batch normalization is estimated on.
 STATISTICS_DOCUMENTS, STATISTICS_BATCH = 128, 16
@@ -72,19 +75,29 @@ def start_from_frequencies(model: Model, head: str, counts: np.ndarray, document
         UserError: the model has no output bias of each label.
     """
     n = torch.from_numpy(counts).double()
+    bias, factor = _output_bias(model, head)
     with torch.no_grad():
-        _output_bias(model, head).copy_(torch.log((n + 0.5) / (documents - n + 0.5)))
+        bias.copy_(torch.log((n + 0.5) / (documents - n + 0.5)) / factor)
 
 
-def _output_bias(model: Model, head: str) -> Tensor:
+def _output_bias(model: Model, head: str) -> tuple[Tensor, float]:
+    """Return the output biases of a head, and the factor with which they enter the logits."""
+    if (interaction := getattr(model, "interaction", None)) is not None:
+        projection = interaction[head].projection.weight
+        if (projection != 1).any():  # a random sum may be near zero
+            raise UserError(
+                f"recipe: label_biases: log_odds goes with label_init: descriptions in {type(model).__name__}, which "
+                "projects the biases; set both, or neither"
+            )
+        return interaction[head].output.bias, float(projection.numel())
     attention, output = getattr(model, "attention", None), getattr(model, "output", None)
     layer = output[head] if output is not None else getattr(attention[head], "output", None) if attention else None
     if layer is None:
         raise UserError(
-            f"recipe: label_biases: log_odds is for models whose logits have a bias for each label, which "
-            f"{type(model).__name__} has not; set label_biases: random"
+            f"recipe: label_biases: log_odds is for models whose logits have a bias for each label, but "
+            f"{type(model).__name__} has none; set label_biases: random"
         )
-    return layer.bias
+    return layer.bias, 1.0
 
 
 @torch.no_grad()
@@ -136,7 +149,8 @@ def start_from_descriptions(model: Model, descriptions: Descriptions) -> None:
     Raises:
         UserError: the model has no label attention on features of words.
     """
-    heads = _attention_on_features(model)
+    heads = _layers_on_features(model)
+    attends = isinstance(model, LabelAttentionHeads)
     device = next(model.parameters()).device
     model.eval()
     for head, attention in heads.items():
@@ -145,22 +159,27 @@ def start_from_descriptions(model: Model, descriptions: Descriptions) -> None:
         if not has_description.any():
             continue
         batches = _description_batches([ids for ids in of_head if len(ids)], device)
-        if hasattr(attention, "projection"):
+        if attends and hasattr(attention, "projection"):
             _scale_projection(model, attention.projection, batches)
         queries, outputs = _description_vectors(model, attention, batches)
-        attention.queries.weight[has_description] = QUERY_SCALE * queries
+        if attends:
+            attention.queries.weight[has_description] = QUERY_SCALE * queries
+        else:  # its queries are the mean word vectors of the descriptions from the start
+            attention.projection.weight.fill_(1.0)
         dimensions = torch.arange(outputs.shape[1], device=device)
-        attention.output.weight[has_description.nonzero(), dimensions] = OUTPUT_SCALE * outputs
+        scale = OUTPUT_SCALE if attends else INTERACTION_SCALE
+        attention.output.weight[has_description.nonzero(), dimensions] = scale * outputs
     model.train()
 
 
-def _attention_on_features(model: Model) -> nn.ModuleDict | dict[str, nn.Module]:
-    heads = model.attention if isinstance(model, LabelAttentionHeads) else {}
+def _layers_on_features(model: Model) -> nn.ModuleDict | dict[str, nn.Module]:
+    """Return the layers that compare labels with features, by head."""
+    heads = model.attention if isinstance(model, LabelAttentionHeads) else getattr(model, "interaction", {})
     # By attribute, not by class: naming the layers would make every training depend on layers that its model lacks.
     if not heads or not all(hasattr(attention, "keys") for attention in heads.values()):
         raise UserError(
-            "recipe: label_init: descriptions is for models with label attention, which "
-            f"{type(model).__name__} has not with these options; set label_init: random"
+            "recipe: label_init: descriptions is for models with label attention, but "
+            f"{type(model).__name__} has none with these options; set label_init: random"
         )
     return heads
 
@@ -173,7 +192,7 @@ def _description_batches(descriptions: list[np.ndarray], device: torch.device) -
     return list(zip(tokens.split(AT_A_TIME), lengths.split(AT_A_TIME), strict=True))
 
 
-def _scale_projection(model: LabelAttentionHeads, projection: nn.Linear, batches: list[tuple[Tensor, Tensor]]) -> None:
+def _scale_projection(model: Model, projection: nn.Linear, batches: list[tuple[Tensor, Tensor]]) -> None:
     """Scale a projection in place so that its outputs on the descriptions have a root mean square of one."""
     squares, values = 0.0, 0
     for tokens, lengths in batches:
@@ -184,7 +203,7 @@ def _scale_projection(model: LabelAttentionHeads, projection: nn.Linear, batches
 
 
 def _description_vectors(
-    model: LabelAttentionHeads, attention: nn.Module, batches: list[tuple[Tensor, Tensor]]
+    model: Model, attention: nn.Module, batches: list[tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, Tensor]:
     """Return keys and features of Y descriptions, each a mean over the description's positions: [Y, keys], [Y, D]."""
     means, norms = [], []

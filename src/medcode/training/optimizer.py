@@ -27,7 +27,7 @@ def make_optimizer(
 
     Args:
         model: the network.
-        recipe: optimizer, rates and decays.
+        recipe: optimizer, rates, decays and epsilon.
         layer_depths: how many layers of an encoder lie above each of its parameters, by name.
         capturable: whether a CUDA graph replays its steps, so that the learning rate must be a tensor on the device.
     """
@@ -42,8 +42,8 @@ def make_optimizer(
         {"params": parameters, "scale": scale} for scale, parameters in groups.items() if parameters or scale == 1.0
     ]
     # Fused: one pass over a parameter and its moments instead of one for each operation.
-    rates = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
-    optimizer = optimizer_cls(param_groups, **rates, fused=True, capturable=capturable)
+    settings = {"lr": recipe.learning_rate, "eps": recipe.adam_epsilon, "weight_decay": recipe.weight_decay}
+    optimizer = optimizer_cls(param_groups, **settings, fused=True, capturable=capturable)
     if capturable:
         put_lr_on_device(optimizer)
     return optimizer

@@ -8,22 +8,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from medcode.config import Recipe
 from medcode.dataset import arrays
+from medcode.dataset.embedding_table import embedding_table
 from medcode.encoders import folder
 from medcode.layers.code_edges import Edges
 from medcode.models.base import Model, ModelConfig, ModelInputs
 
 
 def read(
-    model_cls: type[Model], config: ModelConfig, paths: dict[str, Path], *, descriptions: bool = False
+    model_cls: type[Model], config: ModelConfig, recipe: Recipe, paths: dict[str, Path]
 ) -> tuple[arrays.Inputs, ModelInputs, str | None]:
     """Read the splits train and dev, and the inputs of the model's constructor.
 
     Args:
         model_cls: the model's class.
         config: its options.
+        recipe: whether training reads descriptions, even if the model does not; and the norm of word vectors.
         paths: inputs; and subword, encoder and pretrained for a model on subwords.
-        descriptions: whether training reads descriptions, even if the model does not.
 
     Returns:
         Documents and labels; the model's inputs; and the encoder's tokenizer.json, None for a model on words.
@@ -31,7 +33,7 @@ def read(
     Raises:
         UserError: the data lack a head of the model.
     """
-    needs = {"descriptions": model_cls.needs_descriptions or descriptions, "edges": model_cls.needs_edges}
+    needs = {"descriptions": model_cls.needs_descriptions or recipe.reads_descriptions, "edges": model_cls.needs_edges}
     if config.uses_subwords:
         source = folder.encoder_to_train(paths["encoder"], paths["pretrained"])
         encoder, tokenizer = folder.read(source), folder.read_tokenizer(source)
@@ -39,7 +41,8 @@ def read(
         text = {"encoder": encoder}
     else:
         data, tokenizer = arrays.load(paths["inputs"], ("train", "dev"), **needs), None
-        text = {"vocab_size": len(data.vectors), "vectors": torch.from_numpy(data.vectors)}
+        vectors = torch.from_numpy(embedding_table(data.vectors, recipe.embedding_norm))
+        text = {"vocab_size": len(vectors), "vectors": vectors}
     heads = data.heads_named(config.heads)
     inputs = ModelInputs(
         heads=heads,

@@ -78,6 +78,7 @@ class Trainer:
         self.train_split, self.dev_split = data.splits["train"], data.splits["dev"]
         if engine.overfit_documents:
             self.train_split = self.dev_split = self.train_split.first(engine.overfit_documents)
+        self.train_counts = {head: torch.from_numpy(data.train_counts(head)) for head in model.heads}
         self.device_data = self._to_device(data) if share_data_with is None else share_data_with.device_data
         self.lengths = self.device_data.train_notes.lengths
         self.bucket_lengths = bucket_lengths(self.lengths, recipe.batch_size, engine.padding)
@@ -145,6 +146,7 @@ class Trainer:
         row = {"epoch": state.epoch + 1}
         row |= {name: total / len(self.batches) for name, total in state.loss_sums.items()}
         lr = self._learning_rate(state.global_step - 1)
+        self.model.before_evaluation(self.train_counts)
         if self.context.is_main:
             weights = self.stepper.loss_weights
             row |= validation.evaluate(self.model, self.dev_split, self.device_data, weights, self.recipe, self.engine)

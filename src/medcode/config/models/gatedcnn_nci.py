@@ -10,9 +10,15 @@ from medcode.config.models.base import ModelConfig
 
 
 class GatedCnnNciConfig(ModelConfig):
-    """Options of GatedCNN-NCI."""
+    """Options of GatedCNN-NCI.
+
+    `trellis_init: identity` lets the outputs of the trellis network begin as nearly the word vectors. The published
+    weights, normal with a deviation of 0.01, make all features nearly zero, and logits are quadratic in them, so that
+    training begins at a saddle point. `match_released_code` ignores it.
+    """
 
     hidden: Annotated[int, Field(ge=1)]
     kernel: Annotated[int, Field(ge=2)]
     levels: Annotated[int, Field(ge=1)]
     label_vectors: Literal["descriptions", "learned"]
+    trellis_init: Literal["published", "identity"] = "published"
