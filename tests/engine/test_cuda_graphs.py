@@ -49,7 +49,8 @@ def inputs() -> Inputs:
         },
     )
     tokens = random.integers(1, ROWS, int(ends[-1]), dtype=np.int32)
-    return Inputs(tokens, [], np.empty(0), {}, "caml", {"train": split, "dev": split})
+    labels = {head: [{"train_documents": 1}] * targets.matrix.shape[1] for head, targets in split.targets.items()}
+    return Inputs(tokens, [], np.empty(0), labels, "caml", {"train": split, "dev": split})
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ def test_a_resumed_training_reports_its_position(tiny_inputs, recipe, engine, tm
 
 def test_a_second_process_cannot_train_in_the_same_folder(tmp_path):
     first, second = Checkpoints(tmp_path / "same"), Checkpoints(tmp_path / "same")
-    with first.locked(), pytest.raises(UserError, match=f"process {os.getpid()} is training"), second.locked():
+    with first.locked(), pytest.raises(UserError, match=f"process {os.getpid()} is already training"), second.locked():
         pass
     assert [path.name for path in (tmp_path / "same").iterdir()] == ["lock"]
 
