@@ -45,7 +45,7 @@ test-all: test test-slow ## run all tests
 test-fast: setup ## run the tests that do not run the workflow
 	$(PYTEST) -m "not workflow and not slow"
 
-lint: setup ## mend style
+lint: setup ## fix style
 	ruff check --fix
 	ruff format
 

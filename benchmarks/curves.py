@@ -32,7 +32,8 @@ from medcode.layers import fused_attention
 from medcode.models.base import ModelInputs
 from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
-from medcode.training.trainer import Row, Trainer
+from medcode.training.state import Row
+from medcode.training.trainer import Trainer
 
 PARAMS, MODELS = Path("params.yaml"), Path("configs/models")
 # Runs that are compared with fp32 on the CPU: precision, CUDA graphs, whether label attention streams, and the
@@ -54,7 +55,7 @@ class Engine(config.Section):
 def train(
     name: str, data: arrays.Inputs, options: argparse.Namespace, device: str, run: tuple
 ) -> tuple[list[Row], float]:
-    """The learning curve of one training, and its duration in seconds."""
+    """Return the learning curve of one training, and its duration in seconds."""
     precision, graphs, streams, *_ = run
     parameters = config.load(Engine, PARAMS)
     model_settings = config.load_model(MODELS / f"{name}.yaml", name, "quick", parameters.label_set)

@@ -145,7 +145,7 @@ class Report:
             partial.replace(self.folder / name)
 
     def markdown(self) -> str:
-        """The tables of every part, and the last lines of commands that failed."""
+        """Return the tables of every part, and the last lines of commands that failed."""
         lines = ["# GPU report", "", *(f"- {name}: {value}" for name, value in self.content["machine"].items())]
         for letter in sorted(self.content["parts"]):
             part = self.content["parts"][letter]
@@ -161,7 +161,7 @@ class Report:
 
 
 def tables(output: str) -> list[list[str]]:
-    """The tables in Markdown within some output, as lines; what another stream wrote in between is left out."""
+    """Return the tables in Markdown within some output, as lines; what another stream wrote in between is left out."""
     lines = [line for line in output.splitlines() if line.startswith("|")]
     split: list[list[str]] = []
     for line, following in itertools.pairwise([*lines, ""]):

@@ -48,7 +48,7 @@ class Row:
 
 
 def plain(queries: Tensor, keys: Tensor, values: Tensor, outputs: Tensor, lengths: Tensor) -> Tensor:
-    """The form that the layers use for few labels."""
+    """Return the form that the layers use for few labels."""
     mask = position_mask(lengths, keys.shape[1])
     return (masked_softmax(queries @ keys.transpose(1, 2), mask) * (outputs @ values.transpose(1, 2)).float()).sum(2)
 

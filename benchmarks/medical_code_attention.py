@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from medcode.codes import gem
-from medcode.layers.medical_code_attention import Edges, MedicalCodeAttention
+from medcode.layers.code_edges import Edges
 from medcode.layers.projected_attention import ProjectedLabelAttention
+from medcode.models.jams import MedicalCodeAttention
 
 LABELS = {"icd9": 6_150, "icd10": 7_942}
 EDGES = {"icd9": 14_000, "icd10": 12_000}
@@ -84,7 +85,7 @@ class Two(nn.Module):
 
 
 def step_seconds(model: nn.Module, features: Tensor, gold: Tensor, steps: int) -> float:
-    """The minimum CPU time of a step, after one to warm up."""
+    """Return the minimum CPU time of a step, after one to warm up."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step() -> None:

@@ -36,7 +36,7 @@ from medcode.text.tokens import TokenizedWords
 tokens = TokenizedWords.read(sys.argv[1])
 split = io.read_table(sys.argv[2]).to_pandas().set_index("admission_id")["split"]
 documents = split.reindex(tokens.notes.admissions)
-words = word_vectors.vocabulary(tokens, np.flatnonzero(documents == "train"), 3)
+words = word_vectors.frequent_words(tokens, np.flatnonzero(documents == "train"), 3)
 io.write_text(sys.argv[3], "".join(tokens.types[number] + chr(10) for number in words))
 """
 
@@ -104,15 +104,15 @@ def run(raw: Path, out: Path) -> None:
     extract = stage("extract", raw=raw, notes=notes, codes=codes, metrics=out / "extract.json")
     rows = io.read_json(out / "extract.json")["rows"]["notes"]
     show("extract", extract, rows, table.stat().st_size)
-    tokenize = stage("tokens", notes=notes, out=tokens, metrics=out / "tokens.json")
+    tokenize = stage("tokenize_words", notes=notes, out=tokens, metrics=out / "tokens.json")
     documents, texts = _size_of_texts(notes)
     show("tokenize", tokenize, documents, texts)
     tables = {name: out / f"{name}.parquet" for name in ("descriptions", "ccs", "gem", "hierarchy")}
     official = ROOT / "reference/official/files"
     stage("reference", procedures=ROOT / "reference/package/procedure_ccs.csv", official=official, **tables)
-    assigned = splits / "assigned.parquet"
+    split_table = splits / "splits.parquet"
     published = ROOT / "data/splits-published/none"
-    split = stage("split", notes=notes, codes=codes, published=published, out=assigned, metrics=out / "assigned.json")
+    split = stage("split", notes=notes, codes=codes, published=published, out=split_table, metrics=out / "splits.json")
     show("split (stratified by patient)", split, documents, codes.stat().st_size)
     paths = {
         "codes": codes,
@@ -120,7 +120,7 @@ def run(raw: Path, out: Path) -> None:
         "out": splits / "full",
         "metrics": out / "full.json",
     }
-    label_set = stage("label_set", label_set="full", assigned=assigned, **paths)
+    label_set = stage("label_set", label_set="full", splits=split_table, **paths)
     show("label_set (full)", label_set, documents, codes.stat().st_size)
     vocabulary = measure("-c", VOCABULARY, tokens, splits / "full/documents.parquet", out / "vocabulary.txt")
     size = np.load(tokens / "ids.npy", mmap_mode="r").nbytes
@@ -138,7 +138,7 @@ def run(raw: Path, out: Path) -> None:
 
 
 def _size_of_texts(notes: Path) -> tuple[int, int]:
-    """Number of documents, and bytes of their texts."""
+    """Return the number of documents, and bytes of their texts."""
     with open(notes, "rb") as file:
         metadata = pq.ParquetFile(file).metadata
         column = metadata.schema.names.index("text")

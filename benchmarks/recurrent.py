@@ -123,7 +123,7 @@ def measure(row: Row) -> list[str]:
 
 def choose(row: Row) -> None:
     """Make `Recurrent` use the form of a row, even if another one is faster."""
-    recurrent.pays = lambda *_: not row.form.startswith("torch")
+    recurrent.should_fuse = lambda *_: not row.form.startswith("torch")
     fused_recurrent._kernels = lambda *_: None
     if row.form.startswith("kernels"):
         from medcode.layers import fused_recurrent_triton

@@ -40,7 +40,7 @@ from medcode.engine.batches import Batch
 from medcode.engine.distributed import choose_device
 from medcode.errors import UserError, report
 from medcode.layers import fused_attention
-from medcode.layers.medical_code_attention import Edges
+from medcode.layers.code_edges import Edges
 from medcode.models.base import Model, ModelInputs
 from medcode.models.catalog import MIMIC3_LABELS, MIMIC4_LABELS, default_recipe
 from medcode.training import multi_seed
@@ -82,7 +82,7 @@ class Row:
 
 @functools.cache
 def synthetic_inputs(heads: tuple[tuple[str, int], ...], max_tokens: int, documents: int) -> Inputs:
-    """Inputs with a split of random words and codes as train and as dev."""
+    """Return inputs with a split of random words and codes as train and as dev."""
     random = np.random.default_rng(1)
     lengths = np.exp(random.normal(np.log(MEDIAN_WORDS), SIGMA, documents)).astype(np.int64).clip(1, max_tokens)
     ends = lengths.cumsum()
@@ -112,7 +112,7 @@ class Engine(config.Section):
 
 
 def synthetic_model_inputs(name: str, heads: dict[str, int]) -> ModelInputs:
-    """Inputs of a model's constructor: random word vectors; random descriptions and links if the model needs them."""
+    """Return a model's inputs: random word vectors, and random descriptions and links if the model needs them."""
     model_cls, edges = models.find(name), None
     descriptions = {head: torch.randint(1, ROWS, (labels, DESCRIPTION)) for head, labels in heads.items()}
     if model_cls.needs_edges:
@@ -154,7 +154,7 @@ def run_steps(trainers: list[Trainer], batches: list[Batch]) -> tuple[float, flo
     """Wall time and CPU time, in seconds, of steps of all trainers in turns."""
     streams = multi_seed.streams(trainers)
     for trainer in trainers:
-        trainer.batches, trainer.state.step = batches, 0
+        trainer.batches, trainer.state.step_in_epoch = batches, 0
     start, cpu_start = time.perf_counter(), time.process_time()
     for _ in batches:
         for trainer, stream in zip(trainers, streams, strict=True):

@@ -110,7 +110,7 @@ def fill_in(text: str, settings: dict[str, Any]) -> str:
 
 
 def value_at(values: dict[str, Any], keys: Sequence[str]) -> Any:
-    """The value at a path of keys in nested mappings."""
+    """Return the value at a path of keys in nested mappings."""
     return functools.reduce(operator.getitem, keys, values)
 
 
@@ -144,7 +144,7 @@ def shares(results: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
-    """The Markdown table, with dev / test in one cell, best on dev first."""
+    """Return the Markdown table, with dev / test in one cell, best on dev first."""
     rows = [["model", "parameters", *METRICS, "s/epoch", "share"], ["---"] * (len(METRICS) + 4)]
     for name, share in sorted(shares(results).items(), key=lambda item: -item[1]):
         row = results[name]

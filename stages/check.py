@@ -20,8 +20,8 @@ from medcode.reruns.stages import choice, code_of, project
 def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out: Path) -> None:
     show_to_git([params, *models.glob("*.yaml")])
     parameters, settings = check_run(params, models)
-    if home := workspace.of_copy(Path(), os.environ):
-        workspace.lend(home, Path(), [str(path) for path in untracked(parameters, raw, lists, official)])
+    if source := workspace.of_copy(Path(), os.environ):
+        workspace.link_folders(source, Path(), [str(path) for path in untracked(parameters, raw, lists, official)])
     check_corpus_folder(params, raw)
     modules = choice(parameters.corpus, *settings)
     stages = Path(__file__).parent

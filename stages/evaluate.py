@@ -13,7 +13,7 @@ from medcode import config, io
 from medcode.dataset import arrays
 from medcode.engine import reproducibility
 from medcode.errors import UserError
-from medcode.evaluation import frequency, label_losses, label_map, seeds
+from medcode.evaluation import decisions, frequency, label_losses, label_map, seeds
 from medcode.evaluation.measurement import measure
 from medcode.evaluation.summary import zero_notes
 from medcode.inference import saved_model
@@ -56,13 +56,11 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     io.write_csv(paths["linkage"], linked, ["head", "group", "linked", *frequency.COLUMNS])
     io.write_csv(paths["losses"], losses, label_losses.COLUMNS)
     if paths["predictions"]:
-        from medcode.studies.results import predictions
-
         if len(measurements) > 1:
             raise UserError("--predictions: the decisions of one model, found a folder with several seeds")
         (measurement,) = measurements.values()
-        decisions = {head: predictions.decide(of_head) for head, of_head in measurement.predictions.items()}
-        predictions.write(paths["predictions"], decisions)
+        decided = {head: decisions.decide(of_head) for head, of_head in measurement.predictions.items()}
+        decisions.write(paths["predictions"], decided)
     for line in zero_notes(mean):
         print(line, file=sys.stderr)
 

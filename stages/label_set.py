@@ -19,11 +19,11 @@ class Parameters(config.Section):
     split: config.Split
 
 
-@stage(Parameters, label_set=str, assigned=Path, codes=Path, descriptions=Path, out=Path, metrics=Path)
+@stage(Parameters, label_set=str, splits=Path, codes=Path, descriptions=Path, out=Path, metrics=Path)
 def main(
-    params: Parameters, label_set: str, assigned: Path, codes: Path, descriptions: Path, out: Path, metrics: Path
+    params: Parameters, label_set: str, splits: Path, codes: Path, descriptions: Path, out: Path, metrics: Path
 ) -> None:
-    tables = [io.read_table(path).to_pandas() for path in (assigned, codes, descriptions)]
+    tables = [io.read_table(path).to_pandas() for path in (splits, codes, descriptions)]
     try:
         result = label_sets.choose(label_set, *tables, params.split, params.corpus)
     except UserError as error:

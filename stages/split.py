@@ -1,4 +1,4 @@
-"""Assign each admission to train, dev or test."""
+"""Choose the split of each admission: train, dev or test."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Parameters(config.Section):
 @stage(Parameters, notes=Path, codes=Path, published=Path, out=Path, metrics=Path)
 def main(params: Parameters, notes: Path, codes: Path, published: Path, out: Path, metrics: Path) -> None:
     admissions = io.read_table(notes, ["admission_id", "patient_id", "split"]).to_pandas()
-    assigned = io.read_table(codes).to_pandas()
+    assigned_codes = io.read_table(codes).to_pandas()
     lists, remarks = None, []
     if params.split.published != "none":
         lists, remarks = published_splits.read(published, params.split.published)
-    assignment = splits.assign(admissions, assigned, params.split, lists)
-    coverage, n_crossing = assignment.metrics.get("published"), assignment.metrics["patients_in_two_splits"]
+    result = splits.split_admissions(admissions, assigned_codes, params.split, lists)
+    coverage, n_crossing = result.metrics.get("published"), result.metrics["patients_in_two_splits"]
     if coverage and (n_absent := coverage["not_in_corpus"]["all"]):
         listed = f"{coverage['listed']['all']:,} admissions that {coverage['name']} lists"
         remarks.append(f"note: {n_absent:,} of the {listed} are not in the corpus")
@@ -33,8 +33,8 @@ def main(params: Parameters, notes: Path, codes: Path, published: Path, out: Pat
         remarks.append(f"warning: {n_crossing:,} patients are in two splits by the lists put together: a leak")
     for line in remarks:
         print(line, file=sys.stderr)
-    io.write_table(out, splits.table(assignment))
-    io.write_metrics(metrics, assignment.metrics)
+    io.write_table(out, splits.table(result))
+    io.write_metrics(metrics, result.metrics)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from medcode.training.at_once import AtOnce
 from medcode.training.checkpoint import Checkpoints, fingerprint, remove_finished
 from medcode.training.history import HistoryWriter
 from medcode.training.label_init import initialize, label_descriptions, with_description_documents
-from medcode.training.trainer import Result, Trainer
+from medcode.training.state import Result
+from medcode.training.trainer import Trainer
 
 
 class Parameters(config.Run):
@@ -83,10 +84,20 @@ def prepare(
         model = model_cls(settings.config, inputs).to(device)
         initialize(model, recipe, data, descriptions)
         checkpoints = Checkpoints(paths["checkpoints"] / fingerprint(content | {"seed": seed}, files, model))
-        hooks = partial(writer.on_epoch, seed), partial(writer.on_resume, seed)
-        first = trainers[0] if trainers else None
-        arguments = model, train_data, recipe, params.training, seed, checkpoints, context, *hooks, first
-        trainers.append(trainer_cls(*arguments))
+        trainers.append(
+            trainer_cls(
+                model=model,
+                data=train_data,
+                recipe=recipe,
+                engine=params.training,
+                seed=seed,
+                checkpoints=checkpoints,
+                context=context,
+                on_epoch=partial(writer.on_epoch, seed),
+                on_resume=partial(writer.on_resume, seed),
+                share_data_with=trainers[0] if trainers else None,
+            )
+        )
     return data, trainers, tokenizer
 
 

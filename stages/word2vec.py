@@ -26,7 +26,7 @@ def main(params: Parameters, tokens: Path, documents: Path, vocabulary: Path, ve
         zip(*(io.read_table(documents)[name].to_pylist() for name in ("admission_id", "split")), strict=True)
     )
     split = np.array([split_of.get(admission, "") for admission in words_of.notes.admissions])
-    words = word_vectors.vocabulary(words_of, np.flatnonzero(split == "train"), params.word2vec.min_documents)
+    words = word_vectors.frequent_words(words_of, np.flatnonzero(split == "train"), params.word2vec.min_documents)
     splits = {"train"} | ({"background"} if params.word2vec.background else set())
     if params.word2vec.documents == "all":
         splits |= {"dev", "test"}

@@ -1,9 +1,17 @@
 """Fixtures that several test files share.
 
 There is a test folder for each package of src/medcode, with a test file for each module or for each behavior of several
-modules (training: it learns, it resumes after a kill, seeds are independent). Files at the top test the whole project:
-test_workflow*.py run DVC, test_dag.py and test_reruns.py test dvc.yaml, test_model_contract.py tests every model,
-test_rooms.py every import. tests/helpers, which is on the path, has helpers of several files.
+modules (training: it learns, it resumes after a kill, seeds are independent). tests/stages tests scripts of stages, and
+tests/helpers, which is on the path, has helpers of several files. Files at the top test
+
+- the whole project: test_workflow*.py and test_study_*.py run DVC, test_dag.py and test_reruns.py test dvc.yaml,
+  test_model_contract.py and test_parameter_counts.py every model, test_new_parts.py how one is added, test_rooms.py
+  every import;
+- medcode.config with the files that it reads: test_config.py params.yaml, test_model_files.py and test_auto_recipe.py
+  configs/models, test_parameter_files.py how DVC writes both;
+- the modules at the top of src/medcode: test_download.py, test_dvc_runner.py, test_io.py, test_workspace.py;
+- files at the root and tools: test_packaging.py, test_project_files.py, test_lock.py, test_refuse_notes.py,
+  test_gpu_script.py.
 """
 
 from __future__ import annotations

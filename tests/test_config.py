@@ -56,7 +56,7 @@ MISTAKES = [
     ({"training/padding": 1.5}, "training.padding: Input should be less than or equal to 1, found 1.5"),
     ({"training/padding": "wide"}, "training.padding: "),
     ({"training/threads": {"top50": 1, "full": 2}}, "training.threads: Input should be a valid integer"),
-    ({"training/buckets": 8}, "training.buckets: unknown key"),
+    ({"training/buckets": 8}, "training.buckets: removed; padding is a share now"),
     ({"pretrain/block_size": ..., "pretrain/pieces": 128}, "pretrain.pieces: renamed; write block_size"),
     (
         {"encoders/scratch-tiny/scratch/vocabulary_size": ..., "encoders/scratch-tiny/scratch/pieces": 2000},
@@ -73,7 +73,7 @@ MISTAKES = [
     ({"seeds": 0}, "seeds: Input should be greater than or equal to 1, found 0"),
     ({"seeds": 3, "training/processes": 2}, "seeds: 3 seeds train side by side in one process, yet training.proc"),
     ({"split/published": "edin"}, "split.published: Input should be 'none', 'caml',"),
-    ({"split/published": "caml", "split/source": "stratified"}, "split: source: stratified sets published lists"),
+    ({"split/published": "caml", "split/source": "stratified"}, "split: source: stratified ignores published lists"),
     # A choice by label set is checked whole, whichever label set is chosen now.
     ({"evaluation/batch_size": {"top50": 32, "full": 0}}, "evaluation.batch_size: Input should be greater than"),
     ({"evaluation/batch_size": {"top50": 32}}, "evaluation.batch_size: Input should be a valid integer"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ from medcode.config.models import ModelConfig
 from medcode.config.recipes import check_file, recipe_class
 from medcode.errors import UserError
 from medcode.models.base import LabelAttentionHeads, Model
+from medcode.models.catalog import ModelFile
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -191,6 +193,23 @@ def test_a_file_without_recipes_is_refused_in_one_line(folder):
         assert mistake.value.args == (f"{path}: recipes: missing",)
 
 
+@pytest.mark.parametrize("recipe", ["quick", "auto"])
+def test_a_file_with_empty_recipes_is_refused_in_one_line(folder, tmp_path, recipe):
+    path = folder / "cnn.yaml"
+    path.write_text("options: {filters: 3, kernel: 2}\nrecipes: {}\n")
+    params = tmp_path / "params.yaml"
+    params.write_text(yaml.safe_dump(config.read_yaml(ROOT / "params.yaml") | {"model": "cnn", "recipe": recipe}))
+    for check in (
+        lambda: check_file(path, "cnn"),
+        lambda: check_all(params, folder),
+        lambda: config.load_model(path, "cnn", "quick", "top50"),
+        lambda: ModelFile("cnn", config.read_yaml(path), folder).settings("top50"),
+    ):
+        with pytest.raises(UserError) as mistake:
+            check()
+        assert mistake.value.args == (f"{path}: recipes: empty; every model has at least `quick`",)
+
+
 def test_values_by_label_set_are_chosen(folder):
     path = change(folder, "learning_rate: 0.004", "learning_rate: {top50: 0.1, full: 0.2}")
     change(folder, "filters: 50", "filters: {top50: 3, full: 4}")
@@ -239,6 +258,23 @@ def test_all_mistakes_are_reported_together_and_once(folder, tmp_path):
         f"{folder}/laat.yaml: no such file", f"{folder}/camel.yaml: there is no such model; did you mean 'caml'?",
     ):  # fmt: skip
         assert message.count(part) == 1, part
+
+
+@pytest.mark.parametrize("finder", [models, option_classes])
+@pytest.mark.parametrize("two", [True, False])
+def test_a_module_with_two_models_or_none_is_refused_in_one_line(monkeypatch, finder, two):
+    module = importlib.import_module(f"{finder.__name__}.caml")
+    first = finder.find("caml")
+    if two:
+        monkeypatch.setattr(module, "Second", type("Second", (first,), {"__module__": module.__name__}), raising=False)
+    else:
+        monkeypatch.delattr(module, first.__name__)
+    base = "Model" if finder is models else "ModelConfig"
+    found = f"{first.__name__}, Second" if two else "none"
+    with pytest.raises(UserError) as mistake:
+        finder.find("caml")
+    (line,) = mistake.value.args
+    assert line.startswith(f"{module.__file__}: expected one subclass of {base}, found {found};")
 
 
 def test_every_option_class_has_a_docstring():

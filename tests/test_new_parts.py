@@ -178,13 +178,13 @@ def test_the_new_metric_is_in_test_json_on_the_page_and_in_tables(project):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("caml", "is there already; choose another name"),
-        ("base", "is there already; choose another name"),
-        ("My-Model", "'My-Model' is no name of a module"),
-        ("2cnn", "'2cnn' is no name of a module"),
-        ("class", "'class' is no name of a module"),
-        ("../caml", "'../caml' is no name of a module"),
-        ("", "'' is no name of a module"),
+        ("caml", "already exists; choose another name"),
+        ("base", "already exists; choose another name"),
+        ("My-Model", "'My-Model' is not a valid module name"),
+        ("2cnn", "'2cnn' is not a valid module name"),
+        ("class", "'class' is not a valid module name"),
+        ("../caml", "'../caml' is not a valid module name"),
+        ("", "'' is not a valid module name"),
     ],
 )
 def test_a_taken_or_invalid_name_is_refused_in_one_line(root, capsys, monkeypatch, name, message):

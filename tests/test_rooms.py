@@ -12,9 +12,9 @@ PACKAGE = ROOT / "src/medcode"
 # From the lowest to the highest. Packages of one line do not import each other.
 ROOMS = (
     ("errors",),
-    ("config", "dvc_runner", "io", "layers", "workspace"),
+    ("config", "dvc_runner", "io", "workspace"),
     ("download", "reruns", "text"),
-    ("codes",),
+    ("codes", "layers"),
     ("corpora", "dataset"),
     ("engine",),
     ("encoders",),
@@ -42,21 +42,10 @@ def room(module: str) -> str:
 
 
 def imports(module: str) -> set[str]:
-    """Return the modules of the package that a module imports anywhere, except for type checking."""
-    tree = ast.parse(MODULES[module].read_text())
-    checking = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
-        for node in ast.walk(block)
-    }
+    """Return the modules of the package that a module imports anywhere, for type checking too."""
     targets = set()
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.ImportFrom)
-            and (node.module or "").split(".")[0] == "medcode"
-            and id(node) not in checking
-        ):
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "medcode":
             dotted = {f"{node.module}.{alias.name}" for alias in node.names}
             targets |= {name if name in MODULES else node.module for name in dotted}
     return targets

@@ -104,9 +104,9 @@ def test_published_lists_are_followed(clean, tmp_path):
     lists = ("python", "-m", "medcode", "splits", "caml", "--from", str(tmp_path))
     clean.run(*lists, "--to", "data/splits-published/caml")
     assert clean.experiment("split.published=caml") >= {"split", "label_set@top50", "train"}
-    assigned_split = json.loads(clean.read("metrics/splits/assigned.json"))
-    assert (assigned_split["source"], assigned_split["published"]["not_in_corpus"]["all"]) == ("caml", 3)
+    splits = json.loads(clean.read("metrics/splits/splits.json"))
+    assert (splits["source"], splits["published"]["not_in_corpus"]["all"]) == ("caml", 3)
     fifty = json.loads(clean.read("metrics/splits/top50.json"))
-    assert fifty["train"]["documents"] < 0.6 * assigned_split["train"]["documents"]
+    assert fifty["train"]["documents"] < 0.6 * splits["train"]["documents"]
     shown = clean.run("python", "-m", "medcode", "corpus").stdout
     assert "Words per document" in shown and f"{fifty['train']['documents']}" in shown

@@ -26,7 +26,7 @@ def of_copy(folder: Path, environment: Mapping[str, str]) -> Path | None:
     return workspace if folder.resolve().is_relative_to((workspace / ".dvc").resolve()) else None
 
 
-def lend(workspace: Path, copy: Path, names: Iterable[str]) -> list[str]:
+def link_folders(workspace: Path, copy: Path, names: Iterable[str]) -> list[str]:
     """Link folders of the workspace into the copy, file by file; return the names of the linked folders.
 
     A folder that the workspace lacks, or that the copy already has, is skipped.

@@ -257,3 +257,9 @@ def test_corpus_prints_its_statistics(command, tmp_path):
 )
 def test_study_refuses_invalid_arguments(command, options, error):
     assert command("study", *options) == (2, "", error)
+
+
+def test_a_missing_model_file_is_reported_in_one_line(command, tmp_path):
+    code, out, err = command("models", "--models", str(tmp_path), "--name", "cnn")
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert "cnn.yaml: no such file; every model has one; name another folder with --models" in err

@@ -134,7 +134,7 @@ def test_categories_keep_the_order_of_labels_and_are_counted(package):
             "table": "package", "categories": 1, "codes_mapped": 1, "codes_unmapped": 1, "codes_unmapped_first": [],
         },
         "icd9proc": {
-            "table": "known", "categories": 1, "codes_mapped": 1, "codes_unmapped": 1,
+            "table": "listed", "categories": 1, "codes_mapped": 1, "codes_unmapped": 1,
             "codes_unmapped_first": ["99.99"],
         },
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Files of codes: read unchanged, and the error for a missing file gives a remedy."""
+"""Files of codes are read as published, and the error for a missing file says how to get it."""
 
 from __future__ import annotations
 

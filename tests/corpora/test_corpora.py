@@ -22,8 +22,8 @@ def test_every_corpus_has_a_reader_and_options(corpus):
 
 
 def test_a_synthetic_corpus_is_read_by_the_reader_of_its_format():
-    assert options.names()[:2] == list(options.MADE)
-    for corpus in options.MADE:
+    assert options.names()[:2] == list(options.SYNTHETIC_CORPORA)
+    for corpus in options.SYNTHETIC_CORPORA:
         assert options.find(corpus) is options.find(corpus.removeprefix("synthetic-"))
 
 

@@ -35,8 +35,8 @@ def test_a_truncated_table_is_named_with_its_release():
     del counts["note_rows_by_category"]["Pharmacy"]
     compared = releases.compare("mimic3", counts)
     assert compared["different"] == {
-        "rows/notes": {"published": 2_083_180, "found": 2_000_000},
-        "note_rows_by_category/Pharmacy": {"published": 103, "found": 0},
+        "rows/notes": {"published": 2_083_180, "counted": 2_000_000},
+        "note_rows_by_category/Pharmacy": {"published": 103, "counted": 0},
     }
     line = releases.warning(compared)
     assert line.startswith("warning: not the tables of MIMIC-III v1.4: rows/notes is 2,000,000, published 2,083,180")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from coded_corpus import DESCRIPTIONS, assigned, corpus, options, small
+from coded_corpus import DESCRIPTIONS, corpus, options, small, split_documents
 
 from medcode.dataset import label_sets
 from medcode.dataset.split_names import SPLITS
@@ -13,7 +13,7 @@ from medcode.errors import UserError
 
 
 def choose(name, notes, codes, corpus_name="jsonl", fifty=None, **changes):
-    documents = assigned(notes, codes, **changes)
+    documents = split_documents(notes, codes, **changes)
     if fifty is not None:
         documents["top50"] = documents["admission_id"].isin(fifty)
     return label_sets.choose(name, documents, codes, DESCRIPTIONS, options(**changes), corpus_name)
@@ -35,7 +35,8 @@ def coded(split: list[str], codes: list[list[str]]) -> tuple[pd.DataFrame, pd.Da
 def test_top50_are_the_most_frequent_codes_of_train_with_ties_by_name():
     notes, codes = corpus()
     top = choose("top50", notes, codes)
-    train = codes[codes["admission_id"].map(assigned(notes, codes).set_index("admission_id")["split"]) == "train"]
+    split_of = split_documents(notes, codes).set_index("admission_id")["split"]
+    train = codes[codes["admission_id"].map(split_of) == "train"]
     counts = train.groupby("code").size()
     expected = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:50]
     assert list(zip(top.labels["code"].to_pylist(), top.labels["train_documents"].to_pylist(), strict=True)) == expected
@@ -88,7 +89,7 @@ def test_a_label_set_without_a_dev_document_is_refused(name):
 def test_labels_are_better_balanced_than_by_chance():
     notes, codes = corpus()
     random = np.random.default_rng(0).choice(SPLITS, 1_600, p=[0.75, 0.1, 0.15])
-    chance = assigned(notes, codes).assign(split=random[notes["patient_id"].astype(int)])
+    chance = split_documents(notes, codes).assign(split=random[notes["patient_id"].astype(int)])
     by_chance = label_sets.choose("full", chance, codes, DESCRIPTIONS, options(), "jsonl").metrics
     stratified = choose("full", notes, codes).metrics
     for name in SPLITS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from coded_corpus import assigned, corpus, options, small, with_split
+from coded_corpus import corpus, options, small, split_documents, with_split
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -18,7 +18,7 @@ from medcode.errors import UserError
 
 def split_by_admission(notes: pd.DataFrame, codes: pd.DataFrame, **changes) -> pd.Series:
     """Return the split of each admission."""
-    return assigned(notes, codes, **changes).set_index("admission_id")["split"]
+    return split_documents(notes, codes, **changes).set_index("admission_id")["split"]
 
 
 @settings(max_examples=40)
@@ -67,8 +67,8 @@ def test_the_split_of_the_corpus_can_be_ignored():
     notes, codes = corpus()
     notes_with_split = with_split(notes, ["train"] * 1_999 + ["background"])
     codes = codes[codes["admission_id"] != "1999"]
-    assignment = splits.assign(notes_with_split, codes, options(source="stratified"))
-    assert assignment.metrics["source"] == "stratified"
+    result = splits.split_admissions(notes_with_split, codes, options(source="stratified"))
+    assert result.metrics["source"] == "stratified"
     split = split_by_admission(notes_with_split, codes, source="stratified")
     assert split["1999"] == "background"
     assert split.value_counts().index[0] == "train"
@@ -93,15 +93,15 @@ def test_admissions_without_codes_are_left_out():
 def test_impossible_splits_are_refused(split, patients, message):
     notes, codes = small(split, patients)
     with pytest.raises(UserError, match=message):
-        splits.assign(notes, codes, options())
+        splits.split_admissions(notes, codes, options())
 
 
 def test_patients_are_never_divided():
     notes, codes = corpus()
-    documents = assigned(notes, codes)
+    documents = split_documents(notes, codes)
     assert documents.groupby("patient_id")["split"].nunique().max() == 1
     assert documents["admission_id"].tolist() == notes["admission_id"].tolist()
-    metrics = splits.assign(notes, codes, options()).metrics
+    metrics = splits.split_admissions(notes, codes, options()).metrics
     assert metrics["patients_in_two_splits"] == 0
     assert sum(metrics[name]["documents"] for name in SPLITS) == 2_000
     for name in SPLITS:
@@ -111,10 +111,10 @@ def test_patients_are_never_divided():
 def test_the_split_of_the_corpus_is_kept_with_its_background():
     notes, codes = small(["test", "train", "dev", "background", "train"])
     codes = codes[codes["admission_id"] != "3"]
-    assignment = splits.assign(notes, codes, options())
-    assert assignment.metrics["source"] == "corpus"
-    assert assignment.metrics["background_documents"] == 1
-    assert assignment.documents["split"].tolist() == ["test", "train", "dev", "background", "train"]
+    result = splits.split_admissions(notes, codes, options())
+    assert result.metrics["source"] == "corpus"
+    assert result.metrics["background_documents"] == 1
+    assert result.documents["split"].tolist() == ["test", "train", "dev", "background", "train"]
 
 
 def published(ids: dict[str, list[str]], **changes) -> Lists:
@@ -125,12 +125,12 @@ def test_published_lists_are_followed_and_missing_admissions_counted():
     notes, codes = small([None] * 6)
     codes = codes[codes["admission_id"] != "4"]
     lists = published({"train": ["3", "0", "4", "90"], "dev": ["1"], "test": ["2", "91", "92"]})
-    assignment = splits.assign(notes, codes, options(), lists)
-    documents = assignment.documents.set_index("admission_id")
+    result = splits.split_admissions(notes, codes, options(), lists)
+    documents = result.documents.set_index("admission_id")
     assert documents["split"].to_dict() == {"0": "train", "1": "dev", "2": "test", "3": "train"}
     assert documents["top50"].isna().all()
-    assert assignment.metrics["source"] == "caml"
-    assert assignment.metrics["published"] == {
+    assert result.metrics["source"] == "caml"
+    assert result.metrics["published"] == {
         "name": "caml",
         "listed": {"train": 4, "dev": 1, "test": 3, "all": 8},
         "not_in_corpus": {"train": 1, "dev": 0, "test": 2, "all": 3},
@@ -144,24 +144,24 @@ def test_published_lists_are_followed_and_missing_admissions_counted():
 def test_the_list_for_the_50_codes_is_kept():
     notes, codes = small([None] * 4)
     lists = published({"train": ["0", "1"], "dev": ["2"], "test": ["3"]}, top50=frozenset(["0", "2", "3", "99"]))
-    assignment = splits.assign(notes, codes, options(), lists)
-    assert assignment.documents["top50"].tolist() == [True, False, True, True]
-    assert assignment.metrics["published"]["top50_not_in_corpus"] == 1
-    assert splits.table(assignment)["top50"].to_pylist() == [True, False, True, True]
+    result = splits.split_admissions(notes, codes, options(), lists)
+    assert result.documents["top50"].tolist() == [True, False, True, True]
+    assert result.metrics["published"]["top50_not_in_corpus"] == 1
+    assert splits.table(result)["top50"].to_pylist() == [True, False, True, True]
 
 
 def test_published_lists_of_another_corpus_are_refused():
     notes, codes = small([None] * 4)
     with pytest.raises(UserError, match="none of the 2 admissions of caml has a code in this corpus"):
-        splits.assign(notes, codes, options(), published({"train": ["90"], "dev": ["91"], "test": []}))
+        splits.split_admissions(notes, codes, options(), published({"train": ["90"], "dev": ["91"], "test": []}))
 
 
 def test_a_patient_may_be_in_two_splits_only_with_merged_lists():
     notes, codes = small([None] * 4, patients=["p", "q", "r", "p"])
     ids = {"train": ["0"], "dev": ["1"], "test": ["2", "3"]}
     with pytest.raises(UserError, match=r"1 patients are in more than one split .* p;"):
-        splits.assign(notes, codes, options(), published(ids))
-    joint = splits.assign(notes, codes, options(), published(ids, crossing=True))
+        splits.split_admissions(notes, codes, options(), published(ids))
+    joint = splits.split_admissions(notes, codes, options(), published(ids, crossing=True))
     assert joint.metrics["patients_in_two_splits"] == 1
 
 
@@ -177,6 +177,6 @@ def test_stratification_visits_each_patient_and_each_code_once(monkeypatch):
             return function(*arguments)
 
         monkeypatch.setattr(np, name, counting)
-    splits.assign(notes, codes, options())
+    splits.split_admissions(notes, codes, options())
     assert calls.count("lexsort") == notes["patient_id"].nunique()
     assert 100 < calls.count("isfinite") <= codes["code"].nunique() + 1

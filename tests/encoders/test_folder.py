@@ -133,7 +133,7 @@ def test_an_empty_folder_means_no_encoder(tmp_path):
     with pytest.raises(UserError, match="holds no encoder; choose one, such as encoder: scratch-tiny"):
         folder.read(tmp_path / "encoder")
     for pretrained in ("absent", "encoder"):
-        assert folder.further(tmp_path / "encoder", tmp_path / pretrained) == tmp_path / "encoder"
+        assert folder.encoder_to_train(tmp_path / "encoder", tmp_path / pretrained) == tmp_path / "encoder"
 
 
 def test_damaged_weights_are_reported_in_one_line(source, tmp_path):

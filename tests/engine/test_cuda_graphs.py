@@ -49,7 +49,8 @@ def inputs() -> Inputs:
         },
     )
     tokens = random.integers(1, ROWS, int(ends[-1]), dtype=np.int32)
-    return Inputs(tokens, [], np.empty(0), {}, "caml", {"train": split, "dev": split})
+    labels = {head: [{"train_documents": 1}] * targets.matrix.shape[1] for head, targets in split.targets.items()}
+    return Inputs(tokens, [], np.empty(0), labels, "caml", {"train": split, "dev": split})
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def make(inputs, recipe, engine, tmp_path):
 
 def record(trainer) -> OperationRecorder:
     """Make a trainer record its steps, as `training.cuda_graphs` does on a GPU."""
-    step = trainer.step
+    step = trainer.stepper
 
     def changed():
         return [*step.model.state_dict().values(), *step.model.parameters(), *state_of(step.optimizer)]
@@ -87,7 +88,7 @@ def state_of(optimizer):
 @every_model
 def test_recorded_steps_give_the_same_training(make, name, capsys):
     eager, replayed = make(name, "eager", learning_rate=0.002), make(name, "replayed", learning_rate=0.002)
-    optimizer.put_lr_on_device(eager.step.optimizer)
+    optimizer.put_lr_on_device(eager.stepper.optimizer)
     recorder = record(replayed)
     expected, result = run_alone(eager), run_alone(replayed)
     note = "note: training steps run without CUDA graphs, they cannot be recorded: "
@@ -110,7 +111,7 @@ def test_recorded_steps_give_the_same_training(make, name, capsys):
 def test_replayed_steps_use_the_current_learning_rate(make):
     falling = {"schedule": "linear", "warmup_steps": 4}
     eager, replayed = make("cnn", "eager", **falling), make("cnn", "replayed", **falling)
-    optimizer.put_lr_on_device(eager.step.optimizer)
+    optimizer.put_lr_on_device(eager.stepper.optimizer)
     record(replayed)
     assert run_alone(replayed).history == run_alone(eager).history
 
@@ -125,10 +126,10 @@ def test_a_recorded_training_resumes_from_its_checkpoint(make, inputs):
         if len(stopped.state.history) == 2:
             break
     resumed = make("caml", "stopped")
-    resumed.step.graphed = True  # as on a GPU: the rates that a checkpoint brings are put on the device again
+    resumed.stepper.graphed = True  # as on a GPU: the rates that a checkpoint brings are put on the device again
     record(resumed)
     resumed.restore()
-    assert all(isinstance(group["lr"], torch.Tensor) for group in resumed.step.optimizer.param_groups)
+    assert all(isinstance(group["lr"], torch.Tensor) for group in resumed.stepper.optimizer.param_groups)
     assert run_alone(resumed) == result
 
 
@@ -177,7 +178,7 @@ def test_on_a_gpu_cuda_graphs_give_the_same_training(make, inputs, name, mode, m
     results = {}
     for graphs in (False, True):
         trainer = make(name, str(graphs), learning_rate=0.002)
-        settings = trainer.settings.model_copy(update={"cuda_graphs": graphs, "device": "cuda"})
+        settings = trainer.engine.model_copy(update={"cuda_graphs": graphs, "device": "cuda"})
         graph_trainer = Trainer(trainer.model.cuda(), inputs, trainer.recipe, settings, 1, trainer.checkpoints)
         results[graphs] = (
             run_alone(graph_trainer).history,
@@ -196,7 +197,7 @@ def test_on_a_gpu_steps_that_synchronize_are_eager(make, inputs, name, capsys):
     curves = []
     for graphs in (False, True):
         trainer = make(name, str(graphs), learning_rate=0.002)
-        settings = trainer.settings.model_copy(update={"cuda_graphs": graphs, "device": "cuda"})
+        settings = trainer.engine.model_copy(update={"cuda_graphs": graphs, "device": "cuda"})
         model = trainer.model.cuda()
         running = Trainer(model, inputs, trainer.recipe, settings, 1, trainer.checkpoints)
         curves.append([row["train_loss"] for row in run_alone(running).history])

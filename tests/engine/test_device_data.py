@@ -14,7 +14,7 @@ from torch import Tensor
 from medcode.dataset.arrays import Targets
 from medcode.engine import device_data
 from medcode.engine.batches import Batch
-from medcode.engine.device_data import DeviceNotes, DeviceTargets, room_for
+from medcode.engine.device_data import DeviceNotes, DeviceTargets, choose_storage
 from medcode.engine.transfer import AsyncHostCopy, to_device
 
 DEVICES = [torch.device("cpu"), *([torch.device("cuda", 0)] if torch.cuda.is_available() else [])]
@@ -86,14 +86,14 @@ def test_stored_zeros_and_duplicate_entries_are_read_correctly():
 def test_documents_stay_on_the_host_if_gpu_memory_is_too_small(monkeypatch, capsys, size, where):
     device_data._note_host.cache_clear()
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (8 * GIB, 80 * GIB))
-    assert [room_for(size, torch.device("cuda", 0)).type for _ in range(2)] == [where] * 2
+    assert [choose_storage(size, torch.device("cuda", 0)).type for _ in range(2)] == [where] * 2
     assert capsys.readouterr().err.count("they stay on the host") == (where == "cpu")
-    assert room_for(2**60, torch.device("cpu")).type == "cpu"
+    assert choose_storage(2**60, torch.device("cpu")).type == "cpu"
 
 
 @needs_gpu
 def test_batches_of_documents_on_the_host_are_copied_to_the_gpu(monkeypatch):
-    monkeypatch.setattr(device_data, "room_for", lambda size, device: torch.device("cpu"))
+    monkeypatch.setattr(device_data, "choose_storage", lambda size, device: torch.device("cpu"))
     tokens, offsets, batch = np.arange(1, 20, dtype=np.int32), np.array([[0, 3], [3, 3], [3, 10]]), np.array([2, 1, 0])
     read = DeviceNotes(tokens, offsets, 4, torch.device("cuda", 0))
     gathered = read.gather(torch.from_numpy(batch).cuda(), 5)

@@ -1,3 +1,5 @@
+"""F1 by training frequency: groups of codes, and tables that match values computed by hand."""
+
 from __future__ import annotations
 
 import numpy as np

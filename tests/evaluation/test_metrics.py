@@ -1,3 +1,5 @@
+"""Metrics of predicted codes agree with scikit-learn and with their definitions by hand."""
+
 from __future__ import annotations
 
 import numpy as np

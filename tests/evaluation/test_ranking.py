@@ -1,3 +1,5 @@
+"""Ranking metrics and AUC agree with scikit-learn and with their definitions."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""The metrics of one head, as in metrics/test.json and on dev."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The tuned threshold is the one with the best micro F1."""
+
 from __future__ import annotations
 
 import numpy as np

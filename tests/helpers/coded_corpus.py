@@ -49,9 +49,9 @@ def small(split: list[str | None], patients: list[str] | None = None) -> tuple[p
     return with_split(notes, split), codes
 
 
-def assigned(notes: pd.DataFrame, codes: pd.DataFrame, **changes) -> pd.DataFrame:
+def split_documents(notes: pd.DataFrame, codes: pd.DataFrame, **changes) -> pd.DataFrame:
     """Return the documents with their split, the input of label sets."""
-    return splits.table(splits.assign(notes, codes, options(**changes))).to_pandas()
+    return splits.table(splits.split_admissions(notes, codes, options(**changes))).to_pandas()
 
 
 def _described(documents: int) -> dict:

@@ -16,7 +16,7 @@ from medcode.config.models import ModelConfig
 from medcode.config.recipes import model_settings
 from medcode.encoders.outline import Encoder
 from medcode.engine.device_data import DeviceNotes
-from medcode.layers.medical_code_attention import Edges
+from medcode.layers.code_edges import Edges
 from medcode.models.base import Model, ModelInputs
 from medcode.models.catalog import default_recipe
 

@@ -13,12 +13,12 @@ import yaml
 
 from medcode import config
 from medcode.config import Evaluation
+from medcode.evaluation import decisions as decisions_file
 from medcode.evaluation.frequency import frequency_table
 from medcode.evaluation.measurement import Predictions
 from medcode.evaluation.summary import head_metrics
 from medcode.io import write_metrics
 from medcode.studies.definition.study import Study, load, names
-from medcode.studies.results import predictions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,8 +83,8 @@ def pretend(study: Study, quality: dict[str, float], seeds: tuple[int, ...] | No
                 noise = np.random.default_rng(100 * seed).random(gold.shape)
                 scores = (weight * gold + (1 - weight) * noise).astype(np.float32)
                 folder = study.run_folder(row, label_set, seed)
-                decisions = predictions.decide(Predictions(documents, LABELS, gold, scores, counts, 0.5, 0.4))
-                predictions.write(folder / "predictions.npz", {"icd": decisions})
+                decisions = decisions_file.decide(Predictions(documents, LABELS, gold, scores, counts, 0.5, 0.4))
+                decisions_file.write(folder / "predictions.npz", {"icd": decisions})
                 write_metrics(folder / "test.json", {"icd": head_metrics(gold, scores, counts, 0.4, OPTIONS)})
                 table = frequency_table(gold, scores, counts, 0.4, OPTIONS)
                 lines = [",".join(table[0]), *(",".join(map(str, line.values())) for line in table)]

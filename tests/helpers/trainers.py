@@ -15,7 +15,8 @@ from medcode.encoders.outline import Encoder
 from medcode.models.base import ModelInputs
 from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
-from medcode.training.trainer import Result, Trainer
+from medcode.training.state import Result
+from medcode.training.trainer import Trainer
 
 # Environment of processes that run a test file as a script: they can import this module.
 ENVIRONMENT = os.environ | {

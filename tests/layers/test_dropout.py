@@ -14,10 +14,10 @@ def test_shares_of_a_batch_have_the_dropout_mask_of_the_whole_batch():
     torch.manual_seed(1)
     whole = layer(x)
     shares = []
-    for first, last in ((0, 3), (3, 5)):
-        share_batch(layer, (first, last, 5))
+    for start, stop in ((0, 3), (3, 5)):
+        share_batch(layer, (start, stop, 5))
         torch.manual_seed(1)
-        shares.append(layer(x[first:last]))
+        shares.append(layer(x[start:stop]))
     torch.testing.assert_close(torch.cat(shares), whole)
     assert (whole == 0).any()
 

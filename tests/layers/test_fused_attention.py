@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -13,7 +13,7 @@ from medcode.layers.label_attention import LabelAttention, attend_heads, label_a
 from medcode.layers.masks import position_mask
 from medcode.layers.projected_attention import ProjectedLabelAttention
 
-# Largest error of logits and of each gradient, as a share of their norm.
+# Largest error of logits and of each gradient, as a share of their norm; in bf16, beyond the plain form's in bf16.
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 sizes = st.integers(1, 9)
@@ -44,11 +44,18 @@ def logits_and_gradients(function, inputs, mask):
     return [logits.detach(), *(leaf.grad for leaf in leaves)]
 
 
+def distance(actual, expected):
+    return (actual.double() - expected).norm().item()
+
+
 def error(actual, expected):
-    return ((actual.double() - expected).norm() / expected.norm().clamp(min=1e-6)).item()
+    return distance(actual, expected) / max(expected.norm().item(), 1e-6)
 
 
 @settings(max_examples=100, deadline=None)
+@example(
+    labels=4, documents=1, positions=20, width=4, value_width=5, masked=False, dtype=torch.bfloat16, share=2000, seed=1
+)
 @given(
     labels=sizes, documents=sizes, positions=st.integers(1, 40), width=sizes, value_width=sizes, masked=st.booleans(),
     dtype=st.sampled_from(list(TOLERANCE)), share=st.integers(1, 2000), seed=st.integers(0, 99),
@@ -64,9 +71,13 @@ def test_it_agrees_with_the_plain_form(
     assert actual[0].dtype == torch.promote_types(dtype, torch.float32)
     assert [tensor.dtype for tensor in actual[1:]] == [dtype] * 4
     scale = max(1.0, *(tensor.norm().item() for tensor in expected[1:]))
-    for result, oracle in zip(actual, expected, strict=True):
+    rounded = expected
+    if dtype == torch.bfloat16:  # rounds so much that some gradients are wrong by several percent in any form
+        rounded = logits_and_gradients(plain, [tensor.to(dtype) for tensor in inputs], mask)
+    for result, oracle, plain_result in zip(actual, expected, rounded, strict=True):
         # A gradient that is a difference of larger numbers is as exact as those.
-        assert (result.double() - oracle).norm().item() <= TOLERANCE[dtype] * max(scale, oracle.norm().item())
+        margin = TOLERANCE[dtype] * max(scale, oracle.norm().item())
+        assert distance(result, oracle) <= distance(plain_result, oracle) + margin
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from medcode.config import Recipe, configure
 from medcode.errors import UserError
-from medcode.layers.medical_code_attention import Edges
+from medcode.layers.code_edges import Edges
 from medcode.models.base import ModelInputs
 from medcode.models.catalog import PUBLISHED_SIZES
 from medcode.models.jams import CODES, Jams

@@ -1,3 +1,5 @@
+"""Figures of labels: well-formed, complete, and the same whatever matplotlib's settings are."""
+
 from __future__ import annotations
 
 from xml.etree import ElementTree

@@ -1,3 +1,5 @@
+"""The report page: the same bytes every time, every head, and everything escaped."""
+
 from __future__ import annotations
 
 import csv

@@ -1,3 +1,5 @@
+"""Tables of the report are read strictly: a missing column, value or file is one line."""
+
 from __future__ import annotations
 
 import json

@@ -58,17 +58,17 @@ class Workplace:
         """The stages in their order: {name: (stage, options)}."""
         procedures = str(self.root / "reference" / "package" / "procedure_ccs.csv")
         made = {name: f"{name}.parquet" for name in TABLES}
-        split = {"assigned": "assigned.parquet", "codes": "codes.parquet", "descriptions": "descriptions.parquet"}
+        split = {"splits": "splits.parquet", "codes": "codes.parquet", "descriptions": "descriptions.parquet"}
         full = "full/labels.parquet"
         return {
             "reference": ("reference", self.options(procedures=procedures, official="none", **made)),
             "extract": ("extract", self.options(**EXTRACT)),
-            "tokens": ("tokens", self.options(notes="notes.parquet", out="tokens", metrics="tokenize.json")),
+            "tokenize": ("tokenize_words", self.options(notes="notes.parquet", out="tokens", metrics="tokenize.json")),
             "split": (
                 "split",
                 self.options(
                     notes="notes.parquet", codes="codes.parquet", published="none",
-                    out="assigned.parquet", metrics="assigned.json",
+                    out="splits.parquet", metrics="splits.json",
                 ),
             ),
             **{
@@ -131,7 +131,7 @@ def test_stages_from_raw_files_to_splits_are_reproducible(work):
     assert labels[0]["description"] == "Essential (primary) hypertension"
     metrics = list(work.folder.glob("*.json"))
     assert sorted(path.stem for path in metrics) == [
-        "assigned", "ccs", "corpus", "coverage", "extract", "full", "gem", "icd9", "tokenize", "top50",
+        "ccs", "corpus", "coverage", "extract", "full", "gem", "icd9", "splits", "tokenize", "top50",
     ]  # fmt: skip
     categories = io.read_table(work.folder / "categories.parquet").to_pylist()
     assert categories[0] == {"system": "icd10cm", "code": "I10", "category": "CIR007", "category_description": ""}

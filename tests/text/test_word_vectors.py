@@ -26,23 +26,23 @@ def tokens():
 
 
 def test_words_in_enough_documents_are_chosen_in_alphabetical_order(tokens):
-    chosen = [tokens.types[number] for number in word_vectors.vocabulary(tokens, np.arange(14), 2)]
+    chosen = [tokens.types[number] for number in word_vectors.frequent_words(tokens, np.arange(14), 2)]
     assert "here" in chosen and "only" not in chosen
     assert chosen == sorted(chosen)
 
 
 def test_only_the_given_documents_count(tokens):
-    chosen = [tokens.types[number] for number in word_vectors.vocabulary(tokens, np.arange(13), 2)]
+    chosen = [tokens.types[number] for number in word_vectors.frequent_words(tokens, np.arange(13), 2)]
     assert "here" not in chosen  # its second document was left out; three times in one would not help
 
 
 def test_a_corpus_without_frequent_words_is_reported_in_one_line(tokens):
     with pytest.raises(UserError, match=r"word2vec\.min_documents: no word occurs in 99 of the 14 training documents"):
-        word_vectors.vocabulary(tokens, np.arange(14), 99)
+        word_vectors.frequent_words(tokens, np.arange(14), 99)
 
 
 def test_the_table_has_the_rows_pad_words_unknown(tokens):
-    words = word_vectors.vocabulary(tokens, np.arange(14), 2)
+    words = word_vectors.frequent_words(tokens, np.arange(14), 2)
     table = word_vectors.train(tokens, np.arange(14), words, OPTIONS)
     assert table.shape == (len(words) + 2, 8) and table.dtype == np.float32
     assert not table[0].any()
@@ -53,7 +53,7 @@ def test_the_table_has_the_rows_pad_words_unknown(tokens):
 
 
 def test_vectors_are_the_same_to_the_bit_and_depend_on_the_seed(tokens):
-    words = word_vectors.vocabulary(tokens, np.arange(12), 2)
+    words = word_vectors.frequent_words(tokens, np.arange(12), 2)
     first, again, other = (
         word_vectors.train(tokens, np.arange(12), words, OPTIONS.model_copy(update={"seed": seed}))
         for seed in (1, 1, 2)
@@ -79,7 +79,7 @@ def test_decorrelated_vectors_are_finite_without_variance_in_a_direction():
 
 
 def test_the_table_is_decorrelated_on_request(tokens):
-    words = word_vectors.vocabulary(tokens, np.arange(14), 2)
+    words = word_vectors.frequent_words(tokens, np.arange(14), 2)
     plain, apart = (
         word_vectors.train(tokens, np.arange(14), words, OPTIONS.model_copy(update={"decorrelate": wanted}))
         for wanted in (False, True)
@@ -92,7 +92,7 @@ def test_the_table_is_decorrelated_on_request(tokens):
 def test_a_long_document_is_read_completely(tokens):
     text = " ".join(["start"] * (word_vectors.LONGEST_SENTENCE + 5) + ["finish"] * 3)
     long = tokenized([("1", text), ("2", "start finish")])
-    words = word_vectors.vocabulary(long, np.arange(2), 2)
+    words = word_vectors.frequent_words(long, np.arange(2), 2)
     sentences = list(word_vectors._Sentences(long, np.arange(2), 1))
     assert [len(sentence) for sentence in sentences] == [word_vectors.LONGEST_SENTENCE, 8, 2]
     assert len(words) == 2

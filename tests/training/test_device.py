@@ -80,7 +80,7 @@ def test_kernels_are_chosen_for_eager_or_graphed_steps(tiny_inputs, recipe, engi
     monkeypatch.setattr(
         running.model, "forward", lambda *batch: (replayed.append(kernels._replayed), forward(*batch))[1]
     )
-    running.step.graphed = graphed
+    running.stepper.graphed = graphed
     batch = running.epoch_batches(0)[0]
-    running.step.update(torch.from_numpy(batch.documents), batch.length)
+    running.stepper.update(torch.from_numpy(batch.documents), batch.length)
     assert replayed == [graphed] and not kernels._replayed

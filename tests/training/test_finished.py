@@ -111,7 +111,7 @@ def test_an_interrupted_removal_is_completed(tiny_inputs, recipe, engine, tmp_pa
     monkeypatch.undo()
     running = trainer(tiny_inputs, recipe, engine, root / "one")
     with running.checkpoints.locked():
-        # Once its state is gone the training begins anew, and is not a finished one.
+        # Once its state is gone the training begins again, and is not a finished one.
         assert (root / "one/finished.txt").exists() == (removed == 0)
         assert run_alone(running) == expected
     assert_same(weights, running.model.state_dict())
@@ -134,7 +134,7 @@ def test_no_lock_is_taken_while_another_process_removes_checkpoints(tmp_path):
         with Checkpoints(tmp_path / "one").locked():
             taken.set()
 
-    with checkpoint._alone(tmp_path):
+    with checkpoint._exclusive(tmp_path):
         waiting = threading.Thread(target=take)
         waiting.start()
         assert not taken.wait(0.3)
@@ -144,7 +144,7 @@ def test_no_lock_is_taken_while_another_process_removes_checkpoints(tmp_path):
 
 def test_a_refused_lock_can_be_taken_later(tmp_path):
     one = Checkpoints(tmp_path / "one")
-    with one.locked(), pytest.raises(UserError, match="is training this very model"), one.locked():
+    with one.locked(), pytest.raises(UserError, match="is already training this model"), one.locked():
         pass
     with one.locked():
         pass

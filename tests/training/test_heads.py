@@ -115,7 +115,7 @@ def test_a_head_without_a_weight_raises_a_user_error(two_heads, recipe, engine, 
 def test_train_metrics_separate_train_from_dev(two_heads, recipe, engine, tmp_path, root):
     running = trainer(two_heads, recipe.model_copy(update={"epochs": 1}), engine, tmp_path)
     train_metrics = results.metrics(
-        load(Run, root / "params.yaml"), running.model, [run_alone(running)], [{"icd": 0.5, "ccs": 0.5}]
+        load(Run, root / "params.yaml"), "quick", running.model, [run_alone(running)], [{"icd": 0.5, "ccs": 0.5}]
     )
     assert {"train_loss", "train_loss_icd", "train_loss_ccs"} <= train_metrics.keys()
     assert {"dev_loss", "dev_loss_icd", "dev_loss_ccs", "f1_micro"} <= train_metrics["dev"].keys()

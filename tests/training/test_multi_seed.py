@@ -173,7 +173,7 @@ def test_on_a_gpu_seeds_on_separate_streams_give_the_same_result_as_alone(make, 
         for seed in SEEDS:
             trainer = make(seed, tmp_path / folder)
             on_gpu = trainer.model.cuda()
-            group.append(Trainer(on_gpu, tiny_inputs, trainer.recipe, trainer.settings, seed, trainer.checkpoints))
+            group.append(Trainer(on_gpu, tiny_inputs, trainer.recipe, trainer.engine, seed, trainer.checkpoints))
         outcomes.append((train(group), [weights(trainer) for trainer in group]))
     (expected, expected_weights), (together, weights_together) = outcomes
     for sequential, result in zip(expected, together, strict=True):

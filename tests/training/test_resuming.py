@@ -144,14 +144,14 @@ def test_a_resumed_training_reports_its_position(tiny_inputs, recipe, engine, tm
     (tmp_path / "curve.csv").unlink()
     run_alone(make())
     message = "already trained: ended at epoch 4 (last epoch)"
-    assert messages() == [f"{prefix}{message}; remove {tmp_path / 'checkpoint'} to train it anew"]
+    assert messages() == [f"{prefix}{message}; remove {tmp_path / 'checkpoint'} to train it again"]
     assert (tmp_path / "log.jsonl").read_text() == log
     assert (tmp_path / "curve.csv").read_bytes() == curve
 
 
 def test_a_second_process_cannot_train_in_the_same_folder(tmp_path):
     first, second = Checkpoints(tmp_path / "same"), Checkpoints(tmp_path / "same")
-    with first.locked(), pytest.raises(UserError, match=f"process {os.getpid()} is training"), second.locked():
+    with first.locked(), pytest.raises(UserError, match=f"process {os.getpid()} is already training"), second.locked():
         pass
     assert [path.name for path in (tmp_path / "same").iterdir()] == ["lock"]
 

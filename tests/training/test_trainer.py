@@ -104,8 +104,8 @@ def test_processes_have_equally_many_micro_batches(tiny_inputs, recipe, engine, 
     running = trainer(tiny_inputs, recipe, settings, tmp_path)
     shared = []
     for rank in range(size):
-        running.step.context = distributed.DistributedContext(rank, size)
-        shared.append(running.step.micro_batches(batch_size))
+        running.stepper.context = distributed.DistributedContext(rank, size)
+        shared.append(running.stepper.micro_batches(batch_size))
     assert len({len(parts) for parts in shared}) == 1
     documents = [number for parts in shared for first, last in parts for number in range(first, last)]
     assert sorted(documents) == list(range(batch_size))
@@ -182,9 +182,9 @@ def nan_loss_training(tiny_inputs, recipe, engine, tmp_path, monkeypatch) -> Tra
 
 @pytest.mark.parametrize("every", [1000, 3])
 def test_a_deferred_nonfinite_loss_names_its_step_and_admissions(nan_loss_training, every):
-    nan_loss_training.settings = nan_loss_training.settings.model_copy(update={"checkpoint_steps": every})
+    nan_loss_training.engine = nan_loss_training.engine.model_copy(update={"checkpoint_steps": every})
     third = ", ".join(
-        nan_loss_training.train.documents[number] for number in nan_loss_training.epoch_batches(0)[2].documents
+        nan_loss_training.train_split.documents[number] for number in nan_loss_training.epoch_batches(0)[2].documents
     )
     with pytest.raises(UserError, match=f"loss is nan at step 3 with learning rate 0.01, admissions {third};"):
         run_alone(nan_loss_training)
@@ -212,8 +212,8 @@ def test_no_step_waits_for_the_gpu(tiny_inputs, recipe, engine, tmp_path):
     batch = running.epoch_batches(0)[0]
 
     def launch():
-        running.step.prepare(0.01, 1, 0)
-        return AsyncHostCopy(running.step.run(to_device(batch.documents, running.device), batch.length))
+        running.stepper.prepare(0.01, 1, 0)
+        return AsyncHostCopy(running.stepper.run(to_device(batch.documents, running.device), batch.length))
 
     launch()
     torch.cuda.set_sync_debug_mode("error")
@@ -235,11 +235,11 @@ def test_penalties_of_a_model_are_trained_on(tiny_inputs, recipe, engine, tmp_pa
     running = trainer(tiny_inputs, recipe.model_copy(update={"dropout": 0.0}), engine, tmp_path)
     batch = running.epoch_batches(0)[0]
     documents = torch.from_numpy(batch.documents)
-    running.step.prepare(0.0, 1, 0)
-    plain = running.step.update(documents, batch.length)[0]
+    running.stepper.prepare(0.0, 1, 0)
+    plain = running.stepper.update(documents, batch.length)[0]
     running.model.regularization = lambda gold: 0.5 * gold["icd"].sum(1)
     codes = tiny_inputs.splits["train"].targets["icd"].matrix[batch.documents].sum(1).mean()
-    with_extra = running.step.update(documents, batch.length)[0]
+    with_extra = running.stepper.update(documents, batch.length)[0]
     torch.testing.assert_close(with_extra, plain + 0.5 * codes, check_dtype=False)
 
 

@@ -31,26 +31,26 @@ them in one order, sorted by length (CAML, DR-CAML, BiGRU, CNN, LAAT). No recipe
 """
 
 
-def page(files: list[ModelFile], vocabulary: int, encoder: str | None) -> str:
+def page(files: list[ModelFile], vocab_size: int, encoder: str | None) -> str:
     """Return the page as Markdown.
 
     Args:
         files: files of the models, in the order of the page.
-        vocabulary, encoder: as for `catalog.parameters`.
+        vocab_size, encoder: as for `catalog.parameters`.
 
     Raises:
         UserError: a file is wrong.
     """
-    return TOP + "".join(_row(file, vocabulary, encoder) for file in files) + "".join(map(_section, files))
+    return TOP + "".join(_row(file, vocab_size, encoder) for file in files) + "".join(map(_section, files))
 
 
-def _row(file: ModelFile, vocabulary: int, encoder: str | None) -> str:
+def _row(file: ModelFile, vocab_size: int, encoder: str | None) -> str:
     counts, heads = [], file.settings("full").config.heads
     for label_set, sizes in MIMIC3_LABELS.items():
         if label_set == "top50" and set(heads) <= MIMIC4_LABELS.keys():
             counts.append("\N{EN DASH}")
             continue
-        row = describe(file, {"icd": sizes["icd"]}, label_set, vocabulary, encoder)
+        row = describe(file, {"icd": sizes["icd"]}, label_set, vocab_size, encoder)
         counts.append(f"{row['parameters']:,} / {row['trainable']:,}")
     texts = described(file.name)
     paper = texts["paper"] or NOT_PUBLISHED
@@ -66,7 +66,7 @@ def _section(file: ModelFile) -> str:
         for key, value in small.items()
     ]
     recipes = ", ".join(f"`{recipe}`" for recipe in file.content["recipes"])
-    text = "\n\n".join(_paragraphs(inspect.cleandoc(models.find(file.name).__doc__)))
+    text = "\n\n".join(_paragraphs(inspect.cleandoc(models.find(file.name).__doc__ or "")))
     return f"\n## {file.name}\n\n{text}\n\n| option | value |\n|---|---|\n{''.join(options)}\nRecipes: {recipes}.\n"
 
 

@@ -108,7 +108,9 @@ def read_files(folder: Path, only: str | None, changes: list[str]) -> dict[str, 
 
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; run this in the project's folder or name it with --models")
-    files = {name: config.read_yaml(folder / f"{name}.yaml") for name in ([only] if only else models.names())}
+    if_missing = "every model has one; name another folder with --models"
+    chosen = [only] if only else models.names()
+    files = {name: config.read_yaml(folder / f"{name}.yaml", if_missing) for name in chosen}
     for change in changes:
         key, equals, value = change.partition("=")
         name, *path = key.split(".")

@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Write the files and print their paths.
 
     Raises:
-        UserError: the name is no name of a Python module or is taken, or the project is missing.
+        UserError: the name is not a valid module name or is taken, or the project is missing.
     """
     for path in write(arguments.root, arguments.name):
         print(path)
@@ -115,7 +115,7 @@ def write(root: Path, name: str) -> list[Path]:
 
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UserError(
-            f"new-model: '{name}' is no name of a module: lower case, digits and underscores, a letter first"
+            f"new-model: '{name}' is not a valid module name: lower case, digits and underscores, a letter first"
         )
     for folder in (OPTIONS, NETWORK, RECIPES):
         if not (root / folder).is_dir():
@@ -127,7 +127,7 @@ def write(root: Path, name: str) -> list[Path]:
     }
     for path in files:
         if path.exists() or path.with_suffix("").is_dir():
-            raise UserError(f"{path}: is there already; choose another name")
+            raise UserError(f"{path}: already exists; choose another name")
     class_name = "".join(part.capitalize() for part in name.split("_"))
     for path, text in files.items():
         io.write_text(path, text.format(name=name, class_name=class_name))

@@ -48,7 +48,7 @@ def table(official: Path | None, procedures: Path | None) -> pa.Table:
 
     Returns:
         system, code (dotted), category (prefixed), category_description ("" for CCSR, whose descriptions the package
-        lacks), level (code, or category: deduced from the codes below), source (official, package or known); sorted by
+        lacks), level (code, or category: deduced from the codes below), source (official, package or listed); sorted by
         system and code, which are unique.
 
     Raises:
@@ -57,7 +57,7 @@ def table(official: Path | None, procedures: Path | None) -> pa.Table:
     parts: list[tuple[str, str, Groups]] = []
     if official is None:
         parts.append(("icd9cm", "package", dict(_package_groups())))
-        parts.append(("icd9proc", "known", dict(_listed_procedures(procedures)) if procedures else {}))
+        parts.append(("icd9proc", "listed", dict(_listed_procedures(procedures)) if procedures else {}))
     else:
         files = {
             "icd9cm": ("D", sources.CCS_DIAGNOSES, sources.CCS_DIAGNOSIS_DESCRIPTIONS),
@@ -68,7 +68,7 @@ def table(official: Path | None, procedures: Path | None) -> pa.Table:
     columns: dict[str, list[str]] = {name: [] for name in SCHEMA.names}
     for system, source, groups in sorted(parts):
         rows = [(code, *group, "code") for code, group in groups.items()]
-        if source != "known":  # a few codes do not determine the categories above them
+        if source != "listed":  # a few codes do not determine the categories above them
             rows += [(code, *group, "category") for code, group in _categories(groups, system).items()]
         for code, *fields in sorted((formatting.dotted(code, system), *fields) for code, *fields in rows):
             values = (system, code, *fields, source)
@@ -179,5 +179,5 @@ def metrics(labels: pd.DataFrame, ccs: pd.DataFrame, grouped: pd.DataFrame) -> d
 
 
 def source_of(tables: pd.DataFrame, system: str) -> str:
-    """Return the source of the rows of a system (official, package, known), or "none" if there are no rows."""
+    """Return the source of the rows of a system (official, package, listed), or "none" if there are no rows."""
     return "+".join(sorted(set(tables.loc[tables["system"] == system, "source"]))) or "none"

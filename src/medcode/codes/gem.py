@@ -62,8 +62,15 @@ def table(official: Path | None) -> pa.Table:
             dotted_target = formatting.dotted(target, target_system)
             # 29 rows of gem_pcsi9 have NoDx, NoPCS or NoI9 as target without the flag "no map".
             has_target = digits[1] == "0" and formatting.is_valid(dotted_target, target_system)
-            values = (direction, source_system, formatting.dotted(source, source_system), target_system)
-            values += (dotted_target if has_target else None, *map(int, digits), origin)
+            values = (
+                direction,
+                source_system,
+                formatting.dotted(source, source_system),
+                target_system,
+                dotted_target if has_target else None,
+                *map(int, digits),
+                origin,
+            )
             for column, value in zip(SCHEMA.names, values, strict=True):
                 columns[column].append(value)
     return pa.table(columns, schema=SCHEMA)

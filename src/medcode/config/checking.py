@@ -86,8 +86,9 @@ def settings_of(run: Params | Chosen, params: Path, folder: Path) -> list[ModelS
     """
     path = model_file(folder, run.model, params)
     file = read_yaml(path)
-    known = file.get("recipes")
-    names = candidates(run.recipe, known) if isinstance(known, dict) else ["quick"]  # else a mistake, told below
+    in_file = file.get("recipes")
+    # Recipes that are missing, empty or no mapping are a mistake, which `model_settings` reports.
+    names = candidates(run.recipe, in_file) if in_file and isinstance(in_file, dict) else ["quick"]
     return [recipes.model_settings(file, path, run.model, name, run.label_set) for name in names]
 
 

@@ -30,13 +30,26 @@ def load(cls: type[SectionType], path: str | os.PathLike) -> SectionType:
     Raises:
         UserError: the file is missing or not YAML; a key of the class is missing, of the wrong type or impossible.
     """
-    raw = read_yaml(path)
+    raw = read_params(path)
     names = [field.alias or name for name, field in cls.model_fields.items()]
     return build(cls, by_label_set({name: raw[name] for name in names if name in raw}), path)
 
 
-def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
+def read_params(path: str | os.PathLike) -> dict[str, Any]:
+    """Read params.yaml, unchecked.
+
+    Raises:
+        UserError: see `read_yaml`.
+    """
+    return read_yaml(path, "run this in the project's folder or name it with --params")
+
+
+def read_yaml(path: str | os.PathLike, if_missing: str = "run this in the project's folder") -> dict[str, Any]:
     """Read a YAML file that holds a mapping.
+
+    Args:
+        path: the file.
+        if_missing: what to do if there is no such file, for the message.
 
     Raises:
         UserError: the file is missing, not YAML, or holds something else.
@@ -44,7 +57,7 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
     try:
         value = yaml.load(Path(path).read_text(encoding="utf-8"), LOADER)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; run this in the project's folder or name it with --params") from error
+        raise UserError(f"{path}: no such file; {if_missing}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(value, dict):
@@ -63,7 +76,7 @@ def read_all(params: str | os.PathLike, models: str | os.PathLike) -> dict[str, 
         UserError: a file is missing, not YAML, or holds no mapping.
     """
     files = sorted(Path(models).glob("*.yaml"))
-    return read_yaml(params) | {"models": {path.stem: read_yaml(path) for path in files}}
+    return read_params(params) | {"models": {path.stem: read_yaml(path) for path in files}}
 
 
 def by_label_set(raw: dict[str, Any], label_set: str | None = None) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Threads(Section):
 
 
 class Machine(Threads):
-    """The part of `training` that pretraining also reads: device, precision and threads. Other keys are ignored."""
+    """Device, precision and threads: the keys of `training` that pretraining reads too. It ignores the others."""
 
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "fp32", "bf16"]

@@ -10,7 +10,7 @@ from pydantic import Field
 from medcode.config import corpora
 from medcode.config.data import Ccs, Gem, Reference, Split, Synthesize, Tokenize, WordVectors
 from medcode.config.encoders import EncoderSource, Pretrain, Subword
-from medcode.config.files import by_label_set, read_yaml
+from medcode.config.files import by_label_set, read_params
 from medcode.config.learning import Evaluation, Run, Training
 from medcode.config.section import Section, build
 from medcode.errors import UserError, collect, nearest
@@ -51,7 +51,7 @@ def load_all(path: str | os.PathLike) -> Params:
         UserError: the file is missing or not YAML; else a line for each key that is unknown, missing, of the wrong
             type or impossible, and for each unknown name.
     """
-    raw = read_yaml(path)
+    raw = read_params(path)
     check(raw, path)
     return build(Params, by_label_set(raw), path)
 
@@ -96,7 +96,7 @@ def _check_rules(raw: dict[str, Any], path: str | os.PathLike, label_set: str) -
     lines = []
     if params.split.published != "none" and params.split.source == "stratified":
         lines.append(
-            f"{path}: split: source: stratified sets published lists aside, yet published is {params.split.published}; "
+            f"{path}: split: source: stratified ignores published lists, but published is {params.split.published}; "
             "set source: auto or published: none"
         )
     if params.seeds > 1 and params.training.processes > 1:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from medcode.config import models
 from medcode.config.files import for_label_set, read_yaml
@@ -88,6 +88,12 @@ class Recipe(Section):
         return self.description_documents or self.label_init == "descriptions"
 
 
+def _not_empty(recipes: dict) -> dict:
+    if not recipes:
+        raise ValueError("empty; every model has at least `quick`")
+    return recipes
+
+
 class RecipeAtOnce(Recipe):
     """Recipe of a model whose weights are fitted at once. Keys about steps mean nothing for it and may be left out."""
 
@@ -110,14 +116,14 @@ class ModelFile(Section):
     """The content of configs/models/<model>.yaml: options and recipes, which `model_settings` checks."""
 
     options: dict[str, Any]
-    recipes: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    recipes: Annotated[dict[str, dict[str, Any]], AfterValidator(_not_empty)]
 
 
 class ModelKeys(Section):
     """The content of a model's file with recipes unchecked, so that a mistake in one recipe does not affect another."""
 
     options: dict[str, Any] = Field({})
-    recipes: dict[str, dict[str, Any]]
+    recipes: Annotated[dict[str, dict[str, Any]], AfterValidator(_not_empty)]
 
 
 @dataclass(frozen=True)
@@ -205,7 +211,7 @@ def check_file(path: str | os.PathLike, model: str) -> None:
     Raises:
         UserError: a line for each mistake.
     """
-    raw = read_yaml(path)
+    raw = read_yaml(path, "every model has one")
     readings = [(label_set, for_label_set(raw, label_set)) for label_set in ("top50", "full")]
     collect(
         *(lambda reading=reading: build(ModelFile, reading, path) for _, reading in readings),

@@ -18,6 +18,8 @@ RENAMED_KEYS: dict[str, str | tuple[str, ...]] = {
     "overfit": "overfit_documents", "pieces": ("vocabulary_size", "block_size"), "renormalised": "renormalized",
     "title_documents": "description_documents",
 }  # fmt: skip
+# {key in older files: why it is gone, or what to set instead}.
+REMOVED_KEYS = {"buckets": "padding is a share now"}
 # Values that older files have under a renamed key or its successor, and what they are called now.
 RENAMED_VALUES = {
     "label_init": {"drawn": "random", "titles": "descriptions"},
@@ -89,6 +91,9 @@ def _explain(
                 old = _subsection(raw, location[:-1]).get(location[-1])
                 value = RENAMED_VALUES.get(current, {}).get(old) if isinstance(old, str) else None
                 yield f"{path}: {key}: renamed; write {current}{f': {value}' if value else ''}"
+                continue
+            if location[-1] in REMOVED_KEYS:
+                yield f"{path}: {key}: removed; {REMOVED_KEYS[location[-1]]}"
                 continue
             siblings = keys - set(_subsection(raw, location[:-1]))
             hint = next(filter(is_guess, (nearest(location[-1], names) for names in (siblings, keys))), "")

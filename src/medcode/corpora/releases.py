@@ -51,7 +51,7 @@ def compare(corpus: str, counts: dict[str, Any]) -> dict[str, Any] | None:
     """Compare the counts of a corpus with those of its published release; None for a corpus without a release.
 
     Returns:
-        name: of the release; compared: number of counts; different: {count: {published, found}}. A table that was not
+        name: of the release; compared: number of counts; different: {count: {published, counted}}. A table that was not
         read, because none of its code systems is in use, is not compared.
     """
     if corpus not in RELEASES:
@@ -60,7 +60,7 @@ def compare(corpus: str, counts: dict[str, Any]) -> dict[str, Any] | None:
     counted = {name: _at(counts, name) for name in release.counts}
     available = {name: count for name, count in counted.items() if count is not None}
     different = {
-        name: {"published": release.counts[name], "found": count}
+        name: {"published": release.counts[name], "counted": count}
         for name, count in available.items()
         if count != release.counts[name]
     }
@@ -83,8 +83,8 @@ def warning(comparison: dict[str, Any]) -> str | None:
     if not different:
         return None
     name, first = next(iter(different.items()))
-    further = f", and {len(different) - 1} other counts differ" if len(different) > 1 else ""
+    others = f", and {len(different) - 1} other counts differ" if len(different) > 1 else ""
     return (
-        f"warning: not the tables of {comparison['name']}: {name} is {first['found']:,}, published "
-        f"{first['published']:,}{further} (metrics/extract.json lists all)"
+        f"warning: not the tables of {comparison['name']}: {name} is {first['counted']:,}, published "
+        f"{first['published']:,}{others} (metrics/extract.json lists all)"
     )

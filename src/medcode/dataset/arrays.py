@@ -133,7 +133,7 @@ class Inputs:
         return {head: len(labels) for head, labels in self.labels.items()}
 
     def heads_named(self, names: list[str]) -> dict[str, int]:
-        """Number of labels of the named heads, in the order of the names.
+        """Return the number of labels of the named heads, in the order of the names.
 
         Raises:
             UserError: there is no such head.
@@ -144,7 +144,7 @@ class Inputs:
         return {name: len(self.labels[name]) for name in names}
 
     def train_counts(self, head: str) -> np.ndarray:
-        """Number of training documents of each label, int64 [Y]."""
+        """Return the number of training documents of each label, int64 [Y]."""
         return np.array([label["train_documents"] for label in self.labels[head]], dtype=np.int64)
 
 

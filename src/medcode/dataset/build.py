@@ -67,7 +67,7 @@ def lay_out(
 def token_rows(
     words: TokenizedWords, vocabulary: Vocabulary, admissions: dict[str, list[str]]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Embedding rows of the words of all documents, split by split and one document after the other.
+    """Return the embedding rows of the words of all documents, split by split and one document after the other.
 
     Args:
         words: of all notes.
@@ -111,7 +111,7 @@ def linked(labels: list[dict[str, Any]], links: list[dict[str, Any]]) -> np.ndar
 def edges(
     records: dict[str, list[dict[str, Any]]], links: list[dict[str, Any]]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Links between the labels of two heads as pairs of columns.
+    """Return the links between the labels of two heads as pairs of columns.
 
     Returns:
         {head: (columns of a label of the head and of the label of the other head that it maps to, int64 [2, E], sorted;

@@ -75,13 +75,13 @@ class LabelSet:
 
 
 def choose(
-    name: str, assigned: pd.DataFrame, codes: pd.DataFrame, descriptions: pd.DataFrame, options: Any, corpus: str
+    name: str, splits: pd.DataFrame, codes: pd.DataFrame, descriptions: pd.DataFrame, options: Any, corpus: str
 ) -> LabelSet:
     """Choose the labels and the documents of a label set.
 
     Args:
         name: one of NAMES.
-        assigned: admission_id, patient_id, split, top50, as `splits.assign` returns them.
+        splits: admission_id, patient_id, split, top50, as `splits.split_admissions` returns them.
         codes: admission_id, system, code.
         descriptions: system, code, description.
         options: of params.yaml, under split: `labels` (train: the choice of labels sees training documents only; all),
@@ -91,11 +91,11 @@ def choose(
     Raises:
         UserError: there is no label, or a split has no document with one; a patient is in two splits.
     """
-    codes = codes.merge(assigned.loc[assigned["split"] != BACKGROUND, ["admission_id", "split"]], on="admission_id")
+    codes = codes.merge(splits.loc[splits["split"] != BACKGROUND, ["admission_id", "split"]], on="admission_id")
     labels, choice = _labels(name, codes, options, corpus)
     gold = codes.merge(labels[["system", "code"]], on=["system", "code"])
     check_present(gold["split"], f"no document with one of the {len(labels)} labels of {name}")
-    documents = _documents(name, assigned, gold)
+    documents = _documents(name, splits, gold)
     labels = labels.merge(descriptions[["system", "code", "description"]], on=["system", "code"], how="left")
     labels["description"] = labels["description"].fillna("")
     gold = gold[gold["admission_id"].isin(documents["admission_id"])]
@@ -157,15 +157,15 @@ def _not_empty(labels: pd.DataFrame, name: str, reason: str) -> pd.DataFrame:
     return labels
 
 
-def _documents(name: str, assigned: pd.DataFrame, gold: pd.DataFrame) -> pd.DataFrame:
-    in_label_set = assigned["admission_id"].isin(gold["admission_id"].unique())
-    if name.startswith("top50") and assigned["top50"].notna().any():
-        in_label_set = assigned["top50"].fillna(False).astype(bool)
+def _documents(name: str, splits: pd.DataFrame, gold: pd.DataFrame) -> pd.DataFrame:
+    in_label_set = splits["admission_id"].isin(gold["admission_id"].unique())
+    if name.startswith("top50") and splits["top50"].notna().any():
+        in_label_set = splits["top50"].fillna(False).astype(bool)
     if name == "full":
         in_label_set |= True
     if name == "top50_extra":
-        in_label_set |= assigned["split"] == "train"
-    return assigned.loc[in_label_set | (assigned["split"] == BACKGROUND), DOCUMENTS.names]
+        in_label_set |= splits["split"] == "train"
+    return splits.loc[in_label_set | (splits["split"] == BACKGROUND), DOCUMENTS.names]
 
 
 def _metrics(documents: pd.DataFrame, labels: pd.DataFrame, gold: pd.DataFrame) -> dict[str, Any]:

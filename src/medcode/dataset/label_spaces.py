@@ -78,7 +78,7 @@ def label_spaces(labels: pa.Table, codes: pa.Table, ccs: pa.Table, documents: pa
 
 
 def _space(head: str, records: list[dict[str, Any]], codes: pa.Table) -> LabelSpace:
-    """The labels of a head of the label set, with the codes of its systems."""
+    """Return the labels of a head of the label set, with the codes of its systems."""
     frame = codes.filter(pc.starts_with(codes["system"], head)).to_pandas()
     columns = pd.MultiIndex.from_tuples([(label["system"], label["code"]) for label in records])
     frame["column"] = columns.get_indexer(pd.MultiIndex.from_frame(frame[["system", "code"]]))
@@ -86,7 +86,7 @@ def _space(head: str, records: list[dict[str, Any]], codes: pa.Table) -> LabelSp
 
 
 def _group_spaces(icd: LabelSpace, codes: pa.Table, ccs: pa.Table, train: list[str]) -> dict[str, LabelSpace]:
-    """The heads `category` and `ccs`, each only if some label has a group."""
+    """Return the heads `category` and `ccs`, each only if some label has a group."""
     spaces = {}
     groups_of_head: dict[str, Sequence[Group | None]] = {
         "category": first_characters(icd.records),
@@ -101,12 +101,12 @@ def _group_spaces(icd: LabelSpace, codes: pa.Table, ccs: pa.Table, train: list[s
 
 
 def first_characters(labels: list[dict[str, Any]]) -> list[Group]:
-    """The category of each label within its system, for models that predict categories first (JointLAAT)."""
+    """Return the category of each label within its system, for models that predict categories first (JointLAAT)."""
     return [(label["system"], category(label["code"], label["system"]), "") for label in labels]
 
 
 def clinical_categories(labels: list[dict[str, Any]], ccs: pa.Table) -> list[Group | None]:
-    """The CCS category of each label, None if it has none, for models that predict both (MT-RAM)."""
+    """Return the CCS category of each label, None if it has none, for models that predict both (MT-RAM)."""
     group_of = {
         (row["system"], row["code"]): ("ccs", row["category"], row["category_description"] or "")
         for row in ccs.to_pylist()

@@ -72,7 +72,7 @@ class Lists:
     crossing: bool
 
     def split_of(self) -> dict[str, str]:
-        """The split of each admission."""
+        """Return the split of each admission."""
         return {admission: split for split, ids in self.ids.items() for admission in ids}
 
 

@@ -22,13 +22,13 @@ from medcode.errors import UserError
 if TYPE_CHECKING:
     from medcode.dataset.published_splits import Lists
 
-ASSIGNED = pa.schema(
+SCHEMA = pa.schema(
     [("admission_id", pa.string()), ("patient_id", pa.string()), ("split", pa.string()), ("top50", pa.bool_())]
 )
 
 
 @dataclass(frozen=True)
-class Assignment:
+class Splits:
     """The split of each admission.
 
     Attributes:
@@ -42,8 +42,8 @@ class Assignment:
     metrics: dict[str, Any]
 
 
-def assign(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, published: Lists | None = None) -> Assignment:
-    """Assign each admission to a split.
+def split_admissions(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, published: Lists | None = None) -> Splits:
+    """Choose the split of each admission.
 
     Args:
         notes: admission_id, patient_id, split (may be null).
@@ -62,43 +62,43 @@ def assign(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, published: Li
     shares = (1 - options.dev_share - options.test_share, options.dev_share, options.test_share)
     metrics: dict[str, Any] = {}
     if published is not None:
-        source, assigned = published.name, coded.index.to_series().map(published.split_of()).dropna()
+        source, split_of = published.name, coded.index.to_series().map(published.split_of()).dropna()
         metrics["published"] = _coverage(published, notes.index, coded.index)
-        if not len(assigned):
+        if not len(split_of):
             raise UserError(
                 f"split.published: none of the {metrics['published']['listed']['all']:,} admissions of {source} has a "
                 "code in this corpus; the lists belong to another one"
             )
     elif options.source == "auto" and has_split.any():
-        source, assigned = "corpus", coded["split"]
+        source, split_of = "corpus", coded["split"]
         if not has_split.all():
             raise UserError(
                 f"the corpus gives {int(has_split.sum())} admissions a split and {int((~has_split).sum())} none; give "
                 "all or none of them one, or set split.source: stratified"
             )
     else:
-        source, assigned = "stratified", _stratified(coded["patient_id"], codes, options)
+        source, split_of = "stratified", _stratified(coded["patient_id"], codes, options)
         metrics["wanted_share"] = dict(zip(SPLITS, shares, strict=True))
-    crossing = _crossing(coded["patient_id"].loc[assigned.index], assigned)
+    crossing = _crossing(coded["patient_id"].loc[split_of.index], split_of)
     if len(crossing) and not (published and published.crossing):
         raise UserError(
             f"{len(crossing)} patients are in more than one split of the corpus, such as patient {crossing[0]}; a "
             "patient belongs in one, or set split.source: stratified and split.published: none"
         )
-    check_present(assigned, "no admission with a code")
-    split = pd.concat([assigned, notes["split"][background]]).reindex(notes.index).dropna()
+    check_present(split_of, "no admission with a code")
+    split = pd.concat([split_of, notes["split"][background]]).reindex(notes.index).dropna()
     documents = notes.loc[split.index, ["patient_id"]].assign(split=split, top50=None).reset_index()
     if published is not None and published.top50:
         documents["top50"] = documents["admission_id"].isin(published.top50)
-    return Assignment(
-        documents[ASSIGNED.names],
+    return Splits(
+        documents[SCHEMA.names],
         {"source": source, "patients_in_two_splits": len(crossing), **metrics, **_sizes(documents)},
     )
 
 
-def table(assignment: Assignment) -> pa.Table:
-    """The documents as an Arrow table with the schema ASSIGNED."""
-    documents = pa.Table.from_pandas(assignment.documents, schema=ASSIGNED, preserve_index=False)
+def table(splits: Splits) -> pa.Table:
+    """Return the documents as an Arrow table with the columns of SCHEMA."""
+    documents = pa.Table.from_pandas(splits.documents, schema=SCHEMA, preserve_index=False)
     return documents.replace_schema_metadata(None)
 
 
@@ -192,7 +192,7 @@ def stratify(counts: sparse.csr_array, sizes: np.ndarray, shares: np.ndarray, se
 
 
 def _crossing(patients: pd.Series, split: pd.Series) -> pd.Index:
-    """The patients who are in more than one split."""
+    """Return the patients who are in more than one split."""
     in_several = split.groupby(patients).nunique() > 1
     return in_several.index[in_several]
 

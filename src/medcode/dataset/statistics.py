@@ -66,7 +66,7 @@ def _split(documents: pd.DataFrame, gold: pd.DataFrame, heads: list[str]) -> dic
 
 
 def _labels(gold: pd.DataFrame) -> dict[str, Any]:
-    """Labels per document, over documents with a label, and number of labels by number of documents."""
+    """Return labels per document, over documents with a label, and number of labels by number of documents."""
     per_document = gold.groupby("admission_id").size()
     per_label = gold.groupby(["system", "code"]).size().sort_index().sort_values(ascending=False, kind="stable")
     groups = pd.cut(per_label, [*FREQUENCIES, np.inf], labels=_names())
@@ -145,7 +145,7 @@ def _median_and_quartiles(values: dict[str, float]) -> str:
 
 
 def commonest_lines(summary: dict[str, Any]) -> list[str]:
-    """One line per head with its most frequent labels and the share of all documents that have them."""
+    """Return one line per head with its most frequent labels and the share of all documents that have them."""
     corpus = summary["splits"]["all"]
     return [
         f"Most frequent labels{f', {head}' if len(corpus['heads']) > 1 else ''}: "
@@ -155,6 +155,6 @@ def commonest_lines(summary: dict[str, Any]) -> list[str]:
 
 
 def identical_line(summary: dict[str, Any]) -> str:
-    """One line with the numbers of identical notes in two splits."""
+    """Return one line with the numbers of identical notes in two splits."""
     counts = ", ".join(f"{pair.replace('-', ' and ')} {n:,}" for pair, n in summary["identical_notes"].items())
     return f"Notes that say the same, word by word, in two splits: {counts}."

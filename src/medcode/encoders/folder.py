@@ -135,7 +135,7 @@ def write(
                     file.write(save_tensors({key: x.detach().cpu().contiguous() for key, x in tensors.items()}))
 
 
-def further(encoder: Path, pretrained: Path) -> Path:
+def encoder_to_train(encoder: Path, pretrained: Path) -> Path:
     """Return the folder of the encoder to build a model on: the further pretrained one where there is one."""
     return encoder if io.is_empty(pretrained) else pretrained
 

@@ -41,10 +41,10 @@ def bucket_lengths(lengths: np.ndarray, batch_size: int, padding: float) -> np.n
     # padded[i, j]: tokens of the batches that end at ends[i] to ends[j], padded to ends[j]
     padded = np.triu(ends * (documents - preceding[:-1, None]))
     padded[np.tril_indices(len(ends), -1)] = np.inf
-    least, starts = padded[0], [np.zeros(len(ends), np.int64)]
-    while 1 - lengths.sum() / least[-1] > padding and len(starts) < len(ends):
-        split = np.append(np.inf, least[:-1])[:, None] + padded
-        least = split.min(0)
+    fewest_tokens, starts = padded[0], [np.zeros(len(ends), np.int64)]
+    while 1 - lengths.sum() / fewest_tokens[-1] > padding and len(starts) < len(ends):
+        split = np.append(np.inf, fewest_tokens[:-1])[:, None] + padded
+        fewest_tokens = split.min(0)
         starts.append(split.argmin(0))
     buckets = [len(ends) - 1]
     for start in starts[:0:-1]:
@@ -87,5 +87,5 @@ def scoring_batches(lengths: np.ndarray, batch_size: int, *, padding: bool) -> l
 
 
 def truncated_lengths(offsets: np.ndarray, max_tokens: int) -> np.ndarray:
-    """Length of each document in tokens after truncation, int64 [n]."""
+    """Return the length of each document in tokens after truncation, int64 [n]."""
     return np.minimum(offsets[:, 1] - offsets[:, 0], max_tokens)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,29 +38,29 @@ class DeviceNotes:
         # The first token is padding, which `gather` reads for every position behind the end of a document.
         truncated = [np.zeros(1, np.int32), *(all_tokens[start:end] for start, end in zip(starts, ends, strict=True))]
         flat = torch.from_numpy(np.concatenate(truncated, dtype=np.int32))
-        home = room_for(flat.nbytes, device)
-        self._tokens = flat.to(home)
-        self._starts = torch.from_numpy(1 + np.cumsum(self.lengths) - self.lengths).to(home)
-        self._lengths = torch.from_numpy(self.lengths).to(home)
+        storage_device = choose_storage(flat.nbytes, device)
+        self._tokens = flat.to(storage_device)
+        self._starts = torch.from_numpy(1 + np.cumsum(self.lengths) - self.lengths).to(storage_device)
+        self._lengths = torch.from_numpy(self.lengths).to(storage_device)
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def gather(self, documents: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """The tokens of some documents, int64 [B, N] padded with 0 to a length, and their lengths, int64 [B].
+        """Return the tokens of some documents, int64 [B, N], padded with 0, and their lengths, int64 [B].
 
         Args:
             documents: their indices, int64 [B], on the device.
-            length: N.
+            length: N, the length that they are padded to.
         """
-        home = self._tokens.device
-        rows = documents.to(home)
+        storage_device = self._tokens.device
+        rows = documents.to(storage_device)
         starts, lengths = self._starts[rows], self._lengths[rows]
-        positions = torch.arange(length, device=home)
-        words = self._tokens[torch.where(positions < lengths[:, None], starts[:, None] + positions, 0)].long()
-        if home.type == self.device.type:
-            return words, lengths
-        return to_device(words.numpy(), self.device), to_device(lengths.numpy(), self.device)
+        positions = torch.arange(length, device=storage_device)
+        tokens = self._tokens[torch.where(positions < lengths[:, None], starts[:, None] + positions, 0)].long()
+        if storage_device.type == self.device.type:
+            return tokens, lengths
+        return to_device(tokens.numpy(), self.device), to_device(lengths.numpy(), self.device)
 
 
 class DeviceTargets:
@@ -73,17 +74,21 @@ class DeviceTargets:
     def __init__(self, targets: Targets, device: torch.device) -> None:
         gold = as_binary_csr(targets.matrix)
         counts = np.diff(gold.indptr)
-        self._labels, self._most = gold.shape[1], int(counts.max(initial=0))
+        self._labels, self._max_labels = gold.shape[1], int(counts.max(initial=0))
         # `rows` reads as many columns for every document as the one with the most labels has, and ignores those of the
         # documents that follow. Padding lets it do so for the last document too.
-        columns = np.append(gold.indices, np.zeros(self._most, gold.indices.dtype)).astype(np.int64)
+        columns = np.append(gold.indices, np.zeros(self._max_labels, gold.indices.dtype)).astype(np.int64)
         arrays = (columns, gold.indptr[:-1].astype(np.int64), counts.astype(np.int64), targets.is_coded)
         self._columns, self._starts, self._counts, self._is_coded = (torch.from_numpy(a).to(device) for a in arrays)
 
     def rows(self, documents: Tensor) -> Tensor:
-        """The labels of some documents, 0 or 1, fp32 [B, Y]. `documents` are their indices, int64 [B] on the device."""
+        """Return the labels of some documents, 0 or 1, fp32 [B, Y].
+
+        Args:
+            documents: their indices, int64 [B], on the device.
+        """
         size, device = len(documents) * self._labels, documents.device
-        positions = torch.arange(self._most, device=device)
+        positions = torch.arange(self._max_labels, device=device)
         columns = self._columns[self._starts[documents, None] + positions]
         cells = columns + self._labels * torch.arange(len(documents), device=device)[:, None]
         cells = torch.where(positions < self._counts[documents, None], cells, size)
@@ -96,7 +101,16 @@ class DeviceTargets:
         return self._is_coded[documents]
 
 
-def room_for(size: int, device: torch.device) -> torch.device:
+class DeviceData(NamedTuple):
+    """Notes and gold labels on the model's device; the labels of dev stay on the host."""
+
+    train_notes: DeviceNotes
+    dev_notes: DeviceNotes
+    train_targets: dict[str, DeviceTargets]
+    dev_targets: dict[str, DeviceTargets]
+
+
+def choose_storage(size: int, device: torch.device) -> torch.device:
     """Return the device to keep `size` bytes of documents on: the host if the GPU has too little memory."""
     if device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] // PART_OF_FREE:
         return device

@@ -28,10 +28,10 @@ class DistributedContext:
         return self.rank == 0
 
     def shard(self, batch: int) -> tuple[int, int]:
-        """Return the first row, and one past the last, of this process's share of a batch."""
+        """Return the bounds of this process's share of a batch: the first row, and one past the last."""
         shards = np.array_split(np.arange(batch), self.size)
-        first = sum(len(shard) for shard in shards[: self.rank])
-        return first, first + len(shards[self.rank])
+        start = sum(len(shard) for shard in shards[: self.rank])
+        return start, start + len(shards[self.rank])
 
     def broadcast(self, value: Any) -> Any:
         """Return the value of the main process, in every process."""

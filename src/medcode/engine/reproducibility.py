@@ -1,4 +1,4 @@
-"""Settings that random numbers and the order of additions depend on."""
+"""Make training reproducible: threads, deterministic algorithms, kernels, and the seed of each step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def prepare(threads: int, kernels: Mode = "auto") -> None:
     """
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("error")
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     choose(kernels)

@@ -44,7 +44,7 @@ def frequency_table(
     options: Evaluation,
     head: str = "icd",
 ) -> list[dict[str, Any]]:
-    """F1 of each group of training frequency, at the fixed and at the tuned threshold.
+    """Return the F1 of each group of training frequency, at the fixed and at the tuned threshold.
 
     Args:
         gold: 0/1, [documents, labels].
@@ -76,7 +76,7 @@ def linkage_table(
     head: str,
     linked: np.ndarray,
 ) -> list[dict[str, Any]]:
-    """F1 of each group of training frequency, for codes with and without a link to a code of the other edition.
+    """Return the F1 of each group of training frequency, apart for codes with and without a link to the other edition.
 
     Source: figure 3 of JAMS, which shows the rarest group.
 

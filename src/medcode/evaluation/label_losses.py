@@ -14,7 +14,7 @@ NAMED_FROM = 10
 
 
 def label_losses(gold: sparse.csr_matrix | sparse.csr_array, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean binary cross entropy of each label over the documents, raw and normalized.
+    """Return the mean binary cross entropy of each label over the documents, raw and normalized.
 
     The normalized loss is divided by the entropy of the label's share of the documents. That entropy is the loss of a
     model that predicts this share for every document, so such a model has 1. The figure of MARN's authors does not say
@@ -40,7 +40,7 @@ def label_losses(gold: sparse.csr_matrix | sparse.csr_array, logits: np.ndarray)
 def loss_table(
     gold: sparse.csr_matrix | sparse.csr_array, logits: np.ndarray, labels: Sequence[dict[str, Any]], head: str
 ) -> list[dict[str, Any]]:
-    """One row per label with `COLUMNS`, the most frequent in training first.
+    """Return one row per label with `COLUMNS`, the most frequent in training first.
 
     Args:
         gold: 0/1, [documents, labels].
@@ -64,5 +64,5 @@ def loss_table(
 
 
 def name_of(label: dict[str, Any]) -> str:
-    """System and code of a label; empty if it is too rare to be named."""
+    """Return system and code of a label; empty if it is too rare to be named."""
     return f"{label['system']} {label['code']}" if label["train_documents"] >= NAMED_FROM else ""

@@ -93,6 +93,6 @@ def choose(ccs_labels: Labels, categories: Sequence[str]) -> list[str]:
 
 
 def _nearest(icd: np.ndarray, ccs: np.ndarray) -> np.ndarray:
-    """Number of the category with the highest cosine similarity to each code, [codes]."""
+    """Return the number of the category with the highest cosine similarity to each code, [codes]."""
     icd, ccs = (x / np.linalg.norm(x, axis=1, keepdims=True).clip(1e-12) for x in (icd, ccs))
     return (icd @ ccs.T).argmax(1)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from medcode.evaluation import metrics, ranking
 from medcode.evaluation.metrics import Counts, MacroF1
-from medcode.evaluation.monitor import Scored
+from medcode.evaluation.monitor import MONITORS, Scored
 
 Needs = Literal["auc", "ranking", "decisions"]
 
@@ -26,7 +26,16 @@ NEEDS: dict[Needs, str] = {
 }
 THRESHOLDS = ("fixed", "tuned")
 COLUMN_KS = (5, 8, 15)  # of the metrics at k that have a column in tables of studies
-LAST_ROW = 1_000
+# Names of the headline metrics in the order of the leaderboard, which shows those at k for HEADLINE_KS. The first sorts
+# its rows.
+HEADLINE = ("f1_micro", "f1_macro", "auc_macro", "precision_at_{k}", "map")
+HEADLINE_KS = (5, 8)
+# Keys of metrics of decisions in the order of the report page. Others follow in the order of TABLE.
+ROWS = (
+    "f1.micro", "precision.micro", "recall.micro", "macro_f1.caml", "macro_f1.per_label_all",
+    "macro_f1.per_label_present", "precision.macro", "recall.macro", "jaccard.micro", "jaccard.macro", "exact_match",
+    "predicted_per_document", "recall_of_all_codes", "f1_of_all_codes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,6 @@ class Metric:
         title: its name on the report page; None leaves it out.
         explanation: its definition on the report page.
         column: its name in tables of studies and on the leaderboard; None if it has no column.
-        row: its position on the report page. Metrics without one follow in the order of the table.
         if_missed: whether it is computed only if there are gold codes outside the label set.
     """
 
@@ -52,7 +60,6 @@ class Metric:
     title: str | None = None
     explanation: str = ""
     column: str | None = None
-    row: int = LAST_ROW
     if_missed: bool = False
 
     @property
@@ -60,6 +67,16 @@ class Metric:
         """Its name in recipes, learning curves and tables of studies."""
         key = self.key.replace(".", "_")
         return f"auc_{key}" if self.needs == "auc" else key
+
+    @property
+    def headline(self) -> bool:
+        """Whether it is on the leaderboard."""
+        return self.name in HEADLINE
+
+    @property
+    def row(self) -> int:
+        """Its position among the metrics of decisions on the report page."""
+        return ROWS.index(self.key) if self.key in ROWS else len(ROWS)
 
     @property
     def at_k(self) -> bool:
@@ -73,11 +90,11 @@ def _predicted_per_document(labels: Counts, documents: Counts) -> float:
 
 TABLE = (
     Metric(
-        "macro", lambda scored: ranking.auc_macro(scored.areas), "auc", "Macro AUC",
+        "macro", MONITORS["auc_macro"].function, "auc", "Macro AUC",
         "Chance that a note with the code scores above one without, as a mean over codes.", column="AUC macro",
     ),
     Metric(
-        "micro", lambda scored: ranking.auc_micro(scored.gold, scored.scores), "auc", "Micro AUC",
+        "micro", MONITORS["auc_micro"].function, "auc", "Micro AUC",
         "The same over all decisions together.", column="AUC micro",
     ),
     Metric(
@@ -89,72 +106,71 @@ TABLE = (
         "Share of the gold codes that are among the {k} with the highest scores.",
     ),
     Metric(
-        "r_precision", lambda scored: ranking.r_precision(scored.ranking), "ranking", "R-precision",
+        "r_precision", MONITORS["r_precision"].function, "ranking", "R-precision",
         "Precision among as many codes as the note has gold ones.", column="R-precision",
     ),
     Metric(
-        "map", lambda scored: ranking.mean_average_precision(scored.ranking), "ranking", "MAP",
+        "map", MONITORS["map"].function, "ranking", "MAP",
         "Mean average precision: precision at the rank of each gold code, over the whole ranking.", column="MAP",
     ),
     # The headline: the page has each of its definitions.
-    Metric("f1.macro", lambda scored: metrics.f1_macro(scored.labels, scored.macro_f1), "decisions", column="F1 macro"),
+    Metric("f1.macro", MONITORS["f1_macro"].function, "decisions", column="F1 macro"),
     Metric(
-        "f1.micro", lambda scored: metrics.f1_micro(scored.labels), "decisions", "Micro F1",
+        "f1.micro", MONITORS["f1_micro"].function, "decisions", "Micro F1",
         "Harmonic mean of precision and recall over all decisions; frequent codes weigh most.", column="F1 micro",
-        row=1,
     ),
     Metric(
         "macro_f1.caml", lambda scored: metrics.f1_macro(scored.labels, "caml"), "decisions", "Macro F1, caml",
         "Harmonic mean of macro precision and macro recall over all codes (Mullenbach et al. and most publications "
-        "since).", row=4,
+        "since).",
     ),
     Metric(
         "macro_f1.per_label_all", lambda scored: metrics.f1_macro(scored.labels, "per_label_all"), "decisions",
-        "Macro F1, all codes", "Mean of each code's F1; a code absent from test counts 0.", row=5,
+        "Macro F1, all codes", "Mean of each code's F1; a code absent from test counts 0.",
     ),
     Metric(
         "macro_f1.per_label_present", lambda scored: metrics.f1_macro(scored.labels, "per_label_present"), "decisions",
-        "Macro F1, codes in test", "The same mean over the codes that occur in test (Edin et al., JAMS).", row=6,
+        "Macro F1, codes in test", "The same mean over the codes that occur in test (Edin et al., JAMS).",
     ),
     Metric(
         "precision.macro", lambda scored: metrics.precision_macro(scored.labels), "decisions", "Macro precision",
-        "Mean of each code's precision; every code weighs the same.", row=7,
+        "Mean of each code's precision; every code weighs the same.",
     ),
     Metric(
         "precision.micro", lambda scored: metrics.precision_micro(scored.labels), "decisions", "Micro precision",
-        "Share of the predicted codes that are right.", row=2,
+        "Share of the predicted codes that are right.",
     ),
     Metric(
         "recall.macro", lambda scored: metrics.recall_macro(scored.labels), "decisions", "Macro recall",
-        "Mean of each code's recall.", row=8,
+        "Mean of each code's recall.",
     ),
     Metric(
         "recall.micro", lambda scored: metrics.recall_micro(scored.labels), "decisions", "Micro recall",
-        "Share of the gold codes that are found.", row=3,
+        "Share of the gold codes that are found.",
     ),
     Metric(
         "jaccard.macro", lambda scored: metrics.jaccard_macro(scored.labels), "decisions", "Macro Jaccard",
-        "The same for each code, then the mean.", row=10,
+        "The same for each code, then the mean.",
     ),
     Metric(
         "jaccard.micro", lambda scored: metrics.jaccard_micro(scored.labels), "decisions", "Micro Jaccard",
-        "Right codes among all predicted or gold; some publications say accuracy.", row=9,
+        "Right codes among all predicted or gold; some publications say accuracy.",
     ),
     Metric(
         "exact_match", lambda scored: metrics.exact_match(scored.documents), "decisions", "Exact match",
-        "Share of notes whose codes are all right and complete.", column="EMR", row=11,
+        "Share of notes whose codes are all right and complete.", column="EMR",
     ),
     Metric(
         "predicted_per_document", lambda scored: _predicted_per_document(scored.labels, scored.documents), "decisions",
-        "Predicted codes per note", "To compare with the gold codes per note.", row=12,
+        "Predicted codes per note", "To compare with the gold codes per note.",
     ),
     Metric(
         "f1_of_all_codes", lambda scored: metrics.f1_micro(scored.labels, scored.missed), "decisions",
-        "F1 of all codes", "Micro F1 that counts codes never seen in training as missed.", row=14, if_missed=True,
+        "F1 of all codes", "Micro F1 that counts codes never seen in training as missed.", if_missed=True,
     ),
     Metric(
         "recall_of_all_codes", lambda scored: metrics.recall_micro(scored.labels, scored.missed), "decisions",
-        "Recall of all codes", "Micro recall that counts codes never seen in training as missed.", row=13,
+        "Recall of all codes", "Micro recall that counts codes never seen in training as missed.",
         if_missed=True,
     ),
 )  # fmt: skip
@@ -185,7 +201,7 @@ def measure(scored: Scored, needs: Needs, at: list[int]) -> dict[str, Any]:
 
 
 def _k_in(pattern: str, text: str) -> str | None:
-    """The k of a key or name, "" for a metric without one; None if the text does not match the pattern."""
+    """Return the k of a key or name, "" for a metric without one; None if the text does not match the pattern."""
     match = re.fullmatch(re.escape(pattern).replace(r"\{k\}", r"(?P<k>[1-9]\d*)"), text)
     return match.groupdict().get("k", "") if match else None
 
@@ -210,6 +226,12 @@ def columns() -> dict[str, str]:
             ks = COLUMN_KS if metric.at_k else (None,)
             headings |= {metric.name.format(k=k): metric.column.format(k=k) for k in ks}
     return headings
+
+
+def headlines() -> list[str]:
+    """List the names of the headline metrics, in the order of the leaderboard."""
+    by_name = {metric.name: metric for metric in TABLE if metric.headline}
+    return [name.format(k=k) for name in HEADLINE for k in (HEADLINE_KS if by_name[name].at_k else (None,))]
 
 
 def path_in_test(name: str, threshold: str, macro_f1: MacroF1) -> tuple[str, ...]:

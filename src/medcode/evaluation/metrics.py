@@ -44,13 +44,13 @@ def blocks(length: int) -> Iterator[slice]:
 
 
 def ratio(numerator: np.ndarray | np.integer | float, denominator: np.ndarray | np.integer | float) -> np.ndarray:
-    """Quotient; 0 where the denominator is 0."""
+    """Return the quotient; 0 where the denominator is 0."""
     numerator, denominator = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
     return np.divide(numerator, denominator, out=np.zeros(denominator.shape), where=denominator != 0)
 
 
 def mean(values: np.ndarray, *, empty: float = 0.0) -> float:
-    """Mean of the values; `empty` if there are none."""
+    """Return the mean of the values; `empty` if there are none."""
     return float(np.mean(values)) if len(values) else empty
 
 
@@ -68,7 +68,7 @@ class Counts:
 
 
 def counts(gold: sparse.csr_array, scores: np.ndarray, threshold: float) -> tuple[Counts, Counts]:
-    """Counts per label and per document.
+    """Return counts per label and per document.
 
     Args:
         gold: [documents, labels], as `as_binary_csr` returns it.
@@ -93,7 +93,7 @@ def counts(gold: sparse.csr_array, scores: np.ndarray, threshold: float) -> tupl
 
 
 def row_numbers(gold: sparse.csr_array) -> np.ndarray:
-    """The document of every gold label, in the order of `gold.indices`."""
+    """Return the document of every gold label, in the order of `gold.indices`."""
     return np.repeat(np.arange(gold.shape[0]), np.diff(gold.indptr))
 
 
@@ -102,12 +102,12 @@ def _tally(numbers: np.ndarray, length: int) -> np.ndarray:
 
 
 def precision_micro(labels: Counts) -> float:
-    """Share of the predictions that are correct; 0 when nothing is predicted (caml's code gives NaN)."""
+    """Return the share of the predictions that are correct; 0 when nothing is predicted (caml's code gives NaN)."""
     return float(ratio(labels.true_positives.sum(), labels.predicted.sum()))
 
 
 def recall_micro(labels: Counts, missed: int = 0) -> float:
-    """Share of the gold codes that are predicted.
+    """Return the share of the gold codes that are predicted.
 
     Args:
         missed: number of gold codes outside the label set, counted as false negatives.
@@ -116,22 +116,22 @@ def recall_micro(labels: Counts, missed: int = 0) -> float:
 
 
 def f1_micro(labels: Counts, missed: int = 0) -> float:
-    """Harmonic mean of micro precision and micro recall, as 2 tp / (predicted + gold)."""
+    """Return the harmonic mean of micro precision and micro recall, as 2 tp / (predicted + gold)."""
     return float(ratio(2 * labels.true_positives.sum(), labels.predicted.sum() + labels.gold.sum() + missed))
 
 
 def precision_macro(labels: Counts) -> float:
-    """Mean over all labels of the label's precision; a label never predicted counts 0."""
+    """Return the mean over all labels of the label's precision; a label never predicted counts 0."""
     return mean(ratio(labels.true_positives, labels.predicted))
 
 
 def recall_macro(labels: Counts) -> float:
-    """Mean over all labels of the label's recall; a label without gold counts 0."""
+    """Return the mean over all labels of the label's recall; a label without gold counts 0."""
     return mean(ratio(labels.true_positives, labels.gold))
 
 
 def f1_macro(labels: Counts, definition: MacroF1) -> float:
-    """Macro F1 in one of the three definitions of the literature, whose values are not comparable with each other.
+    """Return macro F1 in one of the literature's three definitions, whose values cannot be compared with each other.
 
     - `caml`: the harmonic mean of macro precision and macro recall, both over all labels. Mullenbach et al. (2018)
       and those who took their evaluation code: MultiResCNN, DCAN, MT-RAM, LAAT, PLM-ICD, Fusion.
@@ -148,18 +148,18 @@ def f1_macro(labels: Counts, definition: MacroF1) -> float:
 
 
 def jaccard_micro(labels: Counts) -> float:
-    """tp / (tp + fp + fn) over all decisions; the publications that use caml's code call it accuracy."""
+    """Return tp / (tp + fp + fn) over all decisions; the publications that use caml's code call it accuracy."""
     hits = labels.true_positives.sum()
     return float(ratio(hits, labels.predicted.sum() + labels.gold.sum() - hits))
 
 
 def jaccard_macro(labels: Counts) -> float:
-    """Mean over all labels of tp / (tp + fp + fn); a label neither predicted nor gold counts 0, as in caml."""
+    """Return the mean of tp / (tp + fp + fn) over all labels; one neither predicted nor gold counts 0, as in caml."""
     return mean(ratio(labels.true_positives, labels.predicted + labels.gold - labels.true_positives))
 
 
 def exact_match(documents: Counts) -> float:
-    """Share of documents whose predicted codes are exactly the gold codes.
+    """Return the share of documents whose predicted codes are exactly the gold codes.
 
     A document without gold codes matches when nothing is predicted. Edin et al. drop such documents.
     """

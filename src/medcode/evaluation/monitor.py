@@ -87,7 +87,7 @@ class Monitor:
 
 
 def mean_of_seven(scored: Scored) -> float:
-    """Mean of seven metrics, by which JAMS' code selects the epoch.
+    """Return the mean of seven metrics, by which JAMS' code selects the epoch.
 
     Macro F1 is that of Edin et al. (2023), whatever the headline is.
     """

@@ -54,7 +54,7 @@ def _ranks(scores: np.ndarray, ordered: np.ndarray, labels: np.ndarray) -> np.nd
 
 
 def precision_at(ranking: Ranking, k: int) -> float:
-    """Mean over all documents of the share of gold labels among the k best. A document without gold counts 0.
+    """Return the share of gold labels among the k best, a mean over documents. A document without gold counts 0.
 
     Raises:
         UserError: there are fewer than k labels, so no document can have k predictions.
@@ -64,7 +64,7 @@ def precision_at(ranking: Ranking, k: int) -> float:
 
 
 def recall_at(ranking: Ranking, k: int) -> float:
-    """Mean over all documents of the share of the gold labels that are among the k best.
+    """Return the mean over all documents of the share of the gold labels that are among the k best.
 
     A document without gold counts 0, as in caml's code.
 
@@ -76,7 +76,7 @@ def recall_at(ranking: Ranking, k: int) -> float:
 
 
 def r_precision(ranking: Ranking) -> float:
-    """Mean over documents of the precision at k, with k the number of gold labels of the document.
+    """Return the mean over documents of the precision at k, with k the number of gold labels of the document.
 
     Documents without gold are skipped: it is undefined for them, and Edin et al. (2023) drop them too.
     """
@@ -86,7 +86,7 @@ def r_precision(ranking: Ranking) -> float:
 
 
 def mean_average_precision(ranking: Ranking) -> float:
-    """Mean over documents of the average precision over the full ranking. Documents without gold are skipped."""
+    """Return the average precision over the full ranking, a mean over documents. Those without gold are skipped."""
     starts = np.cumsum(ranking.gold) - ranking.gold
     hits = np.arange(len(ranking.ranks)) - starts[ranking.documents] + 1  # gold labels up to each rank
     has_gold = ranking.gold > 0
@@ -103,7 +103,7 @@ def _check_k(ranking: Ranking, k: int) -> None:
 
 
 def auc_per_label(gold: sparse.csr_array, scores: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve of each label, float64 [labels].
+    """Return the area under the ROC curve of each label, float64 [labels].
 
     NaN where it is undefined: the label is gold in no document, or in all of them.
     """
@@ -121,7 +121,7 @@ def auc_per_label(gold: sparse.csr_array, scores: np.ndarray) -> np.ndarray:
 
 
 def auc_macro(areas: np.ndarray) -> float:
-    """Mean of the labels' areas. Labels gold in no document or in all are skipped; NaN if none remains.
+    """Return the mean of the labels' areas. Labels gold in no document or in all are skipped; NaN if none remains.
 
     Args:
         areas: as `auc_per_label` returns them.
@@ -130,14 +130,14 @@ def auc_macro(areas: np.ndarray) -> float:
 
 
 def auc_micro(gold: sparse.csr_array, scores: np.ndarray) -> float:
-    """Area under the ROC curve of all decisions together, absent labels included. NaN without both classes."""
+    """Return the area under the ROC curve of all decisions, absent labels included; NaN without both classes."""
     if gold.nnz in (0, scores.size):
         return float("nan")
     return _area(np.sort(scores, axis=None), scores[row_numbers(gold), gold.indices])
 
 
 def _area(ordered: np.ndarray, positive: np.ndarray) -> float:
-    """Area in its Mann-Whitney form: the share of pairs in which the positive scores higher; ties count half."""
+    """Return the area as Mann-Whitney do: the share of pairs in which the positive scores higher; ties count half."""
     below = np.searchsorted(ordered, positive, side="left").sum()
     not_above = np.searchsorted(ordered, positive, side="right").sum()
     pairs = len(positive) * (len(ordered) - len(positive))

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def mean(measured: Sequence[Any]) -> Any:
-    """Per-leaf mean over runs. `measured` are equally shaped nested dicts and lists.
+    """Return the per-leaf mean over runs. `measured` are equally shaped nested dicts and lists.
 
     A value identical in all runs is returned unchanged. Texts that differ are joined. A value that is None in any run
     is None.
@@ -19,7 +19,7 @@ def mean(measured: Sequence[Any]) -> Any:
 
 
 def deviation(measured: Sequence[Any]) -> Any:
-    """Per-leaf sample standard deviation (ddof=1) over runs. `measured` are equally shaped nested dicts.
+    """Return the per-leaf sample standard deviation (ddof=1) over runs. `measured` are equally shaped nested dicts.
 
     A value identical in all runs gives 0.0. Texts and None are as in `mean`.
     """
@@ -42,7 +42,7 @@ def _combine(values: Sequence[Any], statistic: Callable[[Sequence[float]], Any],
 
 
 def spread(measured: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of each seed and their sample standard deviation; empty for a single seed.
+    """Return the numbers of each seed and their sample standard deviation; empty for a single seed.
 
     Args:
         measured: {seed: nested numbers}.
@@ -53,7 +53,7 @@ def spread(measured: dict[str, Any]) -> dict[str, Any]:
 
 
 def mean_curve(histories: Iterable[list[dict[str, float]]]) -> list[dict[str, float]]:
-    """Mean learning curve over seeds. Each row is a mean over the trainings that reached the epoch, `seeds` of them."""
+    """Return the mean learning curve: each row is a mean over the trainings that reached the epoch, `seeds` of them."""
     histories = list(histories)
     curve = []
     for epoch in range(max(map(len, histories), default=0)):

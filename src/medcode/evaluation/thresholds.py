@@ -31,7 +31,7 @@ def tune_threshold(gold: sparse.spmatrix | sparse.sparray | np.ndarray, scores: 
 def sweep(
     gold: sparse.spmatrix | sparse.sparray | np.ndarray, scores: np.ndarray, grid: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Micro F1 at every threshold of the grid.
+    """Return micro F1 at every threshold of the grid.
 
     The scores are sorted once, and each threshold is looked up by bisection. That spares a pass over the matrix each.
 

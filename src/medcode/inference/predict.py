@@ -45,7 +45,7 @@ def predict(trained: TrainedModel, text: str, threshold: float | None = None, to
     Raises:
         UserError: the note has no words.
     """
-    all_tokens, unknown = numbers(trained, text)
+    all_tokens, unknown = token_ids(trained, text)
     if not len(all_tokens):
         raise UserError("no words to read: it is empty, or holds numbers and signs only")
     tokens = all_tokens[: trained.max_tokens]
@@ -66,8 +66,8 @@ def predict(trained: TrainedModel, text: str, threshold: float | None = None, to
     return Prediction(codes, len(all_tokens), len(tokens), n_known, unit)
 
 
-def numbers(trained: TrainedModel, text: str) -> tuple[np.ndarray, int | None]:
-    """A note as ids of words or subwords, int32 [N], and the id of unknown ones."""
+def token_ids(trained: TrainedModel, text: str) -> tuple[np.ndarray, int | None]:
+    """Return the token ids of a note, int32 [N], and the id of unknown tokens."""
     if trained.tokenizer is not None:
         (ids,) = trained.tokenizer([text_of(text, trained.tokenizer.text, trained.rule)])
         return ids, trained.tokenizer.unknown

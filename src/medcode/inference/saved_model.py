@@ -22,6 +22,7 @@ from medcode.config import build
 from medcode.config.section import with_current_keys
 from medcode.errors import UserError
 from medcode.models.base import Model, ModelInputs
+from medcode.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from medcode.encoders.subwords import SubwordTokenizer
@@ -95,7 +96,7 @@ def of_seed(folder: Path, seed: int) -> Path:
 
 
 def of_all_seeds(folder: str | os.PathLike) -> dict[int, Path]:
-    """The folders of all seeds that were trained together, that of the first seed first.
+    """Return the folders of all seeds that were trained together, that of the first seed first.
 
     Raises:
         UserError: there is no trained model.
@@ -175,7 +176,7 @@ def _labels(folder: Path) -> dict[str, list[dict[str, Any]]]:
 def _inputs(
     folder: Path, metadata: dict[str, Any], heads: dict[str, int]
 ) -> tuple[list[str], SubwordTokenizer | None, ModelInputs]:
-    """Vocabulary or subword tokenizer, and the inputs of the model's constructor, without weights."""
+    """Return the vocabulary or subword tokenizer, and the inputs of the model's constructor, without weights."""
     if "encoder" in metadata:
         from medcode.encoders.folder import read_tokenizer
         from medcode.encoders.outline import Encoder
@@ -184,7 +185,7 @@ def _inputs(
         inputs = ModelInputs(heads=heads, encoder=Encoder.from_metadata(metadata["encoder"]))
         return [], SubwordTokenizer(read_tokenizer(folder), metadata["text"]), inputs
     vocabulary = io.read_lines(folder / "vocabulary.txt")
-    size = len(vocabulary) + 2  # PAD and UNK
+    size = Vocabulary(vocabulary).n_rows
     if "features" in metadata:
         return vocabulary, None, ModelInputs(heads=heads, vocab_size=size, features=metadata["features"])
     vectors = torch.empty(size, metadata["embedding_size"])

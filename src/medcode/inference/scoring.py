@@ -15,7 +15,7 @@ from medcode.models.base import Model
 def score(
     model: Model, tokens: np.ndarray, offsets: np.ndarray, max_tokens: int, batch_size: int, precision: str = "auto"
 ) -> dict[str, np.ndarray]:
-    """Logits of every document and label.
+    """Return the logits of every document and label.
 
     Args:
         model: on its device; left in evaluation mode.
@@ -36,14 +36,14 @@ def score(
 def score_documents(
     model: Model, documents: DeviceNotes, batch_size: int, precision: str = "auto"
 ) -> dict[str, np.ndarray]:
-    """Logits of every document and label, as `score` returns them, for documents on the model's device."""
+    """Return the logits of every document and label, as `score` returns them, for documents on the model's device."""
     model.eval()
     scores = {head: np.empty((len(documents), labels), dtype=np.float32) for head, labels in model.heads.items()}
     deferred: list[tuple[str, np.ndarray, AsyncHostCopy]] = []
     for batch in scoring_batches(documents.lengths, batch_size, padding=model.config.masked):
-        words, real = documents.gather(to_device(batch.documents, documents.device), batch.length)
+        tokens, lengths = documents.gather(to_device(batch.documents, documents.device), batch.length)
         with autocast(documents.device, precision):
-            logits = model(words, real)
+            logits = model(tokens, lengths)
         previous, deferred = deferred, [(head, batch.documents, AsyncHostCopy(x.float())) for head, x in logits.items()]
         _flush(scores, previous)  # while the device computes this batch
     _flush(scores, deferred)
@@ -56,5 +56,5 @@ def _flush(scores: dict[str, np.ndarray], deferred: list[tuple[str, np.ndarray, 
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Sigmoid of the logits, float32."""
+    """Return the sigmoid of the logits, float32."""
     return torch.from_numpy(logits).sigmoid().numpy()

@@ -48,7 +48,7 @@ CUDA_TILE = 128
 KERNEL_BYTES = 132 * 1024
 
 
-def pays(labels: int, features: Tensor) -> bool:
+def should_fuse(labels: int, features: Tensor) -> bool:
     """Return whether `fused_attention` computes this number of labels, rather than the plain form.
 
     The mode `fused` uses kernels wherever they run, and only `fused_attention` has kernels.
@@ -186,7 +186,7 @@ def _kernels(widths: tuple[int, int], dtype: torch.dtype, device: torch.device) 
 
 
 def small_problem(shape: ShapeClass) -> Solve:
-    """Build a small label attention, no multiple of a tile, on which kernels are checked.
+    """Build a small label attention to check kernels on; its sizes are no multiples of a tile.
 
     It has a separate random generator, so the random numbers of a training do not change. All four matrices have one
     scale, at which scores are near 1 and gradients have similar norms, so that an error in any of them is detected.

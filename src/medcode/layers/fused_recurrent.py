@@ -45,8 +45,8 @@ KERNEL_BYTES = 132 * 1024
 Weights = tuple[Tensor, Tensor, Tensor, Tensor | None]
 
 
-def pays(network: nn.RNNBase, x: Tensor) -> bool:
-    """Return whether `fused_recurrent` reads x, rather than a network of torch: where kernels are selected for it."""
+def should_fuse(network: nn.RNNBase, x: Tensor) -> bool:
+    """Return whether to run a network on x by `fused_recurrent`: true if Triton kernels were selected for its sizes."""
     return _kernels(network, x) is not None
 
 

@@ -84,7 +84,7 @@ def _launch(kernel: triton.JITFunction, tensors: tuple, shape: torch.Size, docum
 
 
 def spreads() -> bool:
-    """Return whether each position is a separate launch, with the units spread over programs."""
+    """Return whether to launch one kernel for each position, so that many programs share its units."""
     return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from medcode.layers.fused_attention import fused_attention, pays
+from medcode.layers.fused_attention import fused_attention, should_fuse
 from medcode.layers.masks import masked_softmax
 
 
@@ -51,7 +51,7 @@ class LabelAttention(nn.Module):
         return masked_softmax(queries @ features.transpose(1, 2), mask)
 
     def forward(self, features: Tensor, mask: Tensor | None, queries: Tensor | None = None) -> Tensor:
-        if pays(self.output.out_features, features):
+        if should_fuse(self.output.out_features, features):
             queries = self.queries.weight if queries is None else queries
             features = features.contiguous()
             return fused_attention(queries, features, features, self.output.weight, mask) + self.output.bias
@@ -74,7 +74,7 @@ def run_heads(heads: nn.ModuleDict, features: Tensor, mask: Tensor | None) -> di
     layers = list(heads.values())
     joined = len(layers) > 1 and all(type(layer) is LabelAttention for layer in layers)
     labels = [layer.output.out_features for layer in layers] if joined else []
-    if not joined or not pays(sum(labels), features):
+    if not joined or not should_fuse(sum(labels), features):
         return {name: head(features, mask) for name, head in heads.items()}
     queries = torch.cat([layer.queries.weight for layer in layers])
     outputs = torch.cat([layer.output.weight for layer in layers])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from medcode.layers.fused_attention import fused_attention, pays
+from medcode.layers.fused_attention import fused_attention, should_fuse
 from medcode.layers.masks import masked_softmax
 
 
@@ -55,7 +55,7 @@ class ProjectedLabelAttention(nn.Module):
         self, features: Tensor, mask: Tensor | None, extra: Tensor | None = None, queries: Tensor | None = None
     ) -> Tensor:
         weight, extra_weight = self.output.weight.split([self.features, self.output.in_features - self.features], dim=1)
-        if pays(self.output.out_features, features):
+        if should_fuse(self.output.out_features, features):
             queries = self.queries.weight if queries is None else queries
             logits = fused_attention(queries, self.keys(features), features, weight, mask) + self.output.bias
         else:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from medcode.layers.fused_recurrent import fused_recurrent, pays
+from medcode.layers.fused_recurrent import fused_recurrent, should_fuse
 from medcode.layers.masks import position_mask
 
 
@@ -44,7 +44,7 @@ class Recurrent(nn.Module):
         if self.backwards is not None:
             networks.append(self.backwards)
             inputs.append(_Rearrange.apply(x, reverse))
-        if pays(self.forwards, x):
+        if should_fuse(self.forwards, x):
             states = fused_recurrent(networks, inputs, steps)
         else:
             # In bf16 oneDNN has no LSTM for processors, or limits on them, without AVX-512.

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from medcode.layers.dropout import Dropout
-
-PAD = 0
+from medcode.text.vocabulary import PAD
 
 
 class WordEmbedding(nn.Module):

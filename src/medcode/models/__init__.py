@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from medcode.config.models import only_subclass
 from medcode.errors import UserError, nearest
 from medcode.models.base import Model
 
@@ -24,14 +25,8 @@ def find(name: str) -> type[Model]:
     """Return the class of a model.
 
     Raises:
-        UserError: there is no such model; the message names the nearest.
+        UserError: there is no such model, and the message names the nearest; or its file does not define one class.
     """
     if name not in names():
         raise UserError(f"model: there is no '{name}'; {nearest(name, names())}")
-    module = importlib.import_module(f"{__name__}.{name}")
-    (model,) = (
-        item
-        for item in vars(module).values()
-        if isinstance(item, type) and issubclass(item, Model) and item.__module__ == module.__name__
-    )
-    return model
+    return only_subclass(importlib.import_module(f"{__name__}.{name}"), Model)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from medcode.dataset.arrays import Targets
     from medcode.encoders.outline import Encoder
     from medcode.engine.device_data import DeviceNotes
-    from medcode.layers.medical_code_attention import Edges
+    from medcode.layers.code_edges import Edges
 
 PAPERS_EMBEDDING_SIZE = 100
 

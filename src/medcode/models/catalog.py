@@ -100,15 +100,15 @@ class ModelFile:
 
 
 def describe(
-    file: ModelFile, heads: dict[str, int], label_set: str, vocabulary: int, encoder: str | None = None
+    file: ModelFile, heads: dict[str, int], label_set: str, vocab_size: int, encoder: str | None = None
 ) -> dict[str, Any]:
     """Return the name, paper, description and parameter counts of a model.
 
     Args:
         file: configuration file of the model.
-        heads, label_set, vocabulary, encoder: as for `parameters`.
+        heads, label_set, vocab_size, encoder: as for `parameters`.
     """
-    counts = parameters(file.settings(label_set), heads, label_set, vocabulary, encoder)
+    counts = parameters(file.settings(label_set), heads, label_set, vocab_size, encoder)
     return {**described(file.name), "parameters": counts["total"], "trainable": counts["trainable"]}
 
 
@@ -125,7 +125,7 @@ def default_recipe(recipes: Iterable[str]) -> str:
 
 
 def parameters(
-    settings: ModelSettings, heads: dict[str, int], label_set: str, vocabulary: int, encoder: str | None = None
+    settings: ModelSettings, heads: dict[str, int], label_set: str, vocab_size: int, encoder: str | None = None
 ) -> dict[str, int]:
     """Count the parameters of a model, all and the trainable ones, without sampling its weights.
 
@@ -135,7 +135,7 @@ def parameters(
             MIMIC-III, or of MIMIC-IV for icd9 and icd10. Heads that the model does not have are ignored if none of its
             heads is named.
         label_set: top50 or full; selects these defaults.
-        vocabulary: number of embedding rows, padding and unknown words included.
+        vocab_size: number of embedding rows, padding and unknown words included.
         encoder: size of the encoder, a key of PUBLISHED_SIZES; None takes the published one.
     """
     if not heads.keys() & set(settings.config.heads):  # the heads named are those of other models
@@ -144,7 +144,7 @@ def parameters(
     heads = {head: defaults[head] for head in settings.config.heads if head not in heads} | heads
     size = settings.config.published_encoder
     if size is None:
-        inputs = ModelInputs(heads=heads, vocab_size=vocabulary)
+        inputs = ModelInputs(heads=heads, vocab_size=vocab_size)
     else:
         inputs = ModelInputs(heads=heads, encoder=_counted(PUBLISHED_SIZES[encoder or size]))
     with _NoRandomNumbers():

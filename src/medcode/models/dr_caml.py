@@ -77,7 +77,7 @@ class DrCaml(LabelAttentionModel):
         return (vectors - self._describe(head, codes).to(vectors.dtype)).square().mean(1)  # [codes]
 
     def _describe(self, head: str, codes: Tensor) -> Tensor:
-        """Description vectors z of some codes, [codes, D]."""
+        """Return description vectors z of some codes, [codes, D]."""
         words = self._words(head)[codes]
         longest = int((words != PAD).sum(1).max()) if len(codes) else 1
         table = self.description_table or self.embedding.table

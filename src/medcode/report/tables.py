@@ -7,10 +7,11 @@ import os
 from typing import Any
 
 from medcode.errors import UserError
+from medcode.evaluation import frequency
 from medcode.io import read_json
 
 TEXTS = ("head", "group", "linked", "category", "code")
-FREQUENCY = ("head", "group", "codes", "gold", "f1_micro", "f1_macro", "f1_micro_tuned", "f1_macro_tuned")
+FREQUENCY = ("head", "group", *frequency.COLUMNS)
 LINKAGE = ("head", "group", "linked", "codes", "f1_macro_tuned")
 LEARNING = ("epoch", "train_loss", "dev_loss", "f1_micro", "f1_macro", "map")
 HEAD_LOSSES = ("train_loss_", "dev_loss_")  # followed by the head, for a model with several

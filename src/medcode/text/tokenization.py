@@ -32,7 +32,7 @@ class Rule:
     separators: str = ""
 
     @cached_property
-    def _blanks(self) -> dict[int, str]:
+    def _blanks(self) -> dict[int, int]:
         return str.maketrans(self.separators, " " * len(self.separators))
 
     def words(self, text: str) -> list[str]:

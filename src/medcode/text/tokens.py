@@ -121,7 +121,8 @@ def tokenized(documents: Iterable[tuple[str, str]], rule: str = "caml", processe
     """
     tokenization.rule_named(rule)
     types: dict[str, int] = {}
-    ids, offsets, admissions = array("i"), array("q", [0]), []
+    ids, offsets = array("i"), array("q", [0])
+    admissions: list[str] = []
 
     def batches() -> Iterator[list[str]]:
         unread = iter(documents)

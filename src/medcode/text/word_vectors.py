@@ -11,12 +11,13 @@ from tqdm import tqdm
 from medcode.config import WordVectors
 from medcode.errors import UserError
 from medcode.text.tokens import TokenizedWords
+from medcode.text.vocabulary import Vocabulary
 
 # gensim silently truncates longer sentences.
 LONGEST_SENTENCE = 10_000
 
 
-def vocabulary(tokens: TokenizedWords, documents: np.ndarray, min_documents: int) -> np.ndarray:
+def frequent_words(tokens: TokenizedWords, documents: np.ndarray, min_documents: int) -> np.ndarray:
     """Select the words that occur in at least `min_documents` training documents.
 
     Source: caml-mimic, words in at least 3 training documents.
@@ -77,7 +78,7 @@ def train(tokens: TokenizedWords, documents: np.ndarray, words: np.ndarray, opti
     word_rows = np.stack([model.wv[tokens.types[number]] for number in words])
     if options.decorrelate:
         word_rows = decorrelated(word_rows)
-    return np.stack([np.zeros(options.size), *word_rows, unknown]).astype(np.float32)
+    return Vocabulary.table(word_rows, unknown).astype(np.float32)
 
 
 def decorrelated(vectors: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 from medcode.config import Recipe, Training
 from medcode.dataset.arrays import Inputs, Split
 from medcode.engine.batches import scoring_batches
-from medcode.engine.device_data import DeviceNotes, DeviceTargets
+from medcode.engine.device_data import DeviceData, DeviceNotes, DeviceTargets
 from medcode.engine.distributed import DistributedContext
 from medcode.engine.precision import autocast
 from medcode.engine.transfer import to_device
@@ -20,7 +20,7 @@ from medcode.models.base import Model
 from medcode.training import validation
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.losses import document_losses
-from medcode.training.trainer import DeviceData, Result, Row, TrainState
+from medcode.training.state import Result, Row, TrainState
 
 STOPPED = "fitted at once"
 
@@ -33,7 +33,7 @@ class AtOnce:
 
     Args:
         model: on its device; ends with the fitted weights.
-        data, recipe, settings, seed, checkpoints, context, on_epoch, on_resume: as for `Trainer`.
+        data, recipe, engine, seed, checkpoints, context, on_epoch, on_resume: as for `Trainer`.
         share_data_with: another training of the same data and settings, whose weights this one takes.
     """
 
@@ -42,7 +42,7 @@ class AtOnce:
         model: Model,
         data: Inputs,
         recipe: Recipe,
-        settings: Training,
+        engine: Training,
         seed: int,
         checkpoints: Checkpoints,
         context: DistributedContext | None = None,
@@ -50,13 +50,13 @@ class AtOnce:
         on_resume: Callable[[TrainState, Path], None] = lambda state, folder: None,
         share_data_with: AtOnce | None = None,
     ) -> None:
-        self.model, self.recipe, self.settings, self.seed = model, recipe, settings, seed
+        self.model, self.recipe, self.engine, self.seed = model, recipe, engine, seed
         self.checkpoints, self.context = checkpoints, context or DistributedContext()
         self.on_epoch, self.on_resume, self.first = on_epoch, on_resume, share_data_with
         self.data, self.device = data, next(model.parameters()).device
-        self.train, self.dev = data.splits["train"], data.splits["dev"]
-        if settings.overfit_documents:
-            self.train = self.dev = self.train.first(settings.overfit_documents)
+        self.train_split, self.dev_split = data.splits["train"], data.splits["dev"]
+        if engine.overfit_documents:
+            self.train_split = self.dev_split = self.train_split.first(engine.overfit_documents)
         self.state = TrainState()
 
     def run(self) -> Result:
@@ -84,7 +84,7 @@ class AtOnce:
             history = self.first.state.history
         else:
             data = self._device_data()
-            self.model.fit(data.train_notes, {head: self.train.targets[head] for head in self.model.heads})
+            self.model.fit(data.train_notes, {head: self.train_split.targets[head] for head in self.model.heads})
             history = [{"epoch": 1} | self._train_losses(data) | self._dev_metrics(data)]
         self.state = TrainState(epoch=1, history=history, best_epoch=1, stopped=STOPPED)
 
@@ -95,20 +95,22 @@ class AtOnce:
         def targets(split: Split) -> dict[str, DeviceTargets]:
             return {head: DeviceTargets(split.targets[head], torch.device("cpu")) for head in self.model.heads}
 
-        return DeviceData(notes(self.train), notes(self.dev), targets(self.train), targets(self.dev))
+        return DeviceData(
+            notes(self.train_split), notes(self.dev_split), targets(self.train_split), targets(self.dev_split)
+        )
 
     def _dev_metrics(self, data: DeviceData) -> Row:
         weights = self.recipe.loss_weights or self.model.loss_weights
-        return validation.evaluate(self.model, self.dev, data, weights, self.recipe, self.settings)
+        return validation.evaluate(self.model, self.dev_split, data, weights, self.recipe, self.engine)
 
     @torch.inference_mode()
     def _train_losses(self, data: DeviceData) -> Row:
-        """The mean losses of the training documents."""
+        """Compute the mean losses of the training documents."""
         self.model.eval()
         notes, sums = data.train_notes, dict[str, float]()
         weights = self.recipe.loss_weights or self.model.loss_weights
         for batch in scoring_batches(notes.lengths, validation.SCORING_BATCH, padding=True):
-            with autocast(self.device, self.settings.precision):
+            with autocast(self.device, self.engine.precision):
                 logits = self.model(*notes.gather(to_device(batch.documents, self.device), batch.length))
             documents, scores = torch.from_numpy(batch.documents), {head: x.cpu() for head, x in logits.items()}
             targets = {head: labels.rows(documents) for head, labels in data.train_targets.items()}

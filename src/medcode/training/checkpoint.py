@@ -65,15 +65,15 @@ class Checkpoints:
         """
         lock, process = _file_lock(self.folder / LOCK), self.folder / PROCESS
         with contextlib.ExitStack() as releases:
-            with _alone(self.folder.parent):
+            with _exclusive(self.folder.parent):
                 self.folder.mkdir(exist_ok=True)
                 if not _acquire(lock):
                     raise UserError(
-                        f"{self.folder}: process {_content(process) or 'unknown'} is training this very model; "
+                        f"{self.folder}: process {_content(process) or 'unknown'} is already training this model; "
                         "wait for it or stop it"
                     )
                 releases.callback(lock.release)
-                if not (self.folder / STATE).exists():  # a removal was cut short, and this training begins anew
+                if not (self.folder / STATE).exists():  # a removal was cut short, and this training begins again
                     (self.folder / FINISHED).unlink(missing_ok=True)
                 process.write_text(str(os.getpid()), encoding="utf-8")
                 releases.callback(process.unlink, missing_ok=True)
@@ -137,7 +137,7 @@ class Checkpoints:
             with open(path, "rb") as file:
                 return torch.load(file, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise UserError(f"{path}: damaged checkpoint; delete {self.folder} and train anew") from error
+            raise UserError(f"{path}: damaged checkpoint; delete {self.folder} and train again") from error
 
 
 def remove_finished(root: Path, model: Path) -> None:
@@ -150,7 +150,7 @@ def remove_finished(root: Path, model: Path) -> None:
         root: the folder that holds the folders of all trainings.
         model: the model folder of the training that begins.
     """
-    with _alone(root):
+    with _exclusive(root):
         for mark in sorted(root.glob(f"*/{FINISHED}")):
             model_folder = Path(mark.read_text(encoding="utf-8").strip())
             if model_folder.exists() and model_folder.resolve() != model.resolve():
@@ -162,8 +162,11 @@ def remove_finished(root: Path, model: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Exclude other processes while checkpoint folders are locked or removed: no lock is taken of a removed folder."""
+def _exclusive(root: Path) -> Iterator[None]:
+    """Hold a lock on the folder of all checkpoints.
+
+    Without it, a process could lock the folder of a training while another removes it.
+    """
     root.mkdir(parents=True, exist_ok=True)
     with _file_lock(root / LOCK):
         yield
@@ -175,7 +178,7 @@ def _file_lock(path: Path) -> FileLock:
 
 
 def _acquire(lock: FileLock) -> bool:
-    """Take a lock without waiting. False if another process, or this one, holds it."""
+    """Take a lock without waiting, and return whether it was free."""
     try:
         lock.acquire(blocking=False)
     except Timeout:

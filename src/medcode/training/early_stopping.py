@@ -10,7 +10,7 @@ FLOOR_MARGIN = 0.02
 
 
 def best(values: Sequence[float], *, lowest: bool = False) -> int:
-    """Index of the first best value. NaN is ignored; 0 if all are NaN.
+    """Return the index of the first best value. NaN is ignored; 0 if all are NaN.
 
     Source: caml-mimic, argmax of the dev metric's history (argmin of a loss).
     """

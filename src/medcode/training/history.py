@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medcode import io
 from medcode.evaluation import seeds
-
-if TYPE_CHECKING:
-    from medcode.training.trainer import TrainState
+from medcode.training.state import TrainState
 
 History = list[dict[str, float]]
 
@@ -47,9 +45,9 @@ class HistoryWriter:
         """Print where a training resumes, or that it has ended already. Epochs and steps count from 1."""
         if state.stopped:
             message = f"already trained: ended at epoch {state.epoch} ({state.stopped})"
-            self._print(seed, f"{message}; remove {folder} to train it anew")
+            self._print(seed, f"{message}; remove {folder} to train it again")
         else:
-            self._print(seed, f"resumed at epoch {state.epoch + 1}, step {state.step + 1}")
+            self._print(seed, f"resumed at epoch {state.epoch + 1}, step {state.step_in_epoch + 1}")
 
     def _print(self, seed: int, line: str) -> None:
         print(f"seed {seed}  {line}" if self.several else line, flush=True)

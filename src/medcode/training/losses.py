@@ -17,7 +17,7 @@ from medcode.errors import UserError
 def head_losses(
     logits: dict[str, Tensor], gold: dict[str, Tensor], recipe: Recipe, is_coded: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Loss of each document in each head, a mean over the head's labels.
+    """Return the loss of each document in each head, a mean over the head's labels.
 
     Binary cross entropy: MT-RAM, equation 12. All authors' code computes a mean, where the papers write a sum.
     Focal loss: MARN's code, alpha (1 - p)^gamma times the cross entropy. p is the probability of the true class, and
@@ -47,7 +47,7 @@ def head_losses(
 
 
 def weigh(losses: dict[str, Tensor], weights: dict[str, float] | None) -> Tensor:
-    """Weighted sum of the heads' losses. None gives each weight 1.
+    """Return the weighted sum of the heads' losses. None gives each weight 1.
 
     A single head has weight 1, because weights are relative to the other heads (MT-RAM, equation 13).
 
@@ -66,7 +66,7 @@ def document_losses(
     weights: dict[str, float] | None,
     name: str,
 ) -> dict[str, Tensor]:
-    """The loss of each document, and its loss in each head if there are several.
+    """Compute the loss of each document, [B], and with several heads also its loss in each.
 
     Args:
         logits, gold, is_coded, recipe: as for `head_losses`.

@@ -12,7 +12,7 @@ PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_MINIMUM, PLATEAU_THRESHOLD = 0.9, 5, 1
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int, history: Sequence[float] = ()) -> float:
-    """Learning rate of a step. It is a pure function, so a checkpoint needs no state of the schedule.
+    """Return the learning rate of a step. It is a pure function, so a checkpoint needs no state of the schedule.
 
     The warm-up is linear, over `warmup_steps` or over the share `warmup_share` of all steps. Then the rate stays
     (`constant`), falls linearly to zero at the last step (`linear`), or is multiplied by 0.9 whenever more than 5

@@ -7,7 +7,8 @@ import contextlib
 import torch
 
 from medcode.training.signals import StopSignal
-from medcode.training.trainer import Result, Trainer
+from medcode.training.state import Result
+from medcode.training.trainer import Trainer
 
 
 def train(trainers: list[Trainer]) -> list[Result]:
@@ -48,7 +49,7 @@ def train(trainers: list[Trainer]) -> list[Result]:
 
 
 def streams(trainers: list[Trainer]) -> list[contextlib.AbstractContextManager]:
-    """A CUDA stream for each training, which waits for the work on the current stream. On a CPU they do nothing."""
+    """Return a CUDA stream for each training, which waits for the work on the current one; on a CPU, no-ops."""
     device = trainers[0].device
     if len(trainers) == 1 or device.type != "cuda":
         return [contextlib.nullcontext()] * len(trainers)

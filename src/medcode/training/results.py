@@ -14,7 +14,7 @@ from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference import saved_model
 from medcode.inference.scoring import probabilities, score
 from medcode.models.base import Model, count_parameters
-from medcode.training.trainer import Result
+from medcode.training.state import Result
 from medcode.training.validation import SCORING_BATCH
 
 THRESHOLD_GRID = 100  # of the threshold that the model carries; Edin et al. 2023
@@ -80,7 +80,7 @@ def save(
 def metrics(
     run: Run, recipe: str, model: Model, results: list[Result], thresholds: list[dict[str, float]]
 ) -> dict[str, Any]:
-    """The content of metrics/train.json: the run, the number of epochs, and the dev metrics of the best epoch.
+    """Build the contents of metrics/train.json: the run, the number of epochs, and the dev metrics of the best epoch.
 
     With several seeds every number is a mean over them; their standard deviation and the numbers of each follow.
 

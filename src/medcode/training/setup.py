@@ -13,7 +13,7 @@ from medcode.dataset import arrays
 from medcode.dataset.embedding_table import embedding_table
 from medcode.encoders import folder
 from medcode.engine.device_data import DeviceNotes
-from medcode.layers.medical_code_attention import Edges
+from medcode.layers.code_edges import Edges
 from medcode.models.base import Model, ModelConfig, ModelInputs
 
 
@@ -37,7 +37,7 @@ def read(
     """
     needs = {"descriptions": model_cls.needs_descriptions or recipe.reads_descriptions, "edges": model_cls.needs_edges}
     if config.uses_subwords:
-        source = folder.further(paths["encoder"], paths["pretrained"])
+        source = folder.encoder_to_train(paths["encoder"], paths["pretrained"])
         encoder, tokenizer = folder.read(source), folder.read_tokenizer(source)
         data = arrays.load(paths["inputs"], ("train", "dev"), **needs, subword=paths["subword"])
         text = {"encoder": encoder}
@@ -57,17 +57,17 @@ def read(
 
 
 def train_documents(data: arrays.Inputs, max_tokens: int) -> DeviceNotes:
-    """The training documents, each truncated to so many tokens, on the CPU."""
+    """Return the training documents, each truncated to so many tokens, on the CPU."""
     return DeviceNotes(data.tokens, data.splits["train"].offsets, max_tokens, torch.device("cpu"))
 
 
 def _descriptions(data: arrays.Inputs, heads: Iterable[str]) -> dict[str, Tensor]:
-    """Words of each label's description, {head: int64 [Y, T]}."""
+    """Return the words of each label's description, {head: int64 [Y, T]}."""
     return {head: torch.from_numpy(data.descriptions[head]).long() for head in heads}
 
 
 def _edges(data: arrays.Inputs) -> dict[str, Edges]:
-    """Links of each head's codes to those of another head."""
+    """Return the links of each head's codes to those of another head."""
     return {
         head: Edges(*torch.from_numpy(pairs), torch.from_numpy(weights))
         for head, (pairs, weights) in data.edges.items()

@@ -27,7 +27,7 @@ class TrainStep:
         notes: the training documents.
         targets: their gold labels under each head.
         recipe: loss, optimizer and clipping.
-        settings: the engine.
+        engine: precision, micro-batches, gradient checkpointing and CUDA graphs.
         context: this process among those that train together.
 
     Attributes:
@@ -43,21 +43,21 @@ class TrainStep:
         notes: DeviceNotes,
         targets: dict[str, DeviceTargets],
         recipe: Recipe,
-        settings: Training,
+        engine: Training,
         context: DistributedContext,
     ) -> None:
-        self.model, self.notes, self.targets, self.recipe, self.settings = model, notes, targets, recipe, settings
+        self.model, self.notes, self.targets, self.recipe, self.engine = model, notes, targets, recipe, engine
         self.context, self.device = context, notes.device
         self.loss_weights = recipe.loss_weights or model.loss_weights
         unweighted = sorted(model.heads.keys() - (self.loss_weights or model.heads).keys())
         if unweighted and len(model.heads) > 1:
             raise UserError(f"loss_weights of the recipe: no weight for the model's head {', '.join(unweighted)}")
-        if settings.micro_batch and any(isinstance(module, _BatchNorm) for module in model.modules()):
+        if engine.micro_batch and any(isinstance(module, _BatchNorm) for module in model.modules()):
             raise UserError("training.micro_batch: the model normalizes over its batch; set 0, all of it at once")
-        if settings.gradient_checkpointing:
+        if engine.gradient_checkpointing:
             model.enable_gradient_checkpointing()
         self.loss_names: tuple[str, ...] = ()
-        self.graphed = settings.cuda_graphs and self.device.type == "cuda" and context.size == 1
+        self.graphed = engine.cuda_graphs and self.device.type == "cuda" and context.size == 1
         self.optimizer = make_optimizer(model, recipe, model.layer_depths(), capturable=self.graphed)
         self.network = context.wrap(model, self.device)
         self.random = cuda_graphs.RandomStream(self.device)
@@ -89,20 +89,20 @@ class TrainStep:
         """
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
-        for first, last in self.micro_batches(len(documents)):
+        for start, stop in self.micro_batches(len(documents)):
             # A process without documents takes one with weight 0, so that all processes make the same calls.
-            share = documents[first:last] if last > first else documents[:1]
+            micro_batch = documents[start:stop] if stop > start else documents[:1]
             if self.context.size > 1:
-                share_batch(self.model, (first, last, len(documents)) if last > first else (0, 1, len(documents)))
-            targets = {head: labels.rows(share) for head, labels in self.targets.items()}
-            with autocast(self.device, self.settings.precision), kernels.replayed(self.graphed):
-                logits = self.network(*self.notes.gather(share, length))
+                share_batch(self.model, (start, stop, len(documents)) if stop > start else (0, 1, len(documents)))
+            targets = {head: labels.rows(micro_batch) for head, labels in self.targets.items()}
+            with autocast(self.device, self.engine.precision), kernels.replayed(self.graphed):
+                logits = self.network(*self.notes.gather(micro_batch, length))
                 penalty = self.model.regularization(targets)
-            is_coded = {head: labels.coded(share) for head, labels in self.targets.items()}
+            is_coded = {head: labels.coded(micro_batch) for head, labels in self.targets.items()}
             losses = document_losses(logits, targets, is_coded, self.recipe, self.loss_weights, "train_loss")
             if penalty is not None:
                 losses["train_loss"] = losses["train_loss"] + penalty
-            weight = 1.0 if last > first else 0.0
+            weight = 1.0 if stop > start else 0.0
             means = {name: values.sum() / len(documents) * weight for name, values in losses.items()}
             (means["train_loss"] * self.context.size).backward()  # gradients are averaged over the processes
             sums = {name: sums.get(name, 0.0) + value.detach() for name, value in means.items()}
@@ -114,13 +114,13 @@ class TrainStep:
         return mean_losses
 
     def micro_batches(self, batch_size: int) -> list[tuple[int, int]]:
-        """Cut this process's share of a batch into micro-batches: the first document, and one past the last, of each.
+        """Cut this process's share of a batch into micro-batches, and return their bounds: start, and stop, exclusive.
 
         Every process has the same number of micro-batches, so some may be empty.
         """
-        first, last = self.context.shard(batch_size)
-        size, most = self.settings.micro_batch or batch_size, -(-batch_size // self.context.size)
-        return [(min(start, last), min(start + size, last)) for start in range(first, first + most, size)]
+        start, stop = self.context.shard(batch_size)
+        size, largest_share = self.engine.micro_batch or batch_size, -(-batch_size // self.context.size)
+        return [(min(row, stop), min(row + size, stop)) for row in range(start, start + largest_share, size)]
 
     def load_optimizer(self, state: dict) -> None:
         """Restore the optimizer."""

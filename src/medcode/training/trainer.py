@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
@@ -25,57 +24,15 @@ from tqdm import tqdm
 from medcode.config import Recipe, Training
 from medcode.dataset.arrays import Inputs, Split
 from medcode.engine.batches import Batch, bucket_lengths, epoch_batches
-from medcode.engine.device_data import DeviceNotes, DeviceTargets
+from medcode.engine.device_data import DeviceData, DeviceNotes, DeviceTargets
 from medcode.engine.distributed import DistributedContext
 from medcode.engine.transfer import AsyncHostCopy, to_device
 from medcode.models.base import Model
 from medcode.training import early_stopping, lr_schedule, validation
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.losses import LossMeter, StepLosses
+from medcode.training.state import Result, Row, TrainState
 from medcode.training.train_step import TrainStep
-
-Row = dict[str, float]
-
-
-@dataclass
-class TrainState:
-    """The progress of a training. With the weights and the optimizer, it is the checkpoint.
-
-    Attributes:
-        epoch: epochs that have ended.
-        step: steps taken in the current epoch.
-        global_step: steps taken since the beginning.
-        loss_sums: sums over the steps of the current epoch: `train_loss`, and `train_loss_<head>` for several heads.
-        history: the learning curve, a row for each epoch that has ended.
-        best_epoch: the epoch whose weights to keep, counted from 1; 0 before the first has ended.
-        stopped: why training has ended; empty until then.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    global_step: int = 0
-    loss_sums: Row = field(default_factory=dict)
-    history: list[Row] = field(default_factory=list)
-    best_epoch: int = 0
-    stopped: str = ""
-
-
-@dataclass(frozen=True)
-class Result:
-    """The learning curve of a training, its best epoch (counted from 1), and why it ended."""
-
-    history: list[Row]
-    best_epoch: int
-    stopped: str
-
-
-class DeviceData(NamedTuple):
-    """Notes and gold labels on the model's device; the labels of dev stay on the host."""
-
-    train_notes: DeviceNotes
-    dev_notes: DeviceNotes
-    train_targets: dict[str, DeviceTargets]
-    dev_targets: dict[str, DeviceTargets]
 
 
 class Trainer:
@@ -88,13 +45,13 @@ class Trainer:
         model: on its device, with its initial weights; ends with those of the best epoch.
         data: with the splits train and dev.
         recipe: how to train.
-        settings: the engine.
+        engine: how it is computed: device, precision, batches.
         seed: of dropout and of the order of batches.
         checkpoints: of this training.
         context: this process among those that train together.
         on_epoch: called by the main process after every epoch, with the learning curve and the seconds it took.
         on_resume: called by the main process with the state and the folder of the checkpoint that it resumes from.
-        share_data_with: another training of the same data, recipe and settings, whose device data this one uses.
+        share_data_with: another training of the same data, recipe and engine, whose device data this one uses.
 
     Raises:
         UserError: a head of the model has no weight in the recipe; the model cannot be trained in micro-batches; the
@@ -106,7 +63,7 @@ class Trainer:
         model: Model,
         data: Inputs,
         recipe: Recipe,
-        settings: Training,
+        engine: Training,
         seed: int,
         checkpoints: Checkpoints,
         context: DistributedContext | None = None,
@@ -114,20 +71,20 @@ class Trainer:
         on_resume: Callable[[TrainState, Path], None] = lambda state, folder: None,
         share_data_with: Trainer | None = None,
     ) -> None:
-        self.model, self.recipe, self.settings, self.seed = model, recipe, settings, seed
+        self.model, self.recipe, self.engine, self.seed = model, recipe, engine, seed
         self.checkpoints, self.context = checkpoints, context or DistributedContext()
         self.on_epoch, self.on_resume = on_epoch, on_resume
         self.device = next(model.parameters()).device
-        self.train, self.dev = data.splits["train"], data.splits["dev"]
-        if settings.overfit_documents:
-            self.train = self.dev = self.train.first(settings.overfit_documents)
+        self.train_split, self.dev_split = data.splits["train"], data.splits["dev"]
+        if engine.overfit_documents:
+            self.train_split = self.dev_split = self.train_split.first(engine.overfit_documents)
         self.train_counts = {head: torch.from_numpy(data.train_counts(head)) for head in model.heads}
         self.device_data = self._to_device(data) if share_data_with is None else share_data_with.device_data
         self.lengths = self.device_data.train_notes.lengths
-        self.bucket_lengths = bucket_lengths(self.lengths, recipe.batch_size, settings.padding)
+        self.bucket_lengths = bucket_lengths(self.lengths, recipe.batch_size, engine.padding)
         notes, _, targets, _ = self.device_data
-        self.step = TrainStep(model, notes, targets, recipe, settings, self.context)
-        self.floor = validation.floor(self.train, self.dev, list(model.heads), recipe)
+        self.stepper = TrainStep(model, notes, targets, recipe, engine, self.context)
+        self.floor = validation.floor(self.train_split, self.dev_split, list(model.heads), recipe)
         self.state = TrainState()
         self.losses = LossMeter(self.state.loss_sums)
         self._begin_epoch()
@@ -140,7 +97,7 @@ class Trainer:
     @property
     def at_epoch_end(self) -> bool:
         """Whether all steps of the current epoch are taken."""
-        return self.state.step == len(self.batches)
+        return self.state.step_in_epoch == len(self.batches)
 
     def restore(self) -> None:
         """Restore the last checkpoint, if there is one."""
@@ -151,7 +108,7 @@ class Trainer:
         self.losses = LossMeter(self.state.loss_sums)
         if not self.done:  # a training that has ended needs only the best weights, which `finish` reads
             self.model.load_state_dict(checkpoint["model"])
-            self.step.load_optimizer(checkpoint["optimizer"])
+            self.stepper.load_optimizer(checkpoint["optimizer"])
             self._begin_epoch()
         if self.context.is_main:
             self.on_resume(self.state, self.checkpoints.folder)
@@ -165,15 +122,15 @@ class Trainer:
         """
         started, state = time.perf_counter(), self.state
         self._show_bar()
-        batch, lr = self.batches[state.step], self._learning_rate(state.global_step)
-        self.step.prepare(lr, self.seed, state.global_step)
-        losses = AsyncHostCopy(self.step.run(to_device(batch.documents, self.device), batch.length))
-        admissions = [self.train.documents[number] for number in batch.documents]
-        self.losses.add(StepLosses(self.step.loss_names, losses, state.global_step + 1, lr, admissions))
-        state.step += 1
+        batch, lr = self.batches[state.step_in_epoch], self._learning_rate(state.global_step)
+        self.stepper.prepare(lr, self.seed, state.global_step)
+        losses = AsyncHostCopy(self.stepper.run(to_device(batch.documents, self.device), batch.length))
+        admissions = [self.train_split.documents[number] for number in batch.documents]
+        self.losses.add(StepLosses(self.stepper.loss_names, losses, state.global_step + 1, lr, admissions))
+        state.step_in_epoch += 1
         state.global_step += 1
         self.bar.update()
-        if state.step % self.settings.checkpoint_steps == 0 and not self.at_epoch_end:
+        if state.step_in_epoch % self.engine.checkpoint_steps == 0 and not self.at_epoch_end:
             self.save()
         self.seconds += time.perf_counter() - started
 
@@ -191,11 +148,11 @@ class Trainer:
         lr = self._learning_rate(state.global_step - 1)
         self.model.before_evaluation(self.train_counts)
         if self.context.is_main:
-            weights = self.step.loss_weights
-            row |= validation.evaluate(self.model, self.dev, self.device_data, weights, self.recipe, self.settings)
+            weights = self.stepper.loss_weights
+            row |= validation.evaluate(self.model, self.dev_split, self.device_data, weights, self.recipe, self.engine)
             row["learning_rate"] = lr
         state.history.append(self.context.broadcast(row))
-        state.epoch, state.step = state.epoch + 1, 0
+        state.epoch, state.step_in_epoch = state.epoch + 1, 0
         state.loss_sums.clear()
         state.best_epoch = self._best_epoch()
         self.seconds += time.perf_counter() - started
@@ -218,7 +175,7 @@ class Trainer:
             self.checkpoints.save(
                 {
                     "model": self.model.state_dict(),
-                    "optimizer": self.step.optimizer.state_dict(),
+                    "optimizer": self.stepper.optimizer.state_dict(),
                     "state": asdict(self.state),
                 }
             )
@@ -230,26 +187,26 @@ class Trainer:
         return Result(self.state.history, self.state.best_epoch, self.state.stopped)
 
     def epoch_batches(self, epoch: int) -> list[Batch]:
-        """The batches of an epoch, a function of the seed and the epoch."""
+        """Return the batches of an epoch, a function of the seed and the epoch."""
         batches = epoch_batches(self.lengths, self.bucket_lengths, self.recipe.batch_size, self.seed, epoch)
-        return batches[: self.settings.limit_batches] if self.settings.limit_batches else batches
+        return batches[: self.engine.limit_batches] if self.engine.limit_batches else batches
 
     def _begin_epoch(self) -> None:
         self.batches, self.seconds = self.epoch_batches(self.state.epoch), 0.0
         self.bar: tqdm | None = None
-        self.step.network.train()
+        self.stepper.network.train()
 
     def _show_bar(self) -> None:
         """Show the progress of the epoch, and the mean loss of the steps whose losses have been read."""
         self.bar = self.bar or tqdm(
             total=len(self.batches),
-            initial=self.state.step,
+            initial=self.state.step_in_epoch,
             desc=f"seed {self.seed}, epoch {self.state.epoch + 1}/{self.recipe.epochs}",
             unit="batch",
             disable=None if self.context.is_main else True,
             leave=False,
         )
-        steps_read = self.state.step - 1  # the losses of the last step are still on the device
+        steps_read = self.state.step_in_epoch - 1  # the losses of the last step are still on the device
         if steps_read > 0 and self.state.loss_sums:
             metric = {f"dev {self._monitor}": f"{value:.4f}" for value in self._monitored()[-1:]}
             loss = f"{self.state.loss_sums['train_loss'] / steps_read:.4f}"
@@ -267,9 +224,11 @@ class Trainer:
 
         train, dev = (
             DeviceNotes(data.tokens, split.offsets, self.recipe.max_tokens, self.device)
-            for split in (self.train, self.dev)
+            for split in (self.train_split, self.dev_split)
         )
-        return DeviceData(train, dev, targets(self.train, self.device), targets(self.dev, torch.device("cpu")))
+        return DeviceData(
+            train, dev, targets(self.train_split, self.device), targets(self.dev_split, torch.device("cpu"))
+        )
 
     @property
     def _lowest(self) -> bool:
@@ -280,7 +239,7 @@ class Trainer:
         return "dev_loss" if self._lowest else self.recipe.monitor
 
     def _monitored(self) -> list[float]:
-        """The monitored metric after each epoch so far."""
+        """Return the monitored metric after each epoch so far."""
         return [row[self._monitor] for row in self.state.history]
 
     def _best_epoch(self) -> int:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from medcode.config import Recipe, Training
 from medcode.dataset.arrays import Split
+from medcode.engine.device_data import DeviceData
 from medcode.evaluation.monitor import dev_metrics, epoch_metrics
 from medcode.inference.scoring import probabilities, score_documents
 from medcode.models.base import Model
 from medcode.training.losses import document_losses
-
-if TYPE_CHECKING:
-    from medcode.training.trainer import DeviceData, Row
+from medcode.training.state import Row
 
 SCORING_BATCH = 32
 
@@ -27,7 +25,7 @@ def evaluate(
     data: DeviceData,
     loss_weights: dict[str, float] | None,
     recipe: Recipe,
-    settings: Training,
+    engine: Training,
 ) -> Row:
     """Return the losses on dev, and metrics over the documents that were coded in each head's system.
 
@@ -37,12 +35,12 @@ def evaluate(
         data: its notes and gold labels.
         loss_weights: of the heads; None gives each weight 1.
         recipe: `monitor_heads` says whether each metric is that of the first head or a mean over all.
-        settings: the precision.
+        engine: the precision.
 
     Raises:
         UserError: the monitored metric cannot be computed on dev.
     """
-    logits = score_documents(model, data.dev_notes, SCORING_BATCH, settings.precision)
+    logits = score_documents(model, data.dev_notes, SCORING_BATCH, engine.precision)
     scores, documents = {head: torch.from_numpy(x) for head, x in logits.items()}, torch.arange(len(dev))
     targets = {head: labels.rows(documents) for head, labels in data.dev_targets.items()}
     is_coded = {head: labels.coded(documents) for head, labels in data.dev_targets.items()}

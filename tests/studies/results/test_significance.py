@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import binomtest, bootstrap
 from sklearn.metrics import f1_score
 
+from medcode.evaluation.decisions import Decisions, decide
 from medcode.evaluation.measurement import Predictions
 from medcode.evaluation.metrics import Counts, f1_macro
 from medcode.studies.results import significance
-from medcode.studies.results.predictions import Decisions, decide
 
 DOCUMENTS, LABELS = 80, 6
 

@@ -13,12 +13,12 @@ from medcode.config.section import Section
 from medcode.errors import UserError, nearest
 
 SYNTHETIC = "synthetic-"  # corpora that the workflow makes in the format of another corpus
-MADE = ("synthetic-mimic3", "synthetic-mimic4")
+SYNTHETIC_CORPORA = ("synthetic-mimic3", "synthetic-mimic4")
 
 
 def names() -> list[str]:
     """List the corpora as spelled in params.yaml, synthetic ones first."""
-    return [*MADE, *sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))]
+    return [*SYNTHETIC_CORPORA, *sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))]
 
 
 def module_of(corpus: str) -> str:

@@ -49,10 +49,10 @@ CHRONIC = ("24", "25", "26", "27", "29", "30", "31", "39", "40", "41", "42", "49
 @functools.cache
 def concepts() -> dict[str, Concept]:
     """Read the hand-written concepts, by dotted code."""
-    entries = facts("diagnoses") | {code: {"kind": "procedure"} | entry for code, entry in facts("procedures").items()}
+    entries = facts("diagnoses") | {code: {"type": "procedure"} | entry for code, entry in facts("procedures").items()}
     return {
         code: Concept(
-            entry["kind"],
+            entry["type"],
             tuple(entry["names"]),
             *(templates(entry.get(key, ())) for key in ("course", "results", "social")),
             tuple(entry.get("drugs", ())),

@@ -42,7 +42,7 @@ class Profile:
 
     @property
     def stage(self) -> str:
-        """`newborn`, `pregnancy` or `adult`."""
+        """Stage of life of the patients: `newborn`, `pregnancy` or `adult`."""
         return self.tail[0] if self.tail[0] in ("newborn", "pregnancy") else "adult"
 
 

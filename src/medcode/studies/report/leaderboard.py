@@ -20,7 +20,7 @@ seeds, in percent. Time is that of one training, a mean over seeds. Rows compare
 """
 COLUMNS = tuple(
     (metric_table.columns()[name], metric_table.path_in_test(name, "tuned", "caml"))
-    for name in ("f1_micro", "f1_macro", "auc_macro", "precision_at_5", "precision_at_8", "map")
+    for name in metric_table.headlines()
 )
 FURTHER = ("seeds", "parameters", "time", "device", "torch", "commit", "study")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from medcode import io
-from medcode.evaluation import metric_table
+from medcode.evaluation import decisions, metric_table
+from medcode.evaluation.decisions import Decisions
 from medcode.studies.definition.published import METRICS, Table
 from medcode.studies.definition.study import Study
 from medcode.studies.pipeline.progress import DONE
-from medcode.studies.results import predictions
 
 RowSettings = dict[tuple[str, str], dict[str, Any]]  # {(row, label set): settings}
 
@@ -38,9 +38,9 @@ class Run:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [json.loads(line)["seconds"] for line in lines]
 
-    def decisions(self, head: str) -> predictions.Decisions:
+    def decisions(self, head: str) -> Decisions:
         """Return the decisions on test."""
-        return predictions.read(self.folder / "predictions.npz")[head]
+        return decisions.read(self.folder / "predictions.npz")[head]
 
     def table(self, name: str, head: str) -> list[dict[str, str]]:
         """Return the lines of a table about a head."""

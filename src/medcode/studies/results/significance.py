@@ -10,8 +10,8 @@ import numpy as np
 from scipy import sparse
 from scipy.stats import binomtest
 
+from medcode.evaluation.decisions import Decisions
 from medcode.evaluation.metrics import MacroF1, ratio
-from medcode.studies.results.predictions import Decisions
 
 RESAMPLES = 10_000
 BLOCK = 200  # resamples at a time
@@ -90,7 +90,7 @@ def bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 1,
 ) -> Difference:
-    """Paired bootstrap of a difference: test documents are sampled with replacement, the same for both rows.
+    """Compute a difference's paired bootstrap: test documents are sampled with replacement, the same for both rows.
 
     Args:
         first: decisions of the first row, one per seed, aligned.
@@ -164,7 +164,7 @@ def _macro(definition: MacroF1) -> Callable[[np.ndarray, np.ndarray, np.ndarray]
 
 
 def mcnemar(first: Sequence[Decisions], second: Sequence[Decisions], threshold: str) -> Disagreement:
-    """McNemar's exact test over all decisions (document and code), averaged over seeds.
+    """Compute McNemar's exact test over all decisions (document and code), averaged over seeds.
 
     Decisions about one document are not independent, so p is too small if documents differ much. The bootstrap over
     documents does not have this problem.

@@ -10,8 +10,8 @@ from pathlib import Path
 from medcode import config, io
 from medcode.text import tokens
 
-LARGE = 20_000_000  # bytes; for smaller files, starting processes takes longer than the work
-MOST = 8  # processes; with more, reading the notes is the bottleneck
+LARGE_FILE = 20_000_000  # bytes; for smaller files, starting processes takes longer than the work
+MAX_PROCESSES = 8  # processes; with more, reading the notes is the bottleneck
 
 
 class Parameters(config.Section):
@@ -22,8 +22,8 @@ class Parameters(config.Section):
 
 @stage(Parameters, notes=Path, out=Path, metrics=Path)
 def main(params: Parameters, notes: Path, out: Path, metrics: Path) -> None:
-    large = notes.is_file() and notes.stat().st_size > LARGE
-    processes = min(os.cpu_count() or 1, MOST) if large else 1
+    is_large = notes.is_file() and notes.stat().st_size > LARGE_FILE
+    processes = min(os.cpu_count() or 1, MAX_PROCESSES) if is_large else 1
     words = tokens.tokenized(tokens.documents_of(notes), params.tokenize.rule, processes)
     words.write(out)
     io.write_metrics(metrics, {"rule": params.tokenize.rule, **words.counts()})

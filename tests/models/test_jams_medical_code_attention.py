@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from medcode.codes import gem
-from medcode.layers.medical_code_attention import Edges, MedicalCodeAttention
+from medcode.layers.code_edges import Edges
+from medcode.models.jams import MedicalCodeAttention
 
 FEATURES = 5
 

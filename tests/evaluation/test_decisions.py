@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from medcode.errors import UserError
+from medcode.evaluation import decisions as decisions_file
 from medcode.evaluation.measurement import Predictions
-from medcode.studies.results import predictions
 
 
 def test_written_decisions_are_read_unchanged(tmp_path):
@@ -16,9 +16,9 @@ def test_written_decisions_are_read_unchanged(tmp_path):
     scores[0, 0] = 0.5  # exactly at the threshold is negative
     documents = [f"d{n}" for n in range(9)]
     labels = [{"system": "icd9cm", "code": f"{n}"} for n in range(4)]
-    decided = predictions.decide(Predictions(documents, labels, gold, scores, np.arange(4), 0.5, 0.25))
-    predictions.write(tmp_path / "p.npz", {"icd": decided})
-    decisions = predictions.read(tmp_path / "p.npz")["icd"]
+    decided = decisions_file.decide(Predictions(documents, labels, gold, scores, np.arange(4), 0.5, 0.25))
+    decisions_file.write(tmp_path / "p.npz", {"icd": decided})
+    decisions = decisions_file.read(tmp_path / "p.npz")["icd"]
     assert list(decisions.documents) == documents and list(decisions.codes) == [f"icd9cm:{n}" for n in range(4)]
     assert list(decisions.train_counts) == [0, 1, 2, 3]
     np.testing.assert_array_equal(decisions.gold.toarray(), gold)
@@ -30,4 +30,4 @@ def test_a_missing_or_damaged_file_is_reported(tmp_path):
     (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 no")
     for name in ("none.npz", "bad.npz"):
         with pytest.raises(UserError, match=r"cannot be read .* run the study again"):
-            predictions.read(tmp_path / name)
+            decisions_file.read(tmp_path / name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
@@ -13,9 +12,7 @@ from scipy import sparse
 from medcode import io
 from medcode.dataset.binary_csr import as_binary_csr
 from medcode.errors import UserError
-
-if TYPE_CHECKING:
-    from medcode.evaluation.measurement import Predictions
+from medcode.evaluation.measurement import Predictions
 
 MATRICES = ("gold", "fixed", "tuned")
 
@@ -72,7 +69,7 @@ def write(path: str | os.PathLike, heads: dict[str, Decisions]) -> None:
         for name in ("documents", "codes", "train_counts"):
             arrays[f"{head}/{name}"] = getattr(decisions, name)
     with io.atomic_write(path) as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def read(path: str | os.PathLike) -> dict[str, Decisions]:
@@ -96,4 +93,5 @@ def _head(arrays: dict[str, np.ndarray], head: str) -> Decisions:
         indices, indptr = arrays[f"{head}/{name}/indices"], arrays[f"{head}/{name}/indptr"]
         return sparse.csr_array((np.ones(len(indices), np.uint8), indices, indptr), (len(documents), len(codes)))
 
-    return Decisions(documents, codes, *(matrix(name) for name in MATRICES), arrays[f"{head}/train_counts"])
+    gold, fixed, tuned = (matrix(name) for name in MATRICES)
+    return Decisions(documents, codes, gold, fixed, tuned, arrays[f"{head}/train_counts"])

@@ -1,0 +1,39 @@
+"""The progress and the result of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Row = dict[str, float]
+
+
+@dataclass
+class TrainState:
+    """The progress of a training. With the weights and the optimizer, it is the checkpoint.
+
+    Attributes:
+        epoch: epochs that have ended.
+        step_in_epoch: steps taken in the current epoch.
+        global_step: steps taken since the beginning.
+        loss_sums: sums over the steps of the current epoch: `train_loss`, and `train_loss_<head>` for several heads.
+        history: the learning curve, a row for each epoch that has ended.
+        best_epoch: the epoch whose weights to keep, counted from 1; 0 before the first has ended.
+        stopped: why training has ended; empty until then.
+    """
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    global_step: int = 0
+    loss_sums: Row = field(default_factory=dict)
+    history: list[Row] = field(default_factory=list)
+    best_epoch: int = 0
+    stopped: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The learning curve of a training, its best epoch (counted from 1), and why it ended."""
+
+    history: list[Row]
+    best_epoch: int
+    stopped: str
