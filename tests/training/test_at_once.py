@@ -93,7 +93,7 @@ def test_only_the_main_process_fits(make):
 def test_debugging_on_few_documents(make, engine):
     training = make(engine=engine.model_copy(update={"overfit_documents": 5}))
     at_once.train([training])
-    assert len(training.train) == len(training.dev) == 5
+    assert len(training.train_split) == len(training.dev_split) == 5
 
 
 def test_thresholds_are_tuned_on_dev(make, tiny_inputs):
