@@ -69,7 +69,7 @@ def train(
     settings = parameters.training.model_copy(update=changes | {"checkpoint_steps": 10_000, "overfit_documents": 0})
     reproducibility.prepare(options.threads)
     torch.manual_seed(1)
-    vectors = torch.from_numpy(embedding_table(data.vectors, recipe.embedding_norm))
+    vectors = torch.from_numpy(embedding_table(data.vectors, recipe.embedding_init))
     without_dropout = model_settings.config.model_copy(update={"dropout": 0.0})
     heads = data.heads_named(model_settings.config.heads)
     model = models.find(name)(without_dropout, ModelInputs(heads=heads, vocab_size=len(vectors), vectors=vectors))

@@ -7,14 +7,11 @@ import pytest
 from gensim.models import Word2Vec
 
 from medcode.config import WordVectors
-from medcode.dataset.embedding_table import embedding_table
 from medcode.errors import UserError
 from medcode.text import word_vectors
 from medcode.text.tokens import tokenized
 
-OPTIONS = WordVectors(
-    documents="train", background=True, min_documents=2, size=8, window=2, epochs=3, seed=1, decorrelate=False
-)
+OPTIONS = WordVectors(documents="train", background=True, min_documents=2, size=8, window=2, epochs=3, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -60,33 +57,6 @@ def test_vectors_are_the_same_to_the_bit_and_depend_on_the_seed(tokens):
     )
     assert first.tobytes() == again.tobytes()
     assert not np.array_equal(first, other)
-
-
-def test_decorrelated_vectors_have_mean_zero_and_identity_covariance():
-    random = np.random.default_rng(0)
-    vectors = random.standard_normal((400, 5)) * [5, 3, 1, 1, 0.1] + [2, 0, 0, 0, 0]
-    whitened = word_vectors.decorrelated(vectors)
-    np.testing.assert_allclose(whitened.mean(0), 0, atol=1e-9)
-    np.testing.assert_allclose(whitened.T @ whitened / len(whitened), np.eye(5), atol=1e-9)
-    for column in range(5):
-        assert np.corrcoef(vectors[:, column], whitened[:, column])[0, 1] > 0.8
-
-
-def test_decorrelated_vectors_are_finite_without_variance_in_a_direction():
-    vectors = np.random.default_rng(0).standard_normal((3, 8))
-    whitened = word_vectors.decorrelated(vectors)
-    assert np.isfinite(whitened).all() and np.linalg.matrix_rank(whitened) == 2
-
-
-def test_the_table_is_decorrelated_on_request(tokens):
-    words = word_vectors.frequent_words(tokens, np.arange(14), 2)
-    plain, apart = (
-        word_vectors.train(tokens, np.arange(14), words, OPTIONS.model_copy(update={"decorrelate": wanted}))
-        for wanted in (False, True)
-    )
-    np.testing.assert_array_equal(apart[[0, -1]], plain[[0, -1]])
-    plain, apart = (embedding_table(table, "unit")[1:-1] for table in (plain, apart))
-    assert np.linalg.norm(apart.mean(0)) < np.linalg.norm(plain.mean(0))
 
 
 def test_a_long_document_is_read_completely(tokens):

@@ -72,4 +72,3 @@ class WordVectors(Section):
     window: Positive
     epochs: Positive
     seed: Count
-    decorrelate: bool

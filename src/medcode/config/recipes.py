@@ -42,8 +42,8 @@ class Recipe(Section):
     value. `loss_weights` weighs the losses of a model with several heads; null weighs each 1, or as in the model's
     paper. `label_smoothing` is the share a of a label's 0 or 1 that is spread over all labels: y (1 - a) + a / Y.
     `max_tokens` is the number of words or subwords of a note that are read. `embedding: static` does not train
-    word vectors. `embedding_norm: unit` scales each to norm 1, as caml-mimic; `raw` leaves them as word2vec gives them,
-    as LAAT's authors.
+    word vectors. `embedding_init: unit` scales each to norm 1, as caml-mimic; `raw` leaves them as word2vec gives them,
+    as LAAT's authors; `whitened` also removes what they have in common, so that only like words are alike.
 
     Three options for corpora with few documents: `label_init: descriptions` initializes label attention from the label
     descriptions; `label_biases: log_odds` initializes each output bias from the frequency of its label;
@@ -74,7 +74,7 @@ class Recipe(Section):
     max_tokens: Positive = 2500
     dropout: Annotated[Share, Field(lt=1)] = 0.2
     embedding: Literal["trained", "static"] = "trained"
-    embedding_norm: Literal["unit", "raw"] = "unit"
+    embedding_init: Literal["unit", "raw", "whitened"] = "unit"
     label_init: Literal["random", "descriptions"] = "random"
     label_biases: Literal["random", "log_odds"] = "random"
     description_documents: bool = False

@@ -19,7 +19,10 @@ RENAMED_KEYS: dict[str, str | tuple[str, ...]] = {
     "title_documents": "description_documents",
 }  # fmt: skip
 # {key in older files: why it is gone, or what to set instead}.
-REMOVED_KEYS = {"buckets": "padding is a share now"}
+REMOVED_KEYS = {
+    "buckets": "padding is a share now",
+    "decorrelate": "a recipe sets embedding_init: whitened now",
+}
 # Values that older files have under a renamed key or its successor, and what they are called now.
 RENAMED_VALUES = {
     "label_init": {"drawn": "random", "titles": "descriptions"},

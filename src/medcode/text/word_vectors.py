@@ -56,7 +56,7 @@ def train(tokens: TokenizedWords, documents: np.ndarray, words: np.ndarray, opti
         tokens: all documents.
         documents: indices of the documents that word2vec reads.
         words: indices of the word types of the vocabulary [V].
-        options: size E, window, epochs, seed, decorrelate.
+        options: size E, window, epochs, seed.
 
     Returns:
         float32 [V + 2, E]: PAD, the words, UNK.
@@ -76,26 +76,7 @@ def train(tokens: TokenizedWords, documents: np.ndarray, words: np.ndarray, opti
     unknown = np.random.default_rng(options.seed).standard_normal(options.size)
     # word2vec reads at least all training documents, so it has a vector for every word of the vocabulary.
     word_rows = np.stack([model.wv[tokens.types[number]] for number in words])
-    if options.decorrelate:
-        word_rows = decorrelated(word_rows)
     return Vocabulary.table(word_rows, unknown).astype(np.float32)
-
-
-def decorrelated(vectors: np.ndarray) -> np.ndarray:
-    """Whiten unit vectors (zero-phase): mean zero and identity covariance, as close to the input as possible.
-
-    Word vectors of a small corpus all point in similar directions, which hides the similarity of words. The leading
-    principal components mostly encode frequency (Mu and Viswanath 2018, "All-but-the-Top"). Whitening goes further and
-    gives all directions the same variance. A direction without variance stays without.
-
-    Shapes: [V, E] -> float64 [V, E].
-    """
-    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    centered = units - units.mean(0, dtype=np.float64)
-    variances, directions = np.linalg.eigh(centered.T @ centered / len(centered))
-    has_variance = variances > variances.max() * 1e-9
-    scales = np.where(has_variance, 1 / np.sqrt(np.where(has_variance, variances, 1)), 0)
-    return centered @ (directions * scales) @ directions.T
 
 
 class _Sentences:

@@ -43,7 +43,7 @@ def read(
         text = {"encoder": encoder}
     else:
         data, tokenizer = arrays.load(paths["inputs"], ("train", "dev"), **needs), None
-        vectors = torch.from_numpy(embedding_table(data.vectors, recipe.embedding_norm))
+        vectors = torch.from_numpy(embedding_table(data.vectors, recipe.embedding_init))
         text = {"vocab_size": len(vectors), "vectors": vectors}
     heads = data.heads_named(config.heads)
     inputs = ModelInputs(
