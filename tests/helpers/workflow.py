@@ -25,7 +25,7 @@ RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 STAGES = {
     "check", "synthesize", "reference", "extract", "tokenize", "split", "word2vec", "encoder", "subword", "pretrain",
-    "corpus_stats", "inputs", "baseline", "train", "evaluate", "report", "coverage", "gem",
+    "corpus_stats", "inputs", "baseline", "recipe", "train", "evaluate", "report", "coverage", "gem",
     *(f"{stage}@{name}" for stage in ("label_set", "ccs") for name in (
         "top50", "top50_extra", "full", "icd9", "icd10", "joint"
     )),

@@ -24,7 +24,7 @@ SMALL = {
 
 
 def build(name: str = "mt_ram", heads: dict[str, int] = HEADS, **changes) -> models.Model:
-    recipe = settings(name, "quick").recipe.model_copy(update={"dropout": 0.0})
+    recipe = settings(name, "quick").recipe.model_copy(update={"dropout": 0.0, "options": {}})
     configured = configure(name, file(name)["options"] | SMALL[name] | {"heads": list(heads)} | changes, recipe)
     torch.manual_seed(0)
     model = models.find(name)(configured, plain.inputs(heads))

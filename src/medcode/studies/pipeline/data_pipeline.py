@@ -21,7 +21,7 @@ SHARED_FOLDERS = (PurePosixPath("data/raw"), PurePosixPath("data/reference"))  #
 SETTINGS_FILE = "studies/data/settings.yaml"
 SETTINGS_OPTIONS = {"--params": PARAMS_FILE, "--models": "configs/models", "--changes": SETTINGS_FILE}
 # Stages that measure a corpus, or belong to the model of the main workflow.
-EXCLUDED_STAGES = {"corpus_stats", "coverage", "recipe", "train"}
+EXCLUDED_STAGES = {"baseline", "corpus_stats", "coverage", "recipe", "train"}
 # Keys of params.yaml besides the corpus that select outputs: one folder for each value.
 AXES = ("label_set", "encoder")
 
