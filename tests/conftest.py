@@ -166,7 +166,7 @@ def audited_subwords(audited_project, tmp_path_factory):
         project = audited_project.copy(folder / "medcode")
         project.audit = Audit(folder / "audit", project.folder)
         project.set({"model": "plm_icd", "encoder": "scratch-tiny", "pretrain": {"steps": 2}})
-        assert project.repro(**project.audit.variables) == {"check", *workflow.FROM_ENCODER}
+        assert project.repro(**project.audit.variables) == {"check", "recipe", *workflow.FROM_ENCODER}
         project.commit()
 
     return workflow.shared(tmp_path_factory, "subwords", make)

@@ -154,8 +154,8 @@ def test_a_mistake_in_a_model_file_is_reported_in_one_line(folder, old, new, mes
 
 
 def test_only_a_model_that_is_fitted_at_once_may_leave_out_keys_about_steps(folder):
-    change(folder, "learning_rate: 0.003", "dropout: 0.1", "cnn")
-    for key in ("batch_size: 16", "epochs: 10", "patience: 3"):
+    change(folder, "learning_rate: 0.0015", "dropout: 0.1", "cnn")
+    for key in ("batch_size: 8", "epochs: 10", "patience: 3"):
         change(folder, f"    {key}\n", "", "cnn")
     with pytest.raises(UserError) as mistake:
         config.load_model(folder / "cnn.yaml", "cnn", "quick", "top50")

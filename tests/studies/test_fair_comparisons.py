@@ -15,7 +15,6 @@ BUDGET = ("epochs", "max_tokens", "batch_size")
 EXCEPTIONS = {
     "bert-architectures": {"max_tokens": "how much of a note is read is what the rows differ in"},
     "bert-frequency": dict.fromkeys(BUDGET, "networks on words beside encoders on subwords"),
-    "cnn-retrained": {"batch_size": "part of the retraining"},
     "jams": {"epochs": "JAMS sees the documents of both systems in an epoch, its rivals those of one"},
     "jams-frequency": {"epochs": "as jams"},
     "jams-linkage": {"epochs": "as jams"},
