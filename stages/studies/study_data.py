@@ -27,7 +27,7 @@ def main(params: Path, models: Path, changes: Path, corpus: str, lists: Path, ou
         )
     with io.atomic_folder(out) as folder:
         io.write_text(folder / "params.yaml", yaml.safe_dump(resolved, sort_keys=False))
-        _, model = check_run(folder / "params.yaml", models)
+        _, model_settings = check_run(folder / "params.yaml", models)
         for encoder in resolved.get("encoders", {}):
             with_encoder = resolved | {"encoder": encoder}
             io.write_text(folder / f"{encoder}.yaml", yaml.safe_dump(with_encoder, sort_keys=False))
@@ -43,7 +43,8 @@ def main(params: Path, models: Path, changes: Path, corpus: str, lists: Path, ou
         code = project(stages.parent)
         for path in sorted(stages.rglob("*.py")):
             io.write_json(
-                folder / "code" / path.with_suffix(".json").name, code_of(code, [path.stem], choice(corpus, model))
+                folder / "code" / path.with_suffix(".json").name,
+                code_of(code, [path.stem], choice(corpus, *model_settings)),
             )
 
 
