@@ -19,6 +19,7 @@ pytestmark = pytest.mark.workflow
 
 # Read by no stage of these runs, and why they are dependencies all the same.
 NOT_READ = {
+    "recipe": {"data/inputs"},  # only `recipe: auto` reads the data
     # Read in place of data/tokens with subword.text: raw.
     "encoder": {"data/extracted/notes.parquet"},
     "subword": {"data/extracted/notes.parquet"},

@@ -15,6 +15,8 @@ import yaml
 from audit import Audit
 from workflow import RAN, Project, model_file
 
+from medcode import dvc_runner
+
 pytestmark = pytest.mark.workflow
 
 STUDY = "studies/tiny/dvc.yaml"
@@ -79,6 +81,7 @@ def project(audited_project, tmp_path_factory):
         time.sleep(0.1)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
+    dvc_runner._remove_damaged_lock(project.folder / dvc_runner.RWLOCK)  # as `make study` does after a kill
     before = project.recorded()
     project.ran, _ = project.repro_study(**project.audit.variables)
     assert before and project.ran == (ALL - before) | {"report"}, "a stopped study goes on where it was"

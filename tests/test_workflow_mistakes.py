@@ -92,8 +92,8 @@ def test_a_label_set_that_the_corpus_lacks_is_refused(clean):
 
 def test_jams_on_a_label_set_without_both_systems_is_refused(clean):
     clean.set({"model": "jams"})
-    command = [part.replace("caml", "jams") for part in clean.command("train")]
-    done = clean.run(*command, check=False)
+    clean.run(*(part.replace("caml", "jams") for part in clean.command("recipe")))
+    done = clean.run(*clean.command("train"), check=False)
     assert done.returncode == 2
     assert "error: label_set: the model links the codes of ICD-9 to those of ICD-10" in done.stderr
     assert "Traceback" not in done.stderr
