@@ -7,7 +7,7 @@ import json
 import shutil
 
 import pytest
-from workflow import FROM_ENCODER, FROM_RECIPE, FROM_TRAIN
+from workflow import FROM_ENCODER, FROM_RECIPE
 
 pytestmark = pytest.mark.workflow
 
@@ -27,7 +27,7 @@ def on_subwords(audited_subwords, tmp_path_factory):
         (["subword.text=raw"], {"check", *FROM_ENCODER}),
         (
             ["model=cnn", "encoder=none", "pretrain.steps=0"],
-            {"check", *FROM_TRAIN},
+            {"check", *FROM_RECIPE},
         ),  # the rest is in the cache
     ],
     ids=lambda value: ",".join(value) if isinstance(value, list) else "",
