@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import stage_commands
 import yaml
+from input_folder import write_shared, write_split
 from scipy import sparse
 
-from medcode import config, io
+from medcode import config
 from medcode.config.auto_recipe import CorpusSize, candidates, choose
 from medcode.errors import UserError
 
@@ -50,20 +51,10 @@ def test_a_named_recipe_is_the_only_candidate():
 @pytest.fixture
 def inputs(tmp_path):
     """A folder of ten training notes of 30 words with two codes."""
-    folder, n = tmp_path / "inputs", 10
-    ends = 30 * np.arange(1, n + 1)
-    io.write_array(folder / "tokens.npy", np.ones(30 * n, np.int32))
-    io.write_array(folder / "embedding.npy", np.zeros((3, 2), np.float32))
-    io.write_text(folder / "vocabulary.txt", "word\n")
-    io.write_json(folder / "text.json", {"rule": "caml"})
-    labels = [{"system": "icd9cm", "code": code, "description": "", "train_documents": 5} for code in ("1", "2")]
-    io.write_json(folder / "heads.json", {"icd": {"labels": labels}})
-    io.write_array(folder / "train/offsets.npy", np.stack([ends - 30, ends], axis=1))
-    io.write_text(folder / "train/documents.txt", "".join(f"{number}\n" for number in range(n)))
-    io.write_array(folder / "train/outside.icd.npy", np.zeros(n, np.int32))
-    io.write_array(folder / "train/has.icd.npy", np.ones(n, bool))
-    with io.atomic_write(folder / "train/labels.icd.npz") as file:
-        sparse.save_npz(file, sparse.csr_matrix(np.eye(2, dtype=np.uint8).repeat(5, axis=0)))
+    folder = tmp_path / "inputs"
+    write_shared(folder, np.ones(300), "word", {"icd": [5, 5]})
+    labels = sparse.csr_matrix(np.eye(2, dtype=np.uint8).repeat(5, axis=0))
+    write_split(folder / "train", 30 * np.arange(1, 11), {"icd": labels})
     return folder
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import stage_commands
 from coded_corpus import DESCRIBED
+from input_folder import write_shared, write_split
 from scipy import sparse
 
 from medcode import config, io
@@ -75,33 +76,17 @@ def run(tmp_path_factory, params):
     sizes, labels, measured, rows = {"ccs": 7, "icd": 20}, {}, {}, []
     for split, documents in (("train", 40), ("dev", 12), ("test", 15)):
         ends = np.cumsum(random.integers(5, 4000, documents))
-        out = folder / "inputs" / split
-        io.write_array(out / "offsets.npy", np.stack([np.concatenate([[0], ends[:-1]]), ends], axis=1))
-        io.write_text(out / "documents.txt", "".join(f"{number}\n" for number in range(documents)))
-        for head, size in sizes.items():
-            labels[split, head] = sparse.csr_matrix((random.random((documents, size)) < 0.3).astype(np.uint8))
-            io.write_array(out / f"outside.{head}.npy", np.zeros(documents, np.int32))
-            io.write_array(out / f"has.{head}.npy", np.ones(documents, bool))
-            with io.atomic_write(out / f"labels.{head}.npz") as file:
-                sparse.save_npz(file, labels[split, head])
+        labels[split] = {
+            head: sparse.csr_matrix((random.random((documents, size)) < 0.3).astype(np.uint8))
+            for head, size in sizes.items()
+        }
+        write_split(folder / "inputs" / split, ends, labels[split])
     for head, size in sizes.items():
-        gold, counts = labels["test", head], np.asarray(labels["train", head].sum(axis=0)).ravel()
+        gold, counts = labels["test"][head], np.asarray(labels["train"][head].sum(axis=0)).ravel()
         scores = random.random((15, size), dtype=np.float32)
         measured[head] = head_metrics(gold, scores, counts, 0.25, params.evaluation, np.ones(15))
         rows += frequency_table(gold, scores, counts, 0.25, params.evaluation, head)
-    io.write_array(folder / "inputs/tokens.npy", np.zeros(10, np.int32))
-    io.write_array(folder / "inputs/embedding.npy", np.zeros((3, 2), np.float32))
-    io.write_text(folder / "inputs/vocabulary.txt", f"{SECRET}\n")
-    io.write_json(folder / "inputs/text.json", {"rule": "caml"})
-    described = {
-        head: {
-            "labels": [
-                {"system": "icd9cm", "code": str(n), "description": "", "train_documents": n} for n in range(size)
-            ]
-        }
-        for head, size in sizes.items()
-    }
-    io.write_json(folder / "inputs/heads.json", described)
+    write_shared(folder / "inputs", np.zeros(10), SECRET, {head: list(range(size)) for head, size in sizes.items()})
     io.write_metrics(folder / "test.json", measured)
     io.write_json(folder / "seeds.json", {})
     io.write_json(folder / "baseline.json", {})
