@@ -92,7 +92,9 @@ def pretend(study: Study, quality: dict[str, float], seeds: tuple[int, ...] | No
                 trained = {"parameters": {"total": 1234, "trainable": 1234}, "epochs_run": 2, "best_epoch": 1}
                 trained["stopped"] = "last epoch" if seed == 1 else "3 epochs without a better f1_micro"
                 write_metrics(folder / "train.json", trained)
-                (folder / "epochs.jsonl").write_text('{"epoch": 1, "seconds": 2.5}\n{"epoch": 2, "seconds": 3.5}\n')
+                times = {1: {"seconds": 2.5, "cpu_seconds": 80.5}, 2: {"seconds": 3.5, "cpu_seconds": 81.5}}
+                lines = [json.dumps({"epoch": epoch, **values}) for epoch, values in times.items()]
+                (folder / "epochs.jsonl").write_text("\n".join(lines) + "\n")
                 environment = {"device": "CPU (test)", "threads": 1, "torch": "2", "python": "3", "commit": "abc123"}
                 write_metrics(folder / "environment.json", environment)
                 settings = study.root / study.name / "settings" / label_set / row / f"{seed}.json"

@@ -18,7 +18,6 @@ from medcode.studies.report import captions, commit_links
 from medcode.studies.report.comparison_tables import ComparisonTable, Line, same_corpus
 from medcode.studies.report.figure_data import StudyFigure
 from medcode.studies.report.tables import (
-    DASH,
     SystemCells,
     format_difference,
     format_measured,
@@ -26,6 +25,7 @@ from medcode.studies.report.tables import (
     source,
     verdict,
 )
+from medcode.studies.report.times import DASH, format_time, mean_cpu_seconds
 from medcode.studies.results import comparisons
 from medcode.studies.results.comparisons import Comparison
 from medcode.studies.results.run_results import RowSettings, Run, Runs
@@ -182,19 +182,20 @@ def _training_rows(study: Study, runs: Runs, settings: RowSettings, repository: 
         if not seed_runs or (name, label_set) not in settings:
             continue
         trained_with = settings[name, label_set]
-        seconds = [second for run in seed_runs for second in run.epochs()]
+        seconds = [second for run in seed_runs for second in run.epoch_times("seconds")]
         mean = statistics.fmean(seconds) if seconds else None
         total = seed_runs[0].train["parameters"]["total"]
-        title = study.definition.rows[name].title
+        title, device = study.definition.rows[name].title, seed_runs[0].environment["device"]
+        cpu_seconds = mean_cpu_seconds(device, [run.cpu_seconds() for run in seed_runs])
         commits = sorted({run.environment["commit"] or DASH for run in seed_runs})
         cells = [
             title, label_set, trained_with["model"], trained_with["recipe"], f"{total:,}",
             _span(seed_runs, "epochs_run"),
             _span(seed_runs, "best_epoch"), _ends(seed_runs), DASH if mean is None else f"{mean:.1f}",
-            seed_runs[0].environment["device"], seed_runs[0].environment["torch"],
+            format_time(cpu_seconds), device, seed_runs[0].environment["torch"],
         ]  # fmt: skip
         last, best = (max(run.train[key] for run in seed_runs) for key in ("epochs_run", "best_epoch"))
-        keys = [*cells[:4], total, last, best, cells[7], mean, *cells[9:], ", ".join(commits)]
+        keys = [*cells[:4], total, last, best, cells[7], mean, cpu_seconds, *cells[10:], ", ".join(commits)]
         links = [
             {"id": commit, "url": commit_links.link(repository, commit), "command": commit_links.command(commit)}
             for commit in commits

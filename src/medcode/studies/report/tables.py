@@ -12,11 +12,10 @@ from medcode.studies.definition.published import CORPORA, Cell, Table, column_ti
 from medcode.studies.definition.study import Study
 from medcode.studies.report import captions
 from medcode.studies.report.comparison_tables import ComparisonTable, Line, same_corpus
+from medcode.studies.report.times import DASH
 from medcode.studies.results import comparisons
 from medcode.studies.results.comparisons import MINUS, Comparison
 from medcode.studies.results.run_results import Runs, Summary
-
-DASH = "\N{EN DASH}"
 
 
 def format_value(value: float, table: Table) -> str:

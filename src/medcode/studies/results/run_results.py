@@ -32,11 +32,15 @@ class Run:
     test: dict[str, Any]
     environment: dict[str, Any]
 
-    def epochs(self) -> list[float]:
-        """Return the seconds of each epoch, without those before an interruption."""
+    def epoch_times(self, name: str) -> list[float]:
+        """Return `seconds` or `cpu_seconds` of each epoch; nothing if the training was logged without them."""
         path = self.folder / "epochs.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [json.loads(line)["seconds"] for line in lines]
+        return [times[name] for times in map(json.loads, lines) if name in times]
+
+    def cpu_seconds(self) -> float | None:
+        """Return the CPU time of the training; None if it was logged without it."""
+        return sum(times) if (times := self.epoch_times("cpu_seconds")) else None
 
     def decisions(self, head: str) -> Decisions:
         """Return the decisions on test."""
@@ -151,7 +155,10 @@ def record(study: Study, runs: Runs, settings: RowSettings, repository: str | No
                 "epochs": [run.train["epochs_run"] for run in seed_runs],
                 "best_epochs": [run.train["best_epoch"] for run in seed_runs],
                 "stopped": [run.train["stopped"] for run in seed_runs],
-                "seconds": [round(sum(run.epochs()), 1) for run in seed_runs],
+                "seconds": [round(sum(run.epoch_times("seconds")), 1) for run in seed_runs],
+                "cpu_seconds": [
+                    None if (seconds := run.cpu_seconds()) is None else round(seconds, 1) for run in seed_runs
+                ],
                 "device": seed_runs[0].environment["device"],
                 "torch": seed_runs[0].environment["torch"],
                 "commits": sorted({run.environment["commit"] or "unknown" for run in seed_runs}),
