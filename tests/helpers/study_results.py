@@ -37,6 +37,24 @@ TINY: dict[str, Any] = {
     },
     "comparisons": [["caml", "caml_wide"], ["caml", "cnn"]],
 }
+PAPERLESS: dict[str, Any] = {
+    "title": "A table of models",
+    "tables": {
+        "title": "Three models",
+        "unit": "fraction",
+        "threshold": "tuned",
+        "groups": {"icd": {"label_set": "top50", "columns": ["f1_micro", "f1_macro", "map"]}},
+    },
+    "corpus": "synthetic-mimic3",
+    "seeds": [1, 2],
+    "settings": {"recipe": "quick"},
+    "rows": {
+        "caml": {"title": "CAML", "settings": {"model": "caml"}},
+        "caml_wide": {"title": "CAML, wider", "settings": {"model": "caml", "models.*.options.filters": 12}},
+        "cnn": {"title": "CNN", "settings": {"model": "cnn"}},
+    },
+    "comparisons": [["caml", "cnn"]],
+}
 LABELS = [{"system": "icd9cm", "code": str(number)} for number in range(20)]
 OPTIONS = Evaluation(
     macro_f1="caml", fixed_threshold=0.5, threshold_grid=100, at=[5, 8, 15], frequency_bins=[50, 200], batch_size=8
@@ -117,4 +135,13 @@ def simulated_study(folder: Path) -> Study:
     """Return the study `tiny` in a folder, with simulated results."""
     study = load(small_root(folder), "tiny")
     pretend(study, {"caml": 0.45, "caml_wide": 0.47, "cnn": 0.3})
+    return study
+
+
+def simulated_paperless_study(folder: Path, name: str = "own", **changes: Any) -> Study:
+    """Return a study without a paper in a folder, with simulated results and changes to its definition."""
+    root = small_root(folder)
+    write_study(root, name, PAPERLESS, **changes)
+    study = load(root, name)
+    pretend(study, {row: 0.3 + 0.05 * place for place, row in enumerate(study.definition.rows)})
     return study

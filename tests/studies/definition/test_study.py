@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from study_results import TINY, issued, raw_params, write_study, write_yaml
+from study_results import PAPERLESS, TINY, issued, raw_params, write_study, write_yaml
 
 from medcode import models
 from medcode.errors import UserError
@@ -94,11 +94,11 @@ def test_the_corpus_is_prepared_as_the_papers_did(studies):
 
 def test_settings_shared_with_the_main_workflow_are_refused(studies):
     path = studies / "data/settings.yaml"
-    path.write_text(path.read_text() + "codiesp:\n  reference.source: official\n")
+    path.write_text(path.read_text() + "jsonl:\n  reference.source: official\n")
     raw = raw_params()
     resolve.for_corpus(raw, path, "mimic4")
-    with pytest.raises(UserError, match=re.escape("codiesp: reference.source: studies and main workflow share")):
-        resolve.for_corpus(raw, path, "codiesp")
+    with pytest.raises(UserError, match=re.escape("jsonl: reference.source: studies and main workflow share")):
+        resolve.for_corpus(raw, path, "jsonl")
 
 
 def test_same_as_shares_trainings_only_if_corpus_and_seeds_match(studies):
@@ -179,6 +179,47 @@ def test_a_mistake_in_a_study_is_reported_in_one_line(studies, change, message):
     write_study(studies, "tiny", TINY, **change)
     with pytest.raises(UserError, match=re.escape(message)):
         study.load(studies, "tiny")
+
+
+def of_table(**changes):
+    return {"tables": PAPERLESS["tables"] | changes}
+
+
+def of_group(**changes):
+    return of_table(groups={"icd": PAPERLESS["tables"]["groups"]["icd"] | changes})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"paper": "mt-ram"}, "tables: expected names of tables of the paper mt-ram, found a table"),
+        ({"tables": ["table3"]}, "tables: without a paper, expected the table itself, found ['table3']"),
+        ({"rows": {"a": {"title": "A", "published": "table3/CAML"}}}, "rows.a.published: the study has no paper"),
+        (of_table(number="Table 3"), "tables.number: unknown key"),
+        (of_table(rows={"CAML": {"cells": {}}}), "tables.rows: unknown key"),
+        (of_table(unit="millions"), "tables.unit: Input should be 'percent' or 'fraction', found 'millions'"),
+        (of_table(groups={}), "tables.groups: Dictionary should have at least 1 item"),
+        (of_group(label_set="top5"), "tables.groups.icd.label_set: Input should be 'top50'"),
+        (of_group(columns=["f1_mico"]), "groups.icd.columns: there is no metric f1_mico; did you mean 'f1_micro'?"),
+        (of_group(columns=["trainable"]), "tables.groups.icd.columns: there is no metric trainable"),
+        (of_group(head="icd9"), "tables.groups.icd: top50 has no head icd9; did you mean 'icd'?"),
+        (of_group(label_set="joint"), "tables.groups.icd: joint has no head icd; did you mean 'icd9'?"),
+        ({"figures": ["parameters"]}, "figures: parameters are drawn beside a paper's; this study has no paper"),
+        ({"papr": "mt-ram", "tables": ["table3"]}, "papr: unknown key; did you mean 'paper'?"),
+    ],
+)
+def test_a_mistake_in_a_study_without_a_paper_is_reported_in_one_line(studies, change, message):
+    write_study(studies, "own", PAPERLESS, **change)
+    with pytest.raises(UserError, match=re.escape(message)) as mistake:
+        study.load(studies, "own")
+    assert len(mistake.value.args) == 1 and str(mistake.value).startswith(str(studies / "own/study.yaml: "))
+
+
+def test_a_study_without_a_paper_trains_the_label_sets_of_its_table(studies):
+    write_study(studies, "own", PAPERLESS)
+    own = study.load(studies, "own")
+    assert own.paper is None and list(own.tables()) == ["table"]
+    assert own.runs() == {"top50": ["caml", "caml_wide", "cnn"]}
 
 
 @pytest.mark.parametrize(

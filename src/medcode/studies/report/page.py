@@ -12,8 +12,9 @@ import jinja2
 from markupsafe import Markup
 
 from medcode.report.page import STYLE, inline
-from medcode.studies.definition.published import CORPORA, Table, column_title
+from medcode.studies.definition.published import CORPORA
 from medcode.studies.definition.study import Study
+from medcode.studies.definition.table import Table, column_title
 from medcode.studies.report import captions, commit_links
 from medcode.studies.report.comparison_tables import ComparisonTable, Line, same_corpus
 from medcode.studies.report.figure_data import StudyFigure
@@ -23,6 +24,7 @@ from medcode.studies.report.tables import (
     format_measured,
     format_published,
     source,
+    threshold,
     verdict,
 )
 from medcode.studies.report.times import DASH, format_time, mean_cpu_seconds
@@ -46,7 +48,7 @@ def render(
 
     Args:
         study: the study.
-        tables: the published tables with our numbers.
+        tables: the tables with our numbers, and the paper's if there is one.
         tests: tests of the differences between rows.
         figures: figures by name.
         runs: trainings by row and label set.
@@ -79,16 +81,17 @@ def _about(study: Study, tables: list[ComparisonTable]) -> str:
         return f"Beside {study.paper.short}. Ours are counted with the sizes of MIMIC-III; nothing is trained."
     seeds = ", ".join(map(str, definition.seeds))
     several = len(definition.seeds) > 1
+    before, after = ("On", "") if study.paper is None else (f"Beside {study.paper.short}. Ours on", ", as in the paper")
     return (
-        f"Beside {study.paper.short}. Ours on {definition.corpus}, {'seeds' if several else 'seed'} {seeds}"
+        f"{before} {definition.corpus}, {'seeds' if several else 'seed'} {seeds}"
         f"{'; means ± sample standard deviations' if several else ''}. Macro F1 as {table.macro_f1}, threshold "
-        f"{'0.5' if table.threshold == 'fixed' else 'tuned on dev'}, as in the paper."
+        f"{threshold(table)}{after}."
     )
 
 
 def _warning(study: Study, tables: list[ComparisonTable]) -> str | None:
     table = tables[0].table
-    if same_corpus(study, table):
+    if study.paper is None or same_corpus(study, table):
         return None
     return (
         f"The published numbers, in gray, are of {CORPORA[table.corpus]}; ours are of {study.definition.corpus}. They "
@@ -98,11 +101,12 @@ def _warning(study: Study, tables: list[ComparisonTable]) -> str | None:
 
 def _table(study: Study, comparison: ComparisonTable, group: str) -> dict[str, Any]:
     table, columns = comparison.table, comparison.table.groups[group].columns
-    title = f"{table.number}: {table.title}"
+    title = table.heading
     notes: list[str] = []
     systems = [_system(study, comparison, line, group, notes) for line in comparison.lines]
     return {
         "title": f"{title}, {group}" if len(table.groups) > 1 else title,
+        "labeled": study.paper is not None,
         "columns": [column_title(column) for column in columns],
         "systems": [system for system in systems if system["rows"]],
         "compared": any(row["type"] == "gap" for system in systems for row in system["rows"]),
@@ -129,7 +133,8 @@ def _system(study: Study, comparison: ComparisonTable, line: Line, group: str, n
     if any(cells.measured) and any(cells.published) and compared:
         differences = [_cell(format_difference(*pair, table), verdict=verdict(*pair)) for pair in cells.pairs()]
         rows.append(_row("gap", "difference", differences))
-    return {"title": line.title, "rows": rows, "sort": json.dumps([line.title, None, *_sort_keys(cells, compared)])}
+    labels = [line.title] if study.paper is None else [line.title, None]
+    return {"title": line.title, "rows": rows, "sort": json.dumps([*labels, *_sort_keys(cells, compared)])}
 
 
 def _published_cells(

@@ -13,13 +13,11 @@ from typing import Any
 from medcode import io
 from medcode.evaluation import decisions, metric_table
 from medcode.evaluation.decisions import Decisions
-from medcode.studies.definition.published import METRICS, Table
 from medcode.studies.definition.study import Study
+from medcode.studies.definition.table import JOINT, METRICS, Table
 from medcode.studies.pipeline.progress import DONE
 
 RowSettings = dict[tuple[str, str], dict[str, Any]]  # {(row, label set): settings}
-
-JOINT = "joint"  # the label set with a head for each edition of ICD
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def label_set_and_head(table: Table, group: str, label_sets: list[str]) -> tuple
 
 
 def metric(measured: dict[str, Any], name: str, table: Table) -> float | None:
-    """Return a metric of a head by the paper's definitions; None if undefined, such as P@8 of five labels."""
+    """Return a metric of a head by the definitions of the table; None if undefined, such as P@8 of five labels."""
     *sections, key = metric_table.path_in_test(name, table.threshold, table.macro_f1)
     values: Any = measured
     for section in sections:
@@ -116,7 +114,7 @@ def metric(measured: dict[str, Any], name: str, table: Table) -> float | None:
 
 
 def group_column(table: Table) -> str:
-    """Return the column of macro F1 in the tables by group of codes, at the threshold of the paper."""
+    """Return the column of macro F1 in the tables by group of codes, at the threshold of the table."""
     return "f1_macro_tuned" if table.threshold == "tuned" else "f1_macro"
 
 
