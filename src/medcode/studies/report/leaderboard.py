@@ -38,7 +38,7 @@ def page(results: list[dict[str, Any]]) -> str:
     for result in results:
         for row in result["rows"]:
             for head, measured in row["test"].items():
-                f1 = statistics.fmean(_at(measured, COLUMNS[0][1]))
+                f1 = statistics.fmean(values_at(measured, COLUMNS[0][1]))
                 line = _line(result, row, measured)
                 tables.setdefault((result["corpus"], row["label_set"], head), []).append((-f1, line))
     parts = [HEAD]
@@ -55,7 +55,7 @@ def page(results: list[dict[str, Any]]) -> str:
 def _line(result: dict[str, Any], row: dict[str, Any], measured: dict[str, Any]) -> str:
     study, repository = result["study"], result.get("repository")
     cells = [f"{row['title']} (`{row['model']}`, {row['recipe']})"]
-    cells += [_format(_at(measured, path)) for _, path in COLUMNS]
+    cells += [format_values(values_at(measured, path), 100, 1) for _, path in COLUMNS]
     cells += [str(len(row["seeds"])), f"{row['parameters']['total']:,}"]
     cpu_seconds = mean_cpu_seconds(row["device"], row.get("cpu_seconds", []))  # results of earlier versions have none
     cells += [format_time(statistics.fmean(row["seconds"])), format_time(cpu_seconds), row["device"], row["torch"]]
@@ -67,15 +67,17 @@ def _line(result: dict[str, Any], row: dict[str, Any], measured: dict[str, Any])
     return "| " + " | ".join(cells) + " |"
 
 
-def _at(measured: dict[str, Any], path: tuple[str, ...]) -> list[float]:
+def values_at(measured: dict[str, Any], path: tuple[str, ...]) -> list[float]:
+    """Return the values of a metric in results.json, one for each seed; NaN where it is undefined, none if unknown."""
     value: Any = measured
     for part in path:
         value = value.get(part, {}) if isinstance(value, dict) else value
     return [math.nan if number is None else number for number in value] if value else []
 
 
-def _format(values: list[float]) -> str:
+def format_values(values: list[float], scale: float, decimals: int) -> str:
+    """Format mean and deviation of a metric, times `scale`; a dash if it is unknown or undefined for a seed."""
     if not values or any(math.isnan(value) for value in values):
         return DASH
-    mean = f"{100 * statistics.fmean(values):.1f}"
-    return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean
+    mean = f"{scale * statistics.fmean(values):.{decimals}f}"
+    return f"{mean} ± {scale * statistics.stdev(values):.{decimals}f}" if len(values) > 1 else mean
