@@ -64,14 +64,14 @@ reference: setup ## get the official tables of codes: make reference [FROM=folde
 splits: setup ## get published splits: make splits NAME=caml FROM=folder
 	@python -m medcode splits "$(NAME)" --from "$(FROM)" --to "data/splits-published/$(NAME)"
 
-study: setup ## the table of a paper: make study NAME=mtram-ablation [SEEDS=3] [CORPUS=mimic3] [JOBS=2]
+study: setup ## a table, of a paper or of models: make study NAME=mtram-ablation [SEEDS=3] [CORPUS=mimic3] [JOBS=2]
 	@exec python -m medcode study "$(NAME)" --run $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(CORPUS),--corpus "$(CORPUS)") $(if $(JOBS),--jobs "$(JOBS)")
 
 studies: setup ## list the studies, and how far they are
 	@python -m medcode study
 
-leaderboard: setup ## write docs/LEADERBOARD.md from all finished studies
-	@python -m medcode study --leaderboard docs/LEADERBOARD.md
+leaderboard: setup ## write docs/LEADERBOARD.md and README's table of models from finished studies
+	@python -m medcode study --leaderboard docs/LEADERBOARD.md --readme README.md
 
 lock: ## pin requirements.in and all that it needs into requirements.txt
 	$(PYTHON) -m venv .lock && .lock/bin/pip install --quiet -r requirements.in

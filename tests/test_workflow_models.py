@@ -98,26 +98,6 @@ def test_a_recipe_may_use_descriptions_as_initial_vectors_and_documents(clean):
 
 
 @pytest.mark.slow
-def test_the_zoo_evaluates_each_model_once_with_the_same_budget(clean):
-    zoo = ["python", "benchmarks/zoo.py", "--models", "cnn", "--epochs", "1", "--out", "logs/zoo", "--share"]
-    first = clean.run(*zoo, "-1").stdout
-    header, _, *rows = first.splitlines()
-    assert header.split(" | ")[:3] == ["| model", "parameters", "micro F1"] and "share" in header
-    assert sorted(row.split(" | ")[0] for row in rows) == ["| caml", "| cnn"]
-    results = {path: path.stat().st_mtime_ns for path in (clean.folder / "logs/zoo").glob("*/result.json")}
-    assert len(results) == 2
-    tested = json.loads(next(path for path in results if "cnn" in path.parent.name).read_text())
-    assert tested["dev"]["AUC"] != tested["test"]["AUC"]
-    again = clean.run(*zoo, "9", check=False)
-    assert again.returncode == 1 and again.stdout == first
-    assert "not above 9 of caml's dev micro F1: caml (" in again.stderr and "cnn (" in again.stderr
-    assert results == {path: path.stat().st_mtime_ns for path in results}
-    clean.set({"options": {"filters": 9}}, model_file("cnn"))
-    clean.run(*zoo, "-1")
-    assert len(list((clean.folder / "logs/zoo").glob("*/result.json"))) == 3
-
-
-@pytest.mark.slow
 def test_jams_trains_and_evaluates_both_systems(clean):
     joint = (*JOINT, "model=jams", "evaluation.at=[5,8,15]")
     assert clean.experiment(*joint) >= FROM_TRAIN

@@ -37,6 +37,24 @@ TINY: dict[str, Any] = {
     },
     "comparisons": [["caml", "caml_wide"], ["caml", "cnn"]],
 }
+PAPERLESS: dict[str, Any] = {
+    "title": "A table of models",
+    "tables": {
+        "title": "Three models",
+        "unit": "fraction",
+        "threshold": "tuned",
+        "groups": {"icd": {"label_set": "top50", "columns": ["f1_micro", "f1_macro", "map"]}},
+    },
+    "corpus": "synthetic-mimic3",
+    "seeds": [1, 2],
+    "settings": {"recipe": "quick"},
+    "rows": {
+        "caml": {"title": "CAML", "settings": {"model": "caml"}},
+        "caml_wide": {"title": "CAML, wider", "settings": {"model": "caml", "models.*.options.filters": 12}},
+        "cnn": {"title": "CNN", "settings": {"model": "cnn"}},
+    },
+    "comparisons": [["caml", "cnn"]],
+}
 LABELS = [{"system": "icd9cm", "code": str(number)} for number in range(20)]
 OPTIONS = Evaluation(
     macro_f1="caml", fixed_threshold=0.5, threshold_grid=100, at=[5, 8, 15], frequency_bins=[50, 200], batch_size=8
@@ -92,7 +110,9 @@ def pretend(study: Study, quality: dict[str, float], seeds: tuple[int, ...] | No
                 trained = {"parameters": {"total": 1234, "trainable": 1234}, "epochs_run": 2, "best_epoch": 1}
                 trained["stopped"] = "last epoch" if seed == 1 else "3 epochs without a better f1_micro"
                 write_metrics(folder / "train.json", trained)
-                (folder / "epochs.jsonl").write_text('{"epoch": 1, "seconds": 2.5}\n{"epoch": 2, "seconds": 3.5}\n')
+                times = {1: {"seconds": 2.5, "cpu_seconds": 80.5}, 2: {"seconds": 3.5, "cpu_seconds": 81.5}}
+                lines = [json.dumps({"epoch": epoch, **values}) for epoch, values in times.items()]
+                (folder / "epochs.jsonl").write_text("\n".join(lines) + "\n")
                 environment = {"device": "CPU (test)", "threads": 1, "torch": "2", "python": "3", "commit": "abc123"}
                 write_metrics(folder / "environment.json", environment)
                 settings = study.root / study.name / "settings" / label_set / row / f"{seed}.json"
@@ -115,4 +135,13 @@ def simulated_study(folder: Path) -> Study:
     """Return the study `tiny` in a folder, with simulated results."""
     study = load(small_root(folder), "tiny")
     pretend(study, {"caml": 0.45, "caml_wide": 0.47, "cnn": 0.3})
+    return study
+
+
+def simulated_paperless_study(folder: Path, name: str = "own", **changes: Any) -> Study:
+    """Return a study without a paper in a folder, with simulated results and changes to its definition."""
+    root = small_root(folder)
+    write_study(root, name, PAPERLESS, **changes)
+    study = load(root, name)
+    pretend(study, {row: 0.3 + 0.05 * place for place, row in enumerate(study.definition.rows)})
     return study

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import half_written
 import pytest
@@ -15,6 +19,7 @@ from trainers import ENVIRONMENT, Killed, assert_same, run_alone, steps, train, 
 
 from medcode.engine import reproducibility
 from medcode.errors import UserError
+from medcode.training import timing
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.history import HistoryWriter
 
@@ -119,13 +124,9 @@ def test_a_resumed_plateau_schedule_keeps_its_rate(tiny_inputs, recipe, engine, 
 
 @pytest.mark.parametrize(("several", "prefix"), [(False, ""), (True, "seed 5  ")])
 def test_a_resumed_training_reports_its_position(tiny_inputs, recipe, engine, tmp_path, capsys, several, prefix):
-    curves = HistoryWriter(tmp_path / "curve.csv", tmp_path / "log.jsonl", "caml", several=several)
-
     def make():
-        hooks = {
-            "on_epoch": lambda *arguments: curves.on_epoch(5, *arguments),
-            "on_resume": lambda *arguments: curves.on_resume(5, *arguments),
-        }
+        curves = HistoryWriter(tmp_path / "curve.csv", tmp_path / "log.jsonl", "caml", several=several)
+        hooks = {"on_epoch": partial(curves.on_epoch, 5), "on_resume": partial(curves.on_resume, 5)}
         return trainer(tiny_inputs, recipe, engine, tmp_path / "checkpoint", **hooks)
 
     def messages():
@@ -147,6 +148,30 @@ def test_a_resumed_training_reports_its_position(tiny_inputs, recipe, engine, tm
     assert messages() == [f"{prefix}{message}; remove {tmp_path / 'checkpoint'} to train it again"]
     assert (tmp_path / "log.jsonl").read_text() == log
     assert (tmp_path / "curve.csv").read_bytes() == curve
+
+
+def test_a_new_log_has_the_times_of_epochs_before_the_interruption(tiny_inputs, recipe, engine, tmp_path, monkeypatch):
+    """On clocks that advance by one unit in each block that is timed: a step, a checkpoint, an evaluation."""
+    clocks = {"perf_counter": itertools.count(step=10).__next__, "process_time": itertools.count().__next__}
+    monkeypatch.setattr(timing, "time", SimpleNamespace(**clocks))
+
+    def make(log):
+        curves = HistoryWriter(tmp_path / "curve.csv", log, "caml", several=False)
+        hooks = {"on_epoch": partial(curves.on_epoch, 5), "on_resume": partial(curves.on_resume, 5)}
+        return trainer(tiny_inputs, recipe, engine, tmp_path / "checkpoint", **hooks)
+
+    stopped = make(tmp_path / "removed.jsonl")
+    for _ in steps(stopped):  # 11 steps an epoch, a checkpoint every 3: the last one is after 6 steps of epoch 2
+        if stopped.state.global_step == 11 + 7:
+            break
+    run_alone(make(tmp_path / "log.jsonl"))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    # The checkpoint that epoch 2 resumes from does not have the time that it took itself.
+    assert [line["cpu_seconds"] for line in lines] == [11 + 3 + 1, 11 + 2 + 1, 11 + 3 + 1, 11 + 3 + 1]
+    assert [line["seconds"] for line in lines] == [10 * line["cpu_seconds"] for line in lines]
+    run_alone(make(tmp_path / "finished.jsonl"))
+    assert (tmp_path / "finished.jsonl").read_text() == (tmp_path / "log.jsonl").read_text()
 
 
 def test_a_second_process_cannot_train_in_the_same_folder(tmp_path):

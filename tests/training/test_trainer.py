@@ -47,7 +47,7 @@ def test_the_last_epoch_can_be_kept(tiny_inputs, recipe, engine, tmp_path, monke
     # The first epoch is the best.
     monkeypatch.setattr(validation, "evaluate", lambda *_: {"f1_micro": 1 / (1 + len(running.state.history))})
     saved = {}
-    running.on_epoch = lambda history, seconds: saved.update(
+    running.on_epoch = lambda history, times: saved.update(
         {len(history): {name: weights.clone() for name, weights in running.model.state_dict().items()}}
     )
     assert run_alone(running).best_epoch == 3

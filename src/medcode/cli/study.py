@@ -1,4 +1,4 @@
-"""`study`: list the studies, write the pipeline of a study, run it, or write the leaderboard."""
+"""`study`: list the studies, write the pipeline of a study, run it, or write leaderboard and README."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="with --run: train N at a time")
     parser.add_argument("--targets", choices=("data", "runs"), help="print the stages of one kind, for dvc repro")
     parser.add_argument("--leaderboard", type=Path, metavar="FILE", help="write a table of all finished studies")
+    parser.add_argument("--readme", type=Path, metavar="FILE", help="write the table of models between its markers")
     parser.set_defaults(run=run)
 
 
@@ -29,18 +30,22 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command.
 
     Raises:
-        UserError: there are no studies, no such study or corpus, a study is invalid, or a stage of it failed.
+        UserError: there are no studies, no such study or corpus, a study is invalid, a stage of it failed, or README
+            has no place for the table of models.
         KeyboardInterrupt: a signal stopped the running study.
     """
     from medcode.errors import UserError
     from medcode.studies.definition import study
     from medcode.studies.pipeline import pipeline, progress
-    from medcode.studies.report import leaderboard
+    from medcode.studies.report import leaderboard, readme_table
 
     if not ROOT.is_dir():
         raise UserError(f"{ROOT}: no such folder; run this in the project's folder")
+    if arguments.readme:
+        readme_table.write(ROOT, arguments.readme)
     if arguments.leaderboard:
         leaderboard.write(ROOT, arguments.leaderboard)
+    if arguments.readme or arguments.leaderboard:
         return
     if arguments.start and not arguments.name:
         raise UserError("--run: expected the name of a study; without --run they are listed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +20,7 @@ from medcode.training import validation
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.losses import document_losses
 from medcode.training.state import Result, Row, TrainState
+from medcode.training.timing import timed
 
 STOPPED = "fitted at once"
 
@@ -46,7 +46,7 @@ class AtOnce:
         seed: int,
         checkpoints: Checkpoints,
         context: DistributedContext | None = None,
-        on_epoch: Callable[[list[Row], float], None] = lambda history, seconds: None,
+        on_epoch: Callable[[list[Row], Row], None] = lambda history, times: None,
         on_resume: Callable[[TrainState, Path], None] = lambda state, folder: None,
         share_data_with: AtOnce | None = None,
     ) -> None:
@@ -65,15 +65,16 @@ class AtOnce:
         Raises:
             UserError: the monitored metric cannot be computed on dev.
         """
-        started, checkpoint = time.perf_counter(), self.checkpoints.load()
-        if checkpoint is not None:
+        if (checkpoint := self.checkpoints.load()) is not None:
             self.state = TrainState(**checkpoint["state"])
             self.model.load_state_dict(self.checkpoints.load_best(self.state.best_epoch))
             self.on_resume(self.state, self.checkpoints.folder)
-            self.on_epoch(self.state.history, 0.0)
         else:
-            self._fit()
-            self.on_epoch(self.state.history, time.perf_counter() - started)
+            times: Row = {}
+            with timed(times):
+                self._fit()
+            self.state.epoch_times.append(times)
+            self.on_epoch(self.state.history, times)
             self.checkpoints.save_best(1, self.model.state_dict())
             self.checkpoints.save({"state": asdict(self.state)})
         return Result(self.state.history, self.state.best_epoch, self.state.stopped)

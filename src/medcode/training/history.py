@@ -9,13 +9,16 @@ from typing import Any
 
 from medcode import io
 from medcode.evaluation import seeds
-from medcode.training.state import TrainState
+from medcode.training.state import Row, TrainState
 
-History = list[dict[str, float]]
+History = list[Row]
 
 
 class HistoryWriter:
     """Reports every epoch as it ends: on the terminal, in the log, and in the table of the learning curve.
+
+    Epochs before an interruption are in the log once: a log that is not there yet gets them when the training resumes,
+    as where DVC removes the file before it runs a stage again.
 
     With several seeds each row of the table is a mean over the trainings that reached the epoch, with their number.
 
@@ -29,25 +32,38 @@ class HistoryWriter:
     def __init__(self, table: Path, log: Path, model: str, *, several: bool) -> None:
         self.table, self.log, self.model, self.several = table, log, model, several
         self.histories: dict[int, History] = {}
+        self.log_is_new = not log.exists()
 
-    def on_epoch(self, seed: int, history: History, seconds: float) -> None:
-        """Write the learning curve of a seed so far. `seconds` are of its last epoch, 0 if it was resumed."""
-        self.histories[seed] = history
-        write_curve(self.table, seeds.mean_curve(self.histories.values()) if self.several else history)
-        if not seconds:
-            return
-        of_seed = {"seed": seed} if self.several else {}
-        append_log(self.log, {"model": self.model, **of_seed, "seconds": round(seconds, 2), **history[-1]})
+    def on_epoch(self, seed: int, history: History, times: Row) -> None:
+        """Write the learning curve of a seed so far, and log and print its last epoch, which took `times`."""
+        self._write_curve(seed, history)
+        self._log(seed, history[-1], times)
         metrics = "  ".join(f"{k} {v:.4f}" for k, v in history[-1].items() if k not in ("epoch", "learning_rate"))
-        self._print(seed, f"epoch {history[-1]['epoch']:>3}  {metrics}  {seconds:.1f} s")
+        self._print(seed, f"epoch {history[-1]['epoch']:>3}  {metrics}  {times['seconds']:.1f} s")
 
     def on_resume(self, seed: int, state: TrainState, folder: Path) -> None:
-        """Print where a training resumes, or that it has ended already. Epochs and steps count from 1."""
+        """Write the learning curve, and print where a training resumes, or that it has ended already.
+
+        Epochs and steps count from 1.
+        """
+        self._write_curve(seed, state.history)
+        if self.log_is_new:
+            for row, times in zip(state.history, state.epoch_times, strict=True):
+                self._log(seed, row, times)
         if state.stopped:
             message = f"already trained: ended at epoch {state.epoch} ({state.stopped})"
             self._print(seed, f"{message}; remove {folder} to train it again")
         else:
             self._print(seed, f"resumed at epoch {state.epoch + 1}, step {state.step_in_epoch + 1}")
+
+    def _write_curve(self, seed: int, history: History) -> None:
+        self.histories[seed] = history
+        write_curve(self.table, seeds.mean_curve(self.histories.values()) if self.several else history)
+
+    def _log(self, seed: int, row: Row, times: Row) -> None:
+        of_seed = {"seed": seed} if self.several else {}
+        rounded = {name: round(value, 2) for name, value in times.items()}
+        append_log(self.log, {"model": self.model, **of_seed, **rounded, **row})
 
     def _print(self, seed: int, line: str) -> None:
         print(f"seed {seed}  {line}" if self.several else line, flush=True)

@@ -19,6 +19,8 @@ class TrainState:
         history: the learning curve, a row for each epoch that has ended.
         best_epoch: the epoch whose weights to keep, counted from 1; 0 before the first has ended.
         stopped: why training has ended; empty until then.
+        times: what the current epoch has taken so far, `seconds` and `cpu_seconds`. No result depends on times.
+        epoch_times: the same of each epoch that has ended.
     """
 
     epoch: int = 0
@@ -28,6 +30,8 @@ class TrainState:
     history: list[Row] = field(default_factory=list)
     best_epoch: int = 0
     stopped: str = ""
+    times: Row = field(default_factory=dict)
+    epoch_times: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

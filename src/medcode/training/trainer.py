@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +31,7 @@ from medcode.training import early_stopping, lr_schedule, validation
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.losses import LossMeter, StepLosses
 from medcode.training.state import Result, Row, TrainState
+from medcode.training.timing import timed
 from medcode.training.train_step import TrainStep
 
 
@@ -49,7 +49,7 @@ class Trainer:
         seed: of dropout and of the order of batches.
         checkpoints: of this training.
         context: this process among those that train together.
-        on_epoch: called by the main process after every epoch, with the learning curve and the seconds it took.
+        on_epoch: called by the main process after every epoch, with the learning curve and the time of the epoch.
         on_resume: called by the main process with the state and the folder of the checkpoint that it resumes from.
         share_data_with: another training of the same data, recipe and engine, whose device data this one uses.
 
@@ -67,7 +67,7 @@ class Trainer:
         seed: int,
         checkpoints: Checkpoints,
         context: DistributedContext | None = None,
-        on_epoch: Callable[[list[Row], float], None] = lambda history, seconds: None,
+        on_epoch: Callable[[list[Row], Row], None] = lambda history, times: None,
         on_resume: Callable[[TrainState, Path], None] = lambda state, folder: None,
         share_data_with: Trainer | None = None,
     ) -> None:
@@ -112,7 +112,6 @@ class Trainer:
             self._begin_epoch()
         if self.context.is_main:
             self.on_resume(self.state, self.checkpoints.folder)
-            self.on_epoch(self.state.history, 0.0)
 
     def train_step(self) -> None:
         """Take one step, and save a checkpoint every `checkpoint_steps` steps.
@@ -120,19 +119,20 @@ class Trainer:
         Raises:
             UserError: the loss of the step before is not finite.
         """
-        started, state = time.perf_counter(), self.state
-        self._show_bar()
-        batch, lr = self.batches[state.step_in_epoch], self._learning_rate(state.global_step)
-        self.stepper.prepare(lr, self.seed, state.global_step)
-        losses = AsyncHostCopy(self.stepper.run(to_device(batch.documents, self.device), batch.length))
-        admissions = [self.train_split.documents[number] for number in batch.documents]
-        self.losses.add(StepLosses(self.stepper.loss_names, losses, state.global_step + 1, lr, admissions))
-        state.step_in_epoch += 1
-        state.global_step += 1
-        self.bar.update()
+        state = self.state
+        with timed(state.times):
+            self._show_bar()
+            batch, lr = self.batches[state.step_in_epoch], self._learning_rate(state.global_step)
+            self.stepper.prepare(lr, self.seed, state.global_step)
+            losses = AsyncHostCopy(self.stepper.run(to_device(batch.documents, self.device), batch.length))
+            admissions = [self.train_split.documents[number] for number in batch.documents]
+            self.losses.add(StepLosses(self.stepper.loss_names, losses, state.global_step + 1, lr, admissions))
+            state.step_in_epoch += 1
+            state.global_step += 1
+            self.bar.update()
         if state.step_in_epoch % self.engine.checkpoint_steps == 0 and not self.at_epoch_end:
-            self.save()
-        self.seconds += time.perf_counter() - started
+            with timed(state.times):
+                self.save()
 
     def end_epoch(self) -> None:
         """Evaluate on dev, keep the weights if they are the best, decide whether to stop, and save.
@@ -140,8 +140,27 @@ class Trainer:
         Raises:
             UserError: the loss is not finite, or the monitored metric cannot be computed on dev.
         """
-        started, state = time.perf_counter(), self.state
+        state = self.state
         self.close_bar()
+        with timed(state.times):
+            self._evaluate()
+        state.epoch_times.append(dict(state.times))
+        state.times.clear()
+        if early_stopping.should_stop(self._monitored(), self.recipe.patience, lowest=self._lowest, floor=self.floor):
+            state.stopped = f"{self.recipe.patience} epochs without a better {self.recipe.monitor}"
+        elif state.epoch == self.recipe.epochs:
+            state.stopped = "last epoch"
+        if self.context.is_main:
+            if state.best_epoch == state.epoch:
+                self.checkpoints.save_best(state.epoch, self.model.state_dict())
+            self.on_epoch(state.history, state.epoch_times[-1])
+        self.save()
+        if not self.done:
+            self._begin_epoch()
+
+    def _evaluate(self) -> None:
+        """End the epoch in the state: its row of the learning curve, with the metrics on dev, and the best epoch."""
+        state = self.state
         self.losses.flush()
         row = {"epoch": state.epoch + 1}
         row |= {name: total / len(self.batches) for name, total in state.loss_sums.items()}
@@ -155,18 +174,6 @@ class Trainer:
         state.epoch, state.step_in_epoch = state.epoch + 1, 0
         state.loss_sums.clear()
         state.best_epoch = self._best_epoch()
-        self.seconds += time.perf_counter() - started
-        if early_stopping.should_stop(self._monitored(), self.recipe.patience, lowest=self._lowest, floor=self.floor):
-            state.stopped = f"{self.recipe.patience} epochs without a better {self.recipe.monitor}"
-        elif state.epoch == self.recipe.epochs:
-            state.stopped = "last epoch"
-        if self.context.is_main:
-            if state.best_epoch == state.epoch:
-                self.checkpoints.save_best(state.epoch, self.model.state_dict())
-            self.on_epoch(state.history, self.seconds)
-        self.save()
-        if not self.done:
-            self._begin_epoch()
 
     def save(self) -> None:
         """Replace the last checkpoint with the current state."""
@@ -192,7 +199,7 @@ class Trainer:
         return batches[: self.engine.limit_batches] if self.engine.limit_batches else batches
 
     def _begin_epoch(self) -> None:
-        self.batches, self.seconds = self.epoch_batches(self.state.epoch), 0.0
+        self.batches = self.epoch_batches(self.state.epoch)
         self.bar: tqdm | None = None
         self.stepper.network.train()
 

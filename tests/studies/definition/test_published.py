@@ -9,6 +9,7 @@ import yaml
 
 from medcode.errors import UserError
 from medcode.studies.definition import published
+from medcode.studies.definition.table import METRICS
 
 PAPERS = ("bert-study", "fusion", "jams", "mt-ram", "slides")
 WITHOUT_TEXT = ("anemic", "marn")  # known from readmes, whose numbers no text at hand can prove
@@ -39,7 +40,7 @@ def test_a_table_without_a_text_names_its_source(root):
         assert is_readme(table) and table.remark.startswith("From the readme"), where
 
 
-def is_readme(table: published.Table) -> bool:
+def is_readme(table: published.PublishedTable) -> bool:
     return table.number.startswith("Readme")
 
 
@@ -61,7 +62,7 @@ def test_columns_of_results_are_known_metrics(root):
     for name, _, key, table in tables(root):
         for group in table.groups.values():
             if table.unit in ("percent", "fraction") and not key.startswith("figure"):
-                assert set(group.columns) <= published.METRICS.keys(), f"{name}, {key}"
+                assert set(group.columns) <= METRICS.keys(), f"{name}, {key}"
 
 
 def test_rows_without_a_model_are_published_rows_only(root):
@@ -99,7 +100,7 @@ def test_each_row_is_in_the_paper_next_to_its_name(root, shared, name):
     assert not missing
 
 
-def stands_in(text: str, title: str, row: published.PublishedRow, table: published.Table, key: str) -> bool:
+def stands_in(text: str, title: str, row: published.PublishedRow, table: published.PublishedTable, key: str) -> bool:
     cells = [cell for cells in row.cells.values() for cell in cells if cell is not None]
     if (
         table.unit == "count" or key.startswith("figure") or key == "parameters"
@@ -112,7 +113,7 @@ def stands_in(text: str, title: str, row: published.PublishedRow, table: publish
     )
 
 
-def written(cell: float | str, table: published.Table) -> str:
+def written(cell: float | str, table: published.PublishedTable) -> str:
     if table.unit == "count":
         return f"{cell:,}" if isinstance(cell, int) else re.escape(str(cell)) if cell % 1 else f"{cell:,.0f}"
     record = published.cell(cell)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from study_results import TINY, issued, raw_params, write_study, write_yaml
+from study_results import PAPERLESS, TINY, issued, raw_params, write_study, write_yaml
 
 from medcode import models
 from medcode.errors import UserError
@@ -17,13 +17,14 @@ ISSUED = {
     "bert-architectures", "bert-domains", "bert-frequency", "bert-more-data", "cnn-retrained", "fusion",
     "fusion-ablation", "fusion-extra", "jams", "jams-frequency", "jams-linkage", "mtram-ablation", "mtram-ccs",
     "mtram-combine", "mtram-icd", "slides-code-embeddings", "slides-focal-loss", "slides-models", "slides-parameters",
+    "zoo", "zoo-codiesp", "zoo-encoders", "zoo-mimic4",
 }  # fmt: skip
 MIMIC = {"synthetic-mimic3": "mimic3", "synthetic-mimic4": "mimic4"}
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = project(ROOT)
 
 
-def test_every_table_and_figure_has_a_study():
+def test_every_table_and_figure_and_every_comparison_of_models_has_a_study():
     assert set(study.names(ROOT / "studies")) == ISSUED
 
 
@@ -60,7 +61,7 @@ def at(one: study.Study, corpus: str) -> study.Study:
     return study.Study(one.name, changed, one.paper, one.root)
 
 
-@pytest.mark.parametrize("name", sorted(ISSUED))
+@pytest.mark.parametrize("name", sorted(name for name in ISSUED if not name.startswith("zoo")))
 def test_every_published_row_has_a_study_row(name):
     one = issued(name)
     for key, table in one.tables().items():
@@ -94,11 +95,11 @@ def test_the_corpus_is_prepared_as_the_papers_did(studies):
 
 def test_settings_shared_with_the_main_workflow_are_refused(studies):
     path = studies / "data/settings.yaml"
-    path.write_text(path.read_text() + "codiesp:\n  reference.source: official\n")
+    path.write_text(path.read_text() + "jsonl:\n  reference.source: official\n")
     raw = raw_params()
     resolve.for_corpus(raw, path, "mimic4")
-    with pytest.raises(UserError, match=re.escape("codiesp: reference.source: studies and main workflow share")):
-        resolve.for_corpus(raw, path, "codiesp")
+    with pytest.raises(UserError, match=re.escape("jsonl: reference.source: studies and main workflow share")):
+        resolve.for_corpus(raw, path, "jsonl")
 
 
 def test_same_as_shares_trainings_only_if_corpus_and_seeds_match(studies):
@@ -179,6 +180,47 @@ def test_a_mistake_in_a_study_is_reported_in_one_line(studies, change, message):
     write_study(studies, "tiny", TINY, **change)
     with pytest.raises(UserError, match=re.escape(message)):
         study.load(studies, "tiny")
+
+
+def of_table(**changes):
+    return {"tables": PAPERLESS["tables"] | changes}
+
+
+def of_group(**changes):
+    return of_table(groups={"icd": PAPERLESS["tables"]["groups"]["icd"] | changes})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"paper": "mt-ram"}, "tables: expected names of tables of the paper mt-ram, found a table"),
+        ({"tables": ["table3"]}, "tables: without a paper, expected the table itself, found ['table3']"),
+        ({"rows": {"a": {"title": "A", "published": "table3/CAML"}}}, "rows.a.published: the study has no paper"),
+        (of_table(number="Table 3"), "tables.number: unknown key"),
+        (of_table(rows={"CAML": {"cells": {}}}), "tables.rows: unknown key"),
+        (of_table(unit="millions"), "tables.unit: Input should be 'percent' or 'fraction', found 'millions'"),
+        (of_table(groups={}), "tables.groups: Dictionary should have at least 1 item"),
+        (of_group(label_set="top5"), "tables.groups.icd.label_set: Input should be 'top50'"),
+        (of_group(columns=["f1_mico"]), "groups.icd.columns: there is no metric f1_mico; did you mean 'f1_micro'?"),
+        (of_group(columns=["trainable"]), "tables.groups.icd.columns: there is no metric trainable"),
+        (of_group(head="icd9"), "tables.groups.icd: top50 has no head icd9; did you mean 'icd'?"),
+        (of_group(label_set="joint"), "tables.groups.icd: joint has no head icd; did you mean 'icd9'?"),
+        ({"figures": ["parameters"]}, "figures: parameters are drawn beside a paper's; this study has no paper"),
+        ({"papr": "mt-ram", "tables": ["table3"]}, "papr: unknown key; did you mean 'paper'?"),
+    ],
+)
+def test_a_mistake_in_a_study_without_a_paper_is_reported_in_one_line(studies, change, message):
+    write_study(studies, "own", PAPERLESS, **change)
+    with pytest.raises(UserError, match=re.escape(message)) as mistake:
+        study.load(studies, "own")
+    assert len(mistake.value.args) == 1 and str(mistake.value).startswith(str(studies / "own/study.yaml: "))
+
+
+def test_a_study_without_a_paper_trains_the_label_sets_of_its_table(studies):
+    write_study(studies, "own", PAPERLESS)
+    own = study.load(studies, "own")
+    assert own.paper is None and list(own.tables()) == ["table"]
+    assert own.runs() == {"top50": ["caml", "caml_wide", "cnn"]}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from study_results import TINY, issued, write_study
+from study_results import PAPERLESS, TINY, issued, write_study
 
 from medcode.studies.definition import study
 from medcode.studies.pipeline import pipeline
@@ -173,3 +173,11 @@ def test_writing_twice_changes_nothing(project):
     before = path.stat().st_mtime_ns
     written(project, "tiny")
     assert path.stat().st_mtime_ns == before
+
+
+def test_a_study_without_a_paper_depends_on_no_published_numbers(project):
+    write_study(project / "studies", "own", PAPERLESS)
+    stages = written(project, "own")
+    assert stages["top50"]["matrix"]["row"] == ["caml", "caml_wide", "cnn"]
+    assert "published" not in str(stages)
+    assert "studies/published/mt-ram.yaml" in str(written(project, "tiny")["report"]["deps"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from study_results import TINY, pretend, write_study
+from dataclasses import replace
+
+from study_results import TINY, pretend, simulated_paperless_study, write_study
 
 from medcode.studies.definition.study import load
 from medcode.studies.report import captions, comparison_tables, tables
 from medcode.studies.results import run_results
+from medcode.training.at_once import STOPPED
 
 
 def test_small_settings_are_named_for_all_or_single_rows(studies):
@@ -37,3 +40,16 @@ def test_trainings_with_the_same_end_are_counted(tiny):
     runs = {where: seed_runs[:1] for where, seed_runs in run_results.read(tiny).items()}
     assert captions.ended(runs) == "3 of 3 trainings ended at the last epoch that they were allowed."
     assert captions.ended({}) == ""
+
+
+def test_trainings_fitted_at_once_are_counted_apart(tiny):
+    runs = run_results.read(tiny)
+    runs["cnn", "top50"] = [replace(run, train=run.train | {"stopped": STOPPED}) for run in runs["cnn", "top50"]]
+    last = "trainings ended at the last epoch that they were allowed, the others by early stopping"
+    assert captions.ended(runs) == f"2 of 4 {last}; 2 more were fitted at once."
+    assert captions.ended({"cnn": runs["cnn", "top50"]}) == ""
+
+
+def test_small_settings_of_a_study_without_a_paper_are_not_ours(tmp_path):
+    study = simulated_paperless_study(tmp_path, small={"models.*.recipes.*.epochs": 4})
+    assert captions.small(study) == "The settings are small: 4 epochs."

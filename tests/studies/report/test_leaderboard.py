@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
 from study_results import TINY, pretend, write_study
 
 from medcode.io import write_metrics
@@ -32,9 +33,40 @@ def test_rows_of_finished_studies_are_sorted_by_micro_f1(studies, tiny, tmp_path
         "| CAML (`caml`, quick)",
         "| CNN (`cnn`, quick)",
     ]
-    assert rows[0][7:11] == ["2", "1,234", "6 s", "CPU (test)"]
+    assert rows[0][7:12] == ["2", "1,234", "6 s", "2.7 min", "CPU (test)"]
     assert all("±" in cell for cell in rows[0][1:6])
     assert "half" not in text
+
+
+def without_cpu_seconds(row):
+    del row["cpu_seconds"]  # as earlier versions wrote results.json
+
+
+def unknown_for_one_seed(row):
+    row["cpu_seconds"][0] = None
+
+
+def on_a_gpu(row):
+    row["device"] = "NVIDIA H100"
+
+
+@pytest.mark.parametrize("change", [without_cpu_seconds, unknown_for_one_seed, on_a_gpu])
+def test_a_cpu_time_that_is_unknown_or_of_a_gpu_is_a_dash(studies, tiny, tmp_path, change):
+    results = run_results.record(tiny, run_results.read(tiny), run_results.settings(tiny))
+    for row in results["rows"]:
+        change(row)
+    write_metrics(studies / "tiny/results.json", results)
+    leaderboard.write(studies, tmp_path / "LEADERBOARD.md")
+    rows = [line.split(" | ") for line in (tmp_path / "LEADERBOARD.md").read_text().splitlines() if "CAML (" in line]
+    assert [row[9:11] for row in rows] == [["6 s", "\N{EN DASH}"]]
+
+
+def test_a_training_logged_without_cpu_seconds_has_none(tiny):
+    for path in (tiny.root / "tiny/runs").rglob("caml/1/epochs.jsonl"):
+        path.write_text('{"epoch": 1, "seconds": 2.5}\n')
+    results = run_results.record(tiny, run_results.read(tiny), run_results.settings(tiny))
+    assert [row["cpu_seconds"] for row in results["rows"]] == [[None, 162.0], [162.0, 162.0], [162.0, 162.0]]
+    assert results["rows"][0]["seconds"] == [2.5, 6.0]
 
 
 def test_commits_are_links_if_the_repository_is_known(studies, tiny, tmp_path):

@@ -72,6 +72,7 @@ def tables_of(text):
 
 def test_the_page_describes_how_rows_were_trained(rendered):
     assert "CPU (test)" in rendered and "abc123" in rendered and "1,234" in rendered
+    assert rendered.count('<td class="number">2.7 min</td>') == 3
     assert "model: caml_wide" in rendered and "engine.threads: 1" in rendered
     assert "last epoch (seed 1); 3 epochs without a better f1_micro (seed 2)" in rendered
     assert "3 of 6 trainings ended at the last epoch" in rendered and "Ours are small: recipe quick" in rendered

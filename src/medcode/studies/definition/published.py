@@ -8,33 +8,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from medcode import config
 from medcode.config import Section, build
 from medcode.errors import UserError, nearest
-from medcode.evaluation import metric_table
+from medcode.studies.definition.table import Table
 
-# {metric of a trained row: title in a table}.
-METRICS = metric_table.columns()
-# Further columns with a title. Any other column, such as a number of documents, is only a fact of the paper.
-TITLES = METRICS | {
-    "f1_macro_gain": "Gain in F1 macro",
-    "trainable": "Trainable, millions",
-    "total": "In total, millions",
-}
-Unit = Literal["percent", "fraction", "count", "millions"]
 CORPORA = {"mimic3": "MIMIC-III", "mimic4": "MIMIC-IV"}
-
-
-class Group(Section):
-    """Columns that belong together: those of one label set and head."""
-
-    label_set: str
-    head: str = "icd"
-    columns: Annotated[list[str], Field(min_length=1)]
 
 
 class Codes(Section):
@@ -60,33 +43,21 @@ class PublishedRow(Section):
     slips: dict[str, str] = Field({})
 
 
-class Table(Section):
+class PublishedTable(Table):
     """A published table, or the numbers of a figure from the text.
 
-    `macro_f1` and `threshold` are the definitions of its F1. `seeds` is the number of trainings behind a number with a
-    deviation.
+    `seeds` is the number of trainings behind a number with a deviation.
     """
 
-    title: str
     number: str
     corpus: Literal["mimic3", "mimic4"]
-    unit: Unit
-    macro_f1: Literal["caml", "per_label_all", "per_label_present"] = "caml"
-    threshold: Literal["fixed", "tuned"] = "fixed"
     seeds: int | None = None
-    remark: str | None = None
-    groups: Annotated[dict[str, Group], Field(min_length=1)]
     rows: dict[str, PublishedRow] = Field({})
 
     @property
-    def scale(self) -> float:
-        """Factor from a metric between 0 and 1 to the unit of the table."""
-        return 100.0 if self.unit == "percent" else 1.0
-
-    @property
-    def decimals(self) -> int:
-        """Number of decimals in the table."""
-        return {"percent": 1, "fraction": 3, "count": 0, "millions": 1}[self.unit]
+    def heading(self) -> str:
+        """The number in the paper and the title."""
+        return f"{self.number}: {self.title}"
 
 
 class Paper(Section):
@@ -101,7 +72,7 @@ class Paper(Section):
     year: int
     short: str
     text: str | None = None
-    tables: dict[str, Table]
+    tables: dict[str, PublishedTable]
 
 
 @dataclass(frozen=True)
@@ -110,11 +81,6 @@ class Cell:
 
     value: float
     deviation: float = math.nan
-
-
-def column_title(column: str) -> str:
-    """Return the title of a column."""
-    return TITLES.get(column, column)
 
 
 def cell(text: float | str | None) -> Cell | None:
@@ -143,7 +109,7 @@ def load(folder: Path, name: str) -> Paper:
     return paper
 
 
-def _check(row: PublishedRow, table: Table, where: str) -> None:
+def _check(row: PublishedRow, table: PublishedTable, where: str) -> None:
     for group, cells in row.cells.items():
         if group not in table.groups:
             raise UserError(f"{where}: there is no group {group}; {nearest(group, table.groups)}")

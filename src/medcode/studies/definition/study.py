@@ -13,10 +13,12 @@ from medcode import config
 from medcode.config import LabelSet, Section, build, corpora
 from medcode.errors import UserError, nearest
 from medcode.studies.definition import published
+from medcode.studies.definition.table import StudyTable, Table, check
 
 FILE = "study.yaml"
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 ROW = re.compile(r"[a-z][a-z0-9_]*")
+TABLE = "table"  # key of the table of a study without a paper
 MIMIC = ("mimic3", "mimic4")  # a study takes its `small` settings on every other corpus
 
 Figure = Literal["rows", "frequency", "linkage", "loss", "embeddings", "parameters"]
@@ -27,7 +29,7 @@ class Row(Section):
     """A row of the table: settings as differences from params.yaml, by dotted key; `*` is the row's model or recipe.
 
     `published` names the row of the paper, `table/row`. `label_sets` are the label sets to train on; null takes those
-    of the published table. A row with `same_as: study/row` is a row of another study and shares its trainings. A row
+    of the table. A row with `same_as: study/row` is a row of another study and shares its trainings. A row
     that is `mimic_only` is not trained on other corpora.
     """
 
@@ -41,7 +43,7 @@ class Row(Section):
 
 
 class Definition(Section):
-    """The content of study.yaml.
+    """The content of study.yaml of a study that reproduces tables of a paper.
 
     Later settings override earlier ones: `settings` for all rows, those of the row, and on corpora other than MIMIC
     `small` for all rows and `small` of the row. `small_remark` explains the latter to a reader.
@@ -49,7 +51,7 @@ class Definition(Section):
     """
 
     title: str
-    paper: str
+    paper: str | None = None
     tables: Annotated[list[str], Field(min_length=1)]
     corpus: str
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
@@ -59,6 +61,12 @@ class Definition(Section):
     small_remark: str | None = None
     rows: Annotated[dict[str, Row], Field(min_length=1)]
     comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field([])
+
+
+class PaperlessDefinition(Definition):
+    """The content of study.yaml of a study without a paper: `tables` is the table itself."""
+
+    tables: StudyTable
 
 
 @dataclass(frozen=True)
@@ -72,11 +80,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Study:
-    """A study: its name, its definition, the paper that it reproduces, and the folder of all studies."""
+    """A study: its name, its definition, the paper that it reproduces if any, and the folder of all studies."""
 
     name: str
     definition: Definition
-    paper: published.Paper
+    paper: published.Paper | None
     root: Path
     _loaded: dict[str, Study] = field(default_factory=dict, init=False, repr=False, compare=False)  # cache
 
@@ -102,20 +110,22 @@ class Study:
         """Return the value of a key of a row, or the default if the study does not set it."""
         return next((settings[key] for _, settings in reversed(self.layers(name)) if key in settings), default)
 
-    def tables(self) -> dict[str, published.Table]:
-        """Return the published tables, by key."""
+    def tables(self) -> dict[str, Table]:
+        """Return the published tables, by key; without a paper the study's table."""
+        if self.paper is None:
+            return {TABLE: self.definition.tables}
         return {key: self.paper.tables[key] for key in self.definition.tables}
 
     def table_of(self, row: Row) -> str:
-        """Return the key of the published table of a row; the first table if the row names none."""
-        return row.published.split("/", 1)[0] if row.published else self.definition.tables[0]
+        """Return the key of the table of a row; the first table if the row names none."""
+        return row.published.split("/", 1)[0] if row.published else next(iter(self.tables()))
 
     def label_sets(self, name: str) -> list[str]:
         """Return the label sets on which a row is trained."""
         row = self.definition.rows[name]
         if row.mimic_only and self.small:
             return []
-        groups = self.paper.tables[self.table_of(row)].groups
+        groups = self.tables()[self.table_of(row)].groups
         return list(dict.fromkeys(row.label_sets or [group.label_set for group in groups.values()]))
 
     def origin(self, name: str) -> Origin:
@@ -175,17 +185,18 @@ def load(root: Path, name: str) -> Study:
     if name not in names(root):
         raise UserError(f"{root / name}: there is no such study; {nearest(name, names(root))}")
     path = root / name / FILE
-    definition = build(Definition, config.read_yaml(path), path)
+    definition = _read(path)
     if definition.corpus not in corpora.names():
         raise UserError(
             f"{path}: corpus: there is no '{definition.corpus}'; {nearest(definition.corpus, corpora.names())}"
         )
     if len(set(definition.seeds)) < len(definition.seeds):
         raise UserError(f"{path}: seeds: expected each once, found {definition.seeds}")
-    study = Study(name, definition, published.load(root / "published", definition.paper), root)
-    for table in definition.tables:
-        if table not in study.paper.tables:
-            raise UserError(f"{path}: tables: {definition.paper} has no {table}; {nearest(table, study.paper.tables)}")
+    paper = None if definition.paper is None else published.load(root / "published", definition.paper)
+    for table in () if paper is None else definition.tables:
+        if table not in paper.tables:
+            raise UserError(f"{path}: tables: {definition.paper} has no {table}; {nearest(table, paper.tables)}")
+    study = Study(name, definition, paper, root)
     for key, row in definition.rows.items():
         _check_row(study, path, key, row)
     for pair in definition.comparisons:
@@ -195,9 +206,28 @@ def load(root: Path, name: str) -> Study:
     return study
 
 
+def _read(path: Path) -> Definition:
+    raw = config.read_yaml(path)
+    paper, tables = raw.get("paper"), raw.get("tables")
+    if isinstance(tables, dict):
+        if paper is not None:
+            raise UserError(f"{path}: tables: expected names of tables of the paper {paper}, found a table")
+        definition = build(PaperlessDefinition, raw, path)
+        check(definition.tables, f"{path}: tables")
+        if "parameters" in definition.figures:
+            raise UserError(f"{path}: figures: parameters are drawn beside a paper's; this study has no paper")
+        return definition
+    definition = build(Definition, raw, path)
+    if definition.paper is None:
+        raise UserError(f"{path}: tables: without a paper, expected the table itself, found {definition.tables}")
+    return definition
+
+
 def _check_row(study: Study, path: Path, key: str, row: Row) -> None:
     if not ROW.fullmatch(key):
         raise UserError(f"{path}: rows.{key}: a name has small letters, digits and underscores only")
+    if row.published is not None and study.paper is None:
+        raise UserError(f"{path}: rows.{key}.published: the study has no paper")
     if row.published is not None:
         table, _, line = row.published.partition("/")
         if table not in study.definition.tables:

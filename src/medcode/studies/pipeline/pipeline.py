@@ -158,17 +158,21 @@ def _settings_stage(study: Study, script: str, desc: str, out: str, out_options:
             "src/medcode",
             "stages",
             SETTINGS_FILE,
-            f"studies/published/{study.definition.paper}.yaml",
+            *_published(study),
             *(f"studies/{name}/{FILE}" for name in origins),
         ],
         "outs": [{f"{folder}/{out}": out_options}],
     }
 
 
+def _published(study: Study) -> list[str]:
+    """Return the file of the study's paper, if it has one."""
+    return [] if study.definition.paper is None else [f"studies/published/{study.definition.paper}.yaml"]
+
+
 def _report_stage(study: Study) -> dict[str, Any]:
     folder, corpus = f"studies/{study.name}", study.definition.corpus
-    deps = {f"{folder}/{FILE}", f"studies/published/{study.definition.paper}.yaml"}
-    deps.add(f"{CODE}/study_report.json")
+    deps = {f"{folder}/{FILE}", f"{CODE}/study_report.json", *_published(study)}
     if study.counts_only:
         deps.add(f"{folder}/parameters.json")
     elif study.runs():

@@ -7,7 +7,9 @@ from typing import Any
 from medcode.studies.definition.study import Settings, Study
 from medcode.studies.results.run_results import Runs
 
-LAST_EPOCH = "last epoch"  # value of `stopped` in train.json
+# Values of `stopped` in train.json. Any other is that of an early stop.
+LAST_EPOCH = "last epoch"
+FITTED_AT_ONCE = "fitted at once"
 # Phrases for settings. Other settings are written as name and value, and settings that change no result are omitted.
 PHRASES = {
     "recipe": "recipe {}",
@@ -19,19 +21,21 @@ OMITTED_SECTIONS = ("training",)
 
 
 def trained(study: Study, runs: Runs) -> str:
-    """Return sentences on how our trainings differ from the paper's, with the remark of the study."""
+    """Return sentences on how long rows were trained, and on small corpora how small they are, with its remark."""
     sentences = [small(study), (study.definition.small_remark or "").strip() if study.small else "", ended(runs)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
 def ended(runs: Runs) -> str:
     """Return a sentence on how many trainings reached their last epoch and might have improved further."""
-    reasons = [run.train["stopped"] for seed_runs in runs.values() for run in seed_runs]
-    last = reasons.count(LAST_EPOCH)
+    all_reasons = [run.train["stopped"] for seed_runs in runs.values() for run in seed_runs]
+    reasons = [reason for reason in all_reasons if reason != FITTED_AT_ONCE]
+    last, at_once = reasons.count(LAST_EPOCH), len(all_reasons) - len(reasons)
     if not reasons:
         return ""
     early_stopped = "" if last == len(reasons) else ", the others by early stopping"
-    return f"{last} of {len(reasons)} trainings ended at the last epoch that they were allowed{early_stopped}."
+    fitted = f"; {at_once} more {'was' if at_once == 1 else 'were'} fitted at once" if at_once else ""
+    return f"{last} of {len(reasons)} trainings ended at the last epoch that they were allowed{early_stopped}{fitted}."
 
 
 def small(study: Study) -> str:
@@ -48,7 +52,8 @@ def small(study: Study) -> str:
         # A setting of one model applies to all rows with that model.
         in_all = len(phrases) == 1 and (key.startswith("models.") or all(key in settings for settings in rows.values()))
         clauses += [phrase if in_all else f"{phrase} ({', '.join(titles)})" for phrase, titles in phrases.items()]
-    return f"Ours are small: {', '.join(clauses)}." if clauses else ""
+    subject = "The settings" if study.paper is None else "Ours"
+    return f"{subject} are small: {', '.join(clauses)}." if clauses else ""
 
 
 def _small_settings(study: Study, name: str) -> Settings:

@@ -1,12 +1,13 @@
-"""The published tables of a study with our numbers next to the paper's."""
+"""The tables of a study: our numbers, next to the paper's if it has one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from medcode.io import read_json
-from medcode.studies.definition.published import Cell, PublishedRow, Table, cell
+from medcode.studies.definition.published import Cell, PublishedRow, PublishedTable, cell
 from medcode.studies.definition.study import Study
+from medcode.studies.definition.table import Table
 from medcode.studies.results import paired_gains, run_results
 from medcode.studies.results.run_results import Runs, Summary
 
@@ -25,7 +26,7 @@ class Line:
 
 @dataclass
 class ComparisonTable:
-    """A published table with its lines and with remarks: first the paper's, then ours."""
+    """A table with its lines and with remarks: first the paper's, then ours."""
 
     key: str
     table: Table
@@ -34,12 +35,13 @@ class ComparisonTable:
 
 
 def build(study: Study, runs: Runs) -> list[ComparisonTable]:
-    """Return the published tables of a study. Rows are in the paper's order, then those that only we have."""
+    """Return the tables of a study. Rows are in the paper's order, then those that only we have."""
     tables = []
     for key, table in study.tables().items():
         rows = {name: row for name, row in study.definition.rows.items() if study.table_of(row) == key}
+        published = table.rows if isinstance(table, PublishedTable) else {}
         by_published = {row.published.split("/", 1)[1]: name for name, row in rows.items() if row.published}
-        lines = [_published_line(title, row, table, by_published.get(title)) for title, row in table.rows.items()]
+        lines = [_published_line(title, row, table, by_published.get(title)) for title, row in published.items()]
         gain_remark = paired_gains.remark(study, table)
         if gain_remark:
             _add_paired_gains(study, runs, table, lines)
@@ -55,7 +57,7 @@ def build(study: Study, runs: Runs) -> list[ComparisonTable]:
     return tables
 
 
-def _published_line(title: str, row: PublishedRow, table: Table, study_row: str | None) -> Line:
+def _published_line(title: str, row: PublishedRow, table: PublishedTable, study_row: str | None) -> Line:
     line = Line(title, study_row, row.quoted)
     for group, cells in row.cells.items():
         for column, text in zip(table.groups[group].columns, cells, strict=True):
@@ -65,7 +67,7 @@ def _published_line(title: str, row: PublishedRow, table: Table, study_row: str 
     return line
 
 
-def _add_paired_gains(study: Study, runs: Runs, table: Table, lines: list[Line]) -> None:
+def _add_paired_gains(study: Study, runs: Runs, table: PublishedTable, lines: list[Line]) -> None:
     """Fill in our gain (second row minus first) next to each published gain.
 
     A gain belongs to a pair of rows, so such lines have no row of their own.
@@ -107,5 +109,5 @@ def _measured(study: Study, runs: Runs, table: Table, row: str) -> dict[tuple[st
 
 
 def same_corpus(study: Study, table: Table) -> bool:
-    """Return whether our numbers and the paper's are on the same corpus, so that they can be compared."""
-    return study.definition.corpus == table.corpus
+    """Return whether the paper has numbers on the same corpus as we, so that they can be compared."""
+    return isinstance(table, PublishedTable) and study.definition.corpus == table.corpus

@@ -11,11 +11,13 @@ from matplotlib.ticker import FixedLocator, NullFormatter
 
 from medcode import io
 from medcode.report.figures import BLUE, INK, ORANGE, SERIES, WIDE, canvas, to_svg
-from medcode.studies.definition.published import CORPORA, Table, column_title
+from medcode.studies.definition.published import CORPORA
 from medcode.studies.definition.study import Study
+from medcode.studies.definition.table import Table, column_title
 from medcode.studies.report.code_figures import frequency_figures, linkage_figures, loss_figures
 from medcode.studies.report.comparison_tables import ComparisonTable, same_corpus
 from medcode.studies.report.figure_data import StudyFigure
+from medcode.studies.report.tables import format_value
 from medcode.studies.results.run_results import Runs, Summary
 
 HEADLINE = ("f1_micro", "f1_macro")
@@ -42,7 +44,7 @@ def rows_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dic
     figures = {}
     for comparison in tables:
         for group in comparison.table.groups:
-            lines = [line for line in comparison.lines if (group, "f1_micro") in line.measured]
+            lines = [line for line in comparison.lines if {(group, name) for name in HEADLINE} <= line.measured.keys()]
             if not lines:
                 continue
             name = f"rows-{comparison.key}-{group}"
@@ -50,7 +52,8 @@ def rows_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dic
                 for axes, column in zip(page.subplots(1, 2, sharey=True), HEADLINE, strict=True):
                     _dots(axes, comparison, lines, group, column, compared=same_corpus(study, comparison.table))
                 best = max(lines, key=lambda line: line.measured[group, "f1_micro"].mean)
-                text = f"{best.title} has the best micro F1, {best.measured[group, 'f1_micro'].mean:.1f}"
+                mean = format_value(best.measured[group, "f1_micro"].mean, comparison.table)
+                text = f"{best.title} has the best micro F1, {mean}"
                 figures[name] = StudyFigure(
                     to_svg(page, name, f"F1 of each row, {group}", text),
                     f"F1 of each row{f', {group}' if len(comparison.table.groups) > 1 else ''}",
@@ -80,7 +83,8 @@ def _dots(axes: Axes, comparison: ComparisonTable, lines: list, group: str, colu
 def _rows_caption(study: Study, table: Table) -> str:
     several_seeds = len(study.definition.seeds) > 1
     text = (
-        "Circles: our mean over seeds, with the sample standard deviation; strokes: each seed."
+        f"Circles: {'mean' if study.paper is None else 'our mean'} over seeds, with the sample standard deviation; "
+        "strokes: each seed."
         if several_seeds
         else "One seed."
     )

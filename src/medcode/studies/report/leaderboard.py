@@ -10,19 +10,20 @@ from typing import Any
 from medcode import io
 from medcode.evaluation import metric_table
 from medcode.studies.report import commit_links
+from medcode.studies.report.times import DASH, format_time, mean_cpu_seconds
 
 HEAD = """# Leaderboard
 
 Every row of every finished study, from `studies/*/results.json`; `make leaderboard` writes this page. F1 is at the
 threshold tuned on dev, macro F1 in the definition of Mullenbach et al. (2018); means ± sample standard deviations over
-seeds, in percent. Time is that of one training, a mean over seeds. Rows compare within one corpus and label set only.
-`git show` tells what a commit is where it is no link.
+seeds, in percent. Time is that of one training, a mean over seeds; CPU time is what all its threads computed, where it
+ran on a CPU. Rows compare within one corpus and label set only. `git show` tells what a commit is where it is no link.
 """
 COLUMNS = tuple(
     (metric_table.columns()[name], metric_table.path_in_test(name, "tuned", "caml"))
     for name in metric_table.headlines()
 )
-FURTHER = ("seeds", "parameters", "time", "device", "torch", "commit", "study")
+FURTHER = ("seeds", "parameters", "time", "CPU time", "device", "torch", "commit", "study")
 
 
 def write(root: Path, path: Path) -> None:
@@ -37,13 +38,13 @@ def page(results: list[dict[str, Any]]) -> str:
     for result in results:
         for row in result["rows"]:
             for head, measured in row["test"].items():
-                f1 = statistics.fmean(_at(measured, COLUMNS[0][1]))
+                f1 = statistics.fmean(values_at(measured, COLUMNS[0][1]))
                 line = _line(result, row, measured)
                 tables.setdefault((result["corpus"], row["label_set"], head), []).append((-f1, line))
     parts = [HEAD]
     for (corpus, label_set, head), lines in sorted(tables.items()):
         titles = ["model", *(name for name, _ in COLUMNS), *FURTHER]
-        head_line = "| " + " | ".join(titles) + " |\n|---|" + "--:|" * (len(COLUMNS) + 3) + "---|" * 4
+        head_line = "| " + " | ".join(titles) + " |\n|---|" + "--:|" * (len(COLUMNS) + 4) + "---|" * 4
         body = "\n".join(line for _, line in sorted(lines))
         parts.append(f"\n## {corpus}, {label_set}, {head}\n\n{head_line}\n{body}\n")
     if not tables:
@@ -53,11 +54,11 @@ def page(results: list[dict[str, Any]]) -> str:
 
 def _line(result: dict[str, Any], row: dict[str, Any], measured: dict[str, Any]) -> str:
     study, repository = result["study"], result.get("repository")
-    seconds = statistics.fmean(row["seconds"])
     cells = [f"{row['title']} (`{row['model']}`, {row['recipe']})"]
-    cells += [_format(_at(measured, path)) for _, path in COLUMNS]
+    cells += [format_values(values_at(measured, path), 100, 1) for _, path in COLUMNS]
     cells += [str(len(row["seeds"])), f"{row['parameters']['total']:,}"]
-    cells += [f"{seconds / 60:.1f} min" if seconds >= 100 else f"{seconds:.0f} s", row["device"], row["torch"]]
+    cpu_seconds = mean_cpu_seconds(row["device"], row.get("cpu_seconds", []))  # results of earlier versions have none
+    cells += [format_time(statistics.fmean(row["seconds"])), format_time(cpu_seconds), row["device"], row["torch"]]
     links = {commit: commit_links.link(repository, commit) for commit in row["commits"]}
     cells += [
         ", ".join(f"[{commit}]({url})" if url else f"`{commit}`" for commit, url in links.items()),
@@ -66,15 +67,17 @@ def _line(result: dict[str, Any], row: dict[str, Any], measured: dict[str, Any])
     return "| " + " | ".join(cells) + " |"
 
 
-def _at(measured: dict[str, Any], path: tuple[str, ...]) -> list[float]:
+def values_at(measured: dict[str, Any], path: tuple[str, ...]) -> list[float]:
+    """Return the values of a metric in results.json, one for each seed; NaN where it is undefined, none if unknown."""
     value: Any = measured
     for part in path:
         value = value.get(part, {}) if isinstance(value, dict) else value
     return [math.nan if number is None else number for number in value] if value else []
 
 
-def _format(values: list[float]) -> str:
+def format_values(values: list[float], scale: float, decimals: int) -> str:
+    """Format mean and deviation of a metric, times `scale`; a dash if it is unknown or undefined for a seed."""
     if not values or any(math.isnan(value) for value in values):
-        return "\N{EN DASH}"
-    mean = f"{100 * statistics.fmean(values):.1f}"
-    return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean
+        return DASH
+    mean = f"{scale * statistics.fmean(values):.{decimals}f}"
+    return f"{mean} ± {scale * statistics.stdev(values):.{decimals}f}" if len(values) > 1 else mean

@@ -12,20 +12,22 @@ import jinja2
 from markupsafe import Markup
 
 from medcode.report.page import STYLE, inline
-from medcode.studies.definition.published import CORPORA, Table, column_title
+from medcode.studies.definition.published import CORPORA
 from medcode.studies.definition.study import Study
+from medcode.studies.definition.table import Table, column_title
 from medcode.studies.report import captions, commit_links
 from medcode.studies.report.comparison_tables import ComparisonTable, Line, same_corpus
 from medcode.studies.report.figure_data import StudyFigure
 from medcode.studies.report.tables import (
-    DASH,
     SystemCells,
     format_difference,
     format_measured,
     format_published,
     source,
+    threshold,
     verdict,
 )
+from medcode.studies.report.times import DASH, format_time, mean_cpu_seconds
 from medcode.studies.results import comparisons
 from medcode.studies.results.comparisons import Comparison
 from medcode.studies.results.run_results import RowSettings, Run, Runs
@@ -46,7 +48,7 @@ def render(
 
     Args:
         study: the study.
-        tables: the published tables with our numbers.
+        tables: the tables with our numbers, and the paper's if there is one.
         tests: tests of the differences between rows.
         figures: figures by name.
         runs: trainings by row and label set.
@@ -79,16 +81,17 @@ def _about(study: Study, tables: list[ComparisonTable]) -> str:
         return f"Beside {study.paper.short}. Ours are counted with the sizes of MIMIC-III; nothing is trained."
     seeds = ", ".join(map(str, definition.seeds))
     several = len(definition.seeds) > 1
+    before, after = ("On", "") if study.paper is None else (f"Beside {study.paper.short}. Ours on", ", as in the paper")
     return (
-        f"Beside {study.paper.short}. Ours on {definition.corpus}, {'seeds' if several else 'seed'} {seeds}"
+        f"{before} {definition.corpus}, {'seeds' if several else 'seed'} {seeds}"
         f"{'; means ± sample standard deviations' if several else ''}. Macro F1 as {table.macro_f1}, threshold "
-        f"{'0.5' if table.threshold == 'fixed' else 'tuned on dev'}, as in the paper."
+        f"{threshold(table)}{after}."
     )
 
 
 def _warning(study: Study, tables: list[ComparisonTable]) -> str | None:
     table = tables[0].table
-    if same_corpus(study, table):
+    if study.paper is None or same_corpus(study, table):
         return None
     return (
         f"The published numbers, in gray, are of {CORPORA[table.corpus]}; ours are of {study.definition.corpus}. They "
@@ -98,11 +101,12 @@ def _warning(study: Study, tables: list[ComparisonTable]) -> str | None:
 
 def _table(study: Study, comparison: ComparisonTable, group: str) -> dict[str, Any]:
     table, columns = comparison.table, comparison.table.groups[group].columns
-    title = f"{table.number}: {table.title}"
+    title = table.heading
     notes: list[str] = []
     systems = [_system(study, comparison, line, group, notes) for line in comparison.lines]
     return {
         "title": f"{title}, {group}" if len(table.groups) > 1 else title,
+        "labeled": study.paper is not None,
         "columns": [column_title(column) for column in columns],
         "systems": [system for system in systems if system["rows"]],
         "compared": any(row["type"] == "gap" for system in systems for row in system["rows"]),
@@ -129,7 +133,8 @@ def _system(study: Study, comparison: ComparisonTable, line: Line, group: str, n
     if any(cells.measured) and any(cells.published) and compared:
         differences = [_cell(format_difference(*pair, table), verdict=verdict(*pair)) for pair in cells.pairs()]
         rows.append(_row("gap", "difference", differences))
-    return {"title": line.title, "rows": rows, "sort": json.dumps([line.title, None, *_sort_keys(cells, compared)])}
+    labels = [line.title] if study.paper is None else [line.title, None]
+    return {"title": line.title, "rows": rows, "sort": json.dumps([*labels, *_sort_keys(cells, compared)])}
 
 
 def _published_cells(
@@ -182,19 +187,20 @@ def _training_rows(study: Study, runs: Runs, settings: RowSettings, repository: 
         if not seed_runs or (name, label_set) not in settings:
             continue
         trained_with = settings[name, label_set]
-        seconds = [second for run in seed_runs for second in run.epochs()]
+        seconds = [second for run in seed_runs for second in run.epoch_times("seconds")]
         mean = statistics.fmean(seconds) if seconds else None
         total = seed_runs[0].train["parameters"]["total"]
-        title = study.definition.rows[name].title
+        title, device = study.definition.rows[name].title, seed_runs[0].environment["device"]
+        cpu_seconds = mean_cpu_seconds(device, [run.cpu_seconds() for run in seed_runs])
         commits = sorted({run.environment["commit"] or DASH for run in seed_runs})
         cells = [
             title, label_set, trained_with["model"], trained_with["recipe"], f"{total:,}",
             _span(seed_runs, "epochs_run"),
             _span(seed_runs, "best_epoch"), _ends(seed_runs), DASH if mean is None else f"{mean:.1f}",
-            seed_runs[0].environment["device"], seed_runs[0].environment["torch"],
+            format_time(cpu_seconds), device, seed_runs[0].environment["torch"],
         ]  # fmt: skip
         last, best = (max(run.train[key] for run in seed_runs) for key in ("epochs_run", "best_epoch"))
-        keys = [*cells[:4], total, last, best, cells[7], mean, *cells[9:], ", ".join(commits)]
+        keys = [*cells[:4], total, last, best, cells[7], mean, cpu_seconds, *cells[10:], ", ".join(commits)]
         links = [
             {"id": commit, "url": commit_links.link(repository, commit), "command": commit_links.command(commit)}
             for commit in commits

@@ -1,4 +1,4 @@
-"""The table of a study with published and our numbers, as Markdown and as CSV."""
+"""The table of a study, with published numbers if it has a paper, as Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -8,15 +8,26 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from medcode.studies.definition.published import CORPORA, Cell, Table, column_title
+from medcode.studies.definition.published import CORPORA, Cell, PublishedTable
 from medcode.studies.definition.study import Study
+from medcode.studies.definition.table import Table, column_title
 from medcode.studies.report import captions
 from medcode.studies.report.comparison_tables import ComparisonTable, Line, same_corpus
+from medcode.studies.report.times import DASH
 from medcode.studies.results import comparisons
 from medcode.studies.results.comparisons import MINUS, Comparison
 from medcode.studies.results.run_results import Runs, Summary
 
-DASH = "\N{EN DASH}"
+# Columns of table.csv.
+COLUMNS = (
+    "table", "system", "row", "group", "metric", "unit", "published", "published_deviation", "published_corpus",
+    "quoted", "slip", "ours", "ours_deviation", "seeds", "ours_corpus", "difference", "inside",
+)  # fmt: skip
+# Those of a study without a paper, {name: heading}: nothing is ours where there is nobody else.
+PAPERLESS_COLUMNS = {
+    "table": "table", "system": "system", "row": "row", "group": "group", "metric": "metric", "unit": "unit",
+    "ours": "mean", "ours_deviation": "deviation", "seeds": "seeds", "ours_corpus": "corpus",
+}  # fmt: skip
 
 
 def format_value(value: float, table: Table) -> str:
@@ -83,7 +94,7 @@ class SystemCells:
         return list(zip(self.measured, self.published, strict=True))
 
 
-def source(line: Line, table: Table) -> str:
+def source(line: Line, table: PublishedTable) -> str:
     """Return the source of a published number: the corpus, and whether the paper quotes the number."""
     return f"{CORPORA[table.corpus]}, {'quoted' if line.quoted else 'published'}"
 
@@ -103,7 +114,7 @@ def _table_parts(study: Study, comparison: ComparisonTable) -> list[str]:
     table, parts = comparison.table, []
     for group, columns in table.groups.items():
         suffix = f", {group}" if len(table.groups) > 1 else ""
-        parts.append(f"## {table.number}: {table.title}{suffix}")
+        parts.append(f"## {table.heading}{suffix}")
         parts.append(_markdown_table(study, comparison, group, columns.columns))
     remarks = [f"- {remark}" for remark in comparison.remarks]
     notes = [
@@ -121,10 +132,11 @@ def _about(study: Study, tables: list[ComparisonTable], runs: Runs) -> str:
     seeds = ", ".join(map(str, definition.seeds))
     means = "mean ± sample standard deviation" if len(definition.seeds) > 1 else "one seed"
     text = (
-        f"{study.paper.short}. Ours: {definition.corpus}, {'seed' if len(definition.seeds) == 1 else 'seeds'} {seeds} "
-        f"({means}). Macro F1 as `{table.macro_f1}`; threshold {_threshold(table)}."
+        f"{'' if study.paper is None else f'{study.paper.short}. Ours: '}{definition.corpus}, "
+        f"{'seed' if len(definition.seeds) == 1 else 'seeds'} {seeds} ({means}). Macro F1 as `{table.macro_f1}`; "
+        f"threshold {threshold(table)}."
     )
-    if not same_corpus(study, table):
+    if study.paper is not None and not same_corpus(study, table):
         text += (
             f" **The published rows are of {CORPORA[table.corpus]} and ours of {definition.corpus}: they cannot be "
             "compared with one another, only rows of one kind among themselves.**"
@@ -132,13 +144,15 @@ def _about(study: Study, tables: list[ComparisonTable], runs: Runs) -> str:
     return f"{text} {captions.trained(study, runs)}".strip()
 
 
-def _threshold(table: Table) -> str:
+def threshold(table: Table) -> str:
+    """Return a phrase on the threshold of the table's F1."""
     return "0.5" if table.threshold == "fixed" else "tuned on dev"
 
 
 def _markdown_table(study: Study, comparison: ComparisonTable, group: str, columns: list[str]) -> str:
-    head = "| | | " + " | ".join(column_title(column) for column in columns) + " |"
-    rule = "|---|---|" + "--:|" * len(columns)
+    labels = 1 if study.paper is None else 2  # the system, and beside a paper whose numbers these are
+    head = "| " * labels + "| " + " | ".join(column_title(column) for column in columns) + " |"
+    rule = "|---" * labels + "|" + "--:|" * len(columns)
     systems = [_markdown_system(study, comparison, line, group, columns) for line in comparison.lines]
     return "\n".join([head, rule, *(row for rows in systems for row in rows)])
 
@@ -146,9 +160,12 @@ def _markdown_table(study: Study, comparison: ComparisonTable, group: str, colum
 def _markdown_system(
     study: Study, comparison: ComparisonTable, line: Line, group: str, columns: list[str]
 ) -> list[str]:
-    """Return the rows of a system: published, ours and difference, each only if present."""
+    """Return the rows of a system, each only if present: published, ours and difference; without a paper one row."""
     table, compared = comparison.table, same_corpus(study, comparison.table)
     cells, rows = SystemCells.of(line, group, columns), []
+    if study.paper is None:
+        texts = [format_measured(summary, table) for summary in cells.measured]
+        return [f"| {line.title} | {' | '.join(texts)} |"] if any(cells.measured) else []
     if any(cells.published):
         texts = _markdown_published(cells, table, compared=compared)
         rows.append(_markdown_row(line.title, source(line, table), texts))
@@ -179,12 +196,9 @@ def _markdown_row(title: str, label: str, texts: list[str]) -> str:
 def as_csv(study: Study, tables: list[ComparisonTable]) -> str:
     """Return the content of table.csv: one line per system, group and column."""
     buffer = io.StringIO()
-    names = (
-        "table", "system", "row", "group", "metric", "unit", "published", "published_deviation", "published_corpus",
-        "quoted", "slip", "ours", "ours_deviation", "seeds", "ours_corpus", "difference", "inside",
-    )  # fmt: skip
-    writer = csv.DictWriter(buffer, names, lineterminator="\n")
-    writer.writeheader()
+    headings = PAPERLESS_COLUMNS if study.paper is None else {name: name for name in COLUMNS}
+    writer = csv.DictWriter(buffer, list(headings), lineterminator="\n")
+    writer.writerow(headings)
     for comparison in tables:
         for line in comparison.lines:
             for group, columns in comparison.table.groups.items():
@@ -194,25 +208,36 @@ def as_csv(study: Study, tables: list[ComparisonTable]) -> str:
 
 
 def _csv_line(study: Study, comparison: ComparisonTable, line: Line, group: str, column: str) -> dict[str, Any]:
-    table = comparison.table
-    published, measured = line.published.get((group, column)), line.measured.get((group, column))
+    table, measured = comparison.table, line.measured.get((group, column))
     values: dict[str, Any] = {
         "table": comparison.key, "system": line.title, "row": line.row or "", "group": group, "metric": column,
-        "unit": table.unit, "published_corpus": CORPORA[table.corpus], "quoted": str(line.quoted).lower(),
-        "slip": line.slips.get((group, column), ""),
+        "unit": table.unit,
     }  # fmt: skip
-    if published:
-        values |= {
-            "published": format_value(published.value, table),
-            "published_deviation": _number(published.deviation),
-        }
+    if isinstance(table, PublishedTable):
+        values |= _csv_published(study, table, line, group, column)
     if measured:
         values |= {
             "ours": f"{measured.mean:.4f}",
             "ours_deviation": _number(measured.deviation),
             "seeds": len(measured.values),
+            "ours_corpus": study.definition.corpus,
         }
-        values["ours_corpus"] = study.definition.corpus
+    return values
+
+
+def _csv_published(study: Study, table: PublishedTable, line: Line, group: str, column: str) -> dict[str, Any]:
+    """Return the cells of a line about the paper's number, and about the difference if there are both."""
+    published, measured = line.published.get((group, column)), line.measured.get((group, column))
+    values: dict[str, Any] = {
+        "published_corpus": CORPORA[table.corpus],
+        "quoted": str(line.quoted).lower(),
+        "slip": line.slips.get((group, column), ""),
+    }
+    if published:
+        values |= {
+            "published": format_value(published.value, table),
+            "published_deviation": _number(published.deviation),
+        }
     if published and measured and same_corpus(study, table):
         inside = measured.contains(published.value)
         values["difference"] = f"{measured.mean - published.value:.4f}"

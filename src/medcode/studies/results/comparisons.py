@@ -40,7 +40,7 @@ def compare_rows(study: Study, runs: Runs) -> list[Comparison]:
     """Test the pairs of rows that the study names, in each group that both have, with Holm's correction."""
     tests = []
     for first, second in study.definition.comparisons:
-        table = study.paper.tables[study.table_of(study.definition.rows[second])]
+        table = study.tables()[study.table_of(study.definition.rows[second])]
         for group in table.groups:
             positions = [run_results.label_set_and_head(table, group, study.label_sets(row)) for row in (first, second)]
             if None in positions:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from medcode.studies.definition.published import Codes, Table
+from medcode.studies.definition.published import Codes, PublishedTable
 from medcode.studies.definition.study import Study
+from medcode.studies.definition.table import Table
 from medcode.studies.results import run_results
 from medcode.studies.results.run_results import Run, Runs, Summary
 
@@ -42,7 +43,8 @@ def _macro_f1(run: Run, head: str, codes: Codes, table: Table) -> float | None:
 def remark(study: Study, table: Table) -> str | None:
     """Return a note on how our gains are computed; None for a table without gains."""
     rows = pair(study)
-    if rows is None or not any(row.codes for row in table.rows.values()):
+    published = table.rows.values() if isinstance(table, PublishedTable) else ()
+    if rows is None or not any(row.codes for row in published):
         return None
     first, second = (study.definition.rows[row].title for row in rows)
     return (

@@ -13,13 +13,11 @@ from typing import Any
 from medcode import io
 from medcode.evaluation import decisions, metric_table
 from medcode.evaluation.decisions import Decisions
-from medcode.studies.definition.published import METRICS, Table
 from medcode.studies.definition.study import Study
+from medcode.studies.definition.table import JOINT, METRICS, Table
 from medcode.studies.pipeline.progress import DONE
 
 RowSettings = dict[tuple[str, str], dict[str, Any]]  # {(row, label set): settings}
-
-JOINT = "joint"  # the label set with a head for each edition of ICD
 
 
 @dataclass(frozen=True)
@@ -32,11 +30,15 @@ class Run:
     test: dict[str, Any]
     environment: dict[str, Any]
 
-    def epochs(self) -> list[float]:
-        """Return the seconds of each epoch, without those before an interruption."""
+    def epoch_times(self, name: str) -> list[float]:
+        """Return `seconds` or `cpu_seconds` of each epoch; nothing if the training was logged without them."""
         path = self.folder / "epochs.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [json.loads(line)["seconds"] for line in lines]
+        return [times[name] for times in map(json.loads, lines) if name in times]
+
+    def cpu_seconds(self) -> float | None:
+        """Return the CPU time of the training; None if it was logged without it."""
+        return sum(times) if (times := self.epoch_times("cpu_seconds")) else None
 
     def decisions(self, head: str) -> Decisions:
         """Return the decisions on test."""
@@ -103,7 +105,7 @@ def label_set_and_head(table: Table, group: str, label_sets: list[str]) -> tuple
 
 
 def metric(measured: dict[str, Any], name: str, table: Table) -> float | None:
-    """Return a metric of a head by the paper's definitions; None if undefined, such as P@8 of five labels."""
+    """Return a metric of a head by the definitions of the table; None if undefined, such as P@8 of five labels."""
     *sections, key = metric_table.path_in_test(name, table.threshold, table.macro_f1)
     values: Any = measured
     for section in sections:
@@ -112,7 +114,7 @@ def metric(measured: dict[str, Any], name: str, table: Table) -> float | None:
 
 
 def group_column(table: Table) -> str:
-    """Return the column of macro F1 in the tables by group of codes, at the threshold of the paper."""
+    """Return the column of macro F1 in the tables by group of codes, at the threshold of the table."""
     return "f1_macro_tuned" if table.threshold == "tuned" else "f1_macro"
 
 
@@ -151,7 +153,10 @@ def record(study: Study, runs: Runs, settings: RowSettings, repository: str | No
                 "epochs": [run.train["epochs_run"] for run in seed_runs],
                 "best_epochs": [run.train["best_epoch"] for run in seed_runs],
                 "stopped": [run.train["stopped"] for run in seed_runs],
-                "seconds": [round(sum(run.epochs()), 1) for run in seed_runs],
+                "seconds": [round(sum(run.epoch_times("seconds")), 1) for run in seed_runs],
+                "cpu_seconds": [
+                    None if (seconds := run.cpu_seconds()) is None else round(seconds, 1) for run in seed_runs
+                ],
                 "device": seed_runs[0].environment["device"],
                 "torch": seed_runs[0].environment["torch"],
                 "commits": sorted({run.environment["commit"] or "unknown" for run in seed_runs}),
