@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import plain
 import pytest
 import small_models
 import torch
 from torch import Tensor
 
+from medcode import models
 from medcode.config import Recipe, configure
 from medcode.errors import UserError
 from medcode.layers.code_edges import Edges
 from medcode.models.base import ModelInputs
 from medcode.models.catalog import PUBLISHED_SIZES
 from medcode.models.jams import CODES, Jams
+from medcode.training import label_init
 
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
 HEADS = {"icd9": 3, "icd10": 4}
@@ -28,6 +33,11 @@ BACKBONES = {
     "laat": {"rnn": "lstm", "hidden": 3, "projection": 4},
 }  # fmt: skip
 OPTIONS = {"backbones": BACKBONES}
+DESCRIPTIONS = {
+    "icd9": [np.array([3, 4]), np.array([5, 6]), np.array([], dtype=np.int64)],
+    "icd10": [np.array([3, 4]), np.array([7]), np.array([8, 9, 10]), np.array([11])],
+}
+JOINED = [*DESCRIPTIONS["icd9"], *DESCRIPTIONS["icd10"]]
 
 TO_ICD10 = torch.tensor([[1.0, 0.5, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
 TO_ICD9 = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.5], [0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])
@@ -158,3 +168,32 @@ def test_every_backbone_and_recipe_in_the_file_can_be_built():
             with torch.device("meta"):
                 built = Jams(config, ModelInputs(heads=HEADS, **text))
             assert {head: len(table) for head, table in built.codes.tables.items()} == HEADS
+
+
+@pytest.mark.parametrize("backbone", ["caml", "laat"])
+def test_label_vectors_are_those_of_the_backbone_alone(recipe, backbone):
+    model = build(recipe, backbone).float()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    alone = models.find(backbone)(model.config.backbone_config, plain.inputs({CODES: 7}))
+    alone.load_state_dict(
+        {key.removeprefix("backbone."): value for key, value in before.items() if key.startswith("backbone.")},
+        strict=False,
+    )
+    label_init.start_from_descriptions(model, DESCRIPTIONS)
+    label_init.start_from_descriptions(alone, {CODES: JOINED})
+    described = torch.tensor([len(words) > 0 for words in JOINED])
+    vectors = torch.cat([model.codes.tables[head] for head in HEADS])
+    torch.testing.assert_close(vectors[described], alone.attention[CODES].queries.weight[described])
+    torch.testing.assert_close(vectors[2], before["codes.tables.icd9"][2])
+    output = f"backbone.attention.{CODES}.output.weight"
+    torch.testing.assert_close(model.state_dict()[output][described], alone.attention[CODES].output.weight[described])
+    assert torch.equal(model.state_dict()[output][2], before[output][2])
+
+
+def test_biases_of_each_system_are_its_log_odds(recipe):
+    model = build(recipe)
+    label_init.start_from_frequencies(model, "icd10", np.array([0, 5, 10, 5]), 10)
+    label_init.start_from_frequencies(model, "icd9", np.array([5, 10, 0]), 10)
+    rare, even, frequent = math.log(0.5 / 10.5), 0.0, math.log(10.5 / 0.5)
+    expected = torch.tensor([even, frequent, rare, rare, even, frequent, even], dtype=torch.double)
+    torch.testing.assert_close(model.backbone.attention[CODES].output.bias.detach(), expected)

@@ -171,6 +171,20 @@ class MedicalCodeAttention(nn.Module):
         with torch.autocast(self.vector.device.type, enabled=False):
             return {first: self._attend(first, second), second: self._attend(second, first)}
 
+    @torch.no_grad()
+    def set_vectors(self, chosen: Tensor, vectors: Tensor) -> None:
+        """Set the vectors of some codes, before they attend to one another.
+
+        Args:
+            chosen: the codes among those of the first system and then of the second, bool [Y + Y'].
+            vectors: of the chosen codes, [number, d].
+        """
+        tables = [self.tables[head] for head in self.heads]
+        masks = chosen.split([len(table) for table in tables])
+        parts = vectors.split([int(mask.sum()) for mask in masks])
+        for table, mask, part in zip(tables, masks, parts, strict=True):
+            table[mask] = part
+
     def edges(self, head: str) -> Edges:
         """Return the edges that change the vectors of a head's codes."""
         return Edges(**{name: getattr(self, f"{buffer}_{head}") for name, buffer in BUFFERS.items()})

@@ -82,6 +82,10 @@ def start_from_frequencies(model: Model, head: str, counts: np.ndarray, document
 
 def _output_bias(model: Model, head: str) -> tuple[Tensor, float]:
     """Return the output biases of a head, and the factor with which they enter the logits."""
+    if (backbone := getattr(model, "backbone", None)) is not None:  # its one head has the labels of all heads
+        (attention,) = backbone.attention.values()
+        biases = dict(zip(model.heads, attention.output.bias.split(list(model.heads.values())), strict=True))
+        return biases[head], 1.0
     if (interaction := getattr(model, "interaction", None)) is not None:
         projection = interaction[head].projection.weight
         if (projection != 1).any():  # a random sum may be near zero
@@ -149,8 +153,9 @@ def start_from_descriptions(model: Model, descriptions: Descriptions) -> None:
     Raises:
         UserError: the model has no label attention on features of words.
     """
-    heads = _layers_on_features(model)
-    attends = isinstance(model, LabelAttentionHeads)
+    network, descriptions = _joined_heads(model, descriptions)
+    heads = _layers_on_features(network)
+    attends = isinstance(network, LabelAttentionHeads)
     device = next(model.parameters()).device
     model.eval()
     for head, attention in heads.items():
@@ -160,9 +165,11 @@ def start_from_descriptions(model: Model, descriptions: Descriptions) -> None:
             continue
         batches = _description_batches([ids for ids in of_head if len(ids)], device)
         if attends and hasattr(attention, "projection"):
-            _scale_projection(model, attention.projection, batches)
-        queries, outputs = _description_vectors(model, attention, batches)
-        if attends:
+            _scale_projection(network, attention.projection, batches)
+        queries, outputs = _description_vectors(network, attention, batches)
+        if network is not model:
+            model.codes.set_vectors(has_description, QUERY_SCALE * queries)
+        elif attends:
             attention.queries.weight[has_description] = QUERY_SCALE * queries
         else:  # its queries are the mean word vectors of the descriptions from the start
             attention.projection.weight.fill_(1.0)
@@ -170,6 +177,14 @@ def start_from_descriptions(model: Model, descriptions: Descriptions) -> None:
         scale = OUTPUT_SCALE if attends else INTERACTION_SCALE
         attention.output.weight[has_description.nonzero(), dimensions] = scale * outputs
     model.train()
+
+
+def _joined_heads(model: Model, descriptions: Descriptions) -> tuple[Model, Descriptions]:
+    """Return the model with the features, and descriptions by its heads: JAMS joins the labels of its two into one."""
+    if (backbone := getattr(model, "backbone", None)) is None:
+        return model, descriptions
+    (joined,) = backbone.heads
+    return backbone, {joined: [ids for head in model.heads for ids in descriptions[head]]}
 
 
 def _layers_on_features(model: Model) -> nn.ModuleDict | dict[str, nn.Module]:
