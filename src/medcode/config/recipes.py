@@ -202,7 +202,15 @@ def configure(
     configured = build(cls, options | from_recipe, path, "options")
     if not recipe.options:
         return configured
-    return build(cls, options | recipe.options | from_recipe, path, where)
+    return build(cls, _merged(options, recipe.options) | from_recipe, path, where)
+
+
+def _merged(options: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return options with changes, also within blocks: a recipe of JAMS changes an option of one backbone."""
+    return options | {
+        key: _merged(options[key], value) if isinstance(value, dict) and isinstance(options.get(key), dict) else value
+        for key, value in changes.items()
+    }
 
 
 def check_file(path: str | os.PathLike, model: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from study_results import PAPERLESS, TINY, issued, raw_params, write_study, write_yaml
@@ -48,8 +51,22 @@ def test_every_row_makes_a_valid_configuration(name, paper, tmp_path):
             write_yaml(path, resolve.resolve_params(raw, one, row, label_set, 1))
             fingerprint = resolve.run_fingerprint(path, PROJECT)
             assert fingerprint["settings"]["model"] == model_of(one, row)
+            for keys, value in options_of(one, row).items():
+                in_effect = functools.reduce(operator.getitem, keys, fingerprint["settings"]["options"])
+                assert in_effect == value, f"{row} sets {'.'.join(keys)} to {value}, and trains with {in_effect}"
             for folder in ("models", "config/models"):
                 assert f"src/medcode/{folder}/{model_of(one, row)}.py" in fingerprint["code"]
+
+
+def options_of(one: study.Study, row: str) -> dict[tuple[str, ...], Any]:
+    """Return the options of the model that a study sets for a row, by path of keys."""
+    options = {}
+    for _, settings in one.layers(row):
+        for key, value in settings.items():
+            section, *parts = key.split(".")
+            if section == "models" and parts[0] in ("*", model_of(one, row)) and parts[1] == "options":
+                options[tuple(parts[2:])] = value
+    return options
 
 
 def model_of(one: study.Study, row: str) -> str:

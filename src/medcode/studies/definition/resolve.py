@@ -94,6 +94,21 @@ def _apply(resolved: dict[str, Any], key: str, value: Any, model: str, recipe: s
     if parts[-1] not in fields and (current := current_key(parts[-1], fields)) is not None:
         raise UserError(f"{where}: {key}: renamed; write {current}")
     put(resolved, ".".join(parts), value, where)
+    if parts[0] == "models" and parts[2] == "options":
+        # A recipe's options override those of the model's file; the study's setting is later than both.
+        block = resolved["models"][model]["recipes"][recipe]
+        if "options" in block:
+            block["options"] = _without(block["options"], parts[3:])
+
+
+def _without(options: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    """Return options without the one at a path of keys; empty blocks stay."""
+    key, *further = path
+    if key not in options:
+        return options
+    if further and isinstance(options[key], dict):
+        return options | {key: _without(options[key], further)}
+    return {name: value for name, value in options.items() if name != key}
 
 
 def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
