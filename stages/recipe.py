@@ -5,6 +5,7 @@ from __future__ import annotations
 from common import stage
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,8 @@ def main(params: Parameters, model_settings: Path, inputs: Path, out: Path) -> N
         recipe, reason = choose(size_of(inputs, config_class.heads), names)
         print(f"recipe {recipe}: {reason}")
     config.load_model(model_settings, params.model, recipe, params.label_set)  # a mistake is told before training
+    if options := file["recipes"][recipe].get("options"):
+        print(f"recipe {recipe} sets, whatever `options` says: {', '.join(in_words(options))}")
     chosen = {
         "recipe": recipe,
         "reason": reason,
@@ -41,6 +44,16 @@ def main(params: Parameters, model_settings: Path, inputs: Path, out: Path) -> N
         "recipes": {recipe: file["recipes"][recipe]},
     }
     io.write_json(out, chosen)
+
+
+def in_words(options: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return `key value` of every option, with dotted keys."""
+    pairs = [(f"{prefix}{key}", value) for key, value in options.items()]
+    return [
+        text
+        for key, value in pairs
+        for text in (in_words(value, f"{key}.") if isinstance(value, dict) else [f"{key} {value}"])
+    ]
 
 
 def size_of(inputs: Path, heads: list[str]) -> CorpusSize:

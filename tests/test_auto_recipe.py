@@ -87,3 +87,16 @@ def test_a_named_recipe_is_written_without_reading_the_data(tmp_path, root):
     written = json.loads((tmp_path / "recipe.json").read_text())
     assert (written["recipe"], written["reason"]) == ("published", "named in params.yaml")
     assert written["recipes"]["published"]["monitor"] == "precision_at_8"  # that of the label set
+
+
+def test_the_stage_says_which_options_the_recipe_sets(tmp_path, root, inputs, capsys):
+    assert run_stage(tmp_path, root, inputs, model="jams", recipe="quick").returncode == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "sets" in line)
+    assert line.startswith("recipe quick sets, whatever `options` says: ")
+    assert "backbones.caml.filters 100, backbones.caml.kernel 3" in line
+
+
+def test_a_recipe_changes_one_option_of_a_backbone_and_leaves_the_rest(root):
+    model = config.load_model(root / "configs/models/jams.yaml", "jams", "quick", "full").config
+    assert model.backbones["laat"] == {"rnn": "lstm", "hidden": 64, "projection": 64}
+    assert model.backbones["dcan"]["hidden"] == 600
