@@ -11,7 +11,7 @@ from medcode.config.recipes import model_settings
 from medcode.studies.definition import resolve
 
 BUDGET = ("epochs", "patience", "schedule", "max_tokens", "batch_size")
-START = ("label_init", "label_biases", "embedding_init")
+START = ("label_init", "label_biases", "embedding_init", "description_documents")
 # What may differ, and why.
 EXCEPTIONS = {
     "bert-architectures": {"max_tokens": "how much of a note is read is what the rows differ in"},
