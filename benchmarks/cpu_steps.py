@@ -142,7 +142,7 @@ def run_rounds(trainer: Trainer, step: TwinStep, rounds: int) -> np.ndarray:
     for number in range(rounds + 1):
         batch = twin_batch(trainer, number)
         turns = [(0, lambda: cpu_seconds(trainer.train_step)), (1, lambda batch=batch: twin_round(step, batch))]
-        times = dict((side, turn()) for side, turn in (turns if number % 2 else turns[::-1]))
+        times = {side: turn() for side, turn in (turns if number % 2 else turns[::-1])}
         seconds.append([times[0], times[1]])
     return np.array(seconds[1:])
 

@@ -185,9 +185,7 @@ class JointLaat(Laat):
         h = self.network(self.words(tokens), lengths)
         first = self.attention[FIRST_LEVEL](h)
         s = torch.sigmoid(self.level_projection(torch.sigmoid(first)))
-        return {
-            head: first if head == FIRST_LEVEL else attention(h, s) for head, attention in self.attention.items()
-        }
+        return {head: first if head == FIRST_LEVEL else attention(h, s) for head, attention in self.attention.items()}
 
 
 class Recurrent(Twin):
