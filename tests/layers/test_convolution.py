@@ -16,7 +16,8 @@ from medcode.layers.convolution import Convolution, TransposedConvolution, convo
 @pytest.mark.parametrize(("kernel", "padding", "dilation"), [(1, 0, 1), (10, 5, 1), (3, 1, 1), (2, 0, 4), (4, 3, 2)])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_convolution_equals_torch(monkeypatch, batch, kernel, padding, dilation, bias, turned):
-    monkeypatch.setattr(convolution, "WINDOWS", 5)  # so that a document has several parts
+    monkeypatch.setattr(convolution, "WINDOWS", 5)  # so that documents and windows have several parts
+    monkeypatch.setattr(convolution, "COPIED", 5 * 6 * 3)
     torch.manual_seed(1)
     layer = Convolution(6, 5, kernel, padding=padding, dilation=dilation, bias=bias).double()
     plain = nn.Conv1d(6, 5, kernel, padding=padding, dilation=dilation, bias=bias).double()

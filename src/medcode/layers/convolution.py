@@ -15,8 +15,9 @@ from medcode.layers.kernels import product_type
 CHANNELS = 8
 
 
-# Positions whose windows are copied at once for the gradient of the weights; with few features they fit into a cache.
-WINDOWS = 256
+# For the gradient of the weights, the windows of so many positions are copied at once, and as many words of each window
+# as keep the copy within so many numbers, a MiB: more would not stay in a cache.
+WINDOWS, COPIED = 256, 2**18
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, padding: int = 0, dilation: int = 1) -> Tensor:
@@ -84,14 +85,18 @@ def _weight_gradient(x: Tensor, gradient: Tensor, shape: torch.Size, padding: in
     features, inputs, kernel = shape
     words = nn.functional.pad(x.transpose(1, 2), (0, 0, padding, padding)).contiguous()
     gradient = gradient.transpose(1, 2).contiguous()  # [B, P, D]
-    strides = inputs, dilation * inputs, 1
     d_weight = x.new_zeros(features, kernel * inputs)
-    windows = x.new_empty(min(WINDOWS, gradient.shape[1]), kernel, inputs)
+    width = min(kernel, max(1, COPIED // (WINDOWS * inputs)))
+    parts = list(zip(range(0, kernel, width), d_weight.split(width * inputs, dim=1), strict=True))
+    buffer = x.new_empty(WINDOWS, width, inputs)
     for document, document_gradient in zip(words, gradient, strict=True):
-        for number, part in enumerate(document_gradient.split(WINDOWS)):
-            start = document.storage_offset() + number * WINDOWS * inputs
-            copy = windows[: len(part)].copy_(document.as_strided((len(part), kernel, inputs), strides, start))
-            d_weight.addmm_(part.t(), copy.flatten(1))
+        for number, rows in enumerate(document_gradient.split(WINDOWS)):
+            for offset, part in parts:
+                start = document.storage_offset() + (number * WINDOWS + offset * dilation) * inputs
+                size = len(rows), part.shape[1] // inputs, inputs
+                windows = document.as_strided(size, (inputs, dilation * inputs, 1), start)
+                copy = buffer.flatten()[: windows.numel()].view(size).copy_(windows)
+                part.addmm_(rows.t(), copy.flatten(1))
     return d_weight.view(features, kernel, inputs).transpose(1, 2)
 
 
