@@ -41,7 +41,8 @@ class Recurrent(nn.Module):
         steps = torch.full((batch,), positions, device=x.device) if lengths is None else lengths.clamp(min=1)
         networks = [self.forwards] if self.backwards is None else [self.forwards, self.backwards]
         rows, ends = torch.arange(batch, device=x.device), steps - 1
-        if should_walk(self.forwards, x):
+        fused = should_fuse(self.forwards, x)
+        if not fused and should_walk(self.forwards, x):
             with torch.autocast("cpu", enabled=False):
                 outputs = walk(networks, x, steps)  # [B, N, D]
             last = [outputs[rows, ends, : self.forwards.hidden_size], outputs[:, 0, self.forwards.hidden_size :]]
@@ -50,7 +51,7 @@ class Recurrent(nn.Module):
         reverse = torch.where(places <= ends.unsqueeze(1), ends.unsqueeze(1) - places, places)  # [B, N]
         order = (rows.unsqueeze(1) * positions + reverse).flatten()
         inputs = [x] if self.backwards is None else [x, _Rearrange.apply(x, order)]
-        if should_fuse(self.forwards, x):
+        if fused:
             states = fused_recurrent(networks, inputs, steps)
         else:
             # In bf16 oneDNN has no LSTM for processors, or limits on them, without AVX-512.
