@@ -85,10 +85,15 @@ def synthetic_inputs(heads: tuple[tuple[str, int], ...], max_tokens: int, docume
     """Return inputs with a split of random words and codes as train and as dev."""
     random = np.random.default_rng(1)
     lengths = np.exp(random.normal(np.log(MEDIAN_WORDS), SIGMA, documents)).astype(np.int64).clip(1, max_tokens)
-    ends = lengths.cumsum()
+    return random_inputs(dict(heads), lengths, random)
+
+
+def random_inputs(heads: dict[str, int], lengths: np.ndarray, random: np.random.Generator) -> Inputs:
+    """Return inputs with documents of the given lengths as train and as dev, of random words and codes."""
+    documents, ends = len(lengths), lengths.cumsum()
     gold = {
         head: sparse.random_array((documents, labels), density=min(0.5, CODES / labels), rng=random) > 0
-        for head, labels in heads
+        for head, labels in heads.items()
     }
     split = Split(
         documents=[str(number) for number in range(documents)],

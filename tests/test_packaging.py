@@ -53,10 +53,9 @@ def imported(*folders: str) -> dict[str, str]:
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     project_modules = {
         "medcode",
-        *(path.stem for path in (ROOT / "tests/helpers").iterdir()),
+        *(path.stem for folder in ("tests/helpers", "benchmarks") for path in (ROOT / folder).iterdir()),
         "common",
         "shared",
-        "rows",
     }
     modules = {}
     for path in paths:

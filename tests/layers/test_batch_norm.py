@@ -38,7 +38,26 @@ def test_without_a_mask_batch_norm_equals_torch():
 def test_with_a_mask_batch_norm_equals_torch_on_the_words_alone():
     masked, reference = normed(MaskedBatchNorm), normed(nn.BatchNorm1d)
     x, mask = example()
-    compare(masked, reference, words_alone(masked(x, mask), mask), reference(words_alone(x, mask)))
+    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+    actual, expected = words_alone(masked(a, mask), mask), reference(words_alone(b, mask))
+    compare(masked, reference, actual, expected)
+    weights = torch.randn_like(expected)
+    (actual * weights).sum().backward()
+    (expected * weights).sum().backward()
+    torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5)
+    for parameter, expected_parameter in zip(masked.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected_parameter.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_at_padding_count_too():
+    """Outputs at padding are undefined, but they are computed from the statistics of the words, and so is gradient."""
+    layer = normed(MaskedBatchNorm).double()
+    x, mask = example()
+
+    def normalize(x):
+        return layer(x, mask)
+
+    assert torch.autograd.gradcheck(normalize, x.double().requires_grad_())
 
 
 def test_a_single_word_can_be_normalized():

@@ -7,14 +7,17 @@ import torch
 from gpu import needs_gpu
 from torch import nn
 
-from medcode.layers.convolution import Convolution, convolve_padded
+from medcode.layers import convolution
+from medcode.layers.convolution import Convolution, TransposedConvolution, convolve_padded, pad_before
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["features first", "positions first"])
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(("kernel", "padding", "dilation"), [(1, 0, 1), (10, 5, 1), (3, 1, 1), (2, 0, 4), (4, 3, 2)])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_convolution_equals_torch(batch, kernel, padding, dilation, bias, turned):
+def test_convolution_equals_torch(monkeypatch, batch, kernel, padding, dilation, bias, turned):
+    monkeypatch.setattr(convolution, "WINDOWS", 5)  # so that documents and windows have several parts
+    monkeypatch.setattr(convolution, "COPIED", 5 * 6 * 3)
     torch.manual_seed(1)
     layer = Convolution(6, 5, kernel, padding=padding, dilation=dilation, bias=bias).double()
     plain = nn.Conv1d(6, 5, kernel, padding=padding, dilation=dilation, bias=bias).double()
@@ -31,6 +34,40 @@ def test_convolution_equals_torch(batch, kernel, padding, dilation, bias, turned
     torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
     for parameter, expected_parameter in zip(layer.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad, expected_parameter.grad)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("kernel", "padding"), [(3, 1), (4, 0), (2, 1), (1, 0)])
+def test_transposed_convolution_equals_torch(kernel, padding, bias):
+    torch.manual_seed(1)
+    layer = TransposedConvolution(6, 5, kernel, padding=padding, bias=bias).double()
+    plain = nn.ConvTranspose1d(6, 5, kernel, padding=padding, bias=bias).double()
+    plain.load_state_dict(layer.state_dict())
+    inputs = [torch.randn(3, 6, 17, dtype=torch.double).requires_grad_()] * 2
+    results = []
+    for module, x in zip((layer, plain), inputs, strict=True):
+        y = module(x)
+        results.append([y, *torch.autograd.grad(y.sin().sum(), (x, *module.parameters()))])
+    for actual, expected in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected)
+
+
+def test_autocast_rounds_a_convolution_on_a_cpu():
+    torch.manual_seed(1)
+    layer, x = Convolution(6, 5, 3), torch.randn(2, 6, 9)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.float(), layer(x), rtol=2e-2, atol=2e-2)
+    y.sum().backward()
+    assert layer.weight.grad.dtype == torch.float32
+
+
+def test_zeros_are_put_before_a_document_in_the_layout_of_convolutions():
+    x = torch.randn(2, 3, 4)
+    y = pad_before(x, 2)
+    assert torch.equal(y, nn.functional.pad(x, (2, 0)))
+    assert y.transpose(1, 2).is_contiguous()
 
 
 @pytest.mark.parametrize("bias", [False, True])

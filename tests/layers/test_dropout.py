@@ -9,8 +9,10 @@ from torch import nn
 from medcode.layers.dropout import Dropout, share_batch
 
 
-def test_shares_of_a_batch_have_the_dropout_mask_of_the_whole_batch():
+@pytest.mark.parametrize("turned", [False, True])
+def test_shares_of_a_batch_have_the_dropout_mask_of_the_whole_batch(turned):
     layer, x = Dropout(0.4).train(), torch.randn(5, 7, 3)
+    x = x.transpose(1, 2) if turned else x
     torch.manual_seed(1)
     whole = layer(x)
     shares = []
@@ -19,6 +21,7 @@ def test_shares_of_a_batch_have_the_dropout_mask_of_the_whole_batch():
         torch.manual_seed(1)
         shares.append(layer(x[start:stop]))
     torch.testing.assert_close(torch.cat(shares), whole)
+    assert whole.stride() == x.stride()
     assert (whole == 0).any()
 
 

@@ -26,16 +26,27 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        if self.rows is None:
-            return self._drop(x)
-        start, stop, whole = self.rows
-        return x * self._drop(torch.ones(whole, *x.shape[1:], dtype=x.dtype, device=x.device))[start:stop]
-
-    def _drop(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu":
+            return self._drop_on_gpu(x)
+        start, stop, whole = self.rows or (0, len(x), len(x))
+        return x * self._mask(x, whole)[start:stop]
+
+    def _drop_on_gpu(self, x: Tensor) -> Tensor:
+        if self.rows is None:
             return nn.functional.dropout(x, self.p)
-        # As torch does, but from uniform numbers, which a CPU samples in a third of the time of Bernoulli numbers.
-        return x * torch.rand(x.shape).ge_(self.p).div_(1 - self.p).to(x.dtype)
+        start, stop, whole = self.rows
+        ones = torch.ones(whole, *x.shape[1:], dtype=x.dtype, device=x.device)
+        return x * nn.functional.dropout(ones, self.p)[start:stop]
+
+    def _mask(self, x: Tensor, rows: int) -> Tensor:
+        """Sample 0 or 1 / (1 - p) in the layout of x, for another number of rows.
+
+        From uniform numbers, which a CPU samples in a third of the time of Bernoulli numbers. In another layout than
+        that of x their product takes twice the time.
+        """
+        strides = x[0].numel(), *torch.empty_like(x[:1]).stride()[1:]
+        uniform = torch.empty_strided((rows, *x.shape[1:]), strides, dtype=torch.float32).uniform_()
+        return uniform.ge_(self.p).div_(1 - self.p).to(x.dtype)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

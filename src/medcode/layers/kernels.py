@@ -94,6 +94,11 @@ def replayed(in_graph: bool) -> Iterator[None]:
         _replayed = previous
 
 
+def in_graph() -> bool:
+    """Return whether the current operations belong to a step that is replayed, so that they must not wait for it."""
+    return _replayed
+
+
 def product_type(x: Tensor) -> torch.dtype:
     """Return the type of matrix products of x: that of autocast where it is enabled, else that of x."""
     device = x.device.type

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from medcode.layers.batch_norm import MaskedBatchNorm
-from medcode.layers.convolution import Convolution
+from medcode.layers.convolution import Convolution, TransposedConvolution
 from medcode.layers.dropout import Dropout
 from medcode.layers.masks import fill_pads
 
@@ -25,13 +25,13 @@ class Node(nn.Module):
     Args:
         inputs: D of the input.
         outputs: D of the output.
-        convolution: Convolution, or nn.ConvTranspose1d for an up node.
+        convolution: Convolution, or TransposedConvolution for an up node.
 
     Shapes: [B, inputs, N], bool [B, N] or None -> [B, outputs, N]. With a mask, padding must be zero in the input and
     is zero in the output.
     """
 
-    def __init__(self, inputs: int, outputs: int, convolution: type[Convolution | nn.ConvTranspose1d]) -> None:
+    def __init__(self, inputs: int, outputs: int, convolution: type[Convolution | TransposedConvolution]) -> None:
         super().__init__()
         self.first = convolution(inputs, outputs, KERNEL, padding=KERNEL // 2, bias=False)
         self.first_norm = MaskedBatchNorm(outputs)
@@ -76,8 +76,8 @@ class RecalibratedAggregation(nn.Module):
         self.first_down = Node(features, half, Convolution)
         self.second_down = Node(half, quarter, Convolution)
         self.lateral = Node(quarter, quarter, Convolution)
-        self.first_up = Node(quarter, half, nn.ConvTranspose1d)
-        self.second_up = Node(half, features, nn.ConvTranspose1d)
+        self.first_up = Node(quarter, half, TransposedConvolution)
+        self.second_up = Node(half, features, TransposedConvolution)
         if identity:
             nn.init.zeros_(self.second_up.second_norm.weight)
             nn.init.constant_(self.second_up.second_norm.bias, 1.0 if combine == "multiply" else 0.0)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from medcode.layers.fused_recurrent import fused_recurrent, should_fuse
+from medcode.layers.gru_walk import should_walk, walk
 from medcode.layers.masks import position_mask
 
 
@@ -15,7 +16,7 @@ class Recurrent(nn.Module):
     """One layer of GRU or LSTM.
 
     The backward network reads every document reversed, so that padding follows the words in both directions. Then
-    packing is not needed, whose gradient takes quadratic time for a GRU on a CPU.
+    torch's packing is not needed, whose gradient takes quadratic time on a CPU. A GRU trains there by `gru_walk`.
 
     Args:
         cell_type: gru or lstm.
@@ -38,38 +39,44 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         batch, positions, _ = x.shape
         steps = torch.full((batch,), positions, device=x.device) if lengths is None else lengths.clamp(min=1)
-        rows, ends, places = torch.arange(batch, device=x.device), steps - 1, torch.arange(positions, device=x.device)
-        reverse = torch.where(places <= ends.unsqueeze(1), ends.unsqueeze(1) - places, places).unsqueeze(2)
-        networks, inputs = [self.forwards], [x]
-        if self.backwards is not None:
-            networks.append(self.backwards)
-            inputs.append(_Rearrange.apply(x, reverse))
-        if should_fuse(self.forwards, x):
+        networks = [self.forwards] if self.backwards is None else [self.forwards, self.backwards]
+        rows, ends = torch.arange(batch, device=x.device), steps - 1
+        fused = should_fuse(self.forwards, x)
+        if not fused and should_walk(self.forwards, x):
+            with torch.autocast("cpu", enabled=False):
+                outputs = walk(networks, x, steps)  # [B, N, D]
+            last = [outputs[rows, ends, : self.forwards.hidden_size], outputs[:, 0, self.forwards.hidden_size :]]
+            return outputs, torch.cat(last, dim=1)
+        places = torch.arange(positions, device=x.device)
+        reverse = torch.where(places <= ends.unsqueeze(1), ends.unsqueeze(1) - places, places)  # [B, N]
+        order = (rows.unsqueeze(1) * positions + reverse).flatten()
+        inputs = [x] if self.backwards is None else [x, _Rearrange.apply(x, order)]
+        if fused:
             states = fused_recurrent(networks, inputs, steps)
         else:
             # In bf16 oneDNN has no LSTM for processors, or limits on them, without AVX-512.
             with torch.autocast("cpu", enabled=False):
                 states = [network(words)[0] for network, words in zip(networks, inputs, strict=True)]
         last = torch.cat([state[rows, ends] for state in states], dim=1)
-        states[1:] = [_Rearrange.apply(state, reverse) for state in states[1:]]
+        states[1:] = [_Rearrange.apply(state, order) for state in states[1:]]
         outputs = torch.cat(states, dim=2)
         if lengths is not None:
-            outputs = outputs * position_mask(steps, positions).unsqueeze(2)
+            outputs = outputs * position_mask(steps, positions).unsqueeze(2).to(outputs.dtype)
         return outputs, last
 
 
 class _Rearrange(torch.autograd.Function):
-    """Gathers positions in an order that is its own inverse, so that the gradient is a gather too: deterministic.
+    """Rearranges positions in an order that is its own inverse, so that the gradient is deterministic.
 
-    Shapes: [B, N, D], int [B, N, 1] -> [B, N, D].
+    Shapes: [B, N, D], int [B N], rows of the flattened input -> [B, N, D].
     """
 
     @staticmethod
     def forward(ctx, x: Tensor, order: Tensor) -> Tensor:
         ctx.save_for_backward(order)
-        return x.gather(1, order.expand_as(x))
+        return x.flatten(0, 1).index_select(0, order).view(x.shape)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         (order,) = ctx.saved_tensors
-        return gradient.gather(1, order.expand_as(gradient)), None
+        return gradient.flatten(0, 1).index_select(0, order).view(gradient.shape), None

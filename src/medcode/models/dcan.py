@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from medcode.config.models.dcan import DcanConfig
-from medcode.layers.convolution import Convolution
+from medcode.layers.convolution import Convolution, pad_before
 from medcode.layers.dropout import Dropout
 from medcode.layers.label_attention import label_attention_heads
 from medcode.models.base import LabelAttentionModel, ModelInputs
@@ -61,7 +61,7 @@ class CausalConvolution(Convolution):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(nn.functional.pad(x, ((self.kernel_size[0] - 1) * self.dilation[0], 0)))
+        return super().forward(pad_before(x, (self.kernel_size[0] - 1) * self.dilation[0]))
 
 
 class TemporalBlock(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from medcode.config.models.fusion import FusionConfig
 from medcode.layers.dropout import Dropout
 from medcode.layers.label_attention import LabelAttention
-from medcode.layers.masks import fill_pads, masked_softmax
+from medcode.layers.masks import MASKED, fill_pads, masked_softmax
 from medcode.layers.residual_block import ResidualBlock
 from medcode.layers.tanh_convolution import TanhConvolution
 from medcode.layers.transformer_layer import PositionTable, TransformerLayer
@@ -66,7 +66,7 @@ class Fusion(LabelAttentionModel):
         words = self.real_positions(lengths, tokens.shape[1])
         window = self.config.window
         pooled = self.real_positions(-(-lengths // window), -(-tokens.shape[1] // window))  # [B, P]
-        empty = 0.0 if self.config.pooling == "soft" else -torch.inf
+        empty = 0.0 if self.config.pooling == "soft" else MASKED
         features = []
         for convolution, pool, residual in zip(self.convolutions, self.pools, self.residuals, strict=True):
             windows = pool(fill_pads(convolution(x), words, empty))

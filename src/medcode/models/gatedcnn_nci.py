@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from medcode.config.models.gatedcnn_nci import GatedCnnNciConfig
-from medcode.layers.convolution import convolve
+from medcode.layers.convolution import convolve, pad_before
 from medcode.layers.dropout import Dropout
 from medcode.layers.masks import fill_pads
 from medcode.layers.word_embedding import PAD
@@ -133,8 +133,7 @@ class TrellisEncoder(nn.Module):
         return weights.unflatten(0, (4, self.hidden))[:, -features:].flatten(0, 1)
 
     def _causal(self, x: Tensor, weights: Tensor, dilation: int) -> Tensor:
-        x = nn.functional.pad(x, ((self.kernel - 1) * dilation, 0))
-        return convolve(x, weights, dilation=dilation)
+        return convolve(pad_before(x, (self.kernel - 1) * dilation), weights, dilation=dilation)
 
 
 class CodeInteraction(nn.Module):
