@@ -154,9 +154,10 @@ def test_a_mistake_in_a_model_file_is_reported_in_one_line(folder, old, new, mes
 
 
 def test_only_a_model_that_is_fitted_at_once_may_leave_out_keys_about_steps(folder):
-    change(folder, "learning_rate: 0.0015", "dropout: 0.1", "cnn")
-    for key in ("batch_size: 8", "epochs: 10", "patience: 3"):
-        change(folder, f"    {key}\n", "", "cnn")
+    content = config.read_yaml(folder / "cnn.yaml")
+    for key in ("learning_rate", "batch_size", "epochs", "patience"):
+        del content["recipes"]["quick"][key]
+    (folder / "cnn.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(UserError) as mistake:
         config.load_model(folder / "cnn.yaml", "cnn", "quick", "top50")
     assert len(mistake.value.args) == 4 and all(line.endswith(": missing") for line in mistake.value.args)
@@ -244,7 +245,7 @@ def test_all_mistakes_are_reported_together_and_once(folder, tmp_path):
     params.write_text(yaml.safe_dump(content | {"sed": 1, "encoder": "minilm"}))
     change(folder, "filters: 50", "filters: 0")
     change(folder, "learning_rate: 0.004", "learning_rate: -1")
-    change(folder, "epochs: 10", "epoch: 10", "cnn")
+    change(folder, "epochs: 11", "epoch: 11", "cnn")
     (folder / "laat.yaml").unlink()
     (folder / "camel.yaml").write_text("options: {}\n")
     with pytest.raises(UserError) as mistakes:
