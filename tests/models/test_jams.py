@@ -52,7 +52,10 @@ def build(recipe: Recipe, backbone: str = "caml", **label_inputs) -> Jams:
     still = recipe.model_copy(update={"dropout": 0.0})
     config = configure("jams", OPTIONS | {"backbone": backbone}, still)
     torch.manual_seed(0)
-    return Jams(config, plain.inputs(HEADS, edges=edges(), **label_inputs)).eval().double()
+    model = Jams(config, plain.inputs(HEADS, edges=edges(), **label_inputs)).eval().double()
+    for weights in (*model.codes.tables.values(), model.backbone.attention[CODES].output.weight):
+        weights.data.mul_(30)  # so that wrong label vectors change logits by more than rounding
+    return model
 
 
 def queries(model: Jams) -> dict[str, Tensor]:
