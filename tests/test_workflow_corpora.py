@@ -68,6 +68,19 @@ def test_codiesp_runs_from_its_official_files(shared, tmp_path, language):
 
 
 @pytest.mark.slow
+def test_cantemist_runs_although_its_codes_have_no_descriptions(shared, tmp_path):
+    changes = {"corpus": "cantemist", "label_set": "full", "recipe": "small", "training": {"limit_batches": 4}}
+    project = Project(tmp_path / "medcode", changes)
+    source = ("--from", str(shared / "corpora/cantemist"))
+    project.run("python", "-m", "medcode", "fetch", "cantemist", *source, "--to", "data/raw/cantemist")
+    assert project.repro("report") == STAGES - {"synthesize", "label_set@top50", "ccs@top50"} - OUTSIDE_REPORT
+    split = json.loads(project.read("metrics/splits/full.json"))
+    assert [split[name]["documents"] for name in ("train", "dev", "test")] == [501, 499, 300]  # one has no code
+    assert split["labels"] == split["codes_without_description"] == 493
+    assert json.loads(project.read("metrics/ccs/full.json"))["has_ccs"] is False
+
+
+@pytest.mark.slow
 def test_official_files_replace_the_tables_of_the_package(clean, shared):
     clean.set({"reference": {"source": "official"}})
     done = clean.run("dvc", "repro", "ccs", check=False)

@@ -8,8 +8,8 @@ from medcode import corpora
 from medcode.config.corpora.codiesp import Options
 from medcode.errors import UserError
 
-ENGLISH = Options(language="en", systems=["icd10cm", "icd10pcs"])
-SPANISH = Options(language="es", systems=["icd10cm"])
+ENGLISH = Options(language="en", track="both")
+SPANISH = Options(language="es", track="D")
 
 
 @pytest.fixture
@@ -40,10 +40,12 @@ def test_texts_codes_and_split(folder):
     assert read.counts["admissions_with_notes_without_codes"] == 0
 
 
-def test_the_language_and_the_systems_are_options(folder):
+def test_the_language_and_the_track_are_options(folder):
     read = corpora.read("codiesp", folder, SPANISH)
     assert read.notes.table()["text"].to_pylist()[0] == "dolor à train"
     assert set(read.codes["system"].to_pylist()) == {"icd10cm"}
+    procedures = corpora.read("codiesp", folder, Options(language="es", track="P"))
+    assert set(procedures.codes["system"].to_pylist()) == {"icd10pcs"}
 
 
 def test_background_may_be_absent(folder):

@@ -98,7 +98,7 @@ def descriptions(official: Path | None = None) -> pa.Table:
         UserError: an official file is missing.
     """
     columns: dict[str, list[str]] = {name: [] for name in SCHEMA.names}
-    for system in formatting.SYSTEMS:
+    for system in _TABLES:
         current = dict(_current(system, official))
         retired = {code: description for code, description in _retired(system, official) if code not in current}
         categories = _categories(current, system)
