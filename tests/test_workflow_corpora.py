@@ -63,6 +63,8 @@ def test_codiesp_runs_from_its_official_files(shared, tmp_path, language):
     assert project.repro("report") == STAGES - {"synthesize", "ccs@full"} - OUTSIDE_REPORT
     extracted = json.loads(project.read("metrics/extract.json"))
     assert extracted["codes"]["icd10cm"] == {"assigned": 11_158, "distinct": 2_557}
+    spans = pq.read_table(project.folder / "data/extracted/spans.parquet")
+    assert spans.num_rows == {"en": 0, "es": 22_402}[language]
     split = json.loads(project.read("metrics/splits/full.json"))
     assert [split[name]["documents"] for name in ("train", "dev", "test")] == [500, 250, 250]
 

@@ -13,6 +13,11 @@ from medcode.errors import UserError
 
 BOTH = Options(dev="both")
 TABLES = {"train-set": "train", "dev-set1": "dev1", "dev-set2": "dev2", "test-set": "test"}
+ANNOTATIONS = """T1	MORFOLOGIA_NEOPLASIA 0 21	Carcinoma microcítico
+#1	AnnotatorNotes T1	8041/3
+T2	MORFOLOGIA_NEOPLASIA 10 14;18 21	micr ico
+#2	AnnotatorNotes T2	8041/3/H
+"""
 
 
 @pytest.fixture
@@ -20,6 +25,7 @@ def folder(tmp_path):
     for name, table in TABLES.items():
         (tmp_path / name / "cantemist-norm").mkdir(parents=True)
         (tmp_path / name / "cantemist-norm" / f"cc_{table}.txt").write_text(f"Carcinoma microcítico en {table}.\n")
+        (tmp_path / name / "cantemist-norm" / f"cc_{table}.ann").write_text(ANNOTATIONS)
         (tmp_path / name / "cantemist-coding").mkdir()
         rows = f"file\tcode\ncc_{table}\t8041/3\ncc_{table}\t8000/6\ncc_{table}\t8041/3/H\n"
         (tmp_path / name / "cantemist-coding" / f"{table}-coding.tsv").write_text(rows)
@@ -37,6 +43,46 @@ def test_texts_and_codes(folder):
     codes = [(row["system"], row["code"]) for row in read.codes.to_pylist() if row["admission_id"] == "cc_dev2"]
     assert codes == [("icdo3", "8041/3"), ("icdo3", "8000/6"), ("icdo3", "8041/3/H")]
     assert read.counts["notes_per_set"] == dict.fromkeys(TABLES, 1)
+
+
+def test_spans_are_the_mentions_of_brat(folder):
+    read = corpora.read("cantemist", folder, BOTH)
+    assert [tuple(row.values()) for row in read.spans.to_pylist()[:3]] == [
+        ("cc_train", "icdo3", "8041/3", 0, 0, 21),
+        ("cc_train", "icdo3", "8041/3/H", 1, 10, 14),
+        ("cc_train", "icdo3", "8041/3/H", 1, 18, 21),
+    ]
+    assert read.counts["span_mentions"] == {"compared": 8, "different": 0}
+    assert read.counts["spans"]["icdo3"]["codes_without_span"] == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "T1	MORFOLOGIA_NEOPLASIA 0 21",
+            "T1	MORFOLOGIA_NEOPLASIA 0 99",
+            "line 1: the span 0 to 99 is not within the note",
+        ),
+        ("T1	8041/3", "T1	8140/3", "line 1: case cc_dev2 has a span of 8140/3, which is none of its codes"),
+        ("T1	8041/3", "T1	8041", "line 1: case cc_dev2 has a span of 8041, which is none of its codes"),
+        ("Notes T2", "Notes T3", "line 3: there is no note with the code of mention T2"),
+        ("#2	Annotator", "R2	Annotator", r"line 4: neither a mention \(T\) nor a note with its code \(#\)"),
+        ("NEOPLASIA 10 14;", "NEOPLASIA 10 ;", "line 3: expected offsets such as 12 30"),
+    ],
+)
+def test_a_mistake_in_a_span_names_its_line(folder, old, new, message):
+    path = folder / "dev-set2" / "cantemist-norm" / "cc_dev2.ann"
+    assert old in ANNOTATIONS
+    path.write_text(ANNOTATIONS.replace(old, new))
+    with pytest.raises(UserError, match=rf"cc_dev2\.ann: {message}"):
+        corpora.read("cantemist", folder, BOTH)
+
+
+def test_a_missing_file_of_spans_says_how_to_fetch_it(folder):
+    (folder / "test-set" / "cantemist-norm" / "cc_test.ann").unlink()
+    with pytest.raises(UserError, match=r"cc_test\.ann: no such file; `make corpus CORPUS=cantemist`"):
+        corpora.read("cantemist", folder, BOTH)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from medcode import io
 from medcode.text.tokens import TokenizedWords
 
 SECRET = "lives at the harbor"
-EXTRACT = {"raw": "raw", "notes": "notes.parquet", "codes": "codes.parquet", "metrics": "extract.json"}
+EXTRACT = {"raw": "raw", "notes": "notes.parquet", "codes": "codes.parquet"}
+EXTRACT |= {"spans": "spans.parquet", "metrics": "extract.json"}
 TABLES = ("descriptions", "ccs", "gem", "hierarchy")
 
 
@@ -39,6 +40,7 @@ class Workplace:
                 "patient_id": f"p{i // 2}",
                 "text": f"{SECRET} {i} word{i % 7}",
                 "codes": [{"system": "icd10cm", "code": code} for code in ("I10", f"E11.{i % 9}")],
+                "spans": [{"system": "icd10cm", "code": "I10", "start": 0, "end": 5}] * (i % 2),
             }
             for i in range(admissions)
         ]
@@ -120,6 +122,9 @@ def test_stages_from_raw_files_to_splits_are_reproducible(work):
     assert "there are 10 codes only" in done["top50"].stderr
     assert done["icd9"].stderr == "note: icd9 is empty: label set icd9: the corpus has no code of icd9\n"
 
+    spans = io.read_table(work.folder / "spans.parquet").to_pylist()
+    assert [row["admission_id"] for row in spans] == [f"a{i}" for i in range(1, 60, 2)]
+    assert {(row["code"], row["span"], row["start"], row["end"]) for row in spans} == {("I10", 0, 0, 5)}
     tokens = TokenizedWords.read(work.folder / "tokens")
     assert tokens.notes.admissions == io.read_table(work.folder / "notes.parquet")["admission_id"].to_pylist()
     assert tokens.words(3) == ["lives", "at", "the", "harbor", "word3"]
@@ -168,6 +173,19 @@ def test_an_error_is_one_line_and_leaves_existing_outputs_unchanged(work):
         name: content for name, content in before.items() if name.endswith(("parquet", "json"))
     }
     assert set(after) == set(before)
+
+
+def test_what_a_corpus_lacks_with_its_options_is_said_in_one_line(work):
+    work.params("codiesp")
+    for split in ("train", "dev", "test"):
+        folder = work.folder / "raw" / split
+        (folder / "text_files_en").mkdir(parents=True)
+        (folder / "text_files_en" / f"{split}.txt").write_text(SECRET)
+        for track, code in (("D", "n44.8"), ("P", "0dtj")):
+            (folder / f"{split}{track}.tsv").write_text(f"{split}\t{code}\n")
+    line = "codiesp: spans refer to the Spanish texts, so there are none with corpora.codiesp.language: en\n"
+    assert work.extract() == Done(0, line)
+    assert io.read_table(work.folder / "spans.parquet").num_rows == 0
 
 
 def test_a_missing_corpus_is_reported_in_one_line(work):
