@@ -24,6 +24,16 @@ def line(**changes) -> dict:
     } | changes
 
 
+def test_ids_that_look_like_numbers_stay_as_they_are(tmp_path):
+    codes = [[{"system": "icd10cm", "code": code}] for code in ("I10", "J18.9")]
+    own = [span(code="I10", end=2)]
+    write(tmp_path, line(admission_id="17.0", codes=codes[0], spans=own), line(admission_id="17", codes=codes[1]))
+    read = corpora.read("jsonl", tmp_path, ALL)
+    assert read.notes.table()["admission_id"].to_pylist() == ["17.0", "17"]
+    assert [(row["admission_id"], row["code"]) for row in read.codes.to_pylist()] == [("17.0", "I10"), ("17", "J18.9")]
+    assert read.spans["admission_id"].to_pylist() == ["17.0"]
+
+
 def span(**changes) -> dict:
     return {"system": "icd10cm", "code": "E11.9", "start": 0, "end": 5} | changes
 

@@ -56,10 +56,13 @@ class Codes:
     def add(self, system: str, admissions: pd.Series, codes: pd.Series, source: str) -> None:
         """Add rows of a table that stores codes without a point.
 
+        Args:
+            admissions: as in the notes.
+
         Raises:
             UserError: a code has a point. A program then parsed the codes as numbers, and zeros are lost.
         """
-        admissions, codes = identifiers(admissions), codes.str.strip()
+        codes = codes.str.strip()
         self.rows[system] = self.rows.get(system, 0) + len(codes)
         is_nonempty = codes != ""
         self.empty += int((~is_nonempty).sum())

@@ -44,7 +44,7 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
             values = chunk["icd9_code"]
             if options.legacy_codes and system == "icd9proc":
                 values = legacy_codes.read_as_numbers(values)
-            codes.add(system, chunk["hadm_id"], values, source=str(path))
+            codes.add(system, identifiers(chunk["hadm_id"]), values, source=str(path))
     if options.legacy_codes:
         codes.revise(legacy_codes.read_again)
     spans = Spans(notes)

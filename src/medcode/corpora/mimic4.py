@@ -78,5 +78,5 @@ def _add_codes(codes: Codes, path: Path, versions: dict[str, str], systems: list
         for name, system in versions.items():
             if system in systems:
                 part = chunk[version == name]
-                codes.add(system, part["hadm_id"], part["icd_code"], source=str(path))
+                codes.add(system, identifiers(part["hadm_id"]), part["icd_code"], source=str(path))
     return rows
