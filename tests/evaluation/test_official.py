@@ -37,9 +37,9 @@ def test_a_document_with_unlabeled_codes_alone_counts_zero():
     assert found["documents"] == found["documents_with_gold"] == 2
 
 
-def test_a_document_without_a_gold_code_counts_for_precision_but_not_for_map():
+def test_a_document_without_a_gold_code_counts_zero_for_map_and_its_predictions_are_wrong():
     found = measure([("t1", "icd10cm", "A01")], ["t1", "t2"], [[0.9, 0, 0], [0.9, 0, 0]])
-    assert found["map"] == 1 and found["recall"] == 1 and found["precision"] == 1 / 2
+    assert found["map"] == 1 / 2 and found["recall"] == 1 and found["precision"] == 1 / 2
     assert found["documents"] == 2 and found["documents_with_gold"] == 1
 
 
@@ -65,8 +65,8 @@ def test_map_reads_a_thousand_codes():
 
 def test_f1_of_icdo3_leaves_out_the_code_of_a_metastasis_and_map_does_not():
     labels = [{"system": "icdo3", "code": code} for code in ("8000/6", "8140/3")]
-    dev = ScoredDocuments(["d1", "d2"], np.array([[0.9, 0.9], [0.1, 0.1]], np.float32))
-    codes = [(document, "icdo3", code) for document in ("d1", "t1") for code in ("8000/6", "8140/3")]
+    dev = ScoredDocuments(["d3", "d4"], np.array([[0.9, 0.9], [0.1, 0.1]], np.float32))
+    codes = [(document, "icdo3", code) for document in ("d3", "t1") for code in ("8000/6", "8140/3")]
     found = measure(codes, ["t1"], [[0.9, 0.05]], labels, dev)
     assert found["map"] == 1 and found["precision"] == found["recall"] == 0
     assert found["gold"] == 2
@@ -80,6 +80,21 @@ def test_every_system_has_measures_of_its_own_beside_those_of_all():
     assert found["map"] == pytest.approx((1 + 2 / 3) / 2) and found["gold"] == 2
     assert found["icd10cm"]["map"] == 1 and found["icd10pcs"]["map"] == 1 / 2
     assert found["icd10cm"]["gold"] == found["icd10pcs"]["gold"] == 1
+
+
+def test_a_document_of_another_edition_is_no_document_of_a_system():
+    labels = [LABELS[0], {"system": "icd9cm", "code": "038.9"}]
+    dev = ScoredDocuments(["d1", "d2"], np.array([[0.9, 0.1], [0.1, 0.9]], np.float32))
+    codes = [
+        ("d2", "icd9cm", "038.9"),
+        ("t1", "icd10cm", "A01"),
+        ("t2", "icd9proc", "38.93"),
+        ("t3", "icd9cm", "038.9"),
+    ]
+    found = measure(codes, ["t1", "t2", "t3", "t4"], np.full((4, 2), 0.5), labels, dev)
+    assert found["documents"] == 4 and found["gold"] == 2
+    assert found["icd10cm"]["documents"] == 2  # t1, and t4 without any code
+    assert found["icd9cm"]["documents"] == 3 and found["icd9cm"]["documents_with_gold"] == 1
 
 
 def test_a_system_without_a_label_in_dev_has_no_measures_of_its_own():
@@ -105,10 +120,9 @@ def test_map_is_that_of_a_plain_walk_down_the_ranking():
             if code in gold[document]:
                 hits += 1
                 total += hits / rank
-        if gold[document]:
-            expected.append(total / len(gold[document]))
+        expected.append(total / len(gold[document]) if gold[document] else 0)
     dev = ScoredDocuments(["d1", "d2"], scores[:2])
-    assert 0 < len(expected) < 25
+    assert {0 if gold[document] else 1 for document in documents} == {0, 1}
     assert measure(codes, documents, scores, labels, dev)["map"] == pytest.approx(np.mean(expected), abs=1e-12)
 
 

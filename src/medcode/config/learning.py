@@ -98,5 +98,6 @@ class Measuring(Section):
 
     model_config = ConfigDict(extra="ignore")
 
+    label_set: LabelSet
     evaluation: Evaluation
     training: Scoring

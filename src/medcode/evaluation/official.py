@@ -2,13 +2,14 @@
 
 Sources: the organizers' code for CodiEsp (TeMU-BSC/codiesp-evaluation-script) and for CANTEMIST
 (TeMU-BSC/cantemist-evaluation-library), with trectools for MAP. They differ from our other metrics in four points:
-codes outside the label set are missed; MAP reads `DEPTH` codes of a document; a document without gold codes counts for
-precision, but not for MAP; and F1 leaves out the codes of `NOT_IN_F1`.
+codes outside the label set are missed; MAP reads `DEPTH` codes of a document; a document without gold codes counts 0
+for MAP, and what is predicted for it is wrong; and F1 leaves out the codes of `NOT_IN_F1`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,14 +74,17 @@ def gold_codes(path: str | os.PathLike, label_set: str) -> pd.DataFrame | None:
 
 
 def mean_average_precision(task: Task) -> float:
-    """Return the average precision over the first `DEPTH` codes, a mean over documents with a gold code."""
+    """Return the average precision over the first `DEPTH` codes, a mean over all documents.
+
+    A document without a gold code counts 0, since trectools divides by the number of documents that a run ranks.
+    """
     ranking = task.ranked.ranking
     starts = np.cumsum(ranking.gold) - ranking.gold
     hits = np.arange(len(ranking.ranks)) - starts[ranking.documents] + 1  # gold labels up to each rank
     precisions = np.where(ranking.ranks <= DEPTH, hits / ranking.ranks, 0)
     gold = ranking.gold + task.unlabeled
     totals = np.bincount(ranking.documents, weights=precisions, minlength=len(gold))
-    return metrics.mean(totals[gold > 0] / gold[gold > 0])
+    return metrics.mean(metrics.ratio(totals, gold))
 
 
 def precision(task: Task) -> float:
@@ -103,7 +107,8 @@ def tasks(
 ) -> dict[str, Task]:
     """Return the test split as a task for all code systems of a head, under "", and for each if there are several.
 
-    A system without a gold label in dev has no task of its own.
+    A system without a gold label in dev has no task of its own. A document that was coded in another edition of ICD
+    only is no document of the system's task.
 
     Args:
         labels: records with system and code [Y].
@@ -119,10 +124,7 @@ def tasks(
     gold_dev = codes[codes["admission_id"].isin(dev.documents)].merge(pd.DataFrame(labels)[["system", "code"]])
     tunable = sorted(gold_dev["system"].unique())
     named = {"": systems} | {system: [system] for system in tunable if len(systems) > 1}
-    return {
-        name: _task(labels, codes[codes["system"].isin(of_task)], of_task, dev, test, grid)
-        for name, of_task in named.items()
-    }
+    return {name: _task(labels, codes, of_task, dev, test, grid) for name, of_task in named.items()}
 
 
 def thresholds(labels: Labels, of_systems: Mapping[str, Task]) -> dict[str, float]:
@@ -152,6 +154,8 @@ def counts(task: Task) -> dict[str, int]:
 def _task(
     labels: Labels, codes: pd.DataFrame, systems: list[str], dev: ScoredDocuments, test: ScoredDocuments, grid: int
 ) -> Task:
+    dev, test = (_coded_alike(scored, codes, systems) for scored in (dev, test))
+    codes = codes[codes["system"].isin(systems)]
     is_ranked = np.array([label["system"] in systems for label in labels])
     is_decided = np.array([label["code"] not in NOT_IN_F1.get(label["system"], ()) for label in labels]) & is_ranked
     left_out = [(system, code) for system in systems for code in NOT_IN_F1.get(system, ())]
@@ -166,6 +170,16 @@ def _task(
         decided=Scored(gold_decided, test.probabilities[:, is_decided], threshold),
         n_unlabeled=int(unlabeled_decided.sum()),
     )
+
+
+def _coded_alike(scored: ScoredDocuments, codes: pd.DataFrame, systems: list[str]) -> ScoredDocuments:
+    """Return the documents that have a code of the systems' editions, or none at all."""
+    # Each edition of ICD has a system for diagnoses and one for procedures.
+    editions = tuple({re.sub(r"^(icd\d+).*", r"\1", system) for system in systems})
+    of_editions = codes["admission_id"][codes["system"].str.startswith(editions)]
+    documents = pd.Index(scored.documents)
+    is_kept = documents.isin(of_editions) | ~documents.isin(codes["admission_id"])
+    return ScoredDocuments(documents[is_kept].tolist(), scored.probabilities[is_kept])
 
 
 def _gold(
