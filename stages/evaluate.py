@@ -13,7 +13,7 @@ from medcode import config, io
 from medcode.dataset import arrays
 from medcode.engine import reproducibility
 from medcode.errors import UserError
-from medcode.evaluation import decisions, frequency, label_losses, label_map, seeds
+from medcode.evaluation import decisions, frequency, label_losses, label_map, official, seeds
 from medcode.evaluation.measurement import measure
 from medcode.evaluation.summary import zero_notes
 from medcode.inference import saved_model
@@ -29,20 +29,21 @@ class Parameters(config.Section):
 
 @stage(
     Parameters,
-    inputs=Path, subword=Path, ccs=Path, model=Path,
+    inputs=Path, codes=Path, subword=Path, ccs=Path, model=Path,
     metrics=Path, seeds=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
     optional={"predictions": Path},
 )  # fmt: skip
 def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
     data, measurements = None, {}
+    gold_codes = official.gold_codes(paths["codes"], params.label_set)
     for seed, folder in saved_model.of_all_seeds(model).items():
         trained = saved_model.load(folder)
         if data is None:
             subword = paths["subword"] if trained.tokenizer is not None else None
             data = arrays.load(paths["inputs"], ("dev", "test"), linked=True, subword=subword)
             io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
-        of_seed = measure(params.evaluation, params.training, params.label_set, trained, data)
+        of_seed = measure(params.evaluation, params.training, gold_codes, trained, data)
         measurements[str(seed)] = of_seed if paths["predictions"] else replace(of_seed, predictions={})  # it is large
     metrics_of = {seed: of_seed.metrics for seed, of_seed in measurements.items()}
     mean = seeds.mean(list(metrics_of.values()))

@@ -117,6 +117,16 @@ def test_the_split_of_the_corpus_is_kept_with_its_background():
     assert result.documents["split"].tolist() == ["test", "train", "dev", "background", "train"]
 
 
+def test_uncoded_admissions_of_the_corpus_are_kept_in_dev_and_test_only():
+    notes, codes = small(["test", "train", "dev", "train", "test", "dev"])
+    codes = codes[codes["admission_id"].isin(notes["admission_id"][:3])]
+    documents = splits.split_admissions(notes, codes, options()).documents
+    assert documents["split"].tolist() == ["test", "train", "dev", "test", "dev"]
+    assert notes["admission_id"][3] not in set(documents["admission_id"])
+    with pytest.raises(UserError, match="split dev: no admission with a code"):
+        splits.split_admissions(notes, codes[:2], options())
+
+
 def published(ids: dict[str, list[str]], **changes) -> Lists:
     return Lists(**{"name": "caml", "ids": ids, "top50": frozenset(), "crossing": False} | changes)
 

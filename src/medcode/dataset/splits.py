@@ -33,8 +33,9 @@ class Splits:
 
     Attributes:
         documents: admission_id, patient_id, split (train, dev, test or background) and top50 (whether a published list
-            names it for the 50 codes; null without such a list), in the order of the notes; background notes and
-            admissions with a code only.
+            names it for the 50 codes; null without such a list), in the order of the notes. Admissions without a code
+            are left out, but those that the corpus itself has in dev or test: official measures count what is predicted
+            for them.
         metrics: source and sizes of the split, and the admissions of a published list that the corpus lacks.
     """
 
@@ -79,13 +80,16 @@ def split_admissions(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, pub
     else:
         source, split_of = "stratified", _stratified(coded["patient_id"], codes, options)
         metrics["wanted_share"] = dict(zip(SPLITS, shares, strict=True))
-    crossing = _crossing(coded["patient_id"].loc[split_of.index], split_of)
+    check_present(split_of, "no admission with a code")
+    if source == "corpus":
+        is_measured = notes["split"].isin(SPLITS[1:]) & ~notes.index.isin(coded.index)
+        split_of = pd.concat([split_of, notes["split"][is_measured]])
+    crossing = _crossing(notes["patient_id"].loc[split_of.index], split_of)
     if len(crossing) and not (published and published.crossing):
         raise UserError(
             f"{len(crossing)} patients are in more than one split of the corpus, such as patient {crossing[0]}; a "
             "patient belongs in one, or set split.source: stratified and split.published: none"
         )
-    check_present(split_of, "no admission with a code")
     split = pd.concat([split_of, notes["split"][background]]).reindex(notes.index).dropna()
     documents = notes.loc[split.index, ["patient_id"]].assign(split=split, top50=None).reset_index()
     if published is not None and published.top50:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from medcode.config import Evaluation, Scoring
 from medcode.dataset.arrays import Inputs
 from medcode.engine import distributed
-from medcode.evaluation import frequency, label_losses
-from medcode.evaluation.summary import head_metrics
+from medcode.evaluation import frequency, label_losses, official
+from medcode.evaluation.summary import head_metrics, official_metrics
 from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import probabilities, score
@@ -52,13 +53,16 @@ class Measurements:
     predictions: dict[str, Predictions]  # by head; large
 
 
-def measure(options: Evaluation, machine: Scoring, label_set: str, trained: TrainedModel, data: Inputs) -> Measurements:
+def measure(
+    options: Evaluation, machine: Scoring, codes: pd.DataFrame | None, trained: TrainedModel, data: Inputs
+) -> Measurements:
     """Measure a model on the test split, at the fixed threshold and at the one with the best micro F1 on dev.
 
     Args:
         options: how to evaluate.
         machine: device and precision.
-        label_set: that the model was trained on.
+        codes: admission_id, system, code; every gold code, for official measures of the head `icd`. None for a label
+            set that leaves codes out on purpose, which has no such measures.
         trained: the model.
         data: with the splits dev and test, and with `linked`.
     """
@@ -78,10 +82,15 @@ def measure(options: Evaluation, machine: Scoring, label_set: str, trained: Trai
         targets, logits = test.targets[head].coded(), scores["test"][head][is_coded]
         gold, predicted, counts = targets.matrix, probabilities(logits), data.train_counts(head)
         shared = gold, predicted, counts, threshold, options
-        # In full, codes outside the label set were never seen in training and count as missed. Other label sets exclude
-        # codes on purpose.
-        outside = targets.n_codes_outside_label_set if label_set == "full" else None
-        measurements.metrics[head] = head_metrics(*shared, outside)
+        of_head = {}
+        if codes is not None and head == "icd":
+            scored_dev, scored_test = (
+                official.ScoredDocuments(split.documents, probabilities(scores[name][head]))
+                for name, split in data.splits.items()
+            )
+            tasks = official.tasks(labels, codes, scored_dev, scored_test, options.threshold_grid)
+            of_head["official"] = official_metrics(tasks)
+        measurements.metrics[head] = of_head | head_metrics(*shared)
         measurements.frequency.extend(frequency.frequency_table(*shared, head))
         measurements.linkage.extend(frequency.linkage_table(*shared, head, data.linked[head]))
         measurements.losses.extend(label_losses.loss_table(gold, logits, labels, head))
