@@ -12,7 +12,7 @@ from medcode.errors import UserError
 STORED = {
     "icd9cm": r"[0-9]{3,5}|V[0-9]{2,4}|E[0-9]{3,4}",
     "icd9proc": r"[0-9]{2,4}",
-    "icd10cm": r"[A-Z][0-9][0-9A-Z]{1,5}",
+    "icd10cm": r"[A-Z](?:[0-9][0-9A-Z]|[A-Z][0-9])[0-9A-Z]{0,4}",
     "icd10pcs": r"[0-9A-HJ-NP-Z]{7}",
 }
 stored_codes = st.sampled_from(SYSTEMS).flatmap(
@@ -36,6 +36,9 @@ stored_codes = st.sampled_from(SYSTEMS).flatmap(
         ("icd10cm", "e119", "E11.9"),
         ("icd10cm", "I10", "I10"),
         ("icd10cm", "S52501A", "S52.501A"),
+        ("icd10cm", "QA00109", "QA0.0109"),
+        ("icd10cm", "qa00109", "QA0.0109"),
+        ("icd10cm", "QA0", "QA0"),
         ("icd10pcs", "0dtj4zz", "0DTJ4ZZ"),
         ("icd10pcs", "BW03", "BW03"),
     ],
@@ -69,6 +72,9 @@ def test_a_trailing_point_is_removed():
         ("icd9cm", "E11.9"),
         ("icd10cm", "250.00"),
         ("icd10cm", ""),
+        ("icd10cm", "NoDx"),
+        ("icd10cm", "QAA.0"),
+        ("icd10cm", "1A0.0"),
         ("icd10pcs", "0DTI4ZZ"),
         ("icd10pcs", "0DT.J4ZZ"),
         ("icd9cm", "²50.00"),
@@ -95,6 +101,7 @@ def test_an_unknown_system_names_the_nearest():
         ("38.93", "icd9proc", "38"),
         ("66", "icd9proc", "66"),
         ("S52.501A", "icd10cm", "S52"),
+        ("QA0.0109", "icd10cm", "QA0"),
         ("0DTJ4ZZ", "icd10pcs", "0DT"),
     ],
 )
