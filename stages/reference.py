@@ -10,7 +10,7 @@ from medcode import config, io
 from medcode.codes import ccs as ccs_tables
 from medcode.codes import gem as gem_tables
 from medcode.codes import hierarchy as hierarchies
-from medcode.codes import reference
+from medcode.codes import reference, title_list
 
 
 class Parameters(config.Section):
@@ -24,7 +24,7 @@ def main(
     params: Parameters, procedures: Path, official: Path, descriptions: Path, ccs: Path, gem: Path, hierarchy: Path
 ) -> None:
     files = official if params.reference.source == "official" else None
-    table = reference.descriptions(files)
+    table = reference.descriptions(files, title_list.read(Path(params.reference.titles)))
     io.write_table(descriptions, table)
     io.write_table(ccs, ccs_tables.table(files, procedures))
     io.write_table(gem, gem_tables.table(files))

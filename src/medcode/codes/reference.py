@@ -4,14 +4,15 @@ Descriptions come from the current editions (CMS ICD-9-CM v32, CDC's ICD-10-CM o
 Corpora also use other codes: MIMIC-III has codes that were retired before v32 (585, procedure 36.05), and CodiEsp
 assigns categories (K80, 0DTJ). A retired code gets the description of ICD-10-CM 2024, or the short one of AHRQ's
 tables. A category gets its title in ICD-10-CM, else the common beginning of the descriptions of all codes below it.
-Official files replace the descriptions of ICD-9-CM; those of ICD-10 always come from the packages.
+Official files replace the descriptions of ICD-9-CM; those of ICD-10 always come from the packages. A user's own titles
+hold over all of them.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -85,15 +86,16 @@ _WORDS = re.compile(r"[^\s,]+|,")
 _YEARS = re.compile(r"\s*\((?:begin|end)\b.*$", re.IGNORECASE)
 
 
-def descriptions(official: Path | None = None) -> pa.Table:
+def descriptions(official: Path | None = None, own: Mapping[tuple[str, str], str] | None = None) -> pa.Table:
     """Build the table of descriptions.
 
     Args:
-        official: the folder of official files; None: the package's tables.
+        official: the folder of official files; None: the packages' tables.
+        own: {(system, code): title} of the user; codes are dotted.
 
     Returns:
-        system, code (dotted), description, source (current, retired or category), sorted by system and code; unique
-        codes.
+        system, code (dotted), description, source (current, retired, category or own), sorted by system and code;
+        unique codes.
 
     Raises:
         UserError: an official file or a package is missing, or a package is another release.
@@ -103,10 +105,13 @@ def descriptions(official: Path | None = None) -> pa.Table:
         current = dict(_current(system, official))
         retired = {code: description for code, description in _retired(system, official) if code not in current}
         categories = _categories(current, system)
-        rows = [(code, description, "current") for code, description in current.items()]
-        rows += [(code, description, "retired") for code, description in retired.items()]
-        rows += [(code, description, "category") for code, description in categories.items() if code not in retired]
-        for code, description, source in sorted((formatting.dotted(code, system), *fields) for code, *fields in rows):
+        described = {  # the later of two descriptions of a code holds
+            formatting.dotted(code, system): (description, source)
+            for source, listed in (("category", categories), ("retired", retired), ("current", current))
+            for code, description in listed.items()
+        }
+        described |= {code: (title, "own") for (of, code), title in (own or {}).items() if of == system}
+        for code, (description, source) in sorted(described.items()):
             for name, value in zip(SCHEMA.names, (system, code, description, source), strict=True):
                 columns[name].append(value)
     return pa.table(columns, schema=SCHEMA)

@@ -29,6 +29,7 @@ class Reference(Section):
     """The tables of codes: those of packages, or the official files."""
 
     source: Literal["package", "official"]
+    titles: Annotated[str, Field(min_length=1)]
 
 
 class Ccs(Section):
