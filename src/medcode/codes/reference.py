@@ -117,6 +117,14 @@ def descriptions(official: Path | None = None, own: Mapping[tuple[str, str], str
     return pa.table(columns, schema=SCHEMA)
 
 
+def metrics(table: pa.Table) -> dict[str, dict[str, int]]:
+    """Count the result of `descriptions`: {system: {source: descriptions}}."""
+    counts: dict[str, dict[str, int]] = {}
+    for (system, source), number in table.to_pandas().groupby(["system", "source"]).size().items():
+        counts.setdefault(system, {})[source] = int(number)
+    return counts
+
+
 def _current(system: str, official: Path | None) -> Iterator[tuple[str, str]]:
     if system == "icd10cm":
         yield from ((entry.code, entry.title) for entry in tabular.entries() if entry.is_code)
