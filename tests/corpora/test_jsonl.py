@@ -56,6 +56,12 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path):
     assert read.counts["admissions_with_notes_without_codes"] == 1
 
 
+@pytest.mark.parametrize("code", ["QA0.0109", "QA00109", "qa0.0109"])
+def test_codes_of_the_edition_of_2026_with_two_letters_are_read(tmp_path, code):
+    write(tmp_path, line(codes=[{"system": "icd10cm", "code": code}]))
+    assert corpora.read("jsonl", tmp_path, ALL).codes["code"].to_pylist() == ["QA0.0109"]
+
+
 def test_other_systems_are_left_out_and_counted(tmp_path):
     write(tmp_path, line(codes=[{"system": "icd9proc", "code": "0331"}, {"system": "icd10cm", "code": "I10"}]))
     read = corpora.read("jsonl", tmp_path, Options(systems=["icd9proc"]))

@@ -55,6 +55,13 @@ def test_spans_of_a_table_are_read(folder, write_csv):
     ]
 
 
+def test_codes_of_the_edition_of_2026_with_two_letters_have_a_usual_form(folder, write_csv):
+    write_csv(folder / "hosp" / "diagnoses_icd.csv.gz", CODES, [[2, 21, 1, "QA00109", 10], [2, 21, 2, "qa00102", 10]])
+    read = corpora.read("mimic4", folder, ALL)
+    assert codes_of(read)[:2] == [("21", "icd10cm", "QA0.0109"), ("21", "icd10cm", "QA0.0102")]
+    assert read.counts["codes_of_unusual_form"] == 0
+
+
 def test_a_single_system_can_be_read(folder):
     (folder / "hosp" / "procedures_icd.csv").unlink()
     read = corpora.read("mimic4", folder, Options(systems=["icd10cm"]))

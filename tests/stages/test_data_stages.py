@@ -18,7 +18,7 @@ from medcode.text.tokens import TokenizedWords
 SECRET = "lives at the harbor"
 EXTRACT = {"raw": "raw", "notes": "notes.parquet", "codes": "codes.parquet"}
 EXTRACT |= {"spans": "spans.parquet", "metrics": "extract.json"}
-TABLES = ("descriptions", "ccs", "gem", "hierarchy")
+TABLES = ("descriptions", "synonyms", "ccs", "gem", "hierarchy")
 
 
 class Workplace:
@@ -31,6 +31,7 @@ class Workplace:
 
     def params(self, corpus: str) -> None:
         params = yaml.safe_load((self.root / "params.yaml").read_text())
+        params["reference"]["titles"] = str(self.root / params["reference"]["titles"])
         (self.folder / "params.yaml").write_text(yaml.safe_dump({**params, "corpus": corpus}, sort_keys=False))
 
     def corpus(self, admissions: int) -> None:
@@ -63,7 +64,10 @@ class Workplace:
         split = {"splits": "splits.parquet", "codes": "codes.parquet", "descriptions": "descriptions.parquet"}
         full = "full/labels.parquet"
         return {
-            "reference": ("reference", self.options(procedures=procedures, official="none", **made)),
+            "reference": (
+                "reference",
+                self.options(procedures=procedures, official="none", metrics="reference.json", **made),
+            ),
             "extract": ("extract", self.options(**EXTRACT)),
             "tokenize": ("tokenize_words", self.options(notes="notes.parquet", out="tokens", metrics="tokenize.json")),
             "split": (
@@ -136,7 +140,7 @@ def test_stages_from_raw_files_to_splits_are_reproducible(work):
     assert labels[0]["description"] == "Essential (primary) hypertension"
     metrics = list(work.folder.glob("*.json"))
     assert sorted(path.stem for path in metrics) == [
-        "ccs", "corpus", "coverage", "extract", "full", "gem", "icd9", "splits", "tokenize", "top50",
+        "ccs", "corpus", "coverage", "extract", "full", "gem", "icd9", "reference", "splits", "tokenize", "top50",
     ]  # fmt: skip
     categories = io.read_table(work.folder / "categories.parquet").to_pylist()
     assert categories[0] == {"system": "icd10cm", "code": "I10", "category": "CIR007", "category_description": ""}
@@ -145,6 +149,7 @@ def test_stages_from_raw_files_to_splits_are_reproducible(work):
         "icd10cm": {"codes": 10, "with_edge": 0, "without_edge": 10}
     }
     assert io.read_json(work.folder / "coverage.json")["icd10cm"]["codes"] == 10
+    assert io.read_json(work.folder / "reference.json")["descriptions"]["icd10cm"]["current"] == 74_719
     assert not any("harbor" in path.read_text() for path in metrics)
 
 

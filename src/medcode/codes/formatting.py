@@ -15,11 +15,12 @@ from medcode.errors import UserError, nearest
 
 SYSTEMS = ("icd9cm", "icd9proc", "icd10cm", "icd10pcs", "icdo3")
 
-# Codes and their categories: corpora such as CodiEsp assign categories too. PCS does not use I and O.
+# Codes and their categories: corpora such as CodiEsp assign categories too. The second character of ICD-10-CM is
+# a letter in QA0, of the edition of 2026. A digit follows, so that "NoDx" is no code. PCS does not use I and O.
 _PATTERNS = {
     "icd9cm": re.compile(r"(?:[0-9]{3}|V[0-9]{2})(?:\.[0-9]{1,2})?|E[0-9]{3}(?:\.[0-9])?"),
     "icd9proc": re.compile(r"[0-9]{2}(?:\.[0-9]{1,2})?"),
-    "icd10cm": re.compile(r"[A-Z][0-9][0-9A-Z](?:\.[0-9A-Z]{1,4})?"),
+    "icd10cm": re.compile(r"[A-Z](?:[0-9][0-9A-Z]|[A-Z][0-9])(?:\.[0-9A-Z]{1,4})?"),
     "icd10pcs": re.compile(r"[0-9A-HJ-NP-Z]{3,7}"),
     "icdo3": re.compile(r"[89][0-9]{3}(?:/[012369][0-9]?(?:/H)?)?"),
 }
