@@ -50,6 +50,7 @@ class Measurements:
     linkage: list[dict[str, Any]]  # rows of the table by links to the other edition of ICD
     losses: list[dict[str, Any]]  # a row for each label
     predictions: dict[str, Predictions]  # by head; large
+    on_dev: dict[str, np.ndarray]  # probabilities for the dev documents coded in a head's system, by head; large
 
 
 def measure(options: Evaluation, machine: Scoring, label_set: str, trained: TrainedModel, data: Inputs) -> Measurements:
@@ -67,21 +68,17 @@ def measure(options: Evaluation, machine: Scoring, label_set: str, trained: Trai
         name: score(network, data.tokens, split.offsets, trained.max_tokens, options.batch_size, machine.precision)
         for name, split in data.splits.items()
     }
-    measurements = Measurements({}, [], [], [], {})
+    measurements = Measurements({}, [], [], [], {}, {})
     dev, test = data.splits["dev"], data.splits["test"]
     for head, labels in trained.labels.items():
         # Only the documents that were coded in the head's system are measured.
-        dev_targets, is_coded = dev.targets[head], test.targets[head].is_coded
-        threshold = tune_threshold(
-            dev_targets.coded().matrix, probabilities(scores["dev"][head][dev_targets.is_coded]), options.threshold_grid
-        )
-        targets, logits = test.targets[head].coded(), scores["test"][head][is_coded]
-        gold, predicted, counts = targets.matrix, probabilities(logits), data.train_counts(head)
+        is_coded = test.targets[head].is_coded
+        logits = scores["test"][head][is_coded]
+        gold, predicted, counts = test.targets[head].coded().matrix, probabilities(logits), data.train_counts(head)
+        on_dev = measurements.on_dev[head] = probabilities(scores["dev"][head][dev.targets[head].is_coded])
+        measurements.metrics[head] = tuned_metrics(options, label_set, data, head, on_dev, predicted)
+        threshold = measurements.metrics[head]["tuned"]["threshold"]
         shared = gold, predicted, counts, threshold, options
-        # In full, codes outside the label set were never seen in training and count as missed. Other label sets exclude
-        # codes on purpose.
-        outside = targets.n_codes_outside_label_set if label_set == "full" else None
-        measurements.metrics[head] = head_metrics(*shared, outside)
         measurements.frequency.extend(frequency.frequency_table(*shared, head))
         measurements.linkage.extend(frequency.linkage_table(*shared, head, data.linked[head]))
         measurements.losses.extend(label_losses.loss_table(gold, logits, labels, head))
@@ -90,3 +87,24 @@ def measure(options: Evaluation, machine: Scoring, label_set: str, trained: Trai
             documents, labels, gold, predicted, counts, options.fixed_threshold, threshold
         )
     return measurements
+
+
+def tuned_metrics(
+    options: Evaluation, label_set: str, data: Inputs, head: str, on_dev: np.ndarray, on_test: np.ndarray
+) -> dict[str, Any]:
+    """Measure the probabilities of one head, at the fixed threshold and at the one with the best micro F1 on dev.
+
+    Args:
+        options, label_set, data: as for `measure`.
+        head: its name.
+        on_dev, on_test: probabilities of the documents that were coded in the head's system, float32 [n, Y].
+
+    Returns:
+        The result of `head_metrics`.
+    """
+    dev, test = (data.splits[name].targets[head].coded() for name in ("dev", "test"))
+    threshold = tune_threshold(dev.matrix, on_dev, options.threshold_grid)
+    # In full, codes outside the label set were never seen in training and count as missed. Other label sets exclude
+    # codes on purpose.
+    outside = test.n_codes_outside_label_set if label_set == "full" else None
+    return head_metrics(test.matrix, on_test, data.train_counts(head), threshold, options, outside)
