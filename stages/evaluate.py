@@ -1,4 +1,4 @@
-"""Evaluate the trained model on test, with the threshold tuned on dev.
+"""Evaluate the trained model on test, with the threshold tuned on dev; with --split dev, on dev.
 
 With several seeds, write the mean of their metrics, and the metrics of the mean of their probabilities.
 """
@@ -35,7 +35,7 @@ class Parameters(config.Section):
     Parameters,
     inputs=Path, subword=Path, ccs=Path, model=Path,
     metrics=Path, seeds=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
-    optional={"predictions": Path},
+    optional={"predictions": Path, "split": str},
 )  # fmt: skip
 def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
@@ -44,7 +44,9 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
         trained = saved_model.load(folder)
         if data is None:
             subword = paths["subword"] if trained.tokenizer is not None else None
-            data = arrays.load(paths["inputs"], ("dev", "test"), linked=True, subword=subword)
+            measured = paths["split"] or "test"
+            data = arrays.load(paths["inputs"], dict.fromkeys(("dev", measured)), linked=True, subword=subword)
+            data = replace(data, splits={"dev": data.splits["dev"], "test": data.splits[measured]})
             io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
         of_seed = measure(params.evaluation, params.training, params.label_set, trained, data)
         ensemble.add(of_seed)

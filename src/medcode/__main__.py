@@ -9,7 +9,7 @@ import sys
 
 from medcode.errors import UserError, report
 
-COMMANDS = ("check", "models", "new-model", "predict", "fetch", "splits", "corpus", "study")
+COMMANDS = ("check", "models", "new-model", "predict", "fetch", "splits", "corpus", "study", "crossval")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -306,6 +306,24 @@ def test_study_refuses_invalid_arguments(command, options, error):
     assert command("study", *options) == (2, "", error)
 
 
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--folds", "1"], "error: --folds: expected a number from 2 on, found 1\n"),
+        (["--jobs", "0"], "error: --jobs: expected a number from 1 on, found 0\n"),
+    ],
+)
+def test_crossval_refuses_invalid_arguments(command, options, error):
+    assert command("crossval", *options) == (2, "", error)
+
+
+def test_crossval_outside_the_project_is_refused_in_one_line(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("crossval")
+    assert (code, out) == (2, "") and err.startswith("error: dvc.yaml: no such file; run this in the project's folder")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_model_file_is_reported_in_one_line(command, tmp_path):
     code, out, err = command("models", "--models", str(tmp_path), "--name", "cnn")
     assert (code, out) == (2, "") and err.count("\n") == 1
