@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all test-fast test-slow lint types check model corpus reference splits study studies leaderboard crossval lock clean
+.PHONY: help setup repro test test-all test-fast test-slow lint types check model predictions corpus reference splits study studies leaderboard crossval lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ types: setup ## check the types of what pyproject.toml lists
 
 model: setup ## write the three files of a new model: make model NAME=my_model
 	@python -m medcode new-model "$(NAME)"
+
+predictions: setup ## write the codes of dev or test, ranked by score: make predictions SPLIT=test
+	@python -m medcode predictions --split "$(or $(SPLIT),test)"
 
 corpus: setup ## get an open corpus: make corpus CORPUS=codiesp [FROM=folder or zip]
 	@python -m medcode fetch "$(CORPUS)" --to "data/raw/$(CORPUS)" $(if $(FROM),--from "$(FROM)")

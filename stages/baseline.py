@@ -11,6 +11,7 @@ from medcode.config.learning import Threads
 from medcode.dataset import arrays
 from medcode.dataset.split_names import SPLITS
 from medcode.engine import reproducibility
+from medcode.evaluation import official
 from medcode.training import baseline
 
 MODEL, RECIPE = "linear", "quick"
@@ -24,8 +25,8 @@ class Parameters(config.Section):
     training: Threads
 
 
-@stage(Parameters, model_settings=Path, inputs=Path, metrics=Path)
-def main(params: Parameters, model_settings: Path, inputs: Path, metrics: Path) -> None:
+@stage(Parameters, model_settings=Path, inputs=Path, codes=Path, metrics=Path)
+def main(params: Parameters, model_settings: Path, inputs: Path, codes: Path, metrics: Path) -> None:
     if not params.evaluation.baseline:
         io.write_metrics(metrics, {})
         return
@@ -33,7 +34,8 @@ def main(params: Parameters, model_settings: Path, inputs: Path, metrics: Path) 
     settings = config.load_model(model_settings, MODEL, RECIPE, params.label_set)
     data = arrays.load(inputs, SPLITS, linked=True)
     machine = config.Scoring(device="cpu", precision="fp32", threads=params.training.threads)
-    measured = baseline.fit_and_measure(settings, data, params.label_set, params.evaluation, machine)
+    gold_codes = official.gold_codes(codes, params.label_set)
+    measured = baseline.fit_and_measure(settings, data, params.label_set, params.evaluation, machine, gold_codes)
     io.write_metrics(metrics, measured)
 
 

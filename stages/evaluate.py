@@ -16,7 +16,7 @@ from medcode import config, io
 from medcode.dataset import arrays
 from medcode.engine import reproducibility
 from medcode.errors import UserError
-from medcode.evaluation import decisions, frequency, label_losses, label_map, seeds
+from medcode.evaluation import decisions, frequency, label_losses, label_map, official, seeds
 from medcode.evaluation.ensemble import Ensemble
 from medcode.evaluation.measurement import measure
 from medcode.evaluation.summary import zero_notes
@@ -33,13 +33,14 @@ class Parameters(config.Section):
 
 @stage(
     Parameters,
-    inputs=Path, subword=Path, ccs=Path, model=Path,
+    inputs=Path, codes=Path, subword=Path, ccs=Path, model=Path,
     metrics=Path, seeds=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
     optional={"predictions": Path, "split": str},
 )  # fmt: skip
 def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
     data, measurements, ensemble = None, {}, Ensemble()
+    gold_codes = official.gold_codes(paths["codes"], params.label_set)
     for seed, folder in saved_model.of_all_seeds(model).items():
         trained = saved_model.load(folder)
         if data is None:
@@ -48,14 +49,15 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
             data = arrays.load(paths["inputs"], dict.fromkeys(("dev", measured)), linked=True, subword=subword)
             data = replace(data, splits={"dev": data.splits["dev"], "test": data.splits[measured]})
             io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
-        of_seed = measure(params.evaluation, params.training, params.label_set, trained, data)
+        of_seed = measure(params.evaluation, params.training, gold_codes, trained, data)
         ensemble.add(of_seed)
-        # Probabilities are large.
-        measurements[str(seed)] = of_seed if paths["predictions"] else replace(of_seed, predictions={}, on_dev={})
+        if not paths["predictions"]:  # probabilities are large
+            of_seed = replace(of_seed, predictions={}, probabilities={})
+        measurements[str(seed)] = of_seed
     metrics_of = {seed: of_seed.metrics for seed, of_seed in measurements.items()}
     mean = seeds.mean(list(metrics_of.values()))
     io.write_metrics(metrics, mean)
-    several = {"ensemble": ensemble.metrics(params.evaluation, params.label_set, data)} if len(metrics_of) > 1 else {}
+    several = {"ensemble": ensemble.metrics(params.evaluation, gold_codes, data)} if len(metrics_of) > 1 else {}
     io.write_metrics(paths["seeds"], several | seeds.spread(metrics_of))
     groups, linked, losses = (
         seeds.mean([getattr(of_seed, table) for of_seed in measurements.values()])

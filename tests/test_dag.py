@@ -25,7 +25,9 @@ NOT_READ = {
     "subword": {"data/extracted/notes.parquet"},
     "reference": {"reference/package"},  # only the table of procedures in it is read, by another path
     "split": {"data/splits-published/none"},  # stands for the lack of published lists
-    "evaluate": {"data/ccs/top50.parquet"},  # read where the model has vectors of codes and categories
+    # CCS is read where the model has vectors of codes and categories, all gold codes for the label set full.
+    "evaluate": {"data/ccs/top50.parquet", "data/extracted/codes.parquet"},
+    "baseline": {"data/extracted/codes.parquet"},
 }
 # Code that a stage of these runs could reach and does not import, and why.
 NOT_IMPORTED = {

@@ -117,6 +117,16 @@ def test_the_split_of_the_corpus_is_kept_with_its_background():
     assert result.documents["split"].tolist() == ["test", "train", "dev", "background", "train"]
 
 
+def test_uncoded_admissions_of_the_corpus_are_kept_in_dev_and_test_only():
+    notes, codes = small(["test", "train", "dev", "train", "test", "dev"])
+    codes = codes[codes["admission_id"].isin(notes["admission_id"][:3])]
+    documents = splits.split_admissions(notes, codes, options()).documents
+    assert documents["split"].tolist() == ["test", "train", "dev", "test", "dev"]
+    assert notes["admission_id"][3] not in set(documents["admission_id"])
+    with pytest.raises(UserError, match="split dev: no admission with a code"):
+        splits.split_admissions(notes, codes[:2], options())
+
+
 def test_train_and_dev_are_divided_anew_and_test_stays():
     notes, codes = corpus()
     usual = split_documents(notes, codes)
@@ -169,6 +179,19 @@ def test_the_split_of_the_corpus_and_published_lists_can_be_divided_anew():
     assert documents["admission_id"].tolist() == ["0", "1", "2", "3"]
     assert sorted(documents["split"]) == ["dev", "test", "train", "train"] and documents["split"][3] == "test"
     assert documents["top50"].tolist() == [True, False, True, True]
+
+
+def test_uncoded_admissions_of_the_corpus_are_in_no_new_train():
+    notes, codes = small(["test"] * 4 + ["train"] * 20 + ["dev"] * 10)
+    codes = codes[codes["admission_id"].astype(int) % 2 == 0]
+    usual = split_by_admission(notes, codes)
+    parts = [split_by_admission(notes, codes, train_on="train_dev", folds=5, fold=fold) for fold in range(5)]
+    coded = set(codes["admission_id"])
+    for split in parts:
+        assert set(split.index[split == "train"]) <= coded
+        assert split[split == "test"].equals(usual[usual == "test"]) and (split == "test").sum() == 4
+    in_dev = [admission for split in parts for admission in split.index[split == "dev"]]
+    assert sorted(in_dev, key=int) == [str(number) for number in range(4, 34)], "each is in dev once, coded or not"
 
 
 def test_too_few_patients_of_train_and_dev_are_refused():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import trainers
@@ -13,7 +14,7 @@ from scipy import sparse
 from medcode.config import Evaluation, Scoring
 from medcode.dataset.arrays import Inputs, Split, Targets
 from medcode.evaluation.ensemble import Ensemble
-from medcode.evaluation.measurement import Measurements, Predictions, measure
+from medcode.evaluation.measurement import Measurements, measure
 from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import MeanProbabilities, probabilities, score
@@ -21,6 +22,8 @@ from medcode.inference.scoring import MeanProbabilities, probabilities, score
 OPTIONS = Evaluation(
     macro_f1="caml", fixed_threshold=0.5, threshold_grid=11, at=[1], frequency_bins=[10], batch_size=4
 )  # fmt: skip
+# Every gold code of the corpus, one outside the label set.
+CODES = pd.DataFrame({"admission_id": ["a0", "b0", "b1"], "system": "icd9cm", "code": ["100", "101", "999"]})
 MACHINE = Scoring(device="cpu", precision="fp32", threads=1)
 
 
@@ -42,7 +45,7 @@ def trained(data, recipe) -> list[TrainedModel]:
 
 
 def measured(trained: TrainedModel, data: Inputs) -> Measurements:
-    return measure(OPTIONS, MACHINE, trained.label_set, trained, data)
+    return measure(OPTIONS, MACHINE, CODES, trained, data)
 
 
 @pytest.mark.parametrize("models", [1, 3, 7])
@@ -50,8 +53,8 @@ def test_an_ensemble_of_identical_models_has_their_metrics(trained, data, models
     one, ensemble = measured(trained[0], data), Ensemble()
     for _ in range(models):
         ensemble.add(one)
-    assert ensemble.on_test.models == models
-    assert ensemble.metrics(OPTIONS, "full", data) == one.metrics
+    assert ensemble.of_split["test"].models == models
+    assert ensemble.metrics(OPTIONS, CODES, data) == one.metrics
 
 
 def test_an_ensemble_is_measured_on_the_mean_of_the_probabilities(trained, data):
@@ -64,12 +67,13 @@ def test_an_ensemble_is_measured_on_the_mean_of_the_probabilities(trained, data)
         )
         for name, split in data.splits.items()
     }
-    metrics, gold = ensemble.metrics(OPTIONS, "full", data)["icd"], data.splits["test"].targets["icd"].matrix.toarray()
+    metrics, gold = ensemble.metrics(OPTIONS, CODES, data)["icd"], data.splits["test"].targets["icd"].matrix.toarray()
     threshold = tune_threshold(data.splits["dev"].targets["icd"].matrix, means["dev"], 11)
     assert metrics["tuned"]["threshold"] == threshold
     predicted = means["test"] > np.float32(threshold)
     expected = 2 * (predicted & (gold == 1)).sum() / (predicted.sum() + gold.sum())
     assert metrics["tuned"]["f1"]["micro"] == pytest.approx(expected)
+    assert metrics["official"]["documents"] == 20
     for one in trained:
         assert metrics["auc"] != measured(one, data).metrics["icd"]["auc"]
 
@@ -88,19 +92,17 @@ def by_hand(gold: dict[str, list[list[int]]]) -> Inputs:
     return Inputs(np.zeros(0, np.int32), [], np.zeros((2, 2), np.float32), labels, "caml", splits)
 
 
-def predicting(data: Inputs, dev: list[list[float]], test: list[list[float]]) -> Measurements:
-    on_dev, on_test = np.array(dev, np.float32), np.array(test, np.float32)
-    gold = data.splits["test"].targets["icd"].matrix
-    predictions = Predictions(["a", "b"], data.labels["icd"], gold, on_test, np.array([5, 5]), 0.5, 0.5)
-    return Measurements({}, [], [], [], {"icd": predictions}, {"icd": on_dev})
+def predicting(dev: list[list[float]], test: list[list[float]]) -> Measurements:
+    of_split = {"dev": {"icd": np.array(dev, np.float32)}, "test": {"icd": np.array(test, np.float32)}}
+    return Measurements({}, [], [], [], {}, of_split)
 
 
 def test_the_threshold_is_tuned_with_the_mean():
     data, ensemble = by_hand({"dev": [[1, 0], [0, 1]], "test": [[0, 1], [1, 1]]}), Ensemble()
     # On dev no threshold separates either model's probabilities; the means are 0.7 0.1 and 0.38 0.5.
-    ensemble.add(predicting(data, [[0.9, 0.2], [0.55, 0.3]], [[0.1, 0.64], [0.9, 0.2]]))
-    ensemble.add(predicting(data, [[0.5, 0.0], [0.21, 0.7]], [[0.3, 0.2], [0.3, 0.76]]))
-    metrics = ensemble.metrics(OPTIONS, "top50", data)["icd"]
+    ensemble.add(predicting([[0.9, 0.2], [0.55, 0.3]], [[0.1, 0.64], [0.9, 0.2]]))
+    ensemble.add(predicting([[0.5, 0.0], [0.21, 0.7]], [[0.3, 0.2], [0.3, 0.76]]))
+    metrics = ensemble.metrics(OPTIONS, None, data)["icd"]
     assert metrics["tuned"]["threshold"] == pytest.approx(0.4)
     # On test the means are 0.2 0.42 and 0.6 0.48.
     assert metrics["tuned"]["f1"]["micro"] == 1

@@ -32,7 +32,7 @@ def problem():
 def test_summary_is_complete_and_nested(problem):
     gold, scores = problem
     tuned = tune_threshold(gold, scores, 100)
-    values = summary.head_metrics(gold, scores, np.arange(12), tuned, OPTIONS, np.eye(60)[0])
+    values = summary.head_metrics(gold, scores, np.arange(12), tuned, OPTIONS)
     assert list(values) == ["auc", "ranking", "fixed", "tuned", "counts"]
     assert list(values["auc"]) == ["macro", "micro"]
     # 15 is more than there are labels.
@@ -44,23 +44,14 @@ def test_summary_is_complete_and_nested(problem):
         assert part["threshold"] == threshold
         assert part["f1"]["micro"] == pytest.approx(f1_score(gold, predicted, average="micro"))
         assert part["f1"]["macro"] == part["macro_f1"]["per_label_present"]
-        assert part["f1_of_all_codes"] < part["f1"]["micro"]
-        assert part["recall_of_all_codes"] == pytest.approx((predicted & gold).sum() / (gold.sum() + 1))
         assert part["predicted_per_document"] == pytest.approx(predicted.sum() / 60)
     assert values["tuned"]["f1"]["micro"] > values["fixed"]["f1"]["micro"]
     counts = values["counts"]
     assert counts["labels_in_gold"] == counts["labels_with_auc"] == 11
-    assert counts["gold"] == gold.sum() and counts["gold_outside_label_set"] == 1
+    assert counts["gold"] == gold.sum()
     assert counts["documents_without_gold"] == (~gold.any(axis=1)).sum()
     assert counts["labels_not_in_training"] == 1
     assert json.loads(json.dumps(values)) == values
-
-
-def test_metrics_that_count_missed_codes_are_omitted_without_any(problem):
-    gold, scores = problem
-    for outside in (None, np.zeros(60, int)):
-        values = summary.head_metrics(gold, scores, np.ones(12), 0.4, OPTIONS, outside)
-        assert "f1_of_all_codes" not in values["fixed"]
 
 
 def test_a_head_without_a_right_code_at_the_fixed_threshold_gets_a_note(problem):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from medcode.config.data import Ccs, Gem, LabelSet, Reference, Split, Synthesize, Tokenize, WordVectors
 from medcode.config.encoders import EncoderSource, Pretrain, Scratch, Subword
 from medcode.config.files import by_label_set, for_label_set, load, read_all, read_yaml, size_of
-from medcode.config.learning import Evaluation, Machine, Run, Scoring, Training
+from medcode.config.learning import Evaluation, Machine, Measuring, Run, Scoring, Training
 from medcode.config.params import Params, load_all
 from medcode.config.recipes import ModelSettings, MonitorName, Recipe, configure, load_model
 from medcode.config.section import Count, Number, Positive, Section, Share, System, build
@@ -22,6 +22,7 @@ __all__ = [
     "Gem",
     "LabelSet",
     "Machine",
+    "Measuring",
     "ModelSettings",
     "MonitorName",
     "Number",

@@ -91,3 +91,13 @@ class Evaluation(Section):
     frequency_bins: Annotated[Ascending, Field(min_length=1)]
     batch_size: Positive
     baseline: bool = True
+
+
+class Measuring(Section):
+    """What a command that scores a split reads of params.yaml. Other keys are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    label_set: LabelSet
+    evaluation: Evaluation
+    training: Scoring

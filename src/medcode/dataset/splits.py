@@ -36,8 +36,9 @@ class Splits:
 
     Attributes:
         documents: admission_id, patient_id, split (train, dev, test or background) and top50 (whether a published list
-            names it for the 50 codes; null without such a list), in the order of the notes; background notes and
-            admissions with a code only.
+            names it for the 50 codes; null without such a list), in the order of the notes. Admissions without a code
+            are left out, but those that the corpus itself has in dev or test: official measures count what is predicted
+            for them.
         metrics: source and sizes of the split, and the admissions of a published list that the corpus lacks.
     """
 
@@ -62,7 +63,11 @@ def split_admissions(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, pub
     background = notes["split"] == BACKGROUND
     coded = notes[~background & notes.index.isin(codes["admission_id"].unique())]
     split_of, metrics = _of_source(coded, notes.index, codes, options, published)
-    patients = coded["patient_id"].loc[split_of.index]
+    check_present(split_of, "no admission with a code")
+    if metrics["source"] == "corpus":
+        is_kept = notes["split"].isin(SPLITS if options.train_on == "train_dev" else SPLITS[1:])
+        split_of = pd.concat([split_of, notes["split"][is_kept & ~notes.index.isin(coded.index)]])
+    patients = notes["patient_id"].loc[split_of.index]
     crossing = _crossing(patients, split_of)
     if len(crossing) and not (published and published.crossing):
         raise UserError(
@@ -71,12 +76,13 @@ def split_admissions(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, pub
         )
     if options.train_on == "train_dev":
         split_of = _divide_anew(split_of, patients, codes, options)
-        crossing = _crossing(patients, split_of)
-        divided, folds = float((split_of != "test").mean()), options.folds
-        metrics |= {"train_on": options.train_on, "folds": folds, "fold": options.fold}
+        crossing, folds = _crossing(patients, split_of), options.folds
+        is_coded, divided = split_of.index.isin(coded.index), float((split_of != "test").mean())
+        check_present(split_of[is_coded], "no admission with a code")
+        split_of = split_of[is_coded | (split_of != "train")]
         wanted = (divided - divided / folds, divided / folds, 1 - divided)
+        metrics |= {"train_on": options.train_on, "folds": folds, "fold": options.fold}
         metrics["wanted_share"] = dict(zip(SPLITS, wanted, strict=True))
-    check_present(split_of, "no admission with a code")
     split = pd.concat([split_of, notes["split"][background]]).reindex(notes.index).dropna()
     documents = notes.loc[split.index, ["patient_id"]].assign(split=split, top50=None).reset_index()
     if published is not None and published.top50:
@@ -176,7 +182,8 @@ def _stratified_parts(patients: pd.Series, codes: pd.DataFrame, shares: np.ndarr
     # Sorted, so that the split does not depend on the order of the rows of codes.
     labels = pd.factorize(pd.MultiIndex.from_frame(codes[["system", "code"]]), sort=True)[0]
     # Duplicate entries are summed: the number of the patient's admissions with the code.
-    matrix = sparse.coo_array((np.ones(len(rows)), (rows, labels))).tocsr()
+    shape = numbers.max() + 1, labels.max(initial=-1) + 1  # also a patient without a code has a row
+    matrix = sparse.coo_array((np.ones(len(rows)), (rows, labels)), shape).tocsr()
     return stratify(matrix, np.bincount(numbers), shares, seed)[numbers]
 
 

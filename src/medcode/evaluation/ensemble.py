@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+
 from medcode.config import Evaluation
 from medcode.dataset.arrays import Inputs
-from medcode.evaluation.measurement import Measurements, tuned_metrics
+from medcode.evaluation.measurement import MEASURED, Measurements, tuned_metrics
 from medcode.inference.scoring import MeanProbabilities
 
 
@@ -14,23 +16,21 @@ class Ensemble:
     """Models of the same labels, measured as one. They are added one after another, so that none stays in memory."""
 
     def __init__(self) -> None:
-        self.on_dev, self.on_test = MeanProbabilities(), MeanProbabilities()
+        self.of_split = {name: MeanProbabilities() for name in MEASURED}
 
     def add(self, measured: Measurements) -> None:
         """Add a measured model."""
-        self.on_dev.add(measured.on_dev)
-        self.on_test.add({head: of_head.probabilities for head, of_head in measured.predictions.items()})
+        for name, mean in self.of_split.items():
+            mean.add(measured.probabilities[name])
 
-    def metrics(self, options: Evaluation, label_set: str, data: Inputs) -> dict[str, Any]:
+    def metrics(self, options: Evaluation, codes: pd.DataFrame | None, data: Inputs) -> dict[str, Any]:
         """Measure the mean of the probabilities, with a threshold tuned on dev with that mean.
 
         Args:
-            options, label_set, data: as for `measure`.
+            options, codes, data: as for `measure`.
 
         Returns:
             Metrics as in metrics/test.json, by head.
         """
-        return {
-            head: tuned_metrics(options, label_set, data, head, on_dev, self.on_test.values[head])
-            for head, on_dev in self.on_dev.values.items()
-        }
+        dev, test = (self.of_split[name].values for name in MEASURED)
+        return {head: tuned_metrics(options, codes, data, head, dev[head], test[head]) for head in dev}

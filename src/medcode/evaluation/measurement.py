@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from medcode.config import Evaluation, Scoring
 from medcode.dataset.arrays import Inputs
 from medcode.engine import distributed
-from medcode.evaluation import frequency, label_losses
-from medcode.evaluation.summary import head_metrics
+from medcode.evaluation import frequency, label_losses, official
+from medcode.evaluation.summary import head_metrics, official_metrics
 from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import probabilities, score
+
+MEASURED = ("dev", "test")  # splits: the threshold is tuned on the first, metrics are of the second
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,19 @@ class Measurements:
     linkage: list[dict[str, Any]]  # rows of the table by links to the other edition of ICD
     losses: list[dict[str, Any]]  # a row for each label
     predictions: dict[str, Predictions]  # by head; large
-    on_dev: dict[str, np.ndarray]  # probabilities for the dev documents coded in a head's system, by head; large
+    probabilities: dict[str, dict[str, np.ndarray]]  # of all documents, float32 [n, Y] by split and head; large
 
 
-def measure(options: Evaluation, machine: Scoring, label_set: str, trained: TrainedModel, data: Inputs) -> Measurements:
+def measure(
+    options: Evaluation, machine: Scoring, codes: pd.DataFrame | None, trained: TrainedModel, data: Inputs
+) -> Measurements:
     """Measure a model on the test split, at the fixed threshold and at the one with the best micro F1 on dev.
 
     Args:
         options: how to evaluate.
         machine: device and precision.
-        label_set: that the model was trained on.
+        codes: admission_id, system, code; every gold code, for official measures of the head `icd`. None for a label
+            set that leaves codes out on purpose, which has no such measures.
         trained: the model.
         data: with the splits dev and test, and with `linked`.
     """
@@ -68,15 +74,15 @@ def measure(options: Evaluation, machine: Scoring, label_set: str, trained: Trai
         name: score(network, data.tokens, split.offsets, trained.max_tokens, options.batch_size, machine.precision)
         for name, split in data.splits.items()
     }
-    measurements = Measurements({}, [], [], [], {}, {})
-    dev, test = data.splits["dev"], data.splits["test"]
+    of_split = {name: {head: probabilities(x) for head, x in logits.items()} for name, logits in scores.items()}
+    measurements, test = Measurements({}, [], [], [], {}, of_split), data.splits["test"]
     for head, labels in trained.labels.items():
+        measurements.metrics[head] = tuned_metrics(options, codes, data, head, *(of_split[x][head] for x in MEASURED))
         # Only the documents that were coded in the head's system are measured.
-        is_coded = test.targets[head].is_coded
-        logits = scores["test"][head][is_coded]
-        gold, predicted, counts = test.targets[head].coded().matrix, probabilities(logits), data.train_counts(head)
-        on_dev = measurements.on_dev[head] = probabilities(scores["dev"][head][dev.targets[head].is_coded])
-        measurements.metrics[head] = tuned_metrics(options, label_set, data, head, on_dev, predicted)
+        is_coded, counts = test.targets[head].is_coded, data.train_counts(head)
+        gold, logits, predicted = (
+            values[is_coded] for values in (test.targets[head].matrix, scores["test"][head], of_split["test"][head])
+        )
         threshold = measurements.metrics[head]["tuned"]["threshold"]
         shared = gold, predicted, counts, threshold, options
         measurements.frequency.extend(frequency.frequency_table(*shared, head))
@@ -90,21 +96,31 @@ def measure(options: Evaluation, machine: Scoring, label_set: str, trained: Trai
 
 
 def tuned_metrics(
-    options: Evaluation, label_set: str, data: Inputs, head: str, on_dev: np.ndarray, on_test: np.ndarray
+    options: Evaluation,
+    codes: pd.DataFrame | None,
+    data: Inputs,
+    head: str,
+    on_dev: np.ndarray,
+    on_test: np.ndarray,
 ) -> dict[str, Any]:
     """Measure the probabilities of one head, at the fixed threshold and at the one with the best micro F1 on dev.
 
     Args:
-        options, label_set, data: as for `measure`.
+        options, codes, data: as for `measure`.
         head: its name.
-        on_dev, on_test: probabilities of the documents that were coded in the head's system, float32 [n, Y].
+        on_dev, on_test: probabilities of all documents of the splits, float32 [n, Y].
 
     Returns:
-        The result of `head_metrics`.
+        The result of `head_metrics`, and with codes that of `official_metrics` as a section `official` before it.
     """
-    dev, test = (data.splits[name].targets[head].coded() for name in ("dev", "test"))
-    threshold = tune_threshold(dev.matrix, on_dev, options.threshold_grid)
-    # In full, codes outside the label set were never seen in training and count as missed. Other label sets exclude
-    # codes on purpose.
-    outside = test.n_codes_outside_label_set if label_set == "full" else None
-    return head_metrics(test.matrix, on_test, data.train_counts(head), threshold, options, outside)
+    dev, test = (data.splits[name] for name in MEASURED)
+    dev_targets, targets = (split.targets[head] for split in (dev, test))
+    threshold = tune_threshold(dev_targets.coded().matrix, on_dev[dev_targets.is_coded], options.threshold_grid)
+    of_head = {}
+    if codes is not None and head == "icd":
+        scored_dev = official.ScoredDocuments(dev.documents, on_dev)
+        scored_test = official.ScoredDocuments(test.documents, on_test)
+        tasks = official.tasks(data.labels[head], codes, scored_dev, scored_test, options.threshold_grid)
+        of_head["official"] = official_metrics(tasks)
+    gold, scores = targets.coded().matrix, on_test[targets.is_coded]
+    return of_head | head_metrics(gold, scores, data.train_counts(head), threshold, options)

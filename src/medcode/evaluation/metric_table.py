@@ -11,15 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from medcode.evaluation import metrics, ranking
+from medcode.evaluation import metrics, official, ranking
 from medcode.evaluation.metrics import Counts, MacroF1
 from medcode.evaluation.monitor import MONITORS, Scored
 
-Needs = Literal["auc", "ranking", "decisions"]
+Needs = Literal["official", "auc", "ranking", "decisions"]
 
 # What metrics are computed from, with the report page's heading. test.json has a section for each, but two for
-# decisions, one for each threshold: `fixed` and `tuned`.
+# decisions, one for each threshold: `fixed` and `tuned`. Only the label set `full` has official measures.
 NEEDS: dict[Needs, str] = {
+    "official": "Official measures: every gold code counts, also one that no training document has",
     "decisions": "Predicted codes",
     "ranking": "Ranking of the codes of a note, without a threshold",
     "auc": "Area under the ROC curve, without a threshold",
@@ -34,7 +35,7 @@ HEADLINE_KS = (5, 8)
 ROWS = (
     "f1.micro", "precision.micro", "recall.micro", "macro_f1.caml", "macro_f1.per_label_all",
     "macro_f1.per_label_present", "precision.macro", "recall.macro", "jaccard.micro", "jaccard.macro", "exact_match",
-    "predicted_per_document", "recall_of_all_codes", "f1_of_all_codes",
+    "predicted_per_document",
 )  # fmt: skip
 
 
@@ -46,12 +47,11 @@ class Metric:
         key: its key within its section of test.json, dotted where it is nested. `{k}` stands for each k of
             `evaluation.at` that the number of labels allows.
         function: computes it; one with `{k}` in its key takes k as well.
-        needs: probabilities of all labels (auc), ranks of the gold labels (ranking), or the codes that are predicted at
-            a threshold (decisions).
+        needs: probabilities of all labels (auc), ranks of the gold labels (ranking), the codes that are predicted at a
+            threshold (decisions), or every gold code of the split (official).
         title: its name on the report page; None leaves it out.
         explanation: its definition on the report page.
         column: its name in tables of studies and on the leaderboard; None if it has no column.
-        if_missed: whether it is computed only if there are gold codes outside the label set.
     """
 
     key: str
@@ -60,13 +60,12 @@ class Metric:
     title: str | None = None
     explanation: str = ""
     column: str | None = None
-    if_missed: bool = False
 
     @property
     def name(self) -> str:
         """Its name in recipes, learning curves and tables of studies."""
         key = self.key.replace(".", "_")
-        return f"auc_{key}" if self.needs == "auc" else key
+        return f"{self.needs}_{key}" if self.needs in ("auc", "official") else key
 
     @property
     def headline(self) -> bool:
@@ -165,29 +164,36 @@ TABLE = (
         "Predicted codes per note", "To compare with the gold codes per note.",
     ),
     Metric(
-        "f1_of_all_codes", lambda scored: metrics.f1_micro(scored.labels, scored.missed), "decisions",
-        "F1 of all codes", "Micro F1 that counts codes never seen in training as missed.", if_missed=True,
+        "map", official.mean_average_precision, "official", "MAP",
+        f"Mean average precision over the {official.DEPTH:,} codes with the highest scores.", column="MAP official",
     ),
     Metric(
-        "recall_of_all_codes", lambda scored: metrics.recall_micro(scored.labels, scored.missed), "decisions",
-        "Recall of all codes", "Micro recall that counts codes never seen in training as missed.",
-        if_missed=True,
+        "f1", official.f1, "official", "F1", "Micro F1 at the threshold with the best official F1 on dev.",
+        column="F1 official",
+    ),
+    Metric(
+        "precision", official.precision, "official", "Precision", "Share of the predicted codes that are right.",
+        column="P official",
+    ),
+    Metric(
+        "recall", official.recall, "official", "Recall", "Share of all gold codes that are found.",
+        column="R official",
     ),
 )  # fmt: skip
 
 
-def measure(scored: Scored, needs: Needs, at: list[int]) -> dict[str, Any]:
+def measure(scored: Scored | official.Task, needs: Needs, at: list[int]) -> dict[str, Any]:
     """Compute all metrics with the same needs, nested as in test.json.
 
     Args:
-        scored: of one head.
+        scored: of one head; a task for official measures.
         needs: one of NEEDS.
         at: the k of metrics at k; one above the number of labels is left out.
     """
     ks = [k for k in at if k <= scored.gold.shape[1]]
     values: dict[str, Any] = {}
     for metric in TABLE:
-        if metric.needs != needs or (metric.if_missed and not scored.missed):
+        if metric.needs != needs:
             continue
         if metric.at_k:
             values |= {metric.key.format(k=k): metric.function(scored, k) for k in ks}

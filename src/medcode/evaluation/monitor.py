@@ -33,18 +33,15 @@ class Scored:
         scores: probabilities, float32 [documents, labels].
         threshold: a code is predicted when its probability is above.
         macro_f1: the definition of the headline macro F1.
-        missed: number of gold codes outside the label set (never seen in training).
 
     Raises:
         UserError: a score is not a probability.
     """
 
-    def __init__(
-        self, gold: Gold, scores: np.ndarray, threshold: float, macro_f1: MacroF1 = "caml", missed: int = 0
-    ) -> None:
+    def __init__(self, gold: Gold, scores: np.ndarray, threshold: float, macro_f1: MacroF1 = "caml") -> None:
         self.gold, self.scores = as_binary_csr(gold), scores
         metrics.check_scores(self.gold, scores)
-        self.threshold, self.macro_f1, self.missed = threshold, macro_f1, missed
+        self.threshold, self.macro_f1 = threshold, macro_f1
 
     @functools.cached_property
     def _counts(self) -> tuple[Counts, Counts]:

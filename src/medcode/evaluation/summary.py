@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from medcode.config import Evaluation
-from medcode.evaluation import metric_table, metrics
+from medcode.evaluation import metric_table, metrics, official
 from medcode.evaluation.measured_labels import measured
 from medcode.evaluation.monitor import Gold, Scored
+from medcode.evaluation.official import Task
 
 
 def head_metrics(
@@ -19,7 +20,6 @@ def head_metrics(
     train_counts: np.ndarray,
     tuned_threshold: float,
     options: Evaluation,
-    outside: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Measure one head.
 
@@ -29,8 +29,6 @@ def head_metrics(
         train_counts: training documents of each label, [labels].
         tuned_threshold: the threshold tuned on dev.
         options: the `evaluation` section of the parameters. A k above the number of measured labels is left out.
-        outside: per document, the number of gold codes outside the label set (never seen in training). If there are
-            any, recall and F1 that count them as missed are reported too.
 
     Returns:
         Sections auc, ranking, fixed, tuned and counts. A metric that is undefined is NaN. AUC is over all labels and
@@ -39,18 +37,35 @@ def head_metrics(
     Raises:
         UserError: a score is not a probability.
     """
-    missed = 0 if outside is None else int(np.sum(outside))
-    whole = Scored(gold, scores, options.fixed_threshold, options.macro_f1, missed)
+    whole = Scored(gold, scores, options.fixed_threshold, options.macro_f1)
     gold, scores = measured(whole.gold, scores, options)
-    fixed = whole if options.labels == "all" else Scored(gold, scores, whole.threshold, options.macro_f1, missed)
-    tuned = Scored(fixed.gold, scores, tuned_threshold, options.macro_f1, missed)
+    fixed = whole if options.labels == "all" else Scored(gold, scores, whole.threshold, options.macro_f1)
+    tuned = Scored(fixed.gold, scores, tuned_threshold, options.macro_f1)
     return {
         "auc": metric_table.measure(whole, "auc", options.at),
         "ranking": metric_table.measure(fixed, "ranking", options.at),
         "fixed": _at_threshold(fixed, options),
         "tuned": _at_threshold(tuned, options),
-        "counts": _counts(whole, fixed.gold.shape, train_counts, outside),
+        "counts": _counts(whole, fixed.gold.shape, train_counts),
     }
+
+
+def official_metrics(tasks: Mapping[str, Task]) -> dict[str, Any]:
+    """Measure one head as the organizers of shared tasks do.
+
+    Args:
+        tasks: as `official.tasks` returns them.
+
+    Returns:
+        The measures of all code systems together; with several systems, a section of the same for each.
+    """
+    sections = {
+        name: {"threshold": float(task.decided.threshold)}
+        | metric_table.measure(task, "official", [])
+        | official.counts(task)
+        for name, task in tasks.items()
+    }
+    return sections.pop("") | sections
 
 
 def zero_notes(measured_heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -75,12 +90,10 @@ def _at_threshold(scored: Scored, options: Evaluation) -> dict[str, Any]:
     return {"threshold": float(scored.threshold)} | metric_table.measure(scored, "decisions", options.at)
 
 
-def _counts(
-    scored: Scored, measured_shape: tuple[int, int], train_counts: np.ndarray, outside: np.ndarray | None
-) -> dict[str, Any]:
+def _counts(scored: Scored, measured_shape: tuple[int, int], train_counts: np.ndarray) -> dict[str, Any]:
     gold = scored.gold
     documents, labels = gold.shape
-    values = {
+    return {
         "documents": documents,
         "documents_measured": measured_shape[0],
         "documents_without_gold": int(np.count_nonzero(np.diff(gold.indptr) == 0)),
@@ -92,6 +105,3 @@ def _counts(
         "gold": int(gold.nnz),
         "gold_per_document": float(metrics.ratio(gold.nnz, documents)),
     }
-    if outside is not None:
-        values["gold_outside_label_set"] = scored.missed
-    return values

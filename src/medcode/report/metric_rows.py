@@ -19,8 +19,23 @@ def groups(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     rows = {"decisions": _decision_rows(measured), "ranking": _rows_without_threshold(measured, "ranking")}
     rows["auc"] = _rows_without_threshold(measured, "auc")
+    rows["official"] = _official_rows(measured.get("official", {}))
     return [
-        {"name": title, "one": needs != "decisions", "rows": rows[needs]} for needs, title in metric_table.NEEDS.items()
+        {"name": title, "one": needs != "decisions", "rows": rows[needs]}
+        for needs, title in metric_table.NEEDS.items()
+        if rows[needs]
+    ]
+
+
+def _official_rows(official: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of all code systems together, then those of each system."""
+    systems = {name: section for name, section in official.items() if isinstance(section, Mapping)}
+    metrics = [metric for metric in metric_table.TABLE if metric.needs == "official" and official]
+    return [
+        {"name": f"{metric.title}{f', {name}' if name else ''}", "fixed": section[metric.key]}
+        | {"note": metric.explanation}
+        for name, section in {"": official, **systems}.items()
+        for metric in metrics
     ]
 
 
@@ -30,7 +45,6 @@ def _decision_rows(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
         {"name": metric.title, **{at: _dotted(measured[at], metric.key) for at in metric_table.THRESHOLDS}}
         | {"note": metric.explanation}
         for metric in sorted(metrics, key=lambda metric: metric.row)
-        if metric.key in measured["fixed"] or not metric.if_missed
     ]
 
 

@@ -199,11 +199,12 @@ def _head(
         "fixed": metrics["fixed"]["threshold"],
         "tuned": metrics["tuned"]["threshold"],
         "groups": metric_rows.groups(formatted),
-        "labels": _labels(name, metrics["counts"], data.train_counts(name), options),
+        "labels": _labels(name, metrics, data.train_counts(name), options),
     }
 
 
-def _labels(name: str, counts: Mapping[str, Any], train_counts: np.ndarray, options: Evaluation) -> str:
+def _labels(name: str, metrics: Mapping[str, Any], train_counts: np.ndarray, options: Evaluation) -> str:
+    counts, official = metrics["counts"], metrics.get("official", {})
     text = (
         f"Head {name}: {counts['labels']:,} codes, {counts['labels_in_gold']:,} of them in test; the median code has "
         f"{np.median(train_counts):,.0f} training documents."
@@ -213,8 +214,10 @@ def _labels(name: str, counts: Mapping[str, Any], train_counts: np.ndarray, opti
             f" Metrics but AUC are over the {counts['labels_measured']:,} codes in test and the "
             f"{counts['documents_measured']:,} notes of test with a code."
         )
-    if counts.get("gold_outside_label_set"):
-        text += f" {counts['gold_outside_label_set']:,} gold codes of test are in no training document, hence no label."
+    if official.get("gold_outside_label_set"):
+        text += (
+            f" {official['gold_outside_label_set']:,} gold codes of test are in no training document, hence no label."
+        )
     return text
 
 

@@ -26,6 +26,8 @@ def tiles(metrics: Mapping[str, Any], baseline: Mapping[str, Any] | None = None)
         ("Macro F1", metrics["fixed"]["f1"]["macro"], at_tuned("macro")),
         ("Macro AUC", metrics["auc"]["macro"], f"micro {score(metrics['auc']['micro'])}"),
     ]
+    if official := metrics.get("official"):
+        values.insert(0, ("Official MAP", official["map"], f"F1 {score(official['f1'])}, every gold code counted"))
     precisions = [key for key in metrics["ranking"] if key.startswith("precision_at_")]
     if precisions:
         first, *further = (key.removeprefix("precision_at_") for key in precisions)

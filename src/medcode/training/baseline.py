@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+
 from medcode.config import Evaluation, ModelSettings, Scoring
 from medcode.dataset.arrays import LINKED_HEADS, Inputs
 from medcode.evaluation.measurement import measure
@@ -16,7 +18,12 @@ HEADS = ("icd", *LINKED_HEADS)  # those of codes: groups of codes have no baseli
 
 
 def fit_and_measure(
-    settings: ModelSettings, data: Inputs, label_set: str, options: Evaluation, machine: Scoring
+    settings: ModelSettings,
+    data: Inputs,
+    label_set: str,
+    options: Evaluation,
+    machine: Scoring,
+    codes: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Fit the linear model of each code, and measure it on test as a trained model is.
 
@@ -26,6 +33,7 @@ def fit_and_measure(
         label_set: of the data.
         options: how to evaluate.
         machine: device and precision of the scores.
+        codes: every gold code, as `measure` takes them.
 
     Returns:
         Metrics as in metrics/test.json, by head.
@@ -39,4 +47,4 @@ def fit_and_measure(
     trained = TrainedModel(
         settings.model, model, data.vocabulary, labels, {}, max_tokens, data.rule, label_set
     )  # fmt: skip
-    return measure(options, machine, label_set, trained, data).metrics
+    return measure(options, machine, codes, trained, data).metrics

@@ -40,14 +40,23 @@ def test_means_deviations_and_choices_of_each_fold():
     assert "ensemble" not in summary["mean"]
     assert folds.lines(summary) == [
         "icd: micro F1 0.600 \N{PLUS-MINUS SIGN} 0.100 at the threshold 0.300 \N{PLUS-MINUS SIGN} 0.100, "
-        "MAP 0.700 \N{PLUS-MINUS SIGN} 0.100 on dev of 3 folds",
-        "best epoch 6.0 \N{PLUS-MINUS SIGN} 2.6",
+        "MAP 0.700 \N{PLUS-MINUS SIGN} 0.100 on dev",
+        "best epoch 6.0 \N{PLUS-MINUS SIGN} 2.6 of 3 folds",
     ]
 
 
 def test_a_metric_that_a_fold_lacks_is_left_out():
     summary = folds.summarize([fold(0, precision_at_5=0.5), fold(1), fold(2, precision_at_5=0.4)])
     assert summary["mean"]["icd"]["ranking"].keys() == {"map"}
+
+
+def test_official_measures_are_shown_where_there_are_any():
+    official = [fold(number) for number in range(2)]
+    for number, one in enumerate(official):
+        one["dev"]["icd"]["official"] = {"f1": 0.3 + 0.2 * number, "map": 0.2 + 0.2 * number}
+    summary = folds.summarize(official)
+    assert summary["by_fold"]["1"]["official_f1"] == {"icd": 0.5}
+    assert folds.lines(summary)[1].startswith("icd: official F1 0.400 ")
 
 
 def test_several_seeds_are_measured_as_one_model_too():

@@ -51,12 +51,15 @@ def lines(summary: dict[str, Any]) -> list[str]:
             mean, deviation = mean[key], deviation[key]
         return f"{mean:.{decimals}f} \N{PLUS-MINUS SIGN} {deviation:.{decimals}f}"
 
-    heads = [
-        f"{head}: micro F1 {text(head, 'tuned', 'f1', 'micro')} at the threshold {text(head, 'tuned', 'threshold')}, "
-        f"MAP {text(head, 'ranking', 'map')} on dev of {summary['folds']} folds"
-        for head in next(iter(summary["by_fold"].values()))["threshold"]
-    ]
-    return [*heads, f"best epoch {text('best_epoch', decimals=1)}"]
+    found = []
+    for head in next(iter(summary["by_fold"].values()))["threshold"]:
+        micro, threshold = text(head, "tuned", "f1", "micro"), text(head, "tuned", "threshold")
+        found.append(
+            f"{head}: micro F1 {micro} at the threshold {threshold}, MAP {text(head, 'ranking', 'map')} on dev"
+        )
+        if "official" in summary["mean"][head]:
+            found.append(f"{head}: official F1 {text(head, 'official', 'f1')}, MAP {text(head, 'official', 'map')}")
+    return [*found, f"best epoch {text('best_epoch', decimals=1)} of {summary['folds']} folds"]
 
 
 def _measured(fold: dict[str, Any]) -> dict[str, Any]:
@@ -66,11 +69,16 @@ def _measured(fold: dict[str, Any]) -> dict[str, Any]:
 
 def _choices(fold: dict[str, Any]) -> dict[str, Any]:
     dev = fold["dev"]
-    return {key: fold["train"][key] for key in EPOCHS} | {
+    chosen = {key: fold["train"][key] for key in EPOCHS} | {
         "threshold": {head: metrics["tuned"]["threshold"] for head, metrics in dev.items()},
         "f1_micro": {head: metrics["tuned"]["f1"]["micro"] for head, metrics in dev.items()},
         "map": {head: metrics["ranking"]["map"] for head, metrics in dev.items()},
     }
+    if official := {head: metrics["official"] for head, metrics in dev.items() if "official" in metrics}:
+        chosen |= {
+            f"official_{key}": {head: of_head[key] for head, of_head in official.items()} for key in ("f1", "map")
+        }
+    return chosen
 
 
 def _shared(values: Sequence[Any]) -> list[Any]:

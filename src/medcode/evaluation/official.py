@@ -1,0 +1,197 @@
+"""Official measures of shared tasks: every gold code of a document counts, also one that is no label.
+
+Sources: the organizers' code for CodiEsp (TeMU-BSC/codiesp-evaluation-script) and for CANTEMIST
+(TeMU-BSC/cantemist-evaluation-library), with trectools for MAP. They differ from our other metrics in four points:
+codes outside the label set are missed; MAP reads `DEPTH` codes of a document; a document without gold codes counts 0
+for MAP, and what is predicted for it is wrong; and F1 leaves out the codes of `NOT_IN_F1`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from medcode import io
+from medcode.evaluation import metrics
+from medcode.evaluation.monitor import Scored
+from medcode.evaluation.thresholds import tune_threshold
+
+DEPTH = 1000  # of trectools' get_map
+# comp_f1_diag_proc.py of CANTEMIST drops the most frequent code, that of a metastasis, on both sides.
+NOT_IN_F1 = {"icdo3": frozenset({"8000/6"})}
+
+# The label sets that leave no code out on purpose.
+LABEL_SETS = ("full",)
+
+Labels = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class ScoredDocuments:
+    """Probabilities of a head's labels for all documents of a split.
+
+    Attributes:
+        documents: their admissions [n]; also those without a gold code.
+        probabilities: float32 [n, Y].
+    """
+
+    documents: Sequence[str]
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class Task:
+    """Gold codes and probabilities of a split as the official measures count them.
+
+    Attributes:
+        ranked: gold labels and probabilities of all codes, for MAP.
+        unlabeled: number of gold codes of each document that are no label [n].
+        decided: the same without the codes that F1 leaves out, at the tuned threshold.
+        n_unlabeled: number of gold codes in all that are no label, without those that F1 leaves out.
+    """
+
+    ranked: Scored
+    unlabeled: np.ndarray
+    decided: Scored
+    n_unlabeled: int
+
+    @property
+    def gold(self) -> sparse.csr_array:
+        """Gold labels, 0 or 1 [n, Y]."""
+        return self.ranked.gold
+
+
+def gold_codes(path: str | os.PathLike, label_set: str) -> pd.DataFrame | None:
+    """Read every gold code of the corpus: admission_id, system, code; None for a label set that leaves codes out."""
+    return io.read_table(path).to_pandas() if label_set in LABEL_SETS else None
+
+
+def mean_average_precision(task: Task) -> float:
+    """Return the average precision over the first `DEPTH` codes, a mean over all documents.
+
+    A document without a gold code counts 0, since trectools divides by the number of documents that a run ranks.
+    """
+    ranking = task.ranked.ranking
+    starts = np.cumsum(ranking.gold) - ranking.gold
+    hits = np.arange(len(ranking.ranks)) - starts[ranking.documents] + 1  # gold labels up to each rank
+    precisions = np.where(ranking.ranks <= DEPTH, hits / ranking.ranks, 0)
+    gold = ranking.gold + task.unlabeled
+    totals = np.bincount(ranking.documents, weights=precisions, minlength=len(gold))
+    return metrics.mean(metrics.ratio(totals, gold))
+
+
+def precision(task: Task) -> float:
+    """Return the share of the predicted codes that are gold."""
+    return metrics.precision_micro(task.decided.labels)
+
+
+def recall(task: Task) -> float:
+    """Return the share of the gold codes that are predicted."""
+    return metrics.recall_micro(task.decided.labels, task.n_unlabeled)
+
+
+def f1(task: Task) -> float:
+    """Return the harmonic mean of precision and recall."""
+    return metrics.f1_micro(task.decided.labels, task.n_unlabeled)
+
+
+def tasks(
+    labels: Labels, codes: pd.DataFrame, dev: ScoredDocuments, test: ScoredDocuments, grid: int
+) -> dict[str, Task]:
+    """Return the test split as a task for all code systems of a head, under "", and for each if there are several.
+
+    A system without a gold label in dev has no task of its own. A document that was coded in another edition of ICD
+    only is no document of the system's task.
+
+    Args:
+        labels: records with system and code [Y].
+        codes: admission_id, system, code; every gold code of the corpus.
+        dev: where the threshold of each task is tuned for the best F1.
+        test: where the task is measured.
+        grid: number of thresholds, as `tune_threshold` takes it.
+
+    Raises:
+        UserError: dev has no gold label, or a score is not a probability.
+    """
+    systems = sorted({label["system"] for label in labels})
+    gold_dev = codes[codes["admission_id"].isin(dev.documents)].merge(pd.DataFrame(labels)[["system", "code"]])
+    tunable = sorted(gold_dev["system"].unique())
+    named = {"": systems} | {system: [system] for system in tunable if len(systems) > 1}
+    return {name: _task(labels, codes, of_task, dev, test, grid) for name, of_task in named.items()}
+
+
+def thresholds(labels: Labels, of_systems: Mapping[str, Task]) -> dict[str, float]:
+    """Return the tuned threshold of each code system; that of all together where it has no task of its own.
+
+    Args:
+        labels: records with system and code [Y].
+        of_systems: as `tasks` returns them.
+    """
+    return {
+        system: float(of_systems.get(system, of_systems[""]).decided.threshold)
+        for system in sorted({label["system"] for label in labels})
+    }
+
+
+def counts(task: Task) -> dict[str, int]:
+    """Return the numbers that the measures rest on."""
+    gold = np.diff(task.gold.indptr) + task.unlabeled
+    return {
+        "documents": len(gold),
+        "documents_with_gold": int(np.count_nonzero(gold)),
+        "gold": int(gold.sum()),
+        "gold_outside_label_set": int(task.unlabeled.sum()),
+    }
+
+
+def _task(
+    labels: Labels, codes: pd.DataFrame, systems: list[str], dev: ScoredDocuments, test: ScoredDocuments, grid: int
+) -> Task:
+    dev, test = (_coded_alike(scored, codes, systems) for scored in (dev, test))
+    codes = codes[codes["system"].isin(systems)]
+    is_ranked = np.array([label["system"] in systems for label in labels])
+    is_decided = np.array([label["code"] not in NOT_IN_F1.get(label["system"], ()) for label in labels]) & is_ranked
+    left_out = [(system, code) for system in systems for code in NOT_IN_F1.get(system, ())]
+    kept = codes[~pd.MultiIndex.from_frame(codes[["system", "code"]]).isin(left_out)] if left_out else codes
+    gold_dev, unlabeled_dev = _gold(labels, is_decided, kept, dev.documents)
+    threshold = tune_threshold(gold_dev, dev.probabilities[:, is_decided], grid, int(unlabeled_dev.sum()))
+    gold, unlabeled = _gold(labels, is_ranked, codes, test.documents)
+    gold_decided, unlabeled_decided = _gold(labels, is_decided, kept, test.documents)
+    return Task(
+        ranked=Scored(gold, test.probabilities[:, is_ranked], threshold),
+        unlabeled=unlabeled,
+        decided=Scored(gold_decided, test.probabilities[:, is_decided], threshold),
+        n_unlabeled=int(unlabeled_decided.sum()),
+    )
+
+
+def _coded_alike(scored: ScoredDocuments, codes: pd.DataFrame, systems: list[str]) -> ScoredDocuments:
+    """Return the documents that have a code of the systems' editions, or none at all."""
+    # Each edition of ICD has a system for diagnoses and one for procedures.
+    editions = tuple({re.sub(r"^(icd\d+).*", r"\1", system) for system in systems})
+    of_editions = codes["admission_id"][codes["system"].str.startswith(editions)]
+    documents = pd.Index(scored.documents)
+    is_kept = documents.isin(of_editions) | ~documents.isin(codes["admission_id"])
+    return ScoredDocuments(documents[is_kept].tolist(), scored.probabilities[is_kept])
+
+
+def _gold(
+    labels: Labels, chosen: np.ndarray, codes: pd.DataFrame, documents: Sequence[str]
+) -> tuple[sparse.csr_array, np.ndarray]:
+    """Return the gold labels among the chosen ones, CSR [n, chosen], and the number of other gold codes [n]."""
+    names = [(labels[number]["system"], labels[number]["code"]) for number in np.flatnonzero(chosen).tolist()]
+    rows = pd.Index(documents).get_indexer(codes["admission_id"])
+    columns = pd.MultiIndex.from_tuples(names, names=["system", "code"]).get_indexer(
+        pd.MultiIndex.from_frame(codes[["system", "code"]])
+    )
+    is_label, is_other = (rows >= 0) & (columns >= 0), (rows >= 0) & (columns < 0)
+    cells = rows[is_label], columns[is_label]
+    gold = sparse.coo_array((np.ones(len(cells[0]), np.uint8), cells), shape=(len(documents), len(names))).tocsr()
+    return gold, np.bincount(rows[is_other], minlength=len(documents))

@@ -1,0 +1,43 @@
+"""Files of predicted codes in the form that organizers of shared tasks read: `document<TAB>code`, best code first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from medcode import io
+from medcode.evaluation.official import DEPTH, Labels, ScoredDocuments
+
+
+def write(folder: Path, labels: Labels, scored: ScoredDocuments, thresholds: Mapping[str, float]) -> dict[Path, int]:
+    """Write two files for each code system: `SYSTEM.ranked.tsv` for MAP, and `SYSTEM.predicted.tsv` for F1.
+
+    Args:
+        folder: where to write; its other files are left.
+        labels: records with system and code [Y].
+        scored: probabilities of all documents of a split.
+        thresholds: by system, the probability above which a code is predicted.
+
+    Returns:
+        The files with the number of their lines. A ranked file has the first `DEPTH` codes of each document, in the
+        order by which metrics rank: among equal scores the later label comes first.
+    """
+    systems = np.array([label["system"] for label in labels])
+    written = {}
+    for system, threshold in thresholds.items():
+        columns = np.flatnonzero(systems == system)
+        names = [labels[column]["code"] for column in columns.tolist()]
+        ranked: list[str] = []
+        predicted: list[str] = []
+        for document, row in zip(scored.documents, scored.probabilities[:, columns], strict=True):
+            order = np.argsort(row, kind="stable")[::-1][:DEPTH]
+            lines = [f"{document}\t{names[number]}\n" for number in order]
+            ranked += lines
+            predicted += lines[: int(np.count_nonzero(row[order] > row.dtype.type(threshold)))]
+        for name, lines in (("ranked", ranked), ("predicted", predicted)):
+            path = folder / f"{system}.{name}.tsv"
+            io.write_text(path, "".join(lines))
+            written[path] = len(lines)
+    return written
