@@ -11,8 +11,9 @@ from pathlib import Path
 
 from medcode import io, workspace
 from medcode.config import Params
-from medcode.config.checking import check_corpus_folder, check_run
+from medcode.config.checking import check_corpus_folder, check_run, check_titles
 from medcode.config.corpora import SYNTHETIC
+from medcode.errors import collect
 from medcode.reruns.stages import choice, code_of, project
 
 
@@ -21,8 +22,8 @@ def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out
     show_to_git([params, *models.glob("*.yaml")])
     parameters, settings = check_run(params, models)
     if source := workspace.of_copy(Path(), os.environ):
-        workspace.link_folders(source, Path(), [str(path) for path in untracked(parameters, raw, lists, official)])
-    check_corpus_folder(params, raw)
+        workspace.link(source, Path(), [str(path) for path in untracked(parameters, raw, lists, official)])
+    collect(lambda: check_corpus_folder(params, raw), lambda: check_titles(params, parameters.reference.titles))
     modules = choice(parameters.corpus, *settings)
     stages = Path(__file__).parent
     code = project(stages.parent)
@@ -43,13 +44,16 @@ def show_to_git(files: Iterable[Path]) -> None:
 
 
 def untracked(params: Params, raw: Path, lists: Path, official: Path) -> list[Path]:
-    """List the folders that the run reads and that neither git nor DVC tracks."""
-    folders = [official]
+    """List what the run reads and neither git nor DVC has to track, below the project's folder."""
+    paths = [official]
+    titles = Path(params.reference.titles)
+    if not titles.is_absolute() and ".." not in titles.parts:
+        paths.append(titles)
     if not params.corpus.startswith(SYNTHETIC):
-        folders.append(raw / params.corpus)
+        paths.append(raw / params.corpus)
     if params.split.published != "none":
-        folders.append(lists / params.split.published)
-    return folders
+        paths.append(lists / params.split.published)
+    return paths
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Convert the raw tables of a corpus to the two standard tables, notes and codes."""
+"""Convert the raw tables of a corpus to the standard tables: notes, codes and spans."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from medcode import config, corpora, io
 from medcode.corpora import releases
-from medcode.corpora.extraction import NOTES
+from medcode.corpora.notes import NOTES
 
 
 class Parameters(config.Section):
@@ -20,17 +20,19 @@ class Parameters(config.Section):
     corpora: dict[str, dict[str, Any]]
 
 
-@stage(Parameters, raw=Path, notes=Path, codes=Path, metrics=Path)
-def main(params: Parameters, raw: Path, notes: Path, codes: Path, metrics: Path) -> None:
+@stage(Parameters, raw=Path, notes=Path, codes=Path, spans=Path, metrics=Path)
+def main(params: Parameters, raw: Path, notes: Path, codes: Path, spans: Path, metrics: Path) -> None:
     block = params.corpora[params.corpus]
     options = config.build(config.corpora.find(params.corpus), block, "params.yaml", f"corpora.{params.corpus}")
     with io.spool(notes) as spool:
         extraction = corpora.read(params.corpus, raw, options, spool)
         io.write_batches(notes, extraction.notes.batches(), NOTES)
     io.write_table(codes, extraction.codes)
+    io.write_table(spans, extraction.spans)
     release = releases.compare(params.corpus, extraction.counts)
     io.write_metrics(metrics, {"corpus": params.corpus, "release": release, **extraction.counts})
-    if release and (line := releases.warning(release)):
+    warning = releases.warning(release) if release else None
+    for line in (*extraction.remarks, *([warning] if warning else [])):
         print(line, file=sys.stderr)
 
 

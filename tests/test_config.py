@@ -67,6 +67,15 @@ MISTAKES = [
     ({"corpus": "codiespp"}, "corpus: there is no corpus 'codiespp'; did you mean 'codiesp'?"),
     ({"corpora/codiesp/language": "fr"}, "corpora.codiesp.language: Input should be 'en' or 'es', found 'fr'"),
     ({"corpora/codiesp/langage": "en"}, "corpora.codiesp.langage: unknown key"),
+    ({"corpora/codiesp/track": "X"}, "corpora.codiesp.track: Input should be 'D', 'P' or 'both', found 'X'"),
+    (
+        {"corpora/codiesp/track": ..., "corpora/codiesp/systems": ["icd10cm"]},
+        "corpora.codiesp.systems: renamed; write track",
+    ),
+    (
+        {"corpora/cantemist/dev": "set3"},
+        "corpora.cantemist.dev: Input should be 'both', 'set1' or 'set2', found",
+    ),
     ({"encoder": "biobrt"}, "encoder: there is no block encoders.biobrt; did you mean 'biobert'?"),
     ({"encoders/biobert/folder": "x"}, "encoders.biobert: expected one place: hub, package"),
     ({"split/dev_share": 0.5, "split/test_share": 0.5}, "split: dev_share + test_share must be below 1"),

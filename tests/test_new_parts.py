@@ -34,7 +34,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from medcode.corpora.extraction import Codes, Notes, extraction
+from medcode.corpora.extraction import Codes, extraction
+from medcode.corpora.notes import Notes
 
 
 def read(folder, options, spool=None):

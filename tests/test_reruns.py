@@ -204,6 +204,11 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "the reader of the corpus": (
         source("src/medcode/corpora/mimic3.py", "size=200_000", "size=100_000"), {*CHECK, *FROM_EXTRACT}
     ),
+    "a list of titles": (
+        new_file(("ours.csv", "system,code,title\n"), then=params(reference={"titles": "ours.csv"})),
+        {*CHECK, *FROM_REFERENCE},
+    ),
+    "a line of the list of titles": (comment("reference/titles/none.csv"), FROM_REFERENCE),
     "a table of codes": (new_file(("src/medcode/codes/hierarchy.csv", "")), {*CHECK, *FROM_REFERENCE}),
     "facts of the synthetic corpus": (
         comment(FACTS), {*CHECK, "synthesize", *FROM_EXTRACT}

@@ -63,8 +63,23 @@ def test_codiesp_runs_from_its_official_files(shared, tmp_path, language):
     assert project.repro("report") == STAGES - {"synthesize", "ccs@full"} - OUTSIDE_REPORT
     extracted = json.loads(project.read("metrics/extract.json"))
     assert extracted["codes"]["icd10cm"] == {"assigned": 11_158, "distinct": 2_557}
+    spans = pq.read_table(project.folder / "data/extracted/spans.parquet")
+    assert spans.num_rows == {"en": 0, "es": 22_402}[language]
     split = json.loads(project.read("metrics/splits/full.json"))
     assert [split[name]["documents"] for name in ("train", "dev", "test")] == [500, 250, 250]
+
+
+@pytest.mark.slow
+def test_cantemist_runs_although_its_codes_have_no_descriptions(shared, tmp_path):
+    changes = {"corpus": "cantemist", "label_set": "full", "recipe": "small", "training": {"limit_batches": 4}}
+    project = Project(tmp_path / "medcode", changes)
+    source = ("--from", str(shared / "corpora/cantemist"))
+    project.run("python", "-m", "medcode", "fetch", "cantemist", *source, "--to", "data/raw/cantemist")
+    assert project.repro("report") == STAGES - {"synthesize", "label_set@top50", "ccs@top50"} - OUTSIDE_REPORT
+    split = json.loads(project.read("metrics/splits/full.json"))
+    assert [split[name]["documents"] for name in ("train", "test")] == [501, 300]
+    assert split["labels"] == split["codes_without_description"] == 493
+    assert json.loads(project.read("metrics/ccs/full.json"))["has_ccs"] is False
 
 
 @pytest.mark.slow

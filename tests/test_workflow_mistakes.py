@@ -48,6 +48,10 @@ def test_a_mistake_on_the_command_line_is_reported_before_anything_runs(clean, c
     [
         ({"corpus": "codiespp"}, "params.yaml: corpus: there is no corpus 'codiespp'; did you mean 'codiesp'?"),
         ({"corpus": "mimic3"}, "data/raw/mimic3: no such folder; docs/DATA.md says how to get the corpus mimic3"),
+        (
+            {"reference": {"titles": "ours.csv"}},
+            "params.yaml: reference.titles: there is no file 'ours.csv'; for none set reference/titles/none.csv",
+        ),
         ({"recipe": "publishd"}, f"{CAML}: recipes: there is no publishd; did you mean 'published'?"),
         ({"encoder": "minilm"}, "params.yaml: encoder: caml reads words and has no encoder; set encoder: none"),
         ({"seed": -1}, "params.yaml: seed: Input should be greater than or equal to 0, found -1"),

@@ -33,11 +33,11 @@ def test_another_project_is_not_a_copy(home, tmp_path):
 
 def test_a_copy_gets_links_to_all_files_of_the_workspace(home):
     folder, copy = home
-    assert workspace.link_folders(folder, copy, ["data/raw/mimic4"]) == ["data/raw/mimic4"]
+    assert workspace.link(folder, copy, ["data/raw/mimic4"]) == ["data/raw/mimic4"]
     lent = copy / "data/raw/mimic4"
     assert not (lent / "hosp").is_symlink() and (lent / "hosp/diagnoses_icd.csv").is_symlink()
     assert (lent / "notes.csv").read_text() == "notes"
-    assert workspace.link_folders(folder, copy, ["data/raw/mimic4"]) == []
+    assert workspace.link(folder, copy, ["data/raw/mimic4"]) == []
 
 
 def test_links_in_the_workspace_are_followed(home, tmp_path):
@@ -46,7 +46,7 @@ def test_links_in_the_workspace_are_followed(home, tmp_path):
     (folder / "data/raw/mimic4").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "beside").mkdir()
     (tmp_path / "elsewhere/note").symlink_to(tmp_path / "beside")
-    workspace.link_folders(folder, copy, ["data/raw/mimic4"])
+    workspace.link(folder, copy, ["data/raw/mimic4"])
     assert (copy / "data/raw/mimic4/hosp/diagnoses_icd.csv").read_text() == "codes"
     assert (copy / "data/raw/mimic4/note").is_symlink()
 
@@ -54,5 +54,13 @@ def test_links_in_the_workspace_are_followed(home, tmp_path):
 def test_missing_or_existing_folders_are_skipped(home):
     folder, copy = home
     (copy / "data/raw/mimic4").mkdir(parents=True)
-    assert workspace.link_folders(folder, copy, ["data/raw/mimic4", "data/raw/jsonl"]) == []
+    assert workspace.link(folder, copy, ["data/raw/mimic4", "data/raw/jsonl"]) == []
     assert not list((copy / "data/raw/mimic4").iterdir()) and not (copy / "data/raw/jsonl").exists()
+
+
+def test_a_file_is_linked_alone(home):
+    folder, copy = home
+    names = ["data/raw/mimic4/notes.csv", "data/raw/no.csv"]
+    assert workspace.link(folder, copy, names) == names[:1]
+    assert (copy / names[0]).is_symlink() and (copy / names[0]).read_text() == "notes"
+    assert workspace.link(folder, copy, names) == []

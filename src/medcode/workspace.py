@@ -1,4 +1,4 @@
-"""Links from the copy of the project in which DVC runs an experiment to untracked corpora in the workspace.
+"""Links from the copy of the project in which DVC runs an experiment to untracked files in the workspace.
 
 `dvc exp run --temp` and `--queue` work in a copy below .dvc/tmp, which holds only files tracked by git or DVC. A corpus
 that the pipeline does not generate is deliberately tracked by neither, so the copy gets links to its files.
@@ -26,19 +26,24 @@ def of_copy(folder: Path, environment: Mapping[str, str]) -> Path | None:
     return workspace if folder.resolve().is_relative_to((workspace / ".dvc").resolve()) else None
 
 
-def link_folders(workspace: Path, copy: Path, names: Iterable[str]) -> list[str]:
-    """Link folders of the workspace into the copy, file by file; return the names of the linked folders.
+def link(workspace: Path, copy: Path, names: Iterable[str]) -> list[str]:
+    """Link files, and folders file by file, of the workspace into the copy; return the names of what was linked.
 
-    A folder that the workspace lacks, or that the copy already has, is skipped.
+    What the workspace lacks, or the copy already has, is skipped.
 
     Args:
         workspace: root of the source.
         copy: root of the target.
         names: paths below the root of the project. None may be an output of a stage: DVC would remove it.
     """
-    linked = [name for name in names if (workspace / name).is_dir() and not (copy / name).exists()]
+    linked = [name for name in names if (workspace / name).exists() and not (copy / name).exists()]
     for name in linked:
-        _link_files(workspace / name, copy / name)
+        source, target = workspace / name, copy / name
+        if source.is_dir():
+            _link_files(source, target)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(source.absolute())
     return linked
 
 

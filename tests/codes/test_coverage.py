@@ -13,10 +13,10 @@ from medcode.codes.formatting import dotted
 # description, CCS, GEM; docs/DATA.md shows these
 MEASURED = {
     ("D_ICD", "icd9cm"): (14_567, {"package": (1, 1, 0.9708), "official": (1, 1, 0.9710)}),
-    ("D_ICD", "icd9proc"): (3_882, {"package": (1, 0.0044, 0), "official": (1, 1, 0.9459)}),
+    ("D_ICD", "icd9proc"): (3_882, {"package": (1, 0.0044, 0.9459), "official": (1, 1, 0.9459)}),
     ("demo", "icd9cm"): (581, {"package": (1, 1, 0.9363), "official": (1, 1, 0.9346)}),
-    ("demo", "icd9proc"): (164, {"package": (1, 0.1037, 0), "official": (1, 1, 0.9268)}),
-    ("CodiEsp", "icd10cm"): (2_557, {"package": (0.9934, 0.9984, 0.8443), "official": (0.9934, 0.9984, 0.8541)}),
+    ("demo", "icd9proc"): (164, {"package": (1, 0.1037, 0.9268), "official": (1, 1, 0.9268)}),
+    ("CodiEsp", "icd10cm"): (2_557, {"package": (0.9984, 0.9984, 0.8443), "official": (0.9984, 0.9984, 0.8541)}),
     ("CodiEsp", "icd10pcs"): (870, {"package": (0.9920, 0, 0), "official": (0.9920, 0, 0.3920)}),
 }
 

@@ -12,8 +12,9 @@ from medcode.errors import UserError
 STORED = {
     "icd9cm": r"[0-9]{3,5}|V[0-9]{2,4}|E[0-9]{3,4}",
     "icd9proc": r"[0-9]{2,4}",
-    "icd10cm": r"[A-Z][0-9][0-9A-Z]{1,5}",
+    "icd10cm": r"[A-Z](?:[0-9][0-9A-Z]|[A-Z][0-9])[0-9A-Z]{0,4}",
     "icd10pcs": r"[0-9A-HJ-NP-Z]{7}",
+    "icdo3": r"[89][0-9]{3}/[012369][0-9]?(/H)?",
 }
 stored_codes = st.sampled_from(SYSTEMS).flatmap(
     lambda system: st.tuples(st.just(system), st.from_regex(STORED[system], fullmatch=True))
@@ -36,8 +37,13 @@ stored_codes = st.sampled_from(SYSTEMS).flatmap(
         ("icd10cm", "e119", "E11.9"),
         ("icd10cm", "I10", "I10"),
         ("icd10cm", "S52501A", "S52.501A"),
+        ("icd10cm", "QA00109", "QA0.0109"),
+        ("icd10cm", "qa00109", "QA0.0109"),
+        ("icd10cm", "QA0", "QA0"),
         ("icd10pcs", "0dtj4zz", "0DTJ4ZZ"),
         ("icd10pcs", "BW03", "BW03"),
+        ("icdo3", "8140/3", "8140/3"),
+        ("icdo3", "8000/1/h", "8000/1/H"),
     ],
 )
 def test_dotted_and_undotted_examples(system, stored, expected):
@@ -69,9 +75,17 @@ def test_a_trailing_point_is_removed():
         ("icd9cm", "E11.9"),
         ("icd10cm", "250.00"),
         ("icd10cm", ""),
+        ("icd10cm", "NoDx"),
+        ("icd10cm", "QAA.0"),
+        ("icd10cm", "1A0.0"),
         ("icd10pcs", "0DTI4ZZ"),
         ("icd10pcs", "0DT.J4ZZ"),
         ("icd9cm", "²50.00"),
+        ("icdo3", "8140.3"),
+        ("icdo3", "81403"),
+        ("icdo3", "8140/5"),
+        ("icdo3", "8140/3/"),
+        ("icdo3", "C50.9"),  # topography
     ],
 )
 def test_an_invalid_code_is_refused_and_not_repaired(system, wrong):
@@ -95,8 +109,11 @@ def test_an_unknown_system_names_the_nearest():
         ("38.93", "icd9proc", "38"),
         ("66", "icd9proc", "66"),
         ("S52.501A", "icd10cm", "S52"),
+        ("QA0.0109", "icd10cm", "QA0"),
         ("0DTJ4ZZ", "icd10pcs", "0DT"),
+        ("8140/32/H", "icdo3", "8140"),
+        ("8140", "icdo3", "8140"),
     ],
 )
-def test_the_category_is_the_part_before_the_point(code, system, expected):
+def test_the_category_is_the_part_before_the_point_or_slash(code, system, expected):
     assert category(code, system) == expected

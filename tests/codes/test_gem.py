@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pandas as pd
 import pytest
 
-from medcode.codes import gem
+from medcode.codes import fetch, gem
 from medcode.errors import UserError
 
 ICD9 = [("icd9cm", "576.2"), ("icd9cm", "749.11"), ("icd9cm", "807.00"), ("icd9proc", "03.31")]
@@ -58,10 +60,33 @@ def test_examples_from_the_papers_are_in_the_table(official_tables, package_tabl
         }
 
 
-def test_the_package_has_only_diagnoses_of_an_older_edition(package_tables):
+def test_the_packages_have_diagnoses_of_an_older_edition_and_one_direction_of_procedures(package_tables):
     table = package_tables.gem
-    assert {system: rows for system, (rows, *_) in counts(table).items()} == {"icd9cm": 23_912, "icd10cm": 78_838}
+    rows = {system: rows for system, (rows, *_) in counts(table).items()}
+    assert rows == {"icd9cm": 23_912, "icd10cm": 78_838, "icd9proc": 73_593}
     assert set(table["table"]) == {"package"}
+
+
+def test_the_packages_gem_of_procedures_is_the_official_file(package_tables):
+    """Written in the form of the official file, its rows have that file's digest."""
+    rows = package_tables.gem[package_tables.gem["source_system"] == "icd9proc"]
+    no_target = rows.index[rows["target"].isna()]
+    targets = rows["target"].astype(object)
+    targets[no_target] = "NoPCS"
+    digits = rows[list(gem.FLAGS)].astype(str).agg("".join, axis=1)
+    lines = (
+        f"{source.replace('.', ''):<5} {target:<7} {flags}\r\n"
+        for source, target, flags in zip(rows["source"], targets, digits, strict=True)
+    )
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert digest == fetch.DIGESTS["gem_i9pcs.txt"]
+
+
+def test_procedures_are_linked_without_the_official_files(package_tables):
+    edges = gem.edges(package_tables.gem, [("icd9proc", "03.31")], [("icd10pcs", "009U3ZX")])
+    assert [tuple(row.values())[:6] for row in edges.to_pylist()] == [
+        ("icd9_to_icd10", "icd9proc", "03.31", "icd10pcs", "009U3ZX", 0.5)
+    ]
 
 
 def test_edges_of_a_direction_come_from_its_own_file(small_official):

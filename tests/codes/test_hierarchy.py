@@ -60,3 +60,9 @@ def test_a_code_shorter_than_a_category_has_no_place():
     codes = pa.table({"system": ["icd9cm", "icd10cm", "icd10pcs"], "code": ["25", "", "0"]})
     assert [row["category"] for row in hierarchy.table(codes).to_pylist()] == [None, None, None]
     assert [row["chapter"] for row in hierarchy.table(codes).to_pylist()] == [None, None, "0"]
+
+
+def test_codes_of_the_edition_of_2026_with_two_letters_stand_in_chapter_q():
+    codes = pa.table({"system": ["icd10cm"] * 3, "code": ["QA0.0109", "QA0", "Q99.9"]})
+    rows = [(row["chapter"], row["block"], row["category"]) for row in hierarchy.table(codes).to_pylist()]
+    assert rows == [("Q00-QA0", "QA0", "QA0"), ("Q00-QA0", "QA0", "QA0"), ("Q00-QA0", "Q90-Q99", "Q99")]

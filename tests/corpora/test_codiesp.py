@@ -8,8 +8,8 @@ from medcode import corpora
 from medcode.config.corpora.codiesp import Options
 from medcode.errors import UserError
 
-ENGLISH = Options(language="en", systems=["icd10cm", "icd10pcs"])
-SPANISH = Options(language="es", systems=["icd10cm"])
+ENGLISH = Options(language="en", track="both")
+SPANISH = Options(language="es", track="D")
 
 
 @pytest.fixture
@@ -21,6 +21,9 @@ def folder(tmp_path):
     for split in ("train", "dev", "test"):
         (tmp_path / split / f"{split}D.tsv").write_text(f"S-{split}-1\tn44.8\nS-{split}-1\tr60\nS-{split}-1\tr60\n")
         (tmp_path / split / f"{split}P.tsv").write_text(f"S-{split}-1\tbw03zzz\nS-{split}-1\t0dtj\n")
+        spans = [("DIAGNOSTICO", "n44.8", "dolor à", "0 7"), ("PROCEDIMIENTO", "0dtj", "à dolor", "6 7;0 5")]
+        lines = ["\t".join((f"S-{split}-1", *span)) for span in spans]
+        (tmp_path / split / f"{split}X.tsv").write_text("\r\n".join(lines) + "\n", newline="")
     return tmp_path
 
 
@@ -40,10 +43,51 @@ def test_texts_codes_and_split(folder):
     assert read.counts["admissions_with_notes_without_codes"] == 0
 
 
-def test_the_language_and_the_systems_are_options(folder):
+def test_the_language_and_the_track_are_options(folder):
     read = corpora.read("codiesp", folder, SPANISH)
     assert read.notes.table()["text"].to_pylist()[0] == "dolor à train"
     assert set(read.codes["system"].to_pylist()) == {"icd10cm"}
+    procedures = corpora.read("codiesp", folder, Options(language="es", track="P"))
+    assert set(procedures.codes["system"].to_pylist()) == {"icd10pcs"}
+
+
+def test_spans_of_the_chosen_track(folder):
+    read = corpora.read("codiesp", folder, Options(language="es", track="both"))
+    assert [tuple(row.values()) for row in read.spans.to_pylist()[:3]] == [
+        ("S-train-1", "icd10cm", "N44.8", 0, 0, 7),
+        ("S-train-1", "icd10pcs", "0DTJ", 1, 6, 7),
+        ("S-train-1", "icd10pcs", "0DTJ", 1, 0, 5),
+    ]
+    assert read.counts["span_mentions"] == {"compared": 6, "different": 0}
+    assert set(corpora.read("codiesp", folder, SPANISH).spans["system"].to_pylist()) == {"icd10cm"}
+    assert read.remarks == ()
+
+
+def test_english_has_no_spans_and_says_so(folder):
+    read = corpora.read("codiesp", folder, ENGLISH)
+    assert read.spans.num_rows == 0
+    assert read.counts["spans"] == {}
+    assert read.remarks == (
+        "codiesp: spans refer to the Spanish texts, so there are none with corpora.codiesp.language: en",
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("S-dev-1\tDIAGNOSTICO\tn44.8\tdolor\t0 50\n", "line 1: the span 0 to 50 is not within the note, which has 11"),
+        ("\nS-dev-1\tDIAGNOSTICO\ti10\tdolor\t0 5\n", "line 2: case S-dev-1 has a span of I10, which is none of its"),
+        ("S-dev-1\tDIAGNOSTICO\tn44.8\tdolor\t0-5\n", "line 1: expected offsets such as 12 30"),
+        ("S-dev-1\tDIAGNOSTIC\tn44.8\tdolor\t0 5\n", "line 1: unknown label 'DIAGNOSTIC'; did you mean 'DIAGNOSTICO'"),
+        ("S-dev-1\tDIAGNOSTICO\tn44.8\t0 5\n", "line 1: expected a case, a label, a code, a mention and a position"),
+        ("S-gone\tDIAGNOSTICO\tn44.8\tdolor\t0 5\n", "line 1: there is no text of case S-gone"),
+    ],
+)
+def test_a_mistake_in_a_span_names_its_line(folder, content, message):
+    (folder / "dev" / "devX.tsv").write_text(content)
+    with pytest.raises(UserError, match=rf"devX\.tsv: {message}") as mistake:
+        corpora.read("codiesp", folder, SPANISH)
+    assert "dolor" not in str(mistake.value)
 
 
 def test_background_may_be_absent(folder):

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from medcode import io
-from medcode.corpora.extraction import CODES, NOTES, Codes, Notes, extraction
+from medcode.corpora.extraction import CODES, Codes, extraction
+from medcode.corpora.notes import NOTES, Notes
 
 
 @pytest.mark.parametrize("spooled", [False, True])

@@ -114,8 +114,11 @@ def test_a_name_that_points_outside_the_folder_is_not_followed(small, tmp_path):
 @pytest.mark.parametrize(
     ("corpus", "message"),
     [
-        ("mimic3", r"credentialed access .*mimiciii.*NOTEEVENTS, DIAGNOSES_ICD and PROCEDURES_ICD.*only codiesp"),
-        ("mimic4", r"credentialed access .*discharge.*only codiesp"),
+        (
+            "mimic3",
+            r"credentialed access .*mimiciii.*NOTEEVENTS, DIAGNOSES_ICD and PROCEDURES_ICD.*only codiesp",
+        ),
+        ("mimic4", r"credentialed access .*discharge.*only codiesp, cantemist can be fetched"),
         ("synthetic-mimic3", "is made by the pipeline itself"),
         ("jsonl", "is your own"),
         ("codi-esp", "unknown corpus 'codi-esp'; did you mean 'codiesp'"),
@@ -126,6 +129,28 @@ def test_the_error_for_a_restricted_corpus_names_its_source(corpus, message, tmp
         fetch.fetch(corpus, tmp_path / corpus)
 
 
-def test_the_published_corpus(shared, tmp_path):
-    assert fetch.fetch("codiesp", tmp_path / "codiesp", shared / "corpora" / "codiesp") == 7_511
-    assert (tmp_path / "codiesp" / "train" / "trainX.tsv").stat().st_size > 0
+@pytest.mark.parametrize(
+    ("corpus", "number", "name"),
+    [("codiesp", 7_511, "train/trainX.tsv"), ("cantemist", 2_606, "test-set/cantemist-coding/test-coding.tsv")],
+)
+def test_the_published_corpus(shared, tmp_path, corpus, number, name):
+    assert fetch.fetch(corpus, tmp_path / corpus, shared / "corpora" / corpus) == number
+    assert (tmp_path / corpus / name).stat().st_size > 0
+
+
+def test_annotations_are_verified_with_their_texts(tmp_path, monkeypatch):
+    folder = tmp_path / "download" / "train-set" / "cantemist-norm"
+    folder.mkdir(parents=True)
+    contents = {"cc_1.ann": b"T1", "cc_1.txt": b"uno"}
+    for name, content in {**contents, ".DS_Store": b"?"}.items():
+        (folder / name).write_bytes(content)
+    listing = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items())
+    expected = {"train-set/cantemist-norm/cc_1.txt": (1, hashlib.sha256(b"uno").hexdigest())}
+    expected["train-set/cantemist-norm"] = (2, hashlib.sha256(listing.encode()).hexdigest())
+    monkeypatch.setitem(fetch.ARCHIVES, "cantemist", ("http://127.0.0.1:9/cantemist.zip", expected))
+    for source in (tmp_path / "download", zipped(tmp_path / "download")):
+        assert fetch.fetch("cantemist", tmp_path / "raw", source) == 2
+        assert files(tmp_path / "raw") == {f"train-set/cantemist-norm/{name}": text for name, text in contents.items()}
+    (folder / "cc_1.ann").write_bytes(b"T2")
+    with pytest.raises(UserError, match="train-set/cantemist-norm: a file in it differs"):
+        fetch.fetch("cantemist", tmp_path / "raw", tmp_path / "download")

@@ -24,6 +24,20 @@ def line(**changes) -> dict:
     } | changes
 
 
+def test_ids_that_look_like_numbers_stay_as_they_are(tmp_path):
+    codes = [[{"system": "icd10cm", "code": code}] for code in ("I10", "J18.9")]
+    own = [span(code="I10", end=2)]
+    write(tmp_path, line(admission_id="17.0", codes=codes[0], spans=own), line(admission_id="17", codes=codes[1]))
+    read = corpora.read("jsonl", tmp_path, ALL)
+    assert read.notes.table()["admission_id"].to_pylist() == ["17.0", "17"]
+    assert [(row["admission_id"], row["code"]) for row in read.codes.to_pylist()] == [("17.0", "I10"), ("17", "J18.9")]
+    assert read.spans["admission_id"].to_pylist() == ["17.0"]
+
+
+def span(**changes) -> dict:
+    return {"system": "icd10cm", "code": "E11.9", "start": 0, "end": 5} | changes
+
+
 def write(folder, *lines, name="notes.jsonl"):
     content = b"".join(x if isinstance(x, bytes) else json.dumps(x).encode() + b"\n" for x in lines)
     (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
@@ -42,6 +56,12 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path):
     assert read.counts["admissions_with_notes_without_codes"] == 1
 
 
+@pytest.mark.parametrize("code", ["QA0.0109", "QA00109", "qa0.0109"])
+def test_codes_of_the_edition_of_2026_with_two_letters_are_read(tmp_path, code):
+    write(tmp_path, line(codes=[{"system": "icd10cm", "code": code}]))
+    assert corpora.read("jsonl", tmp_path, ALL).codes["code"].to_pylist() == ["QA0.0109"]
+
+
 def test_other_systems_are_left_out_and_counted(tmp_path):
     write(tmp_path, line(codes=[{"system": "icd9proc", "code": "0331"}, {"system": "icd10cm", "code": "I10"}]))
     read = corpora.read("jsonl", tmp_path, Options(systems=["icd9proc"]))
@@ -49,9 +69,31 @@ def test_other_systems_are_left_out_and_counted(tmp_path):
     assert read.counts["dropped"]["codes_of_other_systems"] == 1
 
 
+def test_spans_of_the_chosen_systems(tmp_path):
+    codes = [{"system": "icd10cm", "code": "E11.9"}, {"system": "icd10pcs", "code": "0DTJ4ZZ"}]
+    spans = [span(), span(code="e119", start=6, end=8), span(system="icd10pcs", code="0DTJ4ZZ")]
+    write(tmp_path, line(admission_id="1", codes=codes, spans=spans), line(admission_id="2"))
+    read = corpora.read("jsonl", tmp_path, Options(systems=["icd10cm"]))
+    assert [tuple(row.values()) for row in read.spans.to_pylist()] == [
+        ("1", "icd10cm", "E11.9", 0, 0, 5),
+        ("1", "icd10cm", "E11.9", 1, 6, 8),
+    ]
+    assert read.counts["spans"]["icd10cm"] == {"spans": 2, "parts": 2, "admissions": 1, "codes_without_span": 1}
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        (line(spans=None), "'spans' must be a list"),
+        (line(spans=[[0, 5]]), "each of 'spans' must be an object with the keys 'system', 'code', 'start' and 'end'"),
+        (line(spans=[span(stop=5)]), "each of 'spans' must be an object with the keys"),
+        (line(spans=[span(code="I10")]), "'spans' has one of icd10cm I10, which is none of the 'codes' of this line"),
+        (line(spans=[span(code="E1")]), "'E1' is not a code of icd10cm"),
+        (line(spans=[span(start=-1)]), "the span -1 to 5 is not within the note, which has 19 characters"),
+        (line(spans=[span(end=20)]), "the span 0 to 20 is not within the note, which has 19 characters"),
+        (line(spans=[span(start=5)]), "the span 5 to 5 is empty"),
+        (line(spans=[span(end=5.0)]), "'start' and 'end' must be whole numbers"),
+        (line(spans=[span(start=False)]), "'start' and 'end' must be whole numbers"),
         (line(admission_id="0"), "admission_id 0 comes twice"),
         (line(admission_id=True), "'admission_id' must be a string or a whole number"),
         (line(admission_id=1.5), "'admission_id' must be a string or a whole number"),

@@ -52,6 +52,45 @@ def test_notes_of_an_admission_are_joined_in_file_order(folder):
     ]
 
 
+SPANS = "HADM_ID NOTE SYSTEM CODE START END"
+
+
+def test_spans_of_a_table_move_to_the_joined_notes(folder, write_csv):
+    rows = [[11, 1, "icd9cm", "0389", 0, 3], [11, 0, "icd9proc", "0331", 6, 10], [91, 0, "icd9cm", "25000", 0, 9]]
+    write_csv(folder / "SPANS.csv.gz", SPANS, rows)
+    read = corpora.read("mimic3", folder, BOTH)
+    text = read.notes.table()["text"][0].as_py()
+    assert [(row["code"], text[row["start"] : row["end"]]) for row in read.spans.to_pylist()] == [
+        ("038.9", "add"),
+        ("03.31", "well"),
+    ]
+    diagnoses = corpora.read("mimic3", folder, Options(systems=["icd9cm"], legacy_codes=False))
+    assert diagnoses.spans["system"].to_pylist() == ["icd9cm"]
+    # The papers' scripts make another code of 03.31, which has no evidence.
+    legacy = corpora.read("mimic3", folder, Options(systems=["icd9cm", "icd9proc"], legacy_codes=True))
+    assert legacy.counts["dropped"]["spans_of_other_codes"] == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([11, 2, "icd9cm", "0389", 0, 3], "row 2: there is no note 2 of admission 11, which has 2"),
+        ([11, 1, "icd9cm", "0389", 0, 30], "row 2: the span 0 to 30 is not within the note, which has 8 characters"),
+        ([11, 1, "icd9cm", "0389", "", 3], "row 2: note, start and end must be whole numbers"),
+        ([11, 1, "icd9cm", "0389", -1, 3], "row 2: note, start and end must be whole numbers"),
+    ],
+)
+def test_a_mistake_in_a_span_names_its_row(folder, write_csv, row, message):
+    write_csv(folder / "SPANS.csv", SPANS, [[11, 0, "icd9cm", "0389", 0, 3], row])
+    with pytest.raises(UserError, match=rf"SPANS\.csv: {message}"):
+        corpora.read("mimic3", folder, BOTH)
+
+
+def test_mimic_itself_has_no_spans(folder):
+    read = corpora.read("mimic3", folder, BOTH)
+    assert read.spans.num_rows == 0 and read.counts["spans"] == {}
+
+
 def test_codes_keep_their_zeros_and_come_once(folder):
     codes = corpora.read("mimic3", folder, BOTH).codes.to_pylist()
     assert [(row["admission_id"], row["system"], row["code"]) for row in codes] == [
@@ -78,6 +117,8 @@ def test_dropped_rows_are_counted_by_reason(folder):
         "codes_empty": 1,
         "codes_of_admissions_without_note": 1,
         "codes_duplicate": 1,
+        "spans_of_other_codes": 0,
+        "span_parts_empty": 0,
     }
 
 

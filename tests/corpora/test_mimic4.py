@@ -46,6 +46,22 @@ def test_both_versions_are_read(folder):
     assert read.counts["dropped"]["notes_without_admission"] == 1
 
 
+def test_spans_of_a_table_are_read(folder, write_csv):
+    rows = [[21, 0, "icd10cm", "E119", 0, 3], [11, 0, "icd9proc", "0331", 1, 5], [31, 0, "icd9cm", "4019", 0, 1]]
+    write_csv(folder / "note" / "spans.csv.gz", "hadm_id note system code start end", rows)
+    assert [tuple(row.values()) for row in corpora.read("mimic4", folder, ALL).spans.to_pylist()] == [
+        ("21", "icd10cm", "E11.9", 0, 0, 3),
+        ("11", "icd9proc", "03.31", 0, 1, 5),
+    ]
+
+
+def test_codes_of_the_edition_of_2026_with_two_letters_have_a_usual_form(folder, write_csv):
+    write_csv(folder / "hosp" / "diagnoses_icd.csv.gz", CODES, [[2, 21, 1, "QA00109", 10], [2, 21, 2, "qa00102", 10]])
+    read = corpora.read("mimic4", folder, ALL)
+    assert codes_of(read)[:2] == [("21", "icd10cm", "QA0.0109"), ("21", "icd10cm", "QA0.0102")]
+    assert read.counts["codes_of_unusual_form"] == 0
+
+
 def test_a_single_system_can_be_read(folder):
     (folder / "hosp" / "procedures_icd.csv").unlink()
     read = corpora.read("mimic4", folder, Options(systems=["icd10cm"]))

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from medcode import config
-from medcode.corpora.synthetic import mimic3, mimic4, terminology, write_mimic3, write_mimic4
+from medcode import config, corpora
+from medcode.config import corpora as option_classes
+from medcode.config.corpora import SYNTHETIC_CORPORA
+from medcode.corpora.synthetic import knowledge, mimic3, mimic4, terminology, write_mimic3, write_mimic4
 from medcode.corpora.synthetic.grammar import count_words
 
 SHORT = 400
@@ -26,6 +28,7 @@ MIMIC3_TABLES = {
     "DISCHARGE_LOCATION,INSURANCE,LANGUAGE,RELIGION,MARITAL_STATUS,ETHNICITY,EDREGTIME,EDOUTTIME,DIAGNOSIS,"
     "HOSPITAL_EXPIRE_FLAG,HAS_CHARTEVENTS_DATA",
     "PATIENTS": "ROW_ID,SUBJECT_ID,GENDER,DOB,DOD,DOD_HOSP,DOD_SSN,EXPIRE_FLAG",
+    "SPANS": "HADM_ID,NOTE,SYSTEM,CODE,START,END",
 }
 MIMIC4_TABLES = {
     "hosp/diagnoses_icd": "subject_id,hadm_id,seq_num,icd_code,icd_version",
@@ -37,6 +40,7 @@ MIMIC4_TABLES = {
     "hospital_expire_flag",
     "hosp/patients": "subject_id,gender,anchor_age,anchor_year,anchor_year_group,dod",
     "note/discharge": "note_id,subject_id,hadm_id,note_type,note_seq,charttime,storetime,text",
+    "note/spans": "hadm_id,note,system,code,start,end",
 }
 # The papers' fifty codes, the most frequent of MIMIC-III.
 TOP50 = [
@@ -119,13 +123,16 @@ def test_types_and_quotes_of_mimic3(iii, iii_rows):
         lines = text_of(iii, table).splitlines()[1:]
         assert all(codes.fullmatch(line) for line in lines)
     for table, rows in iii_rows.items():
-        assert [int(row["ROW_ID"]) for row in rows] == list(range(1, len(rows) + 1)), table
+        if table != "SPANS":
+            assert [int(row["ROW_ID"]) for row in rows] == list(range(1, len(rows) + 1)), table
 
 
 def test_types_of_mimic4(iv, iv_rows):
     for table, columns in (("diagnoses_icd", r"\d+"), ("procedures_icd", r"\d+,\d{4}-\d\d-\d\d")):
         line = re.compile(rf"1\d{{7}},2\d{{7}},{columns},(\d+|[EV]\d+),9|1\d{{7}},2\d{{7}},{columns},[0-9A-Z]+,10")
         assert all(line.fullmatch(text) for text in text_of(iv, f"hosp/{table}").splitlines()[1:])
+    diagnoses = [(row["hadm_id"], row["icd_code"]) for row in iv_rows["hosp/diagnoses_icd"]]
+    assert len(diagnoses) == len(set(diagnoses))
     notes = iv_rows["note/discharge"]
     assert len({row["hadm_id"] for row in notes}) == len({row["note_id"] for row in notes}) == len(notes)
     for row in notes:
@@ -223,6 +230,29 @@ def test_statistics_of_the_default(iii_rows, options):
     assert sum(map(count_words, texts.values())) / len(texts) == pytest.approx(options.mean_words, rel=0.1)
     n_other_notes = sum(row["CATEGORY"] != "Discharge summary" for row in iii_rows["NOTEEVENTS"])
     assert n_other_notes / options.admissions == pytest.approx(options.other_notes, rel=0.1)
+
+
+@pytest.mark.parametrize("corpus", SYNTHETIC_CORPORA)
+def test_spans_are_read_with_the_notes(corpus, request, root):
+    folder = request.getfixturevalue({"synthetic-mimic3": "iii", "synthetic-mimic4": "iv"}[corpus])
+    block = config.read_yaml(root / "params.yaml")["corpora"][corpus]
+    read = corpora.read(corpus, folder, option_classes.find(corpus).model_validate(block))
+    texts = read.notes.table().to_pandas().set_index("admission_id")["text"]
+    spans = read.spans.to_pandas()
+    assert set(spans["system"]) == set(read.counts["codes"])
+    named = 0
+    for row in spans.itertuples():
+        evidence = texts[row.admission_id][row.start : row.end]
+        assert evidence == evidence.strip() and evidence.isprintable() == ("\n" not in evidence)
+        if row.system.startswith("icd9"):
+            named += " ".join(evidence.lower().split()) in {
+                " ".join(name.lower().split()) for name in knowledge.concept(row.code).names
+            }
+    assert 0.6 < named / spans["system"].str.startswith("icd9").sum() < 0.97
+    assert spans.groupby(["admission_id", "span"]).size().max() == 1
+    without = sum(counts["codes_without_span"] for counts in read.counts["spans"].values())
+    assert without / read.codes.num_rows == pytest.approx(0.08, abs=0.02)
+    assert read.counts["dropped"]["spans_of_other_codes"] == 0
 
 
 def test_icd10_share(iv_rows, options):

@@ -6,9 +6,11 @@ import itertools
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from medcode import config
-from medcode.corpora.synthetic import knowledge, styles
+from medcode.corpora.synthetic import knowledge, marks, styles
 from medcode.corpora.synthetic.grammar import Deck, Template, count_words, pick_weighted, poisson
 from medcode.corpora.synthetic.layout import wrapped
 from medcode.corpora.synthetic.notes import Notes
@@ -30,8 +32,12 @@ def summaries(options, style=styles.MIMIC3, number=300, **changes):
         yield admission, notes.summary(admission)
 
 
+def parts(summary) -> list:
+    return [part for part in (summary.report, summary.addendum, summary.interim) if part]
+
+
 def full_text(summary) -> str:
-    return " ".join(text for text in (summary.text, summary.addendum, summary.interim) if text)
+    return " ".join(part.text for part in parts(summary))
 
 
 @pytest.mark.parametrize("style", [styles.MIMIC3, styles.MIMIC4])
@@ -62,6 +68,58 @@ def test_codes_are_named_or_have_evidence(options):
             evident += not is_named and concept.has_evidence
     assert 0.7 < named / codes < 0.97
     assert named + evident == codes
+
+
+@pytest.mark.parametrize("style", [styles.MIMIC3, styles.MIMIC4])
+def test_spans_are_the_names_and_the_evidence_of_assigned_codes(options, style):
+    named = spans = 0
+    for admission, summary in summaries(options, style, misspelling_rate=0.0):
+        for part in parts(summary):
+            for code, start, end in part.spans:
+                evidence = " ".join(part.text[start:end].split())
+                concept = knowledge.concept(code)
+                assert code in admission.codes and evidence
+                is_named = evidence.lower() in {" ".join(name.split()).lower() for name in concept.names}
+                assert is_named or concept.has_evidence
+                spans, named = spans + 1, named + is_named
+    assert 0.7 < named / spans < 0.97
+
+
+def test_every_code_that_is_mentioned_has_a_span(options):
+    for admission, summary in summaries(options):
+        evident = {span.code for part in parts(summary) for span in part.spans}
+        assert set(admission.codes) - set(summary.unmentioned) <= evident <= set(admission.codes)
+
+
+def test_spans_move_with_misspelled_words(options):
+    same = changed = 0
+    for (_, plain), (_, misspelled) in zip(
+        summaries(options, misspelling_rate=0.0), summaries(options, misspelling_rate=0.05), strict=True
+    ):
+        # Both have the same words up to the first misspelling, and the same evidence, since it is chosen before.
+        assert [span.code for span in plain.report.spans] == [span.code for span in misspelled.report.spans]
+        for before, after in zip(plain.report.spans, misspelled.report.spans, strict=True):
+            old = plain.report.text[before.start : before.end].split()
+            new = misspelled.report.text[after.start : after.end].split()
+            assert len(old) == len(new)
+            assert all(abs(len(a) - len(b)) <= 3 and a[0] == b[0] for a, b in zip(old, new, strict=True))
+            same, changed = same + (old == new), changed + (old != new)
+    assert same > changed > 100
+
+
+@given(
+    st.lists(
+        st.tuples(st.text("ab \n", max_size=6), st.text("xyz é\n", max_size=6).map(lambda text: f"x{text}y")),
+        max_size=8,
+    )
+)
+def test_marks_become_spans(pieces):
+    marked = "".join(before + marks.marked(evidence, f"{i}.1") for i, (before, evidence) in enumerate(pieces))
+    text, spans = marks.unmarked(marked + "end")
+    assert text == "".join(before + evidence for before, evidence in pieces) + "end"
+    assert [(code, text[start:end]) for code, start, end in spans] == [
+        (f"{i}.1", evidence) for i, (_, evidence) in enumerate(pieces)
+    ]
 
 
 def test_distractors_are_not_assigned(options):

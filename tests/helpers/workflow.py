@@ -18,8 +18,8 @@ from audit import Audit
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = (
     ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "benchmarks", "configs", "data/splits-published/none",
-    "dvc.yaml", "params.yaml", "reference/official/README.md", "reference/package", "requirements.txt", "src", "stages",
-    "studies/data/settings.yaml", "studies/published",
+    "dvc.yaml", "params.yaml", "reference/official/README.md", "reference/package", "reference/titles",
+    "requirements.txt", "src", "stages", "studies/data/settings.yaml", "studies/published",
 )  # fmt: skip
 RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 

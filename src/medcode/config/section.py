@@ -16,7 +16,7 @@ RENAMED_KEYS: dict[str, str | tuple[str, ...]] = {
     "criterion": "monitor", "criterion_heads": "monitor_heads", "embed": "word2vec", "faithful": "match_released_code",
     "head_weights": "loss_weights", "keep": "restore", "label_vectors": "label_init", "limit": "limit_batches",
     "overfit": "overfit_documents", "pieces": ("vocabulary_size", "block_size"), "renormalised": "renormalized",
-    "title_documents": "description_documents",
+    "systems": "track", "title_documents": "description_documents",
 }  # fmt: skip
 # {key in older files: why it is gone, or what to set instead}.
 REMOVED_KEYS = {
@@ -34,7 +34,7 @@ Number = Annotated[float, Field(strict=False), BeforeValidator(lambda v: _number
 Share = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
-System = Literal["icd9cm", "icd9proc", "icd10cm", "icd10pcs"]
+System = Literal["icd9cm", "icd9proc", "icd10cm", "icd10pcs", "icdo3"]
 Ascending = Annotated[list[Positive], AfterValidator(lambda v: _ascending(v))]
 
 

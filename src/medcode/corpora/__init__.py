@@ -1,4 +1,4 @@
-"""Readers of corpora: raw tables in, the two standard tables out; one file per format, options in `config.corpora`.
+"""Readers of corpora: raw tables in, the three standard tables out; one file per format, options in `config.corpora`.
 
 A reader is imported on use, so that a run does not depend on the files of other corpora.
 """
@@ -26,7 +26,8 @@ def read(corpus: str, folder: Path, options: Any, spool: BinaryIO | None = None)
         spool: an open file that buffers the texts until they are written; None keeps them in memory.
 
     Returns:
-        The notes and the codes, one row per admission and one per assigned code, and the counts.
+        The notes, the codes and the spans, one row per admission, per assigned code and per part of a span, and the
+        counts.
 
     Raises:
         UserError: the corpus is unknown; a file or a column is missing; a file is damaged; the corpus is empty.

@@ -1,7 +1,7 @@
 """CodiEsp v4 (CLEF eHealth 2020): clinical cases in Spanish and in machine-translated English, CC BY 4.0.
 
-Codes of track D are ICD-10-CM, of track P ICD-10-PCS (some only categories of four characters). Each case counts
-as one patient with one admission. The split is the published one; the background cases have no codes.
+Codes of track D are ICD-10-CM, of track P ICD-10-PCS (some only categories of four characters). Track X has the spans
+of both, in the Spanish texts. The split is the published one; the background cases have no codes.
 """
 
 from __future__ import annotations
@@ -9,80 +9,60 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pandas as pd
+from medcode.corpora.cases import Cases, at_line
+from medcode.corpora.extraction import Codes, Extraction, extraction
+from medcode.corpora.notes import Notes
+from medcode.corpora.spans import Spans
+from medcode.errors import UserError, nearest
 
-from medcode.codes import formatting
-from medcode.corpora.extraction import Codes, Extraction, Notes, extraction
-from medcode.errors import UserError
-
-TRACKS = {"icd10cm": "D", "icd10pcs": "P"}
+CORPUS = "codiesp"
 TEXTS = {"en": "text_files_en", "es": "text_files"}
 LABELED = ("train", "dev", "test")
+SPAN_FIELDS = ("case", "label", "code", "mention", "position")
+TRACKS = {"DIAGNOSTICO": "D", "PROCEDIMIENTO": "P"}  # label of a span: track of its code
+NO_SPANS = "codiesp: spans refer to the Spanish texts, so there are none with corpora.codiesp.language: en"
 
 
 def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
     """Read the folders train, dev, test and, if it exists, background.
 
     Args:
-        options: `language` (en or es) and `systems` (icd10cm, icd10pcs).
+        options: `language` (en or es) and `track` (D, P or both).
 
     Raises:
         UserError: a folder or a file is missing, a file is not UTF-8, a line is not a pair of a case and a code, or a
-            code belongs to a case without a text.
+            code belongs to a case without a text; a span has another form, is not within the text, or is of a code that
+            the case does not have.
     """
     notes = Notes(str(folder), spool)
-    per_split = {}
-    for split in (*LABELED, "background"):
-        texts = folder / split / TEXTS[options.language]
-        if split == "background" and not texts.is_dir():
-            continue
-        per_split[split] = _add_notes(notes, texts, split)
+    cases = Cases(CORPUS, notes)
+    texts = {split: folder / split / TEXTS[options.language] for split in (*LABELED, "background")}
+    if not texts["background"].is_dir():
+        del texts["background"]
+    per_split = {split: cases.add_texts(path, split) for split, path in texts.items()}
     codes = Codes(notes.admissions)
-    for system in options.systems:
+    for track, system in options.tracks.items():
         for split in LABELED:
-            path = folder / split / f"{split}{TRACKS[system]}.tsv"
-            rows = _rows(path, system, notes)
+            path = folder / split / f"{split}{track}.tsv"
+            rows = cases.codes(path, system)
             codes.add(system, rows["case"], rows["code"], source=str(path))
-    return extraction(notes, codes, notes.added, notes_per_split=per_split)
+    if options.language != "es":
+        return extraction(notes, codes, notes.added, remarks=(NO_SPANS,), notes_per_split=per_split)
+    spans = Spans(notes)
+    for split in LABELED:
+        _add_spans(spans, cases, folder / split / f"{split}X.tsv", options.tracks)
+    return extraction(notes, codes, notes.added, spans=spans, notes_per_split=per_split)
 
 
-def _add_notes(notes: Notes, folder: Path, split: str) -> int:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; `make corpus CORPUS=codiesp` fetches the corpus")
-    paths = sorted(path for path in folder.iterdir() if path.suffix == ".txt")
-    for path in paths:
-        if path.stem in notes:
-            raise UserError(f"{path}: the case is in two splits")
-        notes.add(path.stem, path.stem, _text(path), split)
-    return len(paths)
+def _add_spans(spans: Spans, cases: Cases, path: Path, systems: dict[str, str]) -> None:
+    """Add the spans of the chosen tracks.
 
-
-def _rows(path: Path, system: str, notes: Notes) -> pd.DataFrame:
-    """Read the pairs of case and code; codes are returned without their point."""
-    cases, codes = [], []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
-        if not line.strip():
-            continue
-        fields = line.split("\t")
-        if len(fields) != 2:
-            raise UserError(f"{path}: line {number}: expected a case and a code, found {len(fields)} fields")
-        case, code = (field.strip() for field in fields)
-        if case not in notes:
-            raise UserError(f"{path}: line {number}: there is no text of case {case[:40]}")
-        try:
-            code = formatting.normalized(code, system)
-        except UserError as error:
-            raise UserError(f"{path}: line {number}: {error}") from None
-        cases.append(case)
-        codes.append(formatting.undotted(code))
-    return pd.DataFrame({"case": cases, "code": codes}, dtype="str")
-
-
-def _text(path: Path) -> str:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return file.read()
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; `make corpus CORPUS=codiesp` fetches the corpus") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 (byte {error.start})") from error
+    Args:
+        systems: {track: code system}.
+    """
+    for number, (case, label, code, mention, positions) in cases.rows(path, SPAN_FIELDS):
+        with at_line(path, number):
+            if label not in TRACKS:
+                raise UserError(f"unknown label '{label[:20]}'; {nearest(label[:20], TRACKS)}")
+            if TRACKS[label] in systems:
+                cases.add_span(spans, case, systems[TRACKS[label]], code, positions, mention)

@@ -1,31 +1,21 @@
-"""The two standard tables of every corpus: notes and assigned codes."""
+"""The standard tables of every corpus: notes, assigned codes, and spans that justify the codes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from io import BytesIO
-from typing import Any, BinaryIO
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from medcode.codes import formatting
+from medcode.corpora.notes import Notes
+from medcode.corpora.spans import Spans
+from medcode.corpora.spans import counts as span_counts
 from medcode.errors import UserError
 
-NOTES = pa.schema(
-    [
-        ("admission_id", pa.string()),
-        ("patient_id", pa.string()),
-        ("text", pa.large_string()),
-        ("split", pa.string()),
-    ]
-)
 CODES = pa.schema([("admission_id", pa.string()), ("system", pa.string()), ("code", pa.string())])
-
-SPLITS = ("train", "dev", "test", "background")
-
-_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -35,98 +25,17 @@ class Extraction:
     Attributes:
         notes: rows of admission_id (unique), patient_id, text, split (null if the corpus has no published split).
         codes: admission_id, system, code (dotted); unique rows; only admissions in `notes`.
+        spans: admission_id, system, code, span, start, end, as `Spans.table` returns them; possibly without a row.
         counts: numbers of rows read, kept and dropped, by reason. It holds only numbers and names of categories and
             systems.
+        remarks: what the user should know about this corpus with these options, a line each.
     """
 
     notes: Notes
     codes: pa.Table
+    spans: pa.Table
     counts: dict[str, Any]
-
-
-class Notes:
-    """Collection of notes; those of one admission are joined in reading order.
-
-    The texts are buffered in a file, so that a corpus of many gigabytes need not fit into memory.
-
-    Args:
-        source: origin of the notes, for messages.
-        spool: an open, empty file; None keeps the texts in memory.
-    """
-
-    def __init__(self, source: str, spool: BinaryIO | None = None) -> None:
-        self.source = source
-        self.added = 0
-        self._spool = BytesIO() if spool is None else spool
-        self._end = 0
-        self._patients: dict[str, str] = {}
-        self._splits: dict[str, str | None] = {}
-        self._places: dict[str, list[int]] = {}  # start and end of each text in the file
-
-    def add(self, admission: str, patient: str, text: str, split: str | None = None) -> None:
-        """Add one note.
-
-        Raises:
-            UserError: the admission already belongs to another patient.
-        """
-        first_patient = self._patients.setdefault(admission, patient)
-        if first_patient != patient:
-            raise UserError(
-                f"{self.source}: admission {admission} belongs to two patients, {first_patient} and {patient}"
-            )
-        self._splits[admission] = split
-        start = self._end
-        self._end += self._spool.write(text.encode())
-        self._places.setdefault(admission, []).extend((start, self._end))
-        self.added += 1
-
-    def __contains__(self, admission: str) -> bool:
-        return admission in self._places
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    @property
-    def admissions(self) -> list[str]:
-        """The admissions, in the order of their first note."""
-        return list(self._patients)
-
-    @property
-    def patients(self) -> int:
-        """Number of distinct patients."""
-        return len(set(self._patients.values()))
-
-    @property
-    def background(self) -> int:
-        """Number of background notes, which have no codes."""
-        return sum(split == "background" for split in self._splits.values())
-
-    def table(self) -> pa.Table:
-        """Build the whole table in memory."""
-        return pa.Table.from_batches(self.batches(), schema=NOTES)
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Build the table a thousand admissions at a time, one newline between the notes of one admission."""
-        admissions = self.admissions
-        for start in range(0, len(admissions), _BATCH):
-            batch = admissions[start : start + _BATCH]
-            columns = [
-                batch,
-                [self._patients[admission] for admission in batch],
-                [self._text(admission) for admission in batch],
-                [self._splits[admission] for admission in batch],
-            ]
-            yield pa.record_batch(
-                [pa.array(values, type=column_type) for values, column_type in zip(columns, NOTES.types, strict=True)],
-                schema=NOTES,
-            )
-
-    def _text(self, admission: str) -> str:
-        texts, places = [], self._places[admission]
-        for start, end in zip(places[::2], places[1::2], strict=True):
-            self._spool.seek(start)
-            texts.append(self._spool.read(end - start))
-        return b"\n".join(texts).decode()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass
@@ -147,10 +56,13 @@ class Codes:
     def add(self, system: str, admissions: pd.Series, codes: pd.Series, source: str) -> None:
         """Add rows of a table that stores codes without a point.
 
+        Args:
+            admissions: as in the notes.
+
         Raises:
             UserError: a code has a point. A program then parsed the codes as numbers, and zeros are lost.
         """
-        admissions, codes = identifiers(admissions), codes.str.strip()
+        codes = codes.str.strip()
         self.rows[system] = self.rows.get(system, 0) + len(codes)
         is_nonempty = codes != ""
         self.empty += int((~is_nonempty).sum())
@@ -205,13 +117,21 @@ def identifiers(column: pd.Series) -> pd.Series:
 
 
 def extraction(
-    notes: Notes, codes: Codes, note_rows: int, dropped: dict[str, int] | None = None, **counts: Any
+    notes: Notes,
+    codes: Codes,
+    note_rows: int,
+    dropped: dict[str, int] | None = None,
+    spans: Spans | None = None,
+    remarks: tuple[str, ...] = (),
+    **counts: Any,
 ) -> Extraction:
-    """Combine the two tables, and count their rows.
+    """Combine the tables, and count their rows.
 
     Args:
         note_rows: number of rows in the table of notes, before any was dropped.
         dropped: numbers of notes or codes dropped by the reader, by reason.
+        spans: None if the corpus has none.
+        remarks: as in `Extraction`.
         counts: further counts of the reader.
 
     Raises:
@@ -222,6 +142,8 @@ def extraction(
     assigned, code_counts = codes.table()
     if assigned.num_rows == 0:
         raise UserError(f"{notes.source}: no admission with a note has a code of the chosen systems (corpora: systems)")
+    spans = spans or Spans(notes)
+    span_table, n_other_spans = spans.table(assigned)
     coded, background = len(assigned["admission_id"].unique()), notes.background
     return Extraction(
         counts={
@@ -234,8 +156,17 @@ def extraction(
             "admissions_with_notes_without_codes": len(notes) - background - coded,
             "codes": code_counts,
             "codes_of_unusual_form": codes.unusual,
-            "dropped": {**(dropped or {}), **codes.dropped()},
+            "spans": span_counts(span_table, assigned),
+            "span_mentions": {"compared": spans.compared, "different": spans.different},
+            "dropped": {
+                **(dropped or {}),
+                **codes.dropped(),
+                "spans_of_other_codes": n_other_spans,
+                "span_parts_empty": spans.empty_parts,
+            },
         },
         codes=assigned,
         notes=notes,
+        remarks=remarks,
+        spans=span_table,
     )

@@ -35,7 +35,31 @@ CODIESP = {  # a file: its SHA-256; a folder: that of its sha256sum listing, sor
     "background/text_files": (2751, "778efb282b40a33b4b262aa0c218dbb39a5ae8a33e7c1e1b099e936e9d1ac7a5"),
     "background/text_files_en": (2751, "0a8e3d7b3c87459d8a364afb9fefa201876562fac5cadbe9e862563d804b19df"),
 }
-ARCHIVES = {"codiesp": (CODIESP_URL, CODIESP)}
+# CANTEMIST v6, Zenodo doi 10.5281/zenodo.3978041, CC BY 4.0. Texts are those of cantemist-norm, which every set has.
+CANTEMIST_URL = "https://zenodo.org/records/3978041/files/cantemist.zip"
+CANTEMIST = {
+    "train-set/cantemist-coding/train-coding.tsv": (
+        1,
+        "9e1c06d2e39d180ea87dcf6d7710a96c51ca2aaf9f91fae2e62f7a13fdc9b40c",
+    ),
+    "train-set/cantemist-norm": (1002, "7d49029e6711b415a0ca8859f0c063cd5d79804775a1c7fd302079a2a75e002a"),
+    "dev-set1/cantemist-coding/dev1-coding.tsv": (
+        1,
+        "5d88c43c8f117cf39fb3165edcb19570c40ce376c672edfa4539b387cce74711",
+    ),
+    "dev-set1/cantemist-norm": (500, "db1e1bdb3645fe35796e30ad313f39ad795339ddd3f64e1fdb98e89ffdbc206c"),
+    "dev-set2/cantemist-coding/dev2-coding.tsv": (
+        1,
+        "4cb7bda79e571851587768c505013dc5382f6a6ee5830084aad6d6044d03c988",
+    ),
+    "dev-set2/cantemist-norm": (500, "3a92f5eacf56e38e9b14b1f8e37847116946355d0d669afd6e4a9f6dd9274388"),
+    "test-set/cantemist-coding/test-coding.tsv": (
+        1,
+        "e85b41c1e61ae8ab58302f0be66c388aa8ea490d077e44a2f4d80db6c0d7ee0c",
+    ),
+    "test-set/cantemist-norm": (600, "bb7005c915cdca122d7e9282c3fffa75dd7c1c2612bea431ffcedb20aa4e8623"),
+}
+ARCHIVES = {"codiesp": (CODIESP_URL, CODIESP), "cantemist": (CANTEMIST_URL, CANTEMIST)}
 
 _NOT_FETCHABLE = {
     "mimic3": "needs credentialed access to physionet.org/content/mimiciii/1.4; link NOTEEVENTS, DIAGNOSES_ICD and "
@@ -48,7 +72,7 @@ _NOT_FETCHABLE = {
 }
 
 Files = dict[str, download.Reader]
-_TEXT = re.compile(r"[\w.-]+\.txt")
+_CASE = re.compile(r"[\w.-]+\.(?:txt|ann)")
 
 
 def fetch(corpus: str, to: Path, source: Path | None = None) -> int:
@@ -114,4 +138,4 @@ def _verified(files: Files, expected: dict[str, tuple[int, str]], source: Path) 
 
 def _belongs(name: str, group: str) -> bool:
     path = PurePosixPath(name)
-    return str(path.parent) == group and _TEXT.fullmatch(path.name) is not None
+    return str(path.parent) == group and _CASE.fullmatch(path.name) is not None

@@ -1,9 +1,11 @@
 """Your own corpus: one JSON object a line, in any number of files *.jsonl or *.jsonl.gz.
 
-    {"admission_id": "17", "patient_id": "4", "text": "...", "codes": [{"system": "icd10cm", "code": "E11.9"}]}
+    {"admission_id": "17", "patient_id": "4", "text": "...", "codes": [{"system": "icd10cm", "code": "E11.9"}],
+     "spans": [{"system": "icd10cm", "code": "E11.9", "start": 12, "end": 20}]}
 
-`split` (train, dev, test or background) is optional: for all lines or for none. Codes are written with or without their
-point. Any deviation is an error that names the line; nothing is guessed.
+`split` (train, dev, test or background) is optional: for all lines or for none. So is `spans`, for each line: the
+places in its text that justify its codes, in characters (Unicode code points), the end excluded. Codes are written with
+or without their point. Any deviation is an error that names the line; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ from typing import Any, BinaryIO
 import pandas as pd
 
 from medcode.codes import formatting
-from medcode.corpora.extraction import SPLITS, Codes, Extraction, Notes, extraction
+from medcode.corpora.extraction import Codes, Extraction, extraction
+from medcode.corpora.notes import SPLITS, Notes
+from medcode.corpora.spans import Spans
 from medcode.errors import UserError, nearest
 
-KEYS = ("admission_id", "patient_id", "text", "codes", "split")
+REQUIRED = ("admission_id", "patient_id", "text", "codes")
+KEYS = (*REQUIRED, "split", "spans")
 
 
 def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
@@ -38,11 +43,12 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
     if not paths:
         raise UserError(f"{folder}: there is no *.jsonl or *.jsonl.gz file (docs/DATA.md)")
     notes = Notes(str(folder), spool)
+    spans = Spans(notes)
     assigned: dict[str, tuple[list[str], list[str]]] = {system: ([], []) for system in formatting.SYSTEMS}
     for path in paths:
         for number, line in _lines(path):
             try:
-                _add(_object(line), notes, assigned)
+                _add(_object(line), notes, assigned, spans, options.systems)
             except UserError as error:
                 raise UserError(f"{path}: line {number}: {error}") from None
     codes = Codes(notes.admissions)
@@ -52,7 +58,7 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
     n_other_codes = sum(
         len(code_values) for system, (_, code_values) in assigned.items() if system not in options.systems
     )
-    return extraction(notes, codes, notes.added, dropped={"codes_of_other_systems": n_other_codes})
+    return extraction(notes, codes, notes.added, dropped={"codes_of_other_systems": n_other_codes}, spans=spans)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -81,13 +87,19 @@ def _object(line: bytes) -> dict[str, Any]:
     for key in value:
         if key not in KEYS:
             raise UserError(f"unknown key '{key[:40]}'; {nearest(key[:40], KEYS)}")
-    for key in KEYS[:-1]:
+    for key in REQUIRED:
         if key not in value:
             raise UserError(f"there is no '{key}'")
     return value
 
 
-def _add(value: dict[str, Any], notes: Notes, assigned: dict[str, tuple[list[str], list[str]]]) -> None:
+def _add(
+    value: dict[str, Any],
+    notes: Notes,
+    assigned: dict[str, tuple[list[str], list[str]]],
+    spans: Spans,
+    systems: list[str],
+) -> None:
     admission, patient = _identifier(value, "admission_id"), _identifier(value, "patient_id")
     if admission in notes:
         raise UserError(f"admission_id {admission[:40]} comes twice")
@@ -103,10 +115,26 @@ def _add(value: dict[str, Any], notes: Notes, assigned: dict[str, tuple[list[str
     if codes and split == "background":
         raise UserError("a background note has no codes")
     notes.add(admission, patient, text, split)
-    for item in codes:
-        system, code = _code(item)
+    pairs = [_code(item, "codes") for item in codes]
+    for system, code in pairs:
         assigned[system][0].append(admission)
         assigned[system][1].append(formatting.undotted(code))
+    for system, code, part in _spans(value.get("spans", [])):
+        if (system, code) not in pairs:
+            raise UserError(f"'spans' has one of {system} {code}, which is none of the 'codes' of this line")
+        if system in systems:
+            spans.add(admission, system, code, [part])
+
+
+def _spans(items: Any) -> Iterator[tuple[str, str, tuple[int, int]]]:
+    if not isinstance(items, list):
+        raise UserError("'spans' must be a list")
+    for item in items:
+        system, code = _code(item, "spans", ("start", "end"))
+        start, end = item["start"], item["end"]
+        if any(isinstance(offset, bool) or not isinstance(offset, int) for offset in (start, end)):
+            raise UserError("'start' and 'end' must be whole numbers: characters of 'text', the end excluded")
+        yield system, code, (start, end)
 
 
 def _identifier(value: dict[str, Any], key: str) -> str:
@@ -119,9 +147,11 @@ def _identifier(value: dict[str, Any], key: str) -> str:
     return identifier
 
 
-def _code(item: Any) -> tuple[str, str]:
-    if not isinstance(item, dict) or set(item) != {"system", "code"}:
-        raise UserError("each of 'codes' must be an object with the keys 'system' and 'code'")
+def _code(item: Any, where: str, other_keys: tuple[str, ...] = ()) -> tuple[str, str]:
+    keys = ("system", "code", *other_keys)
+    if not isinstance(item, dict) or set(item) != set(keys):
+        names = ", ".join(f"'{key}'" for key in keys[:-1])
+        raise UserError(f"each of '{where}' must be an object with the keys {names} and '{keys[-1]}'")
     system, code = item["system"], item["code"]
     if not isinstance(code, str):
         raise UserError("'code' must be a string: a number loses its zeros")

@@ -2,7 +2,8 @@
 
 The discharge summary of an admission is the text of all its rows of category "Discharge summary", addenda included,
 in file order. Rows that MIMIC marks as errors are left out. Codes are read as text, so that no zero is lost, and
-duplicates are removed; `legacy_codes` reproduces the errors of the papers' scripts.
+duplicates are removed; `legacy_codes` reproduces the errors of the papers' scripts. A table SPANS is read if there is
+one; MIMIC has none, the synthetic corpus has.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from medcode.corpora import legacy_codes, tables
-from medcode.corpora.extraction import Codes, Extraction, Notes, extraction, identifiers
+from medcode.corpora.extraction import Codes, Extraction, extraction, identifiers
+from medcode.corpora.notes import Notes
+from medcode.corpora.spans import Spans
 
 CATEGORY = "Discharge summary"
 # Only these names may reach the metrics: in a damaged table, the column of categories could hold text of notes.
@@ -41,10 +44,13 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
             values = chunk["icd9_code"]
             if options.legacy_codes and system == "icd9proc":
                 values = legacy_codes.read_as_numbers(values)
-            codes.add(system, chunk["hadm_id"], values, source=str(path))
+            codes.add(system, identifiers(chunk["hadm_id"]), values, source=str(path))
     if options.legacy_codes:
         codes.revise(legacy_codes.read_again)
-    return extraction(notes, codes, **counts)
+    spans = Spans(notes)
+    if path := tables.find_optional(folder, "SPANS"):
+        tables.add_spans(spans, notes, path, options.systems)
+    return extraction(notes, codes, spans=spans, **counts)
 
 
 def _notes(path: Path, spool: BinaryIO | None) -> tuple[Notes, dict[str, Any]]:

@@ -1,7 +1,8 @@
 """MIMIC-IV v2.2 with MIMIC-IV-Note v2.2: discharge, diagnoses_icd, procedures_icd.
 
 Each row of a code table gives the ICD version, 9 or 10; codes are padded with blanks. The tables are searched in note/
-and hosp/, as published, and in the folder itself.
+and hosp/, as published, and in the folder itself. A table spans is read if there is one; MIMIC has none, the synthetic
+corpus has.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from medcode.corpora import tables
-from medcode.corpora.extraction import Codes, Extraction, Notes, extraction, identifiers
+from medcode.corpora.extraction import Codes, Extraction, extraction, identifiers
+from medcode.corpora.notes import Notes
+from medcode.corpora.spans import Spans
 from medcode.errors import UserError
 
 TABLES = {
@@ -37,7 +40,10 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
     notes, counts = _notes(tables.find(folder, "discharge", ("note", "")), spool)
     codes = Codes(notes.admissions)
     rows = {table: _add_codes(codes, path, TABLES[table], options.systems) for table, path in paths.items()}
-    return extraction(notes, codes, code_rows_by_table=rows, **counts)
+    spans = Spans(notes)
+    if path := tables.find_optional(folder, "spans", ("note", "")):
+        tables.add_spans(spans, notes, path, options.systems)
+    return extraction(notes, codes, spans=spans, code_rows_by_table=rows, **counts)
 
 
 def _notes(path: Path, spool: BinaryIO | None) -> tuple[Notes, dict[str, Any]]:
@@ -72,5 +78,5 @@ def _add_codes(codes: Codes, path: Path, versions: dict[str, str], systems: list
         for name, system in versions.items():
             if system in systems:
                 part = chunk[version == name]
-                codes.add(system, part["hadm_id"], part["icd_code"], source=str(path))
+                codes.add(system, identifiers(part["hadm_id"]), part["icd_code"], source=str(path))
     return rows

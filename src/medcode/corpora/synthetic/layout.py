@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from medcode import config
-from medcode.corpora.synthetic import knowledge
+from medcode.corpora.synthetic import knowledge, marks
 from medcode.corpora.synthetic.grammar import Draw, pick, poisson
 from medcode.corpora.synthetic.people import Stay
 from medcode.corpora.synthetic.styles import Slots, Style
@@ -33,6 +35,13 @@ WIDTH = 78
 ADDENDUM, INTERIM = 0.07, 0.03  # shares of admissions with such an additional note
 
 
+class Text(NamedTuple):
+    """A finished text, and the places in it that are evidence of codes."""
+
+    text: str
+    spans: tuple[marks.Span, ...]
+
+
 def lay_out(
     style: Style,
     admission: Admission,
@@ -41,8 +50,8 @@ def lay_out(
     draw: Draw,
     options: config.Synthesize,
     supplements: bool,
-) -> tuple[str, str | None, str | None]:
-    """Assemble the sections of a note.
+) -> tuple[Text, Text | None, Text | None]:
+    """Assemble the sections of a note, in which evidence is marked.
 
     Returns:
         The report, an addendum and an interim report. The latter two are None unless part of the hospital course was
@@ -71,7 +80,14 @@ def lay_out(
     body.append(closing if style.brackets else "")
     head = _header(style, admission, slots, draw)
     texts = ["\n".join(body), addendum, interim]
-    return tuple(text and f"{head}\n{wrapped(_misspelled(text, draw, options.misspelling_rate))}" for text in texts)
+    return tuple(text and _finished(text, head, draw, options.misspelling_rate) for text in texts)
+
+
+def _finished(text: str, head: str, draw: Draw, misspelling_rate: float) -> Text:
+    text, spans = _misspelled(*marks.unmarked(text), draw, misspelling_rate)
+    offset = len(head) + 1
+    # Wrapping replaces blanks by line breaks, so it moves nothing.
+    return Text(f"{head}\n{wrapped(text)}", tuple(span.moved(offset, offset) for span in spans))
 
 
 def _complete(sections: dict[str, list[str]], phrases: dict, slots: Slots, draw: Draw, stay: Stay) -> None:
@@ -143,8 +159,8 @@ def wrapped(text: str) -> str:
     return "\n".join(wrapped_lines)
 
 
-def _misspelled(text: str, draw: Draw, rate: float) -> str:
-    """Insert typing errors: a letter is deleted, doubled, or swapped with the next."""
+def _misspelled(text: str, spans: list[marks.Span], draw: Draw, rate: float) -> tuple[str, list[marks.Span]]:
+    """Insert typing errors: a letter is deleted, doubled, or swapped with the next. Spans move with the text."""
     for _ in range(poisson(draw, rate * len(text) / 6.5)):
         position = int(draw() * len(text))
         start, end = position, position
@@ -156,9 +172,9 @@ def _misspelled(text: str, draw: Draw, rate: float) -> str:
             continue
         i, error_type = start + 1 + int(draw() * (end - start - 2)), draw()
         if error_type < 0.4:
-            text = text[:i] + text[i + 1 :]
+            text, spans = text[:i] + text[i + 1 :], marks.shifted(spans, i, -1)
         elif error_type < 0.6:
-            text = text[:i] + text[i] + text[i:]
+            text, spans = text[:i] + text[i] + text[i:], marks.shifted(spans, i, 1)
         else:
             text = text[:i] + text[i + 1] + text[i] + text[i + 2 :]
-    return text
+    return text, spans

@@ -16,7 +16,7 @@ from medcode.corpora.synthetic.notes import Notes
 from medcode.corpora.synthetic.other_notes import OtherNotes
 from medcode.corpora.synthetic.people import Patient, Stay
 from medcode.corpora.synthetic.styles import MIMIC3
-from medcode.corpora.synthetic.tables import Table, open_tables, quoted, row, scattered, stamp
+from medcode.corpora.synthetic.tables import Table, open_tables, quoted, row, scattered, stamp, write_spans
 from medcode.corpora.synthetic.terminology import is_procedure, plain
 from medcode.corpora.synthetic.world import Admission, World
 from medcode.io import atomic_folder
@@ -30,6 +30,7 @@ COLUMNS = {
     "ADMISSIONS": "ROW_ID SUBJECT_ID HADM_ID ADMITTIME DISCHTIME DEATHTIME ADMISSION_TYPE ADMISSION_LOCATION "
     "DISCHARGE_LOCATION INSURANCE LANGUAGE RELIGION MARITAL_STATUS ETHNICITY EDREGTIME EDOUTTIME DIAGNOSIS "
     "HOSPITAL_EXPIRE_FLAG HAS_CHARTEVENTS_DATA",
+    "SPANS": "HADM_ID NOTE SYSTEM CODE START END",  # not of MIMIC: where the notes have evidence of the codes
     "PATIENTS": "ROW_ID SUBJECT_ID GENDER DOB DOD DOD_HOSP DOD_SSN EXPIRE_FLAG",
 }
 INSURANCES = ("Private", "Medicaid", "Government", "Self Pay")
@@ -157,12 +158,17 @@ class _Writer:
         stay = admission.stay
         if draw() >= WITHOUT_SUMMARY:
             summary = self.notes.summary(admission)
-            if summary.interim:
-                self._write_note(stay, stay.admitted + stay.length / 2, "Discharge summary", "Report", summary.interim)
-            self._write_note(stay, stay.discharged, "Discharge summary", "Report", summary.text)
+            texts = [(stay.admitted + stay.length / 2, "Report", summary.interim)] if summary.interim else []
+            texts.append((stay.discharged, "Report", summary.report))
             if summary.addendum:
-                addendum_time = stay.discharged + timedelta(days=int(draw() * 3))
-                self._write_note(stay, addendum_time, "Discharge summary", "Addendum", summary.addendum)
+                texts.append((stay.discharged + timedelta(days=int(draw() * 3)), "Addendum", summary.addendum))
+            for time, description, text in texts:
+                self._write_note(stay, time, "Discharge summary", description, text.text)
+            systems = {
+                code: [("icd9proc" if is_procedure(code) else "icd9cm", plain(code))] for code in admission.codes
+            }
+            if admission.coded:
+                write_spans(self.tables["SPANS"], hadm_id(stay), [text for *_, text in texts], systems)
         for number in range(poisson(draw, self.options.other_notes)):
             category, description, text = self.other_notes.note(admission, number)
             is_outside, is_error = draw() < OUTSIDE, draw() < WRONG

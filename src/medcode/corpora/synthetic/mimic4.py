@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -12,11 +13,12 @@ from tqdm import tqdm
 from medcode import config
 from medcode.corpora.synthetic import icd10, terminology
 from medcode.corpora.synthetic.grammar import Draw, pick
+from medcode.corpora.synthetic.layout import Text
 from medcode.corpora.synthetic.mimic3 import REPEATED_CODE, WITHOUT_SUMMARY
 from medcode.corpora.synthetic.notes import Notes
 from medcode.corpora.synthetic.people import Patient, Stay
 from medcode.corpora.synthetic.styles import MIMIC4
-from medcode.corpora.synthetic.tables import Table, minimal, open_tables, quoted, row, scattered, stamp
+from medcode.corpora.synthetic.tables import Table, minimal, open_tables, quoted, row, scattered, stamp, write_spans
 from medcode.corpora.synthetic.terminology import is_procedure, plain
 from medcode.corpora.synthetic.world import Admission, World
 from medcode.io import atomic_folder
@@ -30,8 +32,10 @@ COLUMNS = {
     "admission_location discharge_location insurance language marital_status race edregtime edouttime "
     "hospital_expire_flag",
     "hosp/patients": "subject_id gender anchor_age anchor_year anchor_year_group dod",
+    "note/spans": "hadm_id note system code start end",  # not of MIMIC: where the notes have evidence of the codes
     "note/discharge": "note_id subject_id hadm_id note_type note_seq charttime storetime text",
 }
+SYSTEMS = {9: ("icd9cm", "icd9proc"), 10: ("icd10cm", "icd10pcs")}  # of diagnoses and procedures, by ICD version
 BACKGROUNDS = (
     ("ENGLISH", "ENGLISH", "?"),
     ("MARRIED", "SINGLE", "WIDOWED", "DIVORCED", ""),
@@ -89,10 +93,10 @@ class _Writer:
         if stay.order == 0:
             self._write_patient(stay)
         self._write_stay(stay, draw)
-        if draw() >= WITHOUT_SUMMARY:
-            self._write_note(admission, draw)
+        texts = [self._write_note(admission, draw)] if draw() >= WITHOUT_SUMMARY else []
         if admission.coded:
-            self._write_codes(admission, draw)
+            codes = self._write_codes(admission, draw)
+            write_spans(self.tables["note/spans"], hadm_id(stay), texts, codes)
 
     def _in_icd10(self, patient: Patient) -> bool:
         return patient.chance < self.options.icd10_share
@@ -129,16 +133,21 @@ class _Writer:
         )  # fmt: skip
         self.tables["hosp/admissions"].write(row(fields))
 
-    def _write_codes(self, admission: Admission, draw: Draw) -> None:
+    def _write_codes(self, admission: Admission, draw: Draw) -> dict[str, list[tuple[str, str]]]:
+        """Write the codes; return (system, code) of those that stand for each code of the admission."""
         stay = admission.stay
         ids = f"{subject_id(stay.patient)},{hadm_id(stay)}"
-        diagnoses = [plain(code) for code in admission.diagnoses]
-        procedures = [plain(code) for code in admission.procedures]
         version = 9
+        diagnoses_of = {code: [plain(code)] for code in admission.diagnoses}
+        procedures_of = {code: [plain(code)] for code in admission.procedures}
         if self._in_icd10(stay.patient):
             version = 10
-            diagnoses = icd10.diagnoses(admission.diagnoses, draw)
-            procedures = icd10.procedures(admission.procedures, draw)
+            diagnoses_of = icd10.diagnoses(admission.diagnoses, draw)
+            procedures_of = icd10.procedures(admission.procedures, draw)
+        diagnoses, procedures = (
+            list(dict.fromkeys(itertools.chain.from_iterable(codes_of.values())))
+            for codes_of in (diagnoses_of, procedures_of)
+        )
         for number, code in enumerate(diagnoses, 1):
             self.tables["hosp/diagnoses_icd"].write(f"{ids},{number},{code},{version}")
         if procedures and draw() < REPEATED_CODE:
@@ -146,14 +155,21 @@ class _Writer:
         for number, code in enumerate(procedures, 1):
             day = stay.admitted + stay.length * draw()
             self.tables["hosp/procedures_icd"].write(f"{ids},{number},{day:%Y-%m-%d},{code},{version}")
+        systems = SYSTEMS[version]
+        return {
+            code: [(system, target) for target in targets]
+            for system, codes_of in zip(systems, (diagnoses_of, procedures_of), strict=True)
+            for code, targets in codes_of.items()
+        }
 
-    def _write_note(self, admission: Admission, draw: Draw) -> None:
+    def _write_note(self, admission: Admission, draw: Draw) -> Text:
         stay = admission.stay
         subject, number = subject_id(stay.patient), 2 + int(draw() * 20) + 20 * stay.order
-        text = self.notes.summary(admission, supplements=False).text
+        text = self.notes.summary(admission, supplements=False).report
         storage_time = stay.discharged + timedelta(hours=int(draw() * 40))
         fields = (
             f"{subject}-DS-{number}", subject, hadm_id(stay), "DS", number, f"{stay.discharged:%Y-%m-%d} 00:00:00",
-            stamp(storage_time), quoted(text),
+            stamp(storage_time), quoted(text.text),
         )  # fmt: skip
         self.tables["note/discharge"].write(row(fields))
+        return text

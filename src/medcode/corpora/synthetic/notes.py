@@ -9,7 +9,7 @@ from random import Random
 from typing import NamedTuple
 
 from medcode import config
-from medcode.corpora.synthetic import knowledge, layout
+from medcode.corpora.synthetic import knowledge, layout, marks
 from medcode.corpora.synthetic.grammar import Deck, Draw, Template, pick, pick_weighted, poisson
 from medcode.corpora.synthetic.people import normal
 from medcode.corpora.synthetic.styles import Slots, Style
@@ -32,17 +32,20 @@ FILLER = {"hpi": 12, "social": 4, "family": 2, "exam": 20, "labs": 16, "results"
 class Summary(NamedTuple):
     """The texts of the discharge summary of an admission, and the ground truth about its codes.
 
+    A text has the spans of the names of codes, and of sentences that imply them. Drugs are in no span: they imply
+    several codes, and other text names them too.
+
     Attributes:
-        text: the report.
+        report: the report.
         addendum: a later note with part of the hospital course, or None.
         interim: an earlier report with part of the hospital course, or None.
-        unmentioned: codes without any evidence in the text.
+        unmentioned: codes for which nothing was written but, for some, their name in the opening sentence.
         distractors: (type, code) of conditions that are mentioned but not assigned.
     """
 
-    text: str
-    addendum: str | None
-    interim: str | None
+    report: layout.Text
+    addendum: layout.Text | None
+    interim: layout.Text | None
     unmentioned: tuple[str, ...]
     distractors: tuple[tuple[str, str], ...]
 
@@ -74,7 +77,7 @@ class _Draft:
         stay = admission.stay
         self.slots: Slots = notes.style.slots(stay)
         self.sections: dict[str, list[str]] = {name: [] for name in layout.SECTIONS}
-        self.extras: list[tuple[str, Template, str]] = []
+        self.extras: list[tuple[str, Template, str, str]] = []  # section, template, name, code
         self.words = layout.FIXED_WORDS
         self.unmentioned: list[str] = []
         self.distractors: list[tuple[str, str]] = []
@@ -98,12 +101,14 @@ class _Draft:
             tuple(self.distractors),
         )
 
-    def _add(self, section: str, template: Template, name: str = "") -> None:
+    def _add(self, section: str, template: Template, name: str = "", code: str = "") -> None:
+        """Add a sentence: the name in it, or all of it if it has none, is evidence of the code."""
         if name:
-            self.slots["name"] = name
-            self.slots["Name"] = name[0].upper() + name[1:]
+            for slot, form in (("name", name), ("Name", name[0].upper() + name[1:])):
+                self.slots[slot] = marks.marked(form, code) if code else form
             self.words += _name_words(name)
-        self.sections[section].append(template.write(self.draw, self.slots))
+        sentence = template.write(self.draw, self.slots)
+        self.sections[section].append(marks.marked(sentence, code) if code and not name else sentence)
         self.words += template.words
 
     def _write_opening(self) -> None:
@@ -118,7 +123,7 @@ class _Draft:
         elif chronic_codes and draw() < 0.45:
             background_codes = chronic_codes[: 1 + int(draw() * 3)]
             names = [pick(draw, knowledge.concept(code).names) for code in background_codes]
-            self.slots["background"] = ", ".join(names)
+            self.slots["background"] = ", ".join(map(marks.marked, names, background_codes))
             self.words += sum(map(_name_words, names))
             opening = "opening"
         else:
@@ -134,17 +139,17 @@ class _Draft:
             self.unmentioned.append(code)
             return
         if concept.drugs and draw() < 0.65:
-            self.extras.append(("drugs", knowledge.drugs()["drugs"][pick(draw, concept.drugs)], ""))
+            self.extras.append(("drugs", knowledge.drugs()["drugs"][pick(draw, concept.drugs)], "", ""))
         if concept.has_evidence and draw() < IMPLICIT:
-            self._add(*_evidence(draw, concept))
+            self._add(*_evidence(draw, concept), code=code)
             return
         name = pick(draw, concept.names)
         principal = code == self.admission.diagnoses[0]
-        self._add(*_mention(draw, "principal" if principal else concept.concept_type), name)
+        self._add(*_mention(draw, "principal" if principal else concept.concept_type), name, code)
         if draw() < self.notes.repeats:
-            self.extras.append((*_mention(draw, concept.concept_type), pick(draw, concept.names)))
+            self.extras.append((*_mention(draw, concept.concept_type), pick(draw, concept.names), code))
         if concept.has_evidence and draw() < self.notes.repeats:
-            self.extras.append((*_evidence(draw, concept), ""))
+            self.extras.append((*_evidence(draw, concept), "", code))
 
     def _distract(self) -> None:
         """Add a distractor: a mention of a condition that is not assigned."""
@@ -179,11 +184,11 @@ class _Draft:
     def _add_story(self, target: float) -> None:
         """Add the story of the profile and repeated mentions up to the target length."""
         draw, profile = self.draw, self.admission.stay.profile
-        extras = [("hpi", pick(draw, profile.story), ""), ("course", pick(draw, profile.course), ""), *self.extras]
-        for section, template, name in extras:
+        story = [("hpi", pick(draw, profile.story), "", ""), ("course", pick(draw, profile.course), "", "")]
+        for section, template, name, code in (*story, *self.extras):
             if self.words > target - 15:
                 break
-            self._add(section, template, name)
+            self._add(section, template, name, code)
 
     def _fill(self, target: float) -> None:
         """Add text unrelated to the codes: each sentence once, laboratory results as often as needed."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from medcode.corpora.synthetic.layout import Text
 
 _BUFFER = 1 << 18
 
@@ -50,6 +53,22 @@ def open_tables(folder: Path, headers: dict[str, str]) -> Iterator[dict[str, Tab
             file = stack.enter_context(open(path, "wb"))
             tables[name] = stack.enter_context(contextlib.closing(Table(file, header)))
         yield tables
+
+
+def write_spans(
+    table: Table, hadm_id: int, texts: Iterable[Text], codes: Mapping[str, Iterable[tuple[str, str]]]
+) -> None:
+    """Write the spans of the discharge summaries of an admission, a row for each code that the evidence is for.
+
+    Args:
+        texts: the summaries in the order of their table.
+        codes: (system, code as in the tables) that stand for each code of the spans; none for one that was not
+            assigned.
+    """
+    for number, text in enumerate(texts):
+        for span in text.spans:
+            for system, code in codes.get(span.code, ()):
+                table.write(row((hadm_id, number, system, code, span.start, span.end)))
 
 
 def quoted(text: str) -> str:
