@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all test-fast test-slow lint types check model predictions corpus reference splits study studies leaderboard lock clean
+.PHONY: help setup repro test test-all test-fast test-slow lint types check model predictions corpus reference splits study studies leaderboard crossval lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ studies: setup ## list the studies, and how far they are
 
 leaderboard: setup ## write docs/LEADERBOARD.md and README's table of models from finished studies
 	@python -m medcode study --leaderboard docs/LEADERBOARD.md --readme README.md
+
+crossval: setup ## cross-validate the run of params.yaml over train and dev: make crossval [FOLDS=10] [JOBS=2]
+	@exec python -m medcode crossval $(if $(FOLDS),--folds "$(FOLDS)") $(if $(JOBS),--jobs "$(JOBS)")
 
 lock: ## pin requirements.in and all that it needs into requirements.txt
 	$(PYTHON) -m venv .lock && .lock/bin/pip install --quiet -r requirements.in

@@ -1,4 +1,7 @@
-"""Evaluate the trained model on test, with the threshold tuned on dev. With several seeds, write their mean."""
+"""Evaluate the trained model on test, with the threshold tuned on dev; with --split dev, on dev.
+
+With several seeds, write the mean of their metrics, and the metrics of the mean of their probabilities.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from medcode.dataset import arrays
 from medcode.engine import reproducibility
 from medcode.errors import UserError
 from medcode.evaluation import decisions, frequency, label_losses, label_map, official, seeds
+from medcode.evaluation.ensemble import Ensemble
 from medcode.evaluation.measurement import measure
 from medcode.evaluation.summary import zero_notes
 from medcode.inference import saved_model
@@ -31,24 +35,30 @@ class Parameters(config.Section):
     Parameters,
     inputs=Path, codes=Path, subword=Path, ccs=Path, model=Path,
     metrics=Path, seeds=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
-    optional={"predictions": Path},
+    optional={"predictions": Path, "split": str},
 )  # fmt: skip
 def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
-    data, measurements = None, {}
+    data, measurements, ensemble = None, {}, Ensemble()
     gold_codes = official.gold_codes(paths["codes"], params.label_set)
     for seed, folder in saved_model.of_all_seeds(model).items():
         trained = saved_model.load(folder)
         if data is None:
             subword = paths["subword"] if trained.tokenizer is not None else None
-            data = arrays.load(paths["inputs"], ("dev", "test"), linked=True, subword=subword)
+            measured = paths["split"] or "test"
+            data = arrays.load(paths["inputs"], dict.fromkeys(("dev", measured)), linked=True, subword=subword)
+            data = replace(data, splits={"dev": data.splits["dev"], "test": data.splits[measured]})
             io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
         of_seed = measure(params.evaluation, params.training, gold_codes, trained, data)
-        measurements[str(seed)] = of_seed if paths["predictions"] else replace(of_seed, predictions={})  # it is large
+        ensemble.add(of_seed)
+        if not paths["predictions"]:  # probabilities are large
+            of_seed = replace(of_seed, predictions={}, probabilities={})
+        measurements[str(seed)] = of_seed
     metrics_of = {seed: of_seed.metrics for seed, of_seed in measurements.items()}
     mean = seeds.mean(list(metrics_of.values()))
     io.write_metrics(metrics, mean)
-    io.write_metrics(paths["seeds"], seeds.spread(metrics_of))
+    several = {"ensemble": ensemble.metrics(params.evaluation, gold_codes, data)} if len(metrics_of) > 1 else {}
+    io.write_metrics(paths["seeds"], several | seeds.spread(metrics_of))
     groups, linked, losses = (
         seeds.mean([getattr(of_seed, table) for of_seed in measurements.values()])
         for table in ("frequency", "linkage", "losses")

@@ -44,11 +44,11 @@ def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, pag
     }
     linkage = {"linkage": label_figures.linkage_figure(linked, params.evaluation.macro_f1)} if linked else {}
     note = label_figures.nearest_line(vectors) if vectors else ""
-    spread = io.read_json(paths["seeds"]).get("standard_deviation", {})
+    several = io.read_json(paths["seeds"])
     corpus_stats = io.read_json(corpus)
     floor = io.read_json(paths["baseline"])
     html = render(
-        params, settings, test_metrics, train_metrics, data, corpus_stats, svgs | linkage, note, spread, floor
+        params, settings, test_metrics, train_metrics, data, corpus_stats, svgs | linkage, note, several, floor
     )
     for name, svg in svgs.items():
         io.write_text(paths[f"{name}_svg"], svg)

@@ -31,6 +31,9 @@ def main(params: Parameters, notes: Path, codes: Path, published: Path, out: Pat
         remarks.append(f"note: {n_absent:,} of the {listed} are not in the corpus")
     if n_crossing:
         remarks.append(f"warning: {n_crossing:,} patients are in two splits by the lists put together: a leak")
+    if params.split.train_on == "train_dev":
+        train, dev = (result.metrics[name]["documents"] for name in ("train", "dev"))
+        remarks.append(f"note: train and dev are divided anew into {train:,} admissions of train and {dev:,} of dev")
     for line in remarks:
         print(line, file=sys.stderr)
     io.write_table(out, splits.table(result))

@@ -81,6 +81,13 @@ MISTAKES = [
     ({"split/dev_share": 0.5, "split/test_share": 0.5}, "split: dev_share + test_share must be below 1"),
     ({"seeds": 0}, "seeds: Input should be greater than or equal to 1, found 0"),
     ({"seeds": 3, "training/processes": 2}, "seeds: 3 seeds train side by side in one process, yet training.proc"),
+    ({"split/fold": 3}, "split: fold: 3 has no effect with train_on: train; set train_on: train_dev, or fold: 0"),
+    (
+        {"split/train_on": "train_dev", "split/folds": 5, "split/fold": 5},
+        "split: fold: expected 0 to 4, one of the 5 parts of folds, found 5",
+    ),
+    ({"split/train_on": "train+dev"}, "split.train_on: Input should be 'train' or 'train_dev', found 'train+dev'"),
+    ({"split/folds": 1}, "split.folds: Input should be greater than or equal to 2, found 1"),
     ({"split/published": "edin"}, "split.published: Input should be 'none', 'caml',"),
     ({"split/published": "caml", "split/source": "stratified"}, "split: source: stratified ignores published lists"),
     # A choice by label set is checked whole, whichever label set is chosen now.

@@ -66,7 +66,13 @@ def test_seeds_trained_together_equal_seeds_trained_alone(clean):
     assert clean.experiment("seeds=3", "seed=5") == {"check", *FROM_TRAIN}
     assert clean.repro() == set()
     several = json.loads(clean.read("metrics/seeds.json"))
-    assert list(several["seeds"]) == ["5", "6", "7"]
+    assert list(several) == ["ensemble", "standard_deviation", "seeds"] and list(several["seeds"]) == ["5", "6", "7"]
+    assert several["ensemble"].keys() == several["seeds"]["5"].keys()
+    assert several["ensemble"]["icd"]["ranking"] not in [one["icd"]["ranking"] for one in several["seeds"].values()]
+    thresholds = json.loads(clean.read("models/current/ensemble.json"))["thresholds"]
+    assert several["ensemble"]["icd"]["tuned"]["threshold"] == pytest.approx(thresholds["icd"], abs=1e-6)
+    predicted = clean.run("python", "-m", "medcode", "predict", "--format", "json", "params.yaml").stdout
+    assert json.loads(predicted)["seeds"] == 3
     micro = [seed_metrics["icd"]["fixed"]["f1"]["micro"] for seed_metrics in several["seeds"].values()]
     measured, trained = (json.loads(clean.read(f"metrics/{name}.json")) for name in ("test", "train"))
     assert measured["icd"]["fixed"]["f1"]["micro"] == pytest.approx(statistics.fmean(micro), abs=1e-6)
@@ -80,6 +86,7 @@ def test_seeds_trained_together_equal_seeds_trained_alone(clean):
     assert clean.experiment("seeds=1", "seed=6") == {"check", *FROM_TRAIN}
     assert json.loads(clean.read("metrics/test.json")) == several["seeds"]["6"]
     assert json.loads(clean.read("metrics/seeds.json")) == {}
+    assert not (clean.folder / "models/current/ensemble.json").exists()
 
 
 def test_predict_reads_the_trained_model(clean):

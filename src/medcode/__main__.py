@@ -9,7 +9,9 @@ import sys
 
 from medcode.errors import UserError, report
 
-COMMANDS = ("check", "models", "new-model", "predict", "predictions", "fetch", "splits", "corpus", "study")
+COMMANDS = (
+    "check", "models", "new-model", "predict", "predictions", "fetch", "splits", "corpus", "study", "crossval",
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

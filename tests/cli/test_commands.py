@@ -134,6 +134,53 @@ def test_predict_as_json(command, model, note):
     assert [code["code"] for code in prediction["codes"]] == ["038.9"]
 
 
+@pytest.fixture
+def several(model):
+    """The same folder with a second seed, whose model finds other codes probable."""
+    trained = saved_model.load(model)
+    with torch.no_grad():
+        trained.model.attention["icd"].output.bias.copy_(torch.tensor([9.0, 9.0, -9.0]))
+    saved_model.save(saved_model.of_seed(model, 2), trained, {})
+    saved_model.save_ensemble(model, {"icd": 0.6})
+    return model
+
+
+def test_predict_takes_the_mean_of_all_seeds_and_its_threshold(command, several, note):
+    def probabilities_of(folder):
+        arguments = ("--model", folder, "--format", "json", "--top", 3)
+        prediction = json.loads(command("predict", note, *arguments)[1])
+        return {code["code"]: code["probability"] for code in prediction["codes"]}, prediction["seeds"]
+
+    mean, seeds = probabilities_of(several)
+    second, seeds_of_second = probabilities_of(saved_model.of_seed(several, 2))
+    (several / "seeds").rename(several.parent / "seeds")
+    first, _ = probabilities_of(several)
+    (several.parent / "seeds").rename(several / "seeds")
+    assert (seeds, seeds_of_second) == (2, 1)
+    assert mean == {code: pytest.approx((first[code] + second[code]) / 2, abs=1e-4) for code in first}
+    assert 0.4 < mean["486"] < 0.6 and 0.4 < mean["V45.81"] < 0.6
+    code, out, err = command("predict", note, "--model", several)
+    assert (code, err) == (0, "note: means of the probabilities of 2 models, one for each seed\n")
+    assert [line.split()[2] for line in out.splitlines()] == ["038.9"]
+    assert command("predict", note, "--model", several, "--threshold", 0.4)[1].count("\n") == 3
+
+
+def test_equal_seeds_predict_as_one(command, model, note):
+    arguments = ("predict", note, "--model", model, "--format", "json", "--top", 3)
+    alone = json.loads(command(*arguments)[1])
+    for seed in (2, 3):
+        saved_model.save(saved_model.of_seed(model, seed), saved_model.load(model), {})
+    saved_model.save_ensemble(model, {"icd": 0.4})
+    assert json.loads(command(*arguments)[1]) == alone | {"seeds": 3}
+
+
+def test_a_damaged_seed_is_reported_without_the_name_of_the_note(command, several, note):
+    (saved_model.of_seed(several, 2) / "weights.safetensors").unlink()
+    code, out, err = command("predict", note, "--model", several)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {saved_model.of_seed(several, 2) / 'weights.safetensors'}: cannot be read")
+
+
 def test_predict_reads_standard_input(command, model, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
     assert "038.9" in command("predict", "--model", model)[1]
@@ -257,6 +304,24 @@ def test_corpus_prints_its_statistics(command, tmp_path):
 )
 def test_study_refuses_invalid_arguments(command, options, error):
     assert command("study", *options) == (2, "", error)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--folds", "1"], "error: --folds: expected a number from 2 on, found 1\n"),
+        (["--jobs", "0"], "error: --jobs: expected a number from 1 on, found 0\n"),
+    ],
+)
+def test_crossval_refuses_invalid_arguments(command, options, error):
+    assert command("crossval", *options) == (2, "", error)
+
+
+def test_crossval_outside_the_project_is_refused_in_one_line(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("crossval")
+    assert (code, out) == (2, "") and err.startswith("error: dvc.yaml: no such file; run this in the project's folder")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_model_file_is_reported_in_one_line(command, tmp_path):

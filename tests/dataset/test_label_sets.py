@@ -57,6 +57,19 @@ def test_labels_are_chosen_from_train_or_from_all_documents():
     ]
 
 
+def test_labels_are_all_codes_of_a_new_train():
+    both = ["icd9cm:401.9", "icd9cm:486"]
+    notes, codes = coded(["train", "dev", "dev", "test"], [both[:1], both, both, both])
+    assert choose("full", notes, codes).labels["code"].to_pylist() == ["401.9"]
+    for fold in range(3):
+        label_set = choose("full", notes, codes, train_on="train_dev", folds=3, fold=fold)
+        splits = split_of(label_set)
+        expected = codes.loc[codes["admission_id"].map(splits) == "train", "code"].value_counts()
+        of_label = zip(*(label_set.labels[name].to_pylist() for name in ("code", "train_documents")), strict=True)
+        assert dict(of_label) == expected.to_dict() and "486" in expected
+        assert splits["3"] == "test"
+
+
 def test_labels_without_a_description_are_counted():
     notes, codes = corpus()
     label_set = choose("full", notes, codes)

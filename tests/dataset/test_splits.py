@@ -127,6 +127,79 @@ def test_uncoded_admissions_of_the_corpus_are_kept_in_dev_and_test_only():
         splits.split_admissions(notes, codes[:2], options())
 
 
+def test_train_and_dev_are_divided_anew_and_test_stays():
+    notes, codes = corpus()
+    usual = split_documents(notes, codes)
+    parts = [split_documents(notes, codes, train_on="train_dev", folds=5, fold=fold) for fold in range(5)]
+    is_test = usual["split"] == "test"
+    for documents in parts:
+        assert documents[is_test].equals(usual[is_test])
+        assert documents["admission_id"].equals(usual["admission_id"])
+        assert set(documents["split"][~is_test]) == {"train", "dev"}
+        assert documents.groupby("patient_id")["split"].nunique().max() == 1
+    times_dev = sum((documents["split"] == "dev").astype(int) for documents in parts)
+    assert times_dev[~is_test].tolist() == [1] * (~is_test).sum(), "each admission is in dev once"
+    sizes = [(documents["split"] == "dev").sum() / (~is_test).sum() for documents in parts]
+    assert min(sizes) > 0.17 and max(sizes) < 0.23
+
+
+def test_the_new_division_is_stratified():
+    notes, codes = small(["train"] * 80 + ["dev"] * 20 + ["test"])
+    codes["code"] = [f"{100 + number % 4}" for number in range(101)]
+    divided = split_by_admission(notes, codes, train_on="train_dev", folds=5)
+    counts = codes["code"][(divided == "dev").to_numpy()].value_counts()
+    assert counts.to_dict() == {"100": 5, "101": 5, "102": 5, "103": 5}
+
+
+def test_the_division_is_by_the_seed_and_says_what_it_is():
+    notes, codes = corpus()
+    anew = {"train_on": "train_dev", "folds": 10}
+    first = split_by_admission(notes, codes, **anew)
+    assert first.equals(split_by_admission(notes, codes.sample(frac=1, random_state=1), **anew))
+    metrics = splits.split_admissions(notes, codes, options(fold=3, **anew)).metrics
+    assert (metrics["train_on"], metrics["folds"], metrics["fold"]) == ("train_dev", 10, 3)
+    for name in SPLITS:
+        assert abs(metrics[name]["share"] - metrics["wanted_share"][name]) < 0.02
+    assert not {"train_on", "folds", "fold"} & splits.split_admissions(notes, codes, options()).metrics.keys()
+    split = with_split(notes, ["test"] * 500 + ["dev"] * 500 + ["train"] * 1_000)
+    split["patient_id"] = split["admission_id"]
+    ours, other = (split_by_admission(split, codes, seed=seed, **anew) for seed in (10, 11))
+    assert (ours == "test").equals(other == "test") and not ours.equals(other)
+
+
+def test_the_split_of_the_corpus_and_published_lists_can_be_divided_anew():
+    notes, codes = small(["test", "train", "dev", "background", "train"])
+    codes = codes[codes["admission_id"] != "3"]
+    result = splits.split_admissions(notes, codes, options(train_on="train_dev", folds=3))
+    assert result.metrics["source"] == "corpus" and result.metrics["dev"]["documents"] == 1
+    assert result.documents["split"].tolist()[0] == "test" and result.documents["split"].tolist()[3] == "background"
+    notes, codes = small([None] * 5)
+    lists = published({"train": ["0", "1"], "dev": ["2"], "test": ["3"]}, top50=frozenset(["0", "2", "3"]))
+    documents = splits.split_admissions(notes, codes, options(train_on="train_dev", folds=3), lists).documents
+    assert documents["admission_id"].tolist() == ["0", "1", "2", "3"]
+    assert sorted(documents["split"]) == ["dev", "test", "train", "train"] and documents["split"][3] == "test"
+    assert documents["top50"].tolist() == [True, False, True, True]
+
+
+def test_uncoded_admissions_of_the_corpus_are_in_no_new_train():
+    notes, codes = small(["test"] * 4 + ["train"] * 20 + ["dev"] * 10)
+    codes = codes[codes["admission_id"].astype(int) % 2 == 0]
+    usual = split_by_admission(notes, codes)
+    parts = [split_by_admission(notes, codes, train_on="train_dev", folds=5, fold=fold) for fold in range(5)]
+    coded = set(codes["admission_id"])
+    for split in parts:
+        assert set(split.index[split == "train"]) <= coded
+        assert split[split == "test"].equals(usual[usual == "test"]) and (split == "test").sum() == 4
+    in_dev = [admission for split in parts for admission in split.index[split == "dev"]]
+    assert sorted(in_dev, key=int) == [str(number) for number in range(4, 34)], "each is in dev once, coded or not"
+
+
+def test_too_few_patients_of_train_and_dev_are_refused():
+    notes, codes = small(["train", "dev", "test", "train"], patients=["p", "q", "r", "p"])
+    with pytest.raises(UserError, match=r"split.folds: 2 patients of train and dev cannot make 3 parts; .* at most 2"):
+        splits.split_admissions(notes, codes, options(train_on="train_dev", folds=3))
+
+
 def published(ids: dict[str, list[str]], **changes) -> Lists:
     return Lists(**{"name": "caml", "ids": ids, "top50": frozenset(), "crossing": False} | changes)
 

@@ -15,7 +15,7 @@ DESCRIPTIONS = pd.DataFrame({"system": ["icd9cm"], "code": ["100.0"], "descripti
 def options(**changes) -> SimpleNamespace:
     return SimpleNamespace(
         **{"source": "auto", "published": "none", "labels": "train", "top50": "auto", "min_occurrences": 2}
-        | {"dev_share": 0.1, "test_share": 0.15, "seed": 10}
+        | {"dev_share": 0.1, "test_share": 0.15, "seed": 10, "train_on": "train", "folds": 10, "fold": 0}
         | changes
     )
 

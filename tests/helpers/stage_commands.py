@@ -37,7 +37,8 @@ def options(**values: object) -> list[str]:
 def _as_a_command(stage: str, arguments: list[str], folder: Path) -> Iterator[None]:
     """Set what Python sets for a script, and restore it and the environment variables that a stage sets."""
     environment, argv, path = dict(os.environ), sys.argv, list(sys.path)
-    sys.argv, sys.path[:0] = [str(STAGES / f"{stage}.py"), *arguments], [str(STAGES)]
+    script = STAGES / f"{stage}.py"
+    sys.argv, sys.path[:0] = [str(script), *arguments], [str(script.parent)]
     try:
         with contextlib.chdir(folder):
             yield

@@ -75,6 +75,16 @@ def test_models_of_further_seeds_are_subfolders(folder):
     assert folders[1] == folder and saved_model.load(folders[10]).name == "cnn"
 
 
+def test_the_models_of_all_seeds_have_the_thresholds_of_their_mean(folder):
+    assert [trained.thresholds for trained in saved_model.load_all(folder)] == [{"icd": 0.3}]
+    shutil.copytree(folder, saved_model.of_seed(folder, 2), ignore=shutil.ignore_patterns("seeds"))
+    with pytest.raises(UserError, match=r"holds the models of several seeds, but no ensemble\.json; train it again"):
+        list(saved_model.load_all(folder))
+    saved_model.save_ensemble(folder, {"icd": 0.6})
+    assert [trained.thresholds for trained in saved_model.load_all(folder)] == [{"icd": 0.6}] * 2
+    assert saved_model.load(folder).thresholds == {"icd": 0.3}
+
+
 def test_a_folder_without_a_seed_is_refused_in_one_line(folder):
     edit(folder, provenance={})
     with pytest.raises(UserError, match=r"model.json: damaged \('seed' is missing\); train it again"):

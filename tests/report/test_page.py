@@ -194,7 +194,8 @@ def test_means_over_seeds_have_their_deviations(run, params, settings):
     spread = seeds.deviation([test, seeds.mean([test, json.loads(json.dumps(test).replace("0.", "0.1"))])])
     params = params.model_copy(update={"seed": 7, "seeds": 3})
     trained = io.read_json(run / "train.json") | {"best_epoch": 2.333333, "epochs_run": 3}
-    shown = Page(page.render(params, **read(run, settings, train=trained, spread=spread))).texts
+    several = {"standard_deviation": spread}
+    shown = Page(page.render(params, **read(run, settings, train=trained, seeds=several))).texts
     assert any("the seeds 7 to 9; the best of 3 epochs was on average epoch 2.33." in text for text in shown)
     for head, metrics in test.items():
         for value, deviation in (
@@ -203,6 +204,16 @@ def test_means_over_seeds_have_their_deviations(run, params, settings):
         ):
             assert deviation > 0.001
             assert f"{value:.3f}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{deviation:.3f}" in shown
+
+
+def test_several_seeds_are_shown_as_one_model_too(run, params, settings):
+    params, heading = params.model_copy(update={"seeds": 3}), "The 3 models as one, by the mean of their probabilities"
+    assert heading not in Page(page.render(params, **read(run, settings))).texts
+    ensemble = json.loads(json.dumps(io.read_json(run / "test.json")))
+    for head, value in (("icd", 0.98765), ("ccs", 0.87654)):
+        ensemble[head]["fixed"]["f1"]["micro"] = value
+    shown = Page(page.render(params, **read(run, settings, seeds={"ensemble": ensemble}))).texts
+    assert shown.count(heading) == 2 and shown.count("0.988") == shown.count("0.877") == 1
 
 
 def test_results_are_shown_beside_the_baseline(run, params, settings):

@@ -101,5 +101,6 @@ def test_debugging_on_few_documents(make, engine):
 def test_thresholds_are_tuned_on_dev(make, tiny_inputs):
     training = make()
     at_once.train([training])
-    thresholds = results.tune_thresholds(training.model, tiny_inputs, 2500, "fp32")
+    on_dev = results.dev_probabilities(training.model, tiny_inputs, 2500, "fp32")
+    thresholds = results.tune_thresholds(on_dev, tiny_inputs)
     assert 0 < thresholds["icd"] < 1

@@ -29,17 +29,16 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from medcode.errors import UserError
     from medcode.inference import saved_model
-    from medcode.inference.predict import predict
+    from medcode.inference.predict import UnreadableNote, predict
 
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise UserError(f"--threshold: a probability from 0 to 1, found {arguments.threshold}")
     if arguments.top is not None and arguments.top < 1:
         raise UserError(f"--top: at least 1, found {arguments.top}")
     text = read_note(arguments.note)
-    trained = saved_model.load(arguments.model)
     try:
-        prediction = predict(trained, text, arguments.threshold, arguments.top)
-    except UserError as error:
+        prediction = predict(saved_model.load_all(arguments.model), text, arguments.threshold, arguments.top)
+    except UnreadableNote as error:
         raise UserError(f"{_name(arguments.note)}: {error}") from error
     if prediction.words_read < prediction.words:
         print(
@@ -47,8 +46,10 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if not prediction.words_known:
         print("note: not one word of it is in the model's vocabulary", file=sys.stderr)
+    if prediction.seeds > 1:
+        print(f"note: means of the probabilities of {prediction.seeds} models, one for each seed", file=sys.stderr)
     if arguments.format == "json":
-        print(json.dumps({"model": trained.name, "label_set": trained.label_set, **vars(prediction)}, indent=2))
+        print(json.dumps(vars(prediction), indent=2))
         return
     if not prediction.codes:
         print("no code is above the threshold", file=sys.stderr)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from medcode.dataset.arrays import Inputs
     from medcode.evaluation.official import ScoredDocuments
     from medcode.inference.saved_model import TrainedModel
@@ -29,16 +31,11 @@ def run(arguments: argparse.Namespace) -> None:
         UserError: the model or the inputs are missing, damaged, or of different label sets.
     """
     from medcode import config
-    from medcode.dataset import arrays
     from medcode.evaluation import official, prediction_files
-    from medcode.inference import saved_model
 
     params = config.load(config.Measuring, Path("params.yaml"))
-    trained = saved_model.load(MODEL)
-    splits = tuple(dict.fromkeys(("dev", arguments.split)))
-    data = arrays.load(INPUTS, splits, subword=None if trained.tokenizer is None else SUBWORD)
+    trained, scored = score_splits(params, tuple(dict.fromkeys(("dev", arguments.split))))
     codes = official.gold_codes(CODES, trained.label_set)
-    scored = {split: score_split(params, trained, data, split) for split in splits}
     for head, labels in trained.labels.items():
         thresholds = {label["system"]: trained.thresholds[head] for label in labels}
         dev, of_split = scored["dev"][head], scored[arguments.split][head]
@@ -50,22 +47,44 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"{path}: {lines:,} lines")
 
 
-def score_split(params: Any, trained: TrainedModel, data: Inputs, split: str) -> dict[str, ScoredDocuments]:
-    """Return the probabilities of all documents of a split, by head.
+def score_splits(params: Any, splits: tuple[str, ...]) -> tuple[TrainedModel, dict[str, dict[str, ScoredDocuments]]]:
+    """Return a trained model, and the mean of the probabilities of all seeds for all documents, by split and head.
+
+    Raises:
+        UserError: a model or the inputs are missing, damaged, or of different label sets.
+    """
+    from medcode.dataset import arrays
+    from medcode.evaluation.official import ScoredDocuments
+    from medcode.inference import saved_model
+    from medcode.inference.scoring import MeanProbabilities
+
+    means, data = {split: MeanProbabilities() for split in splits}, None
+    for trained in saved_model.load_all(MODEL):
+        if data is None:
+            data = arrays.load(INPUTS, splits, subword=None if trained.tokenizer is None else SUBWORD)
+        documents = {split: data.splits[split].documents for split in splits}
+        for split, mean in means.items():
+            mean.add(score_split(params, trained, data, split))
+    return trained, {
+        split: {head: ScoredDocuments(documents[split], x) for head, x in mean.values.items()}
+        for split, mean in means.items()
+    }
+
+
+def score_split(params: Any, trained: TrainedModel, data: Inputs, split: str) -> dict[str, np.ndarray]:
+    """Return the probabilities of one model for all documents of a split, float32 [n, Y] by head.
 
     Raises:
         UserError: the inputs have other labels than the model.
     """
     from medcode.engine import distributed
     from medcode.errors import UserError
-    from medcode.evaluation.official import ScoredDocuments
     from medcode.inference.scoring import probabilities, score
 
     for head, labels in trained.labels.items():
         if labels != data.labels.get(head):
             raise UserError(f"{MODEL}: trained on other labels than those of {INPUTS}; run dvc repro")
-    documents, machine = data.splits[split], params.training
-    network = trained.model.to(distributed.choose_device(machine.device))
-    batch_size = params.evaluation.batch_size
-    logits = score(network, data.tokens, documents.offsets, trained.max_tokens, batch_size, machine.precision)
-    return {head: ScoredDocuments(documents.documents, probabilities(values)) for head, values in logits.items()}
+    machine, batch_size = params.training, params.evaluation.batch_size
+    network, offsets = trained.model.to(distributed.choose_device(machine.device)), data.splits[split].offsets
+    logits = score(network, data.tokens, offsets, trained.max_tokens, batch_size, machine.precision)
+    return {head: probabilities(values) for head, values in logits.items()}

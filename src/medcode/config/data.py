@@ -51,7 +51,10 @@ class Tokenize(Section):
 
 
 class Split(Section):
-    """Train, dev and test, and the labels of the label sets."""
+    """Train, dev and test, and the labels of the label sets.
+
+    With `train_on: train_dev`, train and dev together are divided anew into `folds` parts, of which `fold` becomes dev.
+    """
 
     source: Literal["auto", "stratified"]
     published: Literal["none", "caml", "edin-clean", "edin-icd9", "edin-icd10", "edin-joint"]
@@ -60,6 +63,9 @@ class Split(Section):
     min_occurrences: Positive
     dev_share: Annotated[Share, Field(gt=0, lt=1)]
     test_share: Annotated[Share, Field(gt=0, lt=1)]
+    train_on: Literal["train", "train_dev"] = "train"
+    folds: Annotated[int, Field(ge=2)] = 10
+    fold: Count = 0
     seed: Count
 
 

@@ -106,5 +106,15 @@ def _check_rules(raw: dict[str, Any], path: str | os.PathLike, label_set: str) -
         )
     if params.split.dev_share + params.split.test_share >= 1:
         lines.append(f"{path}: split: dev_share + test_share must be below 1, or no training document is left")
+    if params.split.fold >= params.split.folds:
+        lines.append(
+            f"{path}: split: fold: expected 0 to {params.split.folds - 1}, one of the {params.split.folds} parts of "
+            f"folds, found {params.split.fold}"
+        )
+    if params.split.fold and params.split.train_on == "train":
+        lines.append(
+            f"{path}: split: fold: {params.split.fold} has no effect with train_on: train; set train_on: train_dev, or "
+            "fold: 0"
+        )
     if lines:
         raise UserError(*lines)

@@ -4,6 +4,9 @@ The split comes from published lists if params.yaml names them, else from the co
 made by multi-label iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of
 multi-label data", algorithm 1), so that every code has the share of each split that params.yaml asks for. The examples
 are patients, never single admissions. A patient counts for a code once for each admission that has it.
+
+Wherever the split comes from, train and dev together can be divided anew into equal parts, by the same stratification.
+One part is then dev, and the others are train: for a last training on nearly all of both, or for cross-validation.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ def split_admissions(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, pub
     Args:
         notes: admission_id, patient_id, split (may be null).
         codes: admission_id, system, code.
-        options: `source`, `dev_share`, `test_share` and `seed` of params.yaml.
+        options: `source`, `dev_share`, `test_share`, `train_on`, `folds`, `fold` and `seed` of params.yaml.
         published: lists of admissions to follow.
 
     Raises:
@@ -59,51 +62,65 @@ def split_admissions(notes: pd.DataFrame, codes: pd.DataFrame, options: Any, pub
     notes = notes.set_index("admission_id")
     background = notes["split"] == BACKGROUND
     coded = notes[~background & notes.index.isin(codes["admission_id"].unique())]
-    has_split = coded["split"].notna()
-    shares = (1 - options.dev_share - options.test_share, options.dev_share, options.test_share)
-    metrics: dict[str, Any] = {}
-    if published is not None:
-        source, split_of = published.name, coded.index.to_series().map(published.split_of()).dropna()
-        metrics["published"] = _coverage(published, notes.index, coded.index)
-        if not len(split_of):
-            raise UserError(
-                f"split.published: none of the {metrics['published']['listed']['all']:,} admissions of {source} has a "
-                "code in this corpus; the lists belong to another one"
-            )
-    elif options.source == "auto" and has_split.any():
-        source, split_of = "corpus", coded["split"]
-        if not has_split.all():
-            raise UserError(
-                f"the corpus gives {int(has_split.sum())} admissions a split and {int((~has_split).sum())} none; give "
-                "all or none of them one, or set split.source: stratified"
-            )
-    else:
-        source, split_of = "stratified", _stratified(coded["patient_id"], codes, options)
-        metrics["wanted_share"] = dict(zip(SPLITS, shares, strict=True))
+    split_of, metrics = _of_source(coded, notes.index, codes, options, published)
     check_present(split_of, "no admission with a code")
-    if source == "corpus":
-        is_measured = notes["split"].isin(SPLITS[1:]) & ~notes.index.isin(coded.index)
-        split_of = pd.concat([split_of, notes["split"][is_measured]])
-    crossing = _crossing(notes["patient_id"].loc[split_of.index], split_of)
+    if metrics["source"] == "corpus":
+        is_kept = notes["split"].isin(SPLITS if options.train_on == "train_dev" else SPLITS[1:])
+        split_of = pd.concat([split_of, notes["split"][is_kept & ~notes.index.isin(coded.index)]])
+    patients = notes["patient_id"].loc[split_of.index]
+    crossing = _crossing(patients, split_of)
     if len(crossing) and not (published and published.crossing):
         raise UserError(
             f"{len(crossing)} patients are in more than one split of the corpus, such as patient {crossing[0]}; a "
             "patient belongs in one, or set split.source: stratified and split.published: none"
         )
+    if options.train_on == "train_dev":
+        split_of = _divide_anew(split_of, patients, codes, options)
+        crossing, folds = _crossing(patients, split_of), options.folds
+        is_coded, divided = split_of.index.isin(coded.index), float((split_of != "test").mean())
+        check_present(split_of[is_coded], "no admission with a code")
+        split_of = split_of[is_coded | (split_of != "train")]
+        wanted = (divided - divided / folds, divided / folds, 1 - divided)
+        metrics |= {"train_on": options.train_on, "folds": folds, "fold": options.fold}
+        metrics["wanted_share"] = dict(zip(SPLITS, wanted, strict=True))
     split = pd.concat([split_of, notes["split"][background]]).reindex(notes.index).dropna()
     documents = notes.loc[split.index, ["patient_id"]].assign(split=split, top50=None).reset_index()
     if published is not None and published.top50:
         documents["top50"] = documents["admission_id"].isin(published.top50)
-    return Splits(
-        documents[SCHEMA.names],
-        {"source": source, "patients_in_two_splits": len(crossing), **metrics, **_sizes(documents)},
-    )
+    source = {"source": metrics.pop("source"), "patients_in_two_splits": len(crossing)}
+    return Splits(documents[SCHEMA.names], source | metrics | _sizes(documents))
 
 
 def table(splits: Splits) -> pa.Table:
     """Return the documents as an Arrow table with the columns of SCHEMA."""
     documents = pa.Table.from_pandas(splits.documents, schema=SCHEMA, preserve_index=False)
     return documents.replace_schema_metadata(None)
+
+
+def _of_source(
+    coded: pd.DataFrame, admissions: pd.Index, codes: pd.DataFrame, options: Any, published: Lists | None
+) -> tuple[pd.Series, dict[str, Any]]:
+    """Return the split of each coded admission by published lists, the corpus or stratification, and metrics."""
+    has_split = coded["split"].notna()
+    if published is not None:
+        split_of = coded.index.to_series().map(published.split_of()).dropna()
+        coverage = _coverage(published, admissions, coded.index)
+        if not len(split_of):
+            raise UserError(
+                f"split.published: none of the {coverage['listed']['all']:,} admissions of {published.name} has a "
+                "code in this corpus; the lists belong to another one"
+            )
+        return split_of, {"source": published.name, "published": coverage}
+    if options.source == "auto" and has_split.any():
+        if not has_split.all():
+            raise UserError(
+                f"the corpus gives {int(has_split.sum())} admissions a split and {int((~has_split).sum())} none; give "
+                "all or none of them one, or set split.source: stratified"
+            )
+        return coded["split"], {"source": "corpus"}
+    shares = (1 - options.dev_share - options.test_share, options.dev_share, options.test_share)
+    split_of = _stratified(coded["patient_id"], codes, shares, options.seed)
+    return split_of, {"source": "stratified", "wanted_share": dict(zip(SPLITS, shares, strict=True))}
 
 
 def _coverage(published: Lists, admissions: pd.Index, coded: pd.Index) -> dict[str, Any]:
@@ -135,19 +152,39 @@ def _sizes(documents: pd.DataFrame) -> dict[str, Any]:
     return {**sizes, "background_documents": len(documents) - len(labeled)}
 
 
-def _stratified(patients: pd.Series, codes: pd.DataFrame, options: Any) -> pd.Series:
-    numbers, names = pd.factorize(patients)
-    if len(names) < len(SPLITS):
-        raise UserError(f"{len(names)} patients with codes cannot make train, dev and test; at least 3 are needed")
+def _stratified(patients: pd.Series, codes: pd.DataFrame, shares: tuple[float, ...], seed: int) -> pd.Series:
+    """Return the split of each admission, given the patient of each."""
+    if (n_patients := patients.nunique()) < len(SPLITS):
+        raise UserError(f"{n_patients} patients with codes cannot make train, dev and test; at least 3 are needed")
+    names = np.array(SPLITS, dtype=object)[_stratified_parts(patients, codes, np.array(shares), seed)]
+    return pd.Series(names, index=patients.index, dtype="str")
+
+
+def _divide_anew(split_of: pd.Series, patients: pd.Series, codes: pd.DataFrame, options: Any) -> pd.Series:
+    """Divide train and dev together into equal parts, and return the splits with one part as dev; test stays."""
+    divided = split_of.index[split_of.isin(["train", "dev"])]
+    if (n_patients := patients[divided].nunique()) < options.folds:
+        raise UserError(
+            f"split.folds: {n_patients} patients of train and dev cannot make {options.folds} parts; set it to at most "
+            f"{n_patients}"
+        )
+    parts = _stratified_parts(patients[divided], codes, np.full(options.folds, 1 / options.folds), options.seed)
+    is_dev = pd.Series(parts == options.fold, index=divided).reindex(split_of.index, fill_value=False)
+    is_train = split_of.index.isin(divided) & ~is_dev
+    return split_of.mask(is_dev, "dev").mask(is_train, "train")
+
+
+def _stratified_parts(patients: pd.Series, codes: pd.DataFrame, shares: np.ndarray, seed: int) -> np.ndarray:
+    """Return the number of the part of each admission, given the patient of each and the share of each part."""
+    numbers = pd.factorize(patients)[0]
     positions = patients.index.get_indexer(codes["admission_id"])
     codes, rows = codes[positions >= 0], numbers[positions[positions >= 0]]
     # Sorted, so that the split does not depend on the order of the rows of codes.
     labels = pd.factorize(pd.MultiIndex.from_frame(codes[["system", "code"]]), sort=True)[0]
     # Duplicate entries are summed: the number of the patient's admissions with the code.
-    matrix = sparse.coo_array((np.ones(len(rows)), (rows, labels))).tocsr()
-    shares = np.array([1 - options.dev_share - options.test_share, options.dev_share, options.test_share])
-    folds = stratify(matrix, np.bincount(numbers), shares, options.seed)
-    return pd.Series(np.array(SPLITS, dtype=object)[folds[numbers]], index=patients.index, dtype="str")
+    shape = numbers.max() + 1, labels.max(initial=-1) + 1  # also a patient without a code has a row
+    matrix = sparse.coo_array((np.ones(len(rows)), (rows, labels)), shape).tocsr()
+    return stratify(matrix, np.bincount(numbers), shares, seed)[numbers]
 
 
 def stratify(counts: sparse.csr_array, sizes: np.ndarray, shares: np.ndarray, seed: int) -> np.ndarray:

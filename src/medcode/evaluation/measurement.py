@@ -18,6 +18,8 @@ from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import probabilities, score
 
+MEASURED = ("dev", "test")  # splits: the threshold is tuned on the first, metrics are of the second
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -51,6 +53,7 @@ class Measurements:
     linkage: list[dict[str, Any]]  # rows of the table by links to the other edition of ICD
     losses: list[dict[str, Any]]  # a row for each label
     predictions: dict[str, Predictions]  # by head; large
+    probabilities: dict[str, dict[str, np.ndarray]]  # of all documents, float32 [n, Y] by split and head; large
 
 
 def measure(
@@ -71,26 +74,17 @@ def measure(
         name: score(network, data.tokens, split.offsets, trained.max_tokens, options.batch_size, machine.precision)
         for name, split in data.splits.items()
     }
-    measurements = Measurements({}, [], [], [], {})
-    dev, test = data.splits["dev"], data.splits["test"]
+    of_split = {name: {head: probabilities(x) for head, x in logits.items()} for name, logits in scores.items()}
+    measurements, test = Measurements({}, [], [], [], {}, of_split), data.splits["test"]
     for head, labels in trained.labels.items():
+        measurements.metrics[head] = tuned_metrics(options, codes, data, head, *(of_split[x][head] for x in MEASURED))
         # Only the documents that were coded in the head's system are measured.
-        dev_targets, is_coded = dev.targets[head], test.targets[head].is_coded
-        threshold = tune_threshold(
-            dev_targets.coded().matrix, probabilities(scores["dev"][head][dev_targets.is_coded]), options.threshold_grid
+        is_coded, counts = test.targets[head].is_coded, data.train_counts(head)
+        gold, logits, predicted = (
+            values[is_coded] for values in (test.targets[head].matrix, scores["test"][head], of_split["test"][head])
         )
-        targets, logits = test.targets[head].coded(), scores["test"][head][is_coded]
-        gold, predicted, counts = targets.matrix, probabilities(logits), data.train_counts(head)
+        threshold = measurements.metrics[head]["tuned"]["threshold"]
         shared = gold, predicted, counts, threshold, options
-        of_head = {}
-        if codes is not None and head == "icd":
-            scored_dev, scored_test = (
-                official.ScoredDocuments(split.documents, probabilities(scores[name][head]))
-                for name, split in data.splits.items()
-            )
-            tasks = official.tasks(labels, codes, scored_dev, scored_test, options.threshold_grid)
-            of_head["official"] = official_metrics(tasks)
-        measurements.metrics[head] = of_head | head_metrics(*shared)
         measurements.frequency.extend(frequency.frequency_table(*shared, head))
         measurements.linkage.extend(frequency.linkage_table(*shared, head, data.linked[head]))
         measurements.losses.extend(label_losses.loss_table(gold, logits, labels, head))
@@ -99,3 +93,34 @@ def measure(
             documents, labels, gold, predicted, counts, options.fixed_threshold, threshold
         )
     return measurements
+
+
+def tuned_metrics(
+    options: Evaluation,
+    codes: pd.DataFrame | None,
+    data: Inputs,
+    head: str,
+    on_dev: np.ndarray,
+    on_test: np.ndarray,
+) -> dict[str, Any]:
+    """Measure the probabilities of one head, at the fixed threshold and at the one with the best micro F1 on dev.
+
+    Args:
+        options, codes, data: as for `measure`.
+        head: its name.
+        on_dev, on_test: probabilities of all documents of the splits, float32 [n, Y].
+
+    Returns:
+        The result of `head_metrics`, and with codes that of `official_metrics` as a section `official` before it.
+    """
+    dev, test = (data.splits[name] for name in MEASURED)
+    dev_targets, targets = (split.targets[head] for split in (dev, test))
+    threshold = tune_threshold(dev_targets.coded().matrix, on_dev[dev_targets.is_coded], options.threshold_grid)
+    of_head = {}
+    if codes is not None and head == "icd":
+        scored_dev = official.ScoredDocuments(dev.documents, on_dev)
+        scored_test = official.ScoredDocuments(test.documents, on_test)
+        tasks = official.tasks(data.labels[head], codes, scored_dev, scored_test, options.threshold_grid)
+        of_head["official"] = official_metrics(tasks)
+    gold, scores = targets.coded().matrix, on_test[targets.is_coded]
+    return of_head | head_metrics(gold, scores, data.train_counts(head), threshold, options)

@@ -1,14 +1,15 @@
 """A trained model as a self-contained folder: weights, vocabulary, codes, descriptions, thresholds, settings.
 
 A model on subwords has its tokenizer in place of the vocabulary. With several seeds, the folder is the model of the
-first, and holds those of the others in subfolders.
+first, and holds those of the others in subfolders, and the thresholds of the mean of their probabilities.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from medcode.encoders.subwords import SubwordTokenizer
 
 FORMAT = 1
-FURTHER_SEEDS = "seeds"
+FURTHER_SEEDS, ENSEMBLE = "seeds", "ensemble.json"
 TRAIN_AGAIN = "train it again (dvc repro train)"
 
 
@@ -90,9 +91,20 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
         io.write_json(target / "model.json", metadata)
 
 
+def save_ensemble(folder: Path, thresholds: dict[str, float]) -> None:
+    """Write the thresholds of the mean of the probabilities of all seeds, by head, into the folder of the first."""
+    io.write_json(folder / ENSEMBLE, {"thresholds": thresholds})
+
+
 def of_seed(folder: Path, seed: int) -> Path:
     """Return the folder of the model of a further seed, within the folder of the first."""
     return folder / FURTHER_SEEDS / str(seed)
+
+
+def further_seeds(folder: Path) -> dict[int, Path]:
+    """Return the folders of the seeds after the first."""
+    seeds = sorted(int(path.name) for path in (folder / FURTHER_SEEDS).glob("*") if path.name.isdecimal())
+    return {seed: of_seed(folder, seed) for seed in seeds}
 
 
 def of_all_seeds(folder: str | os.PathLike) -> dict[int, Path]:
@@ -106,8 +118,7 @@ def of_all_seeds(folder: str | os.PathLike) -> dict[int, Path]:
         first = _metadata(folder)["provenance"]["seed"]
     except KeyError as error:
         raise UserError(f"{folder / 'model.json'}: damaged ({error} is missing); {TRAIN_AGAIN}") from error
-    further_seeds = sorted(int(path.name) for path in (folder / FURTHER_SEEDS).glob("*") if path.name.isdecimal())
-    return {first: folder} | {seed: of_seed(folder, seed) for seed in further_seeds}
+    return {first: folder} | further_seeds(folder)
 
 
 def load(folder: str | os.PathLike) -> TrainedModel:
@@ -122,6 +133,22 @@ def load(folder: str | os.PathLike) -> TrainedModel:
         return _build(folder, metadata)
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder / 'model.json'}: damaged ({error} is missing); {TRAIN_AGAIN}") from error
+
+
+def load_all(folder: str | os.PathLike) -> Iterator[TrainedModel]:
+    """Read the models of all seeds one after another, each with the thresholds of the mean of their probabilities.
+
+    Raises:
+        UserError: as for `load`; or the thresholds of the mean are missing.
+    """
+    folder = Path(folder)
+    if not (further := further_seeds(folder)):
+        yield load(folder)
+        return
+    if not (folder / ENSEMBLE).exists():
+        raise UserError(f"{folder}: holds the models of several seeds, but no {ENSEMBLE}; {TRAIN_AGAIN}")
+    for path in (folder, *further.values()):
+        yield replace(load(path), thresholds=io.read_json(folder / ENSEMBLE)["thresholds"])
 
 
 def _metadata(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -58,3 +60,28 @@ def _flush(scores: dict[str, np.ndarray], deferred: list[tuple[str, np.ndarray, 
 def probabilities(logits: np.ndarray) -> np.ndarray:
     """Return the sigmoid of the logits, float32."""
     return torch.from_numpy(logits).sigmoid().numpy()
+
+
+class MeanProbabilities:
+    """The mean of the probabilities of several models, which are added one after another.
+
+    It takes the memory of one model's probabilities, however many there are. The mean of equal numbers is that number,
+    to the bit.
+
+    Attributes:
+        models: how many were added.
+        values: their mean, {head: float32, of the shape that was added}.
+    """
+
+    def __init__(self) -> None:
+        self.models = 0
+        self.values: dict[str, np.ndarray] = {}
+
+    def add(self, values: Mapping[str, np.ndarray]) -> None:
+        """Add the probabilities of one more model, by head."""
+        self.models += 1
+        for head, added in values.items():
+            if self.models == 1:
+                self.values[head] = added.copy()
+            else:
+                self.values[head] += (added - self.values[head]) / np.float32(self.models)

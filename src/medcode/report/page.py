@@ -61,7 +61,7 @@ def render(
     corpus: Mapping[str, Any],
     figures: Mapping[str, str],
     vectors_note: str = "",
-    spread: Mapping[str, Any] | None = None,
+    seeds: Mapping[str, Any] | None = None,
     baseline: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the report as HTML: inline style and figures, no script, nothing loaded from elsewhere.
@@ -76,7 +76,8 @@ def render(
         figures: the SVG of `frequency`, `losses`, `vectors`, `learning`, `labels`, `lengths` and, where codes have
             links, `linkage`.
         vectors_note: caption of the figure `vectors`, which is left out if this is empty.
-        spread: standard deviation over several seeds of each number in `test`; None for one seed.
+        seeds: metrics/seeds.json: `standard_deviation` over several seeds of each number in `test`, and the metrics of
+            the `ensemble` of their models; empty for one seed.
         baseline: metrics/baseline.json, the metrics of the linear baseline by head.
 
     Raises:
@@ -93,8 +94,9 @@ def render(
         title=f"{train['model']} on {params.corpus}, {LABEL_SETS.get(train['label_set'], train['label_set'])}",
         training=_training(params, settings, train),
         heads=[
-            _head(head, test, params.evaluation, data, spread or {}, baseline or {}) for head in page_heads(test, data)
+            _head(head, test, params.evaluation, data, seeds or {}, baseline or {}) for head in page_heads(test, data)
         ],
+        seeds=params.seeds,
         comparisons=linear_baseline.lines(settings.model, test, baseline or {}),
         figures={name: inline(svg) for name, svg in figures.items()},
         frequency_note=_frequency_note(params.evaluation),
@@ -184,14 +186,16 @@ def _head(
     test: Mapping[str, Any],
     options: Evaluation,
     data: Inputs,
-    spread: Mapping[str, Any],
+    seeds: Mapping[str, Any],
     baseline: Mapping[str, Any],
 ) -> dict[str, Any]:
     metrics = test[name]
-    formatted = _with_spread(metrics, spread.get(name))
+    formatted = _with_spread(metrics, seeds.get("standard_deviation", {}).get(name))
+    ensemble = seeds.get("ensemble", {}).get(name)
     return {
         "name": name,
         "tiles": tiles(formatted, baseline.get(name)),
+        "ensemble": tiles(ensemble) if ensemble else [],
         "fixed": metrics["fixed"]["threshold"],
         "tuned": metrics["tuned"]["threshold"],
         "groups": metric_rows.groups(formatted),

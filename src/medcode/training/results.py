@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medcode import io
 from medcode.config import ModelSettings, Run
 from medcode.dataset.arrays import Inputs
@@ -12,7 +14,7 @@ from medcode.encoders.subwords import SubwordTokenizer
 from medcode.evaluation import seeds
 from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference import saved_model
-from medcode.inference.scoring import probabilities, score
+from medcode.inference.scoring import MeanProbabilities, probabilities, score
 from medcode.models.base import Model, count_parameters
 from medcode.training.state import Result
 from medcode.training.validation import SCORING_BATCH
@@ -20,16 +22,22 @@ from medcode.training.validation import SCORING_BATCH
 THRESHOLD_GRID = 100  # of the threshold that the model carries; Edin et al. 2023
 
 
-def tune_thresholds(model: Model, data: Inputs, max_tokens: int, precision: str) -> dict[str, float]:
-    """Choose the threshold of each head with the best micro F1 on the dev documents coded in its system."""
+def dev_probabilities(model: Model, data: Inputs, max_tokens: int, precision: str) -> dict[str, np.ndarray]:
+    """Return the probabilities of each head's labels for the dev documents coded in its system, by head."""
     dev = data.splits["dev"]
     logits = score(model, data.tokens, dev.offsets, max_tokens, SCORING_BATCH, precision)
-    return {
-        head: tune_threshold(
-            dev.targets[head].coded().matrix, probabilities(x[dev.targets[head].is_coded]), THRESHOLD_GRID
-        )
-        for head, x in logits.items()
-    }
+    return {head: probabilities(x[dev.targets[head].is_coded]) for head, x in logits.items()}
+
+
+def tune_thresholds(on_dev: dict[str, np.ndarray], data: Inputs) -> dict[str, float]:
+    """Choose the threshold of each head with the best micro F1 on dev.
+
+    Args:
+        on_dev: result of `dev_probabilities`.
+        data: the gold labels.
+    """
+    targets = data.splits["dev"].targets
+    return {head: tune_threshold(targets[head].coded().matrix, x, THRESHOLD_GRID) for head, x in on_dev.items()}
 
 
 def save(
@@ -41,7 +49,9 @@ def save(
     data: Inputs,
     tokenizer: SubwordTokenizer | None,
 ) -> list[dict[str, float]]:
-    """Write the models of all seeds. The folder itself is the model of the first seed.
+    """Write the models of all seeds, and the thresholds of the mean of their probabilities.
+
+    The folder itself is the model of the first seed.
 
     Args:
         run: names of corpus, label set and model.
@@ -56,10 +66,12 @@ def save(
         The thresholds of each seed, by head.
     """
     max_tokens = settings.recipe.max_tokens
-    thresholds = []
+    thresholds, ensemble = [], MeanProbabilities()
     with io.atomic_folder(folder) as target:
         for seed, model in zip(run.all_seeds, trained, strict=True):
-            thresholds.append(tune_thresholds(model, data, max_tokens, precision))
+            on_dev = dev_probabilities(model, data, max_tokens, precision)
+            thresholds.append(tune_thresholds(on_dev, data))
+            ensemble.add(on_dev)
             labels = {head: data.labels[head] for head in model.heads}
             saved = saved_model.TrainedModel(
                 run.model,
@@ -74,6 +86,8 @@ def save(
             )
             provenance = {"corpus": run.corpus, "encoder": run.encoder, "recipe": settings.recipe_name, "seed": seed}
             saved_model.save(target if seed == run.seed else saved_model.of_seed(target, seed), saved, provenance)
+        if ensemble.models > 1:
+            saved_model.save_ensemble(target, tune_thresholds(ensemble.values, data))
     return thresholds
 
 

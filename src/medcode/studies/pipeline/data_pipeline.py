@@ -11,7 +11,7 @@ from string import Template
 from typing import Any
 
 from medcode.errors import UserError
-from medcode.studies.pipeline.workflow import PARAMS_FILE, Stage, StageCommand
+from medcode.studies.pipeline.workflow import PARAMS_FILE, Stage, StageCommand, ancestors, producer
 
 ROOT = PurePosixPath("data/studies")
 PUBLISHED_SPLITS = PurePosixPath("data/splits-published")
@@ -37,10 +37,7 @@ class DataPipeline:
     def __init__(self, workflow: dict[str, Stage], values: dict[str, list[str]]) -> None:
         self.workflow = workflow
         self.values = values
-        ancestors: dict[str, set[str]] = {}
-        for name in workflow:
-            self._add_ancestors(name, ancestors)
-        chains = {name: ancestors[name] | {name} for name in workflow}
+        chains = {name: parents | {name} for name, parents in ancestors(workflow).items()}
         self.stages = {
             name: stage
             for name, stage in workflow.items()
@@ -50,17 +47,6 @@ class DataPipeline:
             name: [axis for axis in AXES if any(workflow[ancestor].refers_to(axis) for ancestor in chains[name])]
             for name in self.stages
         }
-
-    def _add_ancestors(self, name: str, ancestors: dict[str, set[str]]) -> set[str]:
-        """Return the stages that a stage depends on, directly or not, and store them in `ancestors`."""
-        if name not in ancestors:
-            parents = {self._producer(dep) for dep in self.workflow[name].deps} - {name, None}
-            ancestors[name] = parents.union(*(self._add_ancestors(parent, ancestors) for parent in parents))
-        return ancestors[name]
-
-    def _producer(self, path: str) -> str | None:
-        """Return the stage that writes a path, a file in it, or a folder that contains it."""
-        return next((name for name, stage in self.workflow.items() if stage.writes(path)), None)
 
     def study_path(self, path: str, corpus: str, **axes: str) -> str:
         """Return the studies' path for a path of the main workflow. Any other value is returned unchanged.
@@ -83,8 +69,8 @@ class DataPipeline:
         if not any(path.is_relative_to(top) for top in MOVED_FOLDERS):
             return path
         moved = folder / (path.relative_to("data") if path.is_relative_to("data") else path)
-        producer = self._producer(str(path))
-        values = [axes[axis] for axis in self.axes.get(producer or "", []) if not _has_axis(path, axis)]
+        made_by = producer(self.workflow, str(path))
+        values = [axes[axis] for axis in self.axes.get(made_by or "", []) if not _has_axis(path, axis)]
         return moved.parent.joinpath(*values, moved.name) if path.suffix else moved.joinpath(*values)
 
     def study_command(self, command: StageCommand, corpus: str, **axes: str) -> StageCommand:
@@ -104,7 +90,7 @@ class DataPipeline:
         Raises:
             UserError: no data stage makes the path.
         """
-        name = self._producer(path)
+        name = producer(self.workflow, path)
         if name not in self.stages:
             raise UserError(f"dvc.yaml: no stage between a corpus and the inputs of a training makes {path}")
         variables = [*self.axes[name], *self.stages[name].matrix]

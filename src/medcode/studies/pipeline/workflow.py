@@ -133,6 +133,27 @@ def parse_stages(content: dict[str, Any]) -> dict[str, Stage]:
     return {name: Stage.parse(stage) for name, stage in content["stages"].items()}
 
 
+def producer(stages: Mapping[str, Stage], path: str) -> str | None:
+    """Return the stage that writes a path, a file in it, or a folder that contains it; None if no stage does."""
+    return next((name for name, stage in stages.items() if stage.writes(path)), None)
+
+
+def ancestors(stages: Mapping[str, Stage]) -> dict[str, set[str]]:
+    """Return the stages that each stage depends on, directly or not."""
+    found: dict[str, set[str]] = {}
+
+    def add(name: str) -> set[str]:
+        if name not in found:
+            producers = {producer(stages, dep) for dep in stages[name].deps}
+            parents = {parent for parent in producers if parent not in (None, name)}
+            found[name] = parents.union(*(add(parent) for parent in parents))
+        return found[name]
+
+    for name in stages:
+        add(name)
+    return found
+
+
 def _out_path(out: str | dict[str, Any]) -> str:
     return out if isinstance(out, str) else next(iter(out))
 
