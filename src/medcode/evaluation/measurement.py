@@ -71,8 +71,10 @@ def measure(
     """
     network = trained.model.to(distributed.choose_device(machine.device))
     scores = {
-        name: score(network, data.tokens, split.offsets, trained.max_tokens, options.batch_size, machine.precision)
-        for name, split in data.splits.items()
+        name: score(
+            network, data.tokens, data.splits[name].offsets, trained.max_tokens, options.batch_size, machine.precision
+        )
+        for name in MEASURED
     }
     of_split = {name: {head: probabilities(x) for head, x in logits.items()} for name, logits in scores.items()}
     measurements, test = Measurements({}, [], [], [], {}, of_split), data.splits["test"]
