@@ -11,6 +11,7 @@ from typing import Any
 
 from medcode import config, io
 from medcode.dataset import arrays
+from medcode.dataset.fragments import with_fragments
 from medcode.engine import reproducibility
 from medcode.errors import UserError
 from medcode.evaluation import decisions, frequency, label_losses, label_map, official, seeds
@@ -29,7 +30,7 @@ class Parameters(config.Section):
 
 @stage(
     Parameters,
-    inputs=Path, codes=Path, subword=Path, ccs=Path, model=Path,
+    inputs=Path, sentences=Path, codes=Path, subword=Path, ccs=Path, model=Path,
     metrics=Path, seeds=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
     optional={"predictions": Path},
 )  # fmt: skip
@@ -42,6 +43,8 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
         if data is None:
             subword = paths["subword"] if trained.tokenizer is not None else None
             data = arrays.load(paths["inputs"], ("dev", "test"), linked=True, subword=subword)
+            if trained.unit == "sentences":
+                data = with_fragments(data, paths["sentences"], trained.max_tokens)
             io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
         of_seed = measure(params.evaluation, params.training, gold_codes, trained, data)
         measurements[str(seed)] = of_seed if paths["predictions"] else replace(of_seed, predictions={})  # it is large

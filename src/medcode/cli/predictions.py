@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from medcode.evaluation.official import ScoredDocuments
     from medcode.inference.saved_model import TrainedModel
 
-MODEL, INPUTS, CODES, SUBWORD = "models/current", "data/inputs", "data/extracted/codes.parquet", "data/subword"
+MODEL, INPUTS, CODES = "models/current", "data/inputs", "data/extracted/codes.parquet"
+SENTENCES, SUBWORD = "data/sentences", "data/subword"
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -30,6 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from medcode import config
     from medcode.dataset import arrays
+    from medcode.dataset.fragments import with_fragments
     from medcode.evaluation import official, prediction_files
     from medcode.inference import saved_model
 
@@ -37,6 +39,8 @@ def run(arguments: argparse.Namespace) -> None:
     trained = saved_model.load(MODEL)
     splits = tuple(dict.fromkeys(("dev", arguments.split)))
     data = arrays.load(INPUTS, splits, subword=None if trained.tokenizer is None else SUBWORD)
+    if trained.unit == "sentences":
+        data = with_fragments(data, SENTENCES, trained.max_tokens)
     codes = official.gold_codes(CODES, trained.label_set)
     scored = {split: score_split(params, trained, data, split) for split in splits}
     for head, labels in trained.labels.items():
@@ -59,7 +63,7 @@ def score_split(params: Any, trained: TrainedModel, data: Inputs, split: str) ->
     from medcode.engine import distributed
     from medcode.errors import UserError
     from medcode.evaluation.official import ScoredDocuments
-    from medcode.inference.scoring import probabilities, score
+    from medcode.inference.scoring import probabilities, score_split
 
     for head, labels in trained.labels.items():
         if labels != data.labels.get(head):
@@ -67,5 +71,5 @@ def score_split(params: Any, trained: TrainedModel, data: Inputs, split: str) ->
     documents, machine = data.splits[split], params.training
     network = trained.model.to(distributed.choose_device(machine.device))
     batch_size = params.evaluation.batch_size
-    logits = score(network, data.tokens, documents.offsets, trained.max_tokens, batch_size, machine.precision)
+    logits = score_split(network, data.tokens, documents, trained.max_tokens, batch_size, machine.precision)
     return {head: ScoredDocuments(documents.documents, probabilities(values)) for head, values in logits.items()}

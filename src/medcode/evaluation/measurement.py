@@ -16,7 +16,7 @@ from medcode.evaluation import frequency, label_losses, official
 from medcode.evaluation.summary import head_metrics, official_metrics
 from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference.saved_model import TrainedModel
-from medcode.inference.scoring import probabilities, score
+from medcode.inference.scoring import probabilities, score_split
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def measure(
     """
     network = trained.model.to(distributed.choose_device(machine.device))
     scores = {
-        name: score(network, data.tokens, split.offsets, trained.max_tokens, options.batch_size, machine.precision)
+        name: score_split(network, data.tokens, split, trained.max_tokens, options.batch_size, machine.precision)
         for name, split in data.splits.items()
     }
     measurements = Measurements({}, [], [], [], {})

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from medcode.dataset.fragments import cut
 from medcode.errors import UserError
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import probabilities, score
+from medcode.text.offsets import sentence_tokens, token_offsets
+from medcode.text.sentences import sentence_spans
 from medcode.text.tokenization import text_of, tokenize
 from medcode.text.vocabulary import Vocabulary
 
@@ -48,11 +51,12 @@ def predict(trained: TrainedModel, text: str, threshold: float | None = None, to
     all_tokens, unknown = token_ids(trained, text)
     if not len(all_tokens):
         raise UserError("no words to read: it is empty, or holds numbers and signs only")
-    tokens = all_tokens[: trained.max_tokens]
-    logits = score(trained.model, tokens, np.array([[0, len(tokens)]]), trained.max_tokens, batch_size=1)
+    slices = slices_of(trained, text, len(all_tokens))
+    tokens = all_tokens[: slices.max()]
+    logits = score(trained.model, tokens, slices, trained.max_tokens, batch_size=1)
     codes = []
     for head, labels in trained.labels.items():
-        values = probabilities(logits[head])[0]
+        values = probabilities(logits[head]).max(axis=0)
         order = np.argsort(-values, kind="stable")
         limit = trained.thresholds[head] if threshold is None else threshold
         predicted = order[:top] if top is not None else order[values[order] > limit]
@@ -64,6 +68,14 @@ def predict(trained: TrainedModel, text: str, threshold: float | None = None, to
         ]
     n_known, unit = int((tokens != unknown).sum()), "words" if trained.tokenizer is None else "subwords"
     return Prediction(codes, len(all_tokens), len(tokens), n_known, unit)
+
+
+def slices_of(trained: TrainedModel, text: str, n_tokens: int) -> np.ndarray:
+    """Return start and end of what a model reads of a note: the note itself, or its sentences, int64 [m, 2]."""
+    if trained.unit == "documents":
+        return np.array([[0, min(n_tokens, trained.max_tokens)]])
+    (offsets,) = token_offsets([text], trained.rule, trained.tokenizer)
+    return cut(sentence_tokens(offsets, sentence_spans(text)), trained.max_tokens)[0]
 
 
 def token_ids(trained: TrainedModel, text: str) -> tuple[np.ndarray, int | None]:

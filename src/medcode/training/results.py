@@ -12,7 +12,7 @@ from medcode.encoders.subwords import SubwordTokenizer
 from medcode.evaluation import seeds
 from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference import saved_model
-from medcode.inference.scoring import probabilities, score
+from medcode.inference.scoring import probabilities, score_split
 from medcode.models.base import Model, count_parameters
 from medcode.training.state import Result
 from medcode.training.validation import SCORING_BATCH
@@ -23,7 +23,7 @@ THRESHOLD_GRID = 100  # of the threshold that the model carries; Edin et al. 202
 def tune_thresholds(model: Model, data: Inputs, max_tokens: int, precision: str) -> dict[str, float]:
     """Choose the threshold of each head with the best micro F1 on the dev documents coded in its system."""
     dev = data.splits["dev"]
-    logits = score(model, data.tokens, dev.offsets, max_tokens, SCORING_BATCH, precision)
+    logits = score_split(model, data.tokens, dev, max_tokens, SCORING_BATCH, precision)
     return {
         head: tune_threshold(
             dev.targets[head].coded().matrix, probabilities(x[dev.targets[head].is_coded]), THRESHOLD_GRID
@@ -71,6 +71,7 @@ def save(
                 data.rule,
                 run.label_set,
                 tokenizer,
+                settings.recipe.unit,
             )
             provenance = {"corpus": run.corpus, "encoder": run.encoder, "recipe": settings.recipe_name, "seed": seed}
             saved_model.save(target if seed == run.seed else saved_model.of_seed(target, seed), saved, provenance)
