@@ -22,7 +22,8 @@ class Prediction:
     """Predicted codes of each head, most probable first, and the size of the note.
 
     Attributes:
-        codes: records {head, system, code, description, probability}.
+        codes: records {head, system, code, description, probability}; of a model on sentences also evidence, start and
+            end of the best sentence in characters of the note.
         words: number of words of the note.
         words_read: number of words after truncation.
         words_known: number of words read that are in the vocabulary.
@@ -51,12 +52,12 @@ def predict(trained: TrainedModel, text: str, threshold: float | None = None, to
     all_tokens, unknown = token_ids(trained, text)
     if not len(all_tokens):
         raise UserError("no words to read: it is empty, or holds numbers and signs only")
-    slices = slices_of(trained, text, len(all_tokens))
+    slices, places = slices_of(trained, text, len(all_tokens))
     tokens = all_tokens[: slices.max()]
     logits = score(trained.model, tokens, slices, trained.max_tokens, batch_size=1)
     codes = []
     for head, labels in trained.labels.items():
-        values = probabilities(logits[head]).max(axis=0)
+        best, values = logits[head].argmax(axis=0), probabilities(logits[head].max(axis=0))
         order = np.argsort(-values, kind="stable")
         limit = trained.thresholds[head] if threshold is None else threshold
         predicted = order[:top] if top is not None else order[values[order] > limit]
@@ -64,18 +65,30 @@ def predict(trained: TrainedModel, text: str, threshold: float | None = None, to
             {"head": head}
             | {key: labels[number][key] for key in ("system", "code", "description")}
             | {"probability": round(float(values[number]), 4)}
+            | ({} if places is None else {"evidence": places[best[number]].tolist()})
             for number in predicted
         ]
     n_known, unit = int((tokens != unknown).sum()), "words" if trained.tokenizer is None else "subwords"
     return Prediction(codes, len(all_tokens), len(tokens), n_known, unit)
 
 
-def slices_of(trained: TrainedModel, text: str, n_tokens: int) -> np.ndarray:
-    """Return start and end of what a model reads of a note: the note itself, or its sentences, int64 [m, 2]."""
+def slices_of(trained: TrainedModel, text: str, n_tokens: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return what a model reads of a note: its beginning, or its sentences one by one.
+
+    Args:
+        trained: the model.
+        text: the note.
+        n_tokens: of the note; not 0.
+
+    Returns:
+        Start and end of each slice in the tokens of the note, int64 [m, 2]; those of each sentence in the characters of
+        the note, int64 [m, 2], None for a model on documents.
+    """
     if trained.unit == "documents":
-        return np.array([[0, min(n_tokens, trained.max_tokens)]])
+        return np.array([[0, min(n_tokens, trained.max_tokens)]]), None
     (offsets,) = token_offsets([text], trained.rule, trained.tokenizer)
-    return cut(sentence_tokens(offsets, sentence_spans(text)), trained.max_tokens)[0]
+    slices, _ = cut(sentence_tokens(offsets, sentence_spans(text)), trained.max_tokens)
+    return slices, np.stack([offsets[slices[:, 0], 0], offsets[slices[:, 1] - 1, 1]], axis=1)
 
 
 def token_ids(trained: TrainedModel, text: str) -> tuple[np.ndarray, int | None]:
