@@ -95,6 +95,11 @@ class Recipe(Section):
         """Whether training needs label descriptions, whatever the model."""
         return self.description_documents or self.label_init == "descriptions"
 
+    @property
+    def note_tokens(self) -> int | None:
+        """The number of words or subwords of a note that are read; None for all of them."""
+        return self.max_tokens if self.unit == "documents" else None
+
 
 def _not_empty(recipes: dict) -> dict:
     if not recipes:
