@@ -61,9 +61,9 @@ def _ends(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def sentence_tokens(offsets: np.ndarray, sentences: list[tuple[int, int]]) -> np.ndarray:
     """Return the tokens of each sentence: start and end of a slice of the note's tokens, int64 [S, 2].
 
-    The slices cover all tokens, in order. Sentences without a token are left out, but a note without tokens has
-    an empty one, so that every note has a sentence. A token belongs to the sentence of its last
-    character, so a blank that an encoder counts to the next word divides nothing.
+    The slices cover all tokens, in order. Sentences without a token are left out, but a note without tokens has an
+    empty one, so that every note has a sentence. A token belongs to the sentence of its last character: a blank that an
+    encoder counts to the next word divides nothing.
 
     Args:
         offsets: of the tokens of a note.
