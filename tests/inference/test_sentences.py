@@ -69,33 +69,39 @@ def test_a_note_is_predicted_by_the_best_of_its_sentences(trained):
     assert trained.unit == "sentences"
     whole = replace(trained, unit="documents")
     sentences = [NOTE[start:end] for start, end in sentence_spans(NOTE)]
-    alone = [by_code(predict(whole, text, top=3)) for text in sentences if text != "12"]
-    prediction = predict(trained, NOTE, top=3)
+    alone = [by_code(predict([whole], text, top=3)) for text in sentences if text != "12"]
+    prediction = predict([trained], NOTE, top=3)
     assert by_code(prediction) == {code: max(of[code] for of in alone) for code in "012"}
-    assert by_code(prediction) != by_code(predict(whole, NOTE, top=3))
+    assert by_code(prediction) != by_code(predict([whole], NOTE, top=3))
     assert (prediction.words, prediction.words_read) == (8, 8)
 
 
 def test_the_evidence_of_a_code_is_its_best_sentence(trained):
     whole = replace(trained, unit="documents")
-    for code in predict(trained, NOTE, top=3).codes:
+    for code in predict([trained], NOTE, top=3).codes:
         evidence = NOTE[slice(*code["evidence"])]
         assert evidence in ("Fever and chills", "No cough", "Chills today, fever")
-        assert by_code(predict(whole, evidence, top=3))[code["code"]] == code["probability"]
-    assert "evidence" not in predict(whole, NOTE, top=1).codes[0]
+        assert by_code(predict([whole], evidence, top=3))[code["code"]] == code["probability"]
+    assert "evidence" not in predict([whole], NOTE, top=1).codes[0]
 
 
 def test_long_sentences_are_read_whole_in_parts(trained):
     short = replace(trained, max_tokens=2)
     parts = ["Fever and", "chills", "No cough", "Chills today", "fever"]
-    alone = [by_code(predict(short, text, top=3)) for text in parts]
-    prediction = predict(short, NOTE, top=3)
+    alone = [by_code(predict([short], text, top=3)) for text in parts]
+    prediction = predict([short], NOTE, top=3)
     assert by_code(prediction) == {code: max(of[code] for of in alone) for code in "012"}
     assert prediction.words_read == 8
-    assert predict(replace(short, unit="documents"), NOTE, top=3).words_read == 2
+    assert predict([replace(short, unit="documents")], NOTE, top=3).words_read == 2
 
 
 def test_models_on_documents_do_not_say_so_in_their_folder(trained, tmp_path):
     saved_model.save(tmp_path / "whole", replace(trained, unit="documents"), {"seed": 1})
     assert '"unit"' not in (tmp_path / "whole/model.json").read_text()
     assert saved_model.load(tmp_path / "whole").unit == "documents"
+
+
+def test_several_models_have_the_mean_of_their_best_sentences(trained):
+    alone = predict([trained], NOTE, top=3)
+    together = predict([trained, trained], NOTE, top=3)
+    assert together.codes == alone.codes and together.seeds == 2

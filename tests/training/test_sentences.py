@@ -143,5 +143,5 @@ def test_the_threshold_is_tuned_on_documents(corpus, monkeypatch):
     tuned = {}
     monkeypatch.setattr(results, "tune_threshold", lambda gold, p, grid: tuned.update(gold=gold, p=p) or 0.25)
     data, model = corpus.fragments(), build("caml", heads={"icd": LABELS})
-    assert results.tune_thresholds(model, data, 50, "fp32") == {"icd": 0.25}
+    assert results.tune_thresholds(results.dev_probabilities(model, data, 50, "fp32"), data) == {"icd": 0.25}
     assert tuned["p"].shape == tuned["gold"].shape == (len(corpus.splits["dev"]), LABELS)
