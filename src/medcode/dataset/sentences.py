@@ -7,20 +7,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from medcode import io
 from medcode.errors import UserError
-from medcode.text.offsets import sentence_tokens, span_tokens, token_offsets
+from medcode.text.offsets import TokenizerWithOffsets, sentence_tokens, span_tokens, token_offsets
 from medcode.text.sentences import sentence_spans
 from medcode.text.tokenized_notes import TokenizedNotes
 from medcode.text.tokens import documents_of
-
-if TYPE_CHECKING:
-    from medcode.encoders.subwords import SubwordTokenizer
 
 AT_A_TIME = 256  # notes
 
@@ -76,7 +72,7 @@ def find_sentences(
     notes: str | os.PathLike,
     spans: pa.Table,
     rule: str,
-    tokenizer: SubwordTokenizer | None = None,
+    tokenizer: TokenizerWithOffsets | None = None,
 ) -> Sentences:
     """Find the sentences of all documents, and the tokens of all spans.
 
@@ -111,7 +107,7 @@ def find_sentences(
 
 
 def _read(
-    notes: str | os.PathLike, rule: str, tokenizer: SubwordTokenizer | None
+    notes: str | os.PathLike, rule: str, tokenizer: TokenizerWithOffsets | None
 ) -> Iterator[tuple[str, str, np.ndarray]]:
     """Yield admission, text and offsets of the tokens of each note, which are made on all cores."""
     texts = documents_of(notes)

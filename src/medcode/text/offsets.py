@@ -6,17 +6,27 @@ Both ascend from token to token. Subwords that are parts of one character have t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from medcode.text.tokenization import spans, tokenize
 
-if TYPE_CHECKING:
-    from medcode.encoders.subwords import SubwordTokenizer
+
+class TokenizerWithOffsets(Protocol):
+    """What this module needs of a subword tokenizer.
+
+    Attributes:
+        text: which text of a note it reads, `words` or `raw`, see `text_of`.
+    """
+
+    text: str
+
+    def offsets(self, texts: list[str]) -> list[np.ndarray]:
+        """Return the offsets of the subwords in each text, int64 [N, 2]."""
 
 
-def token_offsets(notes: list[str], rule: str, tokenizer: SubwordTokenizer | None = None) -> list[np.ndarray]:
+def token_offsets(notes: list[str], rule: str, tokenizer: TokenizerWithOffsets | None = None) -> list[np.ndarray]:
     """Return the offsets of the tokens of each note.
 
     Args:
