@@ -14,6 +14,7 @@ from typing import Any
 
 from medcode import config, io
 from medcode.dataset import arrays
+from medcode.dataset.fragments import with_fragments
 from medcode.engine import reproducibility
 from medcode.errors import UserError
 from medcode.evaluation import decisions, frequency, label_losses, label_map, official, seeds
@@ -33,7 +34,7 @@ class Parameters(config.Section):
 
 @stage(
     Parameters,
-    inputs=Path, codes=Path, subword=Path, ccs=Path, model=Path,
+    inputs=Path, sentences=Path, codes=Path, subword=Path, ccs=Path, model=Path,
     metrics=Path, seeds=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
     optional={"predictions": Path, "split": str},
 )  # fmt: skip
@@ -47,6 +48,8 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
             subword = paths["subword"] if trained.tokenizer is not None else None
             measured = paths["split"] or "test"
             data = arrays.load(paths["inputs"], dict.fromkeys(("dev", measured)), linked=True, subword=subword)
+            if trained.unit == "sentences":
+                data = with_fragments(data, paths["sentences"], trained.max_tokens)
             data = replace(data, splits={"dev": data.splits["dev"], "test": data.splits[measured]})
             io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
         of_seed = measure(params.evaluation, params.training, gold_codes, trained, data)

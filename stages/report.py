@@ -40,7 +40,7 @@ def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, pag
         "vectors": label_figures.map_figure(vectors),
         "learning": figures.learning_figure(curve, train_metrics["best_epoch"]),
         "labels": figures.label_figure({head: data.train_counts(head) for head in page_heads(test_metrics, data)}),
-        "lengths": figures.length_figure(lengths, settings.recipe.max_tokens, unit_of(params)),
+        "lengths": figures.length_figure(lengths, settings.recipe.note_tokens, unit_of(params)),
     }
     linkage = {"linkage": label_figures.linkage_figure(linked, params.evaluation.macro_f1)} if linked else {}
     note = label_figures.nearest_line(vectors) if vectors else ""

@@ -34,7 +34,7 @@ class Parameters(config.Run):
 
 @stage(
     Parameters,
-    model_settings=Path, code=Path, inputs=Path, subword=Path, encoder=Path, pretrained=Path,
+    model_settings=Path, code=Path, inputs=Path, sentences=Path, subword=Path, encoder=Path, pretrained=Path,
     checkpoints=Path, timings=Path, curve=Path, metrics=Path, model=Path,
 )  # fmt: skip
 def main(params: Parameters, **paths: Path) -> None:
@@ -70,7 +70,7 @@ def prepare(
     descriptions = label_descriptions(data, settings.config.heads, tokenizer) if recipe.reads_descriptions else {}
     train_data = with_description_documents(data, descriptions) if recipe.description_documents else data
     # Without an encoder the last three have no other content than that.
-    files = [paths[name] for name in ("code", "inputs", "subword", "encoder", "pretrained")]
+    files = [paths[name] for name in ("code", "inputs", "sentences", "subword", "encoder", "pretrained")]
     content = {
         "config": settings.config.model_dump(),
         "recipe": recipe.model_dump(),

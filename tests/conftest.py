@@ -160,12 +160,13 @@ def audited_project(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def audited_subwords(audited_project, tmp_path_factory):
-    """The same, in which then a model on subwords has been pretrained further and trained."""
+    """The same, in which then a model on subwords has been pretrained further and trained on sentences."""
 
     def make(folder: Path) -> None:
         project = audited_project.copy(folder / "medcode")
         project.audit = Audit(folder / "audit", project.folder)
         project.set({"model": "plm_icd", "encoder": "scratch-tiny", "pretrain": {"steps": 2}})
+        project.set({"recipes": {"quick": {"unit": "sentences"}}}, workflow.model_file("plm_icd"))
         assert project.repro(**project.audit.variables) == {"check", "recipe", *workflow.FROM_ENCODER}
         project.commit()
 

@@ -15,7 +15,7 @@ from medcode import config, models
 from medcode.config import models as option_classes
 from medcode.config.checking import check_all, check_run
 from medcode.config.models import ModelConfig
-from medcode.config.recipes import check_file, recipe_class
+from medcode.config.recipes import check_file, model_settings, recipe_class
 from medcode.errors import UserError
 from medcode.models.base import LabelAttentionHeads, Model
 from medcode.models.catalog import ModelFile
@@ -284,3 +284,17 @@ def test_every_option_class_has_a_docstring():
         assert issubclass(cls, ModelConfig) and cls.__doc__
     with pytest.raises(UserError, match=r"model: there is no 'camll'; did you mean 'caml'\?"):
         option_classes.find("camll")
+
+
+def test_sentences_are_for_models_with_the_head_of_codes_alone():
+    def chosen(name: str, recipe: str) -> config.ModelSettings:
+        content = file(name)
+        recipes = {recipe: content["recipes"][recipe] | {"unit": "sentences"}}
+        return model_settings(content | {"recipes": recipes}, f"{name}.yaml", name, recipe, "top50")
+
+    assert chosen("caml", "quick").recipe.unit == chosen("linear", "quick").recipe.unit == "sentences"
+    assert chosen("caml", "quick").recipe.note_tokens is None
+    with pytest.raises(
+        UserError, match=r"^mt_ram\.yaml: recipes\.quick\.unit: sentences is for .* icd alone, mt_ram has"
+    ):
+        chosen("mt_ram", "quick")

@@ -20,7 +20,7 @@ Edit = Callable[[StubProject], None]
 CHECK = {"check"}
 SPLITS = {stage for stage in STAGES if stage.startswith("label_set@")}
 FROM_INPUTS = {"inputs", "baseline", *FROM_RECIPE}
-FROM_ENCODER = {"encoder", "subword", "pretrain", *FROM_TRAIN}
+FROM_ENCODER = {"encoder", "subword", "sentences", "pretrain", *FROM_TRAIN}
 FROM_TOKENS = {"tokenize", "corpus_stats", "word2vec", *FROM_ENCODER, *FROM_INPUTS}
 FROM_SPLIT = {*SPLITS, *CCS, "gem", "corpus_stats", "word2vec", *FROM_ENCODER, *FROM_INPUTS}
 MEASURED = {"evaluate", "baseline", "report"}
@@ -179,6 +179,9 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "a function of a metric that training does not compute": (
         source(METRICS, "labels.predicted + labels.gold - labels", "labels.gold + labels.predicted - labels"),
         {*CHECK, *MEASURED},
+    ),
+    "the end of sentences": (
+        source("src/medcode/text/sentences.py", '"vol", ', ""), {*CHECK, "sentences", *FROM_TRAIN}
     ),
     "a threshold": (params(evaluation={"threshold_grid": 50}), {*CHECK, *MEASURED}),
     "no baseline": (params(evaluation={"baseline": False}), {*CHECK, *MEASURED}),

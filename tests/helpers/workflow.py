@@ -24,8 +24,8 @@ COPIED = (
 RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 STAGES = {
-    "check", "synthesize", "reference", "extract", "tokenize", "split", "word2vec", "encoder", "subword", "pretrain",
-    "corpus_stats", "inputs", "baseline", "recipe", "train", "evaluate", "report", "coverage", "gem",
+    "check", "synthesize", "reference", "extract", "tokenize", "split", "word2vec", "encoder", "subword", "sentences",
+    "pretrain", "corpus_stats", "inputs", "baseline", "recipe", "train", "evaluate", "report", "coverage", "gem",
     *(f"{stage}@{name}" for stage in ("label_set", "ccs") for name in (
         "top50", "top50_extra", "full", "icd9", "icd10", "joint"
     )),
@@ -38,7 +38,7 @@ OUTSIDE_REPORT = {
 }  # fmt: skip
 FROM_TRAIN = {"train", "evaluate", "report"}
 FROM_RECIPE = {"recipe", *FROM_TRAIN}
-FROM_ENCODER = {"encoder", "subword", "pretrain", *FROM_TRAIN}
+FROM_ENCODER = {"encoder", "subword", "sentences", "pretrain", *FROM_TRAIN}
 CCS = {stage for stage in STAGES if stage.startswith("ccs@")}
 JOINT = ("corpus=synthetic-mimic4", "label_set=joint", "split.min_occurrences=3")
 FROM_EXTRACT = STAGES - {"check", "synthesize", "reference"}

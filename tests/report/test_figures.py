@@ -116,6 +116,8 @@ def test_lengths_marks_the_median_and_the_truncation():
     assert {"median 350", "read up to 1,000"} <= set(texts(figure("lengths")))
     assert "16.7% are longer than the 1,000" in figure("lengths")
     assert not any(text.startswith("read up to") for text in texts(figures.length_figure(LENGTHS, 9000)))
+    whole = figures.length_figure(LENGTHS, None)
+    assert not any(text.startswith("read up to") or "that the model reads" in text for text in texts(whole))
 
 
 def test_many_labels_are_plotted_with_few_points():

@@ -6,10 +6,12 @@ import dataclasses
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import stage_commands
 import yaml
 
+from medcode import io
 from medcode.dataset import arrays
 
 
@@ -31,12 +33,16 @@ def run(tiny_inputs, root, tmp_path):
             linked=dict.fromkeys(heads, np.zeros(len(labels), bool)),
         )
         arrays.write(tmp_path / "inputs", data)
+        names, targets = tiny_inputs.splits["dev"].documents, tiny_inputs.splits["dev"].targets["icd"].matrix.tocoo()
+        gold = [(names[row], labels[column]) for row, column in zip(targets.row, targets.col, strict=True)]
+        codes = [{"admission_id": name, "system": label["system"], "code": label["code"]} for name, label in gold]
+        io.write_table(tmp_path / "codes.parquet", pa.Table.from_pylist(codes))
         params = yaml.safe_load((root / "params.yaml").read_text())
         params |= {"label_set": label_set, "evaluation": params["evaluation"] | evaluation}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
         options = stage_commands.options(
             params="params.yaml", model_settings=root / "configs/models/linear.yaml", inputs="inputs",
-            metrics="baseline.json",
+            codes="codes.parquet", metrics="baseline.json",
         )  # fmt: skip
         done = stage_commands.in_this_process("baseline", options, tmp_path)
         assert done.returncode == 0, done.stderr
@@ -53,6 +59,13 @@ def test_metrics_of_codes_as_in_the_test_metrics(run, root):
     assert measured["icd"]["tuned"]["f1"]["micro"] > 0.7
     assert measured["icd"]["fixed"]["threshold"] == 0.5 != measured["icd"]["tuned"]["threshold"]
     assert run() == measured
+
+
+def test_the_label_set_full_has_official_measures(run):
+    measured = run(label_set="full")["icd"]
+    assert next(iter(measured)) == "official"
+    assert measured["official"]["f1"] == pytest.approx(measured["tuned"]["f1"]["micro"])  # every gold code is a label
+    assert measured["official"]["gold"] == measured["counts"]["gold"]
 
 
 def test_both_editions_of_the_joint_label_set_are_measured(run):

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from medcode.evaluation.official import ScoredDocuments
     from medcode.inference.saved_model import TrainedModel
 
-MODEL, INPUTS, CODES, SUBWORD = "models/current", "data/inputs", "data/extracted/codes.parquet", "data/subword"
+MODEL, INPUTS, CODES = "models/current", "data/inputs", "data/extracted/codes.parquet"
+SENTENCES, SUBWORD = "data/sentences", "data/subword"
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -54,6 +55,7 @@ def score_splits(params: Any, splits: tuple[str, ...]) -> tuple[TrainedModel, di
         UserError: a model or the inputs are missing, damaged, or of different label sets.
     """
     from medcode.dataset import arrays
+    from medcode.dataset.fragments import with_fragments
     from medcode.evaluation.official import ScoredDocuments
     from medcode.inference import saved_model
     from medcode.inference.scoring import MeanProbabilities
@@ -62,16 +64,18 @@ def score_splits(params: Any, splits: tuple[str, ...]) -> tuple[TrainedModel, di
     for trained in saved_model.load_all(MODEL):
         if data is None:
             data = arrays.load(INPUTS, splits, subword=None if trained.tokenizer is None else SUBWORD)
+            if trained.unit == "sentences":
+                data = with_fragments(data, SENTENCES, trained.max_tokens)
         documents = {split: data.splits[split].documents for split in splits}
         for split, mean in means.items():
-            mean.add(score_split(params, trained, data, split))
+            mean.add(probabilities_of(params, trained, data, split))
     return trained, {
         split: {head: ScoredDocuments(documents[split], x) for head, x in mean.values.items()}
         for split, mean in means.items()
     }
 
 
-def score_split(params: Any, trained: TrainedModel, data: Inputs, split: str) -> dict[str, np.ndarray]:
+def probabilities_of(params: Any, trained: TrainedModel, data: Inputs, split: str) -> dict[str, np.ndarray]:
     """Return the probabilities of one model for all documents of a split, float32 [n, Y] by head.
 
     Raises:
@@ -79,12 +83,12 @@ def score_split(params: Any, trained: TrainedModel, data: Inputs, split: str) ->
     """
     from medcode.engine import distributed
     from medcode.errors import UserError
-    from medcode.inference.scoring import probabilities, score
+    from medcode.inference.scoring import probabilities, score_split
 
     for head, labels in trained.labels.items():
         if labels != data.labels.get(head):
             raise UserError(f"{MODEL}: trained on other labels than those of {INPUTS}; run dvc repro")
     machine, batch_size = params.training, params.evaluation.batch_size
-    network, offsets = trained.model.to(distributed.choose_device(machine.device)), data.splits[split].offsets
-    logits = score(network, data.tokens, offsets, trained.max_tokens, batch_size, machine.precision)
+    network, documents = trained.model.to(distributed.choose_device(machine.device)), data.splits[split]
+    logits = score_split(network, data.tokens, documents, trained.max_tokens, batch_size, machine.precision)
     return {head: probabilities(values) for head, values in logits.items()}

@@ -19,6 +19,9 @@ MonitorName = Literal[
     "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map", "mean_of_seven", "loss",
 ]  # fmt: skip
 
+Unit = Literal["documents", "sentences"]
+SPAN_HEAD = "icd"  # whose labels are codes, as those of spans
+
 
 class Recipe(Section):
     """Training settings of a model, one recipe per published training and our own. A file states only non-defaults.
@@ -44,6 +47,10 @@ class Recipe(Section):
     `max_tokens` is the number of words or subwords of a note that are read. `embedding: static` does not train
     word vectors. `embedding_init: unit` scales each to norm 1, as caml-mimic; `raw` leaves them as word2vec gives them,
     as LAAT's authors; `whitened` also removes what they have in common, so that only like words are alike.
+
+    `unit: sentences` (López-García et al. 2021) learns from the sentences of documents, each with the codes whose spans
+    it overlaps, and takes the highest score of a document's sentences for the document. It is for corpora with spans
+    and models with the head `icd` alone. Sentences are cut after `max_tokens`, and documents are read whole.
 
     Three options for corpora with few documents: `label_init: descriptions` initializes label attention from the label
     descriptions; `label_biases: log_odds` initializes each output bias from the frequency of its label;
@@ -78,6 +85,7 @@ class Recipe(Section):
     label_init: Literal["random", "descriptions"] = "random"
     label_biases: Literal["random", "log_odds"] = "random"
     description_documents: bool = False
+    unit: Unit = "documents"
     options: dict[str, Any] = Field({})
 
     idle: ClassVar[frozenset[str]] = frozenset()  # keys without a meaning for the model
@@ -86,6 +94,11 @@ class Recipe(Section):
     def reads_descriptions(self) -> bool:
         """Whether training needs label descriptions, whatever the model."""
         return self.description_documents or self.label_init == "descriptions"
+
+    @property
+    def note_tokens(self) -> int | None:
+        """The number of words or subwords of a note that are read; None for all of them."""
+        return self.max_tokens if self.unit == "documents" else None
 
 
 def _not_empty(recipes: dict) -> dict:
@@ -98,7 +111,7 @@ class RecipeAtOnce(Recipe):
     """Recipe of a model whose weights are fitted at once. Keys about steps mean nothing for it and may be left out."""
 
     idle: ClassVar[frozenset[str]] = frozenset(Recipe.model_fields) - {
-        "max_tokens", "monitor", "monitor_heads", "options",
+        "max_tokens", "monitor", "monitor_heads", "options", "unit",
     }  # fmt: skip
 
     learning_rate: Annotated[Number, Field(gt=0)] = 1.0
@@ -171,7 +184,13 @@ def model_settings(
     if recipe not in keys.recipes:
         raise UserError(f"{path}: recipes: there is no {recipe}; {nearest(recipe, keys.recipes)}")
     chosen = build(recipe_class(models.find(model)), keys.recipes[recipe], path, f"recipes.{recipe}")
-    return ModelSettings(model, configure(model, keys.options, chosen, path, recipe), recipe, chosen)
+    config = configure(model, keys.options, chosen, path, recipe)
+    if chosen.unit == "sentences" and config.heads != [SPAN_HEAD]:
+        raise UserError(
+            f"{path}: recipes.{recipe}.unit: sentences is for models with the head {SPAN_HEAD} alone, "
+            f"{model} has {', '.join(config.heads)}; set unit: documents"
+        )
+    return ModelSettings(model, config, recipe, chosen)
 
 
 def configure(

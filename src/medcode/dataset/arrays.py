@@ -73,18 +73,38 @@ class Targets:
 
 
 @dataclass(frozen=True)
+class Fragments:
+    """The slices of documents that a model reads one by one. A document's score is the highest of its fragments.
+
+    Attributes:
+        offsets: start and end of each fragment in `Inputs.tokens`, int64 [m, 2].
+        documents: the number of the document that each is of, int64 [m], ascending. Every document has one at least.
+    """
+
+    offsets: np.ndarray
+    documents: np.ndarray
+
+    def first(self, n: int) -> Fragments:
+        """Return the fragments of the first n documents."""
+        end = np.searchsorted(self.documents, n)
+        return Fragments(self.offsets[:end], self.documents[:end])
+
+
+@dataclass(frozen=True)
 class Split:
-    """The documents of one split.
+    """The documents of one split. Where fragments are training examples, they are the documents of the split train.
 
     Attributes:
         documents: their admissions [n].
         offsets: start and end of each document in `Inputs.tokens`, int64 [n, 2].
         targets: their gold labels, by head.
+        fragments: of the documents, for a model that reads fragments; None for one that reads whole documents.
     """
 
     documents: list[str]
     offsets: np.ndarray
     targets: dict[str, Targets]
+    fragments: Fragments | None = None
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -95,6 +115,7 @@ class Split:
             self.documents[:n],
             self.offsets[:n],
             {head: targets.first(n) for head, targets in self.targets.items()},
+            None if self.fragments is None else self.fragments.first(n),
         )
 
 
@@ -115,6 +136,8 @@ class Inputs:
         edges: by head, the links from its labels to those of the other head, int64 [2, E], and their weights, float32
             [E]; empty if not read.
         linked: by head, whether each label has a link to one of the other edition, bool [Y]; empty if not read.
+        fragment_counts: by head, the number of training fragments of each label, int64 [Y]; empty where training
+            examples are documents.
     """
 
     tokens: np.ndarray
@@ -126,6 +149,7 @@ class Inputs:
     descriptions: dict[str, np.ndarray] = field(default_factory=dict)
     edges: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     linked: dict[str, np.ndarray] = field(default_factory=dict)
+    fragment_counts: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def heads(self) -> dict[str, int]:
@@ -146,6 +170,10 @@ class Inputs:
     def train_counts(self, head: str) -> np.ndarray:
         """Return the number of training documents of each label, int64 [Y]."""
         return np.array([label["train_documents"] for label in self.labels[head]], dtype=np.int64)
+
+    def example_counts(self, head: str) -> np.ndarray:
+        """Return the number of training examples of each label, documents or fragments, int64 [Y]."""
+        return self.fragment_counts[head] if self.fragment_counts else self.train_counts(head)
 
 
 def load(

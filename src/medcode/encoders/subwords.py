@@ -35,6 +35,11 @@ class SubwordTokenizer:
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
+    def offsets(self, texts: list[str]) -> list[np.ndarray]:
+        """Return start and end of each subword of each text in characters, the end excluded, int64 [N, 2]."""
+        encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        return [np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2) for encoding in encodings]
+
 
 def tokenize_into_subwords(documents: Iterable[tuple[str, str]], tokenizer: SubwordTokenizer) -> TokenizedNotes:
     """Tokenize documents in batches of some hundred, on all cores.

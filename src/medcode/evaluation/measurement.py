@@ -16,7 +16,7 @@ from medcode.evaluation import frequency, label_losses, official
 from medcode.evaluation.summary import head_metrics, official_metrics
 from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference.saved_model import TrainedModel
-from medcode.inference.scoring import probabilities, score
+from medcode.inference.scoring import probabilities, score_split
 
 MEASURED = ("dev", "test")  # splits: the threshold is tuned on the first, metrics are of the second
 
@@ -71,8 +71,10 @@ def measure(
     """
     network = trained.model.to(distributed.choose_device(machine.device))
     scores = {
-        name: score(network, data.tokens, split.offsets, trained.max_tokens, options.batch_size, machine.precision)
-        for name, split in data.splits.items()
+        name: score_split(
+            network, data.tokens, data.splits[name], trained.max_tokens, options.batch_size, machine.precision
+        )
+        for name in MEASURED
     }
     of_split = {name: {head: probabilities(x) for head, x in logits.items()} for name, logits in scores.items()}
     measurements, test = Measurements({}, [], [], [], {}, of_split), data.splits["test"]

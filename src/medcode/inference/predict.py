@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from medcode.dataset.fragments import cut
 from medcode.errors import UserError
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import MeanProbabilities, probabilities, score
+from medcode.text.offsets import sentence_tokens, token_offsets
+from medcode.text.sentences import sentence_spans
 from medcode.text.tokenization import text_of, tokenize
 from medcode.text.vocabulary import Vocabulary
 
@@ -22,7 +25,8 @@ class Prediction:
     Attributes:
         model: name of the model.
         label_set: that it was trained on.
-        codes: records {head, system, code, description, probability}.
+        codes: records {head, system, code, description, probability}; of a model on sentences also evidence, start and
+            end of the best sentence in characters of the note.
         words: number of words of the note.
         words_read: number of words after truncation.
         words_known: number of words read that are in the vocabulary.
@@ -59,17 +63,19 @@ def predict(
         UnreadableNote: the note has no words.
         UserError: a model cannot be read.
     """
-    mean = MeanProbabilities()
+    mean, of_slices = MeanProbabilities(), MeanProbabilities()
     for trained in models:
         all_tokens, unknown = token_ids(trained, text)
         if not len(all_tokens):
             raise UnreadableNote("no words to read: it is empty, or holds numbers and signs only")
-        tokens = all_tokens[: trained.max_tokens]
-        logits = score(trained.model, tokens, np.array([[0, len(tokens)]]), trained.max_tokens, batch_size=1)
-        mean.add({head: probabilities(x)[0] for head, x in logits.items()})
+        slices, places = slices_of(trained, text, len(all_tokens))
+        tokens = all_tokens[: slices.max()]
+        logits = score(trained.model, tokens, slices, trained.max_tokens, batch_size=1)
+        of_slices.add({head: probabilities(x) for head, x in logits.items()})
+        mean.add({head: probabilities(x.max(axis=0)) for head, x in logits.items()})
     codes = []
     for head, labels in trained.labels.items():
-        values = mean.values[head]
+        best, values = of_slices.values[head].argmax(axis=0), mean.values[head]
         order = np.argsort(-values, kind="stable")
         limit = trained.thresholds[head] if threshold is None else threshold
         predicted = order[:top] if top is not None else order[values[order] > limit]
@@ -77,11 +83,31 @@ def predict(
             {"head": head}
             | {key: labels[number][key] for key in ("system", "code", "description")}
             | {"probability": round(float(values[number]), 4)}
+            | ({} if places is None else {"evidence": places[best[number]].tolist()})
             for number in predicted
         ]
     n_known, unit = int((tokens != unknown).sum()), "words" if trained.tokenizer is None else "subwords"
     sizes = len(all_tokens), len(tokens), n_known
     return Prediction(trained.name, trained.label_set, codes, *sizes, unit, mean.models)
+
+
+def slices_of(trained: TrainedModel, text: str, n_tokens: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return what a model reads of a note: its beginning, or its sentences one by one.
+
+    Args:
+        trained: the model.
+        text: the note.
+        n_tokens: of the note; not 0.
+
+    Returns:
+        Start and end of each slice in the tokens of the note, int64 [m, 2]; those of each sentence in the characters of
+        the note, int64 [m, 2], None for a model on documents.
+    """
+    if trained.unit == "documents":
+        return np.array([[0, min(n_tokens, trained.max_tokens)]]), None
+    (offsets,) = token_offsets([text], trained.rule, trained.tokenizer)
+    slices, _ = cut(sentence_tokens(offsets, sentence_spans(text)), trained.max_tokens)
+    return slices, np.stack([offsets[slices[:, 0], 0], offsets[slices[:, 1] - 1, 1]], axis=1)
 
 
 def token_ids(trained: TrainedModel, text: str) -> tuple[np.ndarray, int | None]:

@@ -20,6 +20,7 @@ from safetensors.torch import save as save_tensors
 
 from medcode import io, models
 from medcode.config import build
+from medcode.config.recipes import Unit
 from medcode.config.section import with_current_keys
 from medcode.errors import UserError
 from medcode.models.base import Model, ModelInputs
@@ -47,6 +48,7 @@ class TrainedModel:
         rule: the rule by which text is tokenized into words.
         label_set: the name of the label set it was trained on.
         tokenizer: the subword tokenizer; None for a model on words.
+        unit: what it reads: whole documents, or their sentences one by one, which are cut after `max_tokens`.
     """
 
     name: str
@@ -58,6 +60,7 @@ class TrainedModel:
     rule: str
     label_set: str
     tokenizer: SubwordTokenizer | None = None
+    unit: Unit = "documents"
 
 
 def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str, Any]) -> None:
@@ -84,6 +87,7 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
             "rule": trained.rule,
             "thresholds": trained.thresholds,
             **({} if trained.tokenizer is None else {"text": trained.tokenizer.text}),
+            **({} if trained.unit == "documents" else {"unit": trained.unit}),
             **trained.model.rebuild_metadata(),
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "provenance": {**provenance, "torch": torch.__version__},
@@ -188,6 +192,7 @@ def _build(folder: Path, metadata: dict[str, Any]) -> TrainedModel:
         rule=metadata["rule"],
         label_set=metadata["label_set"],
         tokenizer=tokenizer,
+        unit=metadata.get("unit", "documents"),
     )
 
 

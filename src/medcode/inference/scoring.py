@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from medcode.dataset.arrays import Fragments, Split
 from medcode.engine.batches import scoring_batches
 from medcode.engine.device_data import DeviceNotes
 from medcode.engine.precision import autocast
@@ -34,27 +35,62 @@ def score(
     return score_documents(model, documents, batch_size, precision)
 
 
+def score_split(
+    model: Model, tokens: np.ndarray, split: Split, max_tokens: int, batch_size: int, precision: str = "auto"
+) -> dict[str, np.ndarray]:
+    """Return the logits of every document of a split and label: of its fragments the highest, if the split has any.
+
+    Args:
+        split: the documents.
+        model, tokens, max_tokens, batch_size, precision: as for `score`.
+
+    Returns:
+        {head: float32 [n, Y]}.
+    """
+    notes = split_notes(tokens, split, max_tokens, next(model.parameters()).device)
+    return score_documents(model, notes, batch_size, precision, split.fragments)
+
+
+def split_notes(tokens: np.ndarray, split: Split, max_tokens: int, device: torch.device) -> DeviceNotes:
+    """Return what a model reads of a split: its documents or, if it has any, their fragments."""
+    offsets = split.offsets if split.fragments is None else split.fragments.offsets
+    return DeviceNotes(tokens, offsets, max_tokens, device)
+
+
 @torch.inference_mode()
 def score_documents(
-    model: Model, documents: DeviceNotes, batch_size: int, precision: str = "auto"
+    model: Model, notes: DeviceNotes, batch_size: int, precision: str = "auto", fragments: Fragments | None = None
 ) -> dict[str, np.ndarray]:
-    """Return the logits of every document and label, as `score` returns them, for documents on the model's device."""
+    """Return the logits of every document and label, for notes on the model's device.
+
+    Args:
+        notes: the documents, or their fragments.
+        fragments: those of the notes, whose documents get their highest logits; None if the notes are documents.
+        model, batch_size, precision: as for `score`.
+
+    Returns:
+        {head: float32 [n, Y]}.
+    """
     model.eval()
-    scores = {head: np.empty((len(documents), labels), dtype=np.float32) for head, labels in model.heads.items()}
+    documents = np.arange(len(notes)) if fragments is None else fragments.documents
+    n = len(np.unique(documents))
+    scores = {head: np.full((n, labels), -np.inf, dtype=np.float32) for head, labels in model.heads.items()}
     deferred: list[tuple[str, np.ndarray, AsyncHostCopy]] = []
-    for batch in scoring_batches(documents.lengths, batch_size, padding=model.config.masked):
-        tokens, lengths = documents.gather(to_device(batch.documents, documents.device), batch.length)
-        with autocast(documents.device, precision):
+    for batch in scoring_batches(notes.lengths, batch_size, padding=model.config.masked):
+        tokens, lengths = notes.gather(to_device(batch.documents, notes.device), batch.length)
+        with autocast(notes.device, precision):
             logits = model(tokens, lengths)
-        previous, deferred = deferred, [(head, batch.documents, AsyncHostCopy(x.float())) for head, x in logits.items()]
+        rows = documents[batch.documents]
+        previous, deferred = deferred, [(head, rows, AsyncHostCopy(x.float())) for head, x in logits.items()]
         _flush(scores, previous)  # while the device computes this batch
     _flush(scores, deferred)
     return scores
 
 
 def _flush(scores: dict[str, np.ndarray], deferred: list[tuple[str, np.ndarray, AsyncHostCopy]]) -> None:
+    """Raise the scores of some documents, among which may be one several times, to the values that are higher."""
     for head, documents, values in deferred:
-        scores[head][documents] = values.read().numpy()
+        np.maximum.at(scores[head], documents, values.read().numpy())
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

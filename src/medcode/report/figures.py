@@ -196,18 +196,17 @@ def label_figure(train_counts: dict[str, np.ndarray]) -> str:
         return to_svg(figure, "labels", "Training documents of each code", "; ".join(descriptions))
 
 
-def length_figure(lengths: np.ndarray, max_tokens: int, unit: str = "words") -> str:
+def length_figure(lengths: np.ndarray, max_tokens: int | None, unit: str = "words") -> str:
     """Draw the distribution of note lengths, with the median and the maximum length that the model reads.
 
     The longest 0.5 % of the notes share the last bar.
 
     Args:
         lengths: tokens of each note.
-        max_tokens: the maximum number of tokens that the model reads.
+        max_tokens: the maximum number of tokens that the model reads; None if it reads whole notes.
         unit: words or subwords.
     """
     limit = max(float(np.quantile(lengths, 0.995)), 1.0)
-    longer = float(np.mean(lengths > max_tokens))
     median = float(np.median(lengths))
     with canvas(NARROW, HEIGHT) as figure:
         axes = figure.subplots()
@@ -224,12 +223,12 @@ def length_figure(lengths: np.ndarray, max_tokens: int, unit: str = "words") -> 
         axes.set_ylim(0, axes.get_ylim()[1] * 1.12)
         axes.grid(axis="x", visible=False)
         _mark(axes, median, f"median {median:,.0f}", INK, left=median > 0.6 * limit)
-        if max_tokens < limit:
-            _mark(axes, max_tokens, f"read up to {max_tokens:,}", ORANGE, left=max_tokens > 0.6 * limit)
-        description = (
-            f"{len(lengths):,} notes; median {median:,.0f} {unit}; {longer:.1%} are longer than the {max_tokens:,} "
-            "that the model reads"
-        )
+        description = f"{len(lengths):,} notes; median {median:,.0f} {unit}"
+        if max_tokens is not None:
+            longer = float(np.mean(lengths > max_tokens))
+            description += f"; {longer:.1%} are longer than the {max_tokens:,} that the model reads"
+            if max_tokens < limit:
+                _mark(axes, max_tokens, f"read up to {max_tokens:,}", ORANGE, left=max_tokens > 0.6 * limit)
         return to_svg(figure, "lengths", "Length of the notes", description)
 
 

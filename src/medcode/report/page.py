@@ -102,9 +102,9 @@ def render(
         frequency_note=_frequency_note(params.evaluation),
         vectors_note=vectors_note,
         learning_note=_learning_note(train, settings),
-        max_tokens=settings.recipe.max_tokens,
+        max_tokens=settings.recipe.note_tokens,
         unit=unit_of(params),
-        splits=_splits(data, page_heads(test, data), settings.recipe.max_tokens),
+        splits=_splits(data, page_heads(test, data), settings.recipe.note_tokens),
         corpus=statistics.table(corpus),
         corpus_notes=[statistics.identical_line(corpus), *statistics.commonest_lines(corpus)],
         parameters=_parameters(params, settings),
@@ -236,7 +236,7 @@ def _learning_note(train: Mapping[str, Any], settings: ModelSettings) -> str:
     )
 
 
-def _splits(data: Inputs, heads: list[str], max_tokens: int) -> list[dict[str, Any]]:
+def _splits(data: Inputs, heads: list[str], max_tokens: int | None) -> list[dict[str, Any]]:
     rows = []
     for name, split in data.splits.items():
         lengths = np.diff(split.offsets).ravel()
@@ -247,7 +247,7 @@ def _splits(data: Inputs, heads: list[str], max_tokens: int) -> list[dict[str, A
                 "median": _or_zero(np.median, lengths),
                 "mean": _or_zero(np.mean, lengths),
                 "longest": _or_zero(np.max, lengths),
-                "truncated": _or_zero(np.mean, lengths > max_tokens),
+                "truncated": 0.0 if max_tokens is None else _or_zero(np.mean, lengths > max_tokens),
                 "codes": [split.targets[head].matrix.nnz / max(len(lengths), 1) for head in heads],
             }
         )

@@ -15,6 +15,7 @@ from medcode.engine.device_data import DeviceData, DeviceNotes, DeviceTargets
 from medcode.engine.distributed import DistributedContext
 from medcode.engine.precision import autocast
 from medcode.engine.transfer import to_device
+from medcode.inference.scoring import split_notes
 from medcode.models.base import Model
 from medcode.training import validation
 from medcode.training.checkpoint import Checkpoints
@@ -91,7 +92,7 @@ class AtOnce:
 
     def _device_data(self) -> DeviceData:
         def notes(split: Split) -> DeviceNotes:
-            return DeviceNotes(self.data.tokens, split.offsets, self.recipe.max_tokens, self.device)
+            return split_notes(self.data.tokens, split, self.recipe.max_tokens, self.device)
 
         def targets(split: Split) -> dict[str, DeviceTargets]:
             return {head: DeviceTargets(split.targets[head], torch.device("cpu")) for head in self.model.heads}

@@ -61,7 +61,7 @@ def initialize(model: Model, recipe: Recipe, data: Inputs, descriptions: Descrip
     if recipe.label_biases == "log_odds":
         for head in model.heads:
             documents = int(data.splits["train"].targets[head].is_coded.sum())
-            start_from_frequencies(model, head, data.train_counts(head), documents)
+            start_from_frequencies(model, head, data.example_counts(head), documents)
 
 
 def start_from_frequencies(model: Model, head: str, counts: np.ndarray, documents: int) -> None:

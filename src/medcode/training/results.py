@@ -14,7 +14,7 @@ from medcode.encoders.subwords import SubwordTokenizer
 from medcode.evaluation import seeds
 from medcode.evaluation.thresholds import tune_threshold
 from medcode.inference import saved_model
-from medcode.inference.scoring import MeanProbabilities, probabilities, score
+from medcode.inference.scoring import MeanProbabilities, probabilities, score_split
 from medcode.models.base import Model, count_parameters
 from medcode.training.state import Result
 from medcode.training.validation import SCORING_BATCH
@@ -25,7 +25,7 @@ THRESHOLD_GRID = 100  # of the threshold that the model carries; Edin et al. 202
 def dev_probabilities(model: Model, data: Inputs, max_tokens: int, precision: str) -> dict[str, np.ndarray]:
     """Return the probabilities of each head's labels for the dev documents coded in its system, by head."""
     dev = data.splits["dev"]
-    logits = score(model, data.tokens, dev.offsets, max_tokens, SCORING_BATCH, precision)
+    logits = score_split(model, data.tokens, dev, max_tokens, SCORING_BATCH, precision)
     return {head: probabilities(x[dev.targets[head].is_coded]) for head, x in logits.items()}
 
 
@@ -83,6 +83,7 @@ def save(
                 data.rule,
                 run.label_set,
                 tokenizer,
+                settings.recipe.unit,
             )
             provenance = {"corpus": run.corpus, "encoder": run.encoder, "recipe": settings.recipe_name, "seed": seed}
             saved_model.save(target if seed == run.seed else saved_model.of_seed(target, seed), saved, provenance)

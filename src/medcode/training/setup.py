@@ -11,6 +11,7 @@ from torch import Tensor
 from medcode.config import Recipe
 from medcode.dataset import arrays
 from medcode.dataset.embedding_table import embedding_table
+from medcode.dataset.fragments import with_fragments
 from medcode.encoders import folder
 from medcode.engine.device_data import DeviceNotes
 from medcode.layers.code_edges import Edges
@@ -27,13 +28,14 @@ def read(
         config: its options.
         recipe: whether training reads descriptions, even if the model does not; the norm of word vectors; and the
             length at which documents are truncated.
-        paths: inputs; and subword, encoder and pretrained for a model on subwords.
+        paths: inputs; and subword, encoder and pretrained for a model on subwords; sentences for a recipe that reads
+            them.
 
     Returns:
         Documents and labels; the model's inputs; and the encoder's tokenizer.json, None for a model on words.
 
     Raises:
-        UserError: the data lack a head of the model.
+        UserError: the data lack a head of the model, or the corpus the spans that the recipe needs.
     """
     needs = {"descriptions": model_cls.needs_descriptions or recipe.reads_descriptions, "edges": model_cls.needs_edges}
     if config.uses_subwords:
@@ -46,6 +48,8 @@ def read(
         vectors = torch.from_numpy(embedding_table(data.vectors, recipe.embedding_init))
         text = {"vocab_size": len(vectors), "vectors": vectors}
     heads = data.heads_named(config.heads)
+    if recipe.unit == "sentences":
+        data = with_fragments(data, paths["sentences"], recipe.max_tokens)
     inputs = ModelInputs(
         heads=heads,
         **text,

@@ -23,9 +23,10 @@ from tqdm import tqdm
 from medcode.config import Recipe, Training
 from medcode.dataset.arrays import Inputs, Split
 from medcode.engine.batches import Batch, bucket_lengths, epoch_batches
-from medcode.engine.device_data import DeviceData, DeviceNotes, DeviceTargets
+from medcode.engine.device_data import DeviceData, DeviceTargets
 from medcode.engine.distributed import DistributedContext
 from medcode.engine.transfer import AsyncHostCopy, to_device
+from medcode.inference.scoring import split_notes
 from medcode.models.base import Model
 from medcode.training import early_stopping, lr_schedule, validation
 from medcode.training.checkpoint import Checkpoints
@@ -78,7 +79,7 @@ class Trainer:
         self.train_split, self.dev_split = data.splits["train"], data.splits["dev"]
         if engine.overfit_documents:
             self.train_split = self.dev_split = self.train_split.first(engine.overfit_documents)
-        self.train_counts = {head: torch.from_numpy(data.train_counts(head)) for head in model.heads}
+        self.train_counts = {head: torch.from_numpy(data.example_counts(head)) for head in model.heads}
         self.device_data = self._to_device(data) if share_data_with is None else share_data_with.device_data
         self.lengths = self.device_data.train_notes.lengths
         self.bucket_lengths = bucket_lengths(self.lengths, recipe.batch_size, engine.padding)
@@ -230,7 +231,7 @@ class Trainer:
             return {head: DeviceTargets(split.targets[head], device) for head in self.model.heads}
 
         train, dev = (
-            DeviceNotes(data.tokens, split.offsets, self.recipe.max_tokens, self.device)
+            split_notes(data.tokens, split, self.recipe.max_tokens, self.device)
             for split in (self.train_split, self.dev_split)
         )
         return DeviceData(

@@ -40,7 +40,7 @@ def evaluate(
     Raises:
         UserError: the monitored metric cannot be computed on dev.
     """
-    logits = score_documents(model, data.dev_notes, SCORING_BATCH, engine.precision)
+    logits = score_documents(model, data.dev_notes, SCORING_BATCH, engine.precision, dev.fragments)
     scores, documents = {head: torch.from_numpy(x) for head, x in logits.items()}, torch.arange(len(dev))
     targets = {head: labels.rows(documents) for head, labels in data.dev_targets.items()}
     is_coded = {head: labels.coded(documents) for head, labels in data.dev_targets.items()}

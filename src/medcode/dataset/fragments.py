@@ -1,0 +1,123 @@
+"""Fragments: sentences of documents, cut where they are long. The examples of a recipe with `unit: sentences`.
+
+Training examples are the fragments of the training documents, each with the codes whose spans it overlaps. A document's
+score of a label is the highest of its fragments'. Source: López-García et al. 2021, "Transformers for Clinical Coding
+in Spanish".
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from medcode.config.recipes import SPAN_HEAD
+from medcode.dataset.arrays import Fragments, Inputs, Split, Targets
+from medcode.dataset.sentences import Sentences
+from medcode.errors import UserError
+
+
+def cut(sentences: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut sentences after every `longest` tokens.
+
+    Args:
+        sentences: start and end in tokens, int64 [S, 2]. An empty one makes an empty fragment.
+        longest: tokens of a fragment, at most.
+
+    Returns:
+        Start and end of each fragment, int64 [M, 2]; the number of the sentence that each is of, int64 [M].
+    """
+    lengths = sentences[:, 1] - sentences[:, 0]
+    counts = np.maximum(1, -(-lengths // longest))
+    sentence = np.repeat(np.arange(len(sentences)), counts)
+    starts = sentences[sentence, 0] + longest * _numbers(counts)
+    return np.stack([starts, np.minimum(starts + longest, sentences[sentence, 1])], axis=1), sentence
+
+
+def _numbers(counts: np.ndarray) -> np.ndarray:
+    """Return 0, 1, ... up to each count, one after the other."""
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def with_fragments(data: Inputs, folder: str | os.PathLike, max_tokens: int) -> Inputs:
+    """Return inputs whose training examples are fragments, and whose other documents are scored by their fragments.
+
+    Args:
+        data: its tokens are words or subwords, as those of the sentences are. Its labels are of the head `icd`, among
+            others that are left out.
+        folder: data/sentences.
+        max_tokens: sentences are cut after so many tokens.
+
+    Raises:
+        UserError: the corpus has no spans; a file is missing or damaged; the sentences are of other tokens.
+    """
+    sentences, splits, counts = Sentences.read(folder), dict(data.splits), {}
+    for name, split in data.splits.items():
+        fragments = fragments_of(split, sentences, max_tokens)
+        if name == "train":
+            splits[name] = examples(split, fragments, sentences.spans, data.labels[SPAN_HEAD])
+            matrix = splits[name].targets[SPAN_HEAD].matrix
+            counts = {SPAN_HEAD: np.asarray(matrix.sum(axis=0, dtype=np.int64)).ravel()}
+        else:
+            splits[name] = replace(split, fragments=fragments)
+    return replace(data, splits=splits, fragment_counts=counts)
+
+
+def fragments_of(split: Split, sentences: Sentences, max_tokens: int) -> Fragments:
+    """Return the fragments of the documents of a split."""
+    index_of = {admission: index for index, admission in enumerate(sentences.admissions)}
+    try:
+        rows = np.array([index_of[admission] for admission in split.documents], dtype=np.int64)
+    except KeyError as error:
+        raise UserError(f"data/sentences: lacks admission {error}; make it again (dvc repro sentences)") from error
+    counts = sentences.offsets[rows + 1] - sentences.offsets[rows]
+    document = np.repeat(np.arange(len(rows)), counts)
+    of_split = sentences.tokens[sentences.offsets[rows][document] + _numbers(counts)]
+    lengths = np.zeros(len(rows), np.int64)
+    np.maximum.at(lengths, document, of_split[:, 1])
+    if not np.array_equal(lengths, split.offsets[:, 1] - split.offsets[:, 0]):
+        raise UserError("data/sentences: made of other tokens than the documents; make it again (dvc repro sentences)")
+    slices, sentence = cut(of_split, max_tokens)
+    return Fragments(slices + split.offsets[document[sentence], :1], document[sentence])
+
+
+def examples(split: Split, fragments: Fragments, spans: pa.Table, labels: list[dict]) -> Split:
+    """Return the fragments of a split as documents of their own, without empty ones.
+
+    Args:
+        split: its documents.
+        fragments: of the documents.
+        spans: as in `Sentences`.
+        labels: of the head `icd`. A fragment has those whose spans it overlaps, maybe none.
+    """
+    lengths = fragments.offsets[:, 1] - fragments.offsets[:, 0]
+    matrix = _labels(split, fragments, spans, labels)[lengths > 0]
+    offsets, documents = fragments.offsets[lengths > 0], fragments.documents[lengths > 0]
+    is_coded = split.targets[SPAN_HEAD].is_coded[documents]
+    targets = Targets(matrix, is_coded, np.zeros(len(documents), np.int32))
+    return Split([split.documents[document] for document in documents], offsets, {SPAN_HEAD: targets})
+
+
+def _labels(split: Split, fragments: Fragments, spans: pa.Table, labels: list[dict]) -> sparse.csr_matrix:
+    """Return the labels of each fragment, 0 or 1, CSR [M, Y]: those whose spans it overlaps."""
+    column_of = {(label["system"], label["code"]): column for column, label in enumerate(labels)}
+    document_of = {admission: number for number, admission in enumerate(split.documents)}
+    rows = spans.filter(pc.is_in(spans["admission_id"], pa.array(split.documents, pa.string()))).to_pydict()
+    columns = np.array([column_of.get(code, -1) for code in zip(rows["system"], rows["code"], strict=True)], np.int64)
+    documents = np.array([document_of[admission] for admission in rows["admission_id"]], np.int64)
+    # The tokens of all documents, one document after the other: so fragments ascend, whatever the order in the array.
+    lengths = split.offsets[:, 1] - split.offsets[:, 0]
+    moved = np.cumsum(lengths) - lengths
+    slices = fragments.offsets + (moved - split.offsets[:, 0])[fragments.documents, None]
+    first, behind = (np.array(rows[name], np.int64) + moved[documents] for name in ("first", "behind"))
+    from_fragment = np.searchsorted(slices[:, 1], first, side="right")
+    to_fragment = np.searchsorted(slices[:, 0], behind, side="left")
+    counts = np.where(columns < 0, 0, np.maximum(0, to_fragment - from_fragment))
+    cells = np.repeat(from_fragment, counts) + _numbers(counts), np.repeat(columns, counts)
+    matrix = sparse.coo_matrix((np.ones(len(cells[0]), np.int64), cells), shape=(len(slices), len(labels))).tocsr()
+    matrix.data[:] = 1  # several spans of one code
+    return matrix.astype(np.uint8)
