@@ -48,7 +48,7 @@ def main() -> None:
     print(f"{model.features:,} features chosen in {chosen - start:.0f} s, rows made in {made - chosen:.0f} s")
     print(f"{matrix.nnz / options.notes:.0f} features per note; so far {peak():.1f} GiB")
     sample = np.linspace(0, options.labels - 1, options.sample).astype(int)
-    coded = Targets(gold[:, sample], np.ones(options.notes, bool), np.zeros(options.notes, np.int32))
+    coded = Targets(gold[:, sample], np.ones(options.notes, bool))
     print(f"notes of the sampled labels: {np.asarray(gold[:, sample].sum(0)).ravel().tolist()}")
     model.fit(documents, {"icd": coded})
     seconds = (time.process_time() - made - (made - chosen)) / options.sample

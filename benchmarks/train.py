@@ -99,9 +99,7 @@ def random_inputs(heads: dict[str, int], lengths: np.ndarray, random: np.random.
         documents=[str(number) for number in range(documents)],
         offsets=np.stack([ends - lengths, ends], axis=1),
         targets={
-            head: Targets(
-                sparse.csr_matrix(labels, dtype=np.uint8), np.ones(documents, bool), np.zeros(documents, np.int32)
-            )
+            head: Targets(sparse.csr_matrix(labels, dtype=np.uint8), np.ones(documents, bool))
             for head, labels in gold.items()
         },
     )

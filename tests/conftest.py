@@ -90,7 +90,7 @@ def _split(random: np.random.Generator, documents: int, start: int, prefix: str)
         documents=[f"{prefix}{number}" for number in range(documents)],
         offsets=offsets,
         targets={
-            "icd": Targets(sparse.csr_matrix(gold), np.ones(documents, bool), np.zeros(documents, np.int32)),
+            "icd": Targets(sparse.csr_matrix(gold), np.ones(documents, bool)),
         },
     )
 

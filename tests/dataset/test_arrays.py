@@ -112,7 +112,6 @@ def test_labels_become_columns_by_system_and_code(folder):
     data = arrays.load(folder, SPLITS)
     gold = {name: split.targets["icd"].matrix.toarray().tolist() for name, split in data.splits.items()}
     assert gold == {"train": [[1, 0, 1], [0, 1, 0]], "dev": [[1, 0, 0]], "test": [[0, 1, 0], [0, 0, 0]]}
-    assert data.splits["test"].targets["icd"].n_codes_outside_label_set.tolist() == [1, 1]
     assert data.splits["test"].targets["icd"].is_coded.tolist() == [True, True]
     assert data.heads == {"icd": 3, "category": 3, "ccs": 2}
     assert data.train_counts("icd").tolist() == [1, 1, 1]
@@ -170,13 +169,11 @@ def test_each_head_has_separate_targets_and_is_coded_flags(tmp_path):
     assert train.targets["icd9"].matrix.toarray().tolist() == [[1, 0], [0, 0]]
     assert train.targets["icd9"].is_coded.tolist() == [True, False]
     assert train.targets["icd10"].is_coded.tolist() == [False, True]
-    assert train.targets["icd10"].n_codes_outside_label_set.tolist() == [0, 1]
     assert (dev.targets["icd9"].matrix.toarray().tolist(), dev.targets["icd10"].matrix.toarray().tolist()) == (
         [[0, 1]],
         [[1]],
     )
     assert (test.targets["icd9"].is_coded.tolist(), test.targets["icd10"].is_coded.tolist()) == ([True], [False])
-    assert test.targets["icd9"].n_codes_outside_label_set.tolist() == [1]
 
 
 def test_an_empty_label_set_is_refused(tmp_path):
@@ -192,7 +189,6 @@ def test_category_labels_come_from_the_labels_of_the_head(folder):
     gold = {name: split.targets["category"].matrix.toarray().tolist() for name, split in data.splits.items()}
     # 999.9 is no label, so neither is its category.
     assert gold == {"train": [[1, 0, 1], [0, 1, 0]], "dev": [[1, 0, 0]], "test": [[0, 1, 0], [0, 0, 0]]}
-    assert not any(split.targets["category"].n_codes_outside_label_set.any() for split in data.splits.values())
 
 
 def test_ccs_labels_come_from_the_labels_of_the_head(folder):
@@ -204,7 +200,6 @@ def test_ccs_labels_come_from_the_labels_of_the_head(folder):
     gold = {name: split.targets["ccs"].matrix.toarray().tolist() for name, split in data.splits.items()}
     # 48.6 of the first note has no category and adds nothing, nor does 999.9, which is no label.
     assert gold == {"train": [[1, 0], [0, 1]], "dev": [[1, 0]], "test": [[0, 1], [0, 0]]}
-    assert not any(split.targets["ccs"].n_codes_outside_label_set.any() for split in data.splits.values())
 
 
 def test_notes_coded_in_systems_without_ccs_are_uncoded_in_ccs(folder):
@@ -257,7 +252,7 @@ def test_a_split_can_be_limited_to_its_first_documents(folder):
     first = arrays.load(folder, ("train",)).splits["train"].first(1)
     assert first.documents == ["10"]
     assert first.targets["icd"].matrix.shape == (1, 3)
-    assert len(first) == len(first.offsets) == len(first.targets["icd"].n_codes_outside_label_set) == 1
+    assert len(first) == len(first.offsets) == 1
 
 
 def test_reading_and_writing_inputs_keeps_every_byte(folder, tmp_path):
@@ -268,7 +263,7 @@ def test_reading_and_writing_inputs_keeps_every_byte(folder, tmp_path):
         for top in (folder, tmp_path / "again")
     )
     assert first == second
-    assert {"tokens.npy", "train/labels.icd.npz", "test/has.ccs.npy", "dev/outside.category.npy"} < first.keys()
+    assert {"tokens.npy", "train/labels.icd.npz", "test/has.ccs.npy", "dev/has.category.npy"} < first.keys()
 
 
 def test_a_missing_note_is_reported(tmp_path):
@@ -282,7 +277,6 @@ def test_targets_are_selected_and_joined_by_document():
     whole = single.joined(arrays.Targets.uncoded(1, 3)).joined(single.first(1))
     assert whole.matrix.toarray().tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 0], [0, 0, 1]]
     assert whole.is_coded.tolist() == [True, True, False, True]
-    assert whole.n_codes_outside_label_set.tolist() == [0, 0, 0, 0]
     assert (len(whole), len(whole.coded()), len(whole[1:3])) == (4, 3, 2)
     assert whole[np.array([3, 1])].matrix.toarray().tolist() == [[0, 0, 1], [1, 0, 0]]
     assert (whole.matrix.format, whole.matrix.dtype, whole.matrix.nnz) == ("csr", np.uint8, 3)

@@ -41,7 +41,7 @@ def split_of(notes: dict[str, str]) -> Split:
     lengths = np.diff(tokenized(notes.items()).notes.offsets)
     ends = 10 + np.cumsum(lengths)
     n = len(notes)
-    targets = Targets(sparse.csr_matrix((n, 2), dtype=np.uint8), np.arange(n) != n - 1, np.zeros(n, np.int32))
+    targets = Targets(sparse.csr_matrix((n, 2), dtype=np.uint8), np.arange(n) != n - 1)
     offsets = np.stack([ends - lengths, ends], axis=1)
     return Split(list(notes)[::-1], offsets[::-1], {"icd": targets})
 

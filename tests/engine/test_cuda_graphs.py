@@ -44,9 +44,7 @@ def inputs() -> Inputs:
     split = Split(
         documents=[str(number) for number in range(DOCUMENTS)],
         offsets=np.stack([ends - lengths, ends], axis=1),
-        targets={
-            head: Targets(gold[head], random.random(DOCUMENTS) < 0.8, np.zeros(DOCUMENTS, np.int32)) for head in HEADS
-        },
+        targets={head: Targets(gold[head], random.random(DOCUMENTS) < 0.8) for head in HEADS},
     )
     tokens = random.integers(1, ROWS, int(ends[-1]), dtype=np.int32)
     labels = {head: [{"train_documents": 1}] * targets.matrix.shape[1] for head, targets in split.targets.items()}

@@ -66,7 +66,7 @@ def test_batches_equal_gathering_document_by_document(device, notes, most, data)
 def test_gold_labels_equal_the_sparse_matrix(device, density, size, dtype, data):
     random = np.random.default_rng(size)
     labels = sparse.csr_matrix((random.random(size) < density).astype(dtype))
-    targets = Targets(labels, random.random(size[0]) < 0.5, np.zeros(size[0], np.int32))
+    targets = Targets(labels, random.random(size[0]) < 0.5)
     gold = DeviceTargets(targets, device)
     chosen = np.array(data.draw(st.lists(st.integers(0, size[0] - 1), min_size=1, max_size=8)))
     rows, coded = gold.rows(to_device(chosen, device)), gold.coded(to_device(chosen, device))
@@ -78,7 +78,7 @@ def test_gold_labels_equal_the_sparse_matrix(device, density, size, dtype, data)
 
 def test_stored_zeros_and_duplicate_entries_are_read_correctly():
     labels = sparse.csr_matrix((np.array([1, 0, 1], np.uint8), ([0, 0, 1], [2, 1, 0])), shape=(2, 3))
-    gold = DeviceTargets(Targets(labels, np.ones(2, bool), np.zeros(2, np.int32)), torch.device("cpu"))
+    gold = DeviceTargets(Targets(labels, np.ones(2, bool)), torch.device("cpu"))
     assert gold.rows(torch.arange(2)).tolist() == [[0, 0, 1], [1, 0, 0]]
 
 

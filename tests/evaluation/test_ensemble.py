@@ -84,7 +84,7 @@ def by_hand(gold: dict[str, list[list[int]]]) -> Inputs:
         name: Split(
             ["a", "b"],
             np.zeros((2, 2), np.int64),
-            {"icd": Targets(sparse.csr_matrix(np.array(rows, np.uint8)), np.ones(2, bool), np.zeros(2, np.int32))},
+            {"icd": Targets(sparse.csr_matrix(np.array(rows, np.uint8)), np.ones(2, bool))},
         )
         for name, rows in gold.items()
     }

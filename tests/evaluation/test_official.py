@@ -82,6 +82,12 @@ def test_every_system_has_measures_of_its_own_beside_those_of_all():
     assert found["icd10cm"]["gold"] == found["icd10pcs"]["gold"] == 1
 
 
+def test_codes_of_a_system_without_any_label_are_missed():
+    found = measure([("t1", "icd10cm", "A01"), ("t1", "icd10pcs", "0DTJ4ZZ")], ["t1"], [[0.9, 0, 0]])
+    assert found["gold"] == 2 and found["gold_outside_label_set"] == 1
+    assert found["map"] == found["recall"] == 1 / 2 and found["precision"] == 1
+
+
 def test_a_document_of_another_edition_is_no_document_of_a_system():
     labels = [LABELS[0], {"system": "icd9cm", "code": "038.9"}]
     dev = ScoredDocuments(["d1", "d2"], np.array([[0.9, 0.1], [0.1, 0.9]], np.float32))
@@ -92,7 +98,7 @@ def test_a_document_of_another_edition_is_no_document_of_a_system():
         ("t3", "icd9cm", "038.9"),
     ]
     found = measure(codes, ["t1", "t2", "t3", "t4"], np.full((4, 2), 0.5), labels, dev)
-    assert found["documents"] == 4 and found["gold"] == 2
+    assert found["documents"] == 4 and found["gold"] == 3
     assert found["icd10cm"]["documents"] == 2  # t1, and t4 without any code
     assert found["icd9cm"]["documents"] == 3 and found["icd9cm"]["documents_with_gold"] == 1
 

@@ -22,7 +22,6 @@ def write_split(folder: Path, ends: np.ndarray, labels: dict[str, sparse.csr_mat
     io.write_array(folder / "offsets.npy", np.stack([np.concatenate([[0], ends[:-1]]), ends], axis=1))
     io.write_text(folder / "documents.txt", "".join(f"{number}\n" for number in range(n)))
     for head, matrix in labels.items():
-        io.write_array(folder / f"outside.{head}.npy", np.zeros(n, np.int32))
         io.write_array(folder / f"has.{head}.npy", np.ones(n, bool))
         with io.atomic_write(folder / f"labels.{head}.npz") as file:
             sparse.save_npz(file, matrix)

@@ -14,7 +14,7 @@ from medcode.config import configure
 from medcode.dataset.arrays import Fragments, Split, Targets
 from medcode.inference import saved_model
 from medcode.inference.predict import predict
-from medcode.inference.scoring import score_split
+from medcode.inference.scoring import raise_to, score_split
 from medcode.models.base import ModelInputs
 from medcode.text.sentences import sentence_spans
 
@@ -37,7 +37,7 @@ class Reader(torch.nn.Module):
 
 def test_a_document_has_the_highest_score_of_its_fragments():
     tokens = np.array([2, 9, 4, 1, 3], np.int32)
-    targets = {"icd": Targets(sparse.csr_matrix((2, 1), dtype=np.uint8), np.ones(2, bool), np.zeros(2, np.int32))}
+    targets = {"icd": Targets(sparse.csr_matrix((2, 1), dtype=np.uint8), np.ones(2, bool))}
     fragments = Fragments(np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]]), np.array([0, 0, 0, 1, 1]))
     split = Split(["a", "b"], np.array([[0, 3], [3, 5]]), targets)
     for batch_size in (1, 2, 9):
@@ -45,6 +45,17 @@ def test_a_document_has_the_highest_score_of_its_fragments():
         np.testing.assert_allclose(of_fragments["icd"], [[0.9], [0.3]], rtol=1e-6)
         whole = score_split(Reader(), tokens, split, 7, batch_size)
         np.testing.assert_allclose(whole["icd"], [[0.2], [0.1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("documents", [[4, 0, 2], [1, 1, 0, 3, 1, 0], [2, 2, 2], []])
+def test_scores_are_raised_as_numpy_does_it(documents):
+    random = np.random.default_rng(len(documents))
+    before = random.normal(size=(5, 3)).astype(np.float32)
+    rows, values = np.array(documents, np.int64), random.normal(size=(len(documents), 3)).astype(np.float32)
+    expected, scores = before.copy(), before.copy()
+    np.maximum.at(expected, rows, values)
+    raise_to(scores, rows, values)
+    assert np.array_equal(scores, expected)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from medcode.models.linear import Linear, fit_label
 
 def targets(gold: np.ndarray, is_coded: np.ndarray | None = None) -> Targets:
     coded = np.ones(len(gold), bool) if is_coded is None else is_coded
-    return Targets(sparse.csr_matrix(gold.astype(np.uint8)), coded, np.zeros(len(gold), np.int32))
+    return Targets(sparse.csr_matrix(gold.astype(np.uint8)), coded)
 
 
 def of(documents: list[list[int]]) -> DeviceNotes:

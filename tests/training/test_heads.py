@@ -26,7 +26,7 @@ def two_heads(tiny_inputs) -> Inputs:
     def with_categories(split: Split) -> Split:
         groups = ((split.targets["icd"].matrix @ above) > 0).astype(np.uint8).tocsr()
         is_coded = np.arange(len(split)) % 5 != 0  # some documents were not coded in it
-        categories = Targets(groups, is_coded, np.zeros(len(split), np.int32))
+        categories = Targets(groups, is_coded)
         return replace(split, targets=split.targets | {"ccs": categories})
 
     labels = tiny_inputs.labels | {"ccs": [{"system": "ccs", "code": f"D{n}", "train_documents": 9} for n in (1, 2)]}

@@ -31,9 +31,7 @@ def inputs() -> Inputs:
     split = Split(
         documents=[str(number) for number in range(DOCUMENTS)],
         offsets=np.stack([np.append(0, ends[:-1]), ends], axis=1),
-        targets={
-            head: Targets(gold[head], random.random(DOCUMENTS) < 0.8, np.zeros(DOCUMENTS, np.int32)) for head in HEADS
-        },
+        targets={head: Targets(gold[head], random.random(DOCUMENTS) < 0.8) for head in HEADS},
     )
     tokens = random.integers(5, ROWS, int(ends[-1]), dtype=np.int32)
     return Inputs(tokens, [], np.empty(0), {}, "caml", {"train": split, "dev": split})

@@ -48,7 +48,7 @@ class Corpus:
                         gold[number, label] = 1
                         spans.append((admissions[-1], "icd9cm", str(label), first, first + len(words)))
                 offsets.append((start, len(self.tokens)))
-            targets = Targets(sparse.csr_matrix(gold), np.ones(documents, bool), np.zeros(documents, np.int32))
+            targets = Targets(sparse.csr_matrix(gold), np.ones(documents, bool))
             self.splits[name] = Split(admissions[-documents:], np.array(offsets), {"icd": targets})
         columns = ("admission_id", "system", "code", "first", "behind")
         table = pa.table(dict(zip(columns, map(list, zip(*spans, strict=True)), strict=True)))

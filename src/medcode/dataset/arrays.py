@@ -27,19 +27,17 @@ class Targets:
         matrix: 0 or 1, CSR [n, Y].
         is_coded: whether each document was coded in the head's system at all, bool [n]. If it was not, its row of zeros
             has no meaning.
-        n_codes_outside_label_set: gold codes of each document that have no label in the head, int32 [n].
     """
 
     matrix: sparse.csr_matrix
     is_coded: np.ndarray
-    n_codes_outside_label_set: np.ndarray
 
     def __len__(self) -> int:
         return len(self.is_coded)
 
     def __getitem__(self, rows: slice | np.ndarray) -> Targets:
         """Return the targets of some documents, selected by a slice, by indices, or by bool [n]."""
-        return Targets(self.matrix[rows], self.is_coded[rows], self.n_codes_outside_label_set[rows])
+        return Targets(self.matrix[rows], self.is_coded[rows])
 
     def first(self, n: int) -> Targets:
         """Return the targets of the first n documents."""
@@ -54,9 +52,6 @@ class Targets:
         return Targets(
             matrix=sparse.vstack([self.matrix, following.matrix], format="csr"),
             is_coded=np.concatenate([self.is_coded, following.is_coded]),
-            n_codes_outside_label_set=np.concatenate(
-                [self.n_codes_outside_label_set, following.n_codes_outside_label_set]
-            ),
         )
 
     @classmethod
@@ -64,12 +59,12 @@ class Targets:
         """Return the targets of documents with one label each, in the given columns [n]."""
         n = len(columns)
         matrix = sparse.csr_matrix((np.ones(n, np.uint8), (np.arange(n), columns)), shape=(n, n_labels))
-        return cls(matrix, np.ones(n, bool), np.zeros(n, np.int32))
+        return cls(matrix, np.ones(n, bool))
 
     @classmethod
     def uncoded(cls, n: int, n_labels: int) -> Targets:
         """Return the targets of n documents that were not coded in the head's system."""
-        return cls(sparse.csr_matrix((n, n_labels), dtype=np.uint8), np.zeros(n, bool), np.zeros(n, np.int32))
+        return cls(sparse.csr_matrix((n, n_labels), dtype=np.uint8), np.zeros(n, bool))
 
 
 @dataclass(frozen=True)
@@ -243,7 +238,6 @@ def _load_split(folder: Path, heads: list[str]) -> Split:
             head: Targets(
                 matrix=binary_csr.read(folder / f"labels.{head}.npz"),
                 is_coded=io.read_array(folder / f"has.{head}.npy"),
-                n_codes_outside_label_set=io.read_array(folder / f"outside.{head}.npy"),
             )
             for head in heads
         },
@@ -274,4 +268,3 @@ def _write_split(folder: Path, split: Split) -> None:
     for head, targets in split.targets.items():
         binary_csr.write(folder / f"labels.{head}.npz", targets.matrix)
         io.write_array(folder / f"has.{head}.npy", targets.is_coded)
-        io.write_array(folder / f"outside.{head}.npy", targets.n_codes_outside_label_set)

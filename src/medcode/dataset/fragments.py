@@ -98,8 +98,8 @@ def examples(split: Split, fragments: Fragments, spans: pa.Table, labels: list[d
     matrix = _labels(split, fragments, spans, labels)[lengths > 0]
     offsets, documents = fragments.offsets[lengths > 0], fragments.documents[lengths > 0]
     is_coded = split.targets[SPAN_HEAD].is_coded[documents]
-    targets = Targets(matrix, is_coded, np.zeros(len(documents), np.int32))
-    return Split([split.documents[document] for document in documents], offsets, {SPAN_HEAD: targets})
+    names = [split.documents[document] for document in documents]
+    return Split(names, offsets, {SPAN_HEAD: Targets(matrix, is_coded)})
 
 
 def _labels(split: Split, fragments: Fragments, spans: pa.Table, labels: list[dict]) -> sparse.csr_matrix:

@@ -41,11 +41,13 @@ class LabelSpace:
         has_row, is_label = rows >= 0, columns >= 0
         cells = (rows[has_row & is_label], columns[has_row & is_label])
         ones = np.ones(len(cells[0]), np.uint8)
-        return Targets(
-            matrix=sparse.coo_matrix((ones, cells), shape=(n, len(self.records))).tocsr(),
-            is_coded=np.isin(admissions, self.coded),
-            n_codes_outside_label_set=np.bincount(rows[has_row & ~is_label], minlength=n).astype(np.int32),
-        )
+        matrix = sparse.coo_matrix((ones, cells), shape=(n, len(self.records))).tocsr()
+        return Targets(matrix, np.isin(admissions, self.coded))
+
+    def n_codes_outside_label_set(self, admissions: list[str]) -> np.ndarray:
+        """Return the number of codes of each admission that have no label, int64 [n]."""
+        without_label = self.gold["admission_id"][self.gold["column"] < 0]
+        return without_label.value_counts().reindex(admissions, fill_value=0).to_numpy()
 
 
 def label_spaces(labels: pa.Table, codes: pa.Table, ccs: pa.Table, documents: pa.Table) -> dict[str, LabelSpace]:
@@ -70,19 +72,27 @@ def label_spaces(labels: pa.Table, codes: pa.Table, ccs: pa.Table, documents: pa
     records: dict[str, list[dict[str, Any]]] = {}
     for label in labels.to_pylist():
         records.setdefault(label.pop("head"), []).append(label)
-    spaces = {head: _space(head, of_head, codes) for head, of_head in records.items()}
+    spaces = {
+        head: label_space(of_head, codes.filter(pc.starts_with(codes["system"], head)).to_pandas())
+        for head, of_head in records.items()
+    }
     if "icd" in spaces:
         train = documents.filter(pc.equal(documents["split"], "train"))["admission_id"].to_pylist()
         spaces |= _group_spaces(spaces["icd"], codes, ccs, train)
     return spaces
 
 
-def _space(head: str, records: list[dict[str, Any]], codes: pa.Table) -> LabelSpace:
-    """Return the labels of a head of the label set, with the codes of its systems."""
-    frame = codes.filter(pc.starts_with(codes["system"], head)).to_pandas()
-    columns = pd.MultiIndex.from_tuples([(label["system"], label["code"]) for label in records])
-    frame["column"] = columns.get_indexer(pd.MultiIndex.from_frame(frame[["system", "code"]]))
-    return LabelSpace(records, frame[["admission_id", "column"]], np.asarray(frame["admission_id"].unique()))
+def label_space(records: list[dict[str, Any]], codes: pd.DataFrame) -> LabelSpace:
+    """Return the labels of a head, with the codes of its systems.
+
+    Args:
+        records: at least system and code of each label.
+        codes: admission_id, system, code.
+    """
+    labels = pd.MultiIndex.from_tuples([(label["system"], label["code"]) for label in records])
+    columns = labels.get_indexer(pd.MultiIndex.from_frame(codes[["system", "code"]]))
+    gold = codes[["admission_id"]].assign(column=columns)
+    return LabelSpace(records, gold, np.asarray(codes["admission_id"].unique()))
 
 
 def _group_spaces(icd: LabelSpace, codes: pa.Table, ccs: pa.Table, train: list[str]) -> dict[str, LabelSpace]:

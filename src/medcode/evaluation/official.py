@@ -19,7 +19,8 @@ import pandas as pd
 from scipy import sparse
 
 from medcode import io
-from medcode.evaluation import metrics
+from medcode.dataset.label_spaces import label_space
+from medcode.evaluation import metrics, ranking
 from medcode.evaluation.monitor import Scored
 from medcode.evaluation.thresholds import tune_threshold
 
@@ -42,7 +43,7 @@ class ScoredDocuments:
         probabilities: float32 [n, Y].
     """
 
-    documents: Sequence[str]
+    documents: list[str]
     probabilities: np.ndarray
 
 
@@ -78,13 +79,8 @@ def mean_average_precision(task: Task) -> float:
 
     A document without a gold code counts 0, since trectools divides by the number of documents that a run ranks.
     """
-    ranking = task.ranked.ranking
-    starts = np.cumsum(ranking.gold) - ranking.gold
-    hits = np.arange(len(ranking.ranks)) - starts[ranking.documents] + 1  # gold labels up to each rank
-    precisions = np.where(ranking.ranks <= DEPTH, hits / ranking.ranks, 0)
-    gold = ranking.gold + task.unlabeled
-    totals = np.bincount(ranking.documents, weights=precisions, minlength=len(gold))
-    return metrics.mean(metrics.ratio(totals, gold))
+    ranked = task.ranked.ranking
+    return metrics.mean(metrics.ratio(ranking.precision_sums(ranked, DEPTH), ranked.gold + task.unlabeled))
 
 
 def precision(task: Task) -> float:
@@ -120,7 +116,8 @@ def tasks(
     Raises:
         UserError: dev has no gold label, or a score is not a probability.
     """
-    systems = sorted({label["system"] for label in labels})
+    # Also a system of which no training document has a code, and one of which only those have one.
+    systems = sorted({label["system"] for label in labels} | set(codes["system"]))
     gold_dev = codes[codes["admission_id"].isin(dev.documents)].merge(pd.DataFrame(labels)[["system", "code"]])
     tunable = sorted(gold_dev["system"].unique())
     named = {"": systems} | {system: [system] for system in tunable if len(systems) > 1}
@@ -183,15 +180,8 @@ def _coded_alike(scored: ScoredDocuments, codes: pd.DataFrame, systems: list[str
 
 
 def _gold(
-    labels: Labels, chosen: np.ndarray, codes: pd.DataFrame, documents: Sequence[str]
-) -> tuple[sparse.csr_array, np.ndarray]:
+    labels: Labels, chosen: np.ndarray, codes: pd.DataFrame, documents: list[str]
+) -> tuple[sparse.csr_matrix, np.ndarray]:
     """Return the gold labels among the chosen ones, CSR [n, chosen], and the number of other gold codes [n]."""
-    names = [(labels[number]["system"], labels[number]["code"]) for number in np.flatnonzero(chosen).tolist()]
-    rows = pd.Index(documents).get_indexer(codes["admission_id"])
-    columns = pd.MultiIndex.from_tuples(names, names=["system", "code"]).get_indexer(
-        pd.MultiIndex.from_frame(codes[["system", "code"]])
-    )
-    is_label, is_other = (rows >= 0) & (columns >= 0), (rows >= 0) & (columns < 0)
-    cells = rows[is_label], columns[is_label]
-    gold = sparse.coo_array((np.ones(len(cells[0]), np.uint8), cells), shape=(len(documents), len(names))).tocsr()
-    return gold, np.bincount(rows[is_other], minlength=len(documents))
+    space = label_space([labels[number] for number in np.flatnonzero(chosen).tolist()], codes)
+    return space.targets(documents).matrix, space.n_codes_outside_label_set(documents)

@@ -87,10 +87,20 @@ def r_precision(ranking: Ranking) -> float:
 
 def mean_average_precision(ranking: Ranking) -> float:
     """Return the average precision over the full ranking, a mean over documents. Those without gold are skipped."""
+    has_gold = ranking.gold > 0
+    return mean(precision_sums(ranking)[has_gold] / ranking.gold[has_gold])
+
+
+def precision_sums(ranking: Ranking, depth: int | None = None) -> np.ndarray:
+    """Return, for each document, the sum of the precisions at the ranks of its gold labels, float64 [documents].
+
+    Args:
+        depth: the number of ranks that count; None for all.
+    """
     starts = np.cumsum(ranking.gold) - ranking.gold
     hits = np.arange(len(ranking.ranks)) - starts[ranking.documents] + 1  # gold labels up to each rank
-    has_gold = ranking.gold > 0
-    return mean(_per_document(ranking, hits / ranking.ranks)[has_gold] / ranking.gold[has_gold])
+    counts = True if depth is None else ranking.ranks <= depth
+    return _per_document(ranking, hits / ranking.ranks * counts)
 
 
 def _per_document(ranking: Ranking, values: np.ndarray) -> np.ndarray:

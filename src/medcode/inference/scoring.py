@@ -88,9 +88,23 @@ def score_documents(
 
 
 def _flush(scores: dict[str, np.ndarray], deferred: list[tuple[str, np.ndarray, AsyncHostCopy]]) -> None:
-    """Raise the scores of some documents, among which may be one several times, to the values that are higher."""
     for head, documents, values in deferred:
-        np.maximum.at(scores[head], documents, values.read().numpy())
+        raise_to(scores[head], documents, values.read().numpy())
+
+
+def raise_to(scores: np.ndarray, documents: np.ndarray, values: np.ndarray) -> None:
+    """Raise the scores of some documents to values that are higher, in place; as `np.maximum.at`, but much faster.
+
+    Args:
+        scores: [n, Y].
+        documents: the document of each row of values [m]; one may come several times.
+        values: [m, Y].
+    """
+    order = np.argsort(documents, kind="stable")
+    names, first = np.unique(documents[order], return_index=True)
+    if len(names) < len(documents):
+        documents, values = names, np.maximum.reduceat(values[order], first, axis=0)
+    scores[documents] = np.maximum(scores[documents], values)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
