@@ -7,7 +7,7 @@ from common import stage
 from pathlib import Path
 
 from medcode import config, io
-from medcode.encoders import folder, scratch, sources
+from medcode.encoders import sources
 from medcode.encoders.texts import texts_of
 
 
@@ -24,6 +24,8 @@ def main(params: Parameters, tokens: Path, notes: Path, documents: Path, out: Pa
     if params.encoder == "none":
         io.write_empty(out, "no encoder: params.yaml has encoder: none, which is for models on words")
         return
+    from medcode.encoders import folder, scratch  # torch takes seconds to load
+
     source = params.encoders[params.encoder]
     if source.scratch is None:
         folder.adopt(sources.find(params.encoder, source), out)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from medcode import config, io
-from medcode.engine import distributed, reproducibility
 from medcode.errors import UserError
 from medcode.text.tokenized_notes import SUBWORD_IDS, TokenizedNotes
 
@@ -29,7 +28,8 @@ def main(params: Parameters, encoder: Path, subword: Path, documents: Path, out:
         io.write_empty(out, f"no encoder pretrained further: {reason}")
         io.write_metrics(metrics, {"steps": 0})
         return
-    from medcode.encoders.pretraining import Pretrainer, blocks_of
+    from medcode.encoders.pretraining import Pretrainer, blocks_of  # torch takes seconds to load
+    from medcode.engine import distributed, reproducibility
 
     reproducibility.prepare(params.training.threads)
     device = distributed.choose_device(params.training.device)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from medcode import config, io
 from medcode.dataset.sentences import find_sentences
-from medcode.encoders import folder
-from medcode.encoders.subwords import SubwordTokenizer
+from medcode.encoders.subwords import SubwordTokenizer, read_tokenizer
 from medcode.text.tokenized_notes import SUBWORD_IDS, WORD_IDS, TokenizedNotes
 
 
@@ -29,7 +28,7 @@ def main(params: Parameters, notes: Path, spans: Path, out: Path, **paths: Path)
     if io.is_empty(paths["encoder"]):
         tokenizer, documents = None, TokenizedNotes.read(paths["tokens"], WORD_IDS)
     else:
-        tokenizer = SubwordTokenizer(folder.read_tokenizer(paths["encoder"]), params.subword.text)
+        tokenizer = SubwordTokenizer(read_tokenizer(paths["encoder"]), params.subword.text)
         documents = TokenizedNotes.read(paths["subword"], SUBWORD_IDS)
     find_sentences(documents, notes, table, params.tokenize.rule, tokenizer).write(out)
 

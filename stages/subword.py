@@ -7,8 +7,7 @@ from common import stage
 from pathlib import Path
 
 from medcode import config, io
-from medcode.encoders import folder
-from medcode.encoders.subwords import SubwordTokenizer, tokenize_into_subwords
+from medcode.encoders.subwords import SubwordTokenizer, read_tokenizer, tokenize_into_subwords
 from medcode.encoders.texts import texts_of
 from medcode.text.tokenized_notes import SUBWORD_IDS
 
@@ -24,7 +23,7 @@ def main(params: Parameters, encoder: Path, tokens: Path, notes: Path, out: Path
     if io.is_empty(encoder):
         io.write_empty(out, "no subwords: there is no encoder")
         return
-    tokenizer = SubwordTokenizer(folder.read_tokenizer(encoder))
+    tokenizer = SubwordTokenizer(read_tokenizer(encoder))
     tokenize_into_subwords(texts_of(params.subword.text, tokens, notes), tokenizer).write(out, SUBWORD_IDS)
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from medcode import io
 from medcode.encoders import folder, sources
-from medcode.encoders.subwords import SubwordTokenizer
+from medcode.encoders.subwords import SubwordTokenizer, read_tokenizer
 from medcode.errors import UserError
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fever", "chill", "##s", "and"]
@@ -45,7 +45,7 @@ def test_adopting_an_encoder_keeps_its_outputs(source, tmp_path):
     expected = transformers.AutoModel.from_pretrained(source)
     torch.testing.assert_close(states(encoder.module(0.0, pooler=False)), states(expected))
     assert folder.read_specials(tmp_path / "encoder") == {"begin": 2, "end": 3, "pad": 0, "mask": 4}
-    tokenizer = SubwordTokenizer(folder.read_tokenizer(tmp_path / "encoder"))
+    tokenizer = SubwordTokenizer(read_tokenizer(tmp_path / "encoder"))
     assert [ids.tolist() for ids in tokenizer(["Fever and chills", "rigor"])] == [[5, 8, 6, 7], [1]]
     assert tokenizer.unknown == 1
 
@@ -60,7 +60,7 @@ def test_a_written_folder_can_be_adopted_again(source, tmp_path):
     assert all(torch.equal(first.weights[name], weights) for name, weights in second.weights.items())
     texts = ["fever and chills"]
     for name in ("once", "twice"):
-        assert SubwordTokenizer(folder.read_tokenizer(tmp_path / name))(texts)[0].tolist() == [5, 8, 6, 7]
+        assert SubwordTokenizer(read_tokenizer(tmp_path / name))(texts)[0].tolist() == [5, 8, 6, 7]
 
 
 def test_weights_in_half_precision_are_read_as_fp32(source, tmp_path):
@@ -155,7 +155,7 @@ def test_roberta_has_other_special_tokens(tmp_path):
     (tmp_path / "source/tokenizer_config.json").write_text('{"tokenizer_class": "RobertaTokenizer"}')
     folder.adopt(tmp_path / "source", tmp_path / "encoder")
     assert folder.read_specials(tmp_path / "encoder") == {"begin": 0, "end": 2, "pad": 1, "mask": 4}
-    assert SubwordTokenizer(folder.read_tokenizer(tmp_path / "encoder"))(["ab b"])[0].tolist() == [7, 8, 6]
+    assert SubwordTokenizer(read_tokenizer(tmp_path / "encoder"))(["ab b"])[0].tolist() == [7, 8, 6]
 
 
 def test_an_encoder_from_a_package_is_read(tmp_path):
@@ -167,7 +167,7 @@ def test_an_encoder_from_a_package_is_read(tmp_path):
     encoder = folder.read(tmp_path / "encoder")
     module = encoder.module(0.0, pooler=True)
     assert sum(weights.numel() for weights in module.parameters()) == 22_713_216
-    (subwords,) = SubwordTokenizer(folder.read_tokenizer(tmp_path / "encoder"))(["acute pancreatitis " * 200])
+    (subwords,) = SubwordTokenizer(read_tokenizer(tmp_path / "encoder"))(["acute pancreatitis " * 200])
     assert len(subwords) > 500  # the package's own tokenizer stops after 128
     assert encoder.positions == 512
     assert plain_encoder.states(module, [101, *subwords[:3].tolist(), 102]).shape == (5, 384)

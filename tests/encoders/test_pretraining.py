@@ -9,7 +9,7 @@ import torch
 from medcode.config import Pretrain, Scratch
 from medcode.encoders import folder, scratch
 from medcode.encoders.pretraining import IGNORED, Pretrainer, blocks_of, collator
-from medcode.encoders.subwords import SubwordTokenizer, tokenize_into_subwords
+from medcode.encoders.subwords import SubwordTokenizer, read_tokenizer, tokenize_into_subwords
 from medcode.errors import UserError
 from medcode.text.tokenized_notes import TokenizedNotes
 
@@ -28,7 +28,7 @@ def source(tmp_path):
 @pytest.fixture
 def subwords(source) -> TokenizedNotes:
     documents = [(str(number), note) for number, note in enumerate(NOTES)]
-    return tokenize_into_subwords(documents, SubwordTokenizer(folder.read_tokenizer(source)))
+    return tokenize_into_subwords(documents, SubwordTokenizer(read_tokenizer(source)))
 
 
 def test_documents_are_concatenated_and_split_into_equal_sequences():
@@ -39,7 +39,7 @@ def test_documents_are_concatenated_and_split_into_equal_sequences():
 
 
 def collating(source, seed=0):
-    return collator(folder.read_tokenizer(source), folder.read_specials(source), 0.15, seed)
+    return collator(read_tokenizer(source), folder.read_specials(source), 0.15, seed)
 
 
 def test_subwords_are_masked_as_in_bert(source):
@@ -61,7 +61,7 @@ def test_subwords_are_masked_as_in_bert(source):
 
 
 def test_unknown_subwords_are_masked_like_others(source):
-    unknown = SubwordTokenizer(folder.read_tokenizer(source)).unknown
+    unknown = SubwordTokenizer(read_tokenizer(source)).unknown
     labels = collating(source)([torch.full((1000,), unknown)])["labels"]
     assert (labels == unknown).float().mean().item() == pytest.approx(0.15, abs=0.05)
 

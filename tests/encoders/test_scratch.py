@@ -12,7 +12,7 @@ import torch
 
 from medcode.config import Scratch
 from medcode.encoders import folder, scratch
-from medcode.encoders.subwords import SubwordTokenizer
+from medcode.encoders.subwords import SubwordTokenizer, read_tokenizer
 
 SIZES = Scratch(vocabulary_size=200, layers=1, hidden=8, attention_heads=2, feed_forward=16, positions=32)
 
@@ -30,7 +30,7 @@ def test_models_can_be_built_on_a_scratch_encoder(tmp_path):
     ]  # fmt: skip
     encoder = folder.read(tmp_path / "encoder")
     assert encoder.weights is None and encoder.positions == 32
-    subwords = SubwordTokenizer(folder.read_tokenizer(tmp_path / "encoder"))(texts())
+    subwords = SubwordTokenizer(read_tokenizer(tmp_path / "encoder"))(texts())
     assert max(ids.max() for ids in subwords) < encoder.config["vocab_size"] == 200
     module = encoder.module(0.0, pooler=False)
     assert module(input_ids=torch.from_numpy(subwords[0][:32]).long().unsqueeze(0)).last_hidden_state.shape == (

@@ -162,19 +162,6 @@ def read_specials(folder: str | os.PathLike) -> dict[str, int | None]:
     return io.read_json(Path(folder) / "specials.json")
 
 
-def read_tokenizer(folder: str | os.PathLike) -> str:
-    """Return the content of the folder's tokenizer.json.
-
-    Raises:
-        UserError: it is missing.
-    """
-    try:
-        with open(Path(folder) / "tokenizer.json", encoding="utf-8") as file:
-            return file.read()
-    except FileNotFoundError as error:
-        raise UserError(f"{folder}: holds no tokenizer.json; make it again (dvc repro encoder)") from error
-
-
 def read_tensors(path: Path) -> dict[str, Tensor] | None:
     """Return the tensors of a safetensors file; None where the file does not exist.
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from medcode.config import Pretrain
 from medcode.encoders import folder
+from medcode.encoders.subwords import read_tokenizer
 from medcode.engine.precision import autocast
 from medcode.errors import UserError
 from medcode.text.tokenized_notes import TokenizedNotes
@@ -101,7 +102,7 @@ class Pretrainer:
             raise UserError(f"pretrain: {self.encoder.config['model_type']} has no masked language model") from error
         if self.specials["mask"] is None:
             raise UserError("pretrain: the encoder's tokenizer has no mask token")
-        self.tokenizer = folder.read_tokenizer(source)
+        self.tokenizer = read_tokenizer(source)
         if self.encoder.weights is not None:
             self.model.base_model.load_state_dict(self.encoder.weights, strict=False)  # all but the pooler
         head = folder.read_tensors(Path(source) / folder.HEAD)
@@ -143,7 +144,7 @@ class Pretrainer:
     def save(self, source: str | os.PathLike, target: str | os.PathLike) -> None:
         """Write an encoder's folder with the new weights. The pooler, which is not trained, is copied."""
         base = {**(self.encoder.weights or {}), **self.model.base_model.state_dict()}
-        head, tokenizer = folder.head_weights(self.model), folder.read_tokenizer(source)
+        head, tokenizer = folder.head_weights(self.model), read_tokenizer(source)
         folder.write(target, self.encoder.config, tokenizer, self.specials, base, head)
 
     def _masking(self) -> DataCollatorForLanguageModeling:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from medcode.errors import UserError
 from medcode.text.tokenized_notes import TokenizedNotes
 
 _BATCH = 512
@@ -39,6 +42,19 @@ class SubwordTokenizer:
         """Return start and end of each subword of each text in characters, the end excluded, int64 [N, 2]."""
         encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
         return [np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2) for encoding in encodings]
+
+
+def read_tokenizer(folder: str | os.PathLike) -> str:
+    """Return the content of the folder's tokenizer.json.
+
+    Raises:
+        UserError: it is missing.
+    """
+    try:
+        with open(Path(folder) / "tokenizer.json", encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError as error:
+        raise UserError(f"{folder}: holds no tokenizer.json; make it again (dvc repro encoder)") from error
 
 
 def tokenize_into_subwords(documents: Iterable[tuple[str, str]], tokenizer: SubwordTokenizer) -> TokenizedNotes:

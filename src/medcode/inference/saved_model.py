@@ -210,9 +210,8 @@ def _inputs(
 ) -> tuple[list[str], SubwordTokenizer | None, ModelInputs]:
     """Return the vocabulary or subword tokenizer, and the inputs of the model's constructor, without weights."""
     if "encoder" in metadata:
-        from medcode.encoders.folder import read_tokenizer
         from medcode.encoders.outline import Encoder
-        from medcode.encoders.subwords import SubwordTokenizer
+        from medcode.encoders.subwords import SubwordTokenizer, read_tokenizer
 
         inputs = ModelInputs(heads=heads, encoder=Encoder.from_metadata(metadata["encoder"]))
         return [], SubwordTokenizer(read_tokenizer(folder), metadata["text"]), inputs

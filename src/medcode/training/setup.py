@@ -13,6 +13,7 @@ from medcode.dataset import arrays
 from medcode.dataset.embedding_table import embedding_table
 from medcode.dataset.fragments import with_fragments
 from medcode.encoders import folder
+from medcode.encoders.subwords import read_tokenizer
 from medcode.engine.device_data import DeviceNotes
 from medcode.layers.code_edges import Edges
 from medcode.models.base import Model, ModelConfig, ModelInputs
@@ -40,7 +41,7 @@ def read(
     needs = {"descriptions": model_cls.needs_descriptions or recipe.reads_descriptions, "edges": model_cls.needs_edges}
     if config.uses_subwords:
         source = folder.encoder_to_train(paths["encoder"], paths["pretrained"])
-        encoder, tokenizer = folder.read(source), folder.read_tokenizer(source)
+        encoder, tokenizer = folder.read(source), read_tokenizer(source)
         data = arrays.load(paths["inputs"], ("train", "dev"), **needs, subword=paths["subword"])
         text = {"encoder": encoder}
     else:
