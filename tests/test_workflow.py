@@ -132,3 +132,10 @@ def test_committed_results_match_code_and_parameters(tmp_path):
     command = [str(Path(sys.executable).parent / "dvc"), "repro", "--dry", "--allow-missing"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
     assert "Running stage" not in done.stdout, done.stdout
+
+
+def test_committed_results_are_of_todays_stages():
+    """DVC keeps what it wrote for stages that have gone."""
+    command = [str(Path(sys.executable).parent / "dvc"), "stage", "list", "--name-only"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    assert yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"].keys() == set(listed.stdout.split())
