@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from study_results import PAPERLESS, TINY, issued, write_study
+from study_results import PAPERLESS, TINY, issued, raw_params, write_study
 
-from medcode.studies.definition import study
+from medcode.errors import UserError
+from medcode.studies.definition import resolve, study
 from medcode.studies.pipeline import pipeline
 from medcode.studies.pipeline.workflow import StageCommand
 
@@ -42,6 +43,9 @@ def test_the_data_pipeline_repeats_the_stages_of_the_main_workflow(project):
     written(project, "tiny")
     main = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     stages = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
+    (extract,) = (name for name in stages if name.startswith("extract-"))  # reads a folder of its own corpus
+    stages["extract"] = stages.pop(extract)
+    corpus = extract.removeprefix("extract-")
     assert {"extract", "tokenize", "split", "label_set", "ccs", "gem", "word2vec", "inputs"} <= stages.keys()
     assert not {"train", "evaluate", "report", "corpus_stats", "check", "synthesize"} & stages.keys()
     assert {"configs/models", "params.yaml", "studies/data/settings.yaml"} <= set(stages["settings"]["deps"])
@@ -52,7 +56,8 @@ def test_the_data_pipeline_repeats_the_stages_of_the_main_workflow(project):
         assert [d for d in stage["deps"] if CODE.match(d)] == [d for d in main[name]["deps"] if CODE.match(d)]
         outs = [next(iter(out)) for out in stage["outs"]]
         assert len(outs) == sum(len(main[name].get(key, [])) for key in ("outs", "metrics", "plots"))
-        assert all(out.startswith("data/studies/${item.corpus}/") for out in outs), outs
+        folder = corpus if name == "extract" else "${item.corpus}"
+        assert all(out.startswith(f"data/studies/{folder}/") for out in outs), outs
         assert all(options["push"] is False for out in stage["outs"] for options in out.values())
         assert "${corpus}" not in str(stage) and "${label_set}" not in str(stage)
 
@@ -66,6 +71,29 @@ def test_inputs_of_trainings_are_outputs_of_data_stages(project):
     assert read
     for dep in read:
         assert any(pattern.match(dep) for pattern in patterns), dep
+
+
+def test_two_parts_of_a_corpus_have_folders_of_their_own_and_one_raw_folder(project):
+    (project / "studies/data").mkdir(exist_ok=True)
+    parts = {f"codiesp-{part}": {"corpus": "codiesp", "corpora.codiesp.track": part.upper()} for part in "dp"}
+    (project / "studies/data/settings.yaml").write_text(yaml.safe_dump(parts))
+    for part in parts:
+        write_study(project / "studies", f"tiny-{part}", TINY | {"corpus": part})
+        written(project, f"tiny-{part}")
+    stages = yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]
+    for part, settings in parts.items():
+        assert "data/raw/codiesp" in stages[f"extract-{part}"]["deps"]
+        assert f"--raw data/raw/codiesp --notes data/studies/{part}/" in stages[f"extract-{part}"]["cmd"]
+        raw = raw_params()
+        resolved = resolve.for_corpus(raw, project / "studies/data/settings.yaml", part)
+        assert (resolved["corpus"], resolved["corpora"]["codiesp"]["track"]) == (
+            "codiesp",
+            settings["corpora.codiesp.track"],
+        )
+    assert stages["tokenize"]["matrix"]["corpus"] == list(parts)
+    (project / "studies/data/settings.yaml").write_text(yaml.safe_dump({"codiesp-d": {"corpus": "codispe"}}))
+    with pytest.raises(UserError, match="codiesp-d: there is no corpus 'codispe'; did you mean 'codiesp'"):
+        study.load(project / "studies", "tiny-codiesp-d")
 
 
 def test_each_row_and_seed_is_a_stage_with_separate_settings(project):
@@ -129,9 +157,9 @@ def test_data_targets_of_a_study_are_stages(name):
     one = issued(name)
     data = pipeline.read_data(ROOT, [one])
     stages = {
-        f"studies/data/dvc.yaml:{stage}@{'-'.join(chosen)}"
+        f"studies/data/dvc.yaml:{stage}" + (f"@{'-'.join(chosen)}" if chosen else "")
         for stage, content in data.pipeline()["stages"].items()
-        for chosen in itertools.product(*content["matrix"].values())
+        for chosen in itertools.product(*content.get("matrix", {}).values())
     }
     targets = {target for target in pipeline.data_targets(one, ROOT) if target.startswith("studies/data/")}
     assert targets <= stages
@@ -154,7 +182,7 @@ def test_the_pipeline_of_every_study_can_be_written(name):
 
 def test_the_data_pipeline_covers_studies_with_a_pipeline(project):
     def corpora() -> list[str]:
-        return yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]["extract"]["matrix"]["corpus"]
+        return yaml.safe_load((project / "studies/data/dvc.yaml").read_text())["stages"]["tokenize"]["matrix"]["corpus"]
 
     write_study(project / "studies", "other", TINY, corpus="mimic3")
     written(project, "tiny")

@@ -17,7 +17,7 @@ from medcode.config import Section, build
 from medcode.errors import UserError, nearest
 from medcode.studies.definition.table import Table
 
-CORPORA = {"mimic3": "MIMIC-III", "mimic4": "MIMIC-IV"}
+CORPORA = {"mimic3": "MIMIC-III", "mimic4": "MIMIC-IV", "codiesp": "CodiEsp", "cantemist": "CANTEMIST"}
 
 
 class Codes(Section):
@@ -50,7 +50,7 @@ class PublishedTable(Table):
     """
 
     number: str
-    corpus: Literal["mimic3", "mimic4"]
+    corpus: Literal["mimic3", "mimic4", "codiesp", "cantemist"]
     seeds: int | None = None
     rows: dict[str, PublishedRow] = Field({})
 

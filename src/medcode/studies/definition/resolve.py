@@ -7,13 +7,13 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-from medcode import config
 from medcode.config import Evaluation, LabelSet, Recipe, Run, Section, Training, load, load_model, models
 from medcode.config.auto_recipe import AUTO
 from medcode.config.section import current_key
 from medcode.errors import UserError, nearest
 from medcode.reruns.closure import Project
 from medcode.reruns.stages import choice, code_of
+from medcode.studies.definition import datasets
 from medcode.studies.definition.study import FILE, Study
 
 # Keys of params.yaml that a row may set. The data are the same for all rows.
@@ -24,13 +24,14 @@ OF_MAIN_WORKFLOW = ("reference", "synthesize")
 
 
 def for_corpus(raw: dict[str, Any], settings_file: Path, corpus: str) -> dict[str, Any]:
-    """Return params.yaml with the settings of studies/data/settings.yaml for a corpus.
+    """Return params.yaml with the settings of studies/data/settings.yaml for a corpus, or for a part of one.
 
     Raises:
         UserError: a setting names an unknown key, or one that only the main workflow reads.
     """
-    resolved = copy.deepcopy(raw) | {"corpus": corpus}
-    for key, value in (config.read_yaml(settings_file).get(corpus) or {}).items():
+    source, settings = datasets.read(settings_file, corpus)
+    resolved = copy.deepcopy(raw) | {"corpus": source}
+    for key, value in settings.items():
         if (section := key.split(".")[0]) in OF_MAIN_WORKFLOW:
             raise UserError(
                 f"{settings_file}: {corpus}: {key}: studies and main workflow share what {section} makes; set it in "

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from medcode import config
-from medcode.config import LabelSet, Section, build, corpora
+from medcode.config import LabelSet, Section, build
 from medcode.errors import UserError, nearest
-from medcode.studies.definition import published
+from medcode.studies.definition import datasets, published
 from medcode.studies.definition.table import StudyTable, Table, check
 
 FILE = "study.yaml"
@@ -87,6 +87,11 @@ class Study:
     paper: published.Paper | None
     root: Path
     _loaded: dict[str, Study] = field(default_factory=dict, init=False, repr=False, compare=False)  # cache
+
+    @property
+    def source(self) -> str:
+        """The corpus that the study's data are of; `definition.corpus` may name a part of it."""
+        return datasets.read(self.root / datasets.SETTINGS, self.definition.corpus)[0]
 
     @property
     def small(self) -> bool:
@@ -186,10 +191,10 @@ def load(root: Path, name: str) -> Study:
         raise UserError(f"{root / name}: there is no such study; {nearest(name, names(root))}")
     path = root / name / FILE
     definition = _read(path)
-    if definition.corpus not in corpora.names():
-        raise UserError(
-            f"{path}: corpus: there is no '{definition.corpus}'; {nearest(definition.corpus, corpora.names())}"
-        )
+    known = datasets.names(root / datasets.SETTINGS)
+    if definition.corpus not in known:
+        raise UserError(f"{path}: corpus: there is no '{definition.corpus}'; {nearest(definition.corpus, known)}")
+    datasets.read(root / datasets.SETTINGS, definition.corpus)
     if len(set(definition.seeds)) < len(definition.seeds):
         raise UserError(f"{path}: seeds: expected each once, found {definition.seeds}")
     paper = None if definition.paper is None else published.load(root / "published", definition.paper)
@@ -258,7 +263,8 @@ def choose(root: Path, name: str, seeds: list[int] | None = None, corpus: str | 
             text, replaced = re.subn(value_of_key, rf"{key}: {value}\g<1>", text, count=1, flags=re.M)
             if not replaced:
                 raise UserError(f"{path}: expected a line '{key}: ...' to change")
-    if corpus is not None and corpus not in corpora.names():
-        raise UserError(f"CORPUS: there is no '{corpus}'; {nearest(corpus, corpora.names())}")
+    known = datasets.names(root / datasets.SETTINGS)
+    if corpus is not None and corpus not in known:
+        raise UserError(f"CORPUS: there is no '{corpus}'; {nearest(corpus, known)}")
     if text != path.read_text(encoding="utf-8"):
         io.write_text(path, text)

@@ -6,19 +6,22 @@ at once, so the same stages are repeated as a matrix with separate folders under
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from string import Template
 from typing import Any
 
 from medcode.errors import UserError
+from medcode.studies.definition import datasets
 from medcode.studies.pipeline.workflow import PARAMS_FILE, Stage, StageCommand, ancestors, producer
 
 ROOT = PurePosixPath("data/studies")
 PUBLISHED_SPLITS = PurePosixPath("data/splits-published")
 CODE = PurePosixPath("data/code")  # digests of the code of each stage
 MOVED_FOLDERS = (PurePosixPath("data"), PurePosixPath("metrics"))
-SHARED_FOLDERS = (PurePosixPath("data/raw"), PurePosixPath("data/reference"))  # the same for all corpora
-SETTINGS_FILE = "studies/data/settings.yaml"
+RAW = PurePosixPath("data/raw")
+SHARED_FOLDERS = (RAW, PurePosixPath("data/reference"))  # the same for all corpora
+SETTINGS_FILE = str("studies" / datasets.SETTINGS)
 SETTINGS_OPTIONS = {"--params": PARAMS_FILE, "--models": "configs/models", "--changes": SETTINGS_FILE}
 # Stages that measure a corpus, or belong to the model of the main workflow.
 EXCLUDED_STAGES = {"baseline", "corpus_stats", "coverage", "recipe", "train"}
@@ -32,11 +35,15 @@ class DataPipeline:
     Args:
         workflow: the stages of the main dvc.yaml.
         values: values of the matrix, {corpus: [...], label_set: [...], encoder: [...]}.
+        sources: the corpus of each value that names a part of one.
     """
 
-    def __init__(self, workflow: dict[str, Stage], values: dict[str, list[str]]) -> None:
+    def __init__(
+        self, workflow: dict[str, Stage], values: dict[str, list[str]], sources: Mapping[str, str] | None = None
+    ) -> None:
         self.workflow = workflow
         self.values = values
+        self.sources = sources or {}
         chains = {name: parents | {name} for name, parents in ancestors(workflow).items()}
         self.stages = {
             name: stage
@@ -57,7 +64,8 @@ class DataPipeline:
             axes: value of each axis, or a reference to the matrix.
         """
         moved = self._moved(PurePosixPath(path), ROOT / corpus, axes)
-        return Template(str(moved)).safe_substitute(corpus=corpus, **axes)
+        name = self.sources.get(corpus, corpus) if moved.is_relative_to(RAW) else corpus
+        return Template(str(moved)).safe_substitute(corpus=name, **axes)
 
     def _moved(self, path: PurePosixPath, folder: PurePosixPath, axes: dict[str, str]) -> PurePosixPath:
         if path.is_relative_to(PUBLISHED_SPLITS):
@@ -94,26 +102,44 @@ class DataPipeline:
         if name not in self.stages:
             raise UserError(f"dvc.yaml: no stage between a corpus and the inputs of a training makes {path}")
         variables = [*self.axes[name], *self.stages[name].matrix]
-        return f"studies/data/dvc.yaml:{name}@{'-'.join([corpus, *(axes[variable] for variable in variables)])}"
+        values = [corpus, *(axes[variable] for variable in variables)]
+        stage = f"{name}-{values.pop(0)}" if _reads_raw(self.stages[name]) else name
+        return f"studies/data/dvc.yaml:{stage}" + (f"@{'-'.join(values)}" if values else "")
 
     def pipeline(self) -> dict[str, Any]:
         """Return the content of studies/data/dvc.yaml."""
         stages: dict[str, Any] = {"settings": _settings_stage(self.values["corpus"])}
         for name, stage in self.stages.items():
-            matrix = {variable: self.values[variable] for variable in ("corpus", *self.axes[name])}
-            items = {variable: f"${{item.{variable}}}" for variable in matrix}
-            settings = ROOT / items["corpus"] / "settings"
-            stages[name] = {
-                "desc": stage.desc,
-                "wdir": "../..",
-                "matrix": matrix | stage.matrix,
-                "cmd": self.study_command(stage.command, **items).render(),
-                "deps": [str(settings / section) for section in _section_files(stage)]
-                + [self.study_path(dep, **items) for dep in stage.deps],
-                # Metrics and plots are plain outputs here: apart from other outputs, or DVC would not cache its runs.
-                "outs": [{self.study_path(out, **items): {"push": False}} for out in stage.outs],
-            }
+            if _reads_raw(stage):  # a matrix cannot map the name of a part to its corpus
+                stages |= {
+                    f"{name}-{corpus}": self._stage(name, {"corpus": corpus}) for corpus in self.values["corpus"]
+                }
+            else:
+                stages[name] = self._stage(name, {})
         return {"stages": stages}
+
+    def _stage(self, name: str, fixed: dict[str, str]) -> dict[str, Any]:
+        """Return a stage, with a matrix of the values that are not fixed."""
+        stage = self.stages[name]
+        matrix = {axis: self.values[axis] for axis in ("corpus", *self.axes[name]) if axis not in fixed}
+        items = {axis: f"${{item.{axis}}}" for axis in matrix} | fixed
+        settings = ROOT / items["corpus"] / "settings"
+        varying = {"matrix": matrix | stage.matrix} if matrix or stage.matrix else {}
+        return {
+            "desc": stage.desc,
+            "wdir": "../..",
+            **varying,
+            "cmd": self.study_command(stage.command, **items).render(),
+            "deps": [str(settings / section) for section in _section_files(stage)]
+            + [self.study_path(dep, **items) for dep in stage.deps],
+            # Metrics and plots are plain outputs here: apart from other outputs, or DVC would not cache its runs.
+            "outs": [{self.study_path(out, **items): {"push": False}} for out in stage.outs],
+        }
+
+
+def _reads_raw(stage: Stage) -> bool:
+    """Whether a stage reads the files of a corpus."""
+    return any(PurePosixPath(dep).is_relative_to(RAW) for dep in stage.deps)
 
 
 def _section_files(stage: Stage) -> list[str]:

@@ -206,14 +206,16 @@ def read_data(root: Path, studies: Iterable[Study]) -> DataPipeline:
     Raises:
         UserError: the main dvc.yaml cannot be read, or has a command that `StageCommand` cannot parse.
     """
+    studies = list(studies)
     trained = [
         (study.definition.corpus, group.label_set, group.encoder)
         for study in studies
         for group in run_groups(study).values()
     ]
     values = [sorted(set(column)) for column in zip(*trained, strict=True)] or [[], [], []]
+    sources = {study.definition.corpus: study.source for study in studies}
     workflow = parse_stages(config.read_yaml(root / "dvc.yaml"))
-    return DataPipeline(workflow, dict(zip(("corpus", "label_set", "encoder"), values, strict=True)))
+    return DataPipeline(workflow, dict(zip(("corpus", "label_set", "encoder"), values, strict=True)), sources)
 
 
 def write(study: Study, root: Path) -> None:

@@ -110,4 +110,4 @@ def _measured(study: Study, runs: Runs, table: Table, row: str) -> dict[tuple[st
 
 def same_corpus(study: Study, table: Table) -> bool:
     """Return whether the paper has numbers on the same corpus as we, so that they can be compared."""
-    return isinstance(table, PublishedTable) and study.definition.corpus == table.corpus
+    return isinstance(table, PublishedTable) and study.source == table.corpus
