@@ -25,6 +25,7 @@ def main(params: Path, models: Path, changes: Path, corpus: str, lists: Path, ou
             f"{published}: no such folder, but {changes} wants these lists for {corpus}; "
             f"get them with make splits NAME={published.name} FROM=folder"
         )
+    source = resolved["corpus"]
     with io.atomic_folder(out) as folder:
         io.write_text(folder / "params.yaml", yaml.safe_dump(resolved, sort_keys=False))
         _, model_settings = check_run(folder / "params.yaml", models)
@@ -36,7 +37,7 @@ def main(params: Path, models: Path, changes: Path, corpus: str, lists: Path, ou
         shutil.copytree(published, folder / "published")
         # One file per section, so that a stage reruns only for the sections that it depends on.
         for key, section in resolved.items():
-            content = {corpus: section[corpus]} if key == "corpora" else section
+            content = {source: section[source]} if key == "corpora" else section
             io.write_text(folder / "sections" / f"{key}.yaml", yaml.safe_dump({key: content}, sort_keys=False))
         # The code of a stage includes the reader of this corpus, which is found by name. Data stages import no model.
         stages = Path(__file__).parents[1]
@@ -44,7 +45,7 @@ def main(params: Path, models: Path, changes: Path, corpus: str, lists: Path, ou
         for path in sorted(stages.rglob("*.py")):
             io.write_json(
                 folder / "code" / path.with_suffix(".json").name,
-                code_of(code, [path.stem], choice(corpus, *model_settings)),
+                code_of(code, [path.stem], choice(source, *model_settings)),
             )
 
 

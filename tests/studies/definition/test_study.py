@@ -17,8 +17,8 @@ from medcode.reruns.stages import project
 from medcode.studies.definition import resolve, study
 
 ISSUED = {
-    "bert-architectures", "bert-domains", "bert-frequency", "bert-more-data", "cnn-retrained", "fusion",
-    "fusion-ablation", "fusion-extra", "jams", "jams-frequency", "jams-linkage", "mtram-ablation", "mtram-ccs",
+    "bert-architectures", "bert-domains", "bert-frequency", "bert-more-data", "cantemist", "cnn-retrained",
+    "codiesp-d-en", "codiesp-d-es", "codiesp-p-es", "fusion", "fusion-ablation", "fusion-extra", "jams", "jams-frequency", "jams-linkage", "mtram-ablation", "mtram-ccs",
     "mtram-combine", "mtram-icd", "slides-code-embeddings", "slides-focal-loss", "slides-models", "slides-parameters",
     "zoo", "zoo-codiesp", "zoo-encoders", "zoo-mimic4",
 }  # fmt: skip
@@ -78,7 +78,11 @@ def at(one: study.Study, corpus: str) -> study.Study:
     return study.Study(one.name, changed, one.paper, one.root)
 
 
-@pytest.mark.parametrize("name", sorted(name for name in ISSUED if not name.startswith("zoo")))
+# Studies whose published rows are no rows of ours: encoders that cannot be had without a network.
+BESIDE = {name for name in ISSUED if name.startswith(("zoo", "codiesp", "cantemist"))}
+
+
+@pytest.mark.parametrize("name", sorted(ISSUED - BESIDE))
 def test_every_published_row_has_a_study_row(name):
     one = issued(name)
     for key, table in one.tables().items():
