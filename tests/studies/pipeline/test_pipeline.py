@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import stage_commands
 import yaml
 from study_results import PAPERLESS, TINY, issued, raw_params, write_study
 
@@ -94,6 +95,21 @@ def test_two_parts_of_a_corpus_have_folders_of_their_own_and_one_raw_folder(proj
     (project / "studies/data/settings.yaml").write_text(yaml.safe_dump({"codiesp-d": {"corpus": "codispe"}}))
     with pytest.raises(UserError, match="codiesp-d: there is no corpus 'codispe'; did you mean 'codiesp'"):
         study.load(project / "studies", "tiny-codiesp-d")
+
+
+def test_settings_of_a_part_are_those_of_its_corpus(tmp_path):
+    (tmp_path / "lists/none").mkdir(parents=True)
+    params, changes = ROOT / "params.yaml", ROOT / "studies/data/settings.yaml"
+    options = stage_commands.options(
+        params=params, models=ROOT / "configs/models", changes=changes, corpus="codiesp-d-es",
+        lists=tmp_path / "lists", out=tmp_path / "out",
+    )  # fmt: skip
+    done = stage_commands.in_this_process("studies/study_data", options, ROOT)
+    assert done.returncode == 0, done.stderr
+    sections = {path.stem: yaml.safe_load(path.read_text()) for path in (tmp_path / "out/sections").glob("*.yaml")}
+    assert sections["corpus"] == {"corpus": "codiesp"}
+    assert sections["corpora"] == {"corpora": {"codiesp": {"track": "D", "language": "es"}}}
+    assert "src/medcode/corpora/codiesp.py" in (tmp_path / "out/code/extract.json").read_text()
 
 
 def test_each_row_and_seed_is_a_stage_with_separate_settings(project):
