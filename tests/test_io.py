@@ -258,3 +258,11 @@ def test_an_empty_folder_contains_its_reason(tmp_path):
     assert io.is_empty(tmp_path / "folder")
     io.write_text(tmp_path / "folder/a.txt", "")
     assert not io.is_empty(tmp_path / "folder")
+
+
+def test_rows_become_columns_in_the_order_of_the_schema():
+    schema = pa.schema([("code", pa.string()), ("weight", pa.int8())])
+    assert io.table_of([("a", 1), ("b", None)], schema).to_pydict() == {"code": ["a", "b"], "weight": [1, None]}
+    assert io.table_of([], schema).schema == schema
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        io.table_of([("a", 1), ("b",)], schema)

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from medcode import io
 from medcode.codes import formatting, sources
 from medcode.errors import UserError
 
@@ -56,7 +57,7 @@ def table(official: Path | None) -> pa.Table:
     Raises:
         UserError: an official file is missing, or has a line of another form; a package is missing, or another release.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
+    rows: list[tuple[Any, ...]] = []
     origin = "package" if official is None else "official"
     for (direction, source_system, target_system), name in sources.GEMS.items():
         mapping_rows = _package(source_system) if official is None else _official(official, name)
@@ -64,18 +65,18 @@ def table(official: Path | None) -> pa.Table:
             dotted_target = formatting.dotted(target, target_system)
             # 29 rows of gem_pcsi9 have NoDx, NoPCS or NoI9 as target without the flag "no map".
             has_target = digits[1] == "0" and formatting.is_valid(dotted_target, target_system)
-            values = (
-                direction,
-                source_system,
-                formatting.dotted(source, source_system),
-                target_system,
-                dotted_target if has_target else None,
-                *map(int, digits),
-                origin,
+            rows.append(
+                (
+                    direction,
+                    source_system,
+                    formatting.dotted(source, source_system),
+                    target_system,
+                    dotted_target if has_target else None,
+                    *map(int, digits),
+                    origin,
+                )
             )
-            for column, value in zip(SCHEMA.names, values, strict=True):
-                columns[column].append(value)
-    return pa.table(columns, schema=SCHEMA)
+    return io.table_of(rows, SCHEMA)
 
 
 def _official(folder: Path, name: str) -> Iterator[tuple[str, str, str]]:

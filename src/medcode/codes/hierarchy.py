@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from medcode import io
 from medcode.codes import formatting, sources
 
 SCHEMA = pa.schema(
@@ -56,7 +57,7 @@ def table(codes: pa.Table) -> pa.Table:
         missing level is null, and its description "".
     """
     ranges = _ranges()
-    columns: dict[str, list[str | None]] = {name: [] for name in SCHEMA.names}
+    rows: list[tuple[str | None, ...]] = []
     for system, code in zip(codes["system"].to_pylist(), codes["code"].to_pylist(), strict=True):
         plain = formatting.undotted(code)
         position = formatting.point_position(code, system) or 3
@@ -68,9 +69,8 @@ def table(codes: pa.Table) -> pa.Table:
                 ranges[system, level].find(category or "") if (system, level) in ranges else (None, "")
                 for level in ("chapter", "block")
             )
-        for name, value in zip(SCHEMA.names, (system, code, *chapter, *block, category), strict=True):
-            columns[name].append(value)
-    return pa.table(columns, schema=SCHEMA)
+        rows.append((system, code, *chapter, *block, category))
+    return io.table_of(rows, SCHEMA)
 
 
 def _ranges() -> dict[tuple[str, str], _Ranges]:

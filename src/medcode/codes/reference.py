@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from medcode import io
 from medcode.codes import formatting, sources, tabular
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("system", "code", "description", "source")])
@@ -100,7 +101,7 @@ def descriptions(official: Path | None = None, own: Mapping[tuple[str, str], str
     Raises:
         UserError: an official file or a package is missing, or a package is another release.
     """
-    columns: dict[str, list[str]] = {name: [] for name in SCHEMA.names}
+    rows: list[tuple[str, ...]] = []
     for system in _TABLES:
         current = dict(_current(system, official))
         retired = {code: description for code, description in _retired(system, official) if code not in current}
@@ -111,10 +112,8 @@ def descriptions(official: Path | None = None, own: Mapping[tuple[str, str], str
             for code, description in listed.items()
         }
         described |= {code: (title, "own") for (of, code), title in (own or {}).items() if of == system}
-        for code, (description, source) in sorted(described.items()):
-            for name, value in zip(SCHEMA.names, (system, code, description, source), strict=True):
-                columns[name].append(value)
-    return pa.table(columns, schema=SCHEMA)
+        rows += ((system, code, description, source) for code, (description, source) in sorted(described.items()))
+    return io.table_of(rows, SCHEMA)
 
 
 def metrics(table: pa.Table) -> dict[str, dict[str, int]]:

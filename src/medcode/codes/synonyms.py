@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
+from medcode import io
 from medcode.codes import formatting, sources, tabular
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("system", "code", "synonym", "source")])
@@ -39,7 +40,7 @@ def table() -> pa.Table:
     rows = [("icd10cm", code, term, "inclusion_term") for code, term in inclusion_terms]
     rows += [("icd10pcs", code, term, "index") for code, term in _index()]
     rows = sorted(dict.fromkeys(rows), key=lambda row: row[:2])
-    return pa.table([list(column) for column in zip(*rows, strict=True)], schema=SCHEMA)
+    return io.table_of(rows, SCHEMA)
 
 
 def metrics(synonyms: pa.Table) -> dict[str, dict[str, dict[str, int]]]:
