@@ -119,7 +119,7 @@ def cpu_seconds(work: Callable[[], Any]) -> float:
 
 def twin_batch(trainer: Trainer, step: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Return words, lengths and gold labels of a batch of the trainer."""
-    batch, (notes, _, targets, _) = trainer.batches[step], trainer.device_data
+    batch, notes, targets = trainer.batches[step], trainer.device_data.train_notes, trainer.device_data.train_targets
     documents = torch.from_numpy(batch.documents)
     gold = {head: labels.rows(documents) for head, labels in targets.items()}
     return *notes.gather(documents, batch.length), gold

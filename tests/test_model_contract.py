@@ -247,6 +247,47 @@ def test_attention_sums_to_one_and_is_zero_at_padding(name, variant):
 
 
 @every_variant
+def test_each_note_may_have_the_attention_of_labels_of_its_own_beside_its_logits(name, variant):
+    model = build(name, **variant)
+    if not model.config.attends_to_tokens:
+        pytest.skip(f"the labels of {name} do not attend to tokens")
+    batch = notes([13, 4, 0], padded=30)
+    chosen = {head: torch.tensor([[labels - 1, 0], [1, 1], [0, 2]]) for head, labels in model.heads.items()}
+    logits, attention = model.forward_with_attention(*batch, chosen)
+    assert_close(logits, model(*batch), rtol=0, atol=0)
+    everything, own = model.label_attention(*batch), model.label_attention(*batch, chosen)
+    for head, labels in chosen.items():
+        torch.testing.assert_close(attention[head], own[head], rtol=0, atol=0)
+        for row, of_note in enumerate(labels):
+            torch.testing.assert_close(attention[head][row], everything[head][row, of_note])
+
+
+@every_variant
+def test_marked_tokens_have_the_positions_of_the_model(name, variant):
+    model, length = build(name, **variant), 33
+    if not model.config.attends_to_tokens:
+        pytest.skip(f"the labels of {name} do not attend to tokens")
+    tokens, lengths = torch.zeros(1, 40, dtype=torch.long), torch.tensor([length])
+    tokens[0, :length] = torch.arange(1, length + 1)
+    encoder_model, ids = getattr(model, "backbone", model), []
+    if model.config.uses_subwords:  # the subword at every position that is not padding
+        run = encoder_model.run
+        encoder_model.run = lambda chunks, real: ids.extend(chunks.token_ids[chunks.real].tolist()) or run(chunks, real)
+    positions = next(iter(model.label_attention(tokens, lengths).values())).shape[2]
+    extra = getattr(getattr(encoder_model, "convolution", None), "extra", 0)  # CAML's windows around a word are two
+    window = getattr(encoder_model.config, "window", 1)
+    for token in range(length):
+        marked = torch.arange(40).expand(2, 1, 40) == token
+        found = model.marked_positions(marked, positions)
+        assert found.shape == (2, 1, positions)
+        if ids:
+            expected = [place for place, subword in enumerate(ids) if subword == token + 1]
+        else:
+            expected = list(range(token // window, token // window + extra + 1))
+        assert found[1, 0].nonzero().flatten().tolist() == expected, token
+
+
+@every_variant
 def test_streaming_label_attention_changes_no_logit_and_no_gradient(name, variant, monkeypatch):
     if not build(name, **variant).has_label_attention:
         pytest.skip(f"{name} has no label attention")

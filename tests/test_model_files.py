@@ -298,3 +298,35 @@ def test_sentences_are_for_models_with_the_head_of_codes_alone():
         UserError, match=r"^mt_ram\.yaml: recipes\.quick\.unit: sentences is for .* icd alone, mt_ram has"
     ):
         chosen("mt_ram", "quick")
+
+
+def test_a_weight_of_spans_is_for_documents_and_models_whose_labels_attend_to_tokens():
+    def chosen(name: str, **changes) -> config.ModelSettings:
+        content = file(name)
+        recipes = {"quick": content["recipes"]["quick"] | {"span_weight": 0.5} | changes}
+        return model_settings(content | {"recipes": recipes}, f"{name}.yaml", name, "quick", "top50")
+
+    assert chosen("caml").recipe.span_weight == chosen("jams").recipe.span_weight == 0.5
+    assert chosen("bert_hier", options={"attention_over": "tokens", "head": "label_attention"}).config.attends_to_tokens
+    for name, changes in (
+        ("cnn", {}),
+        ("linear", {}),
+        ("gatedcnn_nci", {}),
+        ("bert_trun", {"options": {"head": "fcn"}}),
+        ("bert_hier", {"options": {"head": "label_attention", "attention_over": "chunks"}}),
+        ("mt_ram", {"options": {"ram": True, "ram_position": "branches"}}),
+        ("fusion", {"options": {"attention": "document"}}),
+    ):
+        with pytest.raises(UserError) as mistake:
+            chosen(name, **changes)
+        assert mistake.value.args == (
+            f"{name}.yaml: recipes.quick.span_weight: is for models whose labels attend to the tokens of a note, which "
+            f"those of {name} with these options do not; set span_weight: 0",
+        )
+        assert chosen(name, **changes, span_weight=0).recipe.span_weight == 0
+    with pytest.raises(
+        UserError, match=r"^caml\.yaml: recipes\.quick\.span_weight: is for whole documents; set unit: doc"
+    ):
+        chosen("caml", unit="sentences")
+    with pytest.raises(UserError, match=r"caml\.yaml: recipes\.quick\.span_weight: .*greater than or equal to 0"):
+        chosen("caml", span_weight=-1)

@@ -45,10 +45,22 @@ def inputs() -> Inputs:
         documents=[str(number) for number in range(DOCUMENTS)],
         offsets=np.stack([ends - lengths, ends], axis=1),
         targets={head: Targets(gold[head], random.random(DOCUMENTS) < 0.8) for head in HEADS},
+        spans={head: spans_of(gold[head], lengths) for head in HEADS},
     )
     tokens = random.integers(1, ROWS, int(ends[-1]), dtype=np.int32)
     labels = {head: [{"train_documents": 1}] * targets.matrix.shape[1] for head, targets in split.targets.items()}
     return Inputs(tokens, [], np.empty(0), labels, "caml", {"train": split, "dev": split})
+
+
+def spans_of(gold: sparse.csr_matrix, lengths: np.ndarray) -> np.ndarray:
+    """Return the first two tokens and the last one of each document as spans of each of its labels."""
+    rows = [
+        (document, label, first, behind)
+        for document, label in zip(*gold.nonzero(), strict=True)
+        for first, behind in ((0, min(2, lengths[document])), (lengths[document] - 1, lengths[document]))
+        if lengths[document]
+    ]
+    return np.array(rows, dtype=np.int64)
 
 
 @pytest.fixture
@@ -104,6 +116,18 @@ def test_recorded_steps_give_the_same_training(make, name, capsys):
         assert recorder.recorded == len(shapes)
         assert recorder.replayed == replayed.state.global_step - len(shapes)
     assert [row["train_loss"] for row in result.history] == [row["train_loss"] for row in expected.history]
+    for key, weights in eager.model.state_dict().items():
+        assert torch.equal(replayed.model.state_dict()[key], weights), key
+
+
+@pytest.mark.parametrize("name", ["caml", "fusion", "jams", "laat"])
+def test_recorded_steps_learn_from_the_spans_of_their_own_batch(make, name, capsys):
+    eager, replayed = (make(name, folder, learning_rate=0.002, span_weight=0.5) for folder in ("eager", "replayed"))
+    optimizer.put_lr_on_device(eager.stepper.optimizer)
+    recorder = record(replayed)
+    expected, result = run_alone(eager), run_alone(replayed)
+    assert recorder.replayed > 0 and "note: " not in capsys.readouterr().err
+    assert result.history == expected.history and result.history[0]["train_span_loss"] > 0
     for key, weights in eager.model.state_dict().items():
         assert torch.equal(replayed.model.state_dict()[key], weights), key
 

@@ -15,10 +15,10 @@ from medcode.layers.batch_norm import MaskedBatchNorm
 
 
 def train(folder: Path, world: distributed.DistributedContext) -> None:
-    """Train the models of the file `given`, and write their weights."""
+    """Do the trainings in the file `given`, and write the weights of their models."""
     inputs, trainings = pickle.loads((folder / "given").read_bytes())
-    for name, (recipe, engine) in trainings.items():
-        running = trainer(inputs, recipe, engine, folder / name / "two", name, context=world)
+    for name, (model, recipe, engine) in trainings.items():
+        running = trainer(inputs, recipe, engine, folder / name / "two", model, context=world)
         run_alone(running)
         if world.is_main:
             torch.save(running.model.state_dict(), folder / name / "weights.pt")

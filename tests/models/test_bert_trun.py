@@ -71,3 +71,13 @@ def test_layer_depths_of_all_encoder_parameters():
     assert depths["encoder.embeddings.word_embeddings.weight"] == depths["encoder.embeddings.LayerNorm.bias"] == 2
     assert depths["encoder.encoder.layer.0.attention.self.query.weight"] == 1
     assert depths["encoder.encoder.layer.1.output.dense.weight"] == depths["encoder.pooler.dense.weight"] == 0
+
+
+def test_tokens_behind_the_chunk_have_no_position():
+    model = build(head="label_attention")
+    room = model.config.chunk - 2
+    assert model.config.token_limit == room
+    marked = torch.zeros(1, room + 4, dtype=torch.bool)
+    marked[0, [0, room - 1, room]] = True
+    positions = model.label_attention(*plain.batch([[1] * (room + 4)]))["icd"].shape[2]
+    assert model.marked_positions(marked, positions)[0].nonzero().flatten().tolist() == [1, room]

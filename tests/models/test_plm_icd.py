@@ -101,3 +101,12 @@ def test_a_note_of_twelve_thousand_subwords_is_read_completely():
     assert logits.isfinite().all()
     note[-1] = note[-1] % (plain.WORDS - 1) + 1
     assert not torch.equal(model(*plain.batch([note]))["icd"], logits)
+
+
+def test_padding_to_whole_chunks_stands_for_no_token():
+    model = build(match_released_code=True)
+    batch = plain.batch([[1] * 9])
+    positions = next(iter(model.label_attention(*batch).values())).shape[2]
+    assert positions % model.config.chunk == 0 and positions > 11
+    marked = model.marked_positions(torch.ones(1, 9, dtype=torch.bool), positions)
+    assert marked.shape == (1, positions) and marked[0].nonzero().flatten().tolist() == list(range(1, 10))

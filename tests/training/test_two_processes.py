@@ -11,6 +11,7 @@ import pytest
 import torch
 import two_processes
 from small_norms import example, normed
+from span_inputs import with_word_spans
 from trainers import ENVIRONMENT, run_alone, trainer
 
 from medcode.layers.batch_norm import MaskedBatchNorm
@@ -20,30 +21,41 @@ pytestmark = pytest.mark.slow
 # Epochs, and batches of an epoch (0: all). Rounding grows through batch norms, of which MT-RAM has ten, one behind the
 # other.
 LENGTHS = {"caml": (4, 0), "multirescnn": (1, 0), "mt_ram": (1, 2)}
+WITH_SPANS = "caml with spans"
 
 
 @pytest.fixture(scope="module")
 def trainings(recipe, engine):
-    """Recipe and engine of each model."""
-    return {
-        name: (recipe.model_copy(update={"epochs": epochs}), engine.model_copy(update={"limit_batches": limit}))
+    """Model, recipe and engine of each training."""
+    changed = {
+        name: (name, recipe.model_copy(update={"epochs": epochs}), engine.model_copy(update={"limit_batches": limit}))
         for name, (epochs, limit) in LENGTHS.items()
     }
+    # Micro-batches of three documents: the shares of a batch of four have pairs in different numbers.
+    of_three = engine.model_copy(update={"micro_batch": 3})
+    return changed | {WITH_SPANS: ("caml", recipe.model_copy(update={"span_weight": 0.5}), of_three)}
 
 
 @pytest.fixture(scope="module")
-def folder_of_two(tmp_path_factory, tiny_inputs, trainings) -> Path:
+def inputs(tiny_inputs):
+    """The tiny inputs with spans, which are read by one training alone."""
+    return with_word_spans(tiny_inputs, 50)
+
+
+@pytest.fixture(scope="module")
+def folder_of_two(tmp_path_factory, inputs, trainings) -> Path:
     """The folder with the results of two processes."""
     folder = tmp_path_factory.mktemp("two")
-    (folder / "given").write_bytes(pickle.dumps((tiny_inputs, trainings)))
+    (folder / "given").write_bytes(pickle.dumps((inputs, trainings)))
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     subprocess.run([*torchrun, two_processes.__file__, str(folder)], check=True, env=ENVIRONMENT)
     return folder
 
 
-@pytest.mark.parametrize("name", LENGTHS)
-def test_two_torchrun_processes_train_as_one(tiny_inputs, trainings, folder_of_two, tmp_path, name):
-    running = trainer(tiny_inputs, *trainings[name], tmp_path, name)
+@pytest.mark.parametrize("name", [*LENGTHS, WITH_SPANS])
+def test_two_torchrun_processes_train_as_one(inputs, trainings, folder_of_two, tmp_path, name):
+    model, recipe, engine = trainings[name]
+    running = trainer(inputs, recipe, engine, tmp_path, model)
     initial = {key: weights.clone() for key, weights in running.model.state_dict().items()}
     run_alone(running)
     shared = torch.load(folder_of_two / name / "weights.pt")

@@ -51,6 +51,8 @@ class Recipe(Section):
     `unit: sentences` (López-García et al. 2021) learns from the sentences of documents, each with the codes whose spans
     it overlaps, and takes the highest score of a document's sentences for the document. It is for corpora with spans
     and models with the head `icd` alone. Sentences are cut after `max_tokens`, and documents are read whole.
+    `span_weight` learns from spans on whole documents: it is the weight of a loss that wants the attention of a gold
+    label to lie in its spans (`training.span_supervision`). It is for models whose labels attend to tokens.
 
     Three options for corpora with few documents: `label_init: descriptions` initializes label attention from the label
     descriptions; `label_biases: log_odds` initializes each output bias from the frequency of its label;
@@ -86,6 +88,7 @@ class Recipe(Section):
     label_biases: Literal["random", "log_odds"] = "random"
     description_documents: bool = False
     unit: Unit = "documents"
+    span_weight: Annotated[Number, Field(ge=0)] = 0.0
     options: dict[str, Any] = Field({})
 
     idle: ClassVar[frozenset[str]] = frozenset()  # keys without a meaning for the model
@@ -185,12 +188,24 @@ def model_settings(
         raise UserError(f"{path}: recipes: there is no {recipe}; {nearest(recipe, keys.recipes)}")
     chosen = build(recipe_class(models.find(model)), keys.recipes[recipe], path, f"recipes.{recipe}")
     config = configure(model, keys.options, chosen, path, recipe)
-    if chosen.unit == "sentences" and config.heads != [SPAN_HEAD]:
+    _check_spans(model, config, chosen, f"{path}: recipes.{recipe}")
+    return ModelSettings(model, config, recipe, chosen)
+
+
+def _check_spans(model: str, config: ModelConfig, recipe: Recipe, where: str) -> None:
+    """Check that a model can learn from spans as its recipe says."""
+    if recipe.unit == "sentences" and config.heads != [SPAN_HEAD]:
         raise UserError(
-            f"{path}: recipes.{recipe}.unit: sentences is for models with the head {SPAN_HEAD} alone, "
+            f"{where}.unit: sentences is for models with the head {SPAN_HEAD} alone, "
             f"{model} has {', '.join(config.heads)}; set unit: documents"
         )
-    return ModelSettings(model, config, recipe, chosen)
+    if recipe.span_weight and recipe.unit == "sentences":
+        raise UserError(f"{where}.span_weight: is for whole documents; set unit: documents, or span_weight: 0")
+    if recipe.span_weight and not config.attends_to_tokens:
+        raise UserError(
+            f"{where}.span_weight: is for models whose labels attend to the tokens of a note, which those of {model} "
+            "with these options do not; set span_weight: 0"
+        )
 
 
 def configure(

@@ -94,12 +94,15 @@ class Split:
         offsets: start and end of each document in `Inputs.tokens`, int64 [n, 2].
         targets: their gold labels, by head.
         fragments: of the documents, for a model that reads fragments; None for one that reads whole documents.
+        spans: of gold labels, by head: document, label, and first and last + 1 of its tokens, int64 [K, 4], ascending;
+            empty if not read.
     """
 
     documents: list[str]
     offsets: np.ndarray
     targets: dict[str, Targets]
     fragments: Fragments | None = None
+    spans: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -111,6 +114,7 @@ class Split:
             self.offsets[:n],
             {head: targets.first(n) for head, targets in self.targets.items()},
             None if self.fragments is None else self.fragments.first(n),
+            {head: spans[spans[:, 0] < n] for head, spans in self.spans.items()},
         )
 
 

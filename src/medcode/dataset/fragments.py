@@ -69,6 +69,21 @@ def with_fragments(data: Inputs, folder: str | os.PathLike, max_tokens: int) -> 
 
 def fragments_of(split: Split, sentences: Sentences, max_tokens: int) -> Fragments:
     """Return the fragments of the documents of a split."""
+    of_split, document = sentences_of(split, sentences)
+    slices, sentence = cut(of_split, max_tokens)
+    return Fragments(slices + split.offsets[document[sentence], :1], document[sentence])
+
+
+def sentences_of(split: Split, sentences: Sentences) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sentences of the documents of a split.
+
+    Returns:
+        Start and end of each sentence in the tokens of its document, int64 [S, 2]; the number of that document,
+        ascending, int64 [S].
+
+    Raises:
+        UserError: a document has no sentences, or they are of other tokens.
+    """
     index_of = {admission: index for index, admission in enumerate(sentences.admissions)}
     try:
         rows = np.array([index_of[admission] for admission in split.documents], dtype=np.int64)
@@ -81,8 +96,7 @@ def fragments_of(split: Split, sentences: Sentences, max_tokens: int) -> Fragmen
     np.maximum.at(lengths, document, of_split[:, 1])
     if not np.array_equal(lengths, split.offsets[:, 1] - split.offsets[:, 0]):
         raise UserError("data/sentences: made of other tokens than the documents; make it again (dvc repro sentences)")
-    slices, sentence = cut(of_split, max_tokens)
-    return Fragments(slices + split.offsets[document[sentence], :1], document[sentence])
+    return of_split, document
 
 
 def examples(split: Split, fragments: Fragments, spans: pa.Table, labels: list[dict]) -> Split:
@@ -102,18 +116,30 @@ def examples(split: Split, fragments: Fragments, spans: pa.Table, labels: list[d
     return Split(names, offsets, {SPAN_HEAD: Targets(matrix, is_coded)})
 
 
-def _labels(split: Split, fragments: Fragments, spans: pa.Table, labels: list[dict]) -> sparse.csr_matrix:
-    """Return the labels of each fragment, 0 or 1, CSR [M, Y]: those whose spans it overlaps."""
+def spans_of(split: Split, spans: pa.Table, labels: list[dict]) -> np.ndarray:
+    """Return the spans in the documents of a split: document, label, first and behind, int64 [K, 4].
+
+    Args:
+        split: its documents.
+        spans: as in `Sentences`.
+        labels: of a head; a code that is none of them has label -1.
+    """
     column_of = {(label["system"], label["code"]): column for column, label in enumerate(labels)}
     document_of = {admission: number for number, admission in enumerate(split.documents)}
     rows = spans.filter(pc.is_in(spans["admission_id"], pa.array(split.documents, pa.string()))).to_pydict()
-    columns = np.array([column_of.get(code, -1) for code in zip(rows["system"], rows["code"], strict=True)], np.int64)
-    documents = np.array([document_of[admission] for admission in rows["admission_id"]], np.int64)
+    columns = [column_of.get(code, -1) for code in zip(rows["system"], rows["code"], strict=True)]
+    documents = [document_of[admission] for admission in rows["admission_id"]]
+    return np.array([documents, columns, rows["first"], rows["behind"]], dtype=np.int64).T
+
+
+def _labels(split: Split, fragments: Fragments, spans: pa.Table, labels: list[dict]) -> sparse.csr_matrix:
+    """Return the labels of each fragment, 0 or 1, CSR [M, Y]: those whose spans it overlaps."""
+    documents, columns, *places = spans_of(split, spans, labels).T
     # The tokens of all documents, one document after the other: so fragments ascend, whatever the order in the array.
     lengths = split.offsets[:, 1] - split.offsets[:, 0]
     moved = np.cumsum(lengths) - lengths
     slices = fragments.offsets + (moved - split.offsets[:, 0])[fragments.documents, None]
-    first, behind = (np.array(rows[name], np.int64) + moved[documents] for name in ("first", "behind"))
+    first, behind = (place + moved[documents] for place in places)
     from_fragment = np.searchsorted(slices[:, 1], first, side="right")
     to_fragment = np.searchsorted(slices[:, 0], behind, side="left")
     counts = np.where(columns < 0, 0, np.maximum(0, to_fragment - from_fragment))

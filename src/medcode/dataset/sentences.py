@@ -47,8 +47,14 @@ class Sentences:
             io.write_table(target / "spans.parquet", self.spans)
 
     @classmethod
-    def read(cls, folder: str | os.PathLike) -> Sentences:
+    def read(
+        cls, folder: str | os.PathLike, key: str = "unit: sentences", instead: str = "unit: documents"
+    ) -> Sentences:
         """Read the files of `write`.
+
+        Args:
+            folder: data/sentences.
+            key, instead: what in the recipe needs them, and what to set where the corpus has no spans, for the message.
 
         Raises:
             UserError: the corpus has no spans; a file is missing or damaged.
@@ -56,8 +62,8 @@ class Sentences:
         folder = Path(folder)
         if io.is_empty(folder):
             raise UserError(
-                "recipe: unit: sentences learns from the spans of codes in the notes, and the corpus has none "
-                "(docs/DATA.md says which have); set unit: documents"
+                f"recipe: {key} learns from the spans of codes in the notes, and the corpus has none "
+                f"(docs/DATA.md says which have); set {instead}"
             )
         return cls(
             io.read_lines(folder / "admissions.txt"),

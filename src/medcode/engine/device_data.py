@@ -13,6 +13,7 @@ from torch import Tensor
 from medcode.dataset.arrays import Targets
 from medcode.dataset.binary_csr import as_binary_csr
 from medcode.engine.batches import truncated_lengths
+from medcode.engine.device_spans import DeviceSpans
 from medcode.engine.transfer import to_device
 
 PART_OF_FREE = 8  # one split may take an eighth of a GPU's free memory; the rest is for the network
@@ -102,12 +103,17 @@ class DeviceTargets:
 
 
 class DeviceData(NamedTuple):
-    """Notes and gold labels on the model's device; the labels of dev stay on the host."""
+    """Notes, gold labels and spans on the model's device; the labels of dev stay on the host.
+
+    Spans are by head, and None where training does not read them.
+    """
 
     train_notes: DeviceNotes
     dev_notes: DeviceNotes
     train_targets: dict[str, DeviceTargets]
     dev_targets: dict[str, DeviceTargets]
+    train_spans: dict[str, DeviceSpans] | None = None
+    dev_spans: dict[str, DeviceSpans] | None = None
 
 
 def choose_storage(size: int, device: torch.device) -> torch.device:

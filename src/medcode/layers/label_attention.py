@@ -45,7 +45,11 @@ class LabelAttention(nn.Module):
     def weights(
         self, features: Tensor, mask: Tensor | None, queries: Tensor | None = None, labels: Tensor | None = None
     ) -> Tensor:
-        """Return the attention of all labels, or of those with the indices `labels`: [B, N, D] -> fp32 [B, Y, N]."""
+        """Return the attention of all labels, or of those with the indices `labels`: [B, N, D] -> fp32 [B, Y, N].
+
+        Args:
+            labels: int [Y'] for all documents alike, or int [B, Y'] for each document its own.
+        """
         queries = self.queries.weight if queries is None else queries
         queries = queries if labels is None else queries[labels]
         return masked_softmax(queries @ features.transpose(1, 2), mask)
@@ -87,7 +91,13 @@ def run_heads(heads: nn.ModuleDict, features: Tensor, mask: Tensor | None) -> di
 def attend_heads(
     heads: nn.ModuleDict, features: Tensor, mask: Tensor | None, labels: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Return the attention of every head, or of the labels with the indices {head: int [Y]}: {head: fp32 [B, Y, N]}."""
+    """Return the attention of every head, or of some labels of some heads: {head: fp32 [B, Y, N]}.
+
+    Args:
+        heads: label attention by head.
+        features, mask: of the documents, [B, N, D] and bool [B, N] or None.
+        labels: {head: indices of the labels, int [Y'] for all documents alike or int [B, Y'] for each its own}.
+    """
     if labels is not None:
         return {name: heads[name].weights(features, mask, labels=indices) for name, indices in labels.items()}
     return {name: head.weights(features, mask) for name, head in heads.items()}

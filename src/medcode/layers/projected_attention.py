@@ -46,7 +46,11 @@ class ProjectedLabelAttention(nn.Module):
     def weights(
         self, features: Tensor, mask: Tensor | None, queries: Tensor | None = None, labels: Tensor | None = None
     ) -> Tensor:
-        """Return the attention of all labels, or of those with the indices `labels`: [B, N, D] -> fp32 [B, Y, N]."""
+        """Return the attention of all labels, or of those with the indices `labels`: [B, N, D] -> fp32 [B, Y, N].
+
+        Args:
+            labels: int [Y'] for all documents alike, or int [B, Y'] for each document its own.
+        """
         queries = self.queries.weight if queries is None else queries
         queries = queries if labels is None else queries[labels]
         return masked_softmax(queries @ self.keys(features).transpose(1, 2), mask)

@@ -31,3 +31,12 @@ class TanhConvolution(Convolution):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(super().forward(x))
+
+    def windows_around(self, marked: Tensor) -> Tensor:
+        """Return which windows have a marked word in their middle, bool [..., N] -> bool [..., N + extra].
+
+        The middle of an even kernel lies between two words, and both count.
+        """
+        if not self.extra:
+            return marked
+        return nn.functional.pad(marked, (0, self.extra)) | nn.functional.pad(marked, (self.extra, 0))

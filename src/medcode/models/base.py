@@ -112,12 +112,40 @@ class Model(nn.Module, ABC):
 
         Args:
             tokens, lengths: as for `forward`.
-            labels: indices of the labels to compute, {head: int [Y]}; None computes all labels of all heads.
+            labels: indices of the labels to compute, {head: int [Y']}, or {head: int [B, Y']} for each document its
+                own; None computes all labels of all heads.
 
         Raises:
             NotImplementedError: the model has no label attention.
         """
         raise NotImplementedError(f"{type(self).__name__} has no label attention")
+
+    def forward_with_attention(
+        self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the result of `forward` and, of the same pass with the same dropout, the attention of some labels.
+
+        Args:
+            tokens, lengths: as for `forward`.
+            labels: as for `label_attention`.
+
+        Raises:
+            NotImplementedError: the model has no label attention.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no label attention")
+
+    def marked_positions(self, marked: Tensor, positions: int) -> Tensor:
+        """Return the positions of the label attention that stand for marked tokens.
+
+        Here positions are tokens; a model with other positions overrides this.
+
+        Args:
+            marked: bool [..., N].
+            positions: number of positions P of a document of N tokens, padding included.
+
+        Shapes: -> bool [..., P].
+        """
+        return marked
 
     def label_vectors(self) -> dict[str, Tensor]:
         """Return the output vector of every label, in one space for all heads, {head: [Y, D]}.
@@ -221,8 +249,19 @@ class LabelAttentionHeads(Model):
         """Return the features and mask that the heads read: those of `encode`, which a subclass may transform."""
         return self.encode(tokens, lengths)
 
+    def logits(self, features: Tensor, real: Tensor | None) -> dict[str, Tensor]:
+        """Return the logits of every head, from what `features` returns."""
+        return run_heads(self.attention, features, real)
+
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        return run_heads(self.attention, *self.features(tokens, lengths))
+        return self.logits(*self.features(tokens, lengths))
+
+    def forward_with_attention(
+        self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """See `Model`."""
+        features, real = self.features(tokens, lengths)
+        return self.logits(features, real), attend_heads(self.attention, features, real, labels)
 
     def label_attention(
         self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None

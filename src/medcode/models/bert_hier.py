@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from medcode.config.models.bert_hier import BertHierConfig
@@ -56,3 +57,10 @@ class BertHier(StudyModel):
         for layer in self.upper:
             features = layer(features, mask)
         return features, mask
+
+    def marked_positions(self, marked: Tensor, positions: int) -> Tensor:
+        """See `Model`; each chunk is between [CLS] and [SEP]. For attention over tokens."""
+        token = torch.arange(marked.shape[-1], device=marked.device)
+        result = marked.new_zeros(*marked.shape[:-1], positions)
+        result[..., token + 2 * (token // (self.config.chunk - 2)) + 1] = marked
+        return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from medcode.config.models.bert_trun import BertTrunConfig
 from medcode.layers.chunks import cut_apart
@@ -34,3 +34,8 @@ class BertTrun(StudyModel):
         room = self.config.chunk - 2
         first = cut_apart(tokens[:, :room], lengths.clamp(max=room), self.config.chunk, self.outline.specials)
         return self.run(first, first.real), first.real if self.config.masked else None
+
+    def marked_positions(self, marked: Tensor, positions: int) -> Tensor:
+        """See `Model`; [CLS] is before the first token, and tokens behind the chunk have no position."""
+        read = marked[..., : self.config.chunk - 2]
+        return nn.functional.pad(read, (1, positions - read.shape[-1] - 1))

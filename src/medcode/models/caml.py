@@ -34,3 +34,7 @@ class Caml(RecalibratedModel):
     def encode(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         features = self.convolution(self.embedding(tokens).transpose(1, 2)).transpose(1, 2)  # [B, P, D]
         return features, self.real_positions(lengths + self.convolution.extra, features.shape[1])
+
+    def marked_positions(self, marked: Tensor, positions: int) -> Tensor:
+        """See `Model`."""
+        return self.convolution.windows_around(marked)

@@ -59,6 +59,10 @@ class DrCaml(LabelAttentionModel):
         features = self.convolution(self.embedding(tokens).transpose(1, 2)).transpose(1, 2)  # [B, P, D]
         return features, self.real_positions(lengths + self.convolution.extra, features.shape[1])
 
+    def marked_positions(self, marked: Tensor, positions: int) -> Tensor:
+        """See `Model`."""
+        return self.convolution.windows_around(marked)
+
     def regularization(self, gold: dict[str, Tensor]) -> Tensor:
         """See `Model`; the second term of the loss, summed over all heads."""
         return self.config.description_weight * sum(self._distances(head, labels) for head, labels in gold.items())

@@ -76,6 +76,11 @@ class Fusion(LabelAttentionModel):
             h = self.dropout(torch.tanh(self.transformer(self.positions(h), pooled)))
         return h, pooled
 
+    def marked_positions(self, marked: Tensor, positions: int) -> Tensor:
+        """See `Model`; a position stands for the words of its window."""
+        window = self.config.window
+        return nn.functional.pad(marked, (0, -marked.shape[-1] % window)).unflatten(-1, (-1, window)).any(-1)
+
 
 class SoftPooling(nn.Module):
     """Attention-based soft pooling: a weighted mean of every g neighbors.

@@ -87,18 +87,24 @@ class Jams(Model):
         self.backbone.enable_gradient_checkpointing()
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        features, real = self.backbone.features(tokens, lengths)
-        return self._split(self.backbone.attention[CODES](features, real, queries=self._queries()))
+        return self._logits(*self.backbone.features(tokens, lengths), self.codes())
 
     def label_attention(
         self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """See `Model`."""
+        return self._attention(*self.backbone.features(tokens, lengths), self.codes(), labels)
+
+    def forward_with_attention(
+        self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """See `Model`."""
         (features, real), queries = self.backbone.features(tokens, lengths), self.codes()
-        if labels is not None:
-            queries = {head: queries[head][indices] for head, indices in labels.items()}
-        attention = self.backbone.attention[CODES]
-        return {head: attention.weights(features, real, vectors) for head, vectors in queries.items()}
+        return self._logits(features, real, queries), self._attention(features, real, queries, labels)
+
+    def marked_positions(self, marked: Tensor, positions: int) -> Tensor:
+        """See `Model`; those of the backbone."""
+        return self.backbone.marked_positions(marked, positions)
 
     def regularization(self, gold: dict[str, Tensor]) -> Tensor | None:
         """See `Model`; that of the backbone."""
@@ -108,11 +114,17 @@ class Jams(Model):
         """See `Model`; that of the backbone."""
         self.backbone.before_evaluation({CODES: torch.cat([train_counts[head] for head in self.heads])})
 
-    def _queries(self) -> Tensor:
-        return torch.cat(list(self.codes().values()))
+    def _logits(self, features: Tensor, real: Tensor | None, queries: dict[str, Tensor]) -> dict[str, Tensor]:
+        logits = self.backbone.attention[CODES](features, real, queries=torch.cat(list(queries.values())))
+        return dict(zip(self.heads, logits.split(list(self.heads.values()), dim=1), strict=True))
 
-    def _split(self, values: Tensor) -> dict[str, Tensor]:
-        return dict(zip(self.heads, values.split(list(self.heads.values()), dim=1), strict=True))
+    def _attention(
+        self, features: Tensor, real: Tensor | None, queries: dict[str, Tensor], labels: dict[str, Tensor] | None
+    ) -> dict[str, Tensor]:
+        if labels is not None:
+            queries = {head: queries[head][indices] for head, indices in labels.items()}
+        attention = self.backbone.attention[CODES]
+        return {head: attention.weights(features, real, vectors) for head, vectors in queries.items()}
 
 
 def _backbone_inputs(inputs: ModelInputs) -> ModelInputs:

@@ -52,8 +52,8 @@ class JointLaat(LabelAttentionModel):
         features, _ = self.recurrent(self.embedding(tokens), lengths)  # [B, N, D]
         return features, self.real_positions(lengths, tokens.shape[1])
 
-    def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        features, real = self.encode(tokens, lengths)
+    def logits(self, features: Tensor, real: Tensor | None) -> dict[str, Tensor]:
+        """See `LabelAttentionHeads`."""
         logits, above = {}, None
         if FIRST_LEVEL in self.heads:
             logits[FIRST_LEVEL] = self.attention[FIRST_LEVEL](features, real)

@@ -53,3 +53,7 @@ class PlmIcd(LabelAttentionHeads, EncoderModel):
             return join(self.run(chunks, chunks.real)[chunks.real], lengths + 2, tokens.shape[1] + 2)
         mask = None if self.config.variant == "edin" else chunks.real | ~chunks.real.any(1, keepdim=True)
         return self.run(chunks, mask).reshape(len(tokens), -1, self.width), None
+
+    def marked_positions(self, marked: Tensor, positions: int) -> Tensor:
+        """See `Model`; <s> is before the first token."""
+        return nn.functional.pad(marked, (1, positions - marked.shape[-1] - 1))

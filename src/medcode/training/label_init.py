@@ -293,4 +293,5 @@ def _joined(train: Split, head: str, labels: np.ndarray, offsets: np.ndarray) ->
         documents=[*train.documents, *(f"description of {head} {label}" for label in labels)],
         offsets=np.concatenate([train.offsets, offsets]),
         targets=targets,
+        spans=train.spans,
     )

@@ -125,7 +125,7 @@ def _seed_metrics(result: Result, thresholds: dict[str, float]) -> dict[str, Any
         "epochs_run": len(result.history),
         "best_epoch": result.best_epoch,
         "stopped": result.stopped,
-        **{name: x for name, x in best.items() if name.startswith("train_loss")},
-        "dev": {name: x for name, x in best.items() if not name.startswith(("epoch", "train_loss", "learning_rate"))},
+        **{name: x for name, x in best.items() if name.startswith("train_")},
+        "dev": {name: x for name, x in best.items() if not name.startswith(("epoch", "train_", "learning_rate"))},
         "thresholds": thresholds,
     }

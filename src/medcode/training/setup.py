@@ -12,6 +12,7 @@ from medcode.config import Recipe
 from medcode.dataset import arrays
 from medcode.dataset.embedding_table import embedding_table
 from medcode.dataset.fragments import with_fragments
+from medcode.dataset.spans import with_spans
 from medcode.encoders import folder
 from medcode.encoders.subwords import read_tokenizer
 from medcode.engine.device_data import DeviceNotes
@@ -51,6 +52,9 @@ def read(
     heads = data.heads_named(config.heads)
     if recipe.unit == "sentences":
         data = with_fragments(data, paths["sentences"], recipe.max_tokens)
+    elif recipe.span_weight:
+        read = min(recipe.max_tokens, config.token_limit or recipe.max_tokens)
+        data = with_spans(data, paths["sentences"], config.heads, read)
     inputs = ModelInputs(
         heads=heads,
         **text,

@@ -15,7 +15,8 @@ class TrainState:
         epoch: epochs that have ended.
         step_in_epoch: steps taken in the current epoch.
         global_step: steps taken since the beginning.
-        loss_sums: sums over the steps of the current epoch: `train_loss`, and `train_loss_<head>` for several heads.
+        loss_sums: sums over the steps of the current epoch: `train_loss`, `train_loss_<head>` for several heads, and
+            `train_span_loss` with `span_weight`.
         history: the learning curve, a row for each epoch that has ended.
         best_epoch: the epoch whose weights to keep, counted from 1; 0 before the first has ended.
         stopped: why training has ended; empty until then.

@@ -9,12 +9,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from medcode.config import Recipe, Training
 from medcode.engine import cuda_graphs, reproducibility
 from medcode.engine.device_data import DeviceNotes, DeviceTargets
+from medcode.engine.device_spans import DeviceSpans
 from medcode.engine.distributed import DistributedContext
 from medcode.engine.precision import autocast
 from medcode.errors import UserError
 from medcode.layers import kernels
 from medcode.layers.dropout import share_batch
 from medcode.models.base import Model
+from medcode.training import span_supervision
 from medcode.training.losses import document_losses
 from medcode.training.optimizer import make_optimizer, put_lr_on_device, set_lr
 
@@ -29,6 +31,7 @@ class TrainStep:
         recipe: loss, optimizer and clipping.
         engine: precision, micro-batches, gradient checkpointing and CUDA graphs.
         context: this process among those that train together.
+        spans: of the gold labels under each head, for `span_weight` of the recipe; empty without it.
 
     Attributes:
         loss_names: of the losses that a step returns; empty before the first.
@@ -45,7 +48,9 @@ class TrainStep:
         recipe: Recipe,
         engine: Training,
         context: DistributedContext,
+        spans: dict[str, DeviceSpans] | None = None,
     ) -> None:
+        self.spans = spans or {}
         self.model, self.notes, self.targets, self.recipe, self.engine = model, notes, targets, recipe, engine
         self.context, self.device = context, notes.device
         self.loss_weights = recipe.loss_weights or model.loss_weights
@@ -59,7 +64,7 @@ class TrainStep:
         self.loss_names: tuple[str, ...] = ()
         self.graphed = engine.cuda_graphs and self.device.type == "cuda" and context.size == 1
         self.optimizer = make_optimizer(model, recipe, model.layer_depths(), capturable=self.graphed)
-        self.network = context.wrap(model, self.device)
+        self.network = context.wrap(span_supervision.ForwardWithAttention(model) if self.spans else model, self.device)
         self.random = cuda_graphs.RandomStream(self.device)
         self.run = self.update  # or a graph of it
         if self.graphed:
@@ -96,7 +101,7 @@ class TrainStep:
                 share_batch(self.model, (start, stop, len(documents)) if stop > start else (0, 1, len(documents)))
             targets = {head: labels.rows(micro_batch) for head, labels in self.targets.items()}
             with autocast(self.device, self.engine.precision), kernels.replayed(self.graphed):
-                logits = self.network(*self.notes.gather(micro_batch, length))
+                logits, attention = self._forward(micro_batch, length)
                 penalty = self.model.regularization(targets)
             is_coded = {head: labels.coded(micro_batch) for head, labels in self.targets.items()}
             losses = document_losses(logits, targets, is_coded, self.recipe, self.loss_weights, "train_loss")
@@ -104,6 +109,10 @@ class TrainStep:
                 losses["train_loss"] = losses["train_loss"] + penalty
             weight = 1.0 if stop > start else 0.0
             means = {name: values.sum() / len(documents) * weight for name, values in losses.items()}
+            if self.spans:
+                span_loss = self._span_loss(attention, documents, micro_batch, length) * weight
+                means["train_loss"] = means["train_loss"] + self.recipe.span_weight * span_loss
+                means[span_supervision.SPAN_LOSS] = span_loss
             (means["train_loss"] * self.context.size).backward()  # gradients are averaged over the processes
             sums = {name: sums.get(name, 0.0) + value.detach() for name, value in means.items()}
         self.loss_names = tuple(sums)
@@ -112,6 +121,19 @@ class TrainStep:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
         return mean_losses
+
+    def _forward(self, documents: Tensor, length: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the logits of each head and, with spans, the attention of the labels that have some."""
+        notes = self.notes.gather(documents, length)
+        if self.spans:
+            return self.network(*notes, span_supervision.labels_with_spans(self.spans, documents))
+        return self.network(*notes), {}
+
+    def _span_loss(self, attention: dict[str, Tensor], documents: Tensor, micro_batch: Tensor, length: int) -> Tensor:
+        """Return a micro-batch's share of the mean span loss of a batch, fp32 []."""
+        in_spans = span_supervision.attention_in_spans(self.model, self.spans, attention, micro_batch, length)
+        pairs = span_supervision.count_pairs(self.spans, documents)
+        return span_supervision.span_loss(*in_spans) / pairs.clamp(min=1)
 
     def micro_batches(self, batch_size: int) -> list[tuple[int, int]]:
         """Cut this process's share of a batch into micro-batches, and return their bounds: start, and stop, exclusive.

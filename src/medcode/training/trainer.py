@@ -24,6 +24,7 @@ from medcode.config import Recipe, Training
 from medcode.dataset.arrays import Inputs, Split
 from medcode.engine.batches import Batch, bucket_lengths, epoch_batches
 from medcode.engine.device_data import DeviceData, DeviceTargets
+from medcode.engine.device_spans import DeviceSpans
 from medcode.engine.distributed import DistributedContext
 from medcode.engine.transfer import AsyncHostCopy, to_device
 from medcode.inference.scoring import split_notes
@@ -83,8 +84,10 @@ class Trainer:
         self.device_data = self._to_device(data) if share_data_with is None else share_data_with.device_data
         self.lengths = self.device_data.train_notes.lengths
         self.bucket_lengths = bucket_lengths(self.lengths, recipe.batch_size, engine.padding)
-        notes, _, targets, _ = self.device_data
-        self.stepper = TrainStep(model, notes, targets, recipe, engine, self.context)
+        on_device = self.device_data
+        self.stepper = TrainStep(
+            model, on_device.train_notes, on_device.train_targets, recipe, engine, self.context, on_device.train_spans
+        )
         self.floor = validation.floor(self.train_split, self.dev_split, list(model.heads), recipe)
         self.state = TrainState()
         self.losses = LossMeter(self.state.loss_sums)
@@ -230,12 +233,19 @@ class Trainer:
         def targets(split: Split, device: torch.device) -> dict[str, DeviceTargets]:
             return {head: DeviceTargets(split.targets[head], device) for head in self.model.heads}
 
+        def spans(split: Split) -> dict[str, DeviceSpans]:
+            return {head: DeviceSpans(x, len(split), self.device) for head, x in split.spans.items()}
+
         train, dev = (
             split_notes(data.tokens, split, self.recipe.max_tokens, self.device)
             for split in (self.train_split, self.dev_split)
         )
         return DeviceData(
-            train, dev, targets(self.train_split, self.device), targets(self.dev_split, torch.device("cpu"))
+            train,
+            dev,
+            targets(self.train_split, self.device),
+            targets(self.dev_split, torch.device("cpu")),
+            *((spans(self.train_split), spans(self.dev_split)) if self.recipe.span_weight else ()),
         )
 
     @property

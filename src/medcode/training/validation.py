@@ -14,6 +14,7 @@ from medcode.evaluation.monitor import dev_metrics, epoch_metrics
 from medcode.inference.scoring import probabilities, score_documents
 from medcode.models.base import Model
 from medcode.training.losses import document_losses
+from medcode.training.span_supervision import IN_SPANS, mean_attention_in_spans
 from medcode.training.state import Row
 
 SCORING_BATCH = 32
@@ -28,6 +29,8 @@ def evaluate(
     engine: Training,
 ) -> Row:
     """Return the losses on dev, and metrics over the documents that were coded in each head's system.
+
+    Where training reads spans, also the mean attention of gold labels in theirs, `attention_in_spans`.
 
     Args:
         model: left in evaluation mode.
@@ -49,7 +52,12 @@ def evaluate(
     by_head = [_metrics(dev, head, logits[head], recipe.monitor) for head in heads]
     shared_names = [name for name in by_head[0] if all(name in metrics for metrics in by_head)]
     means = {name: float(np.mean([metrics[name] for metrics in by_head])) for name in shared_names}
-    return {name: values.mean().item() for name, values in losses.items()} | means
+    row = {name: values.mean().item() for name, values in losses.items()} | means
+    if data.dev_spans:
+        args = model, data.dev_notes, data.dev_spans, SCORING_BATCH, engine.precision
+        if (in_spans := mean_attention_in_spans(*args)) is not None:
+            row[IN_SPANS] = in_spans
+    return row
 
 
 def floor(train: Split, dev: Split, heads: Sequence[str], recipe: Recipe) -> float | None:

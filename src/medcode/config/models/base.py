@@ -47,6 +47,19 @@ class ModelConfig(Section):
         return self.mask_padding and not self.match_released_code
 
     @property
+    def attends_to_tokens(self) -> bool:
+        """Whether labels attend to the tokens of a note, or to a few neighbors at a time, so that spans can teach them.
+
+        A model class whose positions are not the tokens says which are, with `marked_positions`.
+        """
+        return self.shares_features
+
+    @property
+    def token_limit(self) -> int | None:
+        """Number of tokens of a note that the model reads at most; None for all that it gets."""
+        return None
+
+    @property
     def published_encoder(self) -> str | None:
         """Size of the encoder in the publication; None for a model on words."""
         return None
@@ -73,6 +86,11 @@ class RecalibratedConfig(ModelConfig):
     ram_position: Literal["shared", "branches"] = "shared"
     ram_init: Literal["published", "identity"] = "published"
 
+    @property
+    def attends_to_tokens(self) -> bool:
+        """See `ModelConfig`; not where each head has a RAM of its own between features and attention."""
+        return not (self.ram and self.ram_position == "branches")
+
 
 class EncoderConfig(ModelConfig):
     """Options of every model on a pretrained encoder. `embedding` is about subword vectors.
@@ -97,3 +115,8 @@ class StudyConfig(EncoderConfig):
     published_size: ClassVar[str] = "bert-base-cased"
 
     head: Literal["fcn", "label_attention"]
+
+    @property
+    def attends_to_tokens(self) -> bool:
+        """See `ModelConfig`."""
+        return self.head == "label_attention"

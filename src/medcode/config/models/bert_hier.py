@@ -17,6 +17,11 @@ class BertHierConfig(StudyConfig):
     upper_heads: Annotated[int, Field(ge=1)]
     upper_feed_forward: Annotated[int, Field(ge=1)]
 
+    @property
+    def attends_to_tokens(self) -> bool:
+        """See `ModelConfig`; not over chunks."""
+        return super().attends_to_tokens and self.attention_over == "tokens"
+
     @model_validator(mode="after")
     def _consistent(self) -> BertHierConfig:
         if self.attention_over == "tokens" and self.head == "fcn":

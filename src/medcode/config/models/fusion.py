@@ -26,6 +26,11 @@ class FusionConfig(ModelConfig):
     block_local: bool = False
 
     @property
+    def attends_to_tokens(self) -> bool:
+        """See `ModelConfig`; not where one attention serves all labels."""
+        return self.attention == "code"
+
+    @property
     def local(self) -> bool:
         """Whether each head of the transformer sees only a part of the positions."""
         return self.block_local or self.match_released_code

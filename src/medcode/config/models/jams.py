@@ -35,6 +35,16 @@ class JamsConfig(ModelConfig):
         return models.find(self.backbone).model_validate(options)
 
     @property
+    def attends_to_tokens(self) -> bool:
+        """Whether the backbone's labels attend to tokens; see `ModelConfig`."""
+        return self.backbone_config.attends_to_tokens
+
+    @property
+    def token_limit(self) -> int | None:
+        """Number of tokens that the backbone reads; see `ModelConfig`."""
+        return self.backbone_config.token_limit
+
+    @property
     def published_encoder(self) -> str | None:
         """Size of the backbone's published encoder; see `ModelConfig`."""
         return self.backbone_config.published_encoder
