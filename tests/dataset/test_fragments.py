@@ -141,6 +141,30 @@ def test_training_documents_become_fragments_and_others_have_fragments(tmp_path)
     assert with_fragments(inputs({"dev": split_of(notes)}), tmp_path / "sentences", 126).fragment_counts == {}
 
 
+def test_words_of_spans_are_training_examples_too(tmp_path):
+    notes = {"a": "One two. Three", "c": "Four\nfive"}
+    spans = [
+        ("a", "I10", 4, 14), ("a", "E11.9", 4, 14), ("a", "I10", 4, 14),  # one place, two codes, one of them twice
+        ("c", "E11.9", 0, 4), ("a", "Z99", 0, 3), ("a", "I10", 7, 9),  # no label; between two words
+    ]  # fmt: skip
+    find(tmp_path, notes, spans).write(tmp_path / "sentences")
+    data = inputs({name: split_of(notes) for name in ("train", "dev")})
+    plain, read = (
+        with_fragments(data, tmp_path / "sentences", 126, span_documents=span_documents)
+        for span_documents in (False, True)
+    )
+    train, old = read.splits["train"], plain.splits["train"]
+    assert train.offsets[: len(old)].tolist() == old.offsets.tolist()
+    # The documents are in reverse order: c has the tokens 13 and 14, a those from 10 to 12.
+    assert train.offsets[len(old) :].tolist() == [[13, 14], [11, 13]] and train.documents[len(old) :] == ["c", "a"]
+    assert train.targets["icd"].matrix.toarray()[len(old) :].tolist() == [[0, 1], [1, 1]]
+    assert train.targets["icd"].is_coded.tolist() == [*old.targets["icd"].is_coded, True, True]
+    assert read.example_counts("icd").tolist() == (plain.example_counts("icd") + np.array([1, 2])).tolist()
+    assert read.splits["dev"].offsets.tolist() == plain.splits["dev"].offsets.tolist()
+    cut_read = with_fragments(data, tmp_path / "sentences", 1, span_documents=True).splits["train"]
+    assert cut_read.offsets[-2:].tolist() == [[13, 14], [11, 12]]
+
+
 def test_what_does_not_belong_together_is_refused_in_one_line(tmp_path):
     notes = {"a": "One two. Three", "c": "Four\nfive"}
     sentences, split = find(tmp_path, notes, []), split_of(notes)

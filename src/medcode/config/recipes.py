@@ -50,7 +50,8 @@ class Recipe(Section):
 
     `unit: sentences` (López-García et al. 2021) learns from the sentences of documents, each with the codes whose spans
     it overlaps, and takes the highest score of a document's sentences for the document. It is for corpora with spans
-    and models with the head `icd` alone. Sentences are cut after `max_tokens`, and documents are read whole.
+    and models with the head `icd` alone. Sentences are cut after `max_tokens`, and documents are read whole. With
+    `span_documents` the words of each span are an example too.
     `span_weight` learns from spans on whole documents: it is the weight of a loss that wants the attention of a gold
     label to lie in its spans (`training.span_supervision`). It is for models whose labels attend to tokens.
 
@@ -88,6 +89,7 @@ class Recipe(Section):
     label_biases: Literal["random", "log_odds"] = "random"
     description_documents: bool = False
     unit: Unit = "documents"
+    span_documents: bool = False
     span_weight: Annotated[Number, Field(ge=0)] = 0.0
     options: dict[str, Any] = Field({})
 
@@ -114,7 +116,7 @@ class RecipeAtOnce(Recipe):
     """Recipe of a model whose weights are fitted at once. Keys about steps mean nothing for it and may be left out."""
 
     idle: ClassVar[frozenset[str]] = frozenset(Recipe.model_fields) - {
-        "max_tokens", "monitor", "monitor_heads", "options", "unit",
+        "max_tokens", "monitor", "monitor_heads", "options", "span_documents", "unit",
     }  # fmt: skip
 
     learning_rate: Annotated[Number, Field(gt=0)] = 1.0
@@ -199,6 +201,8 @@ def _check_spans(model: str, config: ModelConfig, recipe: Recipe, where: str) ->
             f"{where}.unit: sentences is for models with the head {SPAN_HEAD} alone, "
             f"{model} has {', '.join(config.heads)}; set unit: documents"
         )
+    if recipe.span_documents and recipe.unit != "sentences":
+        raise UserError(f"{where}.span_documents: goes with unit: sentences; set that too, or span_documents: false")
     if recipe.span_weight and recipe.unit == "sentences":
         raise UserError(f"{where}.span_weight: is for whole documents; set unit: documents, or span_weight: 0")
     if recipe.span_weight and not config.attends_to_tokens:

@@ -43,7 +43,7 @@ def _numbers(counts: np.ndarray) -> np.ndarray:
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
-def with_fragments(data: Inputs, folder: str | os.PathLike, max_tokens: int) -> Inputs:
+def with_fragments(data: Inputs, folder: str | os.PathLike, max_tokens: int, *, span_documents: bool = False) -> Inputs:
     """Return inputs whose training examples are fragments, and whose other documents are scored by their fragments.
 
     Args:
@@ -51,6 +51,7 @@ def with_fragments(data: Inputs, folder: str | os.PathLike, max_tokens: int) -> 
             others that are left out.
         folder: data/sentences.
         max_tokens: sentences are cut after so many tokens.
+        span_documents: the words of each span are a training example too.
 
     Raises:
         UserError: the corpus has no spans; a file is missing or damaged; the sentences are of other tokens.
@@ -59,7 +60,10 @@ def with_fragments(data: Inputs, folder: str | os.PathLike, max_tokens: int) -> 
     for name, split in data.splits.items():
         fragments = fragments_of(split, sentences, max_tokens)
         if name == "train":
-            splits[name] = examples(split, fragments, sentences.spans, data.labels[SPAN_HEAD])
+            labels = data.labels[SPAN_HEAD]
+            splits[name] = examples(split, fragments, sentences.spans, labels)
+            if span_documents:
+                splits[name] = _joined(splits[name], span_examples(split, sentences.spans, labels, max_tokens))
             matrix = splits[name].targets[SPAN_HEAD].matrix
             counts = {SPAN_HEAD: np.asarray(matrix.sum(axis=0, dtype=np.int64)).ravel()}
         else:
@@ -114,6 +118,38 @@ def examples(split: Split, fragments: Fragments, spans: pa.Table, labels: list[d
     is_coded = split.targets[SPAN_HEAD].is_coded[documents]
     names = [split.documents[document] for document in documents]
     return Split(names, offsets, {SPAN_HEAD: Targets(matrix, is_coded)})
+
+
+def span_examples(split: Split, spans: pa.Table, labels: list[dict], max_tokens: int) -> Split:
+    """Return the words of each span as a document of its own, with all labels of spans at its place.
+
+    Each part of a discontinuous span is a span here. Those without a label, or between two tokens, are left out.
+
+    Args:
+        split: its documents.
+        spans: as in `Sentences`.
+        labels: of the head `icd`.
+        max_tokens: a longer span is cut.
+    """
+    rows = spans_of(split, spans, labels)
+    rows = rows[(rows[:, 1] >= 0) & (rows[:, 2] < rows[:, 3])]
+    places, example = np.unique(rows[:, [0, 2, 3]], axis=0, return_inverse=True)
+    cells = np.unique(np.stack([example.ravel(), rows[:, 1]]), axis=1)
+    matrix = sparse.csr_matrix((np.ones(cells.shape[1], np.uint8), tuple(cells)), shape=(len(places), len(labels)))
+    starts = split.offsets[places[:, 0], 0] + places[:, 1]
+    offsets = np.stack([starts, starts + np.minimum(places[:, 2] - places[:, 1], max_tokens)], axis=1)
+    names = [split.documents[document] for document in places[:, 0]]
+    return Split(names, offsets, {SPAN_HEAD: Targets(matrix, np.ones(len(places), bool))})
+
+
+def _joined(first: Split, second: Split) -> Split:
+    """Return the training examples of both."""
+    one, two = first.targets[SPAN_HEAD], second.targets[SPAN_HEAD]
+    targets = Targets(
+        sparse.vstack([one.matrix, two.matrix], format="csr"), np.concatenate([one.is_coded, two.is_coded])
+    )
+    offsets = np.concatenate([first.offsets, second.offsets])
+    return Split([*first.documents, *second.documents], offsets, {SPAN_HEAD: targets})
 
 
 def spans_of(split: Split, spans: pa.Table, labels: list[dict]) -> np.ndarray:

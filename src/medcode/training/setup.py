@@ -51,7 +51,7 @@ def read(
         text = {"vocab_size": len(vectors), "vectors": vectors}
     heads = data.heads_named(config.heads)
     if recipe.unit == "sentences":
-        data = with_fragments(data, paths["sentences"], recipe.max_tokens)
+        data = with_fragments(data, paths["sentences"], recipe.max_tokens, span_documents=recipe.span_documents)
     elif recipe.span_weight:
         read = min(recipe.max_tokens, config.token_limit or recipe.max_tokens)
         data = with_spans(data, paths["sentences"], config.heads, read)
