@@ -91,18 +91,18 @@ MISTAKES = [
     ("filters: 50", "filter: 50", "options.filter: unknown key; did you mean 'filters'?"),
     ("filters: 50", "filters: 50\n  faithful: true", "options.faithful: renamed; write match_released_code"),
     (
-        "learning_rate: 0.004",
-        "learning_rate: 0.004\n    label_vectors: titles",
+        "learning_rate: 0.005",
+        "learning_rate: 0.005\n    label_vectors: titles",
         "recipes.quick.label_vectors: renamed; write label_init: descriptions",
     ),
     (
-        "learning_rate: 0.004",
-        "learning_rate: 0.004\n    label_init: titles",
+        "learning_rate: 0.005",
+        "learning_rate: 0.005\n    label_init: titles",
         "recipes.quick.label_init: renamed; write descriptions",
     ),
     (
-        "label_biases: log_odds\n  published",
-        "label_biases: drawn\n  published",
+        "    patience: 3\n    label_biases: log_odds\n",
+        "    patience: 3\n    label_biases: drawn\n",
         "recipes.quick.label_biases: renamed; write random",
     ),
     ("filters: 50", "filters: 0", "options.filters: Input should be greater than or equal to 1, found 0"),
@@ -111,35 +111,35 @@ MISTAKES = [
     ("  filters: 50\n", "", "options.filters: missing"),
     ("options:", "option:", "option: unknown key; did you mean 'options'?"),
     ("recipes:", "recipe:", "recipe: unknown key; did you mean 'recipes'?"),
-    ("learning_rate: 0.004", "learning_rat: 0.003", "recipes.quick.learning_rat: unknown key"),
-    ("learning_rate: 0.004", "learning_rate: -1", "recipes.quick.learning_rate: Input should be greater than 0"),
-    ("learning_rate: 0.004", "learning_rate: fast", "recipes.quick.learning_rate: "),
-    ("learning_rate: 0.004", "learning_rate: true", "recipes.quick.learning_rate: expected a number, not true"),
-    ("    learning_rate: 0.004\n", "", "recipes.quick.learning_rate: missing"),
-    ("learning_rate: 0.004", "learning_rate: 0.004\n    dropout: 1.0", "recipes.quick.dropout: Input should be less"),
-    ("learning_rate: 0.004", "learning_rate: 0.004\n    monitor: maap", "recipes.quick.monitor: Input should be"),
+    ("learning_rate: 0.005", "learning_rat: 0.003", "recipes.quick.learning_rat: unknown key"),
+    ("learning_rate: 0.005", "learning_rate: -1", "recipes.quick.learning_rate: Input should be greater than 0"),
+    ("learning_rate: 0.005", "learning_rate: fast", "recipes.quick.learning_rate: "),
+    ("learning_rate: 0.005", "learning_rate: true", "recipes.quick.learning_rate: expected a number, not true"),
+    ("    learning_rate: 0.005\n", "", "recipes.quick.learning_rate: missing"),
+    ("learning_rate: 0.005", "learning_rate: 0.005\n    dropout: 1.0", "recipes.quick.dropout: Input should be less"),
+    ("learning_rate: 0.005", "learning_rate: 0.005\n    monitor: maap", "recipes.quick.monitor: Input should be"),
     (
-        "learning_rate: 0.004",
-        "learning_rate: 0.004\n    options: {kernels: 3}",
+        "learning_rate: 0.005",
+        "learning_rate: 0.005\n    options: {kernels: 3}",
         "recipes.quick.options.kernels: unknown key; did you mean 'kernel'?",
     ),
     (
-        "learning_rate: 0.004",
-        "learning_rate: 0.004\n    options: {faithful: true}",
+        "learning_rate: 0.005",
+        "learning_rate: 0.005\n    options: {faithful: true}",
         "recipes.quick.options.faithful: renamed; write match_released_code",
     ),
     (
-        "learning_rate: 0.004",
-        "learning_rate: 0.004\n    options: {embedding: static}",
+        "learning_rate: 0.005",
+        "learning_rate: 0.005\n    options: {embedding: static}",
         "recipes.quick.options.embedding: belongs to the recipe itself, recipes.quick.embedding",
     ),
     # A choice by label set is checked whole, whichever label set is chosen now.
     (
-        "learning_rate: 0.004",
-        "learning_rate: 0.004\n    monitor: {top50: map, full: maap}",
+        "learning_rate: 0.005",
+        "learning_rate: 0.005\n    monitor: {top50: map, full: maap}",
         "recipes.quick.monitor: Input should be",
     ),
-    ("learning_rate: 0.004", "learning_rate: 0.004\n    monitor: {top50: map}", "recipes.quick.monitor: "),
+    ("learning_rate: 0.005", "learning_rate: 0.005\n    monitor: {top50: map}", "recipes.quick.monitor: "),
 ]
 
 
@@ -170,7 +170,7 @@ def test_only_a_model_that_is_fitted_at_once_may_leave_out_keys_about_steps(fold
 
 def test_mistakes_in_other_recipes_do_not_stop_a_run(folder):
     path = change(folder, "learning_rate: 0.008", "learning_rate: -1")
-    assert config.load_model(path, "caml", "quick", "top50").recipe.learning_rate == 0.004
+    assert config.load_model(path, "caml", "quick", "top50").recipe.learning_rate == 0.005
     with pytest.raises(UserError, match=r"recipes\.mtram\.learning_rate"):
         config.load_model(path, "caml", "mtram", "top50")
 
@@ -212,7 +212,7 @@ def test_a_file_with_empty_recipes_is_refused_in_one_line(folder, tmp_path, reci
 
 
 def test_values_by_label_set_are_chosen(folder):
-    path = change(folder, "learning_rate: 0.004", "learning_rate: {top50: 0.1, full: 0.2}")
+    path = change(folder, "learning_rate: 0.005", "learning_rate: {top50: 0.1, full: 0.2}")
     change(folder, "filters: 50", "filters: {top50: 3, full: 4}")
     for label_set, rate, filters in (("top50", 0.1, 3), ("top50_extra", 0.1, 3), ("full", 0.2, 4), ("joint", 0.2, 4)):
         chosen = config.load_model(path, "caml", "quick", label_set)
@@ -221,7 +221,7 @@ def test_values_by_label_set_are_chosen(folder):
 
 def test_a_recipe_sets_dropout_and_embedding_and_may_change_options(folder):
     path = change(
-        folder, "learning_rate: 0.004", "learning_rate: 3e-3\n    dropout: 0.5\n    options: {filters: 7, ram: true}"
+        folder, "learning_rate: 0.005", "learning_rate: 3e-3\n    dropout: 0.5\n    options: {filters: 7, ram: true}"
     )
     chosen = config.load_model(path, "caml", "quick", "top50")
     assert (chosen.recipe.learning_rate, chosen.config.dropout, chosen.config.filters) == (0.003, 0.5, 7)
@@ -244,7 +244,7 @@ def test_all_mistakes_are_reported_together_and_once(folder, tmp_path):
     content = config.read_yaml(ROOT / "params.yaml")
     params.write_text(yaml.safe_dump(content | {"sed": 1, "encoder": "minilm"}))
     change(folder, "filters: 50", "filters: 0")
-    change(folder, "learning_rate: 0.004", "learning_rate: -1")
+    change(folder, "learning_rate: 0.005", "learning_rate: -1")
     change(folder, "epochs: 11", "epoch: 11", "cnn")
     (folder / "laat.yaml").unlink()
     (folder / "camel.yaml").write_text("options: {}\n")

@@ -13,9 +13,13 @@ from medcode.studies.definition import resolve
 BUDGET = ("epochs", "patience", "schedule", "max_tokens", "batch_size")
 START = ("label_init", "label_biases", "embedding_init", "description_documents")
 # What may differ, and why.
+SENTENCES = dict.fromkeys(("max_tokens", "epochs", "patience", "batch_size"), "many short sentences beside few documents")
 EXCEPTIONS = {
     "bert-architectures": {"max_tokens": "how much of a note is read is what the rows differ in"},
     "bert-frequency": dict.fromkeys((*BUDGET, "label_biases"), "networks on words beside encoders on subwords"),
+    "cantemist": SENTENCES,
+    "codiesp-d-es": SENTENCES,
+    "codiesp-p-es": SENTENCES,
     "mtram-icd": {"label_init": "CNN has no label attention, so it has nothing that descriptions could start"},
 }
 
