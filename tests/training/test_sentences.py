@@ -139,6 +139,28 @@ def test_inputs_of_the_constructor_are_of_fragments(corpus, monkeypatch):
     assert len(inputs.train_documents) == len(data.splits["train"]) > len(corpus.fragments().splits["train"])
 
 
+def test_a_weight_of_spans_reads_whole_documents_with_their_spans(corpus, recipe, engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(setup.arrays, "load", lambda *arguments, **options: corpus.documents)
+    supervised = recipe.model_copy(update={"span_weight": 0.5, "max_tokens": 12, "epochs": 1})
+    paths = {"inputs": Path("nowhere"), "sentences": corpus.folder / "sentences"}
+    data, _, _ = setup.read(models.find("caml"), options("caml"), supervised, paths)
+    train = data.splits["train"]
+    assert train.documents == corpus.splits["train"].documents and data.fragment_counts == {}
+    rows = Sentences.read(corpus.folder / "sentences").spans.to_pylist()
+    expected = {
+        (train.documents.index(row["admission_id"]), int(row["code"]), row["first"], min(row["behind"], 12))
+        for row in rows
+        if row["admission_id"] in train.documents and row["first"] < 12
+    }
+    assert set(map(tuple, train.spans["icd"].tolist())) == expected and len(expected) < len(rows)
+    result = run_alone(
+        Trainer(build("caml", heads={"icd": LABELS}), data, supervised, engine, 1, Checkpoints(tmp_path))
+    )
+    assert 0 < result.history[0]["attention_in_spans"] < 1
+    del paths["sentences"]  # which nothing else reads
+    assert setup.read(models.find("caml"), options("caml"), recipe, paths)[0].splits["train"].spans == {}
+
+
 def test_the_threshold_is_tuned_on_documents(corpus, monkeypatch):
     tuned = {}
     monkeypatch.setattr(results, "tune_threshold", lambda gold, p, grid: tuned.update(gold=gold, p=p) or 0.25)

@@ -100,8 +100,10 @@ class TrainStep:
             if self.context.size > 1:
                 share_batch(self.model, (start, stop, len(documents)) if stop > start else (0, 1, len(documents)))
             targets = {head: labels.rows(micro_batch) for head, labels in self.targets.items()}
+            labels_with_spans = (span_supervision.labels_with_spans(self.spans, micro_batch),) if self.spans else ()
             with autocast(self.device, self.engine.precision), kernels.replayed(self.graphed):
-                logits, attention = self._forward(micro_batch, length)
+                output = self.network(*self.notes.gather(micro_batch, length), *labels_with_spans)
+                logits, attention = output if self.spans else (output, {})
                 penalty = self.model.regularization(targets)
             is_coded = {head: labels.coded(micro_batch) for head, labels in self.targets.items()}
             losses = document_losses(logits, targets, is_coded, self.recipe, self.loss_weights, "train_loss")
@@ -121,13 +123,6 @@ class TrainStep:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
         return mean_losses
-
-    def _forward(self, documents: Tensor, length: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return the logits of each head and, with spans, the attention of the labels that have some."""
-        notes = self.notes.gather(documents, length)
-        if self.spans:
-            return self.network(*notes, span_supervision.labels_with_spans(self.spans, documents))
-        return self.network(*notes), {}
 
     def _span_loss(self, attention: dict[str, Tensor], documents: Tensor, micro_batch: Tensor, length: int) -> Tensor:
         """Return a micro-batch's share of the mean span loss of a batch, fp32 []."""
