@@ -13,7 +13,7 @@ from medcode.studies.definition import resolve
 BUDGET = ("epochs", "patience", "schedule", "max_tokens", "batch_size")
 START = ("label_init", "label_biases", "embedding_init", "description_documents")
 # What may differ, and why.
-SENTENCES = dict.fromkeys(("max_tokens", "epochs", "patience", "batch_size"), "many short sentences beside few documents")
+SENTENCES = dict.fromkeys(("max_tokens", "epochs", "patience", "batch_size"), "many short sentences, few documents")
 EXCEPTIONS = {
     "bert-architectures": {"max_tokens": "how much of a note is read is what the rows differ in"},
     "bert-frequency": dict.fromkeys((*BUDGET, "label_biases"), "networks on words beside encoders on subwords"),
