@@ -172,7 +172,7 @@ def _published(study: Study) -> list[str]:
 
 def _report_stage(study: Study) -> dict[str, Any]:
     folder, corpus = f"studies/{study.name}", study.definition.corpus
-    deps = {f"{folder}/{FILE}", f"{CODE}/study_report.json", *_published(study)}
+    deps = {f"{folder}/{FILE}", f"{CODE}/study_report.json", SETTINGS_FILE, *_published(study)}
     if study.counts_only:
         deps.add(f"{folder}/parameters.json")
     elif study.runs():
