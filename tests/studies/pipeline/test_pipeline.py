@@ -95,6 +95,17 @@ def test_two_parts_of_a_corpus_have_folders_of_their_own_and_one_raw_folder(proj
     (project / "studies/data/settings.yaml").write_text(yaml.safe_dump({"codiesp-d": {"corpus": "codispe"}}))
     with pytest.raises(UserError, match="codiesp-d: there is no corpus 'codispe'; did you mean 'codiesp'"):
         study.load(project / "studies", "tiny-codiesp-d")
+    (project / "studies/data/settings.yaml").write_text(yaml.safe_dump({"codiesp-d": "D"}))
+    with pytest.raises(UserError, match=r"codiesp-d: expected keys of params\.yaml with their values, found 'D'"):
+        study.load(project / "studies", "tiny-codiesp-d")
+
+
+@pytest.mark.parametrize(("corpus", "small"), [("mimic3", False), ("part", False), ("codiesp", True)])
+def test_a_part_of_mimic_takes_the_papers_sizes(project, corpus, small):
+    (project / "studies/data").mkdir(exist_ok=True)
+    (project / "studies/data/settings.yaml").write_text(yaml.safe_dump({"part": {"corpus": "mimic3"}}))
+    write_study(project / "studies", "sized", TINY | {"corpus": corpus})
+    assert study.load(project / "studies", "sized").small is small
 
 
 def test_settings_of_a_part_are_those_of_its_corpus(tmp_path):

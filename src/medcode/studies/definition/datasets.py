@@ -23,10 +23,12 @@ def read(settings_file: Path, name: str) -> tuple[str, dict[str, Any]]:
     A name that is no corpus has a key `corpus`, which says whose part it is.
 
     Raises:
-        UserError: there is no such corpus.
+        UserError: there is no such corpus, or the settings are none.
     """
-    settings = dict(config.read_yaml(settings_file).get(name) or {})
-    corpus = settings.pop("corpus", name)
+    settings = config.read_yaml(settings_file).get(name) or {}
+    if not isinstance(settings, dict):
+        raise UserError(f"{settings_file}: {name}: expected keys of params.yaml with their values, found {settings!r}")
+    corpus = settings.get("corpus", name)
     if corpus not in corpora.names():
         raise UserError(f"{settings_file}: {name}: there is no corpus '{corpus}'; {nearest(corpus, corpora.names())}")
-    return corpus, settings
+    return corpus, {key: value for key, value in settings.items() if key != "corpus"}

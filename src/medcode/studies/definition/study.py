@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +89,7 @@ class Study:
     root: Path
     _loaded: dict[str, Study] = field(default_factory=dict, init=False, repr=False, compare=False)  # cache
 
-    @property
+    @functools.cached_property
     def source(self) -> str:
         """The corpus that the study's data are of; `definition.corpus` may name a part of it."""
         return datasets.read(self.root / datasets.SETTINGS, self.definition.corpus)[0]
@@ -96,7 +97,7 @@ class Study:
     @property
     def small(self) -> bool:
         """Whether the corpus is not MIMIC, so that `small` settings apply."""
-        return self.definition.corpus not in MIMIC
+        return self.source not in MIMIC
 
     @property
     def counts_only(self) -> bool:
