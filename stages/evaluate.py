@@ -17,7 +17,7 @@ from medcode.dataset import arrays
 from medcode.dataset.fragments import with_fragments
 from medcode.engine import reproducibility
 from medcode.errors import UserError
-from medcode.evaluation import decisions, frequency, label_losses, label_map, official, seeds
+from medcode.evaluation import decisions, frequency, label_losses, label_map, official, probability_files, seeds
 from medcode.evaluation.ensemble import Ensemble
 from medcode.evaluation.measurement import measure
 from medcode.evaluation.summary import zero_notes
@@ -36,7 +36,7 @@ class Parameters(config.Section):
     Parameters,
     inputs=Path, sentences=Path, codes=Path, subword=Path, ccs=Path, model=Path,
     metrics=Path, seeds=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
-    optional={"predictions": Path, "split": str},
+    optional={"predictions": Path, "probabilities": Path, "split": str},
 )  # fmt: skip
 def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
@@ -53,8 +53,8 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
             data = replace(data, splits={"dev": data.splits["dev"], "test": data.splits[measured]})
             io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
         of_seed = measure(params.evaluation, params.training, gold_codes, trained, data)
-        ensemble.add(of_seed)
-        if not paths["predictions"]:  # probabilities are large
+        ensemble.add(of_seed.probabilities)
+        if not (paths["predictions"] or paths["probabilities"]):  # they are large
             of_seed = replace(of_seed, predictions={}, probabilities={})
         measurements[str(seed)] = of_seed
     metrics_of = {seed: of_seed.metrics for seed, of_seed in measurements.items()}
@@ -69,12 +69,14 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     io.write_csv(paths["frequency"], groups, ["head", "group", *frequency.COLUMNS])
     io.write_csv(paths["linkage"], linked, ["head", "group", "linked", *frequency.COLUMNS])
     io.write_csv(paths["losses"], losses, label_losses.COLUMNS)
+    for option in ("predictions", "probabilities"):
+        if paths[option] and len(measurements) > 1:
+            raise UserError(f"--{option}: those of one model, found a folder with several seeds")
     if paths["predictions"]:
-        if len(measurements) > 1:
-            raise UserError("--predictions: the decisions of one model, found a folder with several seeds")
-        (measurement,) = measurements.values()
-        decided = {head: decisions.decide(of_head) for head, of_head in measurement.predictions.items()}
+        decided = {head: decisions.decide(of_head) for head, of_head in of_seed.predictions.items()}
         decisions.write(paths["predictions"], decided)
+    if paths["probabilities"]:
+        probability_files.write(paths["probabilities"], of_seed.probabilities)
     for line in zero_notes(mean):
         print(line, file=sys.stderr)
 
