@@ -57,8 +57,8 @@ class Linear(Model):
     scikit-learn's LinearSVC. A label that all or none of the documents have gets weights of zero and its log odds as
     bias.
 
-    Args: `inputs.train_documents`, which only training needs; config: min_documents, max_features, cost C, solver. It
-        has no dropout and no word vectors, and never reads padding.
+    Args: `inputs.train_documents`, which only training needs; config: min_documents, max_features, cost C. It has no
+        dropout and no word vectors, and never reads padding.
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}.
     """
@@ -102,7 +102,7 @@ class Linear(Model):
             for label in tqdm(range(columns.shape[1]), desc=f"labels of {head}", disable=None, leave=False):
                 gold = np.zeros(len(of_head))
                 gold[columns.indices[columns.indptr[label] : columns.indptr[label + 1]]] = 1
-                weights, bias = fit_label(coded, gold, self.config.cost, self.config.solver)
+                weights, bias = fit_label(coded, gold, self.config.cost)
                 layer.weight[:, label] = torch.from_numpy(weights).to(layer.weight)
                 layer.bias[label] = bias
 
@@ -121,16 +121,13 @@ class Linear(Model):
         return matrix[np.argsort(np.concatenate(order))]
 
 
-def fit_label(
-    features: sparse.csr_matrix, gold: np.ndarray, cost: float, solver: str = "dual"
-) -> tuple[np.ndarray, float]:
+def fit_label(features: sparse.csr_matrix, gold: np.ndarray, cost: float) -> tuple[np.ndarray, float]:
     """Return the weights and the bias of one label.
 
     Args:
         features: of the documents, float64 [n, F].
         gold: 0 or 1, [n].
         cost: C.
-        solver: the problem to solve, dual or primal.
 
     Returns:
         float64 [F], and the bias.
@@ -140,7 +137,7 @@ def fit_label(
     n, positive = features.shape[0], gold.sum()
     if not features.nnz or positive in (0, n):
         return np.zeros(features.shape[1]), float(np.log((positive + 0.5) / (n - positive + 0.5)))
-    svm = LinearSVC(C=cost, dual=solver == "dual", random_state=SEED).fit(features, gold)
+    svm = LinearSVC(C=cost, random_state=SEED).fit(features, gold)
     return svm.coef_[0], float(svm.intercept_[0])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -15,9 +15,6 @@ class LinearConfig(ModelConfig):
 
     A word or a pair of words is a feature if it occurs in at least `min_documents` training documents. Of more than
     `max_features` those in most documents are kept. `cost` is the weight C of the errors against that of the weights.
-    `solver` is the problem that liblinear solves; both have the same solution. `dual` goes from document to document,
-    and is the faster one for long documents. Many short ones that are alike but not coded alike are hard for it; there
-    it is `primal`, which goes over all documents at once.
     """
 
     fits_at_once: ClassVar[bool] = True
@@ -25,4 +22,3 @@ class LinearConfig(ModelConfig):
     min_documents: Positive
     max_features: Positive
     cost: Annotated[Number, Field(gt=0)]
-    solver: Literal["dual", "primal"] = "dual"
