@@ -189,7 +189,14 @@ def record(study: Study, runs: Runs, settings: RowSettings, repository: str | No
         "finished": finished,
         "rows": rows,
         "ensembles": [
-            {"ensemble": name, **study.definition.ensembles[name].model_dump(), "test": test}
+            {
+                "ensemble": name,
+                **study.definition.ensembles[name].model_dump(),
+                "label_set": study.ensemble_label_set(name),
+                "test": {
+                    head: {key: measured[key] for key in SECTIONS if key in measured} for head, measured in test.items()
+                },
+            }
             for name, test in of_ensembles.items()
         ],
     }
