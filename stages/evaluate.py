@@ -22,6 +22,9 @@ from medcode.evaluation.ensemble import Ensemble
 from medcode.evaluation.measurement import measure
 from medcode.evaluation.summary import zero_notes
 from medcode.inference import saved_model
+from medcode.open_codes import folder as open_folder
+from medcode.open_codes.build import texts_of
+from medcode.open_codes.measurement import OpenMeasurement
 
 
 class Parameters(config.Section):
@@ -36,11 +39,11 @@ class Parameters(config.Section):
     Parameters,
     inputs=Path, sentences=Path, codes=Path, subword=Path, ccs=Path, model=Path,
     metrics=Path, seeds=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
-    optional={"predictions": Path, "split": str},
+    optional={"open": Path, "notes": Path, "predictions": Path, "split": str},
 )  # fmt: skip
 def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
-    data, measurements, ensemble = None, {}, Ensemble()
+    data, opened, measurements, ensemble = None, None, {}, Ensemble()
     gold_codes = official.gold_codes(paths["codes"], params.label_set)
     for seed, folder in saved_model.of_all_seeds(model).items():
         trained = saved_model.load(folder)
@@ -52,7 +55,12 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
                 data = with_fragments(data, paths["sentences"], trained.max_tokens)
             data = replace(data, splits={"dev": data.splits["dev"], "test": data.splits[measured]})
             io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
+            if params.label_set == "open" and paths["open"]:
+                opened = open_measurement(params, model, paths, data)
         of_seed = measure(params.evaluation, params.training, gold_codes, trained, data)
+        if opened is not None:
+            by_split = {name: of_head["icd"] for name, of_head in of_seed.probabilities.items()}
+            of_seed.metrics["icd"] = opened.add_to(of_seed.metrics["icd"], by_split)
         ensemble.add(of_seed)
         if not paths["predictions"]:  # probabilities are large
             of_seed = replace(of_seed, predictions={}, probabilities={})
@@ -61,6 +69,9 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     mean = seeds.mean(list(metrics_of.values()))
     io.write_metrics(metrics, mean)
     several = {"ensemble": ensemble.metrics(params.evaluation, gold_codes, data)} if len(metrics_of) > 1 else {}
+    if several and opened is not None:
+        by_split = {name: of_split.values["icd"] for name, of_split in ensemble.of_split.items()}
+        several["ensemble"]["icd"] = opened.add_to(several["ensemble"]["icd"], by_split)
     io.write_metrics(paths["seeds"], several | seeds.spread(metrics_of))
     groups, linked, losses = (
         seeds.mean([getattr(of_seed, table) for of_seed in measurements.values()])
@@ -77,6 +88,19 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
         decisions.write(paths["predictions"], decided)
     for line in zero_notes(mean):
         print(line, file=sys.stderr)
+
+
+def open_measurement(params: Parameters, model: Path, paths: dict[str, Path], data: arrays.Inputs) -> OpenMeasurement:
+    """Return what measures unseen codes too."""
+    documents = {name: data.splits[name].documents for name in ("dev", "test")}
+    return OpenMeasurement(
+        open_folder.read(paths["open"], saved_model.digests(model)),
+        io.read_table(paths["codes"]).to_pandas(),
+        data.labels["icd"],
+        documents,
+        {name: list(texts_of(paths["notes"], admissions).values()) for name, admissions in documents.items()},
+        params.evaluation.threshold_grid,
+    )
 
 
 def map_labels(trained: saved_model.TrainedModel, ccs: Path) -> list[dict[str, Any]]:

@@ -26,7 +26,25 @@ NOT_READ = {
     "reference": {"reference/package"},  # only the table of procedures in it is read, by another path
     "split": {"data/splits-published/none"},  # stands for the lack of published lists
     # CCS is read where the model has vectors of codes and categories, all gold codes for the label set full.
-    "evaluate": {"data/ccs/top50.parquet", "data/extracted/codes.parquet"},
+    # Notes and unseen codes for the label set open alone, which is tested in tests/open_codes.
+    "evaluate": {
+        "data/ccs/top50.parquet",
+        "data/extracted/codes.parquet",
+        "data/extracted/notes.parquet",
+        "models/open",
+    },
+    "open_codes": {
+        "data/extracted/codes.parquet",
+        "data/extracted/notes.parquet",
+        "data/extracted/spans.parquet",
+        "data/inputs",
+        "data/reference/descriptions.parquet",
+        "data/reference/synonyms.parquet",
+        "data/sentences",
+        "data/subword",
+        "models/current",
+        "reference/codes/all.csv",
+    },
     "baseline": {"data/extracted/codes.parquet"},
 }
 # Code that a stage of these runs could reach and does not import, and why.
