@@ -164,11 +164,10 @@ class _Dev:
     def fit_unseen(self, rows: np.ndarray, gold: list[list[int]]) -> dict[str, Calibration | None]:
         """Fit the calibration of each system's unseen codes on some documents, bool [n], given their gold codes."""
         chosen, increasing = np.flatnonzero(rows), np.array(list(UNSEEN_FEATURES.values()))
-        return {
-            system: fit_calibration(
-                np.concatenate([self.retrieved[number].unseen[system] for number in chosen]),
-                np.concatenate([np.isin(self.retrieved[number].numbers[system], gold[number]) for number in chosen]),
-                increasing,
-            )
-            for system in self.retriever.codes.unseen
-        }
+        calibrations = {}
+        for system in self.retriever.codes.unseen:
+            features = np.concatenate([self.retrieved[number].unseen[system] for number in chosen])
+            is_gold = [np.isin(self.retrieved[number].numbers[system], gold[number]) for number in chosen]
+            has_score = features[:, 0] > 0  # others have probability 0
+            calibrations[system] = fit_calibration(features[has_score], np.concatenate(is_gold)[has_score], increasing)
+        return calibrations

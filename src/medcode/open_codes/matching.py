@@ -116,8 +116,8 @@ class TermIndex:
         Raises:
             UserError: a file is missing or damaged.
         """
-        arrays = [io.read_array(folder / f"{name}_{part}.npy") for part in ("idf", "columns", "starts", "codes")]
-        return cls(io.read_lines(folder / f"{name}.txt"), *arrays, n_codes)
+        arrays = {part: io.read_array(folder / f"{name}_{part}.npy") for part in ("idf", "columns", "starts", "codes")}
+        return cls(vocabulary=io.read_lines(folder / f"{name}.txt"), **arrays, n_codes=n_codes)
 
     @cached_property
     def _number(self) -> dict[str, int]:

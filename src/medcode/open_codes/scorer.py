@@ -125,11 +125,16 @@ class OpenScorer:
             if self.changes and (calibration := calibrations.labels.get(system)) is not None:
                 labels[numbers] = calibration.probabilities(features[numbers])
         unseen = {
-            system: np.zeros(len(features), np.float32) if calibration is None else calibration.probabilities(features)
-            for system, features in retrieved.unseen.items()
-            for calibration in [calibrations.unseen.get(system)]
+            system: _unseen(features, calibrations.unseen.get(system)) for system, features in retrieved.unseen.items()
         }
         return Scores(labels, retrieved.numbers, unseen)
+
+
+def _unseen(features: np.ndarray, calibration: Calibration | None) -> np.ndarray:
+    """Return the probabilities of unseen codes: 0 without a calibration, and for a code whose score is 0."""
+    if calibration is None:
+        return np.zeros(len(features), np.float32)
+    return np.where(features[:, 0] > 0, calibration.probabilities(features), np.float32(0))
 
 
 def stacked(notes: Sequence[Scores]) -> Scores:
