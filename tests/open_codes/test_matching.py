@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcode.open_codes.matching import NoteFrequencies, TermIndex
-from medcode.open_codes.words import sentences, words
+from medcode.open_codes.words import beginnings, sentences, words
 
 NO_NOTES = NoteFrequencies(0, Counter())
 WORDS = st.frozensets(st.sampled_from("abcdefgh"), max_size=5)
@@ -21,6 +21,10 @@ def test_words_lose_case_accents_plurals_and_stop_words():
     assert words("Fractures of the LEFT femur, pélvis y riñones") == {"fracture", "left", "femur", "pelvis", "rinone"}
     assert words("abscess stenosis uterus gas HIV-2") == {"abscess", "stenosis", "uterus", "gas", "hiv", "2"}
     assert sentences("Fever. The femur broke.\n") == [{"fever"}, {"femur", "broke"}]
+
+
+def test_beginnings_join_forms_of_a_word():
+    assert beginnings(words("pulmonary fibrosis")) == beginnings(words("pulmonar fibroso")) == {"pulmon", "fibros"}
 
 
 def test_a_case_by_hand():

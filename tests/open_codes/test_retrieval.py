@@ -91,7 +91,7 @@ def test_a_note_is_scored_in_time():
     terms = ((code, frozenset(of_code)) for code, of_code in enumerate(all_words))
     index = TermIndex.build(terms, 100_000, NoteFrequencies(0, Counter()))
     codes = [("icd10cm", f"A{code:05}") for code in range(100_000)]
-    retriever = Retriever(CodeList(codes, [""] * 100_000, 1, np.zeros(100_000, np.float32)), index)
+    retriever = Retriever(CodeList(codes, [""] * 100_000, 1, np.zeros(100_000, np.float32)), index, index)
     notes = [[frozenset(drawn(12)) for _ in range(125)] for _ in range(3)]
     retriever.retrieve(notes[0])
     start = time.process_time()

@@ -94,8 +94,13 @@ def mean_average_precision(task: Task) -> float:
 
     A document without a gold code counts 0, since trectools divides by the number of documents that a run ranks.
     """
+    return metrics.mean(average_precisions(task))
+
+
+def average_precisions(task: Task) -> np.ndarray:
+    """Return the average precision of each document over its first `DEPTH` codes, float64 [n]."""
     ranked = task.ranked.ranking
-    return metrics.mean(metrics.ratio(ranking.precision_sums(ranked, DEPTH), ranked.gold + task.unlabeled))
+    return metrics.ratio(ranking.precision_sums(ranked, DEPTH), ranked.gold + task.unlabeled)
 
 
 def precision(task: Task) -> float:

@@ -14,7 +14,7 @@ from medcode.open_codes.codes import code_list, read_list
 from medcode.open_codes.matching import NoteFrequencies, TermIndex
 from medcode.open_codes.retrieval import Retriever
 from medcode.open_codes.terms import mentions, public_terms
-from medcode.open_codes.words import sentences
+from medcode.open_codes.words import beginnings, sentences
 from medcode.text.tokens import documents_of
 
 
@@ -46,7 +46,12 @@ def build(
     """
     codes = code_list(labels, tables["descriptions"], read_list(Path(options.codes)))
     sources = [source for source, chosen in options.synonyms.items() if chosen]
+    terms, n = list(public_terms(codes, tables["synonyms"], sources)), len(codes.codes)
     frequencies = NoteFrequencies.count(map(sentences, texts.values()))
-    index = TermIndex.build(public_terms(codes, tables["synonyms"], sources), len(codes.codes), frequencies)
-    found = mentions(codes, tables["spans"], texts, frequencies) if options.mentions else None
-    return Retriever(codes, index, found)
+    of_beginnings = NoteFrequencies.count([*map(beginnings, sentences(text))] for text in texts.values())
+    return Retriever(
+        codes,
+        TermIndex.build(terms, n, frequencies),
+        TermIndex.build(((code, beginnings(term)) for code, term in terms), n, of_beginnings),
+        mentions(codes, tables["spans"], texts, frequencies) if options.mentions else None,
+    )

@@ -32,6 +32,7 @@ def write(folder: Path, scorer: OpenScorer, provenance: dict[str, Any]) -> None:
         io.write_table(target / "codes.parquet", io.table_of(rows, _CODES))
         io.write_array(target / "length_odds.npy", codes.length_odds)
         scorer.retriever.terms.write(target, "terms")
+        scorer.retriever.beginnings.write(target, "beginnings")
         if mentions is not None:
             mentions.index.write(target, "mentions")
             io.write_array(target / "mentions_reliability.npy", mentions.reliability)
@@ -85,7 +86,12 @@ def _build(folder: Path, values: dict[str, Any]) -> OpenScorer:
         index = TermIndex.read(folder, "mentions", codes.n_labels)
         mentions = Mentions(index, io.read_array(folder / "mentions_reliability.npy"))
     return OpenScorer(
-        Retriever(codes, TermIndex.read(folder, "terms", len(keys)), mentions),
+        Retriever(
+            codes,
+            TermIndex.read(folder, "terms", len(keys)),
+            TermIndex.read(folder, "beginnings", len(keys)),
+            mentions,
+        ),
         values["rescores"],
         values["includes_unseen"],
         Calibrations.from_json(values["calibrations"]),

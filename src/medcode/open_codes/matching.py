@@ -21,8 +21,8 @@ import numpy as np
 from scipy import sparse
 
 from medcode import io
+from medcode.open_codes.words import Sentence
 
-Sentence = frozenset[str]  # of words
 WHOLE = 1 - 1e-5  # share of a term's idf from which on all of it counts as covered, in float32
 
 

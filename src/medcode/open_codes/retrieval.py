@@ -10,8 +10,9 @@ import numpy as np
 
 from medcode.codes.formatting import category
 from medcode.open_codes.codes import CodeList
-from medcode.open_codes.matching import WHOLE, Matches, Sentence, TermIndex
+from medcode.open_codes.matching import WHOLE, Matches, TermIndex
 from medcode.open_codes.terms import Mentions
+from medcode.open_codes.words import Sentence, beginnings
 
 CANDIDATES = 200  # unseen codes of each system that are scored; all others have probability 0
 # How much a mention of another code of its category adds to the score of an unseen code. Chosen on dev.
@@ -22,7 +23,7 @@ TEXT_FEATURES = {"score": True, "covered": True, "whole": True, "length": False}
 MENTION_FEATURES = {"mention_score": True, "mention_covered": True, "mention_whole": True, "reliability": True}
 UNSEEN_FEATURES = {
     "score": True, "share_of_best": True, "rank": True, "covered": True, "whole": True, "length": False,
-    "length_odds": False,
+    "length_odds": False, "score_of_words": True, "covered_of_words": True,
 }  # fmt: skip
 
 
@@ -45,14 +46,18 @@ class Retrieved:
 class Retriever:
     """Finds codes by their terms.
 
+    Unseen codes are found by the beginnings of words, which finds more of them; labels are scored by whole words.
+
     Attributes:
         codes: the codes.
         terms: their descriptions and public synonyms.
+        beginnings: the same with the first letters of each word.
         mentions: of labels, in training notes; None without any.
     """
 
     codes: CodeList
     terms: TermIndex
+    beginnings: TermIndex
     mentions: Mentions | None = None
 
     @cached_property
@@ -65,7 +70,8 @@ class Retriever:
     def retrieve(self, sentences: Sequence[Sentence]) -> Retrieved:
         """Return what a note says about the codes, given its sentences."""
         text = self.terms.match(self.terms.covered(sentences))
-        n, scores = self.codes.n_labels, text.scores
+        begun = self.beginnings.match(self.beginnings.covered([*map(beginnings, sentences)]))
+        n, scores = self.codes.n_labels, begun.scores
         features = [_text_features(text, slice(n))]
         if self.mentions is not None:
             index = self.mentions.index
@@ -79,7 +85,7 @@ class Retriever:
         for system, of_system in self.codes.unseen.items():
             best = of_system[np.argsort(-scores[of_system], kind="stable")[:CANDIDATES]]
             numbers[system] = best
-            unseen[system] = self._unseen_features(text, scores, best)
+            unseen[system] = self._unseen_features(text, begun, scores, best)
         return Retrieved(np.concatenate(features, axis=1).astype(np.float32), numbers, unseen)
 
     def _of_category(self, scores: np.ndarray) -> np.ndarray:
@@ -88,12 +94,12 @@ class Retriever:
         np.maximum.at(best, self._category[: len(scores)], scores)
         return best[self._category]
 
-    def _unseen_features(self, text: Matches, scores: np.ndarray, best: np.ndarray) -> np.ndarray:
-        of_text = _text_features(text, best)
+    def _unseen_features(self, text: Matches, begun: Matches, scores: np.ndarray, best: np.ndarray) -> np.ndarray:
         share = scores[best] / max(float(scores[best[0]]), 1e-6)
         rank = -np.log1p(np.arange(len(best)))
-        columns = [scores[best], share, rank, *of_text[:, 1:].T, self.codes.length_odds[best]]
-        return np.stack(columns, axis=1).astype(np.float32)
+        _, *of_match = _text_features(begun, best).T
+        columns = [scores[best], share, rank, *of_match, self.codes.length_odds[best]]
+        return np.stack([*columns, text.scores[best], text.covered[best]], axis=1).astype(np.float32)
 
 
 def _text_features(text: Matches, chosen: slice | np.ndarray) -> np.ndarray:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from medcode.open_codes.codes import CodeList
-from medcode.open_codes.matching import NoteFrequencies, Sentence, TermIndex
-from medcode.open_codes.words import sentences, words
+from medcode.open_codes.matching import NoteFrequencies, TermIndex
+from medcode.open_codes.words import Sentence, sentences, words
 
 
 @dataclass(frozen=True)
