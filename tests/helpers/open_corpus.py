@@ -44,6 +44,13 @@ def retriever(options: Open = OPTIONS, **tables: pd.DataFrame) -> Retriever:
     return build.build(options, LABELS, {"descriptions": DESCRIPTIONS} | NO_ROWS | tables, TRAIN)
 
 
+def spans(code: str, part: str) -> pd.DataFrame:
+    """Return the span of a part of the first training note that justifies a code."""
+    start = TRAIN["train0"].index(part)
+    row = ("train0", "icd10cm", code, start, start + len(part))
+    return pd.DataFrame([row], columns=["admission_id", "system", "code", "start", "end"])
+
+
 def dev(n: int = 60, described: bool = True) -> tuple[dict[str, str], np.ndarray, pd.DataFrame]:
     """Return notes of dev, a model's probabilities and all gold codes: two labels and an unseen code for each note.
 

@@ -95,8 +95,9 @@ def test_measures_with_unseen_codes_come_after_the_official_ones(fitted):
 
 
 def test_a_scorer_is_read_as_it_was_written(fitted, tmp_path):
-    with_mentions = open_corpus.fit(spans=open_corpus.DESCRIPTIONS.head(0).assign(admission_id=[], start=[], end=[]))
-    for scorer in (fitted.scorer, with_mentions.scorer):
+    with_mentions = open_corpus.fit(spans=open_corpus.spans(LABELS[0]["code"], "fever")).scorer
+    assert with_mentions.retriever.mentions is not None
+    for scorer in (fitted.scorer, with_mentions):
         folder.write(tmp_path / "open", scorer, {})
         again = folder.read(tmp_path / "open", ["digest"])
         text = f"There was {TITLES[UNSEEN[0]].lower()}."

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
-from open_corpus import LABELS, OPTIONS, TITLES, TRAIN, UNSEEN, retriever
+from open_corpus import LABELS, OPTIONS, TITLES, TRAIN, UNSEEN, retriever, spans
 
 from medcode.open_codes.codes import CodeList
 from medcode.open_codes.matching import NoteFrequencies, TermIndex
@@ -24,12 +24,6 @@ FIRST = LABELS[0]["code"]
 
 def best(found, text: str) -> str:
     return found.codes.codes[found.retrieve(sentences(text)).numbers["icd10cm"][0]][1]
-
-
-def spans(code: str = FIRST, part: str = "fever") -> pd.DataFrame:
-    start = TRAIN["train0"].index(part)
-    row = ("train0", "icd10cm", code, start, start + len(part))
-    return pd.DataFrame([row], columns=["admission_id", "system", "code", "start", "end"])
 
 
 def test_the_described_code_is_first():
@@ -48,7 +42,7 @@ def test_each_source_of_synonyms_can_be_left_out():
 
 
 def test_a_mention_counts_for_its_label_by_how_often_it_justifies_it():
-    found = retriever(spans=spans())
+    found = retriever(spans=spans(FIRST, "fever"))
     features = dict(zip([*TEXT_FEATURES, *MENTION_FEATURES], found.retrieve(sentences("Fever")).labels[0], strict=True))
     assert features["mention_whole"] == 1 and features["mention_covered"] == 1 and features["score"] == 0
     # Fever is in every second training note, and justifies the label in one of them.
@@ -57,13 +51,13 @@ def test_a_mention_counts_for_its_label_by_how_often_it_justifies_it():
 
 
 def test_mentions_of_unseen_codes_or_of_other_notes_are_none():
-    assert retriever(spans=spans(UNSEEN[0])).mentions is None
-    assert retriever(spans=spans().assign(admission_id="dev0")).mentions is None
-    assert retriever(OPTIONS.model_copy(update={"mentions": False}), spans=spans()).mentions is None
+    assert retriever(spans=spans(UNSEEN[0], "fever")).mentions is None
+    assert retriever(spans=spans(FIRST, "fever").assign(admission_id="dev0")).mentions is None
+    assert retriever(OPTIONS.model_copy(update={"mentions": False}), spans=spans(FIRST, "fever")).mentions is None
 
 
 def test_a_mention_raises_the_unseen_codes_of_its_category():
-    found = retriever(spans=spans())
+    found = retriever(spans=spans(FIRST, "fever"))
     category = FIRST[:3]
     codes = [found.codes.codes[number][1] for number in found.retrieve(sentences("Fever")).numbers["icd10cm"]]
     of_category = {code for code in UNSEEN if code.startswith(category)}

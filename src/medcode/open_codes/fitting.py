@@ -18,7 +18,7 @@ from medcode.open_codes.calibration import Calibration
 from medcode.open_codes.calibration import fit as fit_calibration
 from medcode.open_codes.measurement import gold_unseen, scored_documents
 from medcode.open_codes.retrieval import MENTION_FEATURES, TEXT_FEATURES, UNSEEN_FEATURES, Retrieved, Retriever
-from medcode.open_codes.scorer import Calibrations, OpenScorer, label_features, stacked
+from medcode.open_codes.scorer import Calibrations, OpenScorer, Scores, label_features, stacked
 from medcode.open_codes.words import sentences
 
 FOLDS = 5
@@ -101,20 +101,15 @@ def fit(
     labels = {rescores: [dev.fit_labels(rows, rescores) for rows in _training_rows(len(documents))]
               for rescores in (False, True)}  # fmt: skip
     unseen = [dev.fit_unseen(rows, gold) for rows in _training_rows(len(documents))]
+    records = [{"system": system, "code": code} for system, code in retriever.codes.codes[: retriever.codes.n_labels]]
     precisions, scorers = {}, {}
     for name, (rescores, includes_unseen) in VARIANTS.items():
         fitted, *folds = map(Calibrations, labels[rescores], unseen)
         scorer = OpenScorer(
             retriever, rescores, includes_unseen, fitted, tuple(folds), len(documents), 0.5, tuple(models)
         )
-        scores = stacked(
-            [
-                scorer.score_retrieved(of_note, of_model, folds[number % FOLDS])
-                for number, (of_note, of_model) in enumerate(zip(retrieved, dev.probabilities, strict=True))
-            ]
-        )
-        scored = scored_documents(scorer, scores, documents, gold)
-        task = official.tasks(_labels(retriever), codes, scored, scored, grid)[""]
+        scored = scored_documents(scorer, dev.scores(scorer), documents, gold)
+        task = official.tasks(records, codes, scored, scored, grid)[""]
         precisions[name] = official.average_precisions(task)
         scorers[name] = replace(scorer, threshold=float(task.decided.threshold))
     changed = _best(precisions)
@@ -138,11 +133,6 @@ def _training_rows(n: int) -> list[np.ndarray]:
     return [fold >= 0, *(fold != held_out for held_out in range(FOLDS))]
 
 
-def _labels(retriever: Retriever) -> list[dict[str, str]]:
-    codes = retriever.codes
-    return [{"system": system, "code": code} for system, code in codes.codes[: codes.n_labels]]
-
-
 @dataclass(frozen=True)
 class _Dev:
     """The documents of dev that are fitted on.
@@ -158,6 +148,16 @@ class _Dev:
     retrieved: list[Retrieved]
     probabilities: np.ndarray
     gold: np.ndarray
+
+    def scores(self, scorer: OpenScorer) -> Scores:
+        """Return the scores of each document by the calibrations that were not fitted on it."""
+        notes = enumerate(zip(self.retrieved, self.probabilities, strict=True))
+        return stacked(
+            [
+                scorer.score_retrieved(retrieved, of_model, scorer.folds[number % len(scorer.folds)])
+                for number, (retrieved, of_model) in notes
+            ]
+        )
 
     def fit_labels(self, rows: np.ndarray, rescores: bool) -> dict[str, Calibration | None]:
         """Fit the calibration of each system's labels on some documents, bool [n]."""
