@@ -22,8 +22,6 @@ from medcode.evaluation.ensemble import Ensemble
 from medcode.evaluation.measurement import measure
 from medcode.evaluation.summary import zero_notes
 from medcode.inference import saved_model
-from medcode.open_codes import folder as open_folder
-from medcode.open_codes.build import texts_of
 from medcode.open_codes.measurement import OpenMeasurement
 
 
@@ -56,11 +54,11 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
             data = replace(data, splits={"dev": data.splits["dev"], "test": data.splits[measured]})
             io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
             if params.label_set == "open" and paths["open"]:
-                opened = open_measurement(params, model, paths, data)
+                found = paths["open"], saved_model.digests(model), paths["notes"], gold_codes, data
+                opened = OpenMeasurement.read(*found, params.evaluation.threshold_grid)
         of_seed = measure(params.evaluation, params.training, gold_codes, trained, data)
         if opened is not None:
-            by_split = {name: of_head["icd"] for name, of_head in of_seed.probabilities.items()}
-            of_seed.metrics["icd"] = opened.add_to(of_seed.metrics["icd"], by_split)
+            opened.add_to(of_seed.metrics, of_seed.probabilities)
         ensemble.add(of_seed)
         if not paths["predictions"]:  # probabilities are large
             of_seed = replace(of_seed, predictions={}, probabilities={})
@@ -70,8 +68,7 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     io.write_metrics(metrics, mean)
     several = {"ensemble": ensemble.metrics(params.evaluation, gold_codes, data)} if len(metrics_of) > 1 else {}
     if several and opened is not None:
-        by_split = {name: of_split.values["icd"] for name, of_split in ensemble.of_split.items()}
-        several["ensemble"]["icd"] = opened.add_to(several["ensemble"]["icd"], by_split)
+        opened.add_to(several["ensemble"], {name: of_split.values for name, of_split in ensemble.of_split.items()})
     io.write_metrics(paths["seeds"], several | seeds.spread(metrics_of))
     groups, linked, losses = (
         seeds.mean([getattr(of_seed, table) for of_seed in measurements.values()])
@@ -88,19 +85,6 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
         decisions.write(paths["predictions"], decided)
     for line in zero_notes(mean):
         print(line, file=sys.stderr)
-
-
-def open_measurement(params: Parameters, model: Path, paths: dict[str, Path], data: arrays.Inputs) -> OpenMeasurement:
-    """Return what measures unseen codes too."""
-    documents = {name: data.splits[name].documents for name in ("dev", "test")}
-    return OpenMeasurement(
-        open_folder.read(paths["open"], saved_model.digests(model)),
-        io.read_table(paths["codes"]).to_pandas(),
-        data.labels["icd"],
-        documents,
-        {name: list(texts_of(paths["notes"], admissions).values()) for name, admissions in documents.items()},
-        params.evaluation.threshold_grid,
-    )
 
 
 def map_labels(trained: saved_model.TrainedModel, ccs: Path) -> list[dict[str, Any]]:

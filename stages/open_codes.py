@@ -13,6 +13,7 @@ from medcode import config, io
 from medcode.dataset import arrays
 from medcode.dataset.fragments import with_fragments
 from medcode.engine import distributed, reproducibility
+from medcode.errors import UserError
 from medcode.inference import saved_model
 from medcode.inference.scoring import MeanProbabilities, probabilities, score_split
 from medcode.open_codes import build, fitting, folder
@@ -57,6 +58,8 @@ def dev_probabilities(params: Parameters, model: Path, paths: dict[str, Path]) -
     data, mean = None, MeanProbabilities()
     for path in saved_model.of_all_seeds(model).values():
         trained = saved_model.load(path)
+        if "icd" not in trained.labels:
+            raise UserError(f"label_set: open: the model has no head icd, only {', '.join(trained.labels)}")
         if data is None:
             subword = paths["subword"] if trained.tokenizer is not None else None
             data = arrays.load(paths["inputs"], ("dev",), subword=subword)

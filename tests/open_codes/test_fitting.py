@@ -82,7 +82,9 @@ def measure(scorer):
     )
     scored = official.ScoredDocuments(documents, probabilities)
     before = official_metrics(official.tasks(LABELS, gold, scored, scored, 100))
-    return measurement.add_to({"official": before}, {"dev": probabilities, "test": probabilities}), before
+    metrics = {"icd": {"official": before}}
+    measurement.add_to(metrics, {name: {"icd": probabilities} for name in ("dev", "test")})
+    return metrics["icd"], before
 
 
 def test_measures_with_unseen_codes_come_after_the_official_ones(fitted):

@@ -86,8 +86,7 @@ def code_list(
     unseen = {code: text for code, text in described.items() if code not in known}
     if not unseen:
         raise UserError(
-            f"label_set: open: every code of {', '.join(systems)} with a description is a label already; "
-            "set label_set: full"
+            f"label_set: open: no code of {', '.join(systems)} that is no label has a description; set label_set: full"
         )
     codes = [*known, *unseen]
     trained = Counter[tuple[str, int]]()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from medcode.dataset.arrays import Inputs
 from medcode.evaluation import official
 from medcode.evaluation.summary import official_metrics
+from medcode.open_codes import folder
+from medcode.open_codes.build import texts_of
 from medcode.open_codes.codes import CodeList
 from medcode.open_codes.scorer import OpenScorer, Scores
 
@@ -118,26 +122,41 @@ class OpenMeasurement:
     texts: dict[str, list[str]]
     grid: int
 
-    def add_to(self, metrics: dict[str, Any], probabilities: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """Return metrics of the head `icd` with the measures of `open_metrics` after the official ones.
+    @classmethod
+    def read(
+        cls, path: Path, models: list[str], notes: Path, codes: pd.DataFrame, data: Inputs, grid: int
+    ) -> OpenMeasurement:
+        """Read a scorer and the notes of the documents.
 
         Args:
-            metrics: as in metrics/test.json.
-            probabilities: of the labels, float32 [n, Y], by split.
+            path: models/open.
+            models: digests of the weights of the models to measure.
+            notes: notes.parquet.
+            codes: admission_id, system, code; every gold code.
+            data: with the splits dev and test.
+            grid: number of thresholds to try.
+
+        Raises:
+            UserError: a file cannot be read, or the scorer was made for other models.
         """
+        documents = {name: data.splits[name].documents for name in ("dev", "test")}
+        texts = {name: list(texts_of(notes, admissions).values()) for name, admissions in documents.items()}
+        return cls(folder.read(path, models), codes, data.labels["icd"], documents, texts, grid)
+
+    def add_to(self, metrics: dict[str, Any], probabilities: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        """Add the measures of `open_metrics` to the metrics of the head `icd`, after the official ones.
+
+        Args:
+            metrics: by head, as in metrics/test.json.
+            probabilities: by split and head, float32 [n, Y].
+        """
+        documents = self.documents
         dev, test = (
             # A test that is dev is scored as dev is: by calibrations that were not fitted on its documents.
-            self.scorer.score(
-                self.texts[name], probabilities[name], of_dev=self.documents[name] == self.documents["dev"]
-            )
+            self.scorer.score(self.texts[name], probabilities[name]["icd"], of_dev=documents[name] == documents["dev"])
             for name in ("dev", "test")
         )
         added = open_metrics(
-            self.scorer,
-            self.labels,
-            self.codes,
-            (self.documents["dev"], dev),
-            (self.documents["test"], test),
-            self.grid,
+            self.scorer, self.labels, self.codes, (documents["dev"], dev), (documents["test"], test), self.grid
         )
-        return {"official": metrics["official"]} | added | metrics
+        metrics["icd"] = {"official": metrics["icd"]["official"]} | added | metrics["icd"]
