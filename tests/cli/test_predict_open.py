@@ -70,6 +70,16 @@ def test_a_model_of_another_label_set_predicts_labels_alone(command, trained, no
     assert len(codes) == len(LABELS) and not any("unseen" in code for code in codes)
 
 
+def test_without_a_gain_on_dev_the_prediction_is_the_models(command, trained, note, recipe):
+    scorer = open_corpus.fit(described=False, models=tuple(saved_model.digests(trained))).scorer
+    folder.write(trained.parent / "open", scorer, {})
+    for arguments in (("--top", 60), ("--threshold", 0.5), ()):
+        printed = command("predict", note, "--model", trained, *arguments)
+        save(trained, recipe, "full")
+        assert printed == command("predict", note, "--model", trained, *arguments)
+        save(trained, recipe, "open")
+
+
 def test_mistakes_are_one_line(command, trained, note, tmp_path):
     arguments = ("predict", note, "--model", trained)
     code, _, err = command(*arguments, "--open", tmp_path / "none")

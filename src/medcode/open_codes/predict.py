@@ -11,8 +11,8 @@ from medcode.open_codes import folder
 from medcode.open_codes.scorer import OpenScorer
 
 
-def predictor(path: Path, models: list[str]) -> OpenPredictor:
-    """Read a scorer and return what predicts with it.
+def predictor(path: Path, models: list[str]) -> OpenPredictor | None:
+    """Read a scorer and return what predicts with it; None if dev showed no gain, so that nothing changes.
 
     Args:
         path: models/open.
@@ -22,7 +22,7 @@ def predictor(path: Path, models: list[str]) -> OpenPredictor:
         UserError: see `folder.read`.
     """
     scorer = folder.read(path, models)
-    return lambda text, probabilities: predict(scorer, text, probabilities)
+    return (lambda text, probabilities: predict(scorer, text, probabilities)) if scorer.changes else None
 
 
 def predict(scorer: OpenScorer, text: str, probabilities: np.ndarray) -> OpenPrediction:
