@@ -22,6 +22,7 @@ from medcode.evaluation.ensemble import Ensemble
 from medcode.evaluation.measurement import measure
 from medcode.evaluation.summary import zero_notes
 from medcode.inference import saved_model
+from medcode.open_codes.measurement import OpenMeasurement
 
 
 class Parameters(config.Section):
@@ -36,11 +37,11 @@ class Parameters(config.Section):
     Parameters,
     inputs=Path, sentences=Path, codes=Path, subword=Path, ccs=Path, model=Path,
     metrics=Path, seeds=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
-    optional={"predictions": Path, "probabilities": Path, "split": str},
+    optional={"open": Path, "notes": Path, "predictions": Path, "probabilities": Path, "split": str},
 )  # fmt: skip
 def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
-    data, measurements, ensemble = None, {}, Ensemble()
+    data, opened, measurements, ensemble = None, None, {}, Ensemble()
     gold_codes = official.gold_codes(paths["codes"], params.label_set)
     for seed, folder in saved_model.of_all_seeds(model).items():
         trained = saved_model.load(folder)
@@ -52,7 +53,12 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
                 data = with_fragments(data, paths["sentences"], trained.max_tokens)
             data = replace(data, splits={"dev": data.splits["dev"], "test": data.splits[measured]})
             io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
+            if params.label_set == "open" and paths["open"]:
+                found = paths["open"], saved_model.digests(model), paths["notes"], gold_codes, data
+                opened = OpenMeasurement.read(*found, params.evaluation.threshold_grid)
         of_seed = measure(params.evaluation, params.training, gold_codes, trained, data)
+        if opened is not None:
+            opened.add_to(of_seed.metrics, of_seed.probabilities)
         ensemble.add(of_seed.probabilities)
         if not (paths["predictions"] or paths["probabilities"]):  # they are large
             of_seed = replace(of_seed, predictions={}, probabilities={})
@@ -61,6 +67,8 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     mean = seeds.mean(list(metrics_of.values()))
     io.write_metrics(metrics, mean)
     several = {"ensemble": ensemble.metrics(params.evaluation, gold_codes, data)} if len(metrics_of) > 1 else {}
+    if several and opened is not None:
+        opened.add_to(several["ensemble"], {name: of_split.values for name, of_split in ensemble.of_split.items()})
     io.write_metrics(paths["seeds"], several | seeds.spread(metrics_of))
     groups, linked, losses = (
         seeds.mean([getattr(of_seed, table) for of_seed in measurements.values()])

@@ -93,6 +93,15 @@ class Evaluation(Section):
     baseline: bool = True
 
 
+class Tuning(Section):
+    """The part of `evaluation` that tuning on dev reads. Other keys are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    threshold_grid: Annotated[int, Field(ge=2)]
+    batch_size: Positive
+
+
 class Measuring(Section):
     """What a command that scores a split reads of params.yaml. Other keys are ignored."""
 

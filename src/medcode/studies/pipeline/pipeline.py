@@ -22,6 +22,8 @@ from medcode.studies.pipeline.workflow import PARAMS_FILE, StageCommand, parse_s
 
 HEAD = "# Written by `make study` from {source}: change that instead.\n"
 NO_ENCODER = "none"
+# Options of the evaluation for codes that training never saw, which studies do without.
+OPEN_OPTIONS = ("--notes", "--open")
 RESULT_FOLDERS = ("metrics", "plots")  # of the main workflow; a training of a study has one folder for both
 
 
@@ -108,10 +110,12 @@ def _runs_stage(study: Study, data: DataPipeline, group: RunGroup) -> dict[str, 
 def _data_deps(data: DataPipeline) -> list[str]:
     """Return the paths in data/ of the main workflow that a training and its evaluation read.
 
-    Code and recipe are left out: the settings of a study hold those of each row.
+    Code and recipe are left out: the settings of a study hold those of each row. So is what only `OPEN_OPTIONS` need.
     """
     deps = [PurePosixPath(dep) for name in ("train", "evaluate") for dep in data.workflow[name].deps]
     settings = {PurePosixPath(out) for out in data.workflow["recipe"].outs}
+    options = data.workflow["evaluate"].command.options
+    settings |= {PurePosixPath(options[name]) for name in OPEN_OPTIONS if name in options}
     return [
         str(dep) for dep in deps if dep.is_relative_to("data") and not dep.is_relative_to(CODE) and dep not in settings
     ]
@@ -138,7 +142,7 @@ def _run_commands(
         "--model": files.model,
     }
     finish_options = {"--params": params, "--model": files.model, "--out": f"{files.results}/environment.json"}
-    evaluate = evaluate.replace_options({"--params": params, "--model": files.model})
+    evaluate = evaluate.without(OPEN_OPTIONS).replace_options({"--params": params, "--model": files.model})
     evaluate = evaluate.add_option("--predictions", f"{files.results}/predictions.npz")
     if study.definition.ensembles:
         evaluate = evaluate.add_option("--probabilities", f"{files.results}/{PROBABILITIES}")
