@@ -20,7 +20,7 @@ ROOMS = (
     ("encoders",),
     ("models",),
     ("inference",),
-    ("evaluation",),
+    ("evaluation", "evidence"),
     ("report", "training"),
     ("studies",),
     ("cli",),
