@@ -26,7 +26,7 @@ from medcode.evidence.token_vectors import (
 )
 from medcode.layers.tfidf import document_keys
 from medcode.models.base import Model
-from medcode.models.linear import Linear
+from medcode.models.linear import Linear, LinearHead
 
 Method = Callable[[Model, Tensor, str, Tensor], Tensor]
 STEPS = 32  # of integrated gradients
@@ -41,7 +41,7 @@ def label_attention(model: Model, tokens: Tensor, head: str, labels: Tensor) -> 
     A position that stands for several tokens divides its attention among them, and a token with several positions has
     the sum of its parts. The attention to special tokens belongs to no token. Cost: one forward pass.
     """
-    _require(model, "label_attention")
+    check_method(model, "label_attention")
     attention = model.label_attention(tokens[None], _length(tokens), {head: labels})[head][0].float()  # [K, P]
     token, position = _positions(model, len(tokens), attention.shape[1])
     shares = attention / torch.bincount(position, minlength=attention.shape[1]).clamp(min=1)
@@ -54,7 +54,7 @@ def gradient_x_input(model: Model, tokens: Tensor, head: str, labels: Tensor) ->
     Source: Shrikumar et al. 2016, "Not Just a Black Box: Learning Important Features Through Propagating Activation
     Differences". Cost: one forward pass and a backward pass for each label.
     """
-    _require(model, "gradient_x_input")
+    check_method(model, "gradient_x_input")
     return _by_token(model, tokens, _gradient_times_vectors(model, tokens, head, labels).sum(-1))
 
 
@@ -66,7 +66,7 @@ def attention_x_gradient(model: Model, tokens: Tensor, head: str, labels: Tensor
     those of positions, after normalization. Here they are those of the tokens alone. Cost: two forward passes and a
     backward pass for each label.
     """
-    _require(model, "attention_x_gradient")
+    check_method(model, "attention_x_gradient")
     sizes = _gradient_times_vectors(model, tokens, head, labels).norm(dim=-1)
     return label_attention(model, tokens, head, labels) * _by_token(model, tokens, sizes)
 
@@ -79,7 +79,7 @@ def integrated_gradients(model: Model, tokens: Tensor, head: str, labels: Tensor
     vectors between the same special tokens, up to the error of the quadrature. Cost: `steps` times that of
     `gradient_x_input`.
     """
-    _require(model, "integrated_gradients")
+    check_method(model, "integrated_gradients")
     places, baseline = token_places(model, len(tokens)), baseline_vector(model)
     is_token = (places >= 0)[..., None]
     points, weights = (torch.from_numpy(x).float() / 2 for x in np.polynomial.legendre.leggauss(steps))
@@ -123,8 +123,11 @@ def occlusion(model: Model, tokens: Tensor, head: str, labels: Tensor) -> Tensor
             logits = model(shorter, torch.full_like(part, n - 1))
         else:
             hidden = (places[None] == part[:, None, None]).flatten(0, 1)[..., None]  # [copies C, L, 1]
-            baseline = baseline_vector(model)
-            with changed_vectors(model, lambda output, h=hidden, b=baseline: torch.where(h, b.to(output), output)):
+
+            def hide(output: Tensor, hidden: Tensor = hidden) -> Tensor:
+                return torch.where(hidden, baseline_vector(model).to(output), output)
+
+            with changed_vectors(model, hide):
                 logits = model(*_repeated(tokens, len(part)))
         without.append(logits[head][:, labels].float())
     return (whole - torch.cat(without)).T
@@ -137,7 +140,7 @@ def exact(model: Model, tokens: Tensor, head: str, labels: Tensor) -> Tensor:
     A feature contributes the product of its value and its weight. Its occurrences share that evenly, and the two words
     of a pair share the pair's. The contributions of all words and the bias sum to the logit. Cost: one forward pass.
     """
-    _require(model, "exact")
+    check_method(model, "exact")
     assert isinstance(model, Linear)
     tfidf, n = model.tfidf, len(tokens)
     keys = document_keys(tokens[None], _length(tokens), tfidf.rows)[0]  # words, then pairs of neighbors
@@ -146,7 +149,9 @@ def exact(model: Model, tokens: Tensor, head: str, labels: Tensor) -> Tensor:
     row = tfidf(tokens[None], _length(tokens))
     values = torch.zeros(len(tfidf.keys), device=tokens.device).index_copy_(0, row.numbers, row.values)
     share = values[numbers] / torch.bincount(numbers, minlength=len(values))[numbers]
-    weight = model.output[head].weight[:, labels][numbers.clamp(max=model.features - 1)]
+    layer = model.output[head]
+    assert isinstance(layer, LinearHead)
+    weight = layer.weight[:, labels][numbers.clamp(max=model.features - 1)]
     contributions = (share[:, None] * weight).T.contiguous()  # [K, 2 N - 1]; zero for what is no feature
     words, pairs = contributions[:, :n].clone(), contributions[:, n:] / 2
     words[:, :-1] += pairs
@@ -179,6 +184,20 @@ def default_method(model: Model) -> str:
     return next(name for name in ("exact", "attention_x_gradient", "gradient_x_input", "occlusion") if name in working)
 
 
+def check_method(model: Model, method: str) -> None:
+    """Refuse a method that does not exist, or does not work for a model.
+
+    Raises:
+        UserError: likewise; it names the methods that work.
+    """
+    if method not in METHODS:
+        raise UserError(f"method: one of {', '.join(METHODS)}, found {method}")
+    if method not in (working := methods_of(model)):
+        need = "its labels attend to no tokens" if method in NEED_ATTENTION else "it has no word vectors"
+        need = "it is not linear" if method == "exact" else need
+        raise UserError(f"method: {method} does not work for this model, {need}; these do: {', '.join(working)}")
+
+
 def attribute(
     model: Model, tokens: Tensor, lengths: Tensor, head: str, labels: Tensor, method: str | None = None
 ) -> Tensor:
@@ -198,8 +217,7 @@ def attribute(
         UserError: there is no such method, or it does not work for the model.
     """
     method = method or default_method(model)
-    if method not in METHODS:
-        raise UserError(f"method: one of {', '.join(METHODS)}, found {method}")
+    check_method(model, method)
     model.eval()
     labels = labels.expand(len(tokens), -1)
     weights = torch.zeros(*labels.shape, tokens.shape[1], device=tokens.device)
@@ -207,13 +225,6 @@ def attribute(
         if length and labels.shape[1]:
             weights[row, :, :length] = METHODS[method](model, tokens[row, :length], head, labels[row])
     return weights
-
-
-def _require(model: Model, method: str) -> None:
-    if method not in (working := methods_of(model)):
-        need = "exact is for linear models" if method == "exact" else "its labels attend to no tokens"
-        need = "it has no word vectors" if method in NEED_VECTORS else need
-        raise UserError(f"{method}: does not work for this model, {need}; these do: {', '.join(working)}")
 
 
 def _length(tokens: Tensor) -> Tensor:

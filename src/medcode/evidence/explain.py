@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from medcode.evidence.attributions import attribute, default_method
+from medcode.evidence.attributions import attribute, check_method, default_method
 from medcode.inference.predict import slices_of, token_ids
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import score
@@ -47,6 +47,7 @@ def explain(
         UserError: there is no such method, or it does not work for the model.
     """
     model, method = trained.model, method or default_method(trained.model)
+    check_method(model, method)
     tokens, _ = token_ids(trained, text)
     (offsets,) = token_offsets([text], trained.rule, trained.tokenizer)
     slices, _ = slices_of(trained, text, len(tokens))

@@ -26,7 +26,7 @@ def embedding_layer(model: Model) -> nn.Module | None:
     if isinstance(model, Jams):
         return embedding_layer(model.backbone)
     if isinstance(model, EncoderModel):
-        return model.encoder.get_input_embeddings()
+        return _subword_table(model)
     return model.embedding if isinstance(model, WordModel) else None
 
 
@@ -39,10 +39,15 @@ def baseline_vector(model: Model) -> Tensor:
     if isinstance(model, Jams):
         return baseline_vector(model.backbone)
     if isinstance(model, EncoderModel):
-        return model.encoder.get_input_embeddings().weight[model.outline.specials.pad].detach()
+        return _subword_table(model).weight[model.outline.specials.pad].detach()
     if isinstance(model, WordModel):
         return model.embedding.table.weight[PAD].detach()
     raise TypeError(f"{type(model).__name__} has no word vectors")
+
+
+def _subword_table(model: EncoderModel) -> nn.Embedding:
+    encoder: Any = model.encoder  # of transformers
+    return encoder.get_input_embeddings()
 
 
 @torch.no_grad()
