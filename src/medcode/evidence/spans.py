@@ -10,9 +10,9 @@ import numpy as np
 from medcode.text.sentences import sentence_spans
 
 MOST_SPANS = 3
-# A word is evidence with this share of the best word's weight, and with this many times the mean weight of all words,
-# or half of the whole weight, which is the more in a short note.
-SHARE_OF_BEST, TIMES_MEAN, HALF = 0.2, 3.0, 0.5
+# A code has evidence if its best word has this many times the mean weight of all words; in a short note, this share of
+# the whole weight is enough. Its evidence is the words with this share of the best word's weight, if above the mean.
+TIMES_MEAN, SHARE_OF_ALL, SHARE_OF_BEST = 3.0, 0.4, 0.2
 _DIVIDES = re.compile(r"[.,;:!?()\[\]]|[\n\v\f\r\x85\u2028\u2029]")
 
 
@@ -41,8 +41,10 @@ def best_spans(text: str, offsets: np.ndarray, weights: np.ndarray, most: int = 
     positive = np.maximum(of_words, 0)
     if not len(words) or not (total := positive.sum()) > 0:
         return []
-    shares = positive / total
-    chosen = np.flatnonzero(shares >= max(SHARE_OF_BEST * shares.max(), min(TIMES_MEAN / len(words), HALF)))
+    shares, mean = positive / total, 1 / len(words)
+    if shares.max() < min(TIMES_MEAN * mean, SHARE_OF_ALL):
+        return []
+    chosen = np.flatnonzero(shares >= max(SHARE_OF_BEST * shares.max(), mean))
     groups: list[tuple[int, int]] = []
     for number in chosen.tolist():
         first, last = groups[-1] if groups else (number, number)
