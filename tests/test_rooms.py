@@ -20,7 +20,7 @@ ROOMS = (
     ("encoders",),
     ("models",),
     ("inference",),
-    ("evaluation",),
+    ("evaluation", "evidence"),
     ("open_codes", "report", "training"),
     ("studies",),
     ("cli",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import sys
 
@@ -220,6 +221,13 @@ def test_an_unreadable_note_is_reported_in_one_line(command, model, tmp_path, co
         (("nowhere.txt",), "nowhere.txt: cannot be read (No such file or directory)"),
         (("--threshold", "2"), "--threshold: a probability from 0 to 1, found 2.0"),
         (("--top", "0"), "--top: at least 1, found 0"),
+        (("--method", "exact"), "--method: says how evidence is found; add --evidence or --html"),
+        (
+            ("--evidence", "--method", "exact"),
+            "method: exact does not work for this model, it is not linear; these do: label_attention, "
+            "gradient_x_input, attention_x_gradient, integrated_gradients, occlusion",
+        ),
+        (("--html", "README.md/a.html"), "--html: README.md/a.html cannot be written (Not a directory)"),
     ],
 )
 def test_a_mistake_in_predict_is_reported_in_one_line(command, model, note, arguments, message):
@@ -262,6 +270,52 @@ def test_a_subword_model_predicts_without_data_or_network(command, on_subwords, 
     assert len(result["codes"]) == 2
     note.write_text(" ")
     assert command("predict", "--model", on_subwords, note)[0] == 2
+
+
+@pytest.mark.parametrize("method", [(), ("--method", "integrated_gradients")])
+def test_predict_gives_the_spans_of_each_code_as_json(command, model, note, method):
+    arguments = ("predict", note, "--model", model, "--format", "json", "--top", 3)
+    plain, explained = json.loads(command(*arguments)[1]), json.loads(command(*arguments, "--evidence", *method)[1])
+    assert explained.pop("evidence_method") == (method[1] if method else "attention_x_gradient")
+    spans = [code.pop("spans") for code in explained["codes"]]
+    assert explained == plain and any(spans)
+    for start, end, text, weight in itertools.chain(*spans):
+        assert TEXT[start:end] == text and 0 < weight <= 1
+
+
+def test_predict_marks_the_evidence_of_each_code_in_its_sentence(command, model, note):
+    arguments = ("predict", note, "--model", model, "--top", 3, "--evidence")
+    code, out, err = command(*arguments)
+    assert (code, err) == (0, "") and out.count(" of ") == 3
+    sentences = [line.split("%  ")[1] for line in out.splitlines() if "%  " in line]
+    assert sentences and all(line.count("[[") == line.count("]]") == 1 for line in sentences)
+    whole = {"Fever and chills.", "Chest film: pneumonia."}
+    assert {line.replace("[[", "").replace("]]", "") for line in sentences} <= whole
+
+
+def test_predict_says_when_no_words_stand_out(command, model, tmp_path):
+    note = tmp_path / "note.txt"
+    note.write_text("fever " * 40)
+    assert "no words stand out" in command("predict", note, "--model", model, "--top", 1, "--evidence")[1]
+
+
+def test_predict_writes_a_page(command, model, several, note, tmp_path):
+    for folder in (model, several):
+        page = tmp_path / "page.html"
+        code, out, _ = command("predict", note, "--model", folder, "--html", page)
+        assert code == 0 and "[[" not in out
+        assert "Description of 038.9" in page.read_text(encoding="utf-8")
+
+
+def test_evidence_on_subwords_refers_to_the_characters_of_the_note(command, on_subwords, tmp_path):
+    note = tmp_path / "note.txt"
+    note.write_text("Fever  \U0001f600 and\nrigors and chills", encoding="utf-8")
+    arguments = ("predict", "--format", "json", "--top", 2, "--model", on_subwords, note, "--evidence")
+    result = json.loads(command(*arguments)[1])
+    assert result["evidence_method"] == "gradient_x_input"
+    for code in result["codes"]:
+        for start, end, text, _ in code["spans"]:
+            assert note.read_text(encoding="utf-8")[start:end] == text
 
 
 def test_predict_reports_a_note_without_known_words(command, model, tmp_path):

@@ -96,3 +96,15 @@ def test_mistakes_are_one_line(command, trained, note, tmp_path):
         path.write_text(json.dumps(changed))
         code, _, err = command(*arguments)
         assert code == 2 and message in err and err.count("\n") == 1
+
+
+def test_the_evidence_of_an_unseen_code_are_the_words_of_its_description(command, trained, note):
+    out = command("predict", note, "--model", trained, "--format", "json", "--evidence")[1]
+    unseen = next(code for code in json.loads(out)["codes"] if code["code"] == UNSEEN[0])
+    title = TITLES[UNSEEN[0]].lower()
+    assert unseen["spans"], "the note has all words of the title"
+    for start, end, text, _ in unseen["spans"]:
+        assert TEXT[start:end] == text and text in title
+    assert sum(weight for *_, weight in unseen["spans"]) == pytest.approx(1, abs=1e-3)
+    shown = command("predict", note, "--model", trained, "--evidence")[1]
+    assert f"[[{unseen['spans'][0][2]}]]" in shown

@@ -71,6 +71,9 @@ class OpenPredictor(Protocol):
     def __call__(self, text: str, probabilities: np.ndarray) -> OpenPrediction:
         """Predict from a note and the model's probabilities of the labels of the head `icd`, float32 [Y]."""
 
+    def places(self, text: str, system: str, code: str) -> list[tuple[int, int, float]]:
+        """Return the words of a note for which an unseen code was found: start, end and share of each."""
+
 
 def predict(
     models: Iterable[TrainedModel],

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from medcode.inference.predict import OpenPrediction, OpenPredictor
+from medcode.inference.predict import OpenPrediction
 from medcode.open_codes import folder
+from medcode.open_codes.places import Place, places
 from medcode.open_codes.scorer import OpenScorer
 
 
-def predictor(path: Path, models: list[str]) -> OpenPredictor | None:
+@dataclass(frozen=True)
+class Predictor:
+    """Adds unseen codes to what a model predicts, as `OpenPredictor`."""
+
+    scorer: OpenScorer
+
+    def __call__(self, text: str, probabilities: np.ndarray) -> OpenPrediction:
+        """See `OpenPredictor`."""
+        return predict(self.scorer, text, probabilities)
+
+    def places(self, text: str, system: str, code: str) -> list[Place]:
+        """Return the words of a note for which an unseen code was found."""
+        retriever = self.scorer.retriever
+        return places(retriever, text, retriever.codes.number[system, code])
+
+
+def predictor(path: Path, models: list[str]) -> Predictor | None:
     """Read a scorer and return what predicts with it; None if dev showed no gain, so that nothing changes.
 
     Args:
@@ -22,7 +40,7 @@ def predictor(path: Path, models: list[str]) -> OpenPredictor | None:
         UserError: see `folder.read`.
     """
     scorer = folder.read(path, models)
-    return (lambda text, probabilities: predict(scorer, text, probabilities)) if scorer.changes else None
+    return Predictor(scorer) if scorer.changes else None
 
 
 def predict(scorer: OpenScorer, text: str, probabilities: np.ndarray) -> OpenPrediction:

@@ -1,0 +1,1 @@
+"""Evidence: which words of a note made a model's scores."""
