@@ -299,7 +299,7 @@ def test_corpus_prints_its_statistics(command, tmp_path):
     ("options", "error"),
     [
         (["--run"], "error: --run: expected the name of a study; without --run they are listed\n"),
-        (["mtram-icd", "--jobs", "0"], "error: --jobs: expected a number from 1 on, found 0\n"),
+        (["mtram-icd", "--jobs", "0"], "error: --jobs: expected a number from 1 to 64, found 0\n"),
     ],
 )
 def test_study_refuses_invalid_arguments(command, options, error):
@@ -309,8 +309,8 @@ def test_study_refuses_invalid_arguments(command, options, error):
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (["--folds", "1"], "error: --folds: expected a number from 2 on, found 1\n"),
-        (["--jobs", "0"], "error: --jobs: expected a number from 1 on, found 0\n"),
+        (["--folds", "1"], "error: --folds: expected a number from 2 to 1000, found 1\n"),
+        (["--jobs", "0"], "error: --jobs: expected a number from 1 to 64, found 0\n"),
     ],
 )
 def test_crossval_refuses_invalid_arguments(command, options, error):

@@ -52,10 +52,10 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.name:
         print(progress.listing(ROOT))
         return
-    if arguments.seeds is not None and arguments.seeds < 1:
-        raise UserError(f"--seeds: expected a number from 1 on, found {arguments.seeds}")
-    if arguments.jobs < 1:
-        raise UserError(f"--jobs: expected a number from 1 on, found {arguments.jobs}")
+    if arguments.seeds is not None and not 1 <= arguments.seeds <= 1_000:
+        raise UserError(f"--seeds: expected a number from 1 to 1000, found {arguments.seeds}")
+    if not 1 <= arguments.jobs <= 64:
+        raise UserError(f"--jobs: expected a number from 1 to 64, found {arguments.jobs}")
     if arguments.seeds or arguments.corpus:
         seeds = list(range(1, arguments.seeds + 1)) if arguments.seeds else None
         study.choose(ROOT, arguments.name, seeds, arguments.corpus)
