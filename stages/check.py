@@ -11,7 +11,7 @@ from pathlib import Path
 
 from medcode import io, workspace
 from medcode.config import Params
-from medcode.config.checking import check_corpus_folder, check_run, check_titles
+from medcode.config.checking import check_code_list, check_corpus_folder, check_run, check_titles
 from medcode.config.corpora import SYNTHETIC
 from medcode.errors import collect
 from medcode.reruns.stages import choice, code_of, project
@@ -23,7 +23,11 @@ def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out
     parameters, settings = check_run(params, models)
     if source := workspace.of_copy(Path(), os.environ):
         workspace.link(source, Path(), [str(path) for path in untracked(parameters, raw, lists, official)])
-    collect(lambda: check_corpus_folder(params, raw), lambda: check_titles(params, parameters.reference.titles))
+    collect(
+        lambda: check_corpus_folder(params, raw),
+        lambda: check_titles(params, parameters.reference.titles),
+        lambda: check_code_list(params, parameters.open.codes),
+    )
     modules = choice(parameters.corpus, *settings)
     stages = Path(__file__).parent
     code = project(stages.parent)
@@ -46,9 +50,8 @@ def show_to_git(files: Iterable[Path]) -> None:
 def untracked(params: Params, raw: Path, lists: Path, official: Path) -> list[Path]:
     """List what the run reads and neither git nor DVC has to track, below the project's folder."""
     paths = [official]
-    titles = Path(params.reference.titles)
-    if not titles.is_absolute() and ".." not in titles.parts:
-        paths.append(titles)
+    lists_of_codes = Path(params.reference.titles), Path(params.open.codes)
+    paths += [path for path in lists_of_codes if not path.is_absolute() and ".." not in path.parts]
     if not params.corpus.startswith(SYNTHETIC):
         paths.append(raw / params.corpus)
     if params.split.published != "none":

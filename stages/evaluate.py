@@ -17,11 +17,12 @@ from medcode.dataset import arrays
 from medcode.dataset.fragments import with_fragments
 from medcode.engine import reproducibility
 from medcode.errors import UserError
-from medcode.evaluation import decisions, frequency, label_losses, label_map, official, seeds
+from medcode.evaluation import decisions, frequency, label_losses, label_map, official, probability_files, seeds
 from medcode.evaluation.ensemble import Ensemble
 from medcode.evaluation.measurement import measure
 from medcode.evaluation.summary import zero_notes
 from medcode.inference import saved_model
+from medcode.open_codes.measurement import OpenMeasurement
 
 
 class Parameters(config.Section):
@@ -36,11 +37,11 @@ class Parameters(config.Section):
     Parameters,
     inputs=Path, sentences=Path, codes=Path, subword=Path, ccs=Path, model=Path,
     metrics=Path, seeds=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
-    optional={"predictions": Path, "split": str},
+    optional={"open": Path, "notes": Path, "predictions": Path, "probabilities": Path, "split": str},
 )  # fmt: skip
 def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
-    data, measurements, ensemble = None, {}, Ensemble()
+    data, opened, measurements, ensemble = None, None, {}, Ensemble()
     gold_codes = official.gold_codes(paths["codes"], params.label_set)
     for seed, folder in saved_model.of_all_seeds(model).items():
         trained = saved_model.load(folder)
@@ -52,15 +53,22 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
                 data = with_fragments(data, paths["sentences"], trained.max_tokens)
             data = replace(data, splits={"dev": data.splits["dev"], "test": data.splits[measured]})
             io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
+            if params.label_set == "open" and paths["open"]:
+                found = paths["open"], saved_model.digests(model), paths["notes"], gold_codes, data
+                opened = OpenMeasurement.read(*found, params.evaluation.threshold_grid)
         of_seed = measure(params.evaluation, params.training, gold_codes, trained, data)
-        ensemble.add(of_seed)
-        if not paths["predictions"]:  # probabilities are large
+        if opened is not None:
+            opened.add_to(of_seed.metrics, of_seed.probabilities)
+        ensemble.add(of_seed.probabilities)
+        if not (paths["predictions"] or paths["probabilities"]):  # they are large
             of_seed = replace(of_seed, predictions={}, probabilities={})
         measurements[str(seed)] = of_seed
     metrics_of = {seed: of_seed.metrics for seed, of_seed in measurements.items()}
     mean = seeds.mean(list(metrics_of.values()))
     io.write_metrics(metrics, mean)
     several = {"ensemble": ensemble.metrics(params.evaluation, gold_codes, data)} if len(metrics_of) > 1 else {}
+    if several and opened is not None:
+        opened.add_to(several["ensemble"], {name: of_split.values for name, of_split in ensemble.of_split.items()})
     io.write_metrics(paths["seeds"], several | seeds.spread(metrics_of))
     groups, linked, losses = (
         seeds.mean([getattr(of_seed, table) for of_seed in measurements.values()])
@@ -69,12 +77,14 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     io.write_csv(paths["frequency"], groups, ["head", "group", *frequency.COLUMNS])
     io.write_csv(paths["linkage"], linked, ["head", "group", "linked", *frequency.COLUMNS])
     io.write_csv(paths["losses"], losses, label_losses.COLUMNS)
+    for option in ("predictions", "probabilities"):
+        if paths[option] and len(measurements) > 1:
+            raise UserError(f"--{option}: those of one model, found a folder with several seeds")
     if paths["predictions"]:
-        if len(measurements) > 1:
-            raise UserError("--predictions: the decisions of one model, found a folder with several seeds")
-        (measurement,) = measurements.values()
-        decided = {head: decisions.decide(of_head) for head, of_head in measurement.predictions.items()}
+        decided = {head: decisions.decide(of_head) for head, of_head in of_seed.predictions.items()}
         decisions.write(paths["predictions"], decided)
+    if paths["probabilities"]:
+        probability_files.write(paths["probabilities"], of_seed.probabilities)
     for line in zero_notes(mean):
         print(line, file=sys.stderr)
 

@@ -173,6 +173,21 @@ def audited_subwords(audited_project, tmp_path_factory):
     return workflow.shared(tmp_path_factory, "subwords", make)
 
 
+@pytest.fixture(scope="session")
+def audited_open(audited_project, tmp_path_factory):
+    """The same, with the label set open."""
+
+    def make(folder: Path) -> None:
+        project = audited_project.copy(folder / "medcode")
+        project.audit = Audit(folder / "audit", project.folder)
+        project.set({"label_set": "open"})
+        from_inputs = {"corpus_stats", "inputs", "baseline", *workflow.FROM_RECIPE}
+        assert project.repro(**project.audit.variables) == {"check", *from_inputs}
+        project.commit()
+
+    return workflow.shared(tmp_path_factory, "open", make)
+
+
 @pytest.fixture(scope="module")
 def project(audited_project, tmp_path_factory):
     """A copy for one test file, in which the whole workflow has run once."""

@@ -181,7 +181,15 @@ def test_apple_gpus_compute_in_fp32_and_one_process(write, changes, line):
 
 def test_values_by_label_set_are_chosen(write):
     bins = {"top50": [3], "full": [7, 9]}
-    sizes = {"top50": "top50", "top50_extra": "top50", "full": "full", "icd9": "full", "icd10": "full", "joint": "full"}
+    sizes = {
+        "top50": "top50",
+        "top50_extra": "top50",
+        "full": "full",
+        "icd9": "full",
+        "icd10": "full",
+        "joint": "full",
+        "open": "full",
+    }
     for label_set, size in sizes.items():
         path = write({"label_set": label_set, "evaluation/frequency_bins": bins})
         for params in (config.load_all(path), config.load(Wanted, path)):

@@ -26,7 +26,8 @@ NOT_READ = {
     "reference": {"reference/package"},  # only the table of procedures in it is read, by another path
     "split": {"data/splits-published/none"},  # stands for the lack of published lists
     # CCS is read where the model has vectors of codes and categories, all gold codes for the label set full.
-    "evaluate": {"data/ccs/top50.parquet", "data/extracted/codes.parquet"},
+    "evaluate": {"data/ccs/top50.parquet", "data/ccs/open.parquet"},
+    "open_codes": {"data/sentences", "data/subword"},  # for a model on sentences, and for one on subwords
     "baseline": {"data/extracted/codes.parquet"},
 }
 # Code that a stage of these runs could reach and does not import, and why.
@@ -34,19 +35,30 @@ NOT_IMPORTED = {
     # Only on a GPU.
     "train": {"src/medcode/layers/fused_attention_triton.py"},
     "evaluate": {"src/medcode/layers/fused_attention_triton.py"},
+    # Nor the model where the label set is not open, as that on subwords.
+    "open_codes": {
+        "src/medcode/config/models/plm_icd.py",
+        "src/medcode/layers/projected_attention.py",
+        "src/medcode/models/encoder_base.py",
+        "src/medcode/models/plm_icd.py",
+        "src/medcode/encoders/outline.py",
+        "src/medcode/encoders/subwords.py",
+        "src/medcode/layers/chunks.py",
+        "src/medcode/layers/fused_attention_triton.py",
+    },
 }
 # Folders that a stage may write besides its outs, because no other stage reads them and git ignores them.
 UNTRACKED_WRITES = {"train": {"checkpoints", "logs"}}
 
 
 @pytest.fixture(scope="module")
-def audited(audited_project, audited_subwords) -> list[tuple[str, dict]]:
+def audited(audited_project, audited_subwords, audited_open) -> list[tuple[str, dict]]:
     """Return each stage that ran, with its definition, and the files and functions that it used.
 
-    Some stages do their work only for a model on subwords, so a second run is of one.
+    Some stages do their work only for a model on subwords or for the label set open, so further runs are of these.
     """
     ran = []
-    for project in (audited_project, audited_subwords):
+    for project in (audited_project, audited_subwords, audited_open):
         stages = yaml.safe_load(project.read("dvc.lock"))["stages"]
         names = {" ".join(stage["cmd"].split()[1:]): name for name, stage in stages.items()}
         for record in project.audit.records():
@@ -142,8 +154,8 @@ def test_a_stage_writes_only_its_outs(audited, name):
 
 def test_training_never_opens_the_test_split(audited):
     trained, evaluated = _of(audited, "train"), _of(audited, "evaluate")
-    assert len(trained) == len(evaluated) == 2
-    for _, item in trained:
+    assert len(trained) == len(evaluated) == 3
+    for _, item in [*trained, *_of(audited, "open_codes")]:
         assert not [path for path in item["opened"] if path.startswith("data/inputs/test/")]
     for _, item in evaluated:
         assert [path for path in item["opened"] if path.startswith("data/inputs/test/")]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from stub_workflow import StubProject
-from workflow import CCS, FROM_EXTRACT, FROM_RECIPE, FROM_TRAIN, STAGES, model_file
+from workflow import CCS, FROM_EXTRACT, FROM_OPEN, FROM_RECIPE, FROM_TRAIN, STAGES, model_file
 
 pytestmark = pytest.mark.workflow
 
@@ -183,7 +183,19 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "the end of sentences": (
         source("src/medcode/text/sentences.py", '"vol", ', ""), {*CHECK, "sentences", *FROM_TRAIN}
     ),
-    "a threshold": (params(evaluation={"threshold_grid": 50}), {*CHECK, *MEASURED}),
+    "the grid of thresholds": (params(evaluation={"threshold_grid": 50}), {*CHECK, *FROM_OPEN, *MEASURED}),
+    "a threshold": (params(evaluation={"fixed_threshold": 0.4}), {*CHECK, *MEASURED}),
+    "synonyms of unseen codes": (params(open={"inclusion_terms": False}), {*CHECK, *FROM_OPEN}),
+    "a list of codes": (
+        new_file(("ours.csv", "system,code\n"), then=params(open={"codes": "ours.csv"})), {*CHECK, *FROM_OPEN}
+    ),
+    "a line of the list of codes": (comment("reference/codes/all.csv"), FROM_OPEN),
+    "the words of terms": (
+        source("src/medcode/open_codes/words.py", '"within",', ""), {*CHECK, *FROM_OPEN}
+    ),
+    "how unseen codes are fitted": (
+        source("src/medcode/open_codes/fitting.py", "FITTED_ON = 500", "FITTED_ON = 400"), {*CHECK, *FROM_OPEN}
+    ),
     "no baseline": (params(evaluation={"baseline": False}), {*CHECK, *MEASURED}),
     "options of the baseline": (model("linear", options={"cost": 2.0}), {*CHECK, "baseline", "report"}),
     "code of the baseline": (

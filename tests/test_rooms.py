@@ -21,7 +21,7 @@ ROOMS = (
     ("models",),
     ("inference",),
     ("evaluation",),
-    ("report", "training"),
+    ("open_codes", "report", "training"),
     ("studies",),
     ("cli",),
     ("__main__",),

@@ -10,12 +10,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from audit import Audit
+from sklearn.metrics import f1_score
 from workflow import RAN, Project, model_file
 
 from medcode import dvc_runner
+from medcode.evaluation import decisions, probability_files
+from medcode.studies.definition.study import PROBABILITIES
 
 pytestmark = pytest.mark.workflow
 
@@ -32,9 +36,20 @@ TINY = {
         "wide": {"title": "CAML, wider", "settings": {"model": "caml", "models.*.options.filters": 12}},
     },
     "comparisons": [["caml", "wide"]],
+    "ensembles": {"both": {"title": "Both", "rows": ["caml", "wide"]}},
 }
 ALL = {"top50@caml-1", "top50@wide-1"}
-RESULTS = ("dvc.lock", "dvc.yaml", "figures", "report.html", "results.json", "study.yaml", "table.csv", "table.md")
+RESULTS = (
+    "dvc.lock",
+    "dvc.yaml",
+    "ensembles",
+    "figures",
+    "report.html",
+    "results.json",
+    "study.yaml",
+    "table.csv",
+    "table.md",
+)
 
 
 class StudyProject(Project):
@@ -84,7 +99,9 @@ def project(audited_project, tmp_path_factory):
     dvc_runner._remove_damaged_lock(project.folder / dvc_runner.RWLOCK)  # as `make study` does after a kill
     before = project.recorded()
     project.ran, _ = project.repro_study(**project.audit.variables)
-    assert before and project.ran == (ALL - before) | {"report"}, "a stopped study goes on where it was"
+    assert before and project.ran == (ALL - before) | {"ensemble-both", "report"}, (
+        "a stopped study goes on where it was"
+    )
     project.commit()
     return project
 
@@ -124,7 +141,17 @@ def test_only_a_changed_row_runs(clean):
         "wide": TINY["rows"]["wide"] | {"settings": {"model": "caml", "models.*.options.filters": 13}}
     }
     clean.define(rows=rows)
-    assert clean.repro_study()[0] == {"settings", "top50@wide-1", "report"}
+    assert clean.repro_study()[0] == {"settings", "top50@wide-1", "ensemble-both", "report"}
+
+
+def test_an_ensemble_is_measured_by_the_mean_probabilities_of_its_rows(clean):
+    folder = clean.folder / "studies/tiny"
+    files = [folder / f"runs/synthetic-mimic3/top50/{row}/1" / PROBABILITIES for row in ("caml", "wide")]
+    scores = np.mean([probability_files.read(file)["test"]["icd"] for file in files], axis=0)
+    gold = decisions.read(files[0].parent / "predictions.npz")["icd"].gold.toarray()
+    measured = json.loads(clean.read("studies/tiny/ensembles/both.json"))["icd"]
+    assert measured["fixed"]["f1"]["micro"] == pytest.approx(f1_score(gold, scores > 0.5, average="micro"), abs=1e-6)
+    assert "| Both | **ours**, synthetic-mimic3 |" in clean.read("studies/tiny/table.md").decode()
 
 
 def test_another_title_trains_nothing(clean):
@@ -173,13 +200,13 @@ def test_only_added_seeds_run_and_in_parallel(clean):
     assert {run.split(":")[1] for run in runs} == ALL | {"top50@caml-2", "top50@wide-2"}
     done = clean.run("python", "-m", "medcode", "study", "tiny", "--run", "--jobs", "2")
     ran = {name.split(":")[1] for name in RAN.findall(done.stdout) if name.startswith(f"{STUDY}:")}
-    assert ran - {"settings"} == {"top50@caml-2", "top50@wide-2", "report"}
+    assert ran - {"settings"} == {"top50@caml-2", "top50@wide-2", "ensemble-both", "report"}
     assert clean.repro_study()[0] == set()
 
 
 @pytest.mark.slow
 def test_restored_rows_come_from_the_cache(clean):
-    clean.define(rows={"caml": TINY["rows"]["caml"]}, comparisons=[])
+    clean.define(rows={"caml": TINY["rows"]["caml"]}, comparisons=[], ensembles={})
     assert clean.repro_study()[0] == {"settings", "report"}
     assert "CAML, wider" not in clean.text("studies/tiny/table.md")
     clean.define()
@@ -208,13 +235,14 @@ def test_a_training_reads_and_calls_only_its_dependencies(clean):
         assert not missing, f"{command} calls {sorted(missing)}"
 
 
-def test_the_report_reads_only_its_deps(clean):
+def test_the_other_stages_read_only_their_deps(clean):
     stages = yaml.safe_load(clean.read("studies/tiny/dvc.lock"))["stages"]
-    for name in ("settings", "report"):
+    for name in ("settings", "ensemble-both", "report"):
+        script = f"study_{name.removesuffix('-both')}.py"
         allowed = {entry["path"] for section in ("deps", "outs") for entry in stages[name].get(section, [])} | {
             "params.yaml"
         }
-        (one,) = (one for one in clean.audit.records() if one["command"][0].endswith(f"study_{name}.py"))
+        (one,) = (one for one in clean.audit.records() if one["command"][0].endswith(script))
         for path in one["opened"]:
             under = any(path == entry or path.startswith(f"{entry}/") for entry in allowed)
             assert under or ".tmp" in path or path.startswith(("src/", "stages/")), f"{name} opens {path}"

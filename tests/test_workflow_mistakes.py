@@ -52,6 +52,11 @@ def test_a_mistake_on_the_command_line_is_reported_before_anything_runs(clean, c
             {"reference": {"titles": "ours.csv"}},
             "params.yaml: reference.titles: there is no file 'ours.csv'; for none set reference/titles/none.csv",
         ),
+        (
+            {"open": {"codes": "ours.csv"}},
+            "params.yaml: open.codes: there is no file 'ours.csv'; for all codes set reference/codes/all.csv",
+        ),
+        ({"open": {"mention": True}}, "params.yaml: open.mention: unknown key; did you mean 'mentions'?"),
         ({"recipe": "publishd"}, f"{CAML}: recipes: there is no publishd; did you mean 'published'?"),
         ({"encoder": "minilm"}, "params.yaml: encoder: caml reads words and has no encoder; set encoder: none"),
         ({"seed": -1}, "params.yaml: seed: Input should be greater than or equal to 0, found -1"),

@@ -130,6 +130,13 @@ def test_background_documents_are_in_every_label_set():
         assert label_set.metrics["background_documents"] == 1
 
 
+def test_open_has_the_labels_and_documents_of_full():
+    notes, codes = corpus()
+    full, opened = choose("full", notes, codes), choose("open", notes, codes)
+    assert opened.labels.equals(full.labels) and opened.documents.equals(full.documents)
+    assert opened.metrics == full.metrics | {"label_set": "open"}
+
+
 def test_top50_extra_keeps_all_training_documents():
     split = ["train", "train", "train", "dev", "dev", "test"]
     rare = [["icd9cm:V85.0"]]

@@ -52,7 +52,7 @@ def measured(trained: TrainedModel, data: Inputs) -> Measurements:
 def test_an_ensemble_of_identical_models_has_their_metrics(trained, data, models):
     one, ensemble = measured(trained[0], data), Ensemble()
     for _ in range(models):
-        ensemble.add(one)
+        ensemble.add(one.probabilities)
     assert ensemble.of_split["test"].models == models
     assert ensemble.metrics(OPTIONS, CODES, data) == one.metrics
 
@@ -60,7 +60,7 @@ def test_an_ensemble_of_identical_models_has_their_metrics(trained, data, models
 def test_an_ensemble_is_measured_on_the_mean_of_the_probabilities(trained, data):
     ensemble = Ensemble()
     for model in trained:
-        ensemble.add(measured(model, data))
+        ensemble.add(measured(model, data).probabilities)
     means = {
         name: np.mean(
             [probabilities(score(one.model, data.tokens, split.offsets, 50, 4, "fp32")["icd"]) for one in trained], 0
@@ -100,8 +100,8 @@ def predicting(dev: list[list[float]], test: list[list[float]]) -> Measurements:
 def test_the_threshold_is_tuned_with_the_mean():
     data, ensemble = by_hand({"dev": [[1, 0], [0, 1]], "test": [[0, 1], [1, 1]]}), Ensemble()
     # On dev no threshold separates either model's probabilities; the means are 0.7 0.1 and 0.38 0.5.
-    ensemble.add(predicting([[0.9, 0.2], [0.55, 0.3]], [[0.1, 0.64], [0.9, 0.2]]))
-    ensemble.add(predicting([[0.5, 0.0], [0.21, 0.7]], [[0.3, 0.2], [0.3, 0.76]]))
+    ensemble.add(predicting([[0.9, 0.2], [0.55, 0.3]], [[0.1, 0.64], [0.9, 0.2]]).probabilities)
+    ensemble.add(predicting([[0.5, 0.0], [0.21, 0.7]], [[0.3, 0.2], [0.3, 0.76]]).probabilities)
     metrics = ensemble.metrics(OPTIONS, None, data)["icd"]
     assert metrics["tuned"]["threshold"] == pytest.approx(0.4)
     # On test the means are 0.2 0.42 and 0.6 0.48.

@@ -8,13 +8,15 @@ import pyarrow as pa
 import pytest
 
 from medcode import io
-from medcode.evaluation.official import ScoredDocuments, gold_codes, tasks
+from medcode.evaluation.official import Candidates, ScoredDocuments, gold_codes, tasks
 from medcode.evaluation.summary import official_metrics
 
 LABELS = [{"system": "icd10cm", "code": code} for code in ("A01", "B02", "C03")]
 # Every document of dev has one code with a clear score, so that any threshold from 0.1 to 0.8 is as good.
 DEV = ScoredDocuments(["d1", "d2"], np.array([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1]], np.float32))
 DEV_CODES = [("d1", "icd10cm", "A01"), ("d2", "icd10cm", "B02")]
+CODES = ["admission_id", "system", "code"]
+FEW = np.full((2, 2), 0.05, np.float32)
 GRID = 101
 
 
@@ -29,6 +31,25 @@ def test_a_gold_code_outside_the_label_set_is_missed():
     assert found["map"] == (1 / 2 + 0) / 2
     assert found["precision"] == 1 / 2 and found["recall"] == 1 / 2 and found["f1"] == 1 / 2
     assert found["gold"] == 2 and found["gold_outside_label_set"] == 1
+
+
+def test_candidates_are_codes_of_their_own_for_each_document():
+    # t1 has a label and the first candidate; t2 the second candidate, and a code that is neither label nor candidate.
+    gold = [("t1", "A01"), ("t1", "Z98"), ("t2", "Z99"), ("t2", "Z97")]
+    table = pd.DataFrame([*((one, "icd10cm", code) for one, code in gold), *DEV_CODES], columns=CODES)
+    candidates = Candidates(np.array([[True, False], [False, True]]), np.float32([[0.9, 0.05], [0.05, 0.95]]))
+    scores = np.float32([[0.95, 0.1, 0.1], [0.1, 0.92, 0.1]])
+    dev = ScoredDocuments(DEV.documents, DEV.probabilities, {"icd10cm": Candidates(np.zeros((2, 2), bool), FEW)})
+    test = ScoredDocuments(["t1", "t2"], scores, {"icd10cm": candidates})
+    found = official_metrics(tasks(LABELS, table, dev, test, GRID))
+    # Average precision: t1 1, t2 (1 + 0) / 2. Predicted: A01 and Z98; B02, which is wrong, and Z99.
+    assert found["map"] == (1 + 1 / 2) / 2
+    assert found["precision"] == 3 / 4 and found["recall"] == 3 / 4
+    assert found["gold"] == 4 and found["gold_outside_label_set"] == 1
+    # Another system's candidates are none of this task.
+    other = ScoredDocuments(["t1", "t2"], scores, {"icd10pcs": candidates})
+    without = official_metrics(tasks(LABELS, table, DEV, other, GRID))
+    assert without == official_metrics(tasks(LABELS, table, DEV, ScoredDocuments(["t1", "t2"], scores), GRID))
 
 
 def test_a_document_with_unlabeled_codes_alone_counts_zero():

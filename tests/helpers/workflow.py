@@ -18,25 +18,27 @@ from audit import Audit
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = (
     ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "benchmarks", "configs", "data/splits-published/none",
-    "dvc.yaml", "params.yaml", "reference/official/README.md", "reference/package", "reference/titles",
-    "requirements.txt", "src", "stages", "studies/data/settings.yaml", "studies/published",
+    "dvc.yaml", "params.yaml", "reference/codes", "reference/official/README.md", "reference/package",
+    "reference/titles", "requirements.txt", "src", "stages", "studies/data/settings.yaml", "studies/published",
 )  # fmt: skip
 RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 STAGES = {
     "check", "synthesize", "reference", "extract", "tokenize", "split", "word2vec", "encoder", "subword", "sentences",
-    "pretrain", "corpus_stats", "inputs", "baseline", "recipe", "train", "evaluate", "report", "coverage", "gem",
+    "pretrain", "corpus_stats", "inputs", "baseline", "recipe", "train", "open_codes", "evaluate", "report", "coverage",
+    "gem",
     *(f"{stage}@{name}" for stage in ("label_set", "ccs") for name in (
-        "top50", "top50_extra", "full", "icd9", "icd10", "joint"
+        "top50", "top50_extra", "full", "icd9", "icd10", "joint", "open"
     )),
 }  # fmt: skip
 # Stages that the report does not need, with the label set top50 or full.
 OUTSIDE_REPORT = {
     "coverage",
-    *(f"label_set@{name}" for name in ("top50_extra", "icd9", "icd10")),
-    *(f"ccs@{name}" for name in ("top50_extra", "icd9", "icd10", "joint")),
+    *(f"label_set@{name}" for name in ("top50_extra", "icd9", "icd10", "open")),
+    *(f"ccs@{name}" for name in ("top50_extra", "icd9", "icd10", "joint", "open")),
 }  # fmt: skip
-FROM_TRAIN = {"train", "evaluate", "report"}
+FROM_OPEN = {"open_codes", "evaluate", "report"}
+FROM_TRAIN = {"train", *FROM_OPEN}
 FROM_RECIPE = {"recipe", *FROM_TRAIN}
 FROM_ENCODER = {"encoder", "subword", "sentences", "pretrain", *FROM_TRAIN}
 CCS = {stage for stage in STAGES if stage.startswith("ccs@")}

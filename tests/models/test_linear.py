@@ -97,7 +97,7 @@ def test_documents_that_are_not_coded_are_left_out_for_their_head(gold):
         models.append(model.output["icd"])
     torch.testing.assert_close(models[0].weight, models[1].weight, rtol=0, atol=0)
     matrix = build("linear")._matrix(train_documents())[coded]
-    weights, bias = fit_label(matrix, gold["icd"][coded, 0].astype(float), 1.0)
+    weights, bias = fit_label(matrix, gold["icd"][coded, 0].astype(float), model.config.cost)
     np.testing.assert_allclose(models[0].weight[:, 0].detach(), weights, rtol=1e-6, atol=1e-7)
     assert models[0].bias[0].item() == pytest.approx(bias)
 

@@ -6,6 +6,10 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from medcode.inference.predict import OpenPredictor
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -15,6 +19,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "note", nargs="?", default="-", metavar="NOTE.txt", help="a text file (default: standard input)"
     )
     parser.add_argument("--model", default="models/current", help="folder of a trained model (default: %(default)s)")
+    parser.add_argument("--open", help="folder that scores unseen codes (default: open, next to the model's)")
     parser.add_argument("--threshold", type=float, help="probability above which a code is predicted (default: tuned)")
     parser.add_argument("--top", type=int, help="print this many codes, whatever their probability")
     parser.add_argument("--format", choices=("table", "json"), default="table")
@@ -36,8 +41,11 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.top is not None and arguments.top < 1:
         raise UserError(f"--top: at least 1, found {arguments.top}")
     text = read_note(arguments.note)
+    open_predictor = _open_predictor(Path(arguments.model), arguments.open)
     try:
-        prediction = predict(saved_model.load_all(arguments.model), text, arguments.threshold, arguments.top)
+        prediction = predict(
+            saved_model.load_all(arguments.model), text, arguments.threshold, arguments.top, open_predictor
+        )
     except UnreadableNote as error:
         raise UserError(f"{_name(arguments.note)}: {error}") from error
     if prediction.words_read < prediction.words:
@@ -54,7 +62,23 @@ def run(arguments: argparse.Namespace) -> None:
     if not prediction.codes:
         print("no code is above the threshold", file=sys.stderr)
     for code in prediction.codes:
-        print(f"{code['probability']:.3f}  {code['system']:<8}  {code['code']:<8}  {code['description']}")
+        mark = "  (unseen)" if code.get("unseen") else ""
+        print(f"{code['probability']:.3f}  {code['system']:<8}  {code['code']:<8}  {code['description']}{mark}")
+
+
+def _open_predictor(model: Path, folder: str | None) -> OpenPredictor | None:
+    """Return what scores unseen codes: for a model of the label set open, or where a folder is given; else None.
+
+    Raises:
+        UserError: the model or the folder is missing or damaged, or the folder was made for another model.
+    """
+    from medcode.inference import saved_model
+
+    if folder is None and saved_model.label_set(model) != "open":
+        return None
+    from medcode.open_codes.predict import predictor
+
+    return predictor(Path(folder) if folder is not None else model.parent / "open", saved_model.digests(model))
 
 
 def read_note(name: str) -> str:

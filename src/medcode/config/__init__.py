@@ -6,10 +6,10 @@ Every section has its class in this package; so have the options of each model (
 
 from __future__ import annotations
 
-from medcode.config.data import Ccs, Gem, LabelSet, Reference, Split, Synthesize, Tokenize, WordVectors
+from medcode.config.data import Ccs, Gem, LabelSet, Open, Reference, Split, Synthesize, Tokenize, WordVectors
 from medcode.config.encoders import EncoderSource, Pretrain, Scratch, Subword
 from medcode.config.files import by_label_set, for_label_set, load, read_all, read_yaml, size_of
-from medcode.config.learning import Evaluation, Machine, Measuring, Run, Scoring, Training
+from medcode.config.learning import Evaluation, Machine, Measuring, Run, Scoring, Training, Tuning
 from medcode.config.params import Params, load_all
 from medcode.config.recipes import ModelSettings, MonitorName, Recipe, configure, load_model
 from medcode.config.section import Count, Number, Positive, Section, Share, System, build
@@ -26,6 +26,7 @@ __all__ = [
     "ModelSettings",
     "MonitorName",
     "Number",
+    "Open",
     "Params",
     "Positive",
     "Pretrain",
@@ -42,6 +43,7 @@ __all__ = [
     "System",
     "Tokenize",
     "Training",
+    "Tuning",
     "WordVectors",
     "build",
     "by_label_set",

@@ -14,6 +14,7 @@ from medcode.config.section import Section
 from medcode.errors import UserError, collect, nearest
 
 NO_TITLES = "reference/titles/none.csv"  # a list without titles, because DVC takes no empty path
+ALL_CODES = "reference/codes/all.csv"  # a list without codes, which stands for all
 
 
 class Chosen(Section):
@@ -134,3 +135,17 @@ def check_titles(params: Path, titles: str) -> None:
     """
     if not Path(titles).is_file():
         raise UserError(f"{params}: reference.titles: there is no file '{titles}'; for none set {NO_TITLES}")
+
+
+def check_code_list(params: Path, codes: str) -> None:
+    """Check that the list of codes for the label set open is there.
+
+    Args:
+        params: the file that names it, for the message.
+        codes: path of the list.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if not Path(codes).is_file():
+        raise UserError(f"{params}: open.codes: there is no file '{codes}'; for all codes set {ALL_CODES}")

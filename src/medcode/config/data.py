@@ -8,7 +8,7 @@ from pydantic import Field
 
 from medcode.config.section import Count, Epochs, Number, Positive, Section, Seed, Share, Width
 
-LabelSet = Literal["top50", "top50_extra", "full", "icd9", "icd10", "joint"]
+LabelSet = Literal["top50", "top50_extra", "full", "icd9", "icd10", "joint", "open"]
 
 
 class Synthesize(Section):
@@ -79,3 +79,17 @@ class WordVectors(Section):
     window: Annotated[Positive, Field(le=1_000)]
     epochs: Epochs
     seed: Seed
+
+
+class Open(Section):
+    """The label set open: the list of codes that training may not have seen, and what is read as their synonyms."""
+
+    codes: Annotated[str, Field(min_length=1)]
+    inclusion_terms: bool
+    index: bool
+    mentions: bool
+
+    @property
+    def synonyms(self) -> dict[str, bool]:
+        """Sources in the table of synonyms, and whether to take them."""
+        return {"inclusion_term": self.inclusion_terms, "index": self.index}

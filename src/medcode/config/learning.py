@@ -9,6 +9,8 @@ from pydantic import ConfigDict, Field, model_validator
 from medcode.config.data import LabelSet
 from medcode.config.section import Ascending, BatchSize, Count, Positive, Section, Seed, Share
 
+ThresholdGrid = Annotated[int, Field(ge=2, le=10_000)]
+
 
 class Run(Section):
     """Choices of a run: the top-level keys of params.yaml outside any section.
@@ -86,11 +88,20 @@ class Evaluation(Section):
     labels: Literal["all", "present"] = "all"
     macro_f1: Literal["caml", "per_label_all", "per_label_present"]
     fixed_threshold: Share
-    threshold_grid: Annotated[int, Field(ge=2, le=10_000)]
+    threshold_grid: ThresholdGrid
     at: Ascending
     frequency_bins: Annotated[Ascending, Field(min_length=1)]
     batch_size: BatchSize
     baseline: bool = True
+
+
+class Tuning(Section):
+    """The part of `evaluation` that tuning on dev reads. Other keys are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    threshold_grid: ThresholdGrid
+    batch_size: BatchSize
 
 
 class Measuring(Section):

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from medcode.config import corpora
-from medcode.config.data import Ccs, Gem, Reference, Split, Synthesize, Tokenize, WordVectors
+from medcode.config.data import Ccs, Gem, Open, Reference, Split, Synthesize, Tokenize, WordVectors
 from medcode.config.encoders import EncoderSource, Pretrain, Subword
 from medcode.config.files import by_label_set, read_params
 from medcode.config.learning import Evaluation, Run, Training
@@ -31,6 +31,7 @@ class Params(Run):
     encoders: dict[str, EncoderSource]
     subword: Subword
     pretrain: Pretrain
+    open: Open
     training: Training
     evaluation: Evaluation
 

@@ -1,6 +1,7 @@
 """The labels of a label set, and its documents.
 
 - full: every code, and every admission with one.
+- open: the labels and documents of full; other codes are scored by their descriptions (`medcode.open_codes`).
 - top50: 50 codes, and the admissions with one of them (or those that a published list names).
 - top50_extra: the same 50 codes and the same dev and test, but all of full's training documents, those without any of
   the codes included; the setting of Fusion+ (Luo et al. 2021).
@@ -33,7 +34,7 @@ LABELS = pa.schema(
     ]
 )
 
-NAMES = ("top50", "top50_extra", "full", "icd9", "icd10", "joint")
+NAMES = ("top50", "top50_extra", "full", "icd9", "icd10", "joint", "open")
 TOP = 50
 # No split can give a label with fewer documents the shares asked for.
 FREQUENT = 20
@@ -161,7 +162,7 @@ def _documents(name: str, splits: pd.DataFrame, gold: pd.DataFrame) -> pd.DataFr
     in_label_set = splits["admission_id"].isin(gold["admission_id"].unique())
     if name.startswith("top50") and splits["top50"].notna().any():
         in_label_set = splits["top50"].fillna(False).astype(bool)
-    if name == "full":
+    if name in ("full", "open"):
         in_label_set |= True
     if name == "top50_extra":
         in_label_set |= splits["split"] == "train"

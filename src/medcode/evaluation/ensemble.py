@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from medcode.config import Evaluation
 from medcode.dataset.arrays import Inputs
-from medcode.evaluation.measurement import MEASURED, Measurements, tuned_metrics
+from medcode.evaluation.measurement import MEASURED, tuned_metrics
 from medcode.inference.scoring import MeanProbabilities
 
 
@@ -18,10 +20,10 @@ class Ensemble:
     def __init__(self) -> None:
         self.of_split = {name: MeanProbabilities() for name in MEASURED}
 
-    def add(self, measured: Measurements) -> None:
-        """Add a measured model."""
+    def add(self, probabilities: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        """Add a model by its probabilities of all documents, float32 [n, Y] by split and head."""
         for name, mean in self.of_split.items():
-            mean.add(measured.probabilities[name])
+            mean.add(probabilities[name])
 
     def metrics(self, options: Evaluation, codes: pd.DataFrame | None, data: Inputs) -> dict[str, Any]:
         """Measure the mean of the probabilities, with a threshold tuned on dev with that mean.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,22 @@ DEPTH = 1000  # of trectools' get_map
 NOT_IN_F1 = {"icdo3": frozenset({"8000/6"})}
 
 # The label sets that leave no code out on purpose.
-LABEL_SETS = ("full",)
+LABEL_SETS = ("full", "open")
 
 Labels = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Codes of one system that are no label, K for each document: other ones for each.
+
+    Attributes:
+        is_gold: whether each is a gold code of its document, bool [n, K].
+        probabilities: float32 [n, K].
+    """
+
+    is_gold: np.ndarray
+    probabilities: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -41,10 +54,12 @@ class ScoredDocuments:
     Attributes:
         documents: their admissions [n]; also those without a gold code.
         probabilities: float32 [n, Y].
+        candidates: codes that are no label, by system; none of them is in `NOT_IN_F1`.
     """
 
     documents: list[str]
     probabilities: np.ndarray
+    candidates: Mapping[str, Candidates] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,8 +94,13 @@ def mean_average_precision(task: Task) -> float:
 
     A document without a gold code counts 0, since trectools divides by the number of documents that a run ranks.
     """
+    return metrics.mean(average_precisions(task))
+
+
+def average_precisions(task: Task) -> np.ndarray:
+    """Return the average precision of each document over its first `DEPTH` codes, float64 [n]."""
     ranked = task.ranked.ranking
-    return metrics.mean(metrics.ratio(ranking.precision_sums(ranked, DEPTH), ranked.gold + task.unlabeled))
+    return metrics.ratio(ranking.precision_sums(ranked, DEPTH), ranked.gold + task.unlabeled)
 
 
 def precision(task: Task) -> float:
@@ -157,14 +177,14 @@ def _task(
     is_decided = np.array([label["code"] not in NOT_IN_F1.get(label["system"], ()) for label in labels]) & is_ranked
     left_out = [(system, code) for system in systems for code in NOT_IN_F1.get(system, ())]
     kept = codes[~pd.MultiIndex.from_frame(codes[["system", "code"]]).isin(left_out)] if left_out else codes
-    gold_dev, unlabeled_dev = _gold(labels, is_decided, kept, dev.documents)
-    threshold = tune_threshold(gold_dev, dev.probabilities[:, is_decided], grid, int(unlabeled_dev.sum()))
-    gold, unlabeled = _gold(labels, is_ranked, codes, test.documents)
-    gold_decided, unlabeled_decided = _gold(labels, is_decided, kept, test.documents)
+    gold_dev, scores_dev, unlabeled_dev = _scored(labels, is_decided, kept, dev, systems)
+    threshold = tune_threshold(gold_dev, scores_dev, grid, int(unlabeled_dev.sum()))
+    gold, scores, unlabeled = _scored(labels, is_ranked, codes, test, systems)
+    gold_decided, scores_decided, unlabeled_decided = _scored(labels, is_decided, kept, test, systems)
     return Task(
-        ranked=Scored(gold, test.probabilities[:, is_ranked], threshold),
+        ranked=Scored(gold, scores, threshold),
         unlabeled=unlabeled,
-        decided=Scored(gold_decided, test.probabilities[:, is_decided], threshold),
+        decided=Scored(gold_decided, scores_decided, threshold),
         n_unlabeled=int(unlabeled_decided.sum()),
     )
 
@@ -176,12 +196,30 @@ def _coded_alike(scored: ScoredDocuments, codes: pd.DataFrame, systems: list[str
     of_editions = codes["admission_id"][codes["system"].str.startswith(editions)]
     documents = pd.Index(scored.documents)
     is_kept = documents.isin(of_editions) | ~documents.isin(codes["admission_id"])
-    return ScoredDocuments(documents[is_kept].tolist(), scored.probabilities[is_kept])
+    candidates = {
+        system: Candidates(of_system.is_gold[is_kept], of_system.probabilities[is_kept])
+        for system, of_system in scored.candidates.items()
+    }
+    return ScoredDocuments(documents[is_kept].tolist(), scored.probabilities[is_kept], candidates)
 
 
-def _gold(
-    labels: Labels, chosen: np.ndarray, codes: pd.DataFrame, documents: list[str]
-) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """Return the gold labels among the chosen ones, CSR [n, chosen], and the number of other gold codes [n]."""
+def _scored(
+    labels: Labels, chosen: np.ndarray, codes: pd.DataFrame, scored: ScoredDocuments, systems: list[str]
+) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray]:
+    """Return gold and probabilities of the chosen labels and the systems' candidates, and the other gold codes.
+
+    Returns:
+        Gold codes, CSR [n, chosen + K]; probabilities, float32 [n, chosen + K]; the number of gold codes of each
+        document that are neither a chosen label nor a candidate [n]. A column of candidates has another code for each
+        document, which these measures do not see: they count by document.
+    """
     space = label_space([labels[number] for number in np.flatnonzero(chosen).tolist()], codes)
-    return space.targets(documents).matrix, space.n_codes_outside_label_set(documents)
+    gold, scores = space.targets(scored.documents).matrix, scored.probabilities[:, chosen]
+    others = space.n_codes_outside_label_set(scored.documents)
+    candidates = [scored.candidates[system] for system in systems if system in scored.candidates]
+    if not candidates:
+        return gold, scores, others
+    is_gold = np.concatenate([of_system.is_gold for of_system in candidates], axis=1)
+    gold = sparse.hstack([gold, sparse.csr_matrix(is_gold, dtype=np.uint8)], format="csr")
+    scores = np.concatenate([scores, *(of_system.probabilities for of_system in candidates)], axis=1)
+    return gold, scores, others - is_gold.sum(axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Prediction:
         model: name of the model.
         label_set: that it was trained on.
         codes: records {head, system, code, description, probability}; of a model on sentences also evidence, start and
-            end of the best sentence in characters of the note.
+            end of the best sentence in characters of the note. A code that is no label has `unseen: true`.
         words: number of words of the note.
         words_read: number of words after truncation.
         words_known: number of words read that are in the vocabulary.
@@ -48,8 +48,36 @@ class UnreadableNote(UserError):
     """A note without words."""
 
 
+@dataclass(frozen=True)
+class OpenPrediction:
+    """Labels of the head `icd` and codes that are no label, on one scale.
+
+    Attributes:
+        probabilities: of the labels, float32 [Y].
+        unseen: records {system, code, description} of codes that are no label [K].
+        unseen_probabilities: of these, float32 [K].
+        threshold: the tuned probability above which a code is predicted.
+    """
+
+    probabilities: np.ndarray
+    unseen: list[dict[str, Any]]
+    unseen_probabilities: np.ndarray
+    threshold: float
+
+
+class OpenPredictor(Protocol):
+    """Adds codes that are no label."""
+
+    def __call__(self, text: str, probabilities: np.ndarray) -> OpenPrediction:
+        """Predict from a note and the model's probabilities of the labels of the head `icd`, float32 [Y]."""
+
+
 def predict(
-    models: Iterable[TrainedModel], text: str, threshold: float | None = None, top: int | None = None
+    models: Iterable[TrainedModel],
+    text: str,
+    threshold: float | None = None,
+    top: int | None = None,
+    open_predictor: OpenPredictor | None = None,
 ) -> Prediction:
     """Predict the codes of one note, by the mean of the probabilities of one or several models.
 
@@ -58,6 +86,7 @@ def predict(
         text: the note.
         threshold: a code is predicted when its probability is above; None takes the tuned threshold of each head.
         top: predict this many codes of each head instead, whatever their probability.
+        open_predictor: adds codes that are no label; None for a label set without them.
 
     Raises:
         UnreadableNote: the note has no words.
@@ -75,20 +104,29 @@ def predict(
         mean.add({head: probabilities(x.max(axis=0)) for head, x in logits.items()})
     codes = []
     for head, labels in trained.labels.items():
-        best, values = of_slices.values[head].argmax(axis=0), mean.values[head]
-        order = np.argsort(-values, kind="stable")
-        limit = trained.thresholds[head] if threshold is None else threshold
-        predicted = order[:top] if top is not None else order[values[order] > limit]
-        codes += [
-            {"head": head}
-            | {key: labels[number][key] for key in ("system", "code", "description")}
-            | {"probability": round(float(values[number]), 4)}
+        best, values, limit = of_slices.values[head].argmax(axis=0), mean.values[head], trained.thresholds[head]
+        records = [
+            {key: label[key] for key in ("system", "code", "description")}
             | ({} if places is None else {"evidence": places[best[number]].tolist()})
-            for number in predicted
+            for number, label in enumerate(labels)
         ]
+        if open_predictor is not None and head == "icd":
+            opened = open_predictor(text, values)
+            records += [record | {"unseen": True} for record in opened.unseen]
+            values, limit = np.concatenate([opened.probabilities, opened.unseen_probabilities]), opened.threshold
+        order = np.argsort(-values, kind="stable")
+        limit = limit if threshold is None else threshold
+        predicted = order[:top] if top is not None else order[values[order] > limit]
+        codes += [_record(head, records[number], float(values[number])) for number in predicted]
     n_known, unit = int((tokens != unknown).sum()), "words" if trained.tokenizer is None else "subwords"
     sizes = len(all_tokens), len(tokens), n_known
     return Prediction(trained.name, trained.label_set, codes, *sizes, unit, mean.models)
+
+
+def _record(head: str, record: dict[str, Any], probability: float) -> dict[str, Any]:
+    """Return the record of a predicted code, with its probability behind its description."""
+    named = {key: record[key] for key in ("system", "code", "description")}
+    return {"head": head} | named | {"probability": round(probability, 4)} | record
 
 
 def slices_of(trained: TrainedModel, text: str, n_tokens: int) -> tuple[np.ndarray, np.ndarray | None]:

@@ -125,6 +125,31 @@ def of_all_seeds(folder: str | os.PathLike) -> dict[int, Path]:
     return {first: folder} | further_seeds(folder)
 
 
+def label_set(folder: str | os.PathLike) -> str:
+    """Return the name of the label set that a model was trained on.
+
+    Raises:
+        UserError: there is no trained model, or it is damaged.
+    """
+    try:
+        return _metadata(Path(folder))["label_set"]
+    except KeyError as error:
+        raise UserError(f"{folder}: damaged ({error} is missing in model.json); {TRAIN_AGAIN}") from error
+
+
+def digests(folder: str | os.PathLike) -> list[str]:
+    """Return the digest of the weights of each seed, that of the first seed first.
+
+    Raises:
+        UserError: there is no trained model, or it is damaged.
+    """
+    folders = of_all_seeds(folder).values()
+    try:
+        return [_metadata(of_seed)["weights_sha256"] for of_seed in folders]
+    except KeyError as error:
+        raise UserError(f"{folder}: damaged ({error} is missing in model.json); {TRAIN_AGAIN}") from error
+
+
 def load(folder: str | os.PathLike) -> TrainedModel:
     """Read a trained model, in evaluation mode on the CPU.
 

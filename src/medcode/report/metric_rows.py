@@ -20,6 +20,7 @@ def groups(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = {"decisions": _decision_rows(measured), "ranking": _rows_without_threshold(measured, "ranking")}
     rows["auc"] = _rows_without_threshold(measured, "auc")
     rows["official"] = _official_rows(measured.get("official", {}))
+    rows["official"] += _official_rows(measured.get("official_open", {}), "with unseen codes")
     return [
         {"name": title, "one": needs != "decisions", "rows": rows[needs]}
         for needs, title in metric_table.NEEDS.items()
@@ -27,12 +28,17 @@ def groups(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _official_rows(official: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of all code systems together, then those of each system."""
+def _official_rows(official: Mapping[str, Any], scored: str = "") -> list[dict[str, Any]]:
+    """Return the rows of all code systems together, then those of each system.
+
+    Args:
+        official: a section of test.json with official measures; empty for none.
+        scored: what is scored besides labels, for the names of the rows.
+    """
     systems = {name: section for name, section in official.items() if isinstance(section, Mapping)}
     metrics = [metric for metric in metric_table.TABLE if metric.needs == "official" and official]
     return [
-        {"name": f"{metric.title}{f', {name}' if name else ''}", "fixed": section[metric.key]}
+        {"name": ", ".join(filter(None, (metric.title, scored, name))), "fixed": section[metric.key]}
         | {"note": metric.explanation}
         for name, section in {"": official, **systems}.items()
         for metric in metrics

@@ -41,6 +41,7 @@ LABEL_SETS = {
     "icd9": "frequent codes of ICD-9-CM",
     "icd10": "frequent codes of ICD-10-CM and PCS",
     "joint": "frequent codes of ICD-9-CM and of ICD-10-CM and PCS",
+    "open": "all codes, and codes that training never saw",
 }
 
 

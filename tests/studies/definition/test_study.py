@@ -181,6 +181,13 @@ def test_choosing_seeds_and_corpus_changes_exactly_two_lines(studies):
     ]
 
 
+ENSEMBLE = {"title": "Both", "rows": ["caml", "cnn"]}
+
+
+def of_ensemble(**changes):
+    return {"ensembles": {"both": ENSEMBLE | changes}}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -196,6 +203,17 @@ def test_choosing_seeds_and_corpus_changes_exactly_two_lines(studies):
         ),
         ({"rows": {"a": {"title": "x", "published": "table1/CAML"}}}, "table1 is not among the study's tables"),
         ({"comparisons": [["caml", "cnnn"]]}, "comparisons: there is no row cnnn; did you mean 'cnn'?"),
+        (of_ensemble(rows=["caml", "cnnn"]), "ensembles.both.rows: there is no row cnnn; did you mean 'cnn'?"),
+        (of_ensemble(rows=[]), "ensembles.both.rows: List should have at least 1 item"),
+        ({"ensembles": {"Both": ENSEMBLE}}, "ensembles.Both: a name has small letters, digits and underscores only"),
+        (
+            of_ensemble() | {"rows": TINY["rows"] | {"cnn": {"title": "CNN", "same_as": "mtram-icd/cnn"}}},
+            "ensembles.both.rows: cnn is a row of another study; name rows that this study trains",
+        ),
+        (
+            of_ensemble() | {"rows": TINY["rows"] | {"cnn": {"title": "CNN", "label_sets": ["full"]}}},
+            "ensembles.both.rows: expected rows of one and the same label set",
+        ),
     ],
 )
 def test_a_mistake_in_a_study_is_reported_in_one_line(studies, change, message):

@@ -32,7 +32,7 @@ def commands(pipeline):
 
 def test_a_fold_repeats_the_stages_from_the_split_to_the_evaluation(workflow, commands):
     repeated = crossval.repeated(workflow)
-    assert repeated[0] == "split" and repeated[-2:] == ["train", "evaluate"]
+    assert repeated[0] == "split" and repeated[-3:] == ["train", "open_codes", "evaluate"]
     assert {"label_set", "ccs", "gem", "word2vec", "encoder", "subword", "pretrain", "inputs", "recipe"} < set(repeated)
     assert not {"extract", "tokenize", "baseline", "corpus_stats", "report"} & set(repeated)
     scripts = [command.script for command in commands]

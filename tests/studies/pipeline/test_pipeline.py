@@ -130,7 +130,9 @@ def test_each_row_and_seed_is_a_stage_with_separate_settings(project):
     train, evaluate, finish = stages["top50"]["cmd"]
     main = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     assert sorted(options(train)) == sorted(options(main["train"]["cmd"]))
-    assert sorted(options(evaluate)) == sorted([*options(main["evaluate"]["cmd"]), "--predictions"])
+    without_open = set(options(main["evaluate"]["cmd"])) - {"--notes", "--open"}
+    assert sorted(options(evaluate)) == sorted([*without_open, "--predictions"])
+    assert not [dep for dep in stages["top50"]["deps"] if "notes.parquet" in dep or "models/open" in dep]
     assert options(finish)[0] == "stages/studies/study_finish.py"
     settings = "studies/tiny/settings/top50/${item.row}/${item.seed}"
     assert f"--params {settings}.yaml --model-settings {settings}.yaml --code {settings}.train.json" in train
@@ -143,6 +145,20 @@ def test_each_row_and_seed_is_a_stage_with_separate_settings(project):
     (out,) = stages["top50"]["outs"]
     assert out == {"studies/tiny/runs/synthetic-mimic3/top50/${item.row}/${item.seed}": {"push": False}}
     assert "studies/tiny/runs/synthetic-mimic3" in stages["report"]["deps"]
+
+
+def test_an_ensemble_is_a_stage_on_the_probabilities_of_its_rows(project):
+    write_study(project / "studies", "tiny", TINY, ensembles={"both": {"title": "Both", "rows": ["caml", "cnn"]}})
+    stages = written(project, "tiny")
+    evaluate = StageCommand.parse(stages["top50"]["cmd"][1]).options
+    runs = "studies/tiny/runs/synthetic-mimic3/top50"
+    assert evaluate["--probabilities"] == f"{runs}/${{item.row}}/${{item.seed}}/probabilities.npz"
+    ensemble = StageCommand.parse(stages["ensemble-both"]["cmd"]).options
+    assert (ensemble["--runs"], ensemble["--rows"], ensemble["--seeds"]) == (runs, "caml,cnn", "1,2")
+    assert {f"{runs}/caml", f"{runs}/cnn", ensemble["--params"]} <= {*stages["ensemble-both"]["deps"]}
+    assert f"{runs}/caml_wide" not in stages["ensemble-both"]["deps"]
+    assert stages["ensemble-both"]["outs"] == [{"studies/tiny/ensembles/both.json": {"cache": False}}]
+    assert "studies/tiny/ensembles/both.json" in stages["report"]["deps"]
 
 
 def test_rows_with_an_encoder_have_a_separate_stage(project):

@@ -38,6 +38,23 @@ def test_rows_of_finished_studies_are_sorted_by_micro_f1(studies, tiny, tmp_path
     assert "half" not in text
 
 
+def test_an_ensemble_and_official_measures_have_their_place(studies, tmp_path):
+    write_study(studies, "tiny", TINY, ensembles={"both": {"title": "Both", "rows": ["caml", "cnn"]}})
+    study = load(studies, "tiny")
+    pretend(study, {"caml": 0.45, "caml_wide": 0.47, "cnn": 0.3})
+    test = run_results.read(study)["caml_wide", "top50"][0].test
+    test["icd"]["official"] = {"map": 0.765, "f1": 0.432}
+    write_metrics(study.ensemble_file("both"), test)
+    record(study)
+    leaderboard.write(studies, tmp_path / "LEADERBOARD.md")
+    lines = (tmp_path / "LEADERBOARD.md").read_text().splitlines()
+    head = next(line for line in lines if line.startswith("| model | MAP official | F1 official | F1 micro |"))
+    both = next(line for line in lines if line.startswith("| Both |"))
+    assert both.startswith("| Both | 76.5 | 43.2 | ") and "±" not in both
+    assert {line.count(" | ") for line in lines if line.startswith("| ")} == {head.count(" | ")}
+    assert next(line for line in lines if line.startswith("| CAML (")).split(" | ")[1:3] == ["\N{EN DASH}"] * 2
+
+
 def without_cpu_seconds(row):
     del row["cpu_seconds"]  # as earlier versions wrote results.json
 

@@ -9,6 +9,7 @@ import statistics
 import pytest
 from study_results import TINY, pretend, write_study
 
+from medcode.io import write_json
 from medcode.studies.definition.study import load
 from medcode.studies.pipeline import progress
 from medcode.studies.report import comparison_tables, tables
@@ -90,6 +91,22 @@ def test_an_unfinished_study_shows_its_finished_rows(studies):
     comparison = comparison_tables.build(study, run_results.read(study))
     assert [line.row for line in comparison[0].lines if line.measured] == ["caml"]
     assert not run_results.record(study, run_results.read(study), run_results.settings(study))["finished"]
+
+
+def test_an_ensemble_is_one_number_behind_the_rows(studies):
+    write_study(studies, "tiny", TINY, ensembles={"both": {"title": "Both", "rows": ["caml", "cnn"]}})
+    study = load(studies, "tiny")
+    pretend(study, {"caml": 0.45, "caml_wide": 0.47, "cnn": 0.3})
+    runs, settings = run_results.read(study), run_results.settings(study)
+    assert not run_results.record(study, runs, settings)["finished"], "the ensemble is not measured yet"
+    write_json(study.ensemble_file("both"), runs["caml", "top50"][0].test)
+    text = tables.markdown(study, comparison_tables.build(study, runs), [], runs)
+    measured = lines_of(text)[-1]
+    assert measured[0] == "Both" and "±" not in " ".join(measured)
+    f1 = runs["caml", "top50"][0].test["icd"]["fixed"]["f1"]["micro"]
+    assert f"{100 * f1:.1f}" in measured
+    record = run_results.record(study, runs, settings)
+    assert record["finished"] and record["ensembles"][0]["rows"] == ["caml", "cnn"]
 
 
 def test_the_csv_has_every_published_and_measured_cell(studies):

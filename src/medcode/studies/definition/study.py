@@ -20,6 +20,7 @@ from medcode.studies.definition.table import StudyTable, Table, check
 FILE = "study.yaml"
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 ROW = re.compile(r"[a-z][a-z0-9_]*")
+PROBABILITIES = "probabilities.npz"  # of a training, in a study with ensembles
 TABLE = "table"  # key of the table of a study without a paper
 MIMIC = ("mimic3", "mimic4")  # a study takes its `small` settings on every other corpus
 
@@ -44,12 +45,19 @@ class Row(Section):
     mimic_only: bool = False
 
 
+class Ensemble(Section):
+    """Rows whose models, with all seeds of the study, are measured as one: by the mean of their probabilities."""
+
+    title: str
+    rows: Annotated[list[str], Field(min_length=1)]
+
+
 class Definition(Section):
     """The content of study.yaml of a study that reproduces tables of a paper.
 
     Later settings override earlier ones: `settings` for all rows, those of the row, and on corpora other than MIMIC
     `small` for all rows and `small` of the row. `small_remark` explains the latter to a reader.
-    `comparisons` are pairs of rows whose difference is tested.
+    `comparisons` are pairs of rows whose difference is tested. `ensembles` stand behind the rows of the first table.
     """
 
     title: str
@@ -63,6 +71,7 @@ class Definition(Section):
     small_remark: str | None = None
     rows: Annotated[dict[str, Row], Field(min_length=1)]
     comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field([])
+    ensembles: dict[str, Ensemble] = Field({})
 
 
 class PaperlessDefinition(Definition):
@@ -177,6 +186,14 @@ class Study:
         corpus_folder = self.root / trained.study.name / "runs" / self.definition.corpus
         return corpus_folder / label_set / trained.name / str(seed)
 
+    def ensemble_file(self, name: str) -> Path:
+        """Return the path of the metrics of an ensemble, as in metrics/test.json."""
+        return self.root / self.name / "ensembles" / f"{name}.json"
+
+    def ensemble_label_set(self, name: str) -> str:
+        """Return the label set of the models of an ensemble."""
+        return self.label_sets(self.definition.ensembles[name].rows[0])[0]
+
 
 def names(root: Path) -> list[str]:
     """Return the names of all studies."""
@@ -206,6 +223,8 @@ def load(root: Path, name: str) -> Study:
     study = Study(name, definition, paper, root)
     for key, row in definition.rows.items():
         _check_row(study, path, key, row)
+    for key, ensemble in definition.ensembles.items():
+        _check_ensemble(study, f"{path}: ensembles.{key}", key, ensemble)
     for pair in definition.comparisons:
         for key in pair:
             if key not in definition.rows:
@@ -244,6 +263,20 @@ def _check_row(study: Study, path: Path, key: str, row: Row) -> None:
             raise UserError(f"{path}: rows.{key}.published: {table} has no row '{line}'; {nearest(line, rows)}")
     if row.same_as is not None and (row.settings or row.small):
         raise UserError(f"{path}: rows.{key}: a row that is the same as another has no settings of its own")
+
+
+def _check_ensemble(study: Study, where: str, key: str, ensemble: Ensemble) -> None:
+    rows = study.definition.rows
+    if not ROW.fullmatch(key):
+        raise UserError(f"{where}: a name has small letters, digits and underscores only")
+    for row in ensemble.rows:
+        if row not in rows:
+            raise UserError(f"{where}.rows: there is no row {row}; {nearest(row, rows)}")
+        if rows[row].same_as is not None:
+            raise UserError(f"{where}.rows: {row} is a row of another study; name rows that this study trains")
+    label_sets = {tuple(study.label_sets(row)) for row in ensemble.rows}
+    if len(label_sets) > 1 or any(len(names) != 1 for names in label_sets):
+        raise UserError(f"{where}.rows: expected rows of one and the same label set")
 
 
 def choose(root: Path, name: str, seeds: list[int] | None = None, corpus: str | None = None) -> None:

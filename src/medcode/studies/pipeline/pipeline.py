@@ -16,12 +16,14 @@ import yaml
 
 from medcode import config, io
 from medcode.errors import UserError
-from medcode.studies.definition.study import FILE, Study, load, names
+from medcode.studies.definition.study import FILE, PROBABILITIES, Study, load, names
 from medcode.studies.pipeline.data_pipeline import CODE, SETTINGS_FILE, SETTINGS_OPTIONS, DataPipeline
 from medcode.studies.pipeline.workflow import PARAMS_FILE, StageCommand, parse_stages
 
 HEAD = "# Written by `make study` from {source}: change that instead.\n"
 NO_ENCODER = "none"
+# Options of the evaluation for codes that training never saw, which studies do without.
+OPEN_OPTIONS = ("--notes", "--open")
 RESULT_FOLDERS = ("metrics", "plots")  # of the main workflow; a training of a study has one folder for both
 
 
@@ -69,6 +71,8 @@ def study_pipeline(study: Study, data: DataPipeline) -> dict[str, Any]:
             study, "study_parameters", "count the parameters of each row at the papers' sizes",
             "parameters.json", {"cache": False},
         )  # fmt: skip
+    for name in study.definition.ensembles:
+        stages[f"ensemble-{name}"] = _ensemble_stage(study, data, name)
     stages["report"] = _report_stage(study)
     return {"stages": stages}
 
@@ -97,7 +101,7 @@ def _runs_stage(study: Study, data: DataPipeline, group: RunGroup) -> dict[str, 
         "desc": f"train and measure each row on {group.label_set}",
         "wdir": "../..",
         "matrix": {"row": group.rows, "seed": list(study.definition.seeds)},
-        "cmd": [command.render() for command in _run_commands(data, files, corpus, axes)],
+        "cmd": [command.render() for command in _run_commands(data, files, corpus, axes, study)],
         "deps": [*dict.fromkeys(deps), f"{files.settings}.json", f"{files.settings}.train.json"],
         "outs": [{files.results: {"push": False}}],
     }
@@ -106,16 +110,20 @@ def _runs_stage(study: Study, data: DataPipeline, group: RunGroup) -> dict[str, 
 def _data_deps(data: DataPipeline) -> list[str]:
     """Return the paths in data/ of the main workflow that a training and its evaluation read.
 
-    Code and recipe are left out: the settings of a study hold those of each row.
+    Code and recipe are left out: the settings of a study hold those of each row. So is what only `OPEN_OPTIONS` need.
     """
     deps = [PurePosixPath(dep) for name in ("train", "evaluate") for dep in data.workflow[name].deps]
     settings = {PurePosixPath(out) for out in data.workflow["recipe"].outs}
+    options = data.workflow["evaluate"].command.options
+    settings |= {PurePosixPath(options[name]) for name in OPEN_OPTIONS if name in options}
     return [
         str(dep) for dep in deps if dep.is_relative_to("data") and not dep.is_relative_to(CODE) and dep not in settings
     ]
 
 
-def _run_commands(data: DataPipeline, files: RunFiles, corpus: str, axes: dict[str, str]) -> list[StageCommand]:
+def _run_commands(
+    data: DataPipeline, files: RunFiles, corpus: str, axes: dict[str, str], study: Study
+) -> list[StageCommand]:
     """Return the commands of a training: train and evaluate with the files of the training, then study_finish."""
     params = f"{files.settings}.yaml"
 
@@ -134,13 +142,39 @@ def _run_commands(data: DataPipeline, files: RunFiles, corpus: str, axes: dict[s
         "--model": files.model,
     }
     finish_options = {"--params": params, "--model": files.model, "--out": f"{files.results}/environment.json"}
+    evaluate = evaluate.without(OPEN_OPTIONS).replace_options({"--params": params, "--model": files.model})
+    evaluate = evaluate.add_option("--predictions", f"{files.results}/predictions.npz")
+    if study.definition.ensembles:
+        evaluate = evaluate.add_option("--probabilities", f"{files.results}/{PROBABILITIES}")
     return [
         train.replace_options(train_options),
-        evaluate.replace_options({"--params": params, "--model": files.model}).add_option(
-            "--predictions", f"{files.results}/predictions.npz"
-        ),
+        evaluate,
         StageCommand("stages/studies/study_finish.py", finish_options),
     ]
+
+
+def _ensemble_stage(study: Study, data: DataPipeline, name: str) -> dict[str, Any]:
+    folder, corpus, label_set = f"studies/{study.name}", study.definition.corpus, study.ensemble_label_set(name)
+    rows, out = study.definition.ensembles[name].rows, f"{folder}/ensembles/{name}.json"
+    runs = f"{folder}/runs/{corpus}/{label_set}"
+    inputs, codes = (
+        data.study_path(data.workflow["evaluate"].command.options[option], corpus, label_set=label_set)
+        for option in ("--inputs", "--codes")
+    )
+    # Measured by the options of the first row.
+    params = f"{folder}/settings/{label_set}/{rows[0]}/{study.definition.seeds[0]}.yaml"
+    options = {"--params": params, "--inputs": inputs, "--codes": codes}
+    seeds = ",".join(map(str, study.definition.seeds))
+    options |= {"--runs": runs, "--rows": ",".join(rows), "--seeds": seeds, "--out": out}
+    return {
+        "desc": f"measure the models of {', '.join(rows)} as one",
+        "wdir": "../..",
+        "cmd": StageCommand("stages/studies/study_ensemble.py", options).render(),
+        "deps": [
+            f"{CODE}/study_ensemble.json", inputs, codes, params, *(f"{runs}/{row}" for row in rows),
+        ],
+        "outs": [{out: {"cache": False}}],
+    }  # fmt: skip
 
 
 def _settings_stage(study: Study, script: str, desc: str, out: str, out_options: dict[str, bool]) -> dict[str, Any]:
@@ -177,6 +211,7 @@ def _report_stage(study: Study) -> dict[str, Any]:
         deps.add(f"{folder}/parameters.json")
     elif study.runs():
         deps |= {f"{folder}/runs/{corpus}", f"{folder}/settings"}
+        deps |= {f"{folder}/ensembles/{name}.json" for name in study.definition.ensembles}
     for name in [] if study.counts_only else study.definition.rows:
         trained = study.trained_by(name)
         if trained.study is not study:

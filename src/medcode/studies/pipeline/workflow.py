@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -56,6 +56,10 @@ class StageCommand:
     def add_option(self, name: str, value: str) -> StageCommand:
         """Return the command with one more option at its end."""
         return StageCommand(self.script, self.options | {name: value})
+
+    def without(self, names: Collection[str]) -> StageCommand:
+        """Return the command without some of its options."""
+        return StageCommand(self.script, {name: value for name, value in self.options.items() if name not in names})
 
     def map_values(self, function: Callable[[str], str]) -> StageCommand:
         """Return the command with a function applied to the value of each option."""

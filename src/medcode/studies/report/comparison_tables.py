@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from medcode.io import read_json
 from medcode.studies.definition.published import Cell, PublishedRow, PublishedTable, cell
@@ -35,8 +36,8 @@ class ComparisonTable:
 
 
 def build(study: Study, runs: Runs) -> list[ComparisonTable]:
-    """Return the tables of a study. Rows are in the paper's order, then those that only we have."""
-    tables = []
+    """Return the tables of a study. Rows are in the paper's order, then those that only we have, then ensembles."""
+    tables: list[ComparisonTable] = []
     for key, table in study.tables().items():
         rows = {name: row for name, row in study.definition.rows.items() if study.table_of(row) == key}
         published = table.rows if isinstance(table, PublishedTable) else {}
@@ -52,9 +53,32 @@ def build(study: Study, runs: Runs) -> list[ComparisonTable]:
         for line in lines:
             if line.row and not study.counts_only:
                 line.measured = _measured(study, runs, table, line.row)
+        if not tables:
+            lines += _ensembles(study, table)
         remarks = [text for text in (table.remark, gain_remark) if text]
         tables.append(ComparisonTable(key, table, lines, remarks))
     return tables
+
+
+def _ensembles(study: Study, table: Table) -> list[Line]:
+    """Return the ensembles of a study, each a single number without a deviation."""
+    measured = run_results.ensembles(study)
+    return [
+        Line(ensemble.title, measured=_measured_as_one(study, name, table, measured[name]) if name in measured else {})
+        for name, ensemble in study.definition.ensembles.items()
+    ]
+
+
+def _measured_as_one(study: Study, name: str, table: Table, test: dict[str, Any]) -> dict[tuple[str, str], Summary]:
+    summaries = {}
+    for group, columns in table.groups.items():
+        position = run_results.label_set_and_head(table, group, [study.ensemble_label_set(name)])
+        if position is None or position[1] not in test:
+            continue
+        for column in columns.columns:
+            if (summary := run_results.summarize_metrics([test[position[1]]], column, table)) is not None:
+                summaries[group, column] = summary
+    return summaries
 
 
 def _published_line(title: str, row: PublishedRow, table: PublishedTable, study_row: str | None) -> Line:

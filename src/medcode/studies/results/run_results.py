@@ -17,6 +17,7 @@ from medcode.studies.definition.study import Study
 from medcode.studies.definition.table import JOINT, METRICS, Table
 from medcode.studies.pipeline.progress import DONE
 
+SECTIONS = ("official", "auc", "ranking", "fixed", "tuned", "counts")  # of test.json that results.json has
 RowSettings = dict[tuple[str, str], dict[str, Any]]  # {(row, label set): settings}
 
 
@@ -88,6 +89,12 @@ def read(study: Study) -> Runs:
     return runs
 
 
+def ensembles(study: Study) -> dict[str, dict[str, Any]]:
+    """Return the metrics of the ensembles that were measured, by name and head."""
+    files = {name: study.ensemble_file(name) for name in study.definition.ensembles}
+    return {name: io.read_json(file) for name, file in files.items() if file.exists()}
+
+
 def label_set_and_head(table: Table, group: str, label_sets: list[str]) -> tuple[str, str] | None:
     """Return the label set and the head of a row in a group of columns; None if the row was not trained for them.
 
@@ -120,9 +127,14 @@ def group_column(table: Table) -> str:
 
 def summarize(runs: list[Run], head: str, name: str, table: Table) -> Summary | None:
     """Return a metric over the seeds in the unit of the table; None if unknown or undefined for a seed."""
+    return summarize_metrics([run.test[head] for run in runs if head in run.test], name, table)
+
+
+def summarize_metrics(measured: list[dict[str, Any]], name: str, table: Table) -> Summary | None:
+    """Return a metric over the metrics of one head, in the unit of the table; None if unknown or undefined for one."""
     if name not in METRICS:
         return None
-    values = [metric(run.test[head], name, table) for run in runs if head in run.test]
+    values = [metric(of_head, name, table) for of_head in measured]
     scaled = [value * table.scale for value in values if value is not None]
     return Summary(tuple(scaled)) if scaled and len(scaled) == len(values) else None
 
@@ -161,12 +173,14 @@ def record(study: Study, runs: Runs, settings: RowSettings, repository: str | No
                 "torch": seed_runs[0].environment["torch"],
                 "commits": sorted({run.environment["commit"] or "unknown" for run in seed_runs}),
                 "test": {
-                    head: {key: _values(seed_runs, head, key) for key in ("auc", "ranking", "fixed", "tuned", "counts")}
-                    for head in seed_runs[0].test
+                    head: {key: _values(seed_runs, head, key) for key in SECTIONS if key in measured}
+                    for head, measured in seed_runs[0].test.items()
                 },
             }
         )
+    of_ensembles = ensembles(study)
     finished = all(len(seed_runs) == len(study.definition.seeds) for seed_runs in runs.values())
+    finished = finished and of_ensembles.keys() == study.definition.ensembles.keys()
     return {
         "study": study.name,
         "title": study.definition.title,
@@ -174,6 +188,17 @@ def record(study: Study, runs: Runs, settings: RowSettings, repository: str | No
         "repository": repository,
         "finished": finished,
         "rows": rows,
+        "ensembles": [
+            {
+                "ensemble": name,
+                **study.definition.ensembles[name].model_dump(),
+                "label_set": study.ensemble_label_set(name),
+                "test": {
+                    head: {key: measured[key] for key in SECTIONS if key in measured} for head, measured in test.items()
+                },
+            }
+            for name, test in of_ensembles.items()
+        ],
     }
 
 
