@@ -10,6 +10,9 @@ from medcode.config.section import Count, Epochs, Number, Positive, Section, See
 
 LabelSet = Literal["top50", "top50_extra", "full", "icd9", "icd10", "joint", "open"]
 
+# Editions of ICD that a label set is of; others take the codes of every system.
+EDITIONS = {"icd9": ("icd9",), "icd10": ("icd10",), "joint": ("icd9", "icd10")}
+
 
 class Synthesize(Section):
     """The synthetic corpus, in the file formats of MIMIC-III v1.4 and MIMIC-IV v2.2."""
