@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
         KeyboardInterrupt: a signal stopped the running study.
     """
     from medcode.errors import UserError
+    from medcode.studies import leftovers
     from medcode.studies.definition import study
     from medcode.studies.pipeline import pipeline, progress
     from medcode.studies.report import leaderboard, readme_table
@@ -68,6 +69,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{ROOT / arguments.name}/dvc.yaml: {progress.summary(chosen)}", flush=True)
     if arguments.start:
         start(chosen, arguments.jobs)
+        if remark := leftovers.remark(ROOT, chosen.name):
+            print(remark)
 
 
 def start(study: Study, jobs: int) -> None:
