@@ -9,6 +9,7 @@ from pathlib import Path
 
 from medcode import config, io
 from medcode.dataset import statistics
+from medcode.dataset.label_spaces import check_not_empty
 from medcode.text.tokenized_notes import WORD_IDS, TokenizedNotes
 
 
@@ -21,10 +22,9 @@ class Parameters(config.Section):
 
 @stage(Parameters, tokens=Path, split=Path, codes=Path, metrics=Path)
 def main(params: Parameters, tokens: Path, split: Path, codes: Path, metrics: Path) -> None:
-    documents, labels = (io.read_table(split / f"{name}.parquet").to_pandas() for name in ("documents", "labels"))
-    summary = statistics.summarize(
-        TokenizedNotes.read(tokens, WORD_IDS), documents, labels, io.read_table(codes).to_pandas()
-    )
+    tables = [io.read_table(path) for path in (split / "documents.parquet", split / "labels.parquet", codes)]
+    check_not_empty(tables[1], tables[2])
+    summary = statistics.summarize(TokenizedNotes.read(tokens, WORD_IDS), *(table.to_pandas() for table in tables))
     io.write_metrics(metrics, {"corpus": params.corpus, "label_set": params.label_set, **summary})
     if any(summary["identical_notes"].values()):
         print(f"note: {statistics.identical_line(summary)}", file=sys.stderr)

@@ -20,7 +20,7 @@ from medcode.errors import UserError
 from medcode.evaluation import decisions, frequency, label_losses, label_map, official, probability_files, seeds
 from medcode.evaluation.ensemble import Ensemble
 from medcode.evaluation.measurement import measure
-from medcode.evaluation.summary import zero_notes
+from medcode.evaluation.summary import threshold_notes, zero_notes
 from medcode.inference import saved_model
 from medcode.open_codes.measurement import OpenMeasurement
 
@@ -85,7 +85,7 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
         decisions.write(paths["predictions"], decided)
     if paths["probabilities"]:
         probability_files.write(paths["probabilities"], of_seed.probabilities)
-    for line in zero_notes(mean):
+    for line in (*zero_notes(mean), *threshold_notes(metrics_of)):
         print(line, file=sys.stderr)
 
 

@@ -31,8 +31,7 @@ def main(params: Parameters, raw: Path, notes: Path, codes: Path, spans: Path, m
     io.write_table(spans, extraction.spans)
     release = releases.compare(params.corpus, extraction.counts)
     io.write_metrics(metrics, {"corpus": params.corpus, "release": release, **extraction.counts})
-    warning = releases.warning(release) if release else None
-    for line in (*extraction.remarks, *([warning] if warning else [])):
+    for line in (*extraction.remarks, *([releases.remark(release)] if release else [])):
         print(line, file=sys.stderr)
 
 

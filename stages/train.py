@@ -66,6 +66,7 @@ def prepare(
     """Read the data, and make a trainer for each seed."""
     model_cls, recipe = models.find(params.model), settings.recipe
     data, inputs, definition = setup.read(model_cls, settings.config, recipe, paths)
+    setup.check_monitor(settings, inputs.heads)
     tokenizer = None if definition is None else SubwordTokenizer(definition, params.subword.text)
     descriptions = label_descriptions(data, settings.config.heads, tokenizer) if recipe.reads_descriptions else {}
     train_data = with_description_documents(data, descriptions) if recipe.description_documents else data

@@ -76,6 +76,23 @@ MISTAKES = [
         {"corpora/cantemist/dev": "set3"},
         "corpora.cantemist.dev: Input should be 'both', 'set1' or 'set2', found",
     ),
+    ({"corpora/jsonl/systems": []}, "corpora.jsonl.systems: List should have at least 1 item after validation, not 0"),
+    (
+        {"label_set": "icd10"},
+        "label_set: icd10 needs codes of icd10, and corpora.synthetic-mimic3 has icd9cm, icd9proc; ",
+    ),
+    (
+        {"corpus": "codiesp", "label_set": "icd9"},
+        "label_set: icd9 needs codes of icd9, and corpora.codiesp has icd10cm, ",
+    ),
+    (
+        {"corpus": "cantemist", "label_set": "joint"},
+        "label_set: joint needs codes of icd9, and corpora.cantemist has ic",
+    ),
+    (
+        {"corpus": "jsonl", "corpora/jsonl/systems": ["icd10cm"], "label_set": "joint"},
+        "label_set: joint needs codes of icd9, and corpora.jsonl has icd10cm; set another label set",
+    ),
     ({"encoder": "biobrt"}, "encoder: there is no block encoders.biobrt; did you mean 'biobert'?"),
     ({"encoders/biobert/folder": "x"}, "encoders.biobert: expected one place: hub, package"),
     ({"split/dev_share": 0.5, "split/test_share": 0.5}, "split: dev_share + test_share must be below 1"),
@@ -191,7 +208,7 @@ def test_values_by_label_set_are_chosen(write):
         "open": "full",
     }
     for label_set, size in sizes.items():
-        path = write({"label_set": label_set, "evaluation/frequency_bins": bins})
+        path = write({"corpus": "synthetic-mimic4", "label_set": label_set, "evaluation/frequency_bins": bins})
         for params in (config.load_all(path), config.load(Wanted, path)):
             assert params.label_set == label_set
             assert params.evaluation.frequency_bins == bins[size]

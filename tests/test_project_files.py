@@ -51,3 +51,11 @@ def test_the_citation_has_this_version_and_the_papers_of_the_models(root):
         first = cited[title]["authors"][0]["family-names"]
         year = re.search(r"\d{4}$", authors)
         assert authors.startswith(first) and (year is None or int(year[0]) == cited[title]["year"])
+
+
+def test_the_slides_are_explained_where_they_are_first_named(root):
+    text = (root / "docs/STUDIES.md").read_text()
+    first = text.index("the slides")
+    assert first < text.index("The slides are those of a talk") < first + 2_000
+    before_studies = (root / "README.md").read_text()
+    assert "slides" not in before_studies

@@ -92,8 +92,11 @@ def test_a_model_without_the_heads_of_a_label_set_is_refused(clean):
 def test_a_label_set_that_the_corpus_lacks_is_refused(clean):
     described = json.loads(clean.read("metrics/splits/icd10.json"))
     assert described["empty_because"] == "label set icd10: the corpus has no code of icd10"
-    clean.set({"label_set": "icd10"})
-    done = clean.run("dvc", "repro", "inputs", check=False)
+    (line,) = checked(clean, {"label_set": "icd10"})
+    assert "label_set: icd10 needs codes of icd10, and corpora.synthetic-mimic3 has icd9cm, icd9proc" in line
+    done = clean.run(
+        *(part.replace("splits/top50", "splits/icd10") for part in clean.command("corpus_stats")), check=False
+    )
     assert done.returncode != 0
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
     assert "the label set chosen is empty in this corpus (metrics/splits says why)" in line

@@ -51,7 +51,7 @@ def listing(source: Path) -> dict[str, Reader]:
     """List the files in a folder or a zip file, {name within it: function that reads it}.
 
     Raises:
-        UserError: the source does not exist, or is not a zip file.
+        UserError: the source does not exist, or is not a zip file, or a name in it leaves its folder.
     """
     if source.is_dir():
         paths = (path for path in sorted(source.rglob("*")) if path.is_file())
@@ -67,6 +67,10 @@ def _members(path: Path) -> dict[str, Reader]:
     except zipfile.BadZipFile as error:
         raise UserError(f"{path}: not a whole zip file ({error})") from error
     names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    for name in names:
+        # A backslash separates folders in zip files that some programs of Windows write.
+        if ".." in name.replace("\\", "/").split("/"):
+            raise UserError(f"{path}: {name}: leaves its folder; such a zip file is not read, fetch another")
     return {name: lambda name=name: archive.read(name) for name in names}
 
 

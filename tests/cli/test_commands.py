@@ -191,6 +191,20 @@ def test_predict_says_when_no_code_is_above_the_threshold(command, model, note):
     assert command("predict", note, "--model", model, "--threshold", 1) == (0, "", "no code is above the threshold\n")
 
 
+def test_predict_warns_where_a_tuned_threshold_of_zero_predicts_every_code(command, model, note):
+    content = json.loads((model / "model.json").read_text())
+    content["thresholds"]["icd"] = 0.0
+    (model / "model.json").write_text(json.dumps(content))
+    code, out, err = command("predict", note, "--model", model)
+    assert code == 0 and out.count("\n") == 3
+    assert err.startswith("WARNING: icd: the threshold tuned on dev is 0, so every code is predicted for every note")
+    assert err.count("\n") == 1 and err.endswith("or set --threshold or --top\n")
+    for option in (("--threshold", 0), ("--top", 2)):  # what the user asks for needs no warning
+        assert command("predict", note, "--model", model, *option)[2] == ""
+    prediction = json.loads(command("predict", note, "--model", model, "--format", "json")[1])
+    assert prediction["thresholds"] == {"icd": 0.0}
+
+
 def test_a_long_note_is_truncated_to_max_tokens(command, model, tmp_path):
     note = tmp_path / "long.txt"
     note.write_text("fever " * 900_000)  # 5 MB
@@ -353,7 +367,7 @@ def test_corpus_prints_its_statistics(command, tmp_path):
     ("options", "error"),
     [
         (["--run"], "error: --run: expected the name of a study; without --run they are listed\n"),
-        (["mtram-icd", "--jobs", "0"], "error: --jobs: expected a number from 1 on, found 0\n"),
+        (["mtram-icd", "--jobs", "0"], "error: --jobs: expected a number from 1 to 64, found 0\n"),
     ],
 )
 def test_study_refuses_invalid_arguments(command, options, error):
@@ -363,8 +377,8 @@ def test_study_refuses_invalid_arguments(command, options, error):
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (["--folds", "1"], "error: --folds: expected a number from 2 on, found 1\n"),
-        (["--jobs", "0"], "error: --jobs: expected a number from 1 on, found 0\n"),
+        (["--folds", "1"], "error: --folds: expected a number from 2 to 1000, found 1\n"),
+        (["--jobs", "0"], "error: --jobs: expected a number from 1 to 64, found 0\n"),
     ],
 )
 def test_crossval_refuses_invalid_arguments(command, options, error):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from medcode import config, corpora
 from medcode.config import corpora as option_classes
-from medcode.config.section import Section
+from medcode.config.section import Section, System
 from medcode.errors import UserError
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
@@ -27,6 +28,8 @@ def options(corpus: str) -> Section:
 def test_its_block_of_params_builds_documented_options(corpus):
     assert isinstance(options(corpus), Section)
     assert option_classes.find(corpus).__doc__
+    systems = options(corpus).code_systems
+    assert systems and set(systems) <= set(get_args(System))
 
 
 @every_corpus

@@ -103,12 +103,27 @@ def test_a_file_that_is_no_zip_is_refused(small, tmp_path):
         fetch.fetch("codiesp", tmp_path / "raw", tmp_path / "gone.zip")
 
 
-def test_a_name_that_points_outside_the_folder_is_not_followed(small, tmp_path):
+@pytest.mark.parametrize(
+    "name",
+    ["final_dataset/train/text_files/../../../escaped.txt", "../escaped.txt", "train\\..\\..\\escaped.txt", ".."],
+)
+def test_a_zip_with_a_name_that_leaves_its_folder_is_refused(small, tmp_path, name):
     archive = zipped(small)
     with zipfile.ZipFile(archive, "a") as file:
-        file.writestr("final_dataset/train/text_files/../../../escaped.txt", b"out")
-    assert fetch.fetch("codiesp", tmp_path / "raw" / "codiesp", archive) == 3
-    assert not list(tmp_path.rglob("escaped.txt"))
+        file.writestr(name, b"out")
+    with pytest.raises(UserError) as mistake:
+        fetch.fetch("codiesp", tmp_path / "raw" / "codiesp", archive)
+    assert str(mistake.value) == f"{archive}: {name}: leaves its folder; such a zip file is not read, fetch another"
+    assert not list(tmp_path.rglob("escaped.txt")) and not (tmp_path / "raw").exists()
+
+
+@pytest.mark.parametrize("prefix", ["", "a/b..c/", "/home/me/codiesp/", "./", "C:/"])
+def test_a_zip_may_hold_the_corpus_at_any_depth(small, tmp_path, prefix):
+    with zipfile.ZipFile(tmp_path / "deep.zip", "w") as file:
+        for name, content in SMALL.items():
+            file.writestr(prefix + name, content)
+    assert fetch.fetch("codiesp", tmp_path / "raw" / "codiesp", tmp_path / "deep.zip") == 3
+    assert files(tmp_path / "raw" / "codiesp") == SMALL
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,9 @@ def test_heads_of_two_editions_have_no_group_heads():
 
 
 def test_an_empty_label_set_is_refused():
-    with pytest.raises(UserError, match="the label set chosen is empty in this corpus"):
-        spaces([], [("1", "icd9cm", "486")])
+    codes = [("1", "icd9cm", "486"), ("2", "icd9proc", "48.6")]
+    with pytest.raises(UserError, match=r"the label set chosen is empty in this corpus.* are of icd9cm, icd9proc$"):
+        spaces([], codes)
 
 
 def test_codes_of_one_group_become_one_label():

@@ -61,6 +61,21 @@ def test_a_head_without_a_right_code_at_the_fixed_threshold_gets_a_note(problem)
     assert line.startswith("note: icd: micro F1 is 0 at the threshold 0.5, and 0.") and "recipe" in line
 
 
+def test_a_tuned_threshold_of_zero_gets_a_warning(problem):
+    gold, scores = problem
+    zero = summary.head_metrics(gold, scores, np.ones(12), 0.0, OPTIONS)
+    good = summary.head_metrics(gold, scores, np.ones(12), 0.3, OPTIONS)
+    assert summary.threshold_notes({"1": {"icd": good}}) == []
+    (line,) = summary.threshold_notes({"1": {"icd": zero, "ccs": good}})
+    assert line.startswith("WARNING: icd: tuned: the threshold tuned on dev is 0, so every code is predicted")
+    official = good | {"official": {"threshold": 0.0}}
+    lines = summary.threshold_notes({"1": {"icd": good}, "2": {"icd": zero}, "3": {"icd": official}})
+    assert [line.split(": the")[0] for line in lines] == [
+        "WARNING: icd, seed 2: tuned",
+        "WARNING: icd, seed 3: official",
+    ]
+
+
 def test_undefined_metrics_are_nan():
     values = summary.head_metrics(np.ones((2, 3)), np.ones((2, 3), np.float32), np.ones(3), 0.5, OPTIONS)
     assert math.isnan(values["auc"]["macro"]) and math.isnan(values["auc"]["micro"])

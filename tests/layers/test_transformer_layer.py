@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
+from medcode.errors import UserError
 from medcode.layers.masks import position_mask
 from medcode.layers.transformer_layer import PositionTable, TransformerLayer, sinusoids
 
@@ -55,3 +57,8 @@ def test_dropout_is_in_the_same_places_as_in_torch(monkeypatch):
     assert [width for width, _ in calls] == [8, 16, 8] * 2
     dropped = [bool((output == 0).any()) for width, output in calls if width == 8]
     assert dropped == [True, True, False, False]
+
+
+def test_heads_that_do_not_divide_the_features_are_refused():
+    with pytest.raises(UserError, match="attention heads: expected a divisor of the 12 features of the layer, found 5"):
+        TransformerLayer(12, 5, 7)

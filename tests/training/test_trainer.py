@@ -13,6 +13,7 @@ from trainers import assert_same, build, run_alone, train, trainer
 
 from medcode import models
 from medcode.config import configure
+from medcode.dataset.arrays import Targets
 from medcode.engine import distributed
 from medcode.engine.transfer import AsyncHostCopy, to_device
 from medcode.errors import UserError
@@ -255,3 +256,14 @@ def test_limit_bounds_the_batches_of_an_epoch(tiny_inputs, recipe, engine, tmp_p
     running = trainer(tiny_inputs, recipe, engine.model_copy(update={"limit_batches": 2}), tmp_path)
     run_alone(running)
     assert running.state.global_step == 2 * recipe.epochs
+
+
+def test_a_metric_that_dev_leaves_undefined_is_refused_before_the_first_step(tiny_inputs, recipe, engine, tmp_path):
+    dev = tiny_inputs.splits["dev"]
+    without_gold = replace(dev, targets={head: Targets.uncoded(len(dev), 6) for head in dev.targets})
+    without_gold.targets["icd"].is_coded[:] = True
+    data = replace(tiny_inputs, splits=tiny_inputs.splits | {"dev": without_gold})
+    with pytest.raises(
+        UserError, match=r"monitor: auc_macro is undefined on dev, whose \d+ documents have 0 labels of"
+    ):
+        trainer(data, recipe.model_copy(update={"monitor": "auc_macro"}), engine, tmp_path)

@@ -25,10 +25,10 @@ def run(arguments: argparse.Namespace) -> None:
     from medcode.errors import UserError
     from medcode.studies.pipeline import crossval
 
-    if arguments.folds < 2:
-        raise UserError(f"--folds: expected a number from 2 on, found {arguments.folds}")
-    if arguments.jobs < 1:
-        raise UserError(f"--jobs: expected a number from 1 on, found {arguments.jobs}")
+    if not 2 <= arguments.folds <= 1_000:
+        raise UserError(f"--folds: expected a number from 2 to 1000, found {arguments.folds}")
+    if not 1 <= arguments.jobs <= 64:
+        raise UserError(f"--jobs: expected a number from 1 to 64, found {arguments.jobs}")
     crossval.write(Path(), arguments.folds)
     folds = crossval.fold_targets(arguments.folds)
     with Runner() as dvc:

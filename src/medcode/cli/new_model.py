@@ -15,11 +15,10 @@ OPTIONS_TEXT = '''"""Options of {class_name}."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
-
-from pydantic import Field
+from typing import ClassVar
 
 from medcode.config.models.base import ModelConfig
+from medcode.config.section import Width
 
 
 class {class_name}Config(ModelConfig):
@@ -27,7 +26,7 @@ class {class_name}Config(ModelConfig):
 
     shares_features: ClassVar[bool] = True
 
-    hidden: Annotated[int, Field(ge=1)]
+    hidden: Width
 '''
 
 NETWORK_TEXT = '''"""{class_name}: one linear layer on each word, and label attention on its features."""

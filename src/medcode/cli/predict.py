@@ -39,6 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
         UserError: the note cannot be read or has no words, the model is missing or damaged, or an argument is invalid.
     """
     from medcode.errors import UserError
+    from medcode.evaluation.summary import ZERO_THRESHOLD
     from medcode.inference import saved_model
     from medcode.inference.predict import UnreadableNote, predict
 
@@ -67,6 +68,9 @@ def run(arguments: argparse.Namespace) -> None:
         print("note: not one word of it is in the model's vocabulary", file=sys.stderr)
     if prediction.seeds > 1:
         print(f"note: means of the probabilities of {prediction.seeds} models, one for each seed", file=sys.stderr)
+    for head, threshold in prediction.thresholds.items():
+        if threshold == 0 and arguments.threshold is None and arguments.top is None:
+            print(f"WARNING: {head}: {ZERO_THRESHOLD}; or set --threshold or --top", file=sys.stderr)
     if arguments.format == "json":
         print(json.dumps(vars(prediction) | ({} if method is None else {"evidence_method": method}), indent=2))
         return

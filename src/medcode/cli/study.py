@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
         KeyboardInterrupt: a signal stopped the running study.
     """
     from medcode.errors import UserError
+    from medcode.studies import leftovers
     from medcode.studies.definition import study
     from medcode.studies.pipeline import pipeline, progress
     from medcode.studies.report import leaderboard, readme_table
@@ -52,10 +53,10 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.name:
         print(progress.listing(ROOT))
         return
-    if arguments.seeds is not None and arguments.seeds < 1:
-        raise UserError(f"--seeds: expected a number from 1 on, found {arguments.seeds}")
-    if arguments.jobs < 1:
-        raise UserError(f"--jobs: expected a number from 1 on, found {arguments.jobs}")
+    if arguments.seeds is not None and not 1 <= arguments.seeds <= 1_000:
+        raise UserError(f"--seeds: expected a number from 1 to 1000, found {arguments.seeds}")
+    if not 1 <= arguments.jobs <= 64:
+        raise UserError(f"--jobs: expected a number from 1 to 64, found {arguments.jobs}")
     if arguments.seeds or arguments.corpus:
         seeds = list(range(1, arguments.seeds + 1)) if arguments.seeds else None
         study.choose(ROOT, arguments.name, seeds, arguments.corpus)
@@ -68,6 +69,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{ROOT / arguments.name}/dvc.yaml: {progress.summary(chosen)}", flush=True)
     if arguments.start:
         start(chosen, arguments.jobs)
+        if remark := leftovers.remark(ROOT, chosen.name):
+            print(remark)
 
 
 def start(study: Study, jobs: int) -> None:

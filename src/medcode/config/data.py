@@ -6,17 +6,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from medcode.config.section import Count, Number, Positive, Section, Share
+from medcode.config.section import Count, Epochs, Number, Positive, Section, Seed, Share, Width
 
 LabelSet = Literal["top50", "top50_extra", "full", "icd9", "icd10", "joint", "open"]
+
+# Editions of ICD that a label set is of; others take the codes of every system.
+EDITIONS = {"icd9": ("icd9",), "icd10": ("icd10",), "joint": ("icd9", "icd10")}
 
 
 class Synthesize(Section):
     """The synthetic corpus, in the file formats of MIMIC-III v1.4 and MIMIC-IV v2.2."""
 
-    admissions: Positive
+    admissions: Annotated[Positive, Field(le=1_000_000)]
     mean_words: Annotated[int, Field(ge=50, le=20_000)]
-    seed: Count
+    seed: Seed
     uncoded_share: Share
     unmentioned_share: Share
     distractor_rate: Annotated[Number, Field(ge=0, le=20)]
@@ -64,9 +67,9 @@ class Split(Section):
     dev_share: Annotated[Share, Field(gt=0, lt=1)]
     test_share: Annotated[Share, Field(gt=0, lt=1)]
     train_on: Literal["train", "train_dev"] = "train"
-    folds: Annotated[int, Field(ge=2)] = 10
+    folds: Annotated[int, Field(ge=2, le=1_000)] = 10
     fold: Count = 0
-    seed: Count
+    seed: Seed
 
 
 class WordVectors(Section):
@@ -75,10 +78,10 @@ class WordVectors(Section):
     documents: Literal["train", "all"]
     background: bool
     min_documents: Positive
-    size: Positive
-    window: Positive
-    epochs: Positive
-    seed: Count
+    size: Width
+    window: Annotated[Positive, Field(le=1_000)]
+    epochs: Epochs
+    seed: Seed
 
 
 class Open(Section):

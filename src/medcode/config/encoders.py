@@ -6,18 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from medcode.config.section import Count, Number, Positive, Section, Share
+from medcode.config.section import BatchSize, Chunk, Count, Depth, Number, Section, Seed, Share, Width
 
 
 class Scratch(Section):
     """Sizes of a new BERT encoder: size of the subword vocabulary, and layers."""
 
-    vocabulary_size: Annotated[int, Field(ge=100)]
-    layers: Positive
-    hidden: Positive
-    attention_heads: Positive
-    feed_forward: Positive
-    positions: Annotated[int, Field(ge=3)]
+    vocabulary_size: Annotated[int, Field(ge=100, le=1_000_000)]
+    layers: Depth
+    hidden: Width
+    attention_heads: Width
+    feed_forward: Width
+    positions: Chunk
 
     @model_validator(mode="after")
     def _divisible(self) -> Scratch:
@@ -54,11 +54,11 @@ class Pretrain(Section):
 
     steps: Count
     learning_rate: Annotated[Number, Field(gt=0)]
-    batch_size: Positive
-    block_size: Annotated[int, Field(ge=3)]
+    batch_size: BatchSize
+    block_size: Chunk
     masked: Annotated[Share, Field(gt=0, lt=1)]
     background: bool
-    seed: Count
+    seed: Seed
 
 
 class Subword(Section):

@@ -7,7 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from medcode.config.data import LabelSet
-from medcode.config.section import Ascending, Count, Positive, Section, Share
+from medcode.config.section import Ascending, BatchSize, Count, Positive, Section, Seed, Share
+
+ThresholdGrid = Annotated[int, Field(ge=2, le=10_000)]
 
 
 class Run(Section):
@@ -20,8 +22,8 @@ class Run(Section):
     label_set: LabelSet
     model: str
     encoder: str
-    seed: Count
-    seeds: Positive
+    seed: Seed
+    seeds: Annotated[Positive, Field(le=1_000)]
 
     @property
     def all_seeds(self) -> list[int]:
@@ -34,7 +36,7 @@ class Threads(Section):
 
     model_config = ConfigDict(extra="ignore")
 
-    threads: Positive
+    threads: Annotated[Positive, Field(le=1_024)]
 
 
 class Machine(Threads):
@@ -61,7 +63,7 @@ class Training(Scoring):
 
     model_config = ConfigDict(extra="forbid")
 
-    processes: Positive
+    processes: Annotated[Positive, Field(le=64)]
     padding: Share
     micro_batch: Count = 0
     gradient_checkpointing: bool = False
@@ -86,10 +88,10 @@ class Evaluation(Section):
     labels: Literal["all", "present"] = "all"
     macro_f1: Literal["caml", "per_label_all", "per_label_present"]
     fixed_threshold: Share
-    threshold_grid: Annotated[int, Field(ge=2)]
+    threshold_grid: ThresholdGrid
     at: Ascending
     frequency_bins: Annotated[Ascending, Field(min_length=1)]
-    batch_size: Positive
+    batch_size: BatchSize
     baseline: bool = True
 
 
@@ -98,8 +100,8 @@ class Tuning(Section):
 
     model_config = ConfigDict(extra="ignore")
 
-    threshold_grid: Annotated[int, Field(ge=2)]
-    batch_size: Positive
+    threshold_grid: ThresholdGrid
+    batch_size: BatchSize
 
 
 class Measuring(Section):

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from medcode.config import corpora
-from medcode.config.data import Ccs, Gem, Open, Reference, Split, Synthesize, Tokenize, WordVectors
+from medcode.config.data import EDITIONS, Ccs, Gem, Open, Reference, Split, Synthesize, Tokenize, WordVectors
 from medcode.config.encoders import EncoderSource, Pretrain, Subword
 from medcode.config.files import by_label_set, read_params
 from medcode.config.learning import Evaluation, Run, Training
@@ -39,6 +39,7 @@ class Params(Run):
 class Names(Section):
     """The keys that choose a corpus and an encoder by name, checked apart from the mistakes in other sections."""
 
+    label_set: Any = None
     corpus: str
     encoder: str
     corpora: dict[str, dict[str, Any]] = Field({})
@@ -79,6 +80,19 @@ def _check_names(names: Names, path: str | os.PathLike) -> None:
             raise UserError(f"{path}: corpora.{corpus}: missing")
         build(corpora.find(corpus), names.corpora[corpus], path, f"corpora.{corpus}")
 
+    def check_editions() -> None:
+        editions = EDITIONS.get(names.label_set, ()) if isinstance(names.label_set, str) else ()
+        if not editions or names.corpus not in corpora.names() or names.corpus not in names.corpora:
+            return  # a corpus that is not there is reported by `check_corpus`
+        options = build(corpora.find(names.corpus), names.corpora[names.corpus], path, f"corpora.{names.corpus}")
+        systems: list[str] = getattr(options, "code_systems")  # noqa: B009, each corpus has a class of its own
+        for edition in editions:
+            if not any(system.startswith(edition) for system in systems):
+                raise UserError(
+                    f"{path}: label_set: {names.label_set} needs codes of {edition}, and corpora.{names.corpus} has "
+                    f"{', '.join(systems) or 'none'}; set another label set, for instance full, or another corpus"
+                )
+
     def check_encoder() -> None:
         if names.encoder not in names.encoders:
             hint = nearest(names.encoder, names.encoders)
@@ -87,6 +101,7 @@ def _check_names(names: Names, path: str | os.PathLike) -> None:
     collect(
         lambda: check_corpus("corpus", names.corpus),
         *(lambda corpus=corpus: check_corpus(f"corpora.{corpus}", corpus) for corpus in names.corpora),
+        check_editions,
         check_encoder,
     )
 

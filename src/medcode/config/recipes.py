@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from medcode.config import models
 from medcode.config.files import for_label_set, read_yaml
 from medcode.config.models.base import ModelConfig
-from medcode.config.section import Count, Number, Positive, Section, Share, build
+from medcode.config.section import BatchSize, Count, Epochs, Number, Section, Share, Tokens, build
 from medcode.errors import UserError, collect, nearest
 
 MonitorName = Literal[
@@ -70,9 +70,9 @@ class Recipe(Section):
     encoder_learning_rate: Annotated[Number, Field(gt=0)] | None = None
     layer_decay: Annotated[Share, Field(gt=0)] = 1.0
     clip_norm: Annotated[Number, Field(gt=0)] | None = None
-    batch_size: Positive
-    epochs: Positive
-    patience: Positive | None
+    batch_size: BatchSize
+    epochs: Epochs
+    patience: Epochs | None
     monitor: MonitorName = "f1_micro"
     monitor_heads: Literal["first", "all"] = "first"
     restore: Literal["best", "last"] = "best"
@@ -81,7 +81,7 @@ class Recipe(Section):
     focal_gamma: Annotated[Number, Field(ge=0)] = 2.0
     loss_weights: dict[str, Annotated[Number, Field(ge=0)]] | None = None
     label_smoothing: Annotated[Share, Field(lt=1)] = 0.0
-    max_tokens: Positive = 2500
+    max_tokens: Tokens = 2500
     dropout: Annotated[Share, Field(lt=1)] = 0.2
     embedding: Literal["trained", "static"] = "trained"
     embedding_init: Literal["unit", "raw", "whitened"] = "unit"
@@ -120,9 +120,9 @@ class RecipeAtOnce(Recipe):
     }  # fmt: skip
 
     learning_rate: Annotated[Number, Field(gt=0)] = 1.0
-    batch_size: Positive = 32
-    epochs: Positive = 1
-    patience: Positive | None = None
+    batch_size: BatchSize = 32
+    epochs: Epochs = 1
+    patience: Epochs | None = None
 
 
 def recipe_class(config_cls: type[ModelConfig]) -> type[Recipe]:

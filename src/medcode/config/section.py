@@ -30,10 +30,21 @@ RENAMED_VALUES = {
 }
 
 # YAML 1.1 reads 1e-4 (without a point) as text.
-Number = Annotated[float, Field(strict=False), BeforeValidator(lambda v: _number(v))]
+Number = Annotated[float, Field(strict=False, allow_inf_nan=False), BeforeValidator(lambda v: _number(v))]
 Share = Annotated[Number, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+# Every integer has an upper bound: far above any published setting, below what overflows, exhausts the memory of a
+# machine or never ends. LARGEST is for numbers of which a large one has no effect, such as a limit.
+LARGEST = 2**31 - 1
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Positive = Annotated[int, Field(ge=1, le=LARGEST)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST)]  # NumPy and gensim take 32 bits; seeds + 1, + 2, ... must fit too
+Width = Annotated[int, Field(ge=1, le=8_192)]  # features of a layer
+Kernel = Annotated[int, Field(ge=1, le=255)]  # neighboring positions that a layer reads at once
+Depth = Annotated[int, Field(ge=1, le=100)]  # layers, one upon the other
+Chunk = Annotated[int, Field(ge=3, le=32_768)]  # positions that attend to each other, two special tokens included
+Tokens = Annotated[int, Field(ge=1, le=1_000_000)]  # of a note
+BatchSize = Annotated[int, Field(ge=1, le=16_384)]
+Epochs = Annotated[int, Field(ge=1, le=10_000)]
 System = Literal["icd9cm", "icd9proc", "icd10cm", "icd10pcs", "icdo3"]
 Ascending = Annotated[list[Positive], AfterValidator(lambda v: _ascending(v))]
 

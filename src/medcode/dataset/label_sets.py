@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from medcode.codes import formatting
+from medcode.config.data import EDITIONS
 from medcode.dataset.split_names import BACKGROUND, SPLITS
 from medcode.dataset.splits import check_present
 from medcode.errors import UserError
@@ -42,7 +43,6 @@ _LISTED = 10
 
 # Heads by label set: the systems of a head are those whose names begin with it.
 _HEADS = {"joint": ("icd9", "icd10")}
-_EDITIONS = {"icd9": ("icd9",), "icd10": ("icd10",), "joint": ("icd9", "icd10")}
 
 # The 50 codes of Mullenbach et al. 2018, which later work follows. They counted rows, duplicates included, over all of
 # MIMIC-III, so the list cannot be computed from a split and is copied.
@@ -132,7 +132,7 @@ def _table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 def _labels(name: str, codes: pd.DataFrame, options: Any, corpus: str) -> tuple[pd.DataFrame, str]:
     """Choose head, system and code of the labels. Also return the source of the choice: papers, train or all."""
-    editions = _EDITIONS.get(name, ("icd",))
+    editions = EDITIONS.get(name, ("icd",))
     codes = codes[codes["system"].str.startswith(editions)]
     for edition in editions:
         if not codes["system"].str.startswith(edition).any():
@@ -147,7 +147,7 @@ def _labels(name: str, codes: pd.DataFrame, options: Any, corpus: str) -> tuple[
             return _not_empty(counts[in_papers], name, "none of the papers' 50 codes is in the corpus"), "papers"
         return counts[counts["train_documents"] > 0].head(TOP), "train"
     occurrences = counts["train_documents" if options.labels == "train" else "occurrences"]
-    least = options.min_occurrences if name in _EDITIONS else 1
+    least = options.min_occurrences if name in EDITIONS else 1
     reason = f"no code has the {least} occurrences that split.min_occurrences asks for"
     return _not_empty(counts[occurrences >= least], name, reason), options.labels
 

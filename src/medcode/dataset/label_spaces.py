@@ -65,10 +65,7 @@ def label_spaces(labels: pa.Table, codes: pa.Table, ccs: pa.Table, documents: pa
     Raises:
         UserError: there are no labels.
     """
-    if not labels.num_rows:
-        raise UserError(
-            "label_set: the label set chosen is empty in this corpus (metrics/splits says why); choose another"
-        )
+    check_not_empty(labels, codes)
     records: dict[str, list[dict[str, Any]]] = {}
     for label in labels.to_pylist():
         records.setdefault(label.pop("head"), []).append(label)
@@ -80,6 +77,24 @@ def label_spaces(labels: pa.Table, codes: pa.Table, ccs: pa.Table, documents: pa
         train = documents.filter(pc.equal(documents["split"], "train"))["admission_id"].to_pylist()
         spaces |= _group_spaces(spaces["icd"], codes, ccs, train)
     return spaces
+
+
+def check_not_empty(labels: pa.Table, codes: pa.Table) -> None:
+    """Check that the label set chosen has labels.
+
+    Args:
+        labels: of the label set.
+        codes: with the column system.
+
+    Raises:
+        UserError: there are none; the message says which systems the codes are of.
+    """
+    if not labels.num_rows:
+        systems = sorted(codes["system"].unique().to_pylist())
+        raise UserError(
+            "label_set: the label set chosen is empty in this corpus (metrics/splits says why); choose another. The "
+            f"codes of the corpus are of {', '.join(systems) or 'no system'}"
+        )
 
 
 def label_space(records: list[dict[str, Any]], codes: pd.DataFrame) -> LabelSpace:

@@ -120,6 +120,11 @@ def epoch_metrics(labels: int) -> list[str]:
     return [name for name, monitor in MONITORS.items() if monitor.every_epoch and monitor.labels <= labels]
 
 
+def allowed(labels: int) -> list[str]:
+    """List the metrics that a head with so many labels allows, and the loss, which needs no number of them."""
+    return [name for name, monitor in MONITORS.items() if monitor.labels <= labels] + ["loss"]
+
+
 def dev_metrics(gold: Gold, scores: np.ndarray, names: Sequence[str], macro_f1: MacroF1 = "caml") -> dict[str, float]:
     """Compute metrics on dev at the threshold 0.5.
 

@@ -13,6 +13,11 @@ from medcode.evaluation.measured_labels import measured
 from medcode.evaluation.monitor import Gold, Scored
 from medcode.evaluation.official import Task
 
+ZERO_THRESHOLD = (
+    "the threshold tuned on dev is 0, so every code is predicted for every note. No other threshold does better on "
+    "dev: the model tells codes apart no better than by chance, or dev is very small. Train it longer, or enlarge dev"
+)
+
 
 def head_metrics(
     gold: Gold,
@@ -83,6 +88,22 @@ def zero_notes(measured_heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 f"at {tuned['threshold']:.2f}, tuned on dev. The model has hardly begun to learn: set recipe: auto or "
                 "small, or more epochs or a higher learning rate in its recipe"
             )
+    return lines
+
+
+def threshold_notes(metrics_of: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say in a line for each seed and head that its tuned threshold is 0, so that every code is predicted.
+
+    Args:
+        metrics_of: {seed: {head: result of `head_metrics`, and of `official_metrics` under official}}.
+    """
+    lines = []
+    for seed, heads in metrics_of.items():
+        for head, values in heads.items():
+            for section in ("tuned", "official"):
+                if values.get(section, {}).get("threshold") == 0:
+                    of_seed = f", seed {seed}" if len(metrics_of) > 1 else ""
+                    lines.append(f"WARNING: {head}{of_seed}: {section}: {ZERO_THRESHOLD}")
     return lines
 
 

@@ -32,6 +32,7 @@ class Prediction:
         words_known: number of words read that are in the vocabulary.
         unit: what these numbers count: words, or the subwords of an encoder.
         seeds: number of trained models, whose mean the probabilities are.
+        thresholds: of each head, the probability above which a code is predicted, unless `top` was asked for.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Prediction:
     words_known: int
     unit: str
     seeds: int
+    thresholds: dict[str, float]
 
 
 class UnreadableNote(UserError):
@@ -105,7 +107,7 @@ def predict(
         logits = score(trained.model, tokens, slices, trained.max_tokens, batch_size=1)
         of_slices.add({head: probabilities(x) for head, x in logits.items()})
         mean.add({head: probabilities(x.max(axis=0)) for head, x in logits.items()})
-    codes = []
+    codes, thresholds = [], {}
     for head, labels in trained.labels.items():
         best, values, limit = of_slices.values[head].argmax(axis=0), mean.values[head], trained.thresholds[head]
         records = [
@@ -118,12 +120,12 @@ def predict(
             records += [record | {"unseen": True} for record in opened.unseen]
             values, limit = np.concatenate([opened.probabilities, opened.unseen_probabilities]), opened.threshold
         order = np.argsort(-values, kind="stable")
-        limit = limit if threshold is None else threshold
+        limit = thresholds[head] = limit if threshold is None else threshold
         predicted = order[:top] if top is not None else order[values[order] > limit]
         codes += [_record(head, records[number], float(values[number])) for number in predicted]
     n_known, unit = int((tokens != unknown).sum()), "words" if trained.tokenizer is None else "subwords"
     sizes = len(all_tokens), len(tokens), n_known
-    return Prediction(trained.name, trained.label_set, codes, *sizes, unit, mean.models)
+    return Prediction(trained.name, trained.label_set, codes, *sizes, unit, mean.models, thresholds)
 
 
 def _record(head: str, record: dict[str, Any], probability: float) -> dict[str, Any]:

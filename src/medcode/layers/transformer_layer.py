@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from medcode.errors import UserError
 from medcode.layers.dropout import Dropout
 
 
@@ -23,12 +24,19 @@ class TransformerLayer(nn.Module):
             the feed-forward network, and of the hidden values of the latter, as in torch's layer.
 
     Shapes: [B, N, D], bool [B, N] or None -> [B, N, D].
+
+    Raises:
+        UserError: the heads do not divide the features.
     """
 
     def __init__(
         self, features: int, heads: int, feed_forward: int, *, block_local: bool = False, dropout: float = 0.0
     ) -> None:
         super().__init__()
+        if features % heads:
+            raise UserError(
+                f"attention heads: expected a divisor of the {features} features of the layer, found {heads}"
+            )
         self.heads, self.block_local = heads, block_local
         self.query = nn.Linear(features, features)
         self.key = nn.Linear(features, features)

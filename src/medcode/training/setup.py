@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medcode.config import Recipe
+from medcode.config import ModelSettings, Recipe
 from medcode.dataset import arrays
 from medcode.dataset.embedding_table import embedding_table
 from medcode.dataset.fragments import with_fragments
@@ -16,6 +16,8 @@ from medcode.dataset.spans import with_spans
 from medcode.encoders import folder
 from medcode.encoders.subwords import read_tokenizer
 from medcode.engine.device_data import DeviceNotes
+from medcode.errors import UserError
+from medcode.evaluation import monitor
 from medcode.layers.code_edges import Edges
 from medcode.models.base import Model, ModelConfig, ModelInputs
 
@@ -63,6 +65,26 @@ def read(
         train_documents=train_documents(data, recipe.max_tokens) if model_cls.needs_train_documents else None,
     )
     return data, inputs, tokenizer
+
+
+def check_monitor(settings: ModelSettings, heads: dict[str, int]) -> None:
+    """Check that the heads have the labels that the recipe's monitored metric needs.
+
+    Args:
+        settings: of the run.
+        heads: number of labels of each head of the model.
+
+    Raises:
+        UserError: a monitored head has too few; the message names the setting and the metrics that do.
+    """
+    recipe = settings.recipe
+    for head, labels in list(heads.items())[: None if recipe.monitor_heads == "all" else 1]:
+        if recipe.monitor not in (names := monitor.allowed(labels)):
+            raise UserError(
+                f"configs/models/{settings.model}.yaml: recipes.{settings.recipe_name}.monitor: {recipe.monitor} needs "
+                f"{monitor.MONITORS[recipe.monitor].labels} labels, and the head {head} has {labels}; "
+                f"set one of {', '.join(names)}"
+            )
 
 
 def train_documents(data: arrays.Inputs, max_tokens: int) -> DeviceNotes:

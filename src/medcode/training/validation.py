@@ -10,6 +10,7 @@ import torch
 from medcode.config import Recipe, Training
 from medcode.dataset.arrays import Split
 from medcode.engine.device_data import DeviceData
+from medcode.errors import UserError
 from medcode.evaluation.monitor import dev_metrics, epoch_metrics
 from medcode.inference.scoring import probabilities, score_documents
 from medcode.models.base import Model
@@ -73,7 +74,7 @@ def floor(train: Split, dev: Split, heads: Sequence[str], recipe: Recipe) -> flo
         The metric; None for the loss, which moves from the first step.
 
     Raises:
-        UserError: the monitored metric cannot be computed on dev.
+        UserError: the monitored metric cannot be computed on dev, or is undefined on it.
     """
     if recipe.monitor == "loss":
         return None
@@ -83,6 +84,11 @@ def floor(train: Split, dev: Split, heads: Sequence[str], recipe: Recipe) -> flo
         gold = dev.targets[head].coded().matrix
         scores = np.nan_to_num(rates).repeat(gold.shape[0], axis=0)
         values.append(dev_metrics(gold, scores, [recipe.monitor])[recipe.monitor])
+        if np.isnan(values[-1]):
+            raise UserError(
+                f"recipes: monitor: {recipe.monitor} is undefined on dev, whose {gold.shape[0]} documents have "
+                f"{gold.nnz} labels of the head {head}; set monitor: loss"
+            )
     return float(np.mean(values))
 
 

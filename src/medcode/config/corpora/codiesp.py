@@ -19,3 +19,8 @@ class Options(Section):
     def tracks(self) -> dict[str, str]:
         """The chosen tracks, and the code system of each."""
         return {track: system for track, system in SYSTEMS.items() if self.track in (track, "both")}
+
+    @property
+    def code_systems(self) -> list[str]:
+        """Systems that a code of the corpus may be of."""
+        return list(self.tracks.values())

@@ -6,12 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from medcode.config.section import Section, Share
+from medcode.config.section import Chunk, Kernel, Section, Share
 
 # Widths of convolutions that keep the number of positions.
-OddKernels = Annotated[
-    list[Annotated[int, Field(ge=1), AfterValidator(lambda kernel: _odd(kernel))]], Field(min_length=1)
-]
+OddKernels = Annotated[list[Annotated[Kernel, AfterValidator(lambda kernel: _odd(kernel))]], Field(min_length=1)]
 
 
 def _odd(kernel: int) -> int:
@@ -101,7 +99,7 @@ class EncoderConfig(ModelConfig):
     shares_features: ClassVar[bool] = True
     published_size: ClassVar[str]  # of the encoder, a key of medcode.models.catalog.PUBLISHED_SIZES
 
-    chunk: Annotated[int, Field(ge=3)]
+    chunk: Chunk
 
     @property
     def published_encoder(self) -> str | None:

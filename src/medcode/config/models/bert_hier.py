@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from medcode.config.models.base import StudyConfig
+from medcode.config.section import Depth, Width
 
 
 class BertHierConfig(StudyConfig):
     """Options of BERT-hier."""
 
     attention_over: Literal["chunks", "tokens"]
-    upper_layers: Annotated[int, Field(ge=1)]
-    upper_heads: Annotated[int, Field(ge=1)]
-    upper_feed_forward: Annotated[int, Field(ge=1)]
+    upper_layers: Depth
+    upper_heads: Width
+    upper_feed_forward: Width
 
     @property
     def attends_to_tokens(self) -> bool:

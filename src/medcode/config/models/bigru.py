@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from medcode.config.models.base import ModelConfig
+from medcode.config.section import Width
 
 
 class BiGruConfig(ModelConfig):
@@ -16,6 +17,6 @@ class BiGruConfig(ModelConfig):
     what stands far from it. `match_released_code` ignores it.
     """
 
-    width: Annotated[int, Field(ge=2, multiple_of=2)]
+    width: Annotated[Width, Field(multiple_of=2)]
     bidirectional: bool
     pooling: Literal["last", "max"] = "last"

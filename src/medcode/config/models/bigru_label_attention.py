@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 from medcode.config.models.base import RecalibratedConfig
+from medcode.config.section import Width
 
 
 class BiGruLabelAttentionConfig(RecalibratedConfig):
     """Options of the BiGRU with label attention."""
 
-    hidden: Annotated[int, Field(ge=1)]
+    hidden: Width
     bidirectional: bool

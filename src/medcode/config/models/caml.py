@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 from medcode.config.models.base import RecalibratedConfig
+from medcode.config.section import Kernel, Width
 
 
 class CamlConfig(RecalibratedConfig):
     """Options of CAML."""
 
-    filters: Annotated[int, Field(ge=1)]
-    kernel: Annotated[int, Field(ge=1)]
+    filters: Width
+    kernel: Kernel

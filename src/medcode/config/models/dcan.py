@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from medcode.config.models.base import ModelConfig
+from medcode.config.section import Depth, Kernel, Width
 
 
 class DcanConfig(ModelConfig):
@@ -14,7 +15,7 @@ class DcanConfig(ModelConfig):
 
     shares_features: ClassVar[bool] = True
 
-    levels: Annotated[int, Field(ge=1)]
-    hidden: Annotated[int, Field(ge=1)]
-    projection: Annotated[int, Field(ge=1)]
-    kernel: Annotated[int, Field(ge=2)]
+    levels: Annotated[Depth, Field(le=12)]
+    hidden: Width
+    projection: Width
+    kernel: Annotated[Kernel, Field(ge=2)]

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from medcode.config.models.base import ModelConfig
-from medcode.config.section import Number
+from medcode.config.section import Kernel, Number, Width
 
 
 class DrCamlConfig(ModelConfig):
@@ -15,7 +15,7 @@ class DrCamlConfig(ModelConfig):
 
     shares_features: ClassVar[bool] = True
 
-    filters: Annotated[int, Field(ge=1)]
-    kernel: Annotated[int, Field(ge=1)]
+    filters: Width
+    kernel: Kernel
     description_weight: Annotated[Number, Field(ge=0)]
     separate_description_table: bool = False

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from medcode.config.models.base import ModelConfig, OddKernels
+from medcode.config.section import Count, Kernel, Width
 
 
 class FusionConfig(ModelConfig):
@@ -15,13 +16,13 @@ class FusionConfig(ModelConfig):
     shares_features: ClassVar[bool] = True
 
     kernels: OddKernels
-    filters: Annotated[int, Field(ge=1)]
+    filters: Width
     pooling: Literal["soft", "max"]
-    window: Annotated[int, Field(ge=1)]
+    window: Kernel
     transformer: bool
-    positions: Annotated[int, Field(ge=0)]
-    attention_heads: Annotated[int, Field(ge=1)]
-    feed_forward: Annotated[int, Field(ge=1)]
+    positions: Annotated[Count, Field(le=32_768)]
+    attention_heads: Width
+    feed_forward: Width
     attention: Literal["code", "document"]
     block_local: bool = False
 

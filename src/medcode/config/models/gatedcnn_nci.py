@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from medcode.config.models.base import ModelConfig
+from medcode.config.section import Depth, Kernel, Width
 
 
 class GatedCnnNciConfig(ModelConfig):
@@ -17,8 +18,8 @@ class GatedCnnNciConfig(ModelConfig):
     training begins at a saddle point. `match_released_code` ignores it.
     """
 
-    hidden: Annotated[int, Field(ge=1)]
-    kernel: Annotated[int, Field(ge=2)]
-    levels: Annotated[int, Field(ge=1)]
+    hidden: Width
+    kernel: Annotated[Kernel, Field(ge=2)]
+    levels: Depth
     label_vectors: Literal["descriptions", "learned"]
     trellis_init: Literal["published", "identity"] = "published"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from medcode.config.models.base import ModelConfig
+from medcode.config.section import Width
 
 FIRST_LEVEL = "category"  # head predicted before the codes
 
@@ -18,6 +19,6 @@ class JointLaatConfig(ModelConfig):
 
     heads: list[str] = Field(["icd", FIRST_LEVEL], min_length=1)
     rnn: Literal["lstm", "gru"]
-    hidden: Annotated[int, Field(ge=1)]
-    projection: Annotated[int, Field(ge=1)]
-    level_projection: Annotated[int, Field(ge=1)]
+    hidden: Width
+    projection: Width
+    level_projection: Width

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from medcode.config.models.base import ModelConfig
+from medcode.config.section import Width
 
 
 class LaatConfig(ModelConfig):
@@ -15,5 +14,5 @@ class LaatConfig(ModelConfig):
     shares_features: ClassVar[bool] = True
 
     rnn: Literal["lstm", "gru"]
-    hidden: Annotated[int, Field(ge=1)]
-    projection: Annotated[int, Field(ge=1)]
+    hidden: Width
+    projection: Width

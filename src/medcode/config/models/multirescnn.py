@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from medcode.config.models.base import OddKernels, RecalibratedConfig
+from medcode.config.section import Width
 
 
 class MultiResCnnConfig(RecalibratedConfig):
     """Options of MultiResCNN."""
 
     kernels: OddKernels
-    filters: Annotated[int, Field(ge=1)]
+    filters: Width
     variant: Literal["original", "edin"]

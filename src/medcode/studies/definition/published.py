@@ -14,6 +14,7 @@ from pydantic import Field
 
 from medcode import config
 from medcode.config import Section, build
+from medcode.config.section import Count
 from medcode.errors import UserError, nearest
 from medcode.studies.definition.table import Table
 
@@ -51,7 +52,7 @@ class PublishedTable(Table):
 
     number: str
     corpus: Literal["mimic3", "mimic4", "codiesp", "cantemist"]
-    seeds: int | None = None
+    seeds: Count | None = None
     rows: dict[str, PublishedRow] = Field({})
 
     @property
@@ -69,7 +70,7 @@ class Paper(Section):
 
     title: str
     authors: str
-    year: int
+    year: Count
     short: str
     text: str | None = None
     tables: dict[str, PublishedTable]

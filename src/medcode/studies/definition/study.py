@@ -12,6 +12,7 @@ from pydantic import Field
 
 from medcode import config
 from medcode.config import LabelSet, Section, build
+from medcode.config.section import Seed
 from medcode.errors import UserError, nearest
 from medcode.studies.definition import datasets, published
 from medcode.studies.definition.table import StudyTable, Table, check
@@ -63,7 +64,7 @@ class Definition(Section):
     paper: str | None = None
     tables: Annotated[list[str], Field(min_length=1)]
     corpus: str
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
     figures: list[Figure] = Field(["rows"])
     settings: Settings = Field({})
     small: Settings = Field({})
