@@ -24,7 +24,7 @@ rules = st.sampled_from(sorted(RULES))
 
 @functools.cache
 def tokenizer(kind: str, text: str) -> SubwordTokenizer:
-    """Return a tokenizer of lower-case word pieces, as BERT's, of bytes, as RoBERTa's, or of a unigram model, as T5's."""
+    """Return a tokenizer of lower-case word pieces, as BERT's, bytes, as RoBERTa's, or of a unigram model."""
     corpus = [NOTE, "fever fiebre ñandú hospital and etiologia"] * 5
     if kind == "bert":
         return SubwordTokenizer(scratch.train_tokenizer(corpus, 90).to_str(), text)
