@@ -239,7 +239,7 @@ def test_an_unreadable_note_is_reported_in_one_line(command, model, tmp_path, co
         (
             ("--evidence", "--method", "exact"),
             "method: exact does not work for this model, it is not linear; these do: label_attention, "
-            "gradient_x_input, attention_x_gradient, integrated_gradients, occlusion",
+            "gradient_x_input, attention_x_gradient, attention_x_signed_gradient, integrated_gradients, occlusion",
         ),
         (("--html", "README.md/a.html"), "--html: README.md/a.html cannot be written (Not a directory)"),
     ],
@@ -290,7 +290,7 @@ def test_a_subword_model_predicts_without_data_or_network(command, on_subwords, 
 def test_predict_gives_the_spans_of_each_code_as_json(command, model, note, method):
     arguments = ("predict", note, "--model", model, "--format", "json", "--top", 3)
     plain, explained = json.loads(command(*arguments)[1]), json.loads(command(*arguments, "--evidence", *method)[1])
-    assert explained.pop("evidence_method") == (method[1] if method else "attention_x_gradient")
+    assert explained.pop("evidence_method") == (method[1] if method else "attention_x_signed_gradient")
     spans = [code.pop("spans") for code in explained["codes"]]
     assert explained == plain and any(spans)
     for start, end, text, weight in itertools.chain(*spans):

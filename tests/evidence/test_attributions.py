@@ -195,3 +195,18 @@ def test_gradients_are_those_of_captum(name):
         theirs = integrated.attribute(tokens, baselines=torch.zeros_like(tokens), target=label, n_steps=50)
         assert theirs.shape == (1, 18, SIZE)
         torch.testing.assert_close(ours_integrated[row], theirs[0].sum(-1), rtol=2e-3, atol=2e-4)
+
+
+@every_model
+def test_attention_x_gradient_is_the_product_of_both_by_size_or_with_the_sign(name):
+    model = with_attention(name)
+    if "attention_x_gradient" not in methods_of(model):
+        pytest.skip(f"the labels of {name} do not attend to tokens")
+    attention, gradient, by_size, signed = (
+        attribute(model, *notes([16]), "icd", LABELS, method)
+        for method in ("label_attention", "gradient_x_input", "attention_x_gradient", "attention_x_signed_gradient")
+    )
+    torch.testing.assert_close(signed, attention * gradient)
+    # By Cauchy and Schwarz, |x . g| is at most |x * g| times the square root of the number of features.
+    width = baseline_vector(model).numel()
+    assert (signed.abs() <= by_size * width**0.5 + 1e-7).all() and (by_size >= 0).all()

@@ -64,14 +64,15 @@ def note_with(label: int) -> tuple[str, str]:
     return ". ".join(sentences) + ".", planted
 
 
-@pytest.mark.parametrize("name", ["caml", "laat", "cnn"])
+@pytest.mark.parametrize("name", ["caml", "laat", "cnn", "multirescnn"])
 def test_the_planted_sentence_of_a_code_is_its_best_evidence(name):
     trained = wrapped(trained_on_planted_sentences(name), name)
     for label in PLANTED:
         text, planted = note_with(label)
         assert predict([trained], text, top=1).codes[0]["code"] == str(label)
         place = text.index(planted)
-        for method in set(methods_of(trained.model)) - {"label_attention"}:  # attention alone may point elsewhere
+        # Attention and the size of a gradient do not say for or against the code: these methods may point elsewhere.
+        for method in set(methods_of(trained.model)) - {"label_attention", "attention_x_gradient"}:
             found = explain(trained, text, {"icd": np.array([label])}, method)
             start, end = found.offsets[found.weights["icd"][0].argmax()]
             assert place <= start and end <= place + len(planted), method
@@ -118,7 +119,7 @@ def test_the_evidence_of_a_model_on_sentences_lies_in_the_best_sentence():
 def test_tokens_that_are_not_read_have_no_weight():
     trained = wrapped(build("caml", heads=HEADS), "caml", max_tokens=6)
     found = explain(trained, note_with(0)[0], {"icd": np.arange(4)})
-    assert (found.weights["icd"][:, 6:] == 0).all() and (found.weights["icd"][:, :6].sum(1) > 0).all()
+    assert (found.weights["icd"][:, 6:] == 0).all() and (found.weights["icd"][:, :6] != 0).all()
     assert found.weights["icd"].shape == (4, len(found.offsets)) == (4, 23)
 
 

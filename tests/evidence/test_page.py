@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import html
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from medcode.evidence.page import render, segments
 from medcode.evidence.spans import Span
@@ -74,3 +79,35 @@ def test_segments_join_to_the_note_and_know_the_codes_of_every_character(text, p
             covering = [n for n, of in enumerate(spans) if any(s.start <= character < s.end for s in of)]
             assert part.codes == covering
         place += len(part.text)
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next((path for name in names if (path := shutil.which(name))), None)
+    if path is None:
+        pytest.skip("no Chromium is installed")
+    return path
+
+
+def run(browser: str, page: Path, script: str, *options: str) -> str:
+    """Open a page that ends with a script; return the document after it."""
+    page.write_text(render(NOTE, "caml", "exact", CODES) + f"<script>{script}</script>", encoding="utf-8")
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", *options, page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def test_a_browser_shows_the_words_of_a_code_that_has_the_focus(browser, tmp_path):
+    focus = """document.querySelectorAll("button")[1].focus();
+        document.title = [...document.querySelectorAll("mark.chosen")].map(mark => mark.textContent).join("|");"""
+    assert "<title>Fever|failure</title>" in run(browser, tmp_path / "page.html", focus, "--dump-dom")
+
+
+@pytest.mark.parametrize("width", [400, 1366])
+def test_the_page_fits_a_telephone_and_a_laptop(browser, tmp_path, width):
+    shot, size = tmp_path / "shot.png", f"--window-size={width},900"
+    run(browser, tmp_path / "page.html", "", size, f"--screenshot={shot}")
+    dark = sum(Image.open(shot).convert("L").histogram()[:128]) / (width * 900)
+    assert 0.002 < dark < 0.3, "an empty page, or a black one"
+    measure = "document.title = String(document.documentElement.scrollWidth <= innerWidth);"
+    assert "<title>true</title>" in run(browser, tmp_path / "page.html", measure, size, "--dump-dom")

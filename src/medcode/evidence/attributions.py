@@ -71,6 +71,16 @@ def attention_x_gradient(model: Model, tokens: Tensor, head: str, labels: Tensor
     return label_attention(model, tokens, head, labels) * _by_token(model, tokens, sizes)
 
 
+def attention_x_signed_gradient(model: Model, tokens: Tensor, head: str, labels: Tensor) -> Tensor:
+    """Return the attention to each token times its gradient x input, a (x . dz/dx).
+
+    As `attention_x_gradient`, but with a sign: a token that the label attends to, and that speaks against it, has a
+    negative weight instead of a large one. Ours, the default. Cost: as `attention_x_gradient`.
+    """
+    check_method(model, "attention_x_signed_gradient")
+    return label_attention(model, tokens, head, labels) * gradient_x_input(model, tokens, head, labels)
+
+
 def integrated_gradients(model: Model, tokens: Tensor, head: str, labels: Tensor, steps: int = STEPS) -> Tensor:
     """Return the integral of gradient x input on the straight way from padding vectors to the note's vectors.
 
@@ -163,11 +173,14 @@ METHODS: dict[str, Method] = {
     "label_attention": label_attention,
     "gradient_x_input": gradient_x_input,
     "attention_x_gradient": attention_x_gradient,
+    "attention_x_signed_gradient": attention_x_signed_gradient,
     "integrated_gradients": integrated_gradients,
     "occlusion": occlusion,
     "exact": exact,
 }
-NEED_ATTENTION, NEED_VECTORS = {"label_attention", "attention_x_gradient"}, {"gradient_x_input", "integrated_gradients"}
+NEED_ATTENTION = {"label_attention", "attention_x_gradient", "attention_x_signed_gradient"}
+NEED_VECTORS = {"gradient_x_input", "integrated_gradients"}
+DEFAULTS = ("exact", "attention_x_signed_gradient", "gradient_x_input", "occlusion")
 
 
 def methods_of(model: Model) -> list[str]:
@@ -181,7 +194,7 @@ def methods_of(model: Model) -> list[str]:
 def default_method(model: Model) -> str:
     """Return the method to take for a model: the best of those that take seconds."""
     working = methods_of(model)
-    return next(name for name in ("exact", "attention_x_gradient", "gradient_x_input", "occlusion") if name in working)
+    return next(name for name in DEFAULTS if name in working)
 
 
 def check_method(model: Model, method: str) -> None:
