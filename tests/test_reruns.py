@@ -203,7 +203,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     ),
     "the page": (source("src/medcode/report/page.html", "<", " <"), {*CHECK, "report"}),
     "a default of recipes": (
-        source("src/medcode/config/recipes.py", "max_tokens: Positive = 2500", "max_tokens: Positive = 2400"),
+        source("src/medcode/config/recipes.py", "max_tokens: Tokens = 2500", "max_tokens: Tokens = 2400"),
         {*CHECK, "baseline", *FROM_RECIPE},
     ),
     "the label set": (params(label_set="full"), {*CHECK, "corpus_stats", *FROM_INPUTS}),
