@@ -206,8 +206,9 @@ def test_only_added_seeds_run_and_in_parallel(clean):
 
 @pytest.mark.slow
 def test_restored_rows_come_from_the_cache(clean):
-    clean.define(rows={"caml": TINY["rows"]["caml"]}, comparisons=[], ensembles={})
-    assert clean.repro_study()[0] == {"settings", "report"}
+    ensembles = {"both": {"title": "Both", "rows": ["caml"]}}
+    clean.define(rows={"caml": TINY["rows"]["caml"]}, comparisons=[], ensembles=ensembles)
+    assert clean.repro_study()[0] == {"settings", "ensemble-both", "report"}
     assert "CAML, wider" not in clean.text("studies/tiny/table.md")
     clean.define()
     assert not clean.repro_study()[0] & ALL

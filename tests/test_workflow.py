@@ -34,7 +34,9 @@ def test_no_output_folder_is_empty(clean):
     [
         ("gem.procedures=false", {"check", "gem"}),  # what it makes is the same here, so nothing follows
         pytest.param(
-            "evaluation.threshold_grid=50", {"check", "evaluate", "baseline", "report"}, marks=pytest.mark.slow
+            "evaluation.threshold_grid=50",
+            {"check", "open_codes", "evaluate", "baseline", "report"},
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             f"{model_file('caml')}:recipes.quick.learning_rate=0.01", {"check", *FROM_RECIPE}, marks=pytest.mark.slow
