@@ -91,9 +91,15 @@ def test_every_integer_has_an_upper_bound_which_is_accepted(kind, schema):
 
 def test_the_largest_seed_is_one_that_the_libraries_take():
     largest = LARGEST + 1_000  # the last of `seeds`
-    np.random.RandomState(largest)  # gensim's
-    np.random.default_rng([largest, 1])
-    torch.Generator().manual_seed(largest)
+    draws = [
+        lambda seed: np.random.RandomState(seed).random(),  # gensim's
+        lambda seed: np.random.default_rng([seed, 1]).random(),
+        lambda seed: torch.rand(1, generator=torch.Generator().manual_seed(seed)).item(),
+    ]
+    for draw in draws:
+        assert draw(largest) == draw(largest) != draw(largest - 1), "the seed is taken as it is"
+    with pytest.raises(ValueError, match="Seed must be between"):
+        np.random.RandomState(2**32)  # so a bound is needed
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_zip_with_a_name_that_leaves_its_folder_is_refused(small, tmp_path, na
     assert not list(tmp_path.rglob("escaped.txt")) and not (tmp_path / "raw").exists()
 
 
-@pytest.mark.parametrize("prefix", ["", "a/b..c/", "/home/me/codiesp/", "./", "C:/"])
+@pytest.mark.parametrize("prefix", ["", "a/b..c/", "/codiesp/", "./", "C:/"])
 def test_a_zip_may_hold_the_corpus_at_any_depth(small, tmp_path, prefix):
     with zipfile.ZipFile(tmp_path / "deep.zip", "w") as file:
         for name, content in SMALL.items():
