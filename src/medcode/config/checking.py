@@ -123,29 +123,17 @@ def check_corpus_folder(params: Path, raw: Path) -> None:
         raise UserError(f"{raw / corpus}: no such folder; docs/DATA.md says how to get the corpus {corpus}")
 
 
-def check_titles(params: Path, titles: str) -> None:
-    """Check that the user's list of titles is there.
+def check_list(params: Path, key: str, path: str, otherwise: str) -> None:
+    """Check that a list that the user names is there.
 
     Args:
-        params: the file that names it, for the message.
-        titles: path of the list.
+        params: the file that names it, and the key there, for the message.
+        key: likewise.
+        path: of the list.
+        otherwise: what to set without a list of one's own, for the message.
 
     Raises:
         UserError: there is no such file.
     """
-    if not Path(titles).is_file():
-        raise UserError(f"{params}: reference.titles: there is no file '{titles}'; for none set {NO_TITLES}")
-
-
-def check_code_list(params: Path, codes: str) -> None:
-    """Check that the list of codes for the label set open is there.
-
-    Args:
-        params: the file that names it, for the message.
-        codes: path of the list.
-
-    Raises:
-        UserError: there is no such file.
-    """
-    if not Path(codes).is_file():
-        raise UserError(f"{params}: open.codes: there is no file '{codes}'; for all codes set {ALL_CODES}")
+    if not Path(path).is_file():
+        raise UserError(f"{params}: {key}: there is no file '{path}'; {otherwise}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Protocol, cast
 
 from pydantic import Field
 
@@ -14,6 +14,14 @@ from medcode.config.files import by_label_set, read_params
 from medcode.config.learning import Evaluation, Run, Training
 from medcode.config.section import Section, build
 from medcode.errors import UserError, collect, nearest
+
+
+class CorpusOptions(Protocol):
+    """What the options of every corpus have."""
+
+    @property
+    def code_systems(self) -> list[str]:
+        """Systems that a code of the corpus may be of."""
 
 
 class Params(Run):
@@ -85,7 +93,7 @@ def _check_names(names: Names, path: str | os.PathLike) -> None:
         if not editions or names.corpus not in corpora.names() or names.corpus not in names.corpora:
             return  # a corpus that is not there is reported by `check_corpus`
         options = build(corpora.find(names.corpus), names.corpora[names.corpus], path, f"corpora.{names.corpus}")
-        systems: list[str] = getattr(options, "code_systems")  # noqa: B009, each corpus has a class of its own
+        systems = cast(CorpusOptions, options).code_systems
         for edition in editions:
             if not any(system.startswith(edition) for system in systems):
                 raise UserError(

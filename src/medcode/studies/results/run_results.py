@@ -148,36 +148,6 @@ def record(study: Study, runs: Runs, settings: RowSettings, repository: str | No
         settings: what each row was trained with.
         repository: web page of the repository, from `commit_links.address`.
     """
-    rows = []
-    for (name, label_set), seed_runs in runs.items():
-        if not seed_runs:
-            continue
-        trained_with = settings[name, label_set]
-        rows.append(
-            {
-                "row": name,
-                "title": study.definition.rows[name].title,
-                "model": trained_with["model"],
-                "recipe": trained_with["recipe"],
-                "label_set": label_set,
-                "seeds": [run.seed for run in seed_runs],
-                "parameters": seed_runs[0].train["parameters"],
-                "epochs": [run.train["epochs_run"] for run in seed_runs],
-                "best_epochs": [run.train["best_epoch"] for run in seed_runs],
-                "stopped": [run.train["stopped"] for run in seed_runs],
-                "seconds": [round(sum(run.epoch_times("seconds")), 1) for run in seed_runs],
-                "cpu_seconds": [
-                    None if (seconds := run.cpu_seconds()) is None else round(seconds, 1) for run in seed_runs
-                ],
-                "device": seed_runs[0].environment["device"],
-                "torch": seed_runs[0].environment["torch"],
-                "commits": sorted({run.environment["commit"] or "unknown" for run in seed_runs}),
-                "test": {
-                    head: {key: _values(seed_runs, head, key) for key in SECTIONS if key in measured}
-                    for head, measured in seed_runs[0].test.items()
-                },
-            }
-        )
     of_ensembles = ensembles(study)
     finished = all(len(seed_runs) == len(study.definition.seeds) for seed_runs in runs.values())
     finished = finished and of_ensembles.keys() == study.definition.ensembles.keys()
@@ -187,18 +157,46 @@ def record(study: Study, runs: Runs, settings: RowSettings, repository: str | No
         "corpus": study.definition.corpus,
         "repository": repository,
         "finished": finished,
-        "rows": rows,
-        "ensembles": [
-            {
-                "ensemble": name,
-                **study.definition.ensembles[name].model_dump(),
-                "label_set": study.ensemble_label_set(name),
-                "test": {
-                    head: {key: measured[key] for key in SECTIONS if key in measured} for head, measured in test.items()
-                },
-            }
-            for name, test in of_ensembles.items()
+        "rows": [
+            _row(study, name, label_set, seed_runs, settings[name, label_set])
+            for (name, label_set), seed_runs in runs.items()
+            if seed_runs
         ],
+        "ensembles": [_ensemble(study, name, test) for name, test in of_ensembles.items()],
+    }
+
+
+def _row(study: Study, name: str, label_set: str, runs: list[Run], trained_with: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "row": name,
+        "title": study.definition.rows[name].title,
+        "model": trained_with["model"],
+        "recipe": trained_with["recipe"],
+        "label_set": label_set,
+        "seeds": [run.seed for run in runs],
+        "parameters": runs[0].train["parameters"],
+        "epochs": [run.train["epochs_run"] for run in runs],
+        "best_epochs": [run.train["best_epoch"] for run in runs],
+        "stopped": [run.train["stopped"] for run in runs],
+        "seconds": [round(sum(run.epoch_times("seconds")), 1) for run in runs],
+        "cpu_seconds": [None if (seconds := run.cpu_seconds()) is None else round(seconds, 1) for run in runs],
+        "device": runs[0].environment["device"],
+        "torch": runs[0].environment["torch"],
+        "commits": sorted({run.environment["commit"] or "unknown" for run in runs}),
+        "test": {
+            head: {key: _values(runs, head, key) for key in SECTIONS if key in measured}
+            for head, measured in runs[0].test.items()
+        },
+    }
+
+
+def _ensemble(study: Study, name: str, test: dict[str, Any]) -> dict[str, Any]:
+    sections = {head: {key: measured[key] for key in SECTIONS if key in measured} for head, measured in test.items()}
+    return {
+        "ensemble": name,
+        **study.definition.ensembles[name].model_dump(),
+        "label_set": study.ensemble_label_set(name),
+        "test": sections,
     }
 
 
