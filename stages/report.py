@@ -12,6 +12,7 @@ from medcode import config, io
 from medcode.dataset import arrays as model_inputs
 from medcode.dataset.split_names import SPLITS
 from medcode.report import baseline, figures, label_figures, tables
+from medcode.report.evidence_figure import evidence_figure
 from medcode.report.page import Shown, page_heads, render, unit_of
 
 
@@ -19,9 +20,9 @@ from medcode.report.page import Shown, page_heads, render, unit_of
     Shown,
     model_settings=Path,
     inputs=Path, subword=Path, corpus=Path, test=Path, seeds=Path, train=Path, baseline=Path,
-    learning_curve=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
+    learning_curve=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path, evidence=Path,
     frequency_svg=Path, losses_svg=Path, vectors_svg=Path, learning_svg=Path, labels_svg=Path, lengths_svg=Path,
-    page=Path,
+    evidence_svg=Path, page=Path,
 )  # fmt: skip
 def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
     subword = None if params.encoder == "none" else paths["subword"]
@@ -32,6 +33,7 @@ def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, pag
     linked = tables.read_csv(paths["linkage"], tables.LINKAGE, may_be_empty=True)
     losses = tables.read_csv(paths["losses"], tables.LOSSES)
     vectors = tables.read_csv(paths["vectors"], tables.VECTORS, may_be_empty=True)
+    evidence = tables.read_csv(paths["evidence"], tables.EVIDENCE, may_be_empty=True)
     lengths = np.concatenate([np.diff(split.offsets).ravel() for split in data.splits.values()])
     settings = config.load_model(paths["model_settings"], params.model, None, params.label_set)
     svgs = {
@@ -41,6 +43,7 @@ def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, pag
         "learning": figures.learning_figure(curve, train_metrics["best_epoch"]),
         "labels": figures.label_figure({head: data.train_counts(head) for head in page_heads(test_metrics, data)}),
         "lengths": figures.length_figure(lengths, settings.recipe.note_tokens, unit_of(params)),
+        "evidence": evidence_figure(evidence),
     }
     linkage = {"linkage": label_figures.linkage_figure(linked, params.evaluation.macro_f1)} if linked else {}
     note = label_figures.nearest_line(vectors) if vectors else ""
@@ -48,8 +51,9 @@ def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, pag
     corpus_stats = io.read_json(corpus)
     floor = io.read_json(paths["baseline"])
     html = render(
-        params, settings, test_metrics, train_metrics, data, corpus_stats, svgs | linkage, note, several, floor
-    )
+        params, settings, test_metrics, train_metrics, data, corpus_stats, svgs | linkage, note, several, floor,
+        has_evidence=bool(evidence),
+    )  # fmt: skip
     for name, svg in svgs.items():
         io.write_text(paths[f"{name}_svg"], svg)
     io.write_text(page, html)

@@ -104,6 +104,29 @@ class Tuning(Section):
     batch_size: BatchSize
 
 
+class Explain(Section):
+    """How evidence is measured: whether, by which methods, and on how many documents.
+
+    `enabled: auto` measures it where the corpus has spans.
+    """
+
+    enabled: Literal["auto"] | bool
+    methods: list[
+        Literal[
+            "label_attention",
+            "gradient_x_input",
+            "attention_x_gradient",
+            "attention_x_signed_gradient",
+            "integrated_gradients",
+            "occlusion",
+            "exact",
+        ]
+    ]
+    documents: Count
+    faithfulness_documents: Count
+    seed: Seed
+
+
 class Measuring(Section):
     """What a command that scores a split reads of params.yaml. Other keys are ignored."""
 

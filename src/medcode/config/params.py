@@ -11,7 +11,7 @@ from medcode.config import corpora
 from medcode.config.data import EDITIONS, Ccs, Gem, Open, Reference, Split, Synthesize, Tokenize, WordVectors
 from medcode.config.encoders import EncoderSource, Pretrain, Subword
 from medcode.config.files import by_label_set, read_params
-from medcode.config.learning import Evaluation, Run, Training
+from medcode.config.learning import Evaluation, Explain, Run, Training
 from medcode.config.section import Section, build
 from medcode.errors import UserError, collect, nearest
 
@@ -42,6 +42,7 @@ class Params(Run):
     open: Open
     training: Training
     evaluation: Evaluation
+    explain: Explain
 
 
 class Names(Section):

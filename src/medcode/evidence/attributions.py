@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from medcode.errors import UserError
+from medcode.evidence.hiding import copies_at_a_time, hidden_logits, repeated
+from medcode.evidence.label_subset import only_labels
 from medcode.evidence.token_vectors import (
     baseline_vector,
     changed_vectors,
@@ -30,7 +32,6 @@ from medcode.models.linear import Linear, LinearHead
 
 Method = Callable[[Model, Tensor, str, Tensor], Tensor]
 STEPS = 32  # of integrated gradients
-TOKENS_AT_A_TIME = 16_384  # of copies of a note in one pass
 BLOCK = 1024  # tokens whose positions in the label attention are found at once
 
 
@@ -94,7 +95,7 @@ def integrated_gradients(model: Model, tokens: Tensor, head: str, labels: Tensor
     is_token = (places >= 0)[..., None]
     points, weights = (torch.from_numpy(x).float() / 2 for x in np.polynomial.legendre.leggauss(steps))
     total = torch.zeros(len(labels), *places.shape, device=tokens.device)
-    for part in range(0, steps, copies := _copies(tokens)):
+    for part in range(0, steps, copies := copies_at_a_time(tokens)):
         alphas = (points[part : part + copies] + 0.5).to(tokens.device)
         vectors: list[Tensor] = []
 
@@ -106,7 +107,7 @@ def integrated_gradients(model: Model, tokens: Tensor, head: str, labels: Tensor
             return vectors[1]
 
         with without_weight_gradients(model), changed_vectors(model, interpolate):
-            logits = model(*_repeated(tokens, len(alphas)))[head][:, labels]
+            logits = model(*repeated(tokens, len(alphas)))[head][:, labels]
             weighted = weights[part : part + copies].to(logits) @ logits
             for row, value in enumerate(weighted):
                 gradient = _gradient(value, vectors[1]).unflatten(0, (len(alphas), -1)).sum(0)
@@ -121,26 +122,9 @@ def occlusion(model: Model, tokens: Tensor, head: str, labels: Tensor) -> Tensor
     Source: Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2, with one token
     at a time. A model without word vectors reads the note without the token. Cost: N forward passes for all labels.
     """
-    n, copies = len(tokens), _copies(tokens)
     whole = model(tokens[None], _length(tokens))[head][:, labels].float()
-    places = None if embedding_layer(model) is None else token_places(model, n)
-    without = []
-    for part in torch.arange(n, device=tokens.device).split(copies):
-        if places is None:
-            kept = torch.arange(n, device=tokens.device)[None] != part[:, None]
-            shorter = tokens.expand(len(part), -1)[kept].view(len(part), n - 1)
-            shorter = shorter if n > 1 else tokens.new_zeros(len(part), 1)
-            logits = model(shorter, torch.full_like(part, n - 1))
-        else:
-            hidden = (places[None] == part[:, None, None]).flatten(0, 1)[..., None]  # [copies C, L, 1]
-
-            def hide(output: Tensor, hidden: Tensor = hidden) -> Tensor:
-                return torch.where(hidden, baseline_vector(model).to(output), output)
-
-            with changed_vectors(model, hide):
-                logits = model(*_repeated(tokens, len(part)))
-        without.append(logits[head][:, labels].float())
-    return (whole - torch.cat(without)).T
+    one_each = torch.eye(len(tokens), dtype=torch.bool, device=tokens.device)
+    return (whole - hidden_logits(model, tokens, head, labels, one_each)).T
 
 
 @torch.no_grad()
@@ -236,21 +220,13 @@ def attribute(
     weights = torch.zeros(*labels.shape, tokens.shape[1], device=tokens.device)
     for row, length in enumerate(lengths.tolist()):
         if length and labels.shape[1]:
-            weights[row, :, :length] = METHODS[method](model, tokens[row, :length], head, labels[row])
+            with only_labels(model, head, labels[row]) as kept:
+                weights[row, :, :length] = METHODS[method](model, tokens[row, :length], head, kept)
     return weights
 
 
 def _length(tokens: Tensor) -> Tensor:
     return torch.tensor([len(tokens)], device=tokens.device)
-
-
-def _copies(tokens: Tensor) -> int:
-    """Return how many copies of a note are computed at a time."""
-    return max(1, TOKENS_AT_A_TIME // len(tokens))
-
-
-def _repeated(tokens: Tensor, copies: int) -> tuple[Tensor, Tensor]:
-    return tokens.expand(copies, -1).contiguous(), _length(tokens).expand(copies)
 
 
 def _gradient(value: Tensor, vectors: Tensor) -> Tensor:

@@ -51,6 +51,23 @@ def explain(
     tokens, _ = token_ids(trained, text)
     (offsets,) = token_offsets([text], trained.rule, trained.tokenizer)
     slices, _ = slices_of(trained, text, len(tokens))
+    return TokenWeights(method, offsets, token_weights(trained, tokens, slices, labels, method))
+
+
+def token_weights(
+    trained: TrainedModel, tokens: np.ndarray, slices: np.ndarray, labels: Mapping[str, np.ndarray], method: str
+) -> dict[str, np.ndarray]:
+    """Return the weights of a note's tokens for some labels, {head: float32 [K, N]}.
+
+    Args:
+        trained: the model.
+        tokens: ids of the note, int [N].
+        slices: start and end of what the model reads at a time, int64 [S, 2]. Of several, those of the best have
+            weights.
+        labels: {head: indices of K labels, int [K]}.
+        method: a name of `attributions.METHODS` that works for the model.
+    """
+    model = trained.model
     best = {head: np.zeros(len(chosen), np.int64) for head, chosen in labels.items()}
     if len(slices) > 1:
         logits = score(model, tokens[: slices.max()], slices, trained.max_tokens, batch_size=1)
@@ -64,7 +81,7 @@ def explain(
             lengths, of_rows = torch.tensor([end - start], device=device), torch.from_numpy(np.asarray(chosen)[rows])
             found = attribute(model, note, lengths, head, of_rows.to(device), method)
             weights[head][rows, start:end] = found[0].cpu().numpy()
-    return TokenWeights(method, offsets, weights)
+    return weights
 
 
 def explain_mean(

@@ -10,13 +10,14 @@ from medcode.errors import UserError
 from medcode.evaluation import frequency
 from medcode.io import read_json
 
-TEXTS = ("head", "group", "linked", "category", "code")
+TEXTS = ("head", "group", "linked", "category", "code", "method")
 FREQUENCY = ("head", "group", *frequency.COLUMNS)
 LINKAGE = ("head", "group", "linked", "codes", "f1_macro_tuned")
 LEARNING = ("epoch", "train_loss", "dev_loss", "f1_micro", "f1_macro", "map")
 HEAD_LOSSES = ("train_loss_", "dev_loss_")  # followed by the head, for a model with several
 LOSSES = ("head", "rank", "loss", "normalized_loss")
 VECTORS = ("head", "category", "code", "chosen", "nearest", "x", "y")
+EVIDENCE = ("head", "method", "f1", "auprc", "comprehensiveness", "sufficiency")
 TRAINED = ("model", "recipe", "label_set", "best_epoch", "epochs_run", "stopped", "parameters")
 
 

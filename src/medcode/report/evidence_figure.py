@@ -1,0 +1,59 @@
+"""Figure of the measures of evidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from medcode.report.figures import BLUE, HEIGHT, ORANGE, QUIET, WIDE, canvas, to_svg
+
+NOTHING = "Evidence was not measured: the corpus has no spans, or explain.enabled is false."
+PANELS = (
+    ("Agreement with the annotators' spans", {"f1": "F1 of tokens", "auprc": "AUPRC"}),
+    ("Faithfulness to the model", {"comprehensiveness": "Comprehensiveness", "sufficiency": "Sufficiency"}),
+)
+
+
+def evidence_figure(rows: Sequence[dict[str, Any]]) -> str:
+    """Draw agreement with people on the left and with the model on the right, by method, a row for each head.
+
+    Args:
+        rows: of `evidence.results.rows`, NaN where nothing was measured. Without rows the figure says why.
+    """
+    heads = list(dict.fromkeys(row["head"] for row in rows))
+    with canvas(WIDE, HEIGHT * len(heads) or 0.5) as figure:
+        if not rows:
+            axes = figure.subplots()
+            axes.set_axis_off()
+            axes.text(0, 0.5, NOTHING, color=QUIET)
+            return to_svg(figure, "evidence", "Evidence by method", NOTHING)
+        panels = figure.subplots(len(heads), 2, sharey=True, squeeze=False)
+        for head, line in zip(heads, panels, strict=True):
+            of_head = [row for row in rows if row["head"] == head]
+            for axes, (title, columns) in zip(line, PANELS, strict=True):
+                _bars(axes, of_head, columns)
+                axes.set_title(title + (f", {head}" if len(heads) > 1 else ""))
+        description = "; ".join(
+            f"{row['head']}, {row['method']}: "
+            + ", ".join(f"{name} {row[name]:.3f}" for _, columns in PANELS for name in columns)
+            for row in rows
+        )
+        return to_svg(figure, "evidence", "Evidence by method", description)
+
+
+def _bars(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> None:
+    positions = np.arange(len(rows))
+    for offset, (column, label), color in zip((-0.2, 0.2), columns.items(), (BLUE, ORANGE), strict=True):
+        values = [row[column] for row in rows]
+        bars = axes.barh(positions + offset, np.nan_to_num(values), height=0.38, label=label, color=color)
+        labels = ["" if math.isnan(value) else f"{value:.2f}" for value in values]
+        axes.bar_label(bars, labels, padding=2, fontsize=7.5, color=QUIET)
+    axes.set_yticks(positions, [row["method"].replace("_", " ") for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(min(0, *(row[column] for row in rows for column in columns if not math.isnan(row[column])), 0), 1.1)
+    axes.grid(axis="y", visible=False)
+    axes.legend(loc="lower right", ncols=1)
