@@ -28,6 +28,8 @@ def main(params: Path, models: Path, changes: Path, out: Path, **paths: Path) ->
                     io.write_text(path, yaml.safe_dump(resolved, sort_keys=False))
                     io.write_json(path.with_suffix(".json"), resolve.run_fingerprint(path, code))
                     io.write_json(path.with_suffix(".train.json"), resolve.training_code(path, code))
+                    if loaded_study.definition.evidence:
+                        io.write_json(path.with_suffix(".explain.json"), resolve.evidence_fingerprint(path, code))
 
 
 if __name__ == "__main__":

@@ -91,5 +91,6 @@ def start(study: Study, jobs: int) -> None:
         if jobs > 1 and (data := pipeline.data_targets(study, Path())):
             dvc.run([["repro", *data]])
             # One command per training, because a command runs one stage at a time.
-            dvc.run([["repro", "--single-item", run] for run in pipeline.run_targets(study)], jobs)
+            for prefix in ("", pipeline.PREFIX) if study.definition.evidence else ("",):
+                dvc.run([["repro", "--single-item", run] for run in pipeline.run_targets(study, prefix)], jobs)
         dvc.run([["repro", "--keep-going", f"{ROOT / study.name}/dvc.yaml"]])

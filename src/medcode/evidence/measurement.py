@@ -14,11 +14,10 @@ from medcode.evidence.attributions import check_method, methods_of
 from medcode.evidence.explain import token_weights
 from medcode.evidence.faithfulness import faithfulness
 from medcode.evidence.plausibility import Explanation, plausibility, shares, tune
-from medcode.evidence.results import FAITHFULNESS
+from medcode.evidence.results import FAITHFULNESS, RANDOM
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import probabilities, score
 
-RANDOM = "random"  # the floor: weights that are drawn
 SLOW = ("integrated_gradients", "occlusion")  # tens to hundreds of passes for a note
 
 

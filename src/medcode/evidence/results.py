@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+RANDOM = "random"  # the floor: weights that are drawn
 PLAUSIBILITY = ("f1", "precision", "recall", "auprc", "iou", "precision_at_1", "span_recall", "without_tokens")
 FAITHFULNESS = ("comprehensiveness", "sufficiency")
 COLUMNS = ["head", "method", "threshold", *PLAUSIBILITY, *FAITHFULNESS]

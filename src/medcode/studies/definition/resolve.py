@@ -7,7 +7,19 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-from medcode.config import Evaluation, LabelSet, Recipe, Run, Section, Training, load, load_model, models
+from medcode.config import (
+    Evaluation,
+    Explain,
+    LabelSet,
+    Recipe,
+    Run,
+    Scoring,
+    Section,
+    Training,
+    load,
+    load_model,
+    models,
+)
 from medcode.config.auto_recipe import AUTO
 from medcode.config.section import current_key
 from medcode.errors import UserError, nearest
@@ -17,7 +29,7 @@ from medcode.studies.definition import datasets
 from medcode.studies.definition.study import FILE, Study
 
 # Keys of params.yaml that a row may set. The data are the same for all rows.
-SECTIONS = ("model", "recipe", "encoder", "training", "evaluation", "models")
+SECTIONS = ("model", "recipe", "encoder", "training", "evaluation", "explain", "models")
 COMMANDS = ("train", "evaluate", "study_finish")  # scripts of a training in stages/
 # Sections whose stages the studies share with the main workflow: another value would have no effect.
 OF_MAIN_WORKFLOW = ("reference", "synthesize")
@@ -183,6 +195,28 @@ def training_code(path: Path, project: Project) -> dict[str, Any]:
     run = load(Run, path)
     chosen = load_model(path, run.model, None, run.label_set)
     return code_of(project, COMMANDS[:1], choice(run.corpus, chosen))
+
+
+def evidence_fingerprint(path: Path, project: Project) -> dict[str, Any]:
+    """Return the fingerprint of the measures of evidence: their settings, and digests of their code.
+
+    Args:
+        path, project: as for `run_fingerprint`.
+
+    Raises:
+        UserError: the settings are not valid.
+    """
+    run = load(Run, path)
+    chosen = load_model(path, run.model, None, run.label_set)
+    settings = load(Explained, path).model_dump()
+    return {"settings": settings, **code_of(project, ("explain",), choice(run.corpus, chosen))}
+
+
+class Explained(Section):
+    """Sections of params.yaml that affect the measures of evidence."""
+
+    explain: Explain
+    training: Scoring
 
 
 class Measured(Section):

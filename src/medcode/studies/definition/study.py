@@ -58,6 +58,7 @@ class Definition(Section):
     Later settings override earlier ones: `settings` for all rows, those of the row, and on corpora other than MIMIC
     `small` for all rows and `small` of the row. `small_remark` explains the latter to a reader.
     `comparisons` are pairs of rows whose difference is tested. `ensembles` stand behind the rows of the first table.
+    With `evidence` the evidence of every row is measured, as `explain` in params.yaml or the settings says.
     """
 
     title: str
@@ -72,6 +73,7 @@ class Definition(Section):
     rows: Annotated[dict[str, Row], Field(min_length=1)]
     comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field([])
     ensembles: dict[str, Ensemble] = Field({})
+    evidence: bool = False
 
 
 class PaperlessDefinition(Definition):
@@ -185,6 +187,10 @@ class Study:
         trained = self.trained_by(name)
         corpus_folder = self.root / trained.study.name / "runs" / self.definition.corpus
         return corpus_folder / label_set / trained.name / str(seed)
+
+    def evidence_file(self, name: str, label_set: str, seed: int) -> Path:
+        """Return the path of the measures of the evidence of one training, as in metrics/explain.json."""
+        return self.root / self.name / "evidence" / self.definition.corpus / label_set / name / f"{seed}.json"
 
     def ensemble_file(self, name: str) -> Path:
         """Return the path of the metrics of an ensemble, as in metrics/test.json."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,37 +17,14 @@ from medcode import config, io
 from medcode.errors import UserError
 from medcode.studies.definition.study import FILE, PROBABILITIES, Study, load, names
 from medcode.studies.pipeline.data_pipeline import CODE, SETTINGS_FILE, SETTINGS_OPTIONS, DataPipeline
+from medcode.studies.pipeline.evidence_stage import PREFIX, evidence_stage
+from medcode.studies.pipeline.run_groups import RunFiles, RunGroup, run_groups
 from medcode.studies.pipeline.workflow import PARAMS_FILE, StageCommand, parse_stages
 
 HEAD = "# Written by `make study` from {source}: change that instead.\n"
-NO_ENCODER = "none"
 # Options of the evaluation for codes that training never saw, which studies do without.
 OPEN_OPTIONS = ("--notes", "--open")
 RESULT_FOLDERS = ("metrics", "plots")  # of the main workflow; a training of a study has one folder for both
-
-
-@dataclass
-class RunGroup:
-    """Rows of a study that train on the same inputs, and so share a stage."""
-
-    label_set: str
-    encoder: str
-    rows: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class RunFiles:
-    """Paths of the files of one training of a study.
-
-    Attributes:
-        results: folder with the results of training and evaluation.
-        settings: path of the files with the settings, without suffixes.
-        model: folder of the trained model. It is not an output: it is large, and restricted if the notes are.
-    """
-
-    results: str
-    settings: str
-    model: str
 
 
 def study_pipeline(study: Study, data: DataPipeline) -> dict[str, Any]:
@@ -66,6 +42,8 @@ def study_pipeline(study: Study, data: DataPipeline) -> dict[str, Any]:
         )  # fmt: skip
     for name, group in groups.items():
         stages[name] = _runs_stage(study, data, group)
+        if study.definition.evidence:
+            stages[f"{PREFIX}{name}"] = evidence_stage(study, data, group)
     if study.counts_only:
         stages["parameters"] = _settings_stage(
             study, "study_parameters", "count the parameters of each row at the papers' sizes",
@@ -77,25 +55,9 @@ def study_pipeline(study: Study, data: DataPipeline) -> dict[str, Any]:
     return {"stages": stages}
 
 
-def run_groups(study: Study) -> dict[str, RunGroup]:
-    """Return the rows that a study trains on the same inputs, by the name of their stage."""
-    groups: dict[str, RunGroup] = {}
-    for label_set, rows in study.runs().items():
-        for row in rows:
-            encoder = study.setting(row, "encoder", NO_ENCODER)
-            name = label_set if encoder == NO_ENCODER else f"{label_set}-{encoder}"
-            groups.setdefault(name, RunGroup(label_set, encoder)).rows.append(row)
-    return groups
-
-
 def _runs_stage(study: Study, data: DataPipeline, group: RunGroup) -> dict[str, Any]:
-    folder, corpus = f"studies/{study.name}", study.definition.corpus
+    corpus, files = study.definition.corpus, RunFiles.of(study, group)
     axes = {"label_set": group.label_set, "encoder": group.encoder}
-    files = RunFiles(
-        results=f"{folder}/runs/{corpus}/{group.label_set}/${{item.row}}/${{item.seed}}",
-        settings=f"{folder}/settings/{group.label_set}/${{item.row}}/${{item.seed}}",
-        model=f"models/{folder}/{corpus}-{group.label_set}-${{item.row}}-${{item.seed}}",
-    )
     deps = [data.study_path(dep, corpus, **axes) for dep in _data_deps(data)]
     return {
         "desc": f"train and measure each row on {group.label_set}",
@@ -212,6 +174,7 @@ def _report_stage(study: Study) -> dict[str, Any]:
     elif study.runs():
         deps |= {f"{folder}/runs/{corpus}", f"{folder}/settings"}
         deps |= {f"{folder}/ensembles/{name}.json" for name in study.definition.ensembles}
+        deps |= {f"{folder}/evidence/{corpus}"} if study.definition.evidence else set()
     for name in [] if study.counts_only else study.definition.rows:
         trained = study.trained_by(name)
         if trained.study is not study:
@@ -221,6 +184,7 @@ def _report_stage(study: Study) -> dict[str, Any]:
                 deps.add(f"{trained_folder}/settings/{label_set}/{trained.name}")
         deps.add(f"studies/{study.origin(name).study.name}/{FILE}")
     outs = ["figures", "report.html", "results.json", "table.csv", "table.md"]
+    outs += ["evidence.csv"] if study.definition.evidence else []
     options = {"--params": PARAMS_FILE, "--study": f"{folder}/{FILE}", "--out": folder}
     return {
         "desc": "the table, the figures and the report page",
@@ -280,10 +244,10 @@ def _write_yaml(path: Path, content: dict[str, Any], source: str) -> None:
         io.write_text(path, text)
 
 
-def run_targets(study: Study) -> list[str]:
-    """Return the targets of `dvc repro` for the trainings of a study."""
+def run_targets(study: Study, prefix: str = "") -> list[str]:
+    """Return the targets of `dvc repro` for the trainings of a study; with PREFIX, those for their evidence."""
     return [
-        f"studies/{study.name}/dvc.yaml:{name}@{row}-{seed}"
+        f"studies/{study.name}/dvc.yaml:{prefix}{name}@{row}-{seed}"
         for name, group in run_groups(study).items()
         for row in group.rows
         for seed in study.definition.seeds

@@ -15,7 +15,7 @@ from medcode.report.page import STYLE, inline
 from medcode.studies.definition.published import CORPORA
 from medcode.studies.definition.study import Study
 from medcode.studies.definition.table import Table, column_title
-from medcode.studies.report import captions, commit_links
+from medcode.studies.report import captions, commit_links, evidence_table
 from medcode.studies.report.comparison_tables import ComparisonTable, Line, same_corpus
 from medcode.studies.report.figure_data import StudyFigure
 from medcode.studies.report.tables import (
@@ -30,6 +30,7 @@ from medcode.studies.report.tables import (
 from medcode.studies.report.times import DASH, format_time, mean_cpu_seconds
 from medcode.studies.results import comparisons
 from medcode.studies.results.comparisons import Comparison
+from medcode.studies.results.evidence_results import MEASURES, Evidence
 from medcode.studies.results.run_results import RowSettings, Run, Runs
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -43,6 +44,7 @@ def render(
     runs: Runs,
     settings: RowSettings,
     repository: str | None = None,
+    evidence: Evidence | None = None,
 ) -> str:
     """Return the page with inline style, figures and the few lines that sort tables; nothing is loaded from elsewhere.
 
@@ -54,6 +56,7 @@ def render(
         runs: trainings by row and label set.
         settings: what each row was trained with.
         repository: web page of the repository, from `commit_links.address`.
+        evidence: measures of the evidence of its models, from `evidence_results.read`.
     """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -66,6 +69,9 @@ def render(
         warning=_warning(study, tables),
         how=None if study.counts_only else captions.trained(study, runs),
         tables=[_table(study, comparison, group) for comparison in tables for group in comparison.table.groups],
+        evidence=[row | {"sort": json.dumps(row["keys"])} for row in evidence_table.page_rows(study, evidence or {})],
+        evidence_columns=[evidence_table.TITLES[name] for name in MEASURES],
+        evidence_explanation=evidence_table.EXPLANATION,
         figures=[{"svg": inline(f.svg), "title": f.title, "caption": f.caption} for f in figures.values()],
         tested=[_test_row(study, test, len(tests)) for test in tests],
         tests=comparisons.TESTS,

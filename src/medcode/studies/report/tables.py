@@ -11,11 +11,12 @@ from typing import Any
 from medcode.studies.definition.published import CORPORA, Cell, PublishedTable
 from medcode.studies.definition.study import Study
 from medcode.studies.definition.table import Table, column_title
-from medcode.studies.report import captions
+from medcode.studies.report import captions, evidence_table
 from medcode.studies.report.comparison_tables import ComparisonTable, Line, same_corpus
 from medcode.studies.report.times import DASH
 from medcode.studies.results import comparisons
 from medcode.studies.results.comparisons import MINUS, Comparison
+from medcode.studies.results.evidence_results import Evidence
 from medcode.studies.results.run_results import Runs, Summary
 
 # Columns of table.csv.
@@ -99,11 +100,14 @@ def source(line: Line, table: PublishedTable) -> str:
     return f"{CORPORA[table.corpus]}, {'quoted' if line.quoted else 'published'}"
 
 
-def markdown(study: Study, tables: list[ComparisonTable], tests: list[Comparison], runs: Runs) -> str:
+def markdown(
+    study: Study, tables: list[ComparisonTable], tests: list[Comparison], runs: Runs, evidence: Evidence | None = None
+) -> str:
     """Return the content of table.md."""
     parts = [f"# {study.definition.title}", _about(study, tables, runs)]
     for comparison in tables:
         parts += _table_parts(study, comparison)
+    parts += evidence_table.markdown(study, evidence or {})
     if tests:
         parts += ["## Differences between rows", comparisons.markdown(study, tests), comparisons.TESTS]
     return "\n\n".join(parts) + "\n"
