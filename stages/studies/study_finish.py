@@ -1,4 +1,4 @@
-"""Record the machine and the commit of a study's training, and remove its model."""
+"""Record the machine and the commit of a study's training, and remove its model if nothing needs it any more."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Parameters(config.Section):
     training: config.Machine
 
 
-@stage(Parameters, model=Path, out=Path)
-def main(params: Parameters, model: Path, out: Path) -> None:
+@stage(Parameters, out=Path, optional={"model": Path})
+def main(params: Parameters, out: Path, model: Path | None) -> None:
     device = distributed.choose_device(params.training.device)
     io.write_json(
         out,
@@ -34,7 +34,8 @@ def main(params: Parameters, model: Path, out: Path) -> None:
             "commit": commit(),
         },
     )
-    shutil.rmtree(model)
+    if model is not None:
+        shutil.rmtree(model)
 
 
 def commit() -> str | None:

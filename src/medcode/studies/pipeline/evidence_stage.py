@@ -31,7 +31,6 @@ def evidence_stage(study: Study, data: DataPipeline, group: RunGroup) -> dict[st
         "wdir": "../..",
         "matrix": {"row": group.rows, "seed": list(study.definition.seeds)},
         "cmd": command.without(("--table",)).replace_options(paths | options).render(),
-        # The model is no output of its training; a new one comes with new results.
-        "deps": [*paths.values(), files.results, f"{files.settings}.explain.json"],
+        "deps": [*paths.values(), files.model, f"{files.settings}.explain.json"],
         "outs": [{files.evidence: {"push": False}}],
     }

@@ -59,13 +59,14 @@ def _runs_stage(study: Study, data: DataPipeline, group: RunGroup) -> dict[str, 
     corpus, files = study.definition.corpus, RunFiles.of(study, group)
     axes = {"label_set": group.label_set, "encoder": group.encoder}
     deps = [data.study_path(dep, corpus, **axes) for dep in _data_deps(data)]
+    outs = [files.results, files.model] if study.definition.evidence else [files.results]
     return {
         "desc": f"train and measure each row on {group.label_set}",
         "wdir": "../..",
         "matrix": {"row": group.rows, "seed": list(study.definition.seeds)},
         "cmd": [command.render() for command in _run_commands(data, files, corpus, axes, study)],
         "deps": [*dict.fromkeys(deps), f"{files.settings}.json", f"{files.settings}.train.json"],
-        "outs": [{files.results: {"push": False}}],
+        "outs": [{out: {"push": False}} for out in outs],
     }
 
 
@@ -103,7 +104,8 @@ def _run_commands(
         "--timings": f"{files.results}/epochs.jsonl",
         "--model": files.model,
     }
-    finish_options = {"--params": params, "--model": files.model, "--out": f"{files.results}/environment.json"}
+    finish_options = {"--params": params, "--out": f"{files.results}/environment.json"}
+    finish_options |= {} if study.definition.evidence else {"--model": files.model}
     evaluate = evaluate.without(OPEN_OPTIONS).replace_options({"--params": params, "--model": files.model})
     evaluate = evaluate.add_option("--predictions", f"{files.results}/predictions.npz")
     if study.definition.ensembles:

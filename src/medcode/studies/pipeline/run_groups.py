@@ -25,7 +25,8 @@ class RunFiles:
     Attributes:
         results: folder with the results of training and evaluation.
         settings: path of the files with the settings, without suffixes.
-        model: folder of the trained model. It is not an output: it is large, and restricted if the notes are.
+        model: folder of the trained model. It is large, and restricted if the notes are: removed once it is measured,
+            and an output only of a study that measures its evidence.
         evidence: the measures of its evidence, in a study that has them.
     """
 
