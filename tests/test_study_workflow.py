@@ -37,12 +37,15 @@ TINY = {
     },
     "comparisons": [["caml", "wide"]],
     "ensembles": {"both": {"title": "Both", "rows": ["caml", "wide"]}},
+    "evidence": True,
 }
 ALL = {"top50@caml-1", "top50@wide-1"}
+EVIDENCE = {f"evidence-{training}" for training in ALL}
 RESULTS = (
     "dvc.lock",
     "dvc.yaml",
     "ensembles",
+    "evidence.csv",
     "figures",
     "report.html",
     "results.json",
@@ -99,7 +102,7 @@ def project(audited_project, tmp_path_factory):
     dvc_runner._remove_damaged_lock(project.folder / dvc_runner.RWLOCK)  # as `make study` does after a kill
     before = project.recorded()
     project.ran, _ = project.repro_study(**project.audit.variables)
-    assert before and project.ran == (ALL - before) | {"ensemble-both", "report"}, (
+    assert before and project.ran == (ALL - before) | EVIDENCE | {"ensemble-both", "report"}, (
         "a stopped study goes on where it was"
     )
     project.commit()
@@ -131,9 +134,6 @@ def test_only_tables_figures_and_pages_are_tracked_by_git(clean):
     assert ids and not ids & words
     results = json.loads(clean.read("studies/tiny/results.json"))
     assert results["finished"] and {row["row"] for row in results["rows"]} == {"caml", "wide"}
-    assert not (clean.folder / "models/studies/tiny").exists() or not list(
-        (clean.folder / "models/studies/tiny").iterdir()
-    ), "models are not kept"
 
 
 def test_only_a_changed_row_runs(clean):
@@ -141,7 +141,25 @@ def test_only_a_changed_row_runs(clean):
         "wide": TINY["rows"]["wide"] | {"settings": {"model": "caml", "models.*.options.filters": 13}}
     }
     clean.define(rows=rows)
-    assert clean.repro_study()[0] == {"settings", "top50@wide-1", "ensemble-both", "report"}
+    assert clean.repro_study()[0] == {"settings", "top50@wide-1", "evidence-top50@wide-1", "ensemble-both", "report"}
+
+
+def test_models_are_kept_only_where_their_evidence_is_measured(clean):
+    folder = clean.folder / "models/studies/tiny"
+    assert {path.name for path in folder.iterdir()} == {f"synthetic-mimic3-top50-{row}-1" for row in ("caml", "wide")}
+    clean.define(evidence=False)
+    assert clean.repro_study()[0] >= ALL, "their trainings have other commands"
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+def test_other_settings_of_evidence_train_nothing(clean):
+    rows = TINY["rows"] | {
+        "wide": TINY["rows"]["wide"]
+        | {"settings": {"model": "caml", "models.*.options.filters": 12, "explain.documents": 5}}
+    }
+    clean.define(rows=rows)
+    assert clean.repro_study()[0] == {"settings", "evidence-top50@wide-1", "report"}
+    assert "| CAML, wider | random |" in clean.read("studies/tiny/table.md").decode()
 
 
 def test_an_ensemble_is_measured_by_the_mean_probabilities_of_its_rows(clean):
@@ -182,7 +200,7 @@ def test_a_failed_row_does_not_stop_others_and_reruns_after_a_fix(clean):
     assert "3/4" in listed
     rows["broken"]["settings"] = broken | {"models.*.recipes.*.learning_rate": 0.01}
     clean.define(rows=rows)
-    assert clean.repro_study()[0] == {"settings", "top50@broken-1", "report"}
+    assert clean.repro_study()[0] == {"settings", "top50@broken-1", "evidence-top50@broken-1", "report"}
 
 
 def test_a_wrong_row_is_refused_before_anything_trains(clean):
@@ -200,7 +218,9 @@ def test_only_added_seeds_run_and_in_parallel(clean):
     assert {run.split(":")[1] for run in runs} == ALL | {"top50@caml-2", "top50@wide-2"}
     done = clean.run("python", "-m", "medcode", "study", "tiny", "--run", "--jobs", "2")
     ran = {name.split(":")[1] for name in RAN.findall(done.stdout) if name.startswith(f"{STUDY}:")}
-    assert ran - {"settings"} == {"top50@caml-2", "top50@wide-2", "ensemble-both", "report"}
+    assert ran - {"settings"} == {
+        "top50@caml-2", "top50@wide-2", "evidence-top50@caml-2", "evidence-top50@wide-2", "ensemble-both", "report",
+    }  # fmt: skip
     assert clean.repro_study()[0] == set()
 
 

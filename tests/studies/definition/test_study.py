@@ -18,7 +18,8 @@ from medcode.studies.definition import resolve, study
 
 ISSUED = {
     "bert-architectures", "bert-domains", "bert-frequency", "bert-more-data", "cantemist", "cnn-retrained",
-    "codiesp-d-en", "codiesp-d-es", "codiesp-p-es", "fusion", "fusion-ablation", "fusion-extra", "jams",
+    "codiesp-d-en", "codiesp-d-es", "codiesp-p-es", "evidence-cantemist", "evidence-codiesp", "fusion", "fusion-ablation",
+    "fusion-extra", "jams",
     "jams-frequency", "jams-linkage", "mtram-ablation", "mtram-ccs", "mtram-combine", "mtram-icd",
     "slides-code-embeddings", "slides-focal-loss", "slides-models", "slides-parameters", "zoo", "zoo-codiesp",
     "zoo-encoders", "zoo-mimic4",
@@ -80,7 +81,7 @@ def at(one: study.Study, corpus: str) -> study.Study:
 
 
 # Studies whose published rows are no rows of ours: encoders that cannot be had without a network.
-BESIDE = {name for name in ISSUED if name.startswith(("zoo", "codiesp", "cantemist"))}
+BESIDE = {name for name in ISSUED if name.startswith(("zoo", "codiesp", "cantemist", "evidence"))}
 
 
 @pytest.mark.parametrize("name", sorted(ISSUED - BESIDE))
@@ -280,7 +281,10 @@ def test_a_study_without_a_paper_trains_the_label_sets_of_its_table(studies):
         ({"models.*.filters": 3}, "models.*.filters: it is called models.*.options.filters"),
         ({"models.caml.training.*.epochs": 3}, "it is called models.caml.recipes.*.epochs"),
         ({"models.*": 3}, "models.*: it is called models.*.options"),
-        ({"word2vec.size": 3}, "word2vec.size: a study sets model, recipe, encoder, training, evaluation, models only"),
+        (
+            {"word2vec.size": 3},
+            "word2vec.size: a study sets model, recipe, encoder, training, evaluation, explain, models only",
+        ),
     ],
 )
 def test_a_mistake_in_row_settings_is_reported_in_one_line(studies, tmp_path, settings, message):

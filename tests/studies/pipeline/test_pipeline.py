@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 import stage_commands
 import yaml
-from study_results import PAPERLESS, TINY, issued, raw_params, write_study
+from study_results import PAPERLESS, TINY, issued, raw_params, write_study, write_yaml
 
 from medcode.errors import UserError
+from medcode.reruns.stages import project as project_of
 from medcode.studies.definition import resolve, study
 from medcode.studies.pipeline import pipeline
 from medcode.studies.pipeline.workflow import StageCommand
 
 ROOT = Path(__file__).resolve().parents[3]
 CODE = re.compile(r"(src|stages)/")
+CLOSURE = project_of(ROOT)
 
 
 @pytest.fixture
@@ -161,6 +163,41 @@ def test_an_ensemble_is_a_stage_on_the_probabilities_of_its_rows(project):
     assert "studies/tiny/ensembles/both.json" in stages["report"]["deps"]
 
 
+def test_evidence_is_measured_behind_the_training_of_a_model_that_is_kept(project):
+    rows = {"cnn": TINY["rows"]["cnn"], "plm": {"title": "P", "settings": {"model": "plm_icd", "encoder": "minilm"}}}
+    write_study(project / "studies", "tiny", TINY, rows=rows, comparisons=[], evidence=True)
+    stages = written(project, "tiny")
+    for name, encoder in (("top50", "none"), ("top50-minilm", "minilm")):
+        stage, train = stages[f"evidence-{name}"], stages[name]
+        assert stage["matrix"] == train["matrix"]
+        model = "models/studies/tiny/synthetic-mimic3-top50-${item.row}-${item.seed}"
+        assert {model: {"push": False}} in train["outs"] and model in stage["deps"]
+        assert "--model" not in StageCommand.parse(train["cmd"][2]).options, "study_finish would remove it"
+        files = StageCommand.parse(stage["cmd"]).options
+        assert files["--subword"].endswith(f"/{encoder}") and files["--sentences"].endswith(f"/{encoder}")
+        assert {files["--inputs"], files["--sentences"], files["--subword"]} <= {*stage["deps"]}
+        settings = "studies/tiny/settings/top50/${item.row}/${item.seed}"
+        assert files["--params"] == f"{settings}.yaml" and f"{settings}.explain.json" in stage["deps"]
+        assert stage["outs"] == [{files["--metrics"]: {"push": False}}]
+    assert "studies/tiny/evidence/synthetic-mimic3" in stages["report"]["deps"]
+    assert {"studies/tiny/evidence.csv": {"cache": False}} in stages["report"]["outs"]
+    tiny = study.load(project / "studies", "tiny")
+    targets = pipeline.run_targets(tiny, pipeline.PREFIX)
+    assert "studies/tiny/dvc.yaml:evidence-top50-minilm@plm-2" in targets and len(targets) == 4
+
+
+def test_the_fingerprint_of_evidence_holds_its_settings_and_its_code(studies, tmp_path):
+    rows = {"cnn": TINY["rows"]["cnn"] | {"settings": {"model": "cnn", "explain.documents": 3}}}
+    write_study(studies, "tiny", TINY, rows=rows, comparisons=[], evidence=True)
+    raw = resolve.for_corpus(raw_params(), studies / "data/settings.yaml", "synthetic-mimic3")
+    path = tmp_path / "row.yaml"
+    write_yaml(path, resolve.resolve_params(raw, study.load(studies, "tiny"), "cnn", "top50", 1))
+    found, training = resolve.evidence_fingerprint(path, CLOSURE), resolve.run_fingerprint(path, CLOSURE)
+    assert found["settings"]["explain"]["documents"] == 3 and "explain" not in training["settings"]
+    assert "src/medcode/evidence/faithfulness.py" in found["code"] and "src/medcode/models/cnn.py" in found["code"]
+    assert not [name for name in training["code"] if name.startswith("src/medcode/evidence/")]
+
+
 def test_rows_with_an_encoder_have_a_separate_stage(project):
     workflow = yaml.safe_load((project / "dvc.yaml").read_text())
     workflow["stages"]["subword"] = {
@@ -216,7 +253,12 @@ def test_the_pipeline_of_every_study_can_be_written(name):
     assert "report" in stages
     for stage in stages.values():
         if isinstance(stage.get("cmd"), list):  # a training, its evaluation and its end are about one model
-            assert len({StageCommand.parse(command).options["--model"] for command in stage["cmd"]}) == 1
+            assert (
+                len(
+                    {model for command in stage["cmd"] if (model := StageCommand.parse(command).options.get("--model"))}
+                )
+                == 1
+            )
     trained = {row for stage in stages.values() for row in stage.get("matrix", {}).get("row", [])}
     assert trained == {row for rows in one.runs().values() for row in rows}
     used = {part for stage in stages.values() for part in re.findall(r"\$\{[^}]*\}", str(stage))}
