@@ -19,9 +19,9 @@ from medcode.studies.definition import resolve, study
 ISSUED = {
     "bert-architectures", "bert-domains", "bert-frequency", "bert-more-data", "cantemist", "cnn-retrained",
     "codiesp-d-en", "codiesp-d-es", "codiesp-p-es", "evidence-cantemist", "evidence-codiesp", "fusion",
-    "fusion-ablation", "fusion-extra", "jams", "jams-frequency", "jams-linkage", "mtram-ablation", "mtram-ccs", "mtram-combine", "mtram-icd",
-    "slides-code-embeddings", "slides-focal-loss", "slides-models", "slides-parameters", "zoo", "zoo-codiesp",
-    "zoo-encoders", "zoo-mimic4",
+    "fusion-ablation", "fusion-extra", "jams", "jams-frequency", "jams-linkage", "mtram-ablation", "mtram-ccs",
+    "mtram-combine", "mtram-icd", "slides-code-embeddings", "slides-focal-loss", "slides-models", "slides-parameters",
+    "zoo", "zoo-codiesp", "zoo-encoders", "zoo-mimic4",
 }  # fmt: skip
 MIMIC = {"synthetic-mimic3": "mimic3", "synthetic-mimic4": "mimic4"}
 ROOT = Path(__file__).resolve().parents[3]
