@@ -62,6 +62,7 @@ class MethodScores:
         of_names = {name: self.faithfulness[name] for name in FAITHFULNESS}
         return {
             "threshold": threshold,
+            "plausibility_on_dev": plausibility(dev, threshold),
             "plausibility": plausibility(test, threshold),
             "plausibility_of_predicted": plausibility(predicted, threshold),
             "faithfulness": {
@@ -105,7 +106,7 @@ def measure_evidence(
         seed: of drawing documents and random weights.
 
     Returns:
-        {method: {threshold, plausibility, plausibility_of_predicted, faithfulness}}.
+        {method: {threshold, plausibility_on_dev, plausibility, plausibility_of_predicted, faithfulness}}.
     """
     scores = {method: MethodScores() for method in methods}
     for split in ("dev", "test"):
