@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from medcode.evidence.explain import explain_mean
 from medcode.evidence.spans import MOST_SPANS, Span, best_spans, phrases, printable, sentence_of
-from medcode.inference.predict import OpenPredictor
+from medcode.inference.predict import OpenPredictor, PredictedCode
 from medcode.inference.saved_model import TrainedModel
 
 NOTHING = "no words stand out"
@@ -18,7 +18,7 @@ NOTHING = "no words stand out"
 def add_spans(
     models: Iterable[TrainedModel],
     text: str,
-    codes: list[dict[str, Any]],
+    codes: Sequence[PredictedCode],
     method: str | None = None,
     open_predictor: OpenPredictor | None = None,
 ) -> str:
@@ -45,7 +45,7 @@ def add_spans(
         for head, of_head in first.labels.items()
         for index, label in enumerate(of_head)
     }
-    by_head: dict[str, list[dict[str, Any]]] = {head: [] for head in first.labels}
+    by_head: dict[str, list[PredictedCode]] = {head: [] for head in first.labels}
     for code in codes:
         if code.get("unseen"):
             assert open_predictor is not None
@@ -63,7 +63,7 @@ def add_spans(
     return found.method
 
 
-def _spans_of_unseen(open_predictor: OpenPredictor, text: str, code: dict[str, Any]) -> list[list[Any]]:
+def _spans_of_unseen(open_predictor: OpenPredictor, text: str, code: PredictedCode) -> list[list[Any]]:
     found = open_predictor.places(text, code["system"], code["code"])
     places = np.array([(start, end) for start, end, _ in found], np.int64).reshape(-1, 2)
     return [list(span) for span in phrases(text, places, np.array([share for *_, share in found]))[:MOST_SPANS]]
@@ -74,7 +74,7 @@ def _again(first: TrainedModel, others: Iterable[TrainedModel]) -> Iterable[Trai
     yield from others
 
 
-def lines(text: str, code: dict[str, Any], marks: tuple[str, str]) -> list[str]:
+def lines(text: str, code: PredictedCode, marks: tuple[str, str]) -> list[str]:
     """Return the evidence of a code for a terminal: each span in its sentence, behind its share of the weight.
 
     Args:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from medcode.evidence.spans import Span
+from medcode.inference.predict import PredictedCode
 
 
 class Segment(NamedTuple):
@@ -37,7 +38,7 @@ def segments(text: str, spans: Sequence[Sequence[Span]]) -> list[Segment]:
     ]
 
 
-def render(text: str, model: str, method: str, codes: Sequence[dict[str, Any]]) -> str:
+def render(text: str, model: str, method: str, codes: Sequence[PredictedCode]) -> str:
     """Return the page, which needs no other file and no network.
 
     Args:

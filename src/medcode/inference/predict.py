@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import numpy as np
 
@@ -17,6 +17,33 @@ from medcode.text.sentences import sentence_spans
 from medcode.text.tokenization import text_of, tokenize
 from medcode.text.vocabulary import Vocabulary
 
+NO_WORDS = "no words to read: it is empty, or holds numbers and signs only"
+FEWEST_TO_JUDGE = 20  # words, of which it can be said that most are unknown
+
+
+class PredictedCode(TypedDict):
+    """A predicted code.
+
+    Attributes:
+        head: of the model, `icd` unless it has several.
+        system: of the code, for instance `icd10cm`.
+        code: with its point.
+        description: of the code.
+        probability: from 0 to 1.
+        evidence: start and end of the best sentence, in characters of the note; of a model on sentences only.
+        unseen: true for a code that no training note has.
+        spans: the evidence, [start, end, text, weight] each, heaviest first; where it was asked for.
+    """
+
+    head: str
+    system: str
+    code: str
+    description: str
+    probability: float
+    evidence: NotRequired[list[int]]
+    unseen: NotRequired[bool]
+    spans: NotRequired[list[list[Any]]]
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -25,29 +52,61 @@ class Prediction:
     Attributes:
         model: name of the model.
         label_set: that it was trained on.
-        codes: records {head, system, code, description, probability}; of a model on sentences also evidence, start and
-            end of the best sentence in characters of the note. A code that is no label has `unseen: true`.
+        codes: the codes, see `PredictedCode`.
         words: number of words of the note.
         words_read: number of words after truncation.
         words_known: number of words read that are in the vocabulary.
         unit: what these numbers count: words, or the subwords of an encoder.
         seeds: number of trained models, whose mean the probabilities are.
         thresholds: of each head, the probability above which a code is predicted, unless `top` was asked for.
+        evidence_method: by which the spans of the codes were found; None without spans.
     """
 
     model: str
     label_set: str
-    codes: list[dict[str, Any]]
+    codes: list[PredictedCode]
     words: int
     words_read: int
     words_known: int
     unit: str
     seeds: int
     thresholds: dict[str, float]
+    evidence_method: str | None = None
+
+    @property
+    def mostly_unknown(self) -> bool:
+        """Whether more than half of the words read are not in the vocabulary; few words tell nothing."""
+        return self.words_read >= FEWEST_TO_JUDGE and 2 * self.words_known < self.words_read
+
+    def as_dict(self, decimals: int) -> dict[str, Any]:
+        """Return the attributes for JSON, probabilities rounded; `evidence_method` only where there are spans."""
+        codes = [code | {"probability": round(code["probability"], decimals)} for code in self.codes]
+        values = vars(self) | {"codes": codes}
+        return {name: value for name, value in values.items() if name != "evidence_method" or value is not None}
 
 
 class UnreadableNote(UserError):
-    """A note without words."""
+    """A text that cannot be read as a note, or has no words."""
+
+
+@dataclass(frozen=True)
+class NoteScores:
+    """What one or several models say of a note.
+
+    Attributes:
+        probabilities: {head: float32 [Y]}.
+        best: number of the slice with the highest score of each label, {head: int64 [Y]}.
+        places: start and end of each slice in characters of the note, int64 [m, 2]; None for a model on documents.
+        words, words_read, words_known, seeds: as in `Prediction`.
+    """
+
+    probabilities: Mapping[str, np.ndarray]
+    best: Mapping[str, np.ndarray]
+    places: np.ndarray | None
+    words: int
+    words_read: int
+    words_known: int
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -86,6 +145,8 @@ def predict(
 ) -> Prediction:
     """Predict the codes of one note, by the mean of the probabilities of one or several models.
 
+    Nothing is batched: `many.BatchPredictor` does the same for many notes.
+
     Args:
         models: models of the same labels, one after another, as `saved_model.load_all` reads them.
         text: the note.
@@ -94,44 +155,86 @@ def predict(
         open_predictor: adds codes that are no label; None for a label set without them.
 
     Raises:
-        UnreadableNote: the note has no words.
+        UnreadableNote: the note has no words, or was decoded by the wrong rule.
         UserError: a model cannot be read.
     """
+    check_text(text)
     mean, of_slices = MeanProbabilities(), MeanProbabilities()
     for trained in models:
         all_tokens, unknown = token_ids(trained, text)
         if not len(all_tokens):
-            raise UnreadableNote("no words to read: it is empty, or holds numbers and signs only")
+            raise UnreadableNote(NO_WORDS)
         slices, places = slices_of(trained, text, len(all_tokens))
         tokens = all_tokens[: slices.max()]
         logits = score(trained.model, tokens, slices, trained.max_tokens, batch_size=1)
         of_slices.add({head: probabilities(x) for head, x in logits.items()})
         mean.add({head: probabilities(x.max(axis=0)) for head, x in logits.items()})
+    best = {head: values.argmax(axis=0) for head, values in of_slices.values.items()}
+    sizes = len(all_tokens), len(tokens), int((tokens != unknown).sum())
+    scores = NoteScores(mean.values, best, places, *sizes, mean.models)
+    return prediction_of(trained, text, scores, threshold, top, open_predictor)
+
+
+def check_text(text: str) -> None:
+    """Refuse a text that was decoded by the wrong rule.
+
+    Raises:
+        UnreadableNote: likewise.
+    """
+    if "\0" in text:
+        raise UnreadableNote(
+            "holds NUL characters, as UTF-16 does that is read as UTF-8; convert it, for instance with "
+            "iconv -f UTF-16LE -t UTF-8"
+        )
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UnreadableNote(f"not valid Unicode text (character {error.start + 1})") from None
+
+
+def prediction_of(
+    trained: TrainedModel,
+    text: str,
+    scores: NoteScores,
+    threshold: float | None,
+    top: int | None,
+    open_predictor: OpenPredictor | None,
+) -> Prediction:
+    """Return the codes of a note by its scores.
+
+    Args:
+        trained: one of the models that the scores are of.
+        text: the note.
+        scores: of it.
+        threshold, top, open_predictor: as for `predict`.
+    """
     codes, thresholds = [], {}
     for head, labels in trained.labels.items():
-        best, values, limit = of_slices.values[head].argmax(axis=0), mean.values[head], trained.thresholds[head]
-        records = [
-            {key: label[key] for key in ("system", "code", "description")}
-            | ({} if places is None else {"evidence": places[best[number]].tolist()})
-            for number, label in enumerate(labels)
-        ]
+        values, limit, unseen = scores.probabilities[head], trained.thresholds[head], []
         if open_predictor is not None and head == "icd":
             opened = open_predictor(text, values)
-            records += [record | {"unseen": True} for record in opened.unseen]
             values, limit = np.concatenate([opened.probabilities, opened.unseen_probabilities]), opened.threshold
-        order = np.argsort(-values, kind="stable")
+            unseen = opened.unseen
         limit = thresholds[head] = limit if threshold is None else threshold
-        predicted = order[:top] if top is not None else order[values[order] > limit]
-        codes += [_record(head, records[number], float(values[number])) for number in predicted]
-    n_known, unit = int((tokens != unknown).sum()), "words" if trained.tokenizer is None else "subwords"
-    sizes = len(all_tokens), len(tokens), n_known
-    return Prediction(trained.name, trained.label_set, codes, *sizes, unit, mean.models, thresholds)
-
-
-def _record(head: str, record: dict[str, Any], probability: float) -> dict[str, Any]:
-    """Return the record of a predicted code, with its probability behind its description."""
-    named = {key: record[key] for key in ("system", "code", "description")}
-    return {"head": head} | named | {"probability": round(probability, 4)} | record
+        order = np.argsort(-values, kind="stable")
+        for number in (order[:top] if top is not None else order[values[order] > limit]).tolist():
+            record = labels[number] if number < len(labels) else unseen[number - len(labels)]
+            code = PredictedCode(
+                head=head,
+                system=record["system"],
+                code=record["code"],
+                description=record["description"],
+                probability=float(values[number]),
+            )
+            if number >= len(labels):
+                code["unseen"] = True
+            elif scores.places is not None:
+                code["evidence"] = scores.places[scores.best[head][number]].tolist()
+            codes.append(code)
+    unit = "words" if trained.tokenizer is None else "subwords"
+    sizes = scores.words, scores.words_read, scores.words_known
+    return Prediction(trained.name, trained.label_set, codes, *sizes, unit, scores.seeds, thresholds)
 
 
 def slices_of(trained: TrainedModel, text: str, n_tokens: int) -> tuple[np.ndarray, np.ndarray | None]:
