@@ -22,7 +22,8 @@ ROOMS = (
     ("inference",),
     ("evaluation", "evidence"),
     ("open_codes", "report", "training"),
-    ("studies",),
+    ("coder", "studies"),
+    ("bulk",),
     ("cli",),
     ("__main__",),
 )

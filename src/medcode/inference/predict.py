@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NotRequired, Protocol, TypedDict
 
 import numpy as np
@@ -78,11 +78,14 @@ class Prediction:
         """Whether more than half of the words read are not in the vocabulary; few words tell nothing."""
         return self.words_read >= FEWEST_TO_JUDGE and 2 * self.words_known < self.words_read
 
-    def as_dict(self, decimals: int) -> dict[str, Any]:
-        """Return the attributes for JSON, probabilities rounded; `evidence_method` only where there are spans."""
-        codes = [code | {"probability": round(code["probability"], decimals)} for code in self.codes]
-        values = vars(self) | {"codes": codes}
-        return {name: value for name, value in values.items() if name != "evidence_method" or value is not None}
+    def rounded(self, decimals: int) -> Prediction:
+        """Return the same with rounded probabilities."""
+        codes = [code | PredictedCode(probability=round(code["probability"], decimals)) for code in self.codes]  # type: ignore[typeddict-item]
+        return replace(self, codes=codes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes for JSON; `evidence_method` only where there are spans."""
+        return {name: value for name, value in vars(self).items() if name != "evidence_method" or value is not None}
 
 
 class UnreadableNote(UserError):

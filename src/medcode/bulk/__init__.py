@@ -1,0 +1,1 @@
+"""Prediction of many notes: tables and folders of notes in, one table of codes out, restarted where it was stopped."""

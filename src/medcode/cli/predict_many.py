@@ -1,0 +1,102 @@
+"""`predict` for many notes: checks of its options, and what it says at the end."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medcode.cli.predicting import load, marks, warn_of_zero_thresholds
+
+if TYPE_CHECKING:
+    from medcode.bulk.progress import Counts
+    from medcode.bulk.rows import Columns
+    from medcode.coder import Coder
+
+
+def predict_many(arguments: argparse.Namespace) -> Counts:
+    """Write the codes of many notes, to a file or to standard output, and say what could not be read.
+
+    Raises:
+        UserError: an argument is invalid, the model or a file of notes is missing or damaged, the output exists.
+    """
+    columns = _check(arguments)
+    from medcode.bulk.sources import Sources
+
+    sources = Sources(arguments.notes, columns)
+    coder = load(arguments)
+    from medcode.bulk.outputs import OUTPUTS, table
+    from medcode.bulk.run import WINDOW, Run
+
+    options = {name: getattr(arguments, name) for name in ("evidence", "top", "threshold", "method")}
+    run = Run(coder, sources, options, arguments.save_every or WINDOW)
+    if arguments.output is None:
+        counts = run.to_stream(sys.stdout, OUTPUTS[".jsonl"] if arguments.format == "json" else table(marks()))
+    else:
+        settings = options | columns._asdict() | {"model": _digest(arguments), "output": arguments.output.name}
+        counts = run.to_file(arguments.output, settings, overwrite=arguments.overwrite)
+    _report(arguments, coder, counts)
+    return counts
+
+
+def _check(arguments: argparse.Namespace) -> Columns:
+    """Refuse options that do not fit together, and return the columns."""
+    from medcode.bulk.rows import Columns
+    from medcode.errors import UserError
+
+    # The outputs without what writes them, which needs the library of the models.
+    endings = (".jsonl", ".csv", ".parquet", ".txt")
+    if "-" in arguments.notes:
+        raise UserError("standard input: holds one note, and is read without --output; name files or folders")
+    if arguments.html:
+        raise UserError("--html: shows one note")
+    if arguments.output is not None and arguments.output.suffix not in endings:
+        raise UserError(f"--output: a file that ends in {', '.join(endings)}, found {arguments.output}")
+    if arguments.output is not None and arguments.output.is_dir():
+        raise UserError(f"--output: {arguments.output} is a folder")
+    if arguments.output is not None and arguments.format is not None:
+        raise UserError("--format: says what is printed; the ending of --output says what is written")
+    if arguments.output is None and (arguments.overwrite or arguments.save_every is not None):
+        raise UserError("--overwrite and --save-every: are for --output")
+    if arguments.save_every is not None and arguments.save_every < 1:
+        raise UserError(f"--save-every: at least 1, found {arguments.save_every}")
+    columns = Columns(arguments.text_column or "text", arguments.id_column)
+    if columns.text == columns.id:
+        raise UserError(f"--id-column: {columns.id} is the column of the text")
+    return columns
+
+
+def _digest(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what tells the model from another one, and from itself with other thresholds."""
+    from medcode.inference import saved_model
+
+    folder = Path(arguments.model)
+    opened = Path(arguments.open) if arguments.open else folder.parent / "open"
+    files = [folder / "model.json", folder / saved_model.ENSEMBLE, folder / "labels.json", opened / "open.json"]
+    content = b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files if file.exists())
+    return {"weights": saved_model.digests(folder), "settings": hashlib.sha256(content).hexdigest()}
+
+
+def _report(arguments: argparse.Namespace, coder: Coder, counts: Counts) -> None:
+    """Say on standard error what the codes do not show."""
+    trained = coder.models[0]
+    unit = "words" if trained.tokenizer is None else "subwords"
+    lines = [
+        (counts.truncated, f"read the first {trained.max_tokens:,} {unit} of {counts.truncated:,} longer notes"),
+        (counts.mostly_unknown, f"most {unit} of {counts.mostly_unknown:,} notes are unknown to the model"),
+        (len(coder.models) > 1, f"means of the probabilities of {len(coder.models)} models, one for each seed"),
+    ]
+    for applies, line in lines:
+        if applies:
+            print(f"note: {line}", file=sys.stderr)
+    if arguments.threshold is None and arguments.top is None:
+        warn_of_zero_thresholds(trained.thresholds)
+    if counts.rejected:
+        from medcode.bulk.progress import rejects_of
+
+        where = "" if arguments.output is None else f"; {rejects_of(arguments.output)} says why"
+        print(f"WARNING: {counts.rejected:,} of {counts.notes:,} notes could not be read{where}", file=sys.stderr)
+    if arguments.output is not None:
+        print(f"{arguments.output}: {counts.notes - counts.rejected:,} notes")
