@@ -15,7 +15,6 @@ from medcode.inference.many import BATCH_TOKENS, BatchPredictor
 from medcode.inference.predict import OpenPredictor, Prediction, UnreadableNote, predict
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.shared_lock import SharedLock
-from medcode.open_codes.predict import predictor
 
 
 class Coder:
@@ -142,6 +141,8 @@ def load(folder: str | os.PathLike, open_folder: str | os.PathLike | None = None
     folder = Path(folder)
     open_predictor = None
     if open_folder is not None or saved_model.label_set(folder) == "open":
+        from medcode.open_codes.predict import predictor  # with pandas and scipy.optimize, 0.5 CPU seconds
+
         place = folder.parent / "open" if open_folder is None else Path(open_folder)
         open_predictor = predictor(place, saved_model.digests(folder))
     return Coder(tuple(saved_model.load_all(folder)), open_predictor)

@@ -8,7 +8,6 @@ from typing import Any, NotRequired, Protocol, TypedDict
 
 import numpy as np
 
-from medcode.dataset.fragments import cut
 from medcode.errors import UserError
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import MeanProbabilities, probabilities, score
@@ -254,6 +253,8 @@ def slices_of(trained: TrainedModel, text: str, n_tokens: int) -> tuple[np.ndarr
     """
     if trained.unit == "documents":
         return np.array([[0, min(n_tokens, trained.max_tokens)]]), None
+    from medcode.dataset.fragments import cut  # with pyarrow.compute and scipy, which other models do without
+
     (offsets,) = token_offsets([text], trained.rule, trained.tokenizer)
     slices, _ = cut(sentence_tokens(offsets, sentence_spans(text)), trained.max_tokens)
     return slices, np.stack([offsets[slices[:, 0], 0], offsets[slices[:, 1] - 1, 1]], axis=1)
