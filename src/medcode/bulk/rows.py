@@ -243,7 +243,7 @@ def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
                         yield Row(place, row_of(place, columns, name, "").id, None, NOT_UTF8)
                     else:
                         yield row_of(place, columns, name, text)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
             raise UserError(f"{path}: damaged behind row {number}") from error
 
 
