@@ -14,6 +14,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import note_models
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -182,7 +183,8 @@ def installed(wheel, tmp_path_factory):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
     def run(*arguments: str, missing: str = "") -> subprocess.CompletedProcess:
-        (packages / "missing.pth").write_text(f"import sys; sys.modules['{missing}'] = None\n" if missing else "")
+        lines = [f"import sys; sys.modules['{module}'] = None\n" for module in missing.split()]
+        (packages / "missing.pth").write_text("".join(lines))
         command = [str(python.with_name("medcode")), *arguments]
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
@@ -216,3 +218,32 @@ def test_the_installed_package_counts_parameters(installed):
 def test_a_missing_dependency_is_reported_in_one_line(installed, command, missing, message):
     done = installed(*command, missing=missing)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
+
+
+def test_the_installed_package_predicts_with_a_model_and_its_requirements_alone(installed, recipe, tmp_path):
+    """No module of another package of the project's environment is there, and no file of the project."""
+    model = note_models.saved(tmp_path / "model", recipe)
+    (tmp_path / "note.txt").write_text("Fever and chills.")
+    of = importlib.metadata.packages_distributions()
+    needed = {canonicalize_name(distribution) for distribution in _all_of(extra(""))}
+    others = {module for module, found in of.items() if not {canonicalize_name(one) for one in found} & needed}
+    missing = " ".join(name for name in others - {"medcode"} if name.isidentifier())
+    assert "sklearn" in missing and "transformers" in missing and "torch" not in missing.split()
+    done = installed("predict", str(tmp_path / "note.txt"), "--model", str(model), "--evidence", missing=missing)
+    assert done.returncode == 0 and "icd9cm" in done.stdout, done.stderr
+    for name in ("codes.csv", "codes.parquet"):
+        arguments = (str(tmp_path / "note.txt"), "--model", str(model), "--output", str(tmp_path / name))
+        assert installed("predict", *arguments, missing=missing).returncode == 0
+    assert installed("--version").stdout == f"medcode {project()['version']}\n"
+
+
+def _all_of(requirements: dict[str, Requirement]) -> set[str]:
+    """Return the distributions that requirements need, with what these need in turn."""
+    reached, waiting = set(), list(requirements)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name not in reached and _installed(name):
+            reached.add(name)
+            found = map(Requirement, importlib.metadata.requires(name) or [])
+            waiting += [one.name for one in found if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return reached

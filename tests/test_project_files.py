@@ -8,7 +8,13 @@ import tomllib
 import pytest
 import yaml
 
+import medcode
+
 EXAMPLES = {"model": "caml", "corpus": "codiesp", "stage": "train", "study": "jams", "paper": "jams", "recipe": "quick"}
+
+
+def test_the_package_has_the_version_of_the_project(root):
+    assert medcode.__version__ == version(root)
 
 
 def version(root) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from coded_corpus import DESCRIBED
 
+import medcode
 from medcode import models
+from medcode.__main__ import COMMANDS
 
 TEXT = "Fever and chills. Chest film: pneumonia."
 
@@ -144,3 +147,27 @@ def test_a_missing_model_file_is_reported_in_one_line(command, tmp_path):
     code, out, err = command("models", "--models", str(tmp_path), "--name", "cnn")
     assert (code, out) == (2, "") and err.count("\n") == 1
     assert "cnn.yaml: no such file; every model has one; name another folder with --models" in err
+
+
+def test_the_version_is_printed(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        command("--version")
+    assert (end.value.code, capsys.readouterr().out) == (0, f"medcode {medcode.__version__}\n")
+
+
+def test_help_lists_every_command_and_has_examples(command, capsys):
+    with pytest.raises(SystemExit):
+        command("--help")
+    printed = capsys.readouterr().out
+    assert re.findall(r"^    ([a-z-]+)(?= |$)", printed, re.MULTILINE) == list(COMMANDS)
+    assert "medcode predict notes/ --output" in printed
+    for name in COMMANDS:
+        with pytest.raises(SystemExit):
+            command(name, "--help")
+        assert capsys.readouterr().out.startswith(f"usage: medcode {name} ")
+
+
+def test_an_unknown_command_is_refused(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        command("predcit")
+    assert end.value.code == 2 and "invalid choice: 'predcit'" in capsys.readouterr().err

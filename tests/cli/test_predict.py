@@ -144,6 +144,8 @@ def test_a_long_note_is_truncated_to_max_tokens(command, model, tmp_path):
         (b"", "no words to read: it is empty, or holds numbers and signs only"),
         (b"12 34 / 5.6\n", "no words to read"),
         (b"fever \xff chills", "not UTF-8 text (byte 7)"),
+        ("fever and chills".encode("utf-16"), "not UTF-8 text (byte 1)"),
+        ("fever and chills".encode("utf-16-le"), "holds NUL characters, as UTF-16 does that is read as UTF-8; convert"),
     ],
 )
 def test_an_unreadable_note_is_reported_in_one_line(command, model, tmp_path, content, message):
@@ -261,3 +263,14 @@ def test_predict_reports_a_note_without_known_words(command, model, tmp_path):
     note = tmp_path / "note.txt"
     note.write_text("fiebre y escalofrios")
     assert command("predict", note, "--model", model)[2] == "note: not one word of it is in the model's vocabulary\n"
+
+
+def test_predict_says_that_most_words_are_unknown_if_there_are_enough(command, model, tmp_path):
+    note = tmp_path / "note.txt"
+    for unknown, message in (
+        (9, ""),
+        (21, "note: most of it is unknown to the model, whose vocabulary has 10 of 31 words\n"),
+        (10, ""),
+    ):
+        note.write_text("fever " * 10 + "fiebre " * unknown)
+        assert command("predict", note, "--model", model, "--top", 1)[2] == message

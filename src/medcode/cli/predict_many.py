@@ -29,6 +29,10 @@ def predict_many(arguments: argparse.Namespace) -> Counts:
     coder = load(arguments)
     from medcode.bulk.outputs import OUTPUTS, table
     from medcode.bulk.run import WINDOW, Run
+    from medcode.evidence.attributions import check_method
+
+    if arguments.method is not None:
+        check_method(coder.models[0].model, arguments.method)
 
     options = {name: getattr(arguments, name) for name in ("evidence", "top", "threshold", "method")}
     run = Run(coder, sources, options, arguments.save_every or WINDOW)
