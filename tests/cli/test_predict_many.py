@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 
 import note_models
@@ -89,6 +90,24 @@ def test_without_an_output_the_codes_are_printed(command, model, folder):
     assert [json.loads(line)["id"] for line in lines] == [str(file) for file in sorted(folder.iterdir())]
 
 
+def test_names_and_notes_with_odd_characters_are_written(command, model, folder, tmp_path):
+    (folder / "n01.txt").rename(folder / os.fsdecode(b'\xff \xe2\x82\xac,".txt'))
+    (folder / "n02.txt").rename(folder / "a\nb.txt")
+    (folder / "a\nb.txt").write_text("fever \u2028 \U0001f600 İstanbul \x1b[2J chills\x85")
+    (folder / "n04.txt").write_bytes(b"\xff")
+    (folder / "n04.txt").rename(folder / os.fsdecode(b"\xfe.txt"))
+    odd = {f'{folder}/\\udcff €,".txt', f"{folder}/a\nb.txt"}
+    for ending in ("csv", "jsonl", "parquet", "txt"):
+        output = tmp_path / f"codes.{ending}"
+        assert command("predict", folder, "--model", model, "--top", 1, "--output", output, "--overwrite")[0] == 3
+    assert odd < {json.loads(line)["id"] for line in (tmp_path / "codes.jsonl").read_text().splitlines()}
+    assert odd < {row["id"] for row in csv.DictReader((tmp_path / "codes.csv").open(newline=""))}
+    assert odd < set(pq.read_table(tmp_path / "codes.parquet")["id"].to_pylist())
+    assert len((tmp_path / "codes.txt").read_text().splitlines()) == N - 1
+    assert "udcfe.txt" in (tmp_path / "codes.rejects.csv").read_text()
+    assert command("predict", folder, "--model", model, "--top", 1)[0] == 3
+
+
 def test_one_text_file_is_written_too(command, model, folder, tmp_path):
     code, out, _ = command("predict", folder / "n03.txt", "--model", model, "--output", tmp_path / "a.csv")
     assert (code, out) == (0, f"{tmp_path / 'a.csv'}: 1 notes\n")
@@ -145,7 +164,8 @@ def interrupted(command, monkeypatch):
 
         with monkeypatch.context() as patched:
             patched.setattr(Coder, "try_predict", predict)
-            assert command(*arguments)[0] == 130
+            code, _, err = command(*arguments)
+            assert code == 130 and "note: stopped; the same command goes on\n" in err
 
     return run
 
@@ -186,6 +206,11 @@ def test_a_stopped_run_does_not_go_on_with_another_model_or_option(
     [
         (("-", "NOTES"), "standard input: holds one note, and is read without --output; name files or folders"),
         (("--output", "a.csv"), "standard input: holds one note, and is read without --output; name files or folders"),
+        (("NOTES", "--output", "NOTES/a.csv"), "--output: NOTES/a.csv is among the notes; write it elsewhere"),
+        (
+            ("NOTES/n01.txt", "--output", "NOTES/n01.txt"),
+            "--output: NOTES/n01.txt is among the notes; write it elsewhere",
+        ),
         (("NOTES", "--html", "a.html"), "--html: shows one note"),
         (("NOTES", "--output", "a.xlsx"), "--output: a file that ends in .jsonl, .csv, .parquet, .txt, found a.xlsx"),
         (

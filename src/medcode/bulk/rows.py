@@ -64,7 +64,7 @@ class Format(NamedTuple):
 def row_of(place: str, columns: Columns, name: Any, text: Any) -> Row:
     """Return a row of two values as they stand in a table, or with the reason why it cannot be read."""
     if columns.id is None:
-        id_ = printable(place)
+        id_ = place
     elif isinstance(name, str | int) and not isinstance(name, bool) and name != "":
         id_ = printable(str(name))
     else:
@@ -74,6 +74,11 @@ def row_of(place: str, columns: Columns, name: Any, text: Any) -> Row:
     if not isinstance(text, str):
         return Row(place, id_, None, "the text is not a string")
     return Row(place, id_, text)
+
+
+def place_of(path: Path, number: int) -> str:
+    """Return the place of a row in messages and, where there is no column of ids, as its id."""
+    return printable(f"{path}:{number}")
 
 
 def printable(name: str) -> str:
@@ -115,13 +120,13 @@ def _check_text(path: Path, columns: Columns) -> None:
 
 
 def _text_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    name = str(path)
+    name = printable(str(path))
     with _readable(path), _opened(path) as file:
         content = file.read()
     try:
-        yield Row(name, printable(name), content.decode("utf-8-sig"))
+        yield Row(name, name, content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        yield Row(name, printable(name), None, f"{NOT_UTF8} (byte {error.start + 1})")
+        yield Row(name, name, None, f"{NOT_UTF8} (byte {error.start + 1})")
 
 
 # JSON lines
@@ -159,7 +164,7 @@ def _check_jsonl(path: Path, columns: Columns) -> None:
 
 def _jsonl_rows(path: Path, columns: Columns) -> Iterator[Row]:
     for number, line in _lines(path):
-        place, value = f"{path}:{number}", _object(line)
+        place, value = place_of(path, number), _object(line)
         if isinstance(value, str):
             yield Row(place, None, None, value)
         else:
@@ -195,7 +200,7 @@ def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
     header = next(rows, [])
     text, name = header.index(columns.text), header.index(columns.id) if columns.id is not None else None
     for number, fields in enumerate((fields for fields in rows if fields), start=1):
-        place = f"{path}:{number}"
+        place = place_of(path, number)
         if len(fields) != len(header):
             yield Row(place, None, None, f"has {len(fields)} fields, the header has {len(header)}")
         else:
@@ -238,7 +243,7 @@ def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
                 ids = itertools.repeat(None) if columns.id is None else _values(batch[columns.id])
                 for name, text in zip(ids, _values(batch[columns.text]), strict=False):
                     number += 1
-                    place = f"{path}:{number}"
+                    place = place_of(path, number)
                     if isinstance(text, bytes):
                         yield Row(place, row_of(place, columns, name, "").id, None, NOT_UTF8)
                     else:

@@ -98,9 +98,13 @@ class Run:
     def _continue(self, progress: Progress, output: Output) -> None:
         if progress.counts.notes:
             print(f"note: goes on after {progress.counts.notes:,} notes", file=sys.stderr)
-        for window in self._windows(output, progress.position, progress.counts):
-            rejects = "".join(csv_line((row.place, row.id or "", row.reason)) for row in window.rejected)
-            progress.write(window.predictions, rejects, window.position)
+        try:
+            for window in self._windows(output, progress.position, progress.counts):
+                rejects = "".join(csv_line((row.place, row.id or "", row.reason)) for row in window.rejected)
+                progress.write(window.predictions, rejects, window.position)
+        except KeyboardInterrupt:
+            print("note: stopped; the same command goes on", file=sys.stderr)
+            raise
 
     def _windows(self, output: Output, start: Position, counts: Counts) -> Iterator[Window]:
         rows = self.sources.rows(start)

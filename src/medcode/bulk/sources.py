@@ -50,7 +50,7 @@ class Sources:
     """
 
     def __init__(self, names: Sequence[str], columns: Columns) -> None:
-        self.columns = columns
+        self.columns, self._names = columns, names
         self.paths = [path for name in names for path in _files(Path(name))]
         for path in self.paths:
             FORMATS[ending_of(path) or ".txt"].check(path, columns)
@@ -81,6 +81,17 @@ class Sources:
             rows = FORMATS[ending_of(path) or ".txt"].rows(path, self.columns)
             for count, row in enumerate(itertools.islice(rows, skipped, None), start=skipped + 1):
                 yield row, Position(number, count)
+
+    def check_output(self, output: Path) -> None:
+        """Refuse an output that would replace notes, or be read as notes the next time.
+
+        Raises:
+            UserError: it is one of the files, or in one of the folders.
+        """
+        place = output.resolve()
+        for given in (Path(name).resolve() for name in self._names):
+            if place == given or given in place.parents:
+                raise UserError(f"--output: {output} is among the notes; write it elsewhere")
 
     def count(self) -> int | None:
         """Return the number of notes, if that is known without reading tables."""

@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from medcode.cli.predicting import load, marks, warn_of_zero_thresholds
 
@@ -26,6 +26,8 @@ def predict_many(arguments: argparse.Namespace) -> Counts:
     from medcode.bulk.sources import Sources
 
     sources = Sources(arguments.notes, columns)
+    if arguments.output is not None:
+        sources.check_output(arguments.output)
     coder = load(arguments)
     from medcode.bulk.outputs import OUTPUTS, table
     from medcode.bulk.run import WINDOW, Run
@@ -72,15 +74,17 @@ def _check(arguments: argparse.Namespace) -> Columns:
     return columns
 
 
-def _digest(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what tells the model from another one, and from itself with other thresholds."""
+def _digest(arguments: argparse.Namespace) -> str:
+    """Return what tells the model from another one, and from itself with other thresholds, wherever it lies."""
     from medcode.inference import saved_model
 
     folder = Path(arguments.model)
     opened = Path(arguments.open) if arguments.open else folder.parent / "open"
-    files = [folder / "model.json", folder / saved_model.ENSEMBLE, folder / "labels.json", opened / "open.json"]
+    models = [folder, *saved_model.further_seeds(folder).values()]
+    files = [model / "model.json" for model in models]  # with the digest of its weights
+    files += [folder / "labels.json", folder / saved_model.ENSEMBLE, opened / "open.json"]
     content = b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files if file.exists())
-    return {"weights": saved_model.digests(folder), "settings": hashlib.sha256(content).hexdigest()}
+    return hashlib.sha256(content).hexdigest()
 
 
 def _report(arguments: argparse.Namespace, coder: Coder, counts: Counts) -> None:
