@@ -11,6 +11,7 @@ import open_corpus
 import pytest
 import torch
 from open_corpus import TITLES
+from small_models import every_model
 
 import medcode
 from medcode import models
@@ -77,6 +78,18 @@ def test_threads_get_the_results_of_one(coder):
         results = list(pool.map(work, range(48)))
     for number, result in enumerate(results):
         assert result == expected[1 if number % 3 == 0 else 0]
+
+
+@every_model
+def test_threads_may_share_every_model(name):
+    coder, texts = Coder([note_models.any_model(name)]), note_models.sentences(6, 30)
+    expected = coder.predict(texts, top=3), coder.predict(texts[:2], evidence=True, top=2)
+    with ThreadPoolExecutor(4) as pool:
+        works = [pool.submit(coder.predict, texts, top=3) for _ in range(4)]
+        explained = [pool.submit(coder.predict, texts[:2], evidence=True, top=2) for _ in range(2)]
+        works += [pool.submit(coder.predict, texts, top=3) for _ in range(4)]
+    assert all(work.result() == expected[0] for work in works)
+    assert all(work.result() == expected[1] for work in explained)
 
 
 def test_evidence_changes_the_model_while_it_is_found(coder):

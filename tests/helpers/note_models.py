@@ -1,17 +1,23 @@
-"""Folders of small models that read a few words, for tests of prediction."""
+"""Small models and notes that they read, for tests of prediction."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import plain_encoder
 import torch
+from small_models import ROWS, build, uses_subwords
 
 from medcode import models
 from medcode.config import Recipe, configure
+from medcode.encoders.subwords import SubwordTokenizer
 from medcode.inference import saved_model
 from medcode.models.base import ModelInputs
 
 WORDS = ["abdomen", "chest", "chills", "cough", "fever", "pain", "pneumonia", "sepsis"]
+VOCABULARY = [f"word{number}" for number in range(ROWS - 2)]
 CODES = ("486", "038.9", "V45.81", "780.6", "786.2")
 
 
@@ -43,3 +49,28 @@ def note(number: int) -> str:
     length = int(torch.randint(1, 41, (), generator=generator))
     words = [WORDS[n] for n in torch.randint(len(WORDS), (length,), generator=generator).tolist()]
     return f"{' '.join(words)}. Visit {number}: unknown{number}"
+
+
+def sentences(n: int, longest: int = 90) -> list[str]:
+    """Return notes of several sentences, in which one word of ten is unknown."""
+    random = np.random.default_rng(n)
+    lengths = random.integers(1, longest, n)
+    return [
+        " ".join(f"Word{k}." if k % 7 == 0 else f"word{k}" for k in random.integers(0, ROWS + 3, length))
+        for length in lengths
+    ]
+
+
+def any_model(name: str, **changes) -> saved_model.TrainedModel:
+    """Return a model of the registry, untrained and small, that reads these words."""
+    model = build(name)
+    labels = {
+        head: [{"system": "icd9cm", "code": str(y), "description": ""} for y in range(n)]
+        for head, n in model.heads.items()
+    }
+    tokenizer = None
+    if uses_subwords(name):
+        tokenizer = SubwordTokenizer(plain_encoder.tokenizer(VOCABULARY), "raw")
+    thresholds = dict.fromkeys(labels, 0.5)
+    trained = saved_model.TrainedModel(name, model, VOCABULARY, labels, thresholds, 60, "caml", "top50", tokenizer)
+    return replace(trained, **changes)

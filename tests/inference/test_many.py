@@ -7,44 +7,16 @@ from dataclasses import replace
 
 import note_models
 import numpy as np
-import plain_encoder
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_models import ROWS, build, every_model, uses_subwords
+from small_models import build, every_model
 
-from medcode.encoders.subwords import SubwordTokenizer
 from medcode.inference import many
 from medcode.inference.many import BatchPredictor, NoteTokenizer, batches
 from medcode.inference.predict import Prediction, UnreadableNote, predict, token_ids
 from medcode.inference.saved_model import TrainedModel
 from medcode.text.tokenization import RULES
-
-VOCABULARY = [f"word{number}" for number in range(ROWS - 2)]
-
-
-def notes(n: int, longest: int = 90) -> list[str]:
-    """Return notes of several sentences, in which one word of ten is unknown."""
-    random = np.random.default_rng(n)
-    lengths = random.integers(1, longest, n)
-    return [
-        " ".join(f"Word{k}." if k % 7 == 0 else f"word{k}" for k in random.integers(0, ROWS + 3, length))
-        for length in lengths
-    ]
-
-
-def wrapped(name: str, **changes) -> TrainedModel:
-    model = build(name)
-    labels = {
-        head: [{"system": "icd9cm", "code": str(y), "description": ""} for y in range(n)]
-        for head, n in model.heads.items()
-    }
-    tokenizer = None
-    if uses_subwords(name):
-        tokenizer = SubwordTokenizer(plain_encoder.tokenizer(VOCABULARY), "raw")
-    thresholds = dict.fromkeys(labels, 0.5)
-    trained = TrainedModel(name, model, VOCABULARY, labels, thresholds, 60, "caml", "top50", tokenizer)
-    return replace(trained, **changes)
 
 
 def assert_same(several: list[Prediction | UnreadableNote], alone: list[Prediction]) -> None:
@@ -64,7 +36,7 @@ def assert_same(several: list[Prediction | UnreadableNote], alone: list[Predicti
 @every_model
 @pytest.mark.parametrize("batch_tokens", [1, 200, 8192])
 def test_many_notes_are_predicted_as_each_alone(name, batch_tokens):
-    trained, texts = wrapped(name), notes(12)
+    trained, texts = note_models.any_model(name), note_models.sentences(12)
     assert_same(
         BatchPredictor([trained])(texts, top=10, batch_tokens=batch_tokens),
         [predict([trained], text, top=10) for text in texts],
@@ -73,9 +45,9 @@ def test_many_notes_are_predicted_as_each_alone(name, batch_tokens):
 
 @pytest.mark.parametrize("name", ["caml", "laat", "plm_icd"])
 def test_models_on_sentences_and_several_seeds_too(name):
-    one = wrapped(name, unit="sentences", max_tokens=9)
+    one = note_models.any_model(name, unit="sentences", max_tokens=9)
     other = replace(one, model=build(name, seed=1))
-    texts = notes(11)
+    texts = note_models.sentences(11)
     assert_same(BatchPredictor([one, other])(texts, top=10), [predict([one, other], text, top=10) for text in texts])
     for found, expected in zip(BatchPredictor([one])(texts), (predict([one], text) for text in texts), strict=True):
         assert [code["evidence"] for code in found.codes] == [code["evidence"] for code in expected.codes]
@@ -141,7 +113,7 @@ def test_batches_are_of_similar_length_and_keep_to_the_limit():
 
 
 def test_a_note_is_called_unknown_only_if_it_has_enough_words():
-    trained = wrapped("caml")
+    trained = note_models.any_model("caml")
     known, unknown = "word1 " * 11, "strange " * 12
     assert predict([trained], known + unknown).mostly_unknown
     assert not predict([trained], known + known).mostly_unknown
