@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import open_corpus
+import pandas as pd
 import pytest
-from open_corpus import LABELS, TITLES, UNSEEN
+from open_corpus import DESCRIPTIONS, LABELS, TITLES, TRAIN, UNSEEN
 
+from medcode.errors import UserError
 from medcode.evaluation import official
 from medcode.evaluation.summary import official_metrics
 from medcode.open_codes import fitting, folder
@@ -107,6 +109,39 @@ def test_a_scorer_is_read_as_it_was_written(fitted, tmp_path):
         assert one.unseen == other.unseen and one.threshold == other.threshold
         assert np.array_equal(one.probabilities, other.probabilities)
         assert np.array_equal(one.unseen_probabilities, other.unseen_probabilities)
+
+
+def undescribed() -> dict[str, pd.DataFrame]:
+    """Return tables in which only mentions are known: no code has a description, and every training note a span."""
+    rows = []
+    for number, label in enumerate(LABELS):
+        words = TITLES[label["code"]].lower()
+        start = TRAIN[f"train{number}"].index(words)
+        rows.append((f"train{number}", "icd10cm", label["code"], start, start + len(words)))
+    return {
+        "descriptions": DESCRIPTIONS.iloc[:0],
+        "spans": pd.DataFrame(rows, columns=["admission_id", "system", "code", "start", "end"]),
+    }
+
+
+def test_mentions_alone_score_labels_of_a_system_without_descriptions(monkeypatch, tmp_path):
+    monkeypatch.setattr(open_corpus, "LABELS", [label | {"description": ""} for label in LABELS])
+    fitted = open_corpus.fit(**undescribed())
+    assert fitted.scorer.retriever.codes.unseen == {} and fitted.changed == "labels"
+    assert fitted.maps["labels"] > fitted.maps["nothing"] + 0.1
+    folder.write(tmp_path / "open", fitted.scorer, {})
+    found = predict(folder.read(tmp_path / "open", ["digest"]), f"There was {TITLES[LABELS[3]['code']]}.", model())
+    assert found.unseen == [] and found.probabilities.argmax() == 3
+    measured, before = measure(fitted.scorer)
+    assert measured["official_open"]["map"] > before["map"]
+    assert measured["open"] == {"recall_at_10": None, "recall_at_100": None, "n_unseen_gold": 60}
+
+
+def test_without_descriptions_and_mentions_there_is_nothing_to_learn_from():
+    for tables in ({"descriptions": DESCRIPTIONS.iloc[:0]}, undescribed()):
+        options = open_corpus.OPTIONS.model_copy(update={"mentions": False})
+        with pytest.raises(UserError, match="no code of icd10cm that is no label has a description, and no training"):
+            open_corpus.retriever(options, **tables)
 
 
 def test_a_gain_within_its_standard_error_changes_nothing():

@@ -58,8 +58,10 @@ def _is_gold(numbers: np.ndarray, gold: Sequence[Sequence[int]]) -> np.ndarray:
 def recall_at(scores: Scores, gold: Sequence[Sequence[int]], k: int) -> float | None:
     """Return the share of all unseen gold codes that are among the k best unseen codes of their document.
 
-    Codes of all systems are ranked together. None if there is no such gold code.
+    Codes of all systems are ranked together. None if there is no such gold code, or no unseen code to rank.
     """
+    if not scores.numbers:
+        return None
     numbers = np.concatenate(list(scores.numbers.values()), axis=1)
     order = np.argsort(-np.concatenate(list(scores.unseen.values()), axis=1), axis=1, kind="stable")[:, :k]
     found = _is_gold(np.take_along_axis(numbers, order, axis=1), gold).sum()
