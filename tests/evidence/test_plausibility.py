@@ -89,18 +89,20 @@ def test_the_threshold_is_the_lowest_with_the_best_f1():
     assert set(np.round(np.linspace(0, 0.1, 101), 9)) <= set(np.round(THRESHOLDS, 9))  # those of the authors
 
 
+def pooled(explanations: list[Explanation], limit: float) -> tuple[float, float, float]:
+    """Count tokens above a threshold, and return precision, recall and F1."""
+    chosen = hits = gold = 0
+    for of_code in explanations:
+        for share, marked in zip(of_code.shares.tolist(), of_code.gold.tolist(), strict=True):
+            chosen, gold, hits = chosen + (share > limit), gold + marked, hits + (share > limit and marked)
+    precision, recall = (hits / chosen if chosen else 0.0), hits / gold
+    return precision, recall, 2 * precision * recall / (precision + recall) if hits else 0.0
+
+
 def by_definition(explanations: list[Explanation], threshold: float) -> dict[str, float]:
     """Compute the measures token by token."""
-
-    def pooled(limit: float) -> tuple[float, float]:
-        chosen = hits = gold = 0
-        for of_code in explanations:
-            for share, marked in zip(of_code.shares.tolist(), of_code.gold.tolist(), strict=True):
-                chosen, gold, hits = chosen + (share > limit), gold + marked, hits + (share > limit and marked)
-        return (hits / chosen if chosen else 0.0), hits / gold
-
-    curve = [pooled(limit) for limit in np.linspace(0, 1, 101)]
-    precision, recall = pooled(threshold)
+    curve = [pooled(explanations, limit) for limit in np.linspace(0, 1, 101)]
+    precision, recall, f1 = pooled(explanations, threshold)
     ious, firsts, spans, sizes = [], [], [], []
     for share, marked in explanations:
         ranked = sorted(range(len(share)), key=lambda token, share=share: (-share[token], token))
@@ -119,8 +121,8 @@ def by_definition(explanations: list[Explanation], threshold: float) -> dict[str
         "explanations": len(explanations),
         "precision": precision,
         "recall": recall,
-        "f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
-        "auprc": float(auc([r for _, r in curve], [p for p, _ in curve])),
+        "f1": f1,
+        "auprc": float(auc([row[1] for row in curve], [row[0] for row in curve])),
         "iou": math.fsum(ious) / len(ious),
         "precision_at_1": sum(firsts) / len(firsts),
         "span_recall": math.fsum(spans) / len(spans),
@@ -145,7 +147,7 @@ def test_measures_are_those_of_the_definitions(explanations, threshold):
 
 @given(st.lists(explained(), min_size=1, max_size=5))
 def test_the_tuned_threshold_is_the_first_of_the_best(explanations):
-    values = [by_definition(explanations, limit)["f1"] for limit in THRESHOLDS]
+    values = [pooled(explanations, limit)[2] for limit in THRESHOLDS]
     best = max(values)
     first = next(limit for limit, value in zip(THRESHOLDS, values, strict=True) if value > best - 1e-12)
     assert tune(explanations) == pytest.approx(first, abs=1e-12)
