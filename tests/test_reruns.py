@@ -196,6 +196,11 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "how unseen codes are fitted": (
         source("src/medcode/open_codes/fitting.py", "FITTED_ON = 500", "FITTED_ON = 400"), {*CHECK, *FROM_OPEN}
     ),
+    "documents to explain": (params(explain={"documents": 5}), {*CHECK, "explain", "report"}),
+    "a measure of evidence": (
+        source("src/medcode/evidence/plausibility.py", "both / (2 * n - both)", "both / n"),
+        {*CHECK, "explain", "report"},
+    ),
     "no baseline": (params(evaluation={"baseline": False}), {*CHECK, *MEASURED}),
     "options of the baseline": (model("linear", options={"cost": 2.0}), {*CHECK, "baseline", "report"}),
     "code of the baseline": (
