@@ -308,9 +308,10 @@ def params_with_evidence(root: Path, place: Path, evidence: str) -> Path:
 def test_the_folder_is_checked_before_anything_runs(root, tmp_path):
     raw, outside = tmp_path / "raw", tmp_path / "outside/1.0"
     outside.mkdir(parents=True)
-    (raw / "mimic3").mkdir(parents=True)
     check_evidence(params_with_evidence(root, tmp_path, "none"), raw)
     params = params_with_evidence(root, tmp_path, "mdace/1.0")
+    check_evidence(params, raw)  # that there is no corpus is another line
+    (raw / "mimic3").mkdir(parents=True)
     key = f"{params}: corpora.mimic3.evidence"
     with pytest.raises(UserError, match=f"{key}: there is no folder {raw}/mimic3/mdace/1.0; docs/DATA.md says"):
         check_evidence(params, raw)

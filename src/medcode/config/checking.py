@@ -141,9 +141,9 @@ def check_evidence(params: Path, raw: Path) -> None:
     """
     run = load(ChosenCorpus, params)
     evidence = run.corpora.get(run.corpus, {}).get("evidence", NO_EVIDENCE)
-    if evidence == NO_EVIDENCE:
-        return
     key, folder = f"{params}: corpora.{run.corpus}.evidence", raw / run.corpus
+    if evidence == NO_EVIDENCE or not folder.is_dir():  # `check_corpus_folder` reports a corpus that is not there
+        return
     for part in Path(evidence).parts:
         folder /= part
         if folder.is_symlink():

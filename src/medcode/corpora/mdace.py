@@ -72,7 +72,7 @@ def read(folder: Path) -> dict[Path, Admission]:
         try:
             admissions[path] = admission = Admission.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            problem = error.errors(include_input=False)[0]  # without the value, which may be text of a note
+            problem = error.errors()[0]  # its message lacks the value, which may be text of a note
             place = ".".join(map(str, problem["loc"]))
             message = f"{place}: {problem['msg']}" if place else problem["msg"]
             raise UserError(f"{path}: {message}; docs/DATA.md shows the form") from None
