@@ -261,6 +261,17 @@ def test_affected_stages_equal_the_stages_that_run(built, tmp_path, name):
     assert project.affected() == set()
 
 
+@pytest.mark.slow
+def test_a_file_of_evidence_reruns_the_extraction(built, tmp_path):
+    project = built.copy(tmp_path / "medcode")
+    (project.folder / "data/raw/mimic3/mdace").mkdir(parents=True)
+    new_file(("data/raw/mimic3/mdace/11.json", "{}"))(project)
+    project.set({"corpus": "mimic3", "corpora": {"mimic3": {"evidence": "mdace"}}})
+    assert project.repro() >= {*CHECK, *FROM_EXTRACT}
+    new_file(("data/raw/mimic3/mdace/11.json", '{"notes": []}'))(project)
+    assert project.affected() == FROM_EXTRACT
+
+
 @pytest.fixture(scope="module")
 def built_on_subwords(built, tmp_path_factory) -> StubProject:
     """One with a model on subwords."""
