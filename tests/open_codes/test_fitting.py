@@ -9,11 +9,11 @@ import pytest
 from open_corpus import DESCRIPTIONS, LABELS, TITLES, TRAIN, UNSEEN
 
 from medcode.errors import UserError
-from medcode.evaluation import official
+from medcode.evaluation import official, prediction_files
 from medcode.evaluation.summary import official_metrics
 from medcode.open_codes import fitting, folder
 from medcode.open_codes.fitting import FOLDS
-from medcode.open_codes.measurement import OpenMeasurement
+from medcode.open_codes.measurement import OpenMeasurement, score_documents
 from medcode.open_codes.predict import predict
 
 
@@ -96,6 +96,23 @@ def test_measures_with_unseen_codes_come_after_the_official_ones(fitted):
     assert measured["official_open"]["map"] == pytest.approx(fitted.maps["labels_and_unseen_codes"])
     assert measured["official_open"]["map"] > before["map"] and measured["official_open"]["recall"] > 0.9
     assert measured["open"] == {"recall_at_10": 1, "recall_at_100": 1, "n_unseen_gold": 60}
+
+
+def test_files_of_predictions_have_the_measures_with_unseen_codes(fitted, tmp_path):
+    texts, probabilities, gold = open_corpus.dev()
+    notes = pd.DataFrame({"admission_id": list(texts), "subject_id": list(texts), "text": list(texts.values())})
+    notes.to_parquet(tmp_path / "notes.parquet", index=False)
+    given = fitted.scorer, tmp_path / "notes.parquet", list(texts), probabilities, gold
+    scored, names = score_documents(*given, of_dev=True)
+    thresholds = official.thresholds(LABELS, official.tasks(LABELS, gold, scored, scored, 100))
+    prediction_files.write(tmp_path, LABELS, scored, thresholds, names)
+    lines = (tmp_path / "icd10cm.predicted.tsv").read_text().splitlines()
+    right = set(gold["admission_id"] + "\t" + gold["code"])
+    measured, _ = measure(fitted.scorer)
+    hits = len(right & {*lines})
+    assert hits / len(lines) == pytest.approx(measured["official_open"]["precision"])
+    assert hits / len(right) == pytest.approx(measured["official_open"]["recall"])
+    assert any(line.split("\t")[1] in UNSEEN for line in lines)
 
 
 def test_a_scorer_is_read_as_it_was_written(fitted, tmp_path):

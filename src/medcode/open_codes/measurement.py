@@ -51,6 +51,41 @@ def scored_documents(
     return official.ScoredDocuments(list(documents), scores.labels, candidates)
 
 
+def score_documents(
+    scorer: OpenScorer,
+    notes: Path,
+    documents: Sequence[str],
+    probabilities: np.ndarray,
+    gold: pd.DataFrame,
+    *,
+    of_dev: bool,
+) -> tuple[official.ScoredDocuments, dict[str, list[list[str]]]]:
+    """Score documents of a split.
+
+    Args:
+        scorer: of the label set open.
+        notes: notes.parquet.
+        documents: admissions [n].
+        probabilities: the models', of the labels, float32 [n, Y].
+        gold: admission_id, system, code; every gold code.
+        of_dev: whether they are dev, in its order.
+
+    Returns:
+        Scores as the official measures take them; the codes of the candidates of each document, by system.
+
+    Raises:
+        UserError: notes.parquet cannot be read.
+    """
+    codes = scorer.retriever.codes
+    scores = scorer.score(texts_of(notes, documents).values(), probabilities, of_dev=of_dev)
+    scored = scored_documents(scorer, scores, documents, gold_unseen(codes, gold, documents))
+    names = {
+        system: [[codes.codes[number][1] for number in row] for row in scores.numbers[system].tolist()]
+        for system in scored.candidates
+    }
+    return scored, names
+
+
 def _is_gold(numbers: np.ndarray, gold: Sequence[Sequence[int]]) -> np.ndarray:
     return np.array([np.isin(row, list(of_document)) for row, of_document in zip(numbers, gold, strict=True)])
 
