@@ -138,6 +138,13 @@ def test_the_table_has_a_row_for_each_head_and_method(work, caml):
     assert (work.folder / "again.json").read_bytes() == (work.folder / "explain.json").read_bytes()
 
 
+def test_dvc_plots_columns_of_the_table(root):
+    (plot,) = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]["explain"]["plots"]
+    settings = plot["plots/evidence.csv"]
+    template = (root / f".dvc/plots/{settings['template']}.json").read_text()
+    assert '"field": "head"' in template and {"head", settings["x"], settings["y"]} <= set(COLUMNS)
+
+
 def test_the_table_may_be_left_out(work, caml):
     saved_model.save(work.folder / "model", caml, {"seed": 0})
     work.params(methods=["label_attention"], documents=2)
