@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     codes = official.gold_codes(CODES, trained.label_set)
     for head, labels in trained.labels.items():
         thresholds = {label["system"]: trained.thresholds[head] for label in labels}
-        dev, of_split, unseen = scored["dev"][head], scored[arguments.split][head], {}
+        dev, of_split = scored["dev"][head], scored[arguments.split][head]
+        unseen: dict[str, list[list[str]]] = {}
         if codes is not None and head == "icd":
             if params.label_set == "open":
                 dev, _ = with_unseen(dev, codes, of_dev=True)
