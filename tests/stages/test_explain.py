@@ -123,6 +123,14 @@ def test_only_so_many_documents_are_drawn_and_the_same_for_the_same_seed(work, c
     assert work.measure(caml, methods=["gradient_x_input"], documents=4, faithfulness_documents=2, seed=6) != few
 
 
+def test_faithfulness_is_of_the_first_documents_that_are_drawn(work, caml):
+    counts = []
+    for documents in (1, 2, 3, 4, 9, 0):
+        found = work.measure(caml, methods=["gradient_x_input"], documents=4, faithfulness_documents=documents)
+        counts.append(found["icd"]["random"]["faithfulness"]["explanations"])
+    assert 0 < counts[0] < counts[1] < counts[2] < counts[3] == counts[4] == counts[5]
+
+
 def test_the_table_has_a_row_for_each_head_and_method(work, caml):
     measured = work.measure(caml, methods=["gradient_x_input", "label_attention", "gradient_x_input"])
     rows = work.rows()
