@@ -10,7 +10,7 @@ import sys
 from medcode.errors import UserError, report
 
 COMMANDS = (
-    "check", "models", "new-model", "predict", "predictions", "fetch", "splits", "corpus", "study", "crossval",
+    "check", "models", "new-model", "keep", "predict", "predictions", "fetch", "splits", "corpus", "study", "crossval",
 )  # fmt: skip
 
 

@@ -23,9 +23,11 @@ class _Part(BaseModel):
 
 
 class Provenance(_Part):
-    """Facts about the training, of which the seed is read back."""
+    """Facts about the training. Folders of older versions have fewer."""
 
     seed: Seed
+    corpus: str | None = None
+    recipe: str | None = None
 
 
 class SpecialTokens(_Part):

@@ -121,6 +121,15 @@ def of_all_seeds(folder: str | os.PathLike) -> dict[int, Path]:
     return {_metadata(folder).provenance.seed: folder} | further_seeds(folder)
 
 
+def describe(folder: str | os.PathLike) -> Metadata:
+    """Return what model.json says, without reading the weights.
+
+    Raises:
+        UserError: there is no trained model, or it is damaged.
+    """
+    return _metadata(Path(folder))
+
+
 def label_set(folder: str | os.PathLike) -> str:
     """Return the name of the label set that a model was trained on.
 
