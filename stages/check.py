@@ -11,7 +11,7 @@ from pathlib import Path
 
 from medcode import io, workspace
 from medcode.config import Params
-from medcode.config.checking import ALL_CODES, NO_TITLES, check_corpus_folder, check_list, check_run
+from medcode.config.checking import ALL_CODES, NO_TITLES, check_corpus_folder, check_evidence, check_list, check_run
 from medcode.config.corpora import SYNTHETIC
 from medcode.errors import collect
 from medcode.reruns.stages import choice, code_of, project
@@ -25,6 +25,7 @@ def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out
         workspace.link(source, Path(), [str(path) for path in untracked(parameters, raw, lists, official)])
     collect(
         lambda: check_corpus_folder(params, raw),
+        lambda: check_evidence(params, raw),
         lambda: check_list(params, "reference.titles", parameters.reference.titles, f"for none set {NO_TITLES}"),
         lambda: check_list(params, "open.codes", parameters.open.codes, f"for all codes set {ALL_CODES}"),
     )

@@ -35,6 +35,7 @@ NOT_IMPORTED = {
     # Only on a GPU.
     "train": {"src/medcode/layers/fused_attention_triton.py"},
     "evaluate": {"src/medcode/layers/fused_attention_triton.py"},
+    "explain": {"src/medcode/layers/fused_attention_triton.py"},
     # Nor the model where the label set is not open, as that on subwords.
     "open_codes": {
         "src/medcode/config/models/plm_icd.py",

@@ -196,6 +196,11 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "how unseen codes are fitted": (
         source("src/medcode/open_codes/fitting.py", "FITTED_ON = 500", "FITTED_ON = 400"), {*CHECK, *FROM_OPEN}
     ),
+    "documents to explain": (params(explain={"documents": 5}), {*CHECK, "explain", "report"}),
+    "a measure of evidence": (
+        source("src/medcode/evidence/plausibility.py", "both / (2 * n - both)", "both / n"),
+        {*CHECK, "explain", "report"},
+    ),
     "no baseline": (params(evaluation={"baseline": False}), {*CHECK, *MEASURED}),
     "options of the baseline": (model("linear", options={"cost": 2.0}), {*CHECK, "baseline", "report"}),
     "code of the baseline": (
@@ -254,6 +259,17 @@ def test_affected_stages_equal_the_stages_that_run(built, tmp_path, name):
     edit(project)
     assert project.repro() == expected
     assert project.affected() == set()
+
+
+@pytest.mark.slow
+def test_a_file_of_evidence_reruns_the_extraction(built, tmp_path):
+    project = built.copy(tmp_path / "medcode")
+    (project.folder / "data/raw/mimic3/mdace").mkdir(parents=True)
+    new_file(("data/raw/mimic3/mdace/11.json", "{}"))(project)
+    project.set({"corpus": "mimic3", "corpora": {"mimic3": {"evidence": "mdace"}}})
+    assert project.repro() >= {*CHECK, *FROM_EXTRACT}
+    new_file(("data/raw/mimic3/mdace/11.json", '{"notes": []}'))(project)
+    assert project.affected() == FROM_EXTRACT
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,11 @@ def test_a_mistake_on_the_command_line_is_reported_before_anything_runs(clean, c
             {"open": {"codes": "ours.csv"}},
             "params.yaml: open.codes: there is no file 'ours.csv'; for all codes set reference/codes/all.csv",
         ),
+        (
+            {"corpora": {"synthetic-mimic3": {"evidence": "mdace"}}},
+            "params.yaml: corpora.synthetic-mimic3.evidence: there is no folder data/raw/synthetic-mimic3/mdace; "
+            "docs/DATA.md says where the files are from",
+        ),
         ({"open": {"mention": True}}, "params.yaml: open.mention: unknown key; did you mean 'mentions'?"),
         ({"recipe": "publishd"}, f"{CAML}: recipes: there is no publishd; did you mean 'published'?"),
         ({"encoder": "minilm"}, "params.yaml: encoder: caml reads words and has no encoder; set encoder: none"),

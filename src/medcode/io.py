@@ -237,10 +237,17 @@ def read_json(path: str | os.PathLike) -> Any:
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error})") from error
+
+
+def unreadable(path: str | os.PathLike, error: OSError) -> UserError:
+    """Return the error to raise for a file that cannot be opened, a folder for instance."""
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"{path}: no such file")
+    return UserError(f"{path}: cannot be read ({error.strerror or error})")
 
 
 def table_of(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
@@ -273,8 +280,8 @@ def read_table(path: str | os.PathLike, columns: list[str] | None = None) -> pa.
     try:
         with open(path, "rb") as file:
             return pq.read_table(file, columns=columns)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: not a parquet table ({error})") from error
 
@@ -293,16 +300,22 @@ def read_array(path: str | os.PathLike, *, mapped: bool = False) -> np.ndarray:
     """
     try:
         return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
     except (ValueError, EOFError) as error:
         raise UserError(f"{path}: not a .npy array ({error})") from error
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
-    """Read a UTF-8 file with one item per line."""
+    """Read a UTF-8 file with one item per line.
+
+    Raises:
+        UserError: the file is missing, or not UTF-8.
+    """
     try:
         with open(path, encoding="utf-8", newline="\n") as file:
             return file.read().split("\n")[:-1]
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error

@@ -20,6 +20,8 @@ def main(params: Path, models: Path, changes: Path, out: Path, **paths: Path) ->
     resolve.check_settings(loaded_study, raw)
     code = project(Path(__file__).parents[2])
     with io.atomic_folder(out) as folder:
+        if any(ensemble.open for ensemble in loaded_study.definition.ensembles.values()):
+            io.write_json(folder / resolve.OPEN_FILE, resolve.open_fingerprint(raw))
         for label_set, rows in loaded_study.runs().items():
             for row in rows:
                 for seed in loaded_study.definition.seeds:

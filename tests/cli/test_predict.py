@@ -34,7 +34,7 @@ def model(recipe, tmp_path):
     ]
     vocabulary = ["chest", "chills", "fever", "pneumonia"]
     trained = saved_model.TrainedModel("caml", network, vocabulary, {"icd": labels}, {"icd": 0.4}, 50, "caml", "top50")
-    saved_model.save(tmp_path / "model", trained, {})
+    saved_model.save(tmp_path / "model", trained, {"seed": 1})
     return tmp_path / "model"
 
 
@@ -66,7 +66,7 @@ def several(model):
     trained = saved_model.load(model)
     with torch.no_grad():
         trained.model.attention["icd"].output.bias.copy_(torch.tensor([9.0, 9.0, -9.0]))
-    saved_model.save(saved_model.of_seed(model, 2), trained, {})
+    saved_model.save(saved_model.of_seed(model, 2), trained, {"seed": 1})
     saved_model.save_ensemble(model, {"icd": 0.6})
     return model
 
@@ -95,7 +95,7 @@ def test_equal_seeds_predict_as_one(command, model, note):
     arguments = ("predict", note, "--model", model, "--format", "json", "--top", 3)
     alone = json.loads(command(*arguments)[1])
     for seed in (2, 3):
-        saved_model.save(saved_model.of_seed(model, seed), saved_model.load(model), {})
+        saved_model.save(saved_model.of_seed(model, seed), saved_model.load(model), {"seed": 1})
     saved_model.save_ensemble(model, {"icd": 0.4})
     assert json.loads(command(*arguments)[1]) == alone | {"seeds": 3}
 
@@ -197,7 +197,7 @@ def on_subwords(recipe, tmp_path):
     trained = saved_model.TrainedModel(
         "bert_trun", network, [], {"icd": labels}, {"icd": 0.4}, 3, "caml", "top50", tokenizer
     )
-    saved_model.save(tmp_path / "subwords", trained, {})
+    saved_model.save(tmp_path / "subwords", trained, {"seed": 1})
     return tmp_path / "subwords"
 
 

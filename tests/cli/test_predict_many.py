@@ -134,7 +134,7 @@ def test_notes_that_cannot_be_read_are_counted_with_exit_code_3(command, model, 
 def test_what_the_codes_do_not_show_is_said(command, model, folder, tmp_path):
     (folder / "n01.txt").write_text("fever " * 60)
     (folder / "n02.txt").write_text("fiebre " * 30)
-    saved_model.save(saved_model.of_seed(model, 2), saved_model.load(model), {})
+    saved_model.save(saved_model.of_seed(model, 2), saved_model.load(model), {"seed": 2})
     saved_model.save_ensemble(model, {"icd": 0.0})
     _, _, err = command("predict", folder, "--model", model, "--output", tmp_path / "codes.csv")
     lines = err.splitlines()

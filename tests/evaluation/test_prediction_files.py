@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from medcode.evaluation.official import DEPTH, ScoredDocuments, tasks
+from medcode.evaluation.official import DEPTH, Candidates, ScoredDocuments, tasks
 from medcode.evaluation.prediction_files import write
 from medcode.evaluation.summary import official_metrics
 
@@ -27,6 +27,19 @@ def test_each_system_has_a_ranked_file_and_one_of_predictions(tmp_path):
     assert pairs(tmp_path / "icd10cm.ranked.tsv") == first + second
     assert pairs(tmp_path / "icd10cm.predicted.tsv") == first[:2] + second[:2]
     assert pairs(tmp_path / "icd10pcs.predicted.tsv") == [("t2", "0DTJ4ZZ")]  # 0.1 is not above 0.1
+
+
+def test_candidates_stand_among_the_labels_by_their_probability(tmp_path):
+    candidates = Candidates(np.zeros((2, 2), bool), np.float32([[0.7, 0.1], [0.3, 0.6]]))
+    probabilities = np.float32([[0.2, 0.9, 0.5, 0.1], [0.5, 0.3, 0.5, 0.8]])
+    scored = ScoredDocuments(["t1", "t2"], probabilities, {"icd10cm": candidates})
+    unseen = {"icd10cm": [["D04", "E05"], ["F06", "D04"]]}
+    write(tmp_path, LABELS, scored, {"icd10cm": 0.4, "icd10pcs": 0.1}, unseen)
+    first = [("t1", code) for code in ("B02", "D04", "C03", "A01", "E05")]
+    second = [("t2", code) for code in ("D04", "C03", "A01", "F06", "B02")]
+    assert pairs(tmp_path / "icd10cm.ranked.tsv") == first + second
+    assert pairs(tmp_path / "icd10cm.predicted.tsv") == first[:3] + second[:3]
+    assert pairs(tmp_path / "icd10pcs.ranked.tsv") == [("t1", "0DTJ4ZZ"), ("t2", "0DTJ4ZZ")]
 
 
 def test_a_document_has_at_most_the_codes_that_map_reads(tmp_path):

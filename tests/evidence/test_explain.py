@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import plain_encoder
 import pytest
 import torch
+from planted_words import HEADS, PLANTED, WORDS, trained_on_planted_words, wrapped
 from scipy import sparse
 from small_models import ROWS, build, options
-from torch import nn
 
 from medcode.dataset.arrays import Targets
 from medcode.encoders.subwords import SubwordTokenizer
@@ -20,39 +18,8 @@ from medcode.evidence.explain import explain, explain_mean
 from medcode.evidence.of_codes import add_spans
 from medcode.evidence.spans import best_spans
 from medcode.inference.predict import predict
-from medcode.inference.saved_model import TrainedModel
 from medcode.models.base import ModelInputs
 from medcode.models.linear import Linear
-
-WORDS = [f"w{'abcdefghij'[n // 10]}{'abcdefghij'[n % 10]}" for n in range(ROWS - 2)]
-HEADS = {"icd": 4}
-PLANTED = {0: [1, 2, 3], 1: [4, 5, 6], 2: [7, 8, 9], 3: [10, 11, 12]}  # the words of each label's sentence
-
-
-def trained_on_planted_sentences(name: str) -> nn.Module:
-    """Return a small model that has learned that a label is three words in a row."""
-    model, random = build(name, heads=HEADS, dropout=0.0, embedding="trained"), np.random.default_rng(0)
-    torch.manual_seed(0)
-    optimizer = torch.optim.Adam(model.train().parameters(), lr=0.01)
-    for _ in range(120):
-        gold = torch.from_numpy(random.random((16, 4)) < 0.4).float()
-        tokens = torch.from_numpy(random.integers(13, ROWS - 1, (16, 30)))
-        for note, labels in zip(tokens, gold, strict=True):
-            for label, place in zip(labels.nonzero().flatten().tolist(), random.permutation(6), strict=False):
-                note[place * 5 : place * 5 + 3] = torch.tensor(PLANTED[label])
-        logits = model(tokens, torch.full((16,), 30))["icd"]
-        optimizer.zero_grad()
-        nn.functional.binary_cross_entropy_with_logits(logits, gold).backward()
-        optimizer.step()
-    return model.eval()
-
-
-def wrapped(model: nn.Module, name: str, **changes) -> TrainedModel:
-    records = [{"system": "icd9cm", "code": str(y), "description": ""} for y in range(model.heads["icd"])]
-    trained = TrainedModel(
-        name, model, WORDS, dict.fromkeys(model.heads, records), dict.fromkeys(model.heads, 0.5), 100, "caml", "top50"
-    )
-    return replace(trained, **changes)
 
 
 def note_with(label: int) -> tuple[str, str]:
@@ -66,7 +33,7 @@ def note_with(label: int) -> tuple[str, str]:
 
 @pytest.mark.parametrize("name", ["caml", "laat", "cnn", "multirescnn"])
 def test_the_planted_sentence_of_a_code_is_its_best_evidence(name):
-    trained = wrapped(trained_on_planted_sentences(name), name)
+    trained = wrapped(trained_on_planted_words(name), name)
     for label in PLANTED:
         text, planted = note_with(label)
         assert predict([trained], text, top=1).codes[0]["code"] == str(label)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import open_corpus
+import pandas as pd
 import pytest
-from open_corpus import LABELS, TITLES, UNSEEN
+from open_corpus import DESCRIPTIONS, LABELS, TITLES, TRAIN, UNSEEN
 
-from medcode.evaluation import official
+from medcode.errors import UserError
+from medcode.evaluation import official, prediction_files
 from medcode.evaluation.summary import official_metrics
 from medcode.open_codes import fitting, folder
 from medcode.open_codes.fitting import FOLDS
-from medcode.open_codes.measurement import OpenMeasurement
+from medcode.open_codes.measurement import OpenMeasurement, score_documents
 from medcode.open_codes.predict import predict
 
 
@@ -96,6 +98,23 @@ def test_measures_with_unseen_codes_come_after_the_official_ones(fitted):
     assert measured["open"] == {"recall_at_10": 1, "recall_at_100": 1, "n_unseen_gold": 60}
 
 
+def test_files_of_predictions_have_the_measures_with_unseen_codes(fitted, tmp_path):
+    texts, probabilities, gold = open_corpus.dev()
+    notes = pd.DataFrame({"admission_id": list(texts), "subject_id": list(texts), "text": list(texts.values())})
+    notes.to_parquet(tmp_path / "notes.parquet", index=False)
+    given = fitted.scorer, tmp_path / "notes.parquet", list(texts), probabilities, gold
+    scored, names = score_documents(*given, of_dev=True)
+    thresholds = official.thresholds(LABELS, official.tasks(LABELS, gold, scored, scored, 100))
+    prediction_files.write(tmp_path, LABELS, scored, thresholds, names)
+    lines = (tmp_path / "icd10cm.predicted.tsv").read_text().splitlines()
+    right = set(gold["admission_id"] + "\t" + gold["code"])
+    measured, _ = measure(fitted.scorer)
+    hits = len(right & {*lines})
+    assert hits / len(lines) == pytest.approx(measured["official_open"]["precision"])
+    assert hits / len(right) == pytest.approx(measured["official_open"]["recall"])
+    assert any(line.split("\t")[1] in UNSEEN for line in lines)
+
+
 def test_a_scorer_is_read_as_it_was_written(fitted, tmp_path):
     with_mentions = open_corpus.fit(spans=open_corpus.spans(LABELS[0]["code"], "fever")).scorer
     assert with_mentions.retriever.mentions is not None
@@ -107,6 +126,39 @@ def test_a_scorer_is_read_as_it_was_written(fitted, tmp_path):
         assert one.unseen == other.unseen and one.threshold == other.threshold
         assert np.array_equal(one.probabilities, other.probabilities)
         assert np.array_equal(one.unseen_probabilities, other.unseen_probabilities)
+
+
+def undescribed() -> dict[str, pd.DataFrame]:
+    """Return tables in which only mentions are known: no code has a description, and every training note a span."""
+    rows = []
+    for number, label in enumerate(LABELS):
+        words = TITLES[label["code"]].lower()
+        start = TRAIN[f"train{number}"].index(words)
+        rows.append((f"train{number}", "icd10cm", label["code"], start, start + len(words)))
+    return {
+        "descriptions": DESCRIPTIONS.iloc[:0],
+        "spans": pd.DataFrame(rows, columns=["admission_id", "system", "code", "start", "end"]),
+    }
+
+
+def test_mentions_alone_score_labels_of_a_system_without_descriptions(monkeypatch, tmp_path):
+    monkeypatch.setattr(open_corpus, "LABELS", [label | {"description": ""} for label in LABELS])
+    fitted = open_corpus.fit(**undescribed())
+    assert fitted.scorer.retriever.codes.unseen == {} and fitted.changed == "labels"
+    assert fitted.maps["labels"] > fitted.maps["nothing"] + 0.1
+    folder.write(tmp_path / "open", fitted.scorer, {})
+    found = predict(folder.read(tmp_path / "open", ["digest"]), f"There was {TITLES[LABELS[3]['code']]}.", model())
+    assert found.unseen == [] and found.probabilities.argmax() == 3
+    measured, before = measure(fitted.scorer)
+    assert measured["official_open"]["map"] > before["map"]
+    assert measured["open"] == {"recall_at_10": None, "recall_at_100": None, "n_unseen_gold": 60}
+
+
+def test_without_descriptions_and_mentions_there_is_nothing_to_learn_from():
+    for tables in ({"descriptions": DESCRIPTIONS.iloc[:0]}, undescribed()):
+        options = open_corpus.OPTIONS.model_copy(update={"mentions": False})
+        with pytest.raises(UserError, match="no code of icd10cm that is no label has a description, and no training"):
+            open_corpus.retriever(options, **tables)
 
 
 def test_a_gain_within_its_standard_error_changes_nothing():

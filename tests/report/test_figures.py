@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from medcode.report import figures, label_figures
+from medcode.report.evidence_figure import NOTHING, evidence_figure
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -37,7 +38,15 @@ LINKAGE = [
     for group, linked, value in (("1-100", "yes", 0.31), ("1-100", "no", 0.22), ("101+", "yes", 0.6))
 ]
 
+NAN = float("nan")
+EVIDENCE = [
+    {"head": head, "method": method, "f1": f1, "auprc": f1, "comprehensiveness": drop, "sufficiency": 0.07}
+    for head, f1 in (("icd", 0.61), ("other <&>", NAN))
+    for method, drop in (("gradient_x_input", 0.83), ("random", -0.14))
+]
+
 DRAW = {
+    "evidence": lambda: evidence_figure(EVIDENCE),
     "linkage": lambda: label_figures.linkage_figure(LINKAGE, "per_label_present"),
     "frequency": lambda: figures.frequency_figure(FREQUENCY, "caml"),
     "learning": lambda: figures.learning_figure(CURVE, 4),
@@ -81,6 +90,28 @@ def test_linkage_shows_linked_and_unlinked_codes():
     assert [text for text in shown if "per_label_present" in text] == [
         "Macro F1 (per_label_present), icd9", "Macro F1 (per_label_present), icd10",
     ]  # fmt: skip
+
+
+def test_evidence_shows_the_methods_of_every_head_and_what_was_not_measured():
+    shown, description = texts(figure("evidence")), ElementTree.fromstring(figure("evidence")).find(f"{SVG}desc").text
+    assert shown.count("gradient x input") == 2 and shown.count("0.61") == 4 and shown.count("Not measured") == 1
+    assert {"Faithfulness to the model, icd", "0.83", "-0.14", "0.07"} <= set(shown)
+    assert "icd, random: f1 0.610, auprc 0.610, comprehensiveness -0.140, sufficiency 0.070" in description
+    assert "other <&>, random: comprehensiveness -0.140, sufficiency 0.070" in description
+    one_head = texts(evidence_figure(EVIDENCE[:2]))
+    assert "Faithfulness to the model" in one_head and "Not measured" not in one_head
+
+
+def test_without_measures_of_evidence_the_figure_says_why():
+    svg = evidence_figure([])
+    assert texts(svg) == [NOTHING] and ElementTree.fromstring(svg).find(f"{SVG}desc").text == NOTHING
+
+
+def test_nothing_of_the_evidence_may_be_measured():
+    nothing = [row | dict.fromkeys(("f1", "auprc", "comprehensiveness", "sufficiency"), NAN) for row in EVIDENCE[:1]]
+    svg = evidence_figure(nothing)
+    assert texts(svg).count("Not measured") == 2
+    assert "nan" not in svg
 
 
 def test_frequency_shows_groups_sizes_and_values_of_every_head():

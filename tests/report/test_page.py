@@ -29,6 +29,10 @@ MEASURES = {"map": 0.1231, "f1": 0.2342, "precision": 0.3453, "recall": 0.4564}
 OFFICIAL = {
     "icd": {"official": {**MEASURES, "gold_outside_label_set": 15, "icd9proc": dict.fromkeys(MEASURES, 0.5675)}}
 }
+EVIDENCE = [
+    {"head": "icd", "method": method, "f1": f1, "auprc": 0.4, "comprehensiveness": 0.7, "sufficiency": 0.1}
+    for method, f1 in (("gradient_x_input", 0.61), ("random", ""))
+]
 
 
 class Page(HTMLParser):
@@ -117,6 +121,7 @@ def run(tmp_path_factory, params):
         "losses.csv": losses,
         "vectors.csv": vectors,
         "linkage.csv": linked,
+        "evidence.csv": EVIDENCE,
     }
     for name, table in tables.items():
         with open(folder / name, "w", encoding="utf-8", newline="") as file:
@@ -129,7 +134,7 @@ def run(tmp_path_factory, params):
 def read(run, settings, **changes):
     test, trained = io.read_json(run / "test.json"), io.read_json(run / "train.json")
     svg = figures.length_figure(np.array([1, 2, 3]), 2)
-    svgs = dict.fromkeys(("frequency", "losses", "vectors", "learning", "labels", "lengths"), svg)
+    svgs = dict.fromkeys(("frequency", "losses", "vectors", "learning", "labels", "lengths", "evidence"), svg)
     return (
         {"settings": settings, "test": test, "train": trained}
         | {"data": model_inputs.load(run / "inputs", SPLITS)}
@@ -146,7 +151,8 @@ def options(run, root, out):
         "seeds": run / "seeds.json", "baseline": run / "baseline.json",
         "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv",
         "linkage": run / "linkage.csv", "losses": run / "losses.csv",
-        "vectors": run / "vectors.csv", "frequency-svg": out / "frequency.svg",
+        "vectors": run / "vectors.csv", "evidence": run / "evidence.csv", "evidence-svg": out / "evidence.svg",
+        "frequency-svg": out / "frequency.svg",
         "losses-svg": out / "losses.svg", "vectors-svg": out / "vectors.svg",
         "learning-svg": out / "learning.svg", "labels-svg": out / "labels.svg", "lengths-svg": out / "lengths.svg",
         "page": out / "report.html",
@@ -163,10 +169,10 @@ def test_stage_writes_the_same_bytes_every_time(run, root, tmp_path):
         assert done == stage_commands.Done(0, "")
     files = [{path.name: path.read_bytes() for path in sorted(out.iterdir())} for out in outs]
     assert files[0] == files[1]
-    figure_files = ["frequency.svg", "labels.svg", "learning.svg", "lengths.svg", "losses.svg", "vectors.svg"]
-    assert sorted(files[0]) == sorted([*figure_files, "report.html"])
+    names = ("evidence", "frequency", "labels", "learning", "lengths", "losses", "vectors")
+    assert sorted(files[0]) == sorted([*(f"{name}.svg" for name in names), "report.html"])
     shown = Page(files[0]["report.html"].decode())
-    assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 7 and "script" not in shown.tags
+    assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 8 and "script" not in shown.tags
     assert all(link.startswith("#") for link in shown.links)  # nothing is loaded from elsewhere
     assert not any(SECRET in text for text in shown.texts)
 
@@ -204,6 +210,18 @@ def test_means_over_seeds_have_their_deviations(run, params, settings):
         ):
             assert deviation > 0.001
             assert f"{value:.3f}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{deviation:.3f}" in shown
+
+
+def test_evidence_is_a_section_where_it_was_measured(run, root, params, settings, tmp_path):
+    heading = "Which words made the code"
+    assert heading not in Page(page.render(params, **read(run, settings))).texts
+    assert heading in Page(page.render(params, **read(run, settings), has_evidence=True)).texts
+    (tmp_path / "empty.csv").write_text(f"{','.join(EVIDENCE[0])}\n")
+    arguments = options(run, root, tmp_path)
+    arguments[arguments.index("--evidence") + 1] = str(tmp_path / "empty.csv")
+    assert stage_commands.in_this_process("report", arguments, tmp_path) == stage_commands.Done(0, "")
+    assert heading not in Page((tmp_path / "report.html").read_text()).texts
+    assert "Evidence was not measured" in (tmp_path / "evidence.svg").read_text()
 
 
 def test_several_seeds_are_shown_as_one_model_too(run, params, settings):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
     from medcode.dataset.arrays import Inputs
     from medcode.evaluation.official import ScoredDocuments
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 MODEL, INPUTS, CODES = "models/current", "data/inputs", "data/extracted/codes.parquet"
 SENTENCES, SUBWORD = "data/sentences", "data/subword"
+OPEN, NOTES = "models/open", "data/extracted/notes.parquet"
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -40,12 +42,32 @@ def run(arguments: argparse.Namespace) -> None:
     for head, labels in trained.labels.items():
         thresholds = {label["system"]: trained.thresholds[head] for label in labels}
         dev, of_split = scored["dev"][head], scored[arguments.split][head]
+        unseen: dict[str, list[list[str]]] = {}
         if codes is not None and head == "icd":
+            if params.label_set == "open":
+                dev, _ = with_unseen(dev, codes, of_dev=True)
+                of_split, unseen = with_unseen(of_split, codes, of_dev=arguments.split == "dev")
             tasks = official.tasks(labels, codes, dev, of_split, params.evaluation.threshold_grid)
             thresholds = official.thresholds(labels, tasks)
         folder = arguments.to or Path("data/predictions") / arguments.split
-        for path, lines in prediction_files.write(folder, labels, of_split, thresholds).items():
+        for path, lines in prediction_files.write(folder, labels, of_split, thresholds, unseen).items():
             print(f"{path}: {lines:,} lines")
+
+
+def with_unseen(
+    scored: ScoredDocuments, codes: pd.DataFrame, *, of_dev: bool
+) -> tuple[ScoredDocuments, dict[str, list[list[str]]]]:
+    """Return scores with those of codes that training never saw, and the names of these, as `score_documents` does.
+
+    Raises:
+        UserError: models/open or the notes are missing, damaged, or of another model.
+    """
+    from medcode.inference import saved_model
+    from medcode.open_codes import folder
+    from medcode.open_codes.measurement import score_documents
+
+    scorer = folder.read(Path(OPEN), saved_model.digests(MODEL))
+    return score_documents(scorer, Path(NOTES), scored.documents, scored.probabilities, codes, of_dev=of_dev)
 
 
 def score_splits(params: Any, splits: tuple[str, ...]) -> tuple[TrainedModel, dict[str, dict[str, ScoredDocuments]]]:

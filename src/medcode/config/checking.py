@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from medcode.config import corpora, models, recipes
 from medcode.config.auto_recipe import candidates
+from medcode.config.corpora.mimic3 import NO_EVIDENCE
 from medcode.config.data import LabelSet
 from medcode.config.files import load, read_yaml
 from medcode.config.params import Params, Run, load_all
@@ -24,6 +26,13 @@ class Chosen(Section):
     model: str
     encoder: str
     recipe: str
+
+
+class ChosenCorpus(Section):
+    """The keys that choose a corpus and its options."""
+
+    corpus: str
+    corpora: dict[str, dict[str, Any]]
 
 
 def model_file(folder: Path, model: str, params: Path) -> Path:
@@ -121,6 +130,26 @@ def check_corpus_folder(params: Path, raw: Path) -> None:
     corpus = load(Run, params).corpus
     if not corpus.startswith(corpora.SYNTHETIC) and not (raw / corpus).is_dir():
         raise UserError(f"{raw / corpus}: no such folder; docs/DATA.md says how to get the corpus {corpus}")
+
+
+def check_evidence(params: Path, raw: Path) -> None:
+    """Check that the folder of annotations that the corpus's options may name is there, and no link.
+
+    Raises:
+        UserError: there is no folder, or a link stands for it. Within a dependency DVC follows links to files, not to
+            folders, and would not see that the annotations have changed.
+    """
+    run = load(ChosenCorpus, params)
+    evidence = run.corpora.get(run.corpus, {}).get("evidence", NO_EVIDENCE)
+    key, folder = f"{params}: corpora.{run.corpus}.evidence", raw / run.corpus
+    if evidence == NO_EVIDENCE or not folder.is_dir():  # `check_corpus_folder` reports a corpus that is not there
+        return
+    for part in Path(evidence).parts:
+        folder /= part
+        if folder.is_symlink():
+            raise UserError(f"{key}: {folder} is a link, behind which DVC sees no changes; copy the folder there")
+    if not folder.is_dir():
+        raise UserError(f"{key}: there is no folder {folder}; docs/DATA.md says where the files are from")
 
 
 def check_list(params: Path, key: str, path: str, otherwise: str) -> None:

@@ -110,7 +110,7 @@ class Explain(Section):
     `enabled: auto` measures it where the corpus has spans.
     """
 
-    enabled: Literal["auto"] | bool
+    enabled: Literal["auto", True, False]
     methods: list[
         Literal[
             "label_attention",

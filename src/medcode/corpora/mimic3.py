@@ -3,7 +3,7 @@
 The discharge summary of an admission is the text of all its rows of category "Discharge summary", addenda included,
 in file order. Rows that MIMIC marks as errors are left out. Codes are read as text, so that no zero is lost, and
 duplicates are removed; `legacy_codes` reproduces the errors of the papers' scripts. A table SPANS is read if there is
-one; MIMIC has none, the synthetic corpus has.
+one; MIMIC has none, the synthetic corpus has. `evidence` adds the spans of MDACE.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from medcode.corpora import legacy_codes, tables
+from medcode.config.corpora.mimic3 import NO_EVIDENCE
+from medcode.corpora import legacy_codes, mdace, tables
 from medcode.corpora.extraction import Codes, Extraction, extraction, identifiers
 from medcode.corpora.notes import Notes
 from medcode.corpora.spans import Spans
@@ -31,13 +32,16 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
     """Read the tables of MIMIC-III, or of a corpus in its format.
 
     Args:
-        options: `systems` lists which of icd9cm and icd9proc to read; `legacy_codes` reproduces the lost zeros.
+        options: `systems` lists which of icd9cm and icd9proc to read; `legacy_codes` reproduces the lost zeros;
+            `evidence` is the folder of MDACE's files, from `folder` on, or none.
 
     Raises:
         UserError: a table or a column is missing, a file is damaged, or the corpus is empty.
     """
+    evidence = {} if options.evidence == NO_EVIDENCE else mdace.read(folder / options.evidence)
     paths = {system: tables.find(folder, TABLES[system]) for system in options.systems}
-    notes, counts = _notes(tables.find(folder, "NOTEEVENTS"), spool)
+    annotated = {row for admission in evidence.values() for row in admission.rows}
+    notes, places, counts = _notes(tables.find(folder, "NOTEEVENTS"), spool, annotated)
     codes = Codes(notes.admissions)
     for system, path in paths.items():
         for chunk in tables.chunks(path, ["hadm_id", "icd9_code"], size=200_000):
@@ -50,13 +54,32 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
     spans = Spans(notes)
     if path := tables.find_optional(folder, "SPANS"):
         tables.add_spans(spans, notes, path, options.systems)
-    return extraction(notes, codes, spans=spans, **counts)
+    remarks: tuple[str, ...] = ()
+    if evidence:
+        counts["evidence"], left_out = mdace.add_spans(spans, notes, evidence, places, options.systems)
+        counts["dropped"] |= left_out
+        total = counts["evidence"]["annotations"]
+        kept = total - sum(left_out.values())
+        remarks = (f"evidence: {kept:,} of {total:,} annotations taken (metrics/extract.json counts the others)",)
+    return extraction(notes, codes, spans=spans, remarks=remarks, **counts)
 
 
-def _notes(path: Path, spool: BinaryIO | None) -> tuple[Notes, dict[str, Any]]:
+def _notes(
+    path: Path, spool: BinaryIO | None, annotated: set[str]
+) -> tuple[Notes, dict[str, tuple[str, int]], dict[str, Any]]:
+    """Read the discharge summaries.
+
+    Args:
+        annotated: ROW_IDs of the notes with annotations. Without any, the table needs no ROW_ID.
+
+    Returns:
+        The notes; of the annotated ones {ROW_ID: (admission, number of the note within it)}; counts.
+    """
     notes, categories = Notes(str(path), spool), Counter()
+    places: dict[str, tuple[str, int]] = {}
     rows = errors = without_admission = undecodable = 0
-    for chunk in tables.chunks(path, ["subject_id", "hadm_id", "category", "iserror", "text"]):
+    columns = ["subject_id", "hadm_id", "category", "iserror", "text", *(["row_id"] if annotated else [])]
+    for chunk in tables.chunks(path, columns):
         rows += len(chunk)
         category = chunk["category"].str.strip()
         for name, count in category.value_counts(sort=False).items():
@@ -66,13 +89,16 @@ def _notes(path: Path, spool: BinaryIO | None) -> tuple[Notes, dict[str, Any]]:
         errors += int(is_error.sum())
         chunk = chunk[~is_error]
         admissions, patients = identifiers(chunk["hadm_id"]), identifiers(chunk["subject_id"])
-        for admission, patient, text in zip(admissions, patients, chunk["text"], strict=True):
+        row_ids = identifiers(chunk["row_id"]) if annotated else [""] * len(chunk)
+        for row, admission, patient, text in zip(row_ids, admissions, patients, chunk["text"], strict=True):
             if not admission:
                 without_admission += 1
                 continue
             undecodable += "\ufffd" in text
-            notes.add(admission, patient, text)
-    return notes, {
+            number = notes.add(admission, patient, text)
+            if row in annotated:
+                places[row] = (admission, number)
+    counts = {
         "note_rows": rows,
         "note_rows_by_category": {name: categories[name] for name in sorted(categories)},
         "notes_with_undecodable_bytes": undecodable,
@@ -82,3 +108,4 @@ def _notes(path: Path, spool: BinaryIO | None) -> tuple[Notes, dict[str, Any]]:
             "notes_without_admission": without_admission,
         },
     }
+    return notes, places, counts

@@ -43,8 +43,8 @@ class Notes:
         self._splits: dict[str, str | None] = {}
         self._places: dict[str, list[int]] = {}  # start and end of each text in the file
 
-    def add(self, admission: str, patient: str, text: str, split: str | None = None) -> None:
-        """Add one note.
+    def add(self, admission: str, patient: str, text: str, split: str | None = None) -> int:
+        """Add one note, and return its number within the admission, 0 for the first.
 
         Raises:
             UserError: the admission already belongs to another patient.
@@ -58,8 +58,10 @@ class Notes:
         start = self._end
         self._spool.seek(start)  # `texts` may have moved it
         self._end += self._spool.write(text.encode())
-        self._places.setdefault(admission, []).extend((start, self._end))
+        places = self._places.setdefault(admission, [])
+        places.extend((start, self._end))
         self.added += 1
+        return len(places) // 2 - 1
 
     def __contains__(self, admission: str) -> bool:
         return admission in self._places

@@ -53,7 +53,7 @@ def read_tokenizer(folder: str | os.PathLike) -> str:
     try:
         with open(Path(folder) / "tokenizer.json", encoding="utf-8") as file:
             return file.read()
-    except FileNotFoundError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{folder}: holds no tokenizer.json; make it again (dvc repro encoder)") from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,13 @@ from medcode import io
 from medcode.evaluation.official import DEPTH, Labels, ScoredDocuments
 
 
-def write(folder: Path, labels: Labels, scored: ScoredDocuments, thresholds: Mapping[str, float]) -> dict[Path, int]:
+def write(
+    folder: Path,
+    labels: Labels,
+    scored: ScoredDocuments,
+    thresholds: Mapping[str, float],
+    unseen: Mapping[str, Sequence[Sequence[str]]] | None = None,
+) -> dict[Path, int]:
     """Write two files for each code system: `SYSTEM.ranked.tsv` for MAP, and `SYSTEM.predicted.tsv` for F1.
 
     Args:
@@ -19,6 +25,7 @@ def write(folder: Path, labels: Labels, scored: ScoredDocuments, thresholds: Map
         labels: records with system and code [Y].
         scored: probabilities of all documents of a split.
         thresholds: by system, the probability above which a code is predicted.
+        unseen: codes of the candidates of each document, by system.
 
     Returns:
         The files with the number of their lines. A ranked file has the first `DEPTH` codes of each document, in the
@@ -28,10 +35,15 @@ def write(folder: Path, labels: Labels, scored: ScoredDocuments, thresholds: Map
     written = {}
     for system, threshold in thresholds.items():
         columns = np.flatnonzero(systems == system)
-        names = [labels[column]["code"] for column in columns.tolist()]
+        of_labels = [labels[column]["code"] for column in columns.tolist()]
+        of_candidates = (unseen or {}).get(system, [[]] * len(scored.documents))
+        probabilities = scored.probabilities[:, columns]
+        if system in scored.candidates:
+            probabilities = np.concatenate([probabilities, scored.candidates[system].probabilities], axis=1)
         ranked: list[str] = []
         predicted: list[str] = []
-        for document, row in zip(scored.documents, scored.probabilities[:, columns], strict=True):
+        for document, row, further in zip(scored.documents, probabilities, of_candidates, strict=True):
+            names = [*of_labels, *further]
             order = np.argsort(row, kind="stable")[::-1][:DEPTH]
             lines = [f"{document}\t{names[number]}\n" for number in order]
             ranked += lines

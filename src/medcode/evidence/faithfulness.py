@@ -58,7 +58,7 @@ def faithfulness(
     device = next(model.parameters()).device
     with only_labels(model, head, torch.from_numpy(np.asarray(labels, np.int64)).to(device)) as kept:
         logits = _best_logits(model, tokens, slices, head, kept, hidden)
-    whole, without, alone = np.split(logits.sigmoid().double().cpu().numpy(), [1, 1 + len(sizes)], axis=1)
+    whole, without, alone = np.split(logits.cpu().double().sigmoid().numpy(), [1, 1 + len(sizes)], axis=1)
     return {
         "comprehensiveness": ((whole - without) / whole).mean(axis=1),
         "sufficiency": (np.maximum(whole - alone, 0) / whole).mean(axis=1),

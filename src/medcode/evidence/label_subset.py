@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from medcode.layers.label_attention import LabelAttention
-from medcode.layers.projected_attention import ProjectedLabelAttention
 from medcode.models.base import LabelAttentionHeads, Model
 
 
@@ -17,8 +16,8 @@ from medcode.models.base import LabelAttentionHeads, Model
 def only_labels(model: Model, head: str, labels: Tensor) -> Iterator[Tensor]:
     """Let a model compute some labels of a head alone, where its logits do not depend on each other.
 
-    The rows of the other labels are taken out of the label attention until the end of the block. A model for which that
-    is not possible stays as it is.
+    The rows of the other labels are taken out of the label attention until the end of the block. Other models stay as
+    they are: those without a query for each label, those with RAM in branches, JointLAAT and JAMS.
 
     Args:
         model: the model.
@@ -28,11 +27,10 @@ def only_labels(model: Model, head: str, labels: Tensor) -> Iterator[Tensor]:
     Yields:
         The indices of these labels in the logits of the head, int [K].
     """
-    layer = _attention(model, head)
-    if layer is None:
+    if not (parts := _of_each_label(model, head)):
         yield labels
         return
-    whole = [(part, part.weight, part.bias, part.out_features) for part in (layer.queries, layer.output)]
+    whole = [(part, part.weight, part.bias, part.out_features) for part in parts]
     try:
         for part, weight, bias, _ in whole:
             part.weight = _rows(weight, labels)
@@ -44,13 +42,17 @@ def only_labels(model: Model, head: str, labels: Tensor) -> Iterator[Tensor]:
             part.weight, part.bias, part.out_features = weight, bias, labels_of_head
 
 
-def _attention(model: Model, head: str) -> LabelAttention | ProjectedLabelAttention | None:
-    """Return the label attention of a head, if nothing but the head's own logits is computed from it."""
-    if not isinstance(model, LabelAttentionHeads) or type(model).forward is not LabelAttentionHeads.forward:
-        return None  # its heads may read each other
-    layer = model.attention[head]
-    return layer if type(layer) in (LabelAttention, ProjectedLabelAttention) else None
+def _of_each_label(model: Model, head: str) -> list[nn.Linear]:
+    """Return the layers with a row for each label of a head, if nothing but the head's own logits comes from them."""
+    if not isinstance(model, LabelAttentionHeads):
+        return []
+    cls = type(model)
+    if (cls.forward, cls.logits) != (LabelAttentionHeads.forward, LabelAttentionHeads.logits):
+        return []  # its heads may read each other
+    # Not by the classes of the layers, so that the evidence of one model does not depend on the code of another.
+    parts: list[Any] = [getattr(model.attention[head], name, None) for name in ("queries", "output")]
+    return parts if all(isinstance(part, nn.Linear) for part in parts) else []
 
 
-def _rows(parameter: nn.Parameter, labels: Tensor) -> nn.Parameter:
+def _rows(parameter: Tensor, labels: Tensor) -> nn.Parameter:
     return nn.Parameter(parameter.detach()[labels], requires_grad=False)

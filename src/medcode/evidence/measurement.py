@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from medcode.config import Explain
 from medcode.dataset.arrays import Inputs, Split
 from medcode.evidence.attributions import check_method, methods_of
 from medcode.evidence.explain import token_weights
@@ -90,9 +91,8 @@ def chosen_methods(trained: TrainedModel, names: Sequence[str]) -> list[str]:
 
 
 def measure_evidence(
-    trained: TrainedModel, data: Inputs, head: str, methods: Sequence[str], documents: int, faithful_documents: int,
-    seed: int,
-) -> dict[str, Any]:  # fmt: skip
+    trained: TrainedModel, data: Inputs, head: str, methods: Sequence[str], options: Explain, precision: str = "auto"
+) -> dict[str, Any]:
     """Return the measures of each method.
 
     Args:
@@ -101,24 +101,24 @@ def measure_evidence(
             sentences.
         head: of the labels.
         methods: from `chosen_methods`.
-        documents: of each split at most, drawn from those with a span, or from all if none has one; 0 takes all.
-        faithful_documents: of these, the first so many of test, for faithfulness; 0 takes all.
-        seed: of drawing documents and random weights.
+        options: how many documents of each split at most, drawn from those with a span, or from all if none has one;
+            how many of these, the first of test, for faithfulness; the seed of drawing documents and random weights.
+        precision: in which labels are predicted.
 
     Returns:
         {method: {threshold, plausibility_on_dev, plausibility, plausibility_of_predicted, faithfulness}}.
     """
     scores = {method: MethodScores() for method in methods}
     for split in ("dev", "test"):
-        for rank, note in enumerate(_notes(trained, data, split, head, documents, seed)):
+        for rank, note in enumerate(_notes(trained, data, split, head, options, precision)):
             is_predicted = note.probabilities > trained.thresholds[head]
-            faithful = split == "test" and (not faithful_documents or rank < faithful_documents)
+            faithful = split == "test" and rank < (options.faithfulness_documents or len(data.splits["test"]))
             predicted = np.flatnonzero(is_predicted) if faithful else np.zeros(0, np.int64)
             labels = np.union1d(list(note.gold), predicted).astype(np.int64)
             if not len(labels):
                 continue
             for method, of_method in scores.items():
-                drawn = np.random.default_rng([seed, split == "test", note.number])
+                drawn = np.random.default_rng([options.seed, split == "test", note.number])
                 weights = _weights(trained, note, head, labels, method, drawn)
                 row_of = {label: row for row, label in enumerate(labels.tolist())}
                 of_method.explanations[split] += [
@@ -142,20 +142,22 @@ def _weights(
     return token_weights(trained, note.tokens, note.slices, {head: labels}, method)[head]
 
 
-def _notes(trained: TrainedModel, data: Inputs, name: str, head: str, documents: int, seed: int) -> Iterator[Note]:
+def _notes(
+    trained: TrainedModel, data: Inputs, name: str, head: str, options: Explain, precision: str
+) -> Iterator[Note]:
     """Yield the documents of a split to explain, in the order in which they are drawn."""
     split = data.splits[name]
     spans = split.spans.get(head, np.zeros((0, 4), np.int64))
     candidates = np.unique(spans[:, 0]) if len(spans) else np.arange(len(split))
-    drawn = np.random.default_rng([seed, name == "test"]).permutation(candidates)
-    for number in drawn[: documents or None].tolist():
+    drawn = np.random.default_rng([options.seed, name == "test"]).permutation(candidates)
+    for number in drawn[: options.documents or None].tolist():
         tokens, slices = _read(trained, data.tokens, split, number)
         if not len(tokens):
             continue
         gold: dict[int, np.ndarray] = {}
         for _, label, first, behind in spans[spans[:, 0] == number].tolist():
             gold.setdefault(label, np.zeros(len(tokens), bool))[first:behind] = True
-        logits = score(trained.model, tokens, slices, trained.max_tokens, batch_size=len(slices))[head]
+        logits = score(trained.model, tokens, slices, trained.max_tokens, len(slices), precision)[head]
         yield Note(number, tokens, slices, gold, probabilities(logits.max(axis=0)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def of_model(
         model: folder of the model.
         paths: inputs, sentences and subword: the folders of data.
         options: what to measure.
-        machine: the device.
+        machine: the device, and the precision in which codes are predicted.
         has_spans: whether the corpus has spans.
 
     Raises:
@@ -41,9 +40,11 @@ def of_model(
         trained.model.to(distributed.choose_device(machine.device))
         if data is None:
             data = _load(trained, paths, has_spans)
-        methods, sizes = chosen_methods(trained, options.methods), (options.documents, options.faithfulness_documents)
+        methods = chosen_methods(trained, options.methods)
         heads = [head for head in trained.labels if head in CODE_HEADS]
-        of_seeds.append({head: measure_evidence(trained, data, head, methods, *sizes, options.seed) for head in heads})
+        of_seeds.append(
+            {head: measure_evidence(trained, data, head, methods, options, machine.precision) for head in heads}
+        )
     return seeds.mean(of_seeds)
 
 
@@ -54,9 +55,5 @@ def _load(trained: TrainedModel, paths: Mapping[str, Path], has_spans: bool) -> 
         on_sentences = trained.unit == "sentences"
         data = with_spans(data, paths["sentences"], trained.labels, ALL_TOKENS if on_sentences else trained.max_tokens)
         if on_sentences:
-            spans = {name: split.spans for name, split in data.splits.items()}
             data = with_fragments(data, paths["sentences"], trained.max_tokens)
-            data = replace(
-                data, splits={name: replace(split, spans=spans[name]) for name, split in data.splits.items()}
-            )
     return data

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from medcode.models.base import Model, WordModel
 from medcode.models.encoder_base import EncoderModel
-from medcode.models.jams import Jams
 from medcode.text.vocabulary import PAD
 
 FIRST = 2**40  # larger than every id, so that a numbered token is no id
@@ -23,11 +22,10 @@ FIRST = 2**40  # larger than every id, so that a numbered token is no id
 
 def embedding_layer(model: Model) -> nn.Module | None:
     """Return the module that turns token ids into vectors; None for a model without word vectors."""
-    if isinstance(model, Jams):
-        return embedding_layer(model.backbone)
-    if isinstance(model, EncoderModel):
-        return _subword_table(model)
-    return model.embedding if isinstance(model, WordModel) else None
+    reader = _reader(model)
+    if isinstance(reader, EncoderModel):
+        return _subword_table(reader)
+    return reader.embedding if isinstance(reader, WordModel) else None
 
 
 def baseline_vector(model: Model) -> Tensor:
@@ -36,13 +34,18 @@ def baseline_vector(model: Model) -> Tensor:
     Raises:
         TypeError: the model has no word vectors.
     """
-    if isinstance(model, Jams):
-        return baseline_vector(model.backbone)
-    if isinstance(model, EncoderModel):
-        return _subword_table(model).weight[model.outline.specials.pad].detach()
-    if isinstance(model, WordModel):
-        return model.embedding.table.weight[PAD].detach()
+    reader = _reader(model)
+    if isinstance(reader, EncoderModel):
+        return _subword_table(reader).weight[reader.outline.specials.pad].detach()
+    if isinstance(reader, WordModel):
+        return reader.embedding.table.weight[PAD].detach()
     raise TypeError(f"{type(model).__name__} has no word vectors")
+
+
+def _reader(model: Model) -> nn.Module:
+    """Return the model that reads the tokens: the backbone that a model wraps, or itself."""
+    # Not by the wrapping class, so that the evidence of one model does not depend on the code of another.
+    return getattr(model, "backbone", model)
 
 
 def _subword_table(model: EncoderModel) -> nn.Embedding:

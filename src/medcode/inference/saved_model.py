@@ -23,6 +23,7 @@ from medcode.config import build
 from medcode.config.recipes import Unit
 from medcode.config.section import with_current_keys
 from medcode.errors import UserError
+from medcode.inference.folder_schema import LABELS, METADATA, THRESHOLDS, TRAIN_AGAIN, Metadata, checked
 from medcode.models.base import Model, ModelInputs
 from medcode.text.vocabulary import Vocabulary
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FURTHER_SEEDS, ENSEMBLE = "seeds", "ensemble.json"
-TRAIN_AGAIN = "train it again (dvc repro train)"
 
 
 @dataclass(frozen=True)
@@ -118,11 +118,16 @@ def of_all_seeds(folder: str | os.PathLike) -> dict[int, Path]:
         UserError: there is no trained model.
     """
     folder = Path(folder)
-    try:
-        first = _metadata(folder)["provenance"]["seed"]
-    except KeyError as error:
-        raise UserError(f"{folder / 'model.json'}: damaged ({error} is missing); {TRAIN_AGAIN}") from error
-    return {first: folder} | further_seeds(folder)
+    return {_metadata(folder).provenance.seed: folder} | further_seeds(folder)
+
+
+def describe(folder: str | os.PathLike) -> Metadata:
+    """Return what model.json says, without reading the weights.
+
+    Raises:
+        UserError: there is no trained model, or it is damaged.
+    """
+    return _metadata(Path(folder))
 
 
 def label_set(folder: str | os.PathLike) -> str:
@@ -131,10 +136,7 @@ def label_set(folder: str | os.PathLike) -> str:
     Raises:
         UserError: there is no trained model, or it is damaged.
     """
-    try:
-        return _metadata(Path(folder))["label_set"]
-    except KeyError as error:
-        raise UserError(f"{folder}: damaged ({error} is missing in model.json); {TRAIN_AGAIN}") from error
+    return _metadata(Path(folder)).label_set
 
 
 def digests(folder: str | os.PathLike) -> list[str]:
@@ -143,11 +145,7 @@ def digests(folder: str | os.PathLike) -> list[str]:
     Raises:
         UserError: there is no trained model, or it is damaged.
     """
-    folders = of_all_seeds(folder).values()
-    try:
-        return [_metadata(of_seed)["weights_sha256"] for of_seed in folders]
-    except KeyError as error:
-        raise UserError(f"{folder}: damaged ({error} is missing in model.json); {TRAIN_AGAIN}") from error
+    return [_metadata(of_seed).weights_sha256 for of_seed in of_all_seeds(folder).values()]
 
 
 def load(folder: str | os.PathLike) -> TrainedModel:
@@ -157,11 +155,7 @@ def load(folder: str | os.PathLike) -> TrainedModel:
         UserError: the folder is missing, incomplete, damaged, or written by another version.
     """
     folder = Path(folder)
-    metadata = _metadata(folder)
-    try:
-        return _build(folder, metadata)
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{folder / 'model.json'}: damaged ({error} is missing); {TRAIN_AGAIN}") from error
+    return _build(folder, _metadata(folder))
 
 
 def load_all(folder: str | os.PathLike) -> Iterator[TrainedModel]:
@@ -176,11 +170,16 @@ def load_all(folder: str | os.PathLike) -> Iterator[TrainedModel]:
         return
     if not (folder / ENSEMBLE).exists():
         raise UserError(f"{folder}: holds the models of several seeds, but no {ENSEMBLE}; {TRAIN_AGAIN}")
+    values = io.read_json(folder / ENSEMBLE)
+    thresholds = values.get("thresholds") if isinstance(values, dict) else None
+    thresholds = checked(THRESHOLDS, thresholds, folder / ENSEMBLE)
     for path in (folder, *further.values()):
-        yield replace(load(path), thresholds=io.read_json(folder / ENSEMBLE)["thresholds"])
+        trained = load(path)
+        _check_heads(thresholds, trained.labels, folder / ENSEMBLE)
+        yield replace(trained, thresholds=thresholds)
 
 
-def _metadata(folder: Path) -> dict[str, Any]:
+def _metadata(folder: Path) -> Metadata:
     if not (folder / "model.json").exists():
         raise UserError(f"{folder}: holds no trained model (no model.json); {TRAIN_AGAIN}")
     metadata = io.read_json(folder / "model.json")
@@ -189,62 +188,89 @@ def _metadata(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{folder / 'model.json'}: written in format {version}, this version reads {FORMAT}; {TRAIN_AGAIN}"
         )
-    return metadata
+    return checked(METADATA, metadata, folder / "model.json")
 
 
-def _build(folder: Path, metadata: dict[str, Any]) -> TrainedModel:
-    model_cls = models.find(metadata["name"])
-    raw = with_current_keys(model_cls.Config, metadata["config"])
+def _build(folder: Path, metadata: Metadata) -> TrainedModel:
+    model_cls = models.find(metadata.name)
+    raw = with_current_keys(model_cls.Config, metadata.config)
     config = build(model_cls.Config, raw, folder / "model.json", "config")
     labels = _labels(folder)
+    _check_heads(metadata.thresholds, labels, folder / "model.json")
     heads = {head: len(records) for head, records in labels.items()}
     vocabulary, tokenizer, inputs = _inputs(folder, metadata, heads)
-    model = model_cls(config, inputs)
+    text_file = "vocabulary.txt" if tokenizer is None else "tokenizer.json"
+    misfit = UserError(f"{folder}: weights do not fit {text_file}, labels.json or model.json; {TRAIN_AGAIN}")
     try:
-        model.load_state_dict(load_tensors(_weights(folder, metadata["weights_sha256"])))
-    except (RuntimeError, SafetensorError) as error:
-        text_file = "vocabulary.txt" if tokenizer is None else "tokenizer.json"
+        model = model_cls(config, inputs)
+        weights = load_tensors(_weights(folder, metadata.weights_sha256))
+        if any(weights[name].dtype != tensor.dtype for name, tensor in model.state_dict().items()):
+            raise misfit
+        model.load_state_dict(weights)
+    except (RuntimeError, SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise misfit from error
+    if any(tensor.is_floating_point() and not tensor.isfinite().all() for tensor in weights.values()):
         raise UserError(
-            f"{folder}: weights do not fit {text_file}, labels.json or model.json; {TRAIN_AGAIN}"
-        ) from error
+            f"{folder / 'weights.safetensors'}: weights that are no numbers (NaN or infinite); {TRAIN_AGAIN}"
+        )
     return TrainedModel(
-        name=metadata["name"],
+        name=metadata.name,
         model=model.eval(),
         vocabulary=vocabulary,
         labels=labels,
-        thresholds=metadata["thresholds"],
-        max_tokens=metadata["max_tokens"],
-        rule=metadata["rule"],
-        label_set=metadata["label_set"],
+        thresholds=metadata.thresholds,
+        max_tokens=metadata.max_tokens,
+        rule=metadata.rule,
+        label_set=metadata.label_set,
         tokenizer=tokenizer,
-        unit=metadata.get("unit", "documents"),
+        unit=metadata.unit,
     )
 
 
 def _labels(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Read the labels. Folders of older versions call the description of a code its title."""
-    labels = io.read_json(folder / "labels.json")
-    return {
-        head: [{"description" if key == "title" else key: value for key, value in label.items()} for label in of_head]
-        for head, of_head in labels.items()
-    }
+    values = io.read_json(folder / "labels.json")
+    for of_head in values.values() if isinstance(values, dict) else ():
+        for label in of_head if isinstance(of_head, list) else ():
+            if isinstance(label, dict) and "title" in label:
+                label["description"] = label.pop("title")
+    labels = checked(LABELS, values, folder / "labels.json")
+    for head, of_head in labels.items():
+        if len({(label.system, label.code) for label in of_head}) < len(of_head):
+            raise UserError(f"{folder / 'labels.json'}: damaged, {head}: a code stands there twice; {TRAIN_AGAIN}")
+    return {head: [label.model_dump() for label in of_head] for head, of_head in labels.items()}
+
+
+def _check_heads(thresholds: dict[str, float], labels: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    if thresholds.keys() != labels.keys():
+        raise UserError(
+            f"{path}: damaged, thresholds: expected those of {', '.join(labels)}, the heads of labels.json, found "
+            f"{', '.join(thresholds) or 'none'}; {TRAIN_AGAIN}"
+        )
 
 
 def _inputs(
-    folder: Path, metadata: dict[str, Any], heads: dict[str, int]
+    folder: Path, metadata: Metadata, heads: dict[str, int]
 ) -> tuple[list[str], SubwordTokenizer | None, ModelInputs]:
     """Return the vocabulary or subword tokenizer, and the inputs of the model's constructor, without weights."""
-    if "encoder" in metadata:
+    if metadata.encoder is not None:
         from medcode.encoders.outline import Encoder
         from medcode.encoders.subwords import SubwordTokenizer, read_tokenizer
 
-        inputs = ModelInputs(heads=heads, encoder=Encoder.from_metadata(metadata["encoder"]))
-        return [], SubwordTokenizer(read_tokenizer(folder), metadata["text"]), inputs
+        inputs = ModelInputs(heads=heads, encoder=Encoder.from_metadata(metadata.encoder.model_dump()))
+        try:
+            return [], SubwordTokenizer(read_tokenizer(folder), metadata.text or "words"), inputs
+        except UserError:
+            raise
+        except Exception as error:  # tokenizers has no narrower one
+            raise UserError(f"{folder / 'tokenizer.json'}: damaged ({error}); {TRAIN_AGAIN}") from error
     vocabulary = io.read_lines(folder / "vocabulary.txt")
+    if len(set(vocabulary)) < len(vocabulary):
+        raise UserError(f"{folder / 'vocabulary.txt'}: damaged, a word stands in two lines; {TRAIN_AGAIN}")
     size = Vocabulary(vocabulary).n_rows
-    if "features" in metadata:
-        return vocabulary, None, ModelInputs(heads=heads, vocab_size=size, features=metadata["features"])
-    vectors = torch.empty(size, metadata["embedding_size"])
+    if metadata.features is not None:
+        return vocabulary, None, ModelInputs(heads=heads, vocab_size=size, features=metadata.features)
+    vectors = torch.empty(size, metadata.embedding_size or 0)
     return vocabulary, None, ModelInputs(heads=heads, vocab_size=size, vectors=vectors)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from medcode.config import Open
+from medcode.errors import UserError
 from medcode.open_codes.codes import code_list, read_list
 from medcode.open_codes.matching import NoteFrequencies, TermIndex
 from medcode.open_codes.retrieval import Retriever
@@ -42,16 +43,18 @@ def build(
         texts: the training notes, by admission.
 
     Raises:
-        UserError: the list of codes is not valid, or no code is left.
+        UserError: the list of codes is not valid; or there is no code that is no label, and no mention of a label.
     """
     codes = code_list(labels, tables["descriptions"], read_list(Path(options.codes)))
     sources = [source for source, chosen in options.synonyms.items() if chosen]
     terms, n = list(public_terms(codes, tables["synonyms"], sources)), len(codes.codes)
     frequencies = NoteFrequencies.count(map(sentences, texts.values()))
     of_beginnings = NoteFrequencies.count([*map(beginnings, sentences(text))] for text in texts.values())
-    return Retriever(
-        codes,
-        TermIndex.build(terms, n, frequencies),
-        TermIndex.build(((code, beginnings(term)) for code, term in terms), n, of_beginnings),
-        mentions(codes, tables["spans"], texts, frequencies) if options.mentions else None,
-    )
+    of_labels = mentions(codes, tables["spans"], texts, frequencies) if options.mentions else None
+    if not codes.unseen and of_labels is None:
+        raise UserError(
+            f"label_set: open: no code of {', '.join(codes.of_labels)} that is no label has a description, and no "
+            "training note has a mention of a label to learn from; set label_set: full"
+        )
+    of_beginning = TermIndex.build(((code, beginnings(term)) for code, term in terms), n, of_beginnings)
+    return Retriever(codes, TermIndex.build(terms, n, frequencies), of_beginning, of_labels)

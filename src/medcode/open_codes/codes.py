@@ -68,7 +68,7 @@ def code_list(
         listed: the codes to consider besides the labels; None for all.
 
     Raises:
-        UserError: a listed code has no description, or no code is left.
+        UserError: a listed code has no description.
     """
     systems = sorted({label["system"] for label in labels})
     described = {
@@ -84,10 +84,6 @@ def code_list(
             )
         described = {code: described[code] for code in sorted(listed) if code in described}
     unseen = {code: text for code, text in described.items() if code not in known}
-    if not unseen:
-        raise UserError(
-            f"label_set: open: no code of {', '.join(systems)} that is no label has a description; set label_set: full"
-        )
     codes = [*known, *unseen]
     trained = Counter[tuple[str, int]]()
     for label in labels:

@@ -51,6 +51,41 @@ def scored_documents(
     return official.ScoredDocuments(list(documents), scores.labels, candidates)
 
 
+def score_documents(
+    scorer: OpenScorer,
+    notes: Path,
+    documents: Sequence[str],
+    probabilities: np.ndarray,
+    gold: pd.DataFrame,
+    *,
+    of_dev: bool,
+) -> tuple[official.ScoredDocuments, dict[str, list[list[str]]]]:
+    """Score documents of a split.
+
+    Args:
+        scorer: of the label set open.
+        notes: notes.parquet.
+        documents: admissions [n].
+        probabilities: the models', of the labels, float32 [n, Y].
+        gold: admission_id, system, code; every gold code.
+        of_dev: whether they are dev, in its order.
+
+    Returns:
+        Scores as the official measures take them; the codes of the candidates of each document, by system.
+
+    Raises:
+        UserError: notes.parquet cannot be read.
+    """
+    codes = scorer.retriever.codes
+    scores = scorer.score(texts_of(notes, documents).values(), probabilities, of_dev=of_dev)
+    scored = scored_documents(scorer, scores, documents, gold_unseen(codes, gold, documents))
+    names = {
+        system: [[codes.codes[number][1] for number in row] for row in scores.numbers[system].tolist()]
+        for system in scored.candidates
+    }
+    return scored, names
+
+
 def _is_gold(numbers: np.ndarray, gold: Sequence[Sequence[int]]) -> np.ndarray:
     return np.array([np.isin(row, list(of_document)) for row, of_document in zip(numbers, gold, strict=True)])
 
@@ -58,8 +93,10 @@ def _is_gold(numbers: np.ndarray, gold: Sequence[Sequence[int]]) -> np.ndarray:
 def recall_at(scores: Scores, gold: Sequence[Sequence[int]], k: int) -> float | None:
     """Return the share of all unseen gold codes that are among the k best unseen codes of their document.
 
-    Codes of all systems are ranked together. None if there is no such gold code.
+    Codes of all systems are ranked together. None if there is no such gold code, or no unseen code to rank.
     """
+    if not scores.numbers:
+        return None
     numbers = np.concatenate(list(scores.numbers.values()), axis=1)
     order = np.argsort(-np.concatenate(list(scores.unseen.values()), axis=1), axis=1, kind="stable")[:, :k]
     found = _is_gold(np.take_along_axis(numbers, order, axis=1), gold).sum()

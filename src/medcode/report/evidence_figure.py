@@ -37,12 +37,12 @@ def evidence_figure(rows: Sequence[dict[str, Any]]) -> str:
             for axes, (title, columns) in zip(line, PANELS, strict=True):
                 _bars(axes, of_head, columns)
                 axes.set_title(title + (f", {head}" if len(heads) > 1 else ""))
-        description = "; ".join(
-            f"{row['head']}, {row['method']}: "
-            + ", ".join(f"{name} {row[name]:.3f}" for _, columns in PANELS for name in columns)
-            for row in rows
-        )
-        return to_svg(figure, "evidence", "Evidence by method", description)
+        return to_svg(figure, "evidence", "Evidence by method", "; ".join(map(_description, rows)))
+
+
+def _description(row: dict[str, Any]) -> str:
+    names = [name for _, columns in PANELS for name in columns if not math.isnan(row[name])]
+    return f"{row['head']}, {row['method']}: {', '.join(f'{name} {row[name]:.3f}' for name in names)}"
 
 
 def _bars(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> None:
@@ -54,6 +54,9 @@ def _bars(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str]) -
         axes.bar_label(bars, labels, padding=2, fontsize=7.5, color=QUIET)
     axes.set_yticks(positions, [row["method"].replace("_", " ") for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(min(0, *(row[column] for row in rows for column in columns if not math.isnan(row[column])), 0), 1.1)
+    lowest = np.nanmin([0, *(row[column] for row in rows for column in columns)])  # comprehensiveness may be negative
+    axes.set_xlim(1.2 * lowest, 1.1)
     axes.grid(axis="y", visible=False)
-    axes.legend(loc="lower right", ncols=1)
+    if all(math.isnan(row[column]) for row in rows for column in columns):
+        axes.text(0.05, 0, "Not measured", color=QUIET)
+    axes.legend(loc="upper right", bbox_to_anchor=(1, -0.07), ncols=2)

@@ -93,6 +93,12 @@ def test_every_published_row_has_a_study_row(name):
             assert published <= shown, f"{key}: no row of ours stands beside {sorted(published - shown)}"
 
 
+def test_only_an_ensemble_of_the_label_set_full_takes_unseen_codes(studies):
+    write_study(studies, "tiny", TINY, ensembles={"both": {"title": "Both", "rows": ["caml"], "open": True}})
+    with pytest.raises(UserError, match=r"ensembles\.both\.open: expected rows of the label set full"):
+        study.load(studies, "tiny")
+
+
 def resolved_params(studies: Path, row: str, corpus: str = "synthetic-mimic3") -> dict:
     one = at(study.load(studies, "tiny"), corpus)
     raw = resolve.for_corpus(raw_params(), studies / "data/settings.yaml", corpus)

@@ -163,6 +163,34 @@ def test_an_ensemble_is_a_stage_on_the_probabilities_of_its_rows(project):
     assert "studies/tiny/ensembles/both.json" in stages["report"]["deps"]
 
 
+def test_an_ensemble_with_unseen_codes_reads_what_is_known_of_them(project, tmp_path):
+    table = PAPERLESS["tables"] | {"groups": {"icd": {"label_set": "full", "columns": ["official_map"]}}}
+    ensembles = {name: {"title": name, "rows": ["caml"], "open": name == "opened"} for name in ("opened", "closed")}
+    write_study(project / "studies", "tiny", PAPERLESS, tables=table, comparisons=[], ensembles=ensembles)
+    stages = written(project, "tiny")
+    opened, closed = stages["ensemble-opened"], stages["ensemble-closed"]
+    files = StageCommand.parse(opened["cmd"]).options
+    assert {name for name in files if name not in StageCommand.parse(closed["cmd"]).options} == {*pipeline.OPEN_TABLES}
+    assert {files[name] for name in pipeline.OPEN_TABLES} <= {*opened["deps"]}
+    assert files["--descriptions"] == "data/reference/descriptions.parquet"
+    assert files["--notes"].startswith("data/studies/synthetic-mimic3/")
+    assert (
+        "studies/tiny/settings/open.json" in opened["deps"] and "studies/tiny/settings/open.json" not in closed["deps"]
+    )
+
+
+def test_what_is_known_of_unseen_codes_has_a_fingerprint(project, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    raw = resolve.for_corpus(raw_params(), project / "studies/data/settings.yaml", "synthetic-mimic3")
+    found = resolve.open_fingerprint(raw)
+    ours = project / "ours.csv"
+    ours.write_text("system,code\nicd10cm,A00.0\n")
+    other = resolve.open_fingerprint(raw | {"open": raw["open"] | {"codes": str(ours)}})
+    assert found["open"]["mentions"] is True and found["codes"] != other["codes"]
+    with pytest.raises(UserError, match=r"params\.yaml: open\.codes: none\.csv: No such file"):
+        resolve.open_fingerprint(raw | {"open": raw["open"] | {"codes": "none.csv"}})
+
+
 def test_evidence_is_measured_behind_the_training_of_a_model_that_is_kept(project):
     rows = {"cnn": TINY["rows"]["cnn"], "plm": {"title": "P", "settings": {"model": "plm_icd", "encoder": "minilm"}}}
     write_study(project / "studies", "tiny", TINY, rows=rows, comparisons=[], evidence=True)

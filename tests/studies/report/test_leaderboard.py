@@ -38,6 +38,12 @@ def test_rows_of_finished_studies_are_sorted_by_micro_f1(studies, tiny, tmp_path
     assert "half" not in text
 
 
+def test_official_measures_of_an_ensemble_count_unseen_codes_where_they_were_scored():
+    measured = {"official": {"map": 0.5, "f1": 0.4}, "official_open": {"map": 0.6, "f1": 0.5}}
+    assert run_results.with_open(measured)["official"] == {"map": 0.6, "f1": 0.5}
+    assert run_results.with_open({"official": {"map": 0.5}}) == {"official": {"map": 0.5}}
+
+
 def test_an_ensemble_and_official_measures_have_their_place(studies, tmp_path):
     write_study(studies, "tiny", TINY, ensembles={"both": {"title": "Both", "rows": ["caml", "cnn"]}})
     study = load(studies, "tiny")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from medcode.config import (
     Evaluation,
     Explain,
     LabelSet,
+    Open,
     Recipe,
     Run,
     Scoring,
     Section,
     Training,
+    build,
     load,
     load_model,
     models,
@@ -31,6 +34,7 @@ from medcode.studies.definition.study import FILE, Study
 # Keys of params.yaml that a row may set. The data are the same for all rows.
 SECTIONS = ("model", "recipe", "encoder", "training", "evaluation", "explain", "models")
 COMMANDS = ("train", "evaluate", "study_finish")  # scripts of a training in stages/
+OPEN_FILE = "open.json"  # among the settings of a study: what is known of unseen codes, if an ensemble scores them
 # Sections whose stages the studies share with the main workflow: another value would have no effect.
 OF_MAIN_WORKFLOW = ("reference", "synthesize")
 
@@ -184,6 +188,23 @@ def run_fingerprint(path: Path, project: Project) -> dict[str, Any]:
     settings |= {"engine": engine.training.model_dump(exclude={"checkpoint_steps"})}
     settings |= {"evaluation": engine.evaluation.model_dump(exclude={"baseline"})}
     return {"settings": settings, **code_of(project, COMMANDS, choice(run.corpus, chosen))}
+
+
+def open_fingerprint(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return what scores of unseen codes depend on besides data and code: settings, and the digest of a list.
+
+    Args:
+        raw: result of `for_corpus`.
+
+    Raises:
+        UserError: the section `open` of params.yaml is wrong, or its list of codes cannot be read.
+    """
+    options = build(Open, raw["open"], "params.yaml", "open")
+    try:
+        codes = hashlib.sha256(Path(options.codes).read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"params.yaml: open.codes: {options.codes}: {error.strerror}") from error
+    return {"open": options.model_dump(), "codes": codes}
 
 
 def training_code(path: Path, project: Project) -> dict[str, Any]:

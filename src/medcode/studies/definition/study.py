@@ -22,6 +22,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]*")
 ROW = re.compile(r"[a-z][a-z0-9_]*")
 PROBABILITIES = "probabilities.npz"  # of a training, in a study with ensembles
 TABLE = "table"  # key of the table of a study without a paper
+OPENED = "full"  # the label set that unseen codes are added to
 MIMIC = ("mimic3", "mimic4")  # a study takes its `small` settings on every other corpus
 
 Figure = Literal["rows", "frequency", "linkage", "loss", "embeddings", "parameters"]
@@ -46,10 +47,14 @@ class Row(Section):
 
 
 class Ensemble(Section):
-    """Rows whose models, with all seeds of the study, are measured as one: by the mean of their probabilities."""
+    """Rows whose models, with all seeds of the study, are measured as one: by the mean of their probabilities.
+
+    With `open` it also scores codes that training never saw, as the label set open does.
+    """
 
     title: str
     rows: Annotated[list[str], Field(min_length=1)]
+    open: bool = False
 
 
 class Definition(Section):
@@ -283,6 +288,10 @@ def _check_ensemble(study: Study, where: str, key: str, ensemble: Ensemble) -> N
     label_sets = {tuple(study.label_sets(row)) for row in ensemble.rows}
     if len(label_sets) > 1 or any(len(names) != 1 for names in label_sets):
         raise UserError(f"{where}.rows: expected rows of one and the same label set")
+    if ensemble.open and label_sets != {(OPENED,)}:
+        raise UserError(
+            f"{where}.open: expected rows of the label set {OPENED}, which the label set open adds codes to"
+        )
 
 
 def choose(root: Path, name: str, seeds: list[int] | None = None, corpus: str | None = None) -> None:

@@ -15,6 +15,7 @@ import yaml
 
 from medcode import config, io
 from medcode.errors import UserError
+from medcode.studies.definition.resolve import OPEN_FILE
 from medcode.studies.definition.study import FILE, PROBABILITIES, Study, load, names
 from medcode.studies.pipeline.data_pipeline import CODE, SETTINGS_FILE, SETTINGS_OPTIONS, DataPipeline
 from medcode.studies.pipeline.evidence_stage import PREFIX, evidence_stage
@@ -24,6 +25,7 @@ from medcode.studies.pipeline.workflow import PARAMS_FILE, StageCommand, parse_s
 HEAD = "# Written by `make study` from {source}: change that instead.\n"
 # Options of the evaluation for codes that training never saw, which studies do without.
 OPEN_OPTIONS = ("--notes", "--open")
+OPEN_TABLES = ("--notes", "--spans", "--descriptions", "--synonyms")  # what an ensemble needs to score unseen codes
 RESULT_FOLDERS = ("metrics", "plots")  # of the main workflow; a training of a study has one folder for both
 
 
@@ -119,7 +121,8 @@ def _run_commands(
 
 def _ensemble_stage(study: Study, data: DataPipeline, name: str) -> dict[str, Any]:
     folder, corpus, label_set = f"studies/{study.name}", study.definition.corpus, study.ensemble_label_set(name)
-    rows, out = study.definition.ensembles[name].rows, f"{folder}/ensembles/{name}.json"
+    ensemble, out = study.definition.ensembles[name], f"{folder}/ensembles/{name}.json"
+    rows = ensemble.rows
     runs = f"{folder}/runs/{corpus}/{label_set}"
     inputs, codes = (
         data.study_path(data.workflow["evaluate"].command.options[option], corpus, label_set=label_set)
@@ -130,12 +133,17 @@ def _ensemble_stage(study: Study, data: DataPipeline, name: str) -> dict[str, An
     options = {"--params": params, "--inputs": inputs, "--codes": codes}
     seeds = ",".join(map(str, study.definition.seeds))
     options |= {"--runs": runs, "--rows": ",".join(rows), "--seeds": seeds, "--out": out}
+    tables = {
+        option: data.study_path(data.workflow["open_codes"].command.options[option], corpus) for option in OPEN_TABLES
+    }
+    opened = [*tables.values(), f"{folder}/settings/{OPEN_FILE}"] if ensemble.open else []
+    options |= tables if ensemble.open else {}
     return {
         "desc": f"measure the models of {', '.join(rows)} as one",
         "wdir": "../..",
         "cmd": StageCommand("stages/studies/study_ensemble.py", options).render(),
         "deps": [
-            f"{CODE}/study_ensemble.json", inputs, codes, params, *(f"{runs}/{row}" for row in rows),
+            f"{CODE}/study_ensemble.json", inputs, codes, params, *(f"{runs}/{row}" for row in rows), *opened,
         ],
         "outs": [{out: {"cache": False}}],
     }  # fmt: skip

@@ -13,15 +13,17 @@ from medcode import io
 from medcode.evaluation import metric_table
 from medcode.studies.report import commit_links
 from medcode.studies.report.times import DASH, format_time, mean_cpu_seconds
+from medcode.studies.results.run_results import with_open
 
 HEAD = """# Leaderboard
 
 Every row of every finished study, from `studies/*/results.json`; `make leaderboard` writes this page. F1 is at the
 threshold tuned on dev, macro F1 in the definition of Mullenbach et al. (2018); means ± sample standard deviations over
-seeds, in percent. Official measures are those of shared tasks, in which every gold code counts. Time is that of one
-training, a mean over seeds; CPU time is what all its threads computed, where it ran on a CPU. An ensemble is the mean
-of the probabilities of several rows of its study, with all their seeds. Rows compare within one corpus and label set
-only. `git show` tells what a commit is where it is no link.
+seeds, in percent. Official measures are those of shared tasks, in which every gold code counts; those of an ensemble
+with unseen codes have these scored too. Time is that of one training, a mean over seeds; CPU time is what all its
+threads computed, where it ran on a CPU. An ensemble is the mean of the probabilities of several rows of its study, with
+all their seeds. Rows compare within one corpus and label set only. `git show` tells what a commit is where it is no
+link.
 """
 COLUMNS = tuple(
     (metric_table.columns()[name], metric_table.path_in_test(name, "tuned", "caml"))
@@ -43,7 +45,7 @@ def page(results: list[dict[str, Any]]) -> str:
     for result in results:
         for row in [*result["rows"], *result.get("ensembles", [])]:
             for head, measured in row["test"].items():
-                line = _Line(_title(row), measured, _further(result, row))
+                line = _Line(_title(row), with_open(measured), _further(result, row))
                 tables.setdefault((result["corpus"], row["label_set"], head), []).append(line)
     parts = [HEAD]
     for (corpus, label_set, head), lines in sorted(tables.items()):

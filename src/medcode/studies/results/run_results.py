@@ -17,7 +17,8 @@ from medcode.studies.definition.study import Study
 from medcode.studies.definition.table import JOINT, METRICS, Table
 from medcode.studies.pipeline.progress import DONE
 
-SECTIONS = ("official", "auc", "ranking", "fixed", "tuned", "counts")  # of test.json that results.json has
+# Of test.json that results.json has.
+SECTIONS = ("official", "official_open", "open", "auc", "ranking", "fixed", "tuned", "counts")
 RowSettings = dict[tuple[str, str], dict[str, Any]]  # {(row, label set): settings}
 
 
@@ -114,10 +115,15 @@ def label_set_and_head(table: Table, group: str, label_sets: list[str]) -> tuple
 def metric(measured: dict[str, Any], name: str, table: Table) -> float | None:
     """Return a metric of a head by the definitions of the table; None if undefined, such as P@8 of five labels."""
     *sections, key = metric_table.path_in_test(name, table.threshold, table.macro_f1)
-    values: Any = measured
+    values: Any = with_open(measured)
     for section in sections:
         values = values[section]
     return values.get(key)
+
+
+def with_open(measured: dict[str, Any]) -> dict[str, Any]:
+    """Return metrics of a head whose official measures count unseen codes, where these were scored."""
+    return measured | {"official": measured["official_open"]} if "official_open" in measured else measured
 
 
 def group_column(table: Table) -> str:

@@ -1,0 +1,60 @@
+"""`keep`: give the trained model a name, or list those that have one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+METRICS = Path("metrics")
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser("keep", help="copy the trained model under a name, with a card; or list such models")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="models/kept/NAME; without one, list the kept models")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command.
+
+    Raises:
+        UserError: the name is not allowed or taken; there is no trained model, or it is damaged; the metrics are those
+            of another model.
+    """
+    from medcode.inference import kept
+
+    if arguments.name is None:
+        print("\n".join(map(line, kept.names())) or "no model is kept yet; `medcode keep NAME` keeps the trained one")
+        return
+    print(kept.keep(arguments.name, card_of_current(arguments.name)))
+
+
+def line(name: str) -> str:
+    """Return a line about a kept model."""
+    from medcode.inference import kept, saved_model
+
+    trained = saved_model.describe(kept.ROOT / name)
+    return f"{name}  {trained.name}  {trained.label_set}  {trained.provenance.corpus or 'corpus unknown'}"
+
+
+def card_of_current(name: str) -> str:
+    """Return the card of the trained model, from the metrics of its run.
+
+    Raises:
+        UserError: there is no trained model, or the metrics are missing or those of another one.
+    """
+    from medcode import io
+    from medcode.errors import UserError
+    from medcode.inference import card, kept, saved_model
+
+    metadata = saved_model.describe(kept.CURRENT)
+    trained, test, baseline = (io.read_json(METRICS / f"{file}.json") for file in ("train", "test", "baseline"))
+    found = [trained.get(key) for key in ("model", "label_set", "corpus", "recipe")]
+    expected = [metadata.name, metadata.label_set, metadata.provenance.corpus, metadata.provenance.recipe]
+    if found != expected:
+        raise UserError(
+            f"{METRICS / 'train.json'}: of another model ({', '.join(map(str, found))}) than {kept.CURRENT} "
+            f"({', '.join(map(str, expected))}); run dvc repro"
+        )
+    return card.card(name, trained, test, baseline, len(saved_model.of_all_seeds(kept.CURRENT)))

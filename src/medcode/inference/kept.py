@@ -1,0 +1,66 @@
+"""Models with names: copies of trained models in models/kept, each with a card that says what it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from medcode import io
+from medcode.errors import UserError, nearest
+from medcode.inference import saved_model
+
+ROOT = Path("models/kept")
+CURRENT, OPEN = Path("models/current"), Path("models/open")
+CARD = "README.md"
+OF_OPEN = "open"  # the scorer of unseen codes, within the folder of its model
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def names() -> list[str]:
+    """Return the names of the kept models, sorted."""
+    return sorted(path.parent.name for path in ROOT.glob("*/model.json"))
+
+
+def find(name: str) -> Path:
+    """Return the folder of a model, given its path or its name.
+
+    Raises:
+        UserError: there is neither such a folder nor such a name.
+    """
+    if os.sep in name or Path(name).is_dir():
+        return Path(name)
+    if (ROOT / name / "model.json").exists():
+        return ROOT / name
+    hint = nearest(name, names()) if names() else "`medcode keep NAME` gives the trained model a name"
+    raise UserError(f"--model: there is neither a folder nor a kept model {name}; {hint}")
+
+
+def keep(name: str, card: str) -> Path:
+    """Copy the trained model under a name, with a card, all or nothing; return its folder.
+
+    A scorer of unseen codes is copied too, if it was made for this model.
+
+    Raises:
+        UserError: the name is not allowed or taken, there is no trained model, or it is damaged.
+    """
+    if not NAME.fullmatch(name):
+        raise UserError(f"NAME: small letters, digits, points, dashes and underscores, at most 64, found {name[:80]}")
+    folder = ROOT / name
+    if folder.exists():
+        raise UserError(f"{folder}: exists; choose another name, or remove that folder")
+    for _ in saved_model.load_all(CURRENT):
+        pass  # every seed can be read
+    with io.atomic_folder(folder) as target:
+        shutil.copytree(CURRENT, target, dirs_exist_ok=True)
+        if _is_of(OPEN, CURRENT):
+            shutil.copytree(OPEN, target / OF_OPEN)
+        io.write_text(target / CARD, card)
+    return folder
+
+
+def _is_of(opened: Path, model: Path) -> bool:
+    """Whether a scorer of unseen codes was made for a model."""
+    values = io.read_json(opened / "open.json") if (opened / "open.json").exists() else {}
+    return isinstance(values, dict) and values.get("models") == saved_model.digests(model)

@@ -1,0 +1,123 @@
+"""Models with names: copied whole, with a card, found by name or by path."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from medcode import __main__, models
+from medcode.config import configure
+from medcode.errors import UserError
+from medcode.inference import card, kept, saved_model
+from medcode.io import write_json
+from medcode.models.base import ModelInputs
+
+MEASURED = {
+    "tuned": {"f1": {"micro": 0.8765}, "macro_f1": {"caml": 0.7654}},
+    "ranking": {"map": 0.6543},
+    "counts": {"labels": 3},
+}
+TRAINED = {
+    "model": "cnn", "recipe": "quick", "corpus": "mimic3", "label_set": "full", "parameters": {"total": 1234567},
+}  # fmt: skip
+
+
+@pytest.fixture
+def workspace(recipe, tmp_path, monkeypatch) -> Path:
+    """A folder with a trained model and the metrics of its run."""
+    monkeypatch.chdir(tmp_path)
+    config = configure("cnn", {"filters": 4, "kernel": 2}, recipe)
+    network = models.find("cnn")(config, ModelInputs(heads={"icd": 3}, vocab_size=6, vectors=torch.randn(6, 5)))
+    labels = [{"system": "icd9cm", "code": str(y), "description": "", "train_documents": 1} for y in range(3)]
+    trained = saved_model.TrainedModel("cnn", network, list("abcd"), {"icd": labels}, {"icd": 0.3}, 7, "caml", "full")
+    saved_model.save(kept.CURRENT, trained, {"seed": 1, "corpus": "mimic3", "recipe": "quick"})
+    write_json("metrics/train.json", TRAINED)
+    write_json("metrics/test.json", {"icd": MEASURED})
+    write_json("metrics/baseline.json", {})
+    return tmp_path
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    code = __main__.main(list(arguments))
+    return code, *capsys.readouterr()
+
+
+def test_a_kept_model_is_a_copy_with_a_card(workspace, capsys):
+    assert run(capsys, "keep", "first") == (0, "models/kept/first\n", "")
+    again = saved_model.load(kept.find("first"))
+    assert saved_model.digests(kept.ROOT / "first") == saved_model.digests(kept.CURRENT) and again.thresholds == {
+        "icd": 0.3
+    }
+    text = (workspace / "models/kept/first/README.md").read_text()
+    assert (
+        "`cnn` with the recipe `quick`, trained on `mimic3` with the label set `full`, 1 seed, 1,234,567 parameters"
+        in text
+    )
+    assert "| icd | 3 | 0.876 | 0.765 | 0.654 |  |" in text
+    assert "not a medical device" in text and "MIMIC's agreement" in text
+    shutil.rmtree(kept.CURRENT)
+    assert saved_model.load(kept.find("first")).name == "cnn", "it needs nothing else"
+
+
+def test_kept_models_are_listed(workspace, capsys):
+    assert "no model is kept yet" in run(capsys, "keep")[1]
+    for name in ("b", "a.2"):
+        run(capsys, "keep", name)
+    assert run(capsys, "keep")[1].splitlines() == ["a.2  cnn  full  mimic3", "b  cnn  full  mimic3"]
+
+
+def test_all_seeds_and_the_scorer_of_unseen_codes_are_kept(workspace):
+    shutil.copytree(kept.CURRENT, saved_model.of_seed(kept.CURRENT, 2), ignore=shutil.ignore_patterns("seeds"))
+    saved_model.save_ensemble(kept.CURRENT, {"icd": 0.4})
+    write_json(kept.OPEN / "open.json", {"models": saved_model.digests(kept.CURRENT)})
+    folder = kept.keep("both", "card")
+    assert len(list(saved_model.load_all(folder))) == 2 and (folder / "open/open.json").exists()
+    write_json(kept.OPEN / "open.json", {"models": ["another"]})
+    assert not (kept.keep("other", "card") / "open").exists(), "it is of another model"
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "A", "-a", "a" * 65, "a b", "ä"])
+def test_a_name_that_is_none_is_refused(workspace, name):
+    with pytest.raises(UserError, match="NAME: small letters, digits, points, dashes and underscores"):
+        kept.keep(name, "card")
+    assert not kept.ROOT.exists()
+
+
+def test_mistakes_are_one_line_and_leave_nothing(workspace, capsys):
+    run(capsys, "keep", "first")
+    assert "models/kept/first: exists; choose another name" in run(capsys, "keep", "first")[2]
+    write_json("metrics/train.json", TRAINED | {"model": "caml"})
+    code, _, said = run(capsys, "keep", "second")
+    assert code == 2 and "train.json: of another model (caml, full, mimic3, quick) than models/current (cnn," in said
+    weights = kept.CURRENT / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    write_json("metrics/train.json", TRAINED)
+    code, _, said = run(capsys, "keep", "second")
+    assert code == 2 and "weights.safetensors: damaged" in said and said.count("\n") == 1
+    assert kept.names() == ["first"] and sorted(path.name for path in kept.ROOT.iterdir()) == ["first"]
+
+
+def test_a_model_is_found_by_path_or_by_name(workspace):
+    kept.keep("first", "card")
+    assert kept.find("models/current") == Path("models/current")
+    assert kept.find("first") == kept.ROOT / "first"
+    with pytest.raises(UserError, match="neither a folder nor a kept model frist; did you mean 'first'"):
+        kept.find("frist")
+
+
+def test_only_models_of_open_corpora_are_open():
+    root = Path(__file__).resolve().parents[2]
+    corpora = {path.stem for path in (root / "src/medcode/config/corpora").glob("[a-z]*.py")}
+    assert {name for name in card.OPEN_CORPORA if not name.startswith("synthetic-")} <= corpora
+    for corpus in ("mimic3", "mimic4", "jsonl"):
+        assert "restricted" in card.restriction(corpus)
+    assert "open (CC BY 4.0)" in card.restriction("codiesp")
+
+
+def test_a_baseline_stands_beside_the_model():
+    text = card.card("x", TRAINED, {"icd": MEASURED}, {"icd": json.loads(json.dumps(MEASURED))}, 3)
+    assert "| icd | 3 | 0.876 | 0.765 | 0.654 | 0.876 |" in text and "3 seeds" in text
