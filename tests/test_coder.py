@@ -52,8 +52,11 @@ def test_predictions_are_typed_and_in_the_order_of_the_notes(coder):
     assert coder.predict([]) == []
 
 
-def test_one_note_is_predicted_exactly_as_by_predict(coder):
-    assert coder.predict(TEXTS[:1]) == [predict(coder.models, TEXTS[0])]
+@every_model
+@pytest.mark.parametrize("unit", ["documents", "sentences"])
+def test_one_note_is_predicted_to_the_bit_as_by_predict(name, unit):
+    coder, (text,) = Coder([note_models.any_model(name, unit=unit)]), note_models.sentences(1)
+    assert coder.predict([text], top=5) == [predict(coder.models, text, top=5)]
 
 
 def test_evidence_is_that_of_each_note_alone(coder):

@@ -12,7 +12,7 @@ from medcode.evidence.attributions import check_method
 from medcode.evidence.of_codes import add_spans
 from medcode.inference import saved_model
 from medcode.inference.many import BATCH_TOKENS, BatchPredictor
-from medcode.inference.predict import OpenPredictor, Prediction, UnreadableNote, predict
+from medcode.inference.predict import OpenPredictor, Prediction, UnreadableNote
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.shared_lock import SharedLock
 
@@ -88,24 +88,16 @@ class Coder:
             if not evidence:
                 raise UserError("method: says how evidence is found; add evidence=True")
             check_method(self.models[0].model, method)
+        if len(texts) == 1:
+            batch_tokens = 1  # its sentences one by one: the same to the bit, whatever a batch is
         with self._lock.shared():
-            results = self._predictions(texts, top, threshold, batch_tokens)
+            results = self._predict_many(texts, threshold, top, batch_tokens)
         if not evidence:
             return results
         return [
             result if isinstance(result, UnreadableNote) else self._with_evidence(text, result, method)
             for text, result in zip(texts, results, strict=True)
         ]
-
-    def _predictions(
-        self, texts: Sequence[str], top: int | None, threshold: float | None, batch_tokens: int
-    ) -> list[Prediction | UnreadableNote]:
-        if len(texts) != 1:
-            return self._predict_many(texts, threshold, top, batch_tokens)
-        try:
-            return [predict(self.models, texts[0], threshold, top, self._open_predictor)]
-        except UnreadableNote as error:
-            return [error]
 
     def _with_evidence(self, text: str, prediction: Prediction, method: str | None) -> Prediction:
         with self._lock.alone():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import os
+import subprocess
 import sys
 
 import plain_encoder
@@ -274,3 +276,17 @@ def test_predict_says_that_most_words_are_unknown_if_there_are_enough(command, m
     ):
         note.write_text("fever " * 10 + "fiebre " * unknown)
         assert command("predict", note, "--model", model, "--top", 1)[2] == message
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(model, note, before, after):
+    """The policy is read when torch is loaded, so it must be set before, and in a process of its own."""
+    program = (
+        "import os, sys; from medcode.__main__ import main; from medcode.cli import predict, predicting\n"
+        "assert 'torch' not in sys.modules; assert main(sys.argv[1:]) == 0; print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    variables = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    variables |= {} if before is None else {"OMP_WAIT_POLICY": before}
+    command = [sys.executable, "-c", program, "predict", str(note), "--model", str(model)]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == after

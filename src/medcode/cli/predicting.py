@@ -17,6 +17,9 @@ def load(arguments: argparse.Namespace) -> Coder:
     Raises:
         UserError: it is missing or damaged.
     """
+    # Threads that wait sleep. By default they spin: on two cores that other programs used too, notes took four times
+    # the CPU time, and three times as long. It is read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from medcode import coder
 
     return coder.load(arguments.model, arguments.open)

@@ -147,7 +147,7 @@ def predict(
 ) -> Prediction:
     """Predict the codes of one note, by the mean of the probabilities of one or several models.
 
-    Nothing is batched: `many.BatchPredictor` does the same for many notes.
+    Nothing is batched, and one model is in memory at a time: `many.BatchPredictor` does the same for many notes.
 
     Args:
         models: models of the same labels, one after another, as `saved_model.load_all` reads them.
