@@ -10,7 +10,7 @@ from pathlib import Path
 from medcode.errors import UserError
 from medcode.evidence.attributions import check_method
 from medcode.evidence.of_codes import add_spans
-from medcode.inference import saved_model
+from medcode.inference import kept, saved_model
 from medcode.inference.many import BATCH_TOKENS, BatchPredictor
 from medcode.inference.predict import OpenPredictor, Prediction, UnreadableNote
 from medcode.inference.saved_model import TrainedModel
@@ -123,18 +123,18 @@ def load(folder: str | os.PathLike, open_folder: str | os.PathLike | None = None
     """Read a trained model, all seeds of it, into memory.
 
     Args:
-        folder: of the model, as the workflow writes it to models/current.
-        open_folder: of what scores codes that training never saw; None takes the folder `open` beside the model's for a
-            model of the label set open, and nothing for another.
+        folder: of the model, as the workflow writes it to models/current; or the name of a kept model.
+        open_folder: of what scores codes that training never saw; None takes the folder `open` in or beside the model's
+            for a model of the label set open, and nothing for another.
 
     Raises:
         UserError: a folder is missing, damaged, or written by another version; the second was made for another model.
     """
-    folder = Path(folder)
+    folder = kept.find(os.fspath(folder))
     open_predictor = None
     if open_folder is not None or saved_model.label_set(folder) == "open":
         from medcode.open_codes.predict import predictor  # with pandas and scipy.optimize, 0.5 CPU seconds
 
-        place = folder.parent / "open" if open_folder is None else Path(open_folder)
+        place = kept.open_folder(folder) if open_folder is None else Path(open_folder)
         open_predictor = predictor(place, saved_model.digests(folder))
     return Coder(tuple(saved_model.load_all(folder)), open_predictor)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import medcode
 from medcode import __main__, models
 from medcode.config import configure
 from medcode.errors import UserError
@@ -107,6 +108,22 @@ def test_a_model_is_found_by_path_or_by_name(workspace):
     assert kept.find("first") == kept.ROOT / "first"
     with pytest.raises(UserError, match="neither a folder nor a kept model frist; did you mean 'first'"):
         kept.find("frist")
+
+
+def test_predict_takes_the_name_of_a_kept_model(workspace, capsys):
+    kept.keep("first", "card")
+    shutil.rmtree(kept.CURRENT)
+    Path("note.txt").write_text("a b c d")
+    code, printed, said = run(capsys, "predict", "note.txt", "--model", "first", "--top", "2")
+    assert (code, said, printed.count("icd9cm")) == (0, "", 2)
+    assert len(medcode.load("first").predict(["a b"], top=1)[0].codes) == 1
+    assert "neither a folder nor a kept model second" in run(capsys, "predict", "note.txt", "--model", "second")[2]
+
+
+def test_the_scorer_of_unseen_codes_is_in_the_folder_of_a_kept_model_or_beside_another(workspace):
+    assert kept.open_folder(kept.CURRENT) == kept.OPEN
+    (kept.ROOT / "first/open").mkdir(parents=True)
+    assert kept.open_folder(kept.ROOT / "first") == kept.ROOT / "first/open"
 
 
 def test_only_models_of_open_corpora_are_open():

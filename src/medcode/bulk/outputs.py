@@ -85,6 +85,7 @@ def code_lines(code: PredictedCode, text: str, marks: tuple[str, str]) -> list[s
     """
     mark = "  (unseen)" if code.get("unseen") else ""
     line = f"{code['probability']:.3f}  {code['system']:<8}  {code['code']:<8}  {code['description']}{mark}"
+    line = printable(line)
     return [line, *(evidence_lines(text, code, marks) if "spans" in code else [])]
 
 

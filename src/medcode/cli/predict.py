@@ -29,8 +29,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "notes", nargs="*", default=["-"], metavar="NOTES",
         help="a text file (default: standard input); or several, folders, tables *.jsonl, *.csv, *.parquet",
     )  # fmt: skip
-    parser.add_argument("--model", default="models/current", help="folder of a trained model (default: %(default)s)")
-    parser.add_argument("--open", help="folder that scores unseen codes (default: open, next to the model's)")
+    parser.add_argument(
+        "--model",
+        default="models/current",
+        help="folder of a trained model, or the name of a kept one (default: %(default)s)",
+    )
+    parser.add_argument("--open", help="folder that scores unseen codes (default: open, in or next to the model's)")
     parser.add_argument("--threshold", type=float, help="probability above which a code is predicted (default: tuned)")
     parser.add_argument("--top", type=int, help="print this many codes, whatever their probability")
     parser.add_argument("--evidence", action="store_true", help="show the words of the note that made each code")

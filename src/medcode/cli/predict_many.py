@@ -76,10 +76,10 @@ def _check(arguments: argparse.Namespace) -> Columns:
 
 def _digest(arguments: argparse.Namespace) -> str:
     """Return what tells the model from another one, and from itself with other thresholds, wherever it lies."""
-    from medcode.inference import saved_model
+    from medcode.inference import kept, saved_model
 
-    folder = Path(arguments.model)
-    opened = Path(arguments.open) if arguments.open else folder.parent / "open"
+    folder = kept.find(arguments.model)
+    opened = Path(arguments.open) if arguments.open else kept.open_folder(folder)
     models = [folder, *saved_model.further_seeds(folder).values()]
     files = [model / "model.json" for model in models]  # with the digest of its weights
     files += [folder / "labels.json", folder / saved_model.ENSEMBLE, opened / "open.json"]

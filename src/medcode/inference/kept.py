@@ -37,6 +37,11 @@ def find(name: str) -> Path:
     raise UserError(f"--model: there is neither a folder nor a kept model {name}; {hint}")
 
 
+def open_folder(model: Path) -> Path:
+    """Return the folder that scores unseen codes for a model: in its own, where it was kept, else beside it."""
+    return model / OF_OPEN if (model / OF_OPEN).is_dir() else model.parent / OF_OPEN
+
+
 def keep(name: str, card: str) -> Path:
     """Copy the trained model under a name, with a card, all or nothing; return its folder.
 
