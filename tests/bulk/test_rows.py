@@ -132,7 +132,7 @@ def test_a_text_file_is_one_note(tmp_path):
     (tmp_path / "b.txt").write_bytes(b"fever \xff chills")
     assert read(tmp_path / "a.txt") == [Row(str(tmp_path / "a.txt"), str(tmp_path / "a.txt"), "fever\r\nchills")]
     assert reasons(read(tmp_path / "b.txt")) == ["not UTF-8 text (byte 7)"]
-    (tmp_path / "c.txt.gz").write_bytes(gzip.compress(b"pain"))
+    (tmp_path / "c.txt.gz").write_bytes(gzip.compress(b"pain", mtime=0))
     assert read(tmp_path / "c.txt.gz")[0].text == "pain"
 
 
@@ -146,7 +146,7 @@ def test_a_text_file_is_one_note(tmp_path):
         ("a.parquet", b"text", "not a parquet table"),
         ("a.parquet", b"", "not a parquet table"),
         ("a.jsonl.gz", b"text", "cut off or damaged"),
-        ("a.csv.gz", gzip.compress(b"name,text\n" + b"a,b\n" * 99)[:-20], "cut off or damaged"),
+        ("a.csv.gz", gzip.compress(b"name,text\n" + b"a,b\n" * 99, mtime=0)[:-20], "cut off or damaged"),
         ("a.csv", b'text\n"' + b"fever " * 40, "line 2: not valid CSV"),
     ],
 )
