@@ -209,7 +209,10 @@ def test_a_loaded_model_gives_the_same_logits(name, tmp_path):
         model=model,
         vocabulary=[] if uses_subwords(name) else words,
         tokenizer=SubwordTokenizer(plain_encoder.tokenizer(words), "raw") if uses_subwords(name) else None,
-        labels={head: [{"code": str(y)} for y in range(labels)] for head, labels in HEADS.items()},
+        labels={
+            head: [{"system": "icd9cm", "code": str(y), "description": "", "train_documents": 1} for y in range(labels)]
+            for head, labels in HEADS.items()
+        },
         thresholds=dict.fromkeys(HEADS, 0.5),
         max_tokens=100,
         rule="caml",
