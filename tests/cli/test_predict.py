@@ -219,7 +219,7 @@ def test_a_subword_model_predicts_without_data_or_network(command, on_subwords, 
 def test_predict_gives_the_spans_of_each_code_as_json(command, model, note, method):
     arguments = ("predict", note, "--model", model, "--format", "json", "--top", 3)
     plain, explained = json.loads(command(*arguments)[1]), json.loads(command(*arguments, "--evidence", *method)[1])
-    assert explained.pop("evidence_method") == (method[1] if method else "attention_x_signed_gradient")
+    assert explained.pop("evidence_method") == (method[1] if method else "gradient_x_input")
     spans = [code.pop("spans") for code in explained["codes"]]
     assert explained == plain and any(spans)
     for start, end, text, weight in itertools.chain(*spans):

@@ -76,7 +76,7 @@ def attention_x_signed_gradient(model: Model, tokens: Tensor, head: str, labels:
     """Return the attention to each token times its gradient x input, a (x . dz/dx).
 
     As `attention_x_gradient`, but with a sign: a token that the label attends to, and that speaks against it, has a
-    negative weight instead of a large one. Ours, the default. Cost: as `attention_x_gradient`.
+    negative weight instead of a large one. Ours. Cost: as `attention_x_gradient`.
     """
     check_method(model, "attention_x_signed_gradient")
     return label_attention(model, tokens, head, labels) * gradient_x_input(model, tokens, head, labels)
@@ -165,7 +165,7 @@ METHODS: dict[str, Method] = {
 }
 NEED_ATTENTION = {"label_attention", "attention_x_gradient", "attention_x_signed_gradient"}
 NEED_VECTORS = {"gradient_x_input", "integrated_gradients"}
-DEFAULTS = ("exact", "attention_x_signed_gradient", "gradient_x_input", "occlusion")
+DEFAULTS = ("exact", "gradient_x_input", "occlusion")
 
 
 def methods_of(model: Model) -> list[str]:
