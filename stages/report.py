@@ -45,15 +45,15 @@ def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, pag
         "lengths": figures.length_figure(lengths, settings.recipe.note_tokens, unit_of(params)),
         "evidence": evidence_figure(evidence),
     }
+    shown = {name: svg for name, svg in svgs.items() if name != "evidence" or evidence}
     linkage = {"linkage": label_figures.linkage_figure(linked, params.evaluation.macro_f1)} if linked else {}
     note = label_figures.nearest_line(vectors) if vectors else ""
     several = io.read_json(paths["seeds"])
     corpus_stats = io.read_json(corpus)
     floor = io.read_json(paths["baseline"])
     html = render(
-        params, settings, test_metrics, train_metrics, data, corpus_stats, svgs | linkage, note, several, floor,
-        has_evidence=bool(evidence),
-    )  # fmt: skip
+        params, settings, test_metrics, train_metrics, data, corpus_stats, shown | linkage, note, several, floor
+    )
     for name, svg in svgs.items():
         io.write_text(paths[f"{name}_svg"], svg)
     io.write_text(page, html)

@@ -134,7 +134,7 @@ def run(tmp_path_factory, params):
 def read(run, settings, **changes):
     test, trained = io.read_json(run / "test.json"), io.read_json(run / "train.json")
     svg = figures.length_figure(np.array([1, 2, 3]), 2)
-    svgs = dict.fromkeys(("frequency", "losses", "vectors", "learning", "labels", "lengths", "evidence"), svg)
+    svgs = dict.fromkeys(("frequency", "losses", "vectors", "learning", "labels", "lengths"), svg)
     return (
         {"settings": settings, "test": test, "train": trained}
         | {"data": model_inputs.load(run / "inputs", SPLITS)}
@@ -214,14 +214,19 @@ def test_means_over_seeds_have_their_deviations(run, params, settings):
 
 def test_evidence_is_a_section_where_it_was_measured(run, root, params, settings, tmp_path):
     heading = "Which words made the code"
-    assert heading not in Page(page.render(params, **read(run, settings))).texts
-    assert heading in Page(page.render(params, **read(run, settings), has_evidence=True)).texts
+    without = read(run, settings)
+    shown = without["figures"] | {"evidence": without["figures"]["lengths"]}
+    assert heading not in Page(page.render(params, **without)).texts
+    assert heading in Page(page.render(params, **without | {"figures": shown})).texts
     (tmp_path / "empty.csv").write_text(f"{','.join(EVIDENCE[0])}\n")
     arguments = options(run, root, tmp_path)
     arguments[arguments.index("--evidence") + 1] = str(tmp_path / "empty.csv")
     assert stage_commands.in_this_process("report", arguments, tmp_path) == stage_commands.Done(0, "")
     assert heading not in Page((tmp_path / "report.html").read_text()).texts
     assert "Evidence was not measured" in (tmp_path / "evidence.svg").read_text()
+    measured = stage_commands.in_this_process("report", options(run, root, tmp_path), tmp_path)
+    assert measured == stage_commands.Done(0, "")
+    assert heading in Page((tmp_path / "report.html").read_text()).texts
 
 
 def test_several_seeds_are_shown_as_one_model_too(run, params, settings):

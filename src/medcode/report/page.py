@@ -64,7 +64,6 @@ def render(
     vectors_note: str = "",
     seeds: Mapping[str, Any] | None = None,
     baseline: Mapping[str, Any] | None = None,
-    has_evidence: bool = False,
 ) -> str:
     """Write the report as HTML: inline style and figures, no script, nothing loaded from elsewhere.
 
@@ -75,13 +74,12 @@ def render(
         train: metrics/train.json: at least model, recipe, label_set, best_epoch, epochs_run and parameters.
         data: documents and labels, all three splits.
         corpus: metrics/corpus.json, the result of `dataset.statistics.summarize`.
-        figures: the SVG of `frequency`, `losses`, `vectors`, `learning`, `labels`, `lengths`, `evidence` and, where
-            codes have links, `linkage`.
+        figures: the SVG of `frequency`, `losses`, `vectors`, `learning`, `labels`, `lengths` and, where there
+            is anything to show, `linkage` and `evidence`.
         vectors_note: caption of the figure `vectors`, which is left out if this is empty.
         seeds: metrics/seeds.json: `standard_deviation` over several seeds of each number in `test`, and the metrics of
             the `ensemble` of their models; empty for one seed.
         baseline: metrics/baseline.json, the metrics of the linear baseline by head.
-        has_evidence: whether the figure `evidence` shows anything; else it is left out.
 
     Raises:
         UserError: the metrics have no head, the inputs lack a measured head, or the trained model or recipe is not the
@@ -104,7 +102,6 @@ def render(
         figures={name: inline(svg) for name, svg in figures.items()},
         frequency_note=_frequency_note(params.evaluation),
         vectors_note=vectors_note,
-        has_evidence=has_evidence,
         learning_note=_learning_note(train, settings),
         max_tokens=settings.recipe.note_tokens,
         unit=unit_of(params),
