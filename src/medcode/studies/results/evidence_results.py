@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from medcode import io
+from medcode.evidence.results import FAITHFULNESS, PLAUSIBILITY
 from medcode.studies.definition.study import Study
 from medcode.studies.results.run_results import Summary
 
-PLAUSIBILITY, FAITHFULNESS = "plausibility", "faithfulness"
 # {measure: its part of metrics/explain.json}.
-MEASURES = {
-    "f1": PLAUSIBILITY, "precision": PLAUSIBILITY, "recall": PLAUSIBILITY, "auprc": PLAUSIBILITY, "iou": PLAUSIBILITY,
-    "precision_at_1": PLAUSIBILITY, "span_recall": PLAUSIBILITY, "without_tokens": PLAUSIBILITY,
-    "comprehensiveness": FAITHFULNESS, "sufficiency": FAITHFULNESS,
-}  # fmt: skip
+MEASURES = dict.fromkeys(PLAUSIBILITY, "plausibility") | dict.fromkeys(FAITHFULNESS, "faithfulness")
 Evidence = dict[tuple[str, str], dict[int, dict[str, Any]]]  # {(row, label set): {seed: content of explain.json}}
 
 
