@@ -24,7 +24,10 @@ def folder(tmp_path):
     return tmp_path / "notes"
 
 
-def texts(sources: Sources, start: Position = Position(0, 0)) -> list[str | None]:  # noqa: B008
+START = Position()
+
+
+def texts(sources: Sources, start: Position = START) -> list[str | None]:
     return [row.text for row, _ in sources.rows(start)]
 
 

@@ -79,7 +79,9 @@ class Prediction:
 
     def rounded(self, decimals: int) -> Prediction:
         """Return the same with rounded probabilities."""
-        codes = [code | PredictedCode(probability=round(code["probability"], decimals)) for code in self.codes]  # type: ignore[typeddict-item]
+        codes: list[PredictedCode] = [
+            {**code, "probability": round(code["probability"], decimals)} for code in self.codes
+        ]
         return replace(self, codes=codes)
 
     def as_dict(self) -> dict[str, Any]:
