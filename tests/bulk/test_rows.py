@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from medcode.bulk import rows
+from medcode import table_files
 from medcode.bulk.rows import FORMATS, Columns, Row
 from medcode.errors import UserError
 
@@ -151,7 +151,7 @@ def test_a_text_file_is_one_note(tmp_path):
     ],
 )
 def test_a_file_that_is_no_table_is_refused_in_one_line(tmp_path, monkeypatch, name, content, message):
-    monkeypatch.setattr(rows, "LONGEST_FIELD", 100)
+    monkeypatch.setattr(table_files, "LONGEST_FIELD", 100)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message) as mistake:
         read(tmp_path / name)
