@@ -21,7 +21,6 @@ LONGEST_NAME = 60  # characters of a column's name; a longer one is no name, and
 PARQUET_ROWS = 64  # read at a time
 NOT_UTF8 = "not UTF-8 text"
 CONVERT = "convert it, for instance with iconv -f UTF-16 -t UTF-8"
-ENDINGS = (".csv", ".csv.gz", ".parquet")  # of tables
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -177,7 +176,7 @@ def rows(path: Path, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[int, l
     """Read columns of a table, row by row.
 
     Args:
-        path: a file with one of `ENDINGS`.
+        path: a .parquet file; any other is CSV, compressed or not.
         wanted: name of each column, and of the setting that names it.
 
     Yields:

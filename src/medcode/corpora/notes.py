@@ -80,6 +80,10 @@ class Notes:
     def __len__(self) -> int:
         return len(self._places)
 
+    def split_of(self, admission: str) -> str | None:
+        """Return the split of an admission; None if the corpus has none."""
+        return self._splits[admission]
+
     @property
     def admissions(self) -> list[str]:
         """The admissions, in the order of their first note."""
