@@ -40,14 +40,21 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
             no note; the corpus is empty.
     """
     notes = Notes(str(folder), spool)
-    counts = _add_notes(notes, folder / options.notes, options)
+    counts = _add_notes(notes, _existing(folder / options.notes, "notes"), options)
     assigned: list[tuple[str, str, str]] = []
     dropped: Counter[str] = Counter(fields_without_code=0)
     for file in dict.fromkeys(column.file for column in options.codes):
         columns = {f"codes.{i}": column for i, column in enumerate(options.codes) if column.file == file}
-        assigned.extend(_codes(notes, folder / file, columns, options, dropped))
+        path = _existing(folder / file, f"{next(iter(columns))}.file")
+        assigned.extend(_codes(notes, path, columns, options, dropped))
     codes, dropped["codes_of_other_systems"] = collected(notes, assigned, options.systems)
     return extraction(notes, codes, counts["note_rows"], {"rows_blank": counts["blank"], **dropped})
+
+
+def _existing(path: Path, key: str) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; put it there, or name another one in params.yaml: {KEY}.{key}")
+    return path
 
 
 def _add_notes(notes: Notes, path: Path, options: Any) -> dict[str, int]:
