@@ -197,7 +197,7 @@ def test_what_a_corpus_lacks_with_its_options_is_said_in_one_line(work):
 @pytest.mark.parametrize("corpus", ["table", "fhir"])
 def test_a_hospitals_own_exports_reach_the_splits(work, corpus):
     work.params(corpus)
-    number = 40
+    number = 120
     (export_of_tables if corpus == "table" else export_of_fhir)(work.folder / "raw", number)
     commands = work.from_raw_files_to_splits()
     for name in ("reference", "extract", "tokenize", "split", "full", "corpus_stats"):
