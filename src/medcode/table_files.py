@@ -160,16 +160,18 @@ def check_names(path: Path, wanted: Sequence[tuple[str, str]], names: Sequence[s
         kind: what `names` are.
 
     Raises:
-        UserError: a column is missing, or its name comes twice.
+        UserError: columns are missing, or their names come twice; a line for each.
     """
+    looks_like_a_header = all(len(name) <= LONGEST_NAME and name.isprintable() for name in names)
+    mistakes = []
     for name, setting in wanted:
-        if name in names:
-            if list(names).count(name) > 1:
-                raise UserError(f"{path}: has '{name}' twice among its {kind} ({setting}); rename one of them")
-            continue
-        looks_like_a_header = all(len(other) <= LONGEST_NAME and other.isprintable() for other in names)
-        hint = nearest(name, names) if looks_like_a_header else "its first line must name the columns"
-        raise UserError(f"{path}: has no '{name}' among its {kind} ({setting}); {hint}")
+        if name not in names:
+            hint = nearest(name, names) if looks_like_a_header else "its first line must name the columns"
+            mistakes.append(f"{path}: has no '{name}' among its {kind} ({setting}); {hint}")
+        elif list(names).count(name) > 1:
+            mistakes.append(f"{path}: has '{name}' twice among its {kind} ({setting}); rename one of them")
+    if mistakes:
+        raise UserError(*dict.fromkeys(mistakes))
 
 
 def rows(path: Path, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[int, list[Any]]]:

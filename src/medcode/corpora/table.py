@@ -25,6 +25,7 @@ from medcode.identifiers import SHOWN, identifier, present, whole_number
 from medcode.table_files import rows
 
 KEY = "corpora.table"
+ADMISSION = f"{KEY}.admission"
 A_SYSTEM = f"a column or one of {', '.join(formatting.SYSTEMS)}"
 
 
@@ -101,7 +102,8 @@ def _codes(
     for key, one in code_columns.items():
         of_system = [] if one.system in formatting.SYSTEMS else [(one.system, f"{KEY}.{key}.system, {A_SYSTEM}")]
         places.append(slice(len(wanted), len(wanted) + 2 + len(of_system)))
-        wanted += [(one.admission or options.admission, f"{KEY}.{key}.admission"), (one.code, f"{KEY}.{key}.code")]
+        admission = (one.admission, f"{KEY}.{key}.admission") if one.admission else (options.admission, ADMISSION)
+        wanted += [admission, (one.code, f"{KEY}.{key}.code")]
         wanted += of_system
     for number, values in rows(path, wanted):
         for one, place in zip(code_columns.values(), places, strict=True):
