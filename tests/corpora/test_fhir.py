@@ -42,10 +42,10 @@ def write(path, *lines):
     path.write_bytes(gzip.compress(content) if path.name.endswith(".gz") else content)
 
 
-def read(folder, documents=(), conditions=(), types=(), systems=ALL):
+def read(folder, documents=(), conditions=(), types="all", systems=ALL):
     write(folder / "DocumentReference.ndjson", *(documents or [document()]))
     write(folder / "Condition.ndjson", *(conditions or [coded((ICD10CM, "I10"))]))
-    return corpora.read("fhir", folder, Options(types=list(types), systems=systems))
+    return corpora.read("fhir", folder, Options(types=types, systems=systems))
 
 
 def codes_of(extraction):
@@ -63,7 +63,7 @@ def test_documents_conditions_and_procedures_of_several_files(tmp_path):
     pcs = "http://www.cms.gov/Medicare/Coding/ICD10"
     write(tmp_path / "Procedure.ndjson.gz", coded((ICD9, "0331"), (pcs, "0DTJ4ZZ"), kind="Procedure", encounter="e2"))
     write(tmp_path / "ConditionDefinition.ndjson", b"not read")
-    found = corpora.read("fhir", tmp_path, Options(types=[], systems=ALL))
+    found = corpora.read("fhir", tmp_path, Options(types="all", systems=ALL))
     assert found.notes.table().to_pylist() == [
         {"admission_id": "e1", "patient_id": "007", "text": SECRET, "split": None},
         {"admission_id": "e2", "patient_id": "007", "text": "b", "split": None},
@@ -148,7 +148,7 @@ def test_documents_that_cannot_be_used_are_counted_by_reason(tmp_path):
         document("x", content=[]),
         document("x", " \n"),
     ]
-    found = read(tmp_path, documents, [coded((ICD10CM, "I10"), encounter="ok")], types=["18842-5"])
+    found = read(tmp_path, documents, [coded((ICD10CM, "I10"), encounter="ok")], types="18842-5 1-8")
     assert found.notes.admissions == ["ok"] and found.counts["rows"]["notes"] == 14
     dropped = {key: n for key, n in found.counts["dropped"].items() if key.startswith("documents_")}
     assert dropped == {
@@ -197,7 +197,7 @@ def test_if_nothing_remains_one_line_says_why(tmp_path):
     with pytest.raises(UserError, match=line):
         read(tmp_path, [pdf, document(None), pdf])
     with pytest.raises(UserError, match=r"no document of 1 can be used: 1 of other types; types: 18842-5 \(1\)$"):
-        read(tmp_path, types=["11506-3"])
+        read(tmp_path, types="11506-3")
     line = r"no condition or procedure can be used: 1 of unknown systems; .*: http://snomed\.info/sct \(1\)"
     with pytest.raises(UserError, match=line):
         read(tmp_path, conditions=[coded(("http://snomed.info/sct", "1"))])
@@ -208,7 +208,7 @@ def test_if_nothing_remains_one_line_says_why(tmp_path):
 def test_a_folder_without_conditions_and_procedures_is_refused(tmp_path):
     write(tmp_path / "DocumentReference.ndjson", document())
     with pytest.raises(UserError, match=r"there is no Condition\*\.ndjson and no Procedure\*\.ndjson file"):
-        corpora.read("fhir", tmp_path, Options(types=[], systems=ALL))
+        corpora.read("fhir", tmp_path, Options(types="all", systems=ALL))
 
 
 DATA = base64.b64encode(SECRET.encode()).decode()

@@ -54,7 +54,7 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
     """Read the files of a folder.
 
     Args:
-        options: `types`, codes of the documents to read, all without any; `systems`, the code systems to keep.
+        options: `type_codes`, types of the documents to read, all without any; `systems`, the code systems to keep.
 
     Raises:
         UserError: there is no file of documents, or none of conditions and procedures; a file is damaged; a line is not
@@ -68,7 +68,7 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
         raise UserError(f"{folder}: there is no Condition*.ndjson and no Procedure*.ndjson file (docs/DATA.md)")
     notes, dropped = Notes(str(folder), spool), Counter(dict.fromkeys(REASONS, 0))
     types, content_types, systems = Named(), Named(), Named()
-    n_documents = _add_notes(notes, documents, set(options.types), dropped, types, content_types)
+    n_documents = _add_notes(notes, documents, options.type_codes, dropped, types, content_types)
     if not len(notes):
         reasons = _reasons(dropped, "documents_")
         kinds = "".join(f"; {what}: {named}" for what, named in
