@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import gzip
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
@@ -17,7 +18,8 @@ from typing import IO, Any, cast
 from medcode.errors import UserError, nearest
 
 LONGEST_FIELD = 2**26  # characters; a longer one in a CSV file lacks its closing quote
-LONGEST_NAME = 60  # characters of a column's name; a longer one is no name, and may be text of a note
+# Names of columns that messages list. The first line of a file without a header has ids, dates and text of a note.
+NAME = re.compile(r"[^\W\d][\w.;/#-]{0,60}")
 PARQUET_ROWS = 64  # read at a time
 NOT_UTF8 = "not UTF-8 text"
 CONVERT = "convert it, for instance with iconv -f UTF-16 -t UTF-8"
@@ -64,8 +66,11 @@ def check_encoding(path: Path) -> None:
         raise UserError(f"{path}: {NOT_UTF8} (it has NUL bytes or the mark of UTF-16); {CONVERT}")
 
 
-def csv_fields(path: Path) -> Iterator[list[str]]:
+def csv_fields(path: Path, *, strict: bool = False) -> Iterator[list[str]]:
     """Yield the fields of each record; a byte that is no UTF-8 becomes half a surrogate pair.
+
+    Args:
+        strict: refuse quotes in the wrong place. Without a closing one, all rows to the end would be one field.
 
     Raises:
         UserError: the file is missing, damaged or no CSV.
@@ -73,7 +78,7 @@ def csv_fields(path: Path) -> Iterator[list[str]]:
     csv.field_size_limit(LONGEST_FIELD)
     with readable(path), opened(path) as raw:
         text = TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text)
+        reader = csv.reader(text, strict=strict)
         try:
             yield from reader
         except csv.Error as error:
@@ -156,17 +161,18 @@ def check_names(path: Path, wanted: Sequence[tuple[str, str]], names: Sequence[s
 
     Args:
         wanted: name of each column, and of the setting that names it.
-        names: the columns of the table, which the message lists unless they cannot be names.
+        names: the columns of the table, which the message lists if all of them look like names.
         kind: what `names` are.
 
     Raises:
         UserError: columns are missing, or their names come twice; a line for each.
     """
-    looks_like_a_header = all(len(name) <= LONGEST_NAME and name.isprintable() for name in names)
+    are_names = all(map(NAME.fullmatch, names))
+    unlisted = f"its {kind} are not listed, because some do not look like names; is the first line a header?"
     mistakes = []
     for name, setting in wanted:
         if name not in names:
-            hint = nearest(name, names) if looks_like_a_header else "its first line must name the columns"
+            hint = nearest(name, names) if are_names else unlisted
             mistakes.append(f"{path}: has no '{name}' among its {kind} ({setting}); {hint}")
         elif list(names).count(name) > 1:
             mistakes.append(f"{path}: has '{name}' twice among its {kind} ({setting}); rename one of them")
@@ -204,7 +210,7 @@ def rows(path: Path, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[int, l
 
 
 def _csv_values(path: Path, header: list[str], places: list[int]) -> Iterator[list[str]]:
-    records = csv_fields(path)
+    records = csv_fields(path, strict=True)
     next(records)
     for number, fields in enumerate(records, start=1):
         if fields and len(fields) != len(header):

@@ -133,7 +133,7 @@ MISTAKES = {
         {"text": "txt"},
         r"notes\.csv: has no 'txt' among its columns \(corpora\.table\.text\); did you mean 'text'",
     ),
-    "no header": ({"note_rows": [("1", SECRET * 5)]}, r"has no 'adm' .*; its first line must name the columns"),
+    "no header": ({"note_rows": [("1", SECRET)]}, r"has no 'adm' .*; its columns are not listed, .* a header\?"),
     "empty": ({"note_rows": []}, r"notes\.csv: empty; its first line must name the columns"),
     "a column twice": (
         {"note_rows": [("adm", "adm", "text")]},
@@ -232,7 +232,8 @@ def test_a_mistake_is_one_line_without_text(tmp_path, name):
     [
         (b"adm,text\n1,\xe9t\xe9\n", "row 1: column 'text': not UTF-8 text; save the table as UTF-8"),
         ("adm,text\n1,a\n".encode("utf-16"), "not UTF-8 text .*iconv"),
-        (b'adm,text\n1,"a\n2,b\n', "row 1|not a code|there is no note"),
+        (b'adm,text\n7,"a\n8,b\n', r"notes\.csv: line 3: not valid CSV \(unexpected end of data\)"),
+        (b'adm,text\n7,"a" b\n', r"notes\.csv: line 2: not valid CSV"),
     ],
 )
 def test_bytes_of_another_encoding_are_refused(tmp_path, content, message):
