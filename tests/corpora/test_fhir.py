@@ -170,6 +170,7 @@ def test_codings_that_cannot_be_used_are_counted_by_reason(tmp_path):
         coded((ICD10CM, "I10"), id="1"),
         coded((ICD10CM, "J18.9"), **refuted),
         coded((ICD10CM, "J18.9"), **wrong),
+        coded(),
         coded((ICD10CM, "J18.9"), encounter="") | {"encounter": {}},
         coded((ICD10CM, SECRET), (ICD10CM, "3.31"), (None, "I10"), (SECRET, "I10")),
     ]
@@ -182,6 +183,7 @@ def test_codings_that_cannot_be_used_are_counted_by_reason(tmp_path):
     assert codes_of(found) == [("e1", "icd10cm", "I10")]
     dropped = {key: n for key, n in found.counts["dropped"].items() if key.startswith("codings_")}
     assert dropped == {
+        "codings_missing": 1,
         "codings_repeated": 1, "codings_entered_in_error": 1, "codings_refuted": 1, "codings_not_done": 1,
         "codings_without_encounter": 1, "codings_of_unknown_systems": 3, "codings_of_unusual_form": 2,
     }  # fmt: skip
@@ -217,7 +219,10 @@ DATA = base64.b64encode(SECRET.encode()).decode()
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (b'{"text": "' + SECRET.encode() + b"\n", "Invalid JSON.*; expected a DocumentReference of FHIR R4"),
+        (
+            b'{"text": "' + SECRET.encode() + b"\n",
+            r"Invalid JSON: .* \(column 29\); expected a DocumentReference of FHIR R4",
+        ),
         (b'{"text": "\xff"}\n', "Invalid JSON"),
         (b"[" * 100_000 + b"\n", "Invalid JSON"),
         (b"5\n", "expected a DocumentReference"),

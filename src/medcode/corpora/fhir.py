@@ -30,6 +30,15 @@ SYSTEMS = {
     "urn:oid:2.16.840.1.113883.6.103": "icd9cm",
     "urn:oid:2.16.840.1.113883.6.104": "icd9proc",
 }
+# Why documents, and codings of conditions and procedures, are left out.
+REASONS = (
+    "documents_repeated", "documents_entered_in_error", "documents_superseded", "documents_of_other_types",
+    "documents_without_encounter", "documents_of_several_encounters", "documents_without_patient",
+    "documents_by_url", "documents_of_other_content_types", "documents_without_text",
+    "codings_missing",
+    "codings_repeated", "codings_entered_in_error", "codings_refuted", "codings_not_done", "codings_without_encounter",
+    "codings_of_unknown_systems", "codings_of_unusual_form",
+)  # fmt: skip
 NAMED = 30  # unknown systems, content types and types of documents at most; longer lists end in others
 OTHERS = "others"
 
@@ -92,18 +101,12 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
     )
 
 
-REASONS = (
-    "documents_repeated", "documents_entered_in_error", "documents_superseded", "documents_of_other_types",
-    "documents_without_encounter", "documents_of_several_encounters", "documents_without_patient",
-    "documents_by_url", "documents_of_other_content_types", "documents_without_text",
-    "codings_repeated", "codings_entered_in_error", "codings_refuted", "codings_not_done", "codings_without_encounter",
-    "codings_of_unknown_systems", "codings_of_unusual_form",
-)  # fmt: skip
-
-
 def _reasons(dropped: Counter[str], beginning: str) -> str:
     counts = [(name, count) for name, count in dropped.items() if count and name.startswith(beginning)]
-    return ", ".join(f"{count:,} {name.removeprefix(beginning).replace('_', ' ')}" for name, count in counts) or "none"
+    return (
+        ", ".join(f"{count:,} {name.removeprefix(beginning).replace('_', ' ')}" for name, count in counts)
+        or "there is none"
+    )
 
 
 def _add_notes(
@@ -176,6 +179,7 @@ def _codes(
         if reason:
             dropped[f"codings_{reason.replace('-', '_')}"] += len(resource.code.coding)
             continue
+        dropped["codings_missing"] += not resource.code.coding
         for system, code in _codings(resource.code, "icd9proc" if kind == "Procedure" else "icd9cm", dropped, systems):
             yield encounter, system, code
 

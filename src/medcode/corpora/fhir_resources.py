@@ -22,6 +22,7 @@ _ENCOUNTER = re.compile(r"(?:.*/)?Encounter/([A-Za-z0-9.-]{1,64})(?:/_history/.*
 _PATIENT = re.compile(r"(?:.*/)?Patient/([A-Za-z0-9.-]{1,64})(?:/_history/.*)?")
 _UUID = re.compile(r"urn:uuid:[0-9A-Fa-f-]{36}")
 _CHARSET = re.compile(r"(?i)charset\s*=\s*[\"']?([\w.:-]+)")
+_POSITION = re.compile(r" at line 1 column (\d+)$")
 PLAIN = "text/plain"
 INVALID = ("entered-in-error", "refuted", "not-done")
 
@@ -174,11 +175,11 @@ def read(path: Path, kind: str, form: type[Resource]) -> Iterator[tuple[int, Res
     """
     for number, line in lines(path):
         try:
-            resource = form.model_validate_json(line)
+            resource = form.model_validate_json(line.strip())
         except ValidationError as error:
             problem = error.errors()[0]  # its message lacks the value, which may be text of a note
             place = ".".join(map(str, problem["loc"]))
-            message = f"{place}: {problem['msg']}" if place else problem["msg"]
+            message = _POSITION.sub(r" (column \1)", f"{place}: {problem['msg']}" if place else problem["msg"])
             raise UserError(f"{path}: line {number}: {message}; expected a {kind} of FHIR R4") from None
         if resource.resourceType != kind:
             raise UserError(f"{path}: line {number}: resourceType: expected {kind}, found {resource.resourceType}")
