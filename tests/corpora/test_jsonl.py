@@ -57,11 +57,14 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path):
 
 
 def test_keys_of_other_names_are_counted_and_named_without_their_values(tmp_path):
-    write(tmp_path, line(ward=SECRET, patient_dob=SECRET), line(admission_id="2", ward=5, **{SECRET * 3: 1}))
+    write(tmp_path, line(ward=SECRET, patient_dob=SECRET), line(admission_id="2", ward=5, **{SECRET * 6: 1, "née": 0}))
     read = corpora.read("jsonl", tmp_path, ALL)
-    assert read.counts["keys_not_read"] == {"ward": 2, "patient_dob": 1, "others": 1}
+    assert read.counts["keys_not_read"] == {"ward": 2, "patient_dob": 1, "others": 1, "née": 1}
     (remark,) = read.remarks
-    assert remark.startswith("jsonl: keys that are not read") and "ward (2), patient_dob (1), others (1)" in remark
+    assert (
+        remark.startswith("jsonl: keys that are not read")
+        and "ward (2), patient_dob (1), others (1), née (1)" in remark
+    )
     assert SECRET not in remark
 
 

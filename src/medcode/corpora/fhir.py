@@ -16,6 +16,7 @@ from medcode.codes import formatting
 from medcode.corpora import fhir_resources as resources
 from medcode.corpora.extraction import Extraction, collected, extraction
 from medcode.corpora.fhir_resources import PLAIN, Coded, Concept, DocumentReference
+from medcode.corpora.named_counts import NamedCounts
 from medcode.corpora.notes import Notes
 from medcode.errors import UserError
 
@@ -39,24 +40,6 @@ REASONS = (
     "codings_repeated", "codings_entered_in_error", "codings_refuted", "codings_not_done", "codings_without_encounter",
     "codings_of_unknown_systems", "codings_of_unusual_form",
 )  # fmt: skip
-NAMED = 30  # unknown systems, content types and types of documents at most; longer lists end in others
-OTHERS = "others"
-
-
-class Named:
-    """Counts of names that an export chooses, such as addresses of code systems, for metrics and messages."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-
-    def add(self, name: str | None) -> None:
-        """Count a name. One that is long or has blanks is none, and may be text."""
-        name = name or "none"
-        is_name = len(name) <= 100 and name.isprintable() and " " not in name
-        self.counts[name if is_name and (name in self.counts or len(self.counts) < NAMED) else OTHERS] += 1
-
-    def __str__(self) -> str:
-        return ", ".join(f"{name} ({count:,})" for name, count in self.counts.most_common(5))
 
 
 def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
@@ -76,17 +59,17 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
     if not coded:
         raise UserError(f"{folder}: there is no Condition*.ndjson and no Procedure*.ndjson file (docs/DATA.md)")
     notes, dropped = Notes(str(folder), spool), Counter(dict.fromkeys(REASONS, 0))
-    types, content_types, systems = Named(), Named(), Named()
+    types, content_types, systems = NamedCounts(), NamedCounts(), NamedCounts()
     n_documents = _add_notes(notes, documents, options.type_codes, dropped, types, content_types)
     if not len(notes):
         reasons = _reasons(dropped, "documents_")
-        kinds = "".join(f"; {what}: {named}" for what, named in
-                        (("content types", content_types), ("types", types)) if named.counts)  # fmt: skip
+        kinds = f"; content types: {content_types}" if content_types else ""
+        kinds += f"; types: {types}" if types else ""
         raise UserError(f"{folder}: no document of {n_documents:,} can be used: {reasons}{kinds}")
     ids: set[str] = set()
     assigned = [row for path, kind in coded for row in _codes(path, kind, ids, dropped, systems)]
     if not assigned:
-        known = f"; systems of other codings: {systems}" if systems.counts else ""
+        known = f"; systems of other codings: {systems}" if systems else ""
         raise UserError(f"{folder}: no condition or procedure can be used: {_reasons(dropped, 'codings_')}{known}")
     codes, dropped["codes_of_other_systems"] = collected(notes, assigned, options.systems)
     return extraction(
@@ -94,7 +77,7 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
         codes,
         n_documents,
         dropped,
-        remarks=(f"fhir: codings of systems that are not read: {systems}",) if systems.counts else (),
+        remarks=(f"fhir: codings of systems that are not read: {systems}",) if systems else (),
         document_types=dict(types.counts),
         other_content_types=dict(content_types.counts),
         other_code_systems=dict(systems.counts),
@@ -102,15 +85,17 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
 
 
 def _reasons(dropped: Counter[str], beginning: str) -> str:
-    counts = [(name, count) for name, count in dropped.items() if count and name.startswith(beginning)]
-    return (
-        ", ".join(f"{count:,} {name.removeprefix(beginning).replace('_', ' ')}" for name, count in counts)
-        or "there is none"
-    )
+    counts = {name.removeprefix(beginning): n for name, n in dropped.items() if n and name.startswith(beginning)}
+    return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items()) or "there is none"
 
 
 def _add_notes(
-    notes: Notes, paths: list[Path], chosen: set[str], dropped: Counter[str], types: Named, content_types: Named
+    notes: Notes,
+    paths: list[Path],
+    chosen: set[str],
+    dropped: Counter[str],
+    types: NamedCounts,
+    content_types: NamedCounts,
 ) -> int:
     """Add the documents to read, order those of an encounter by date, and return the number of all documents."""
     days: dict[str, list[datetime]] = {}
@@ -120,7 +105,7 @@ def _add_notes(
     for path in paths:
         for number, document in resources.read(path, "DocumentReference", DocumentReference):
             number_of_all += 1
-            for name in sorted(document.type.codes) or [None]:
+            for name in sorted(document.type.codes) or ["none"]:
                 types.add(name)
             try:
                 found = _use(document, chosen, ids, content_types)
@@ -139,7 +124,7 @@ def _add_notes(
 
 
 def _use(
-    document: DocumentReference, chosen: set[str], ids: set[str], content_types: Named
+    document: DocumentReference, chosen: set[str], ids: set[str], content_types: NamedCounts
 ) -> tuple[str, str, str] | str:
     """Return encounter, patient and text of a document, or the reason why it cannot be used."""
     if _is_repeated(document.id, ids):
@@ -150,7 +135,7 @@ def _use(
         return "superseded"
     if chosen and not chosen & document.type.codes:
         return "of_other_types"
-    encounters = {reference.encounter for reference in document.context.encounter} - {None}
+    encounters = {name for reference in document.context.encounter if (name := reference.encounter)}
     if len(encounters) != 1:
         return "of_several_encounters" if encounters else "without_encounter"
     if (patient := document.subject.patient) is None:
@@ -169,22 +154,22 @@ def _use(
 
 
 def _codes(
-    path: Path, kind: str, ids: set[str], dropped: Counter[str], systems: Named
+    path: Path, kind: str, ids: set[str], dropped: Counter[str], systems: NamedCounts
 ) -> Iterator[tuple[str, str, str]]:
     """Yield encounter, system and code of each coding of a file, and count those that cannot be used."""
     for _, resource in resources.read(path, kind, Coded):
         encounter = resource.encounter.encounter
         repeated = _is_repeated(resource.id and f"{kind}/{resource.id}", ids)
-        reason = "repeated" if repeated else resource.invalid or (None if encounter else "without_encounter")
-        if reason:
-            dropped[f"codings_{reason.replace('-', '_')}"] += len(resource.code.coding)
+        reason = "repeated" if repeated else resource.invalid
+        if reason or encounter is None:
+            dropped[f"codings_{(reason or 'without_encounter').replace('-', '_')}"] += len(resource.code.coding)
             continue
         dropped["codings_missing"] += not resource.code.coding
         for system, code in _codings(resource.code, "icd9proc" if kind == "Procedure" else "icd9cm", dropped, systems):
             yield encounter, system, code
 
 
-def _codings(concept: Concept, icd9: str, dropped: Counter[str], systems: Named) -> Iterator[tuple[str, str]]:
+def _codings(concept: Concept, icd9: str, dropped: Counter[str], systems: NamedCounts) -> Iterator[tuple[str, str]]:
     for coding in concept.coding:
         system = icd9 if coding.system == ICD9 else SYSTEMS.get(coding.system or "")
         if system is None:

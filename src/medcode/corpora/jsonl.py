@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from medcode.codes import formatting
 from medcode.corpora.extraction import Extraction, collected, extraction
+from medcode.corpora.named_counts import NamedCounts
 from medcode.corpora.notes import SPLITS, Notes
 from medcode.corpora.spans import Spans
 from medcode.errors import UserError, nearest
@@ -28,8 +28,6 @@ from medcode.table_files import lines
 
 REQUIRED = ("admission_id", "patient_id", "text", "codes")
 KEYS = (*REQUIRED, "split", "spans")
-OTHERS = "others"
-NAMED = 50  # keys of other names at most; if names are made of data, there is no end of them
 
 
 def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extraction:
@@ -48,12 +46,13 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
     notes = Notes(str(folder), spool)
     spans = Spans(notes)
     assigned: list[tuple[str, str, str]] = []
-    other_keys: Counter[str] = Counter()
+    other_keys = NamedCounts(blanks=True)
     for path in paths:
         for number, line in lines(path):
             try:
                 value = _object(line)
-                _count_others(value, other_keys)
+                for key in (key for key in value if key not in KEYS):
+                    other_keys.add(key)
                 _add(value, notes, assigned, spans, options.systems)
             except UserError as error:
                 raise UserError(f"{path}: line {number}: {error}") from None
@@ -64,8 +63,8 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
         notes.added,
         dropped={"codes_of_other_systems": n_other_codes},
         spans=spans,
-        remarks=(_remark(other_keys),) if other_keys else (),
-        keys_not_read=dict(other_keys),
+        remarks=(f"jsonl: keys that are not read, and their lines: {other_keys}",) if other_keys else (),
+        keys_not_read=dict(other_keys.counts),
     )
 
 
@@ -97,18 +96,6 @@ def _is_typing_error(key: str, name: str) -> bool:
         same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(key, name, strict=False)))
         key, name = key[same:][::-1], name[same:][::-1]
     return max(len(key), len(name)) <= 1 or (len(key) == 2 and key == name[::-1])
-
-
-def _count_others(value: dict[str, Any], counts: Counter[str]) -> None:
-    for key in (key for key in value if key not in KEYS):
-        name = key if len(key) <= 40 and key.isprintable() else OTHERS
-        counts[name if name in counts or len(counts) < NAMED else OTHERS] += 1
-
-
-def _remark(counts: Counter[str]) -> str:
-    named = ", ".join(f"{key} ({count:,})" for key, count in counts.most_common(10))
-    others = f" and {len(counts) - 10} more" if len(counts) > 10 else ""
-    return f"jsonl: keys that are not read, and the lines that have them: {named}{others}"
 
 
 def _add(

@@ -98,13 +98,15 @@ def _codes(
     Args:
         code_columns: {key in the options: column}.
     """
-    wanted, places = [], []
+    wanted: list[tuple[str, str]] = []
+    places: list[slice] = []
     for key, one in code_columns.items():
-        of_system = [] if one.system in formatting.SYSTEMS else [(one.system, f"{KEY}.{key}.system, {A_SYSTEM}")]
-        places.append(slice(len(wanted), len(wanted) + 2 + len(of_system)))
-        admission = (one.admission, f"{KEY}.{key}.admission") if one.admission else (options.admission, ADMISSION)
-        wanted += [admission, (one.code, f"{KEY}.{key}.code")]
-        wanted += of_system
+        start = len(wanted)
+        wanted.append((one.admission, f"{KEY}.{key}.admission") if one.admission else (options.admission, ADMISSION))
+        wanted.append((one.code, f"{KEY}.{key}.code"))
+        if one.system not in formatting.SYSTEMS:
+            wanted.append((one.system, f"{KEY}.{key}.system, {A_SYSTEM}"))
+        places.append(slice(start, len(wanted)))
     for number, values in rows(path, wanted):
         for one, place in zip(code_columns.values(), places, strict=True):
             admission_value, value, *system = values[place]
