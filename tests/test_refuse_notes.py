@@ -37,11 +37,15 @@ def refuse(root, tmp_path):
         ("NOTEEVENTS.csv", "", "the name of a table of a hospital"),
         ("note/discharge.csv", "", "the name of a table of a hospital"),
         ("studies/notes-2.parquet", "", "the name of a table of notes"),
+        ("tests/files/notes.csv", "", "the name of a table of notes"),
+        ("export/DocumentReference.000.ndjson", "", "the name of a FHIR export"),
+        ("export/Condition.ndjson.gz", "", "the name of a FHIR export"),
         ("studies/model.safetensors", "", "the name of weights of a model"),
         ("state.pt", "", "the name of weights of a model"),
         ("mine.jsonl", f'{{"words": 3}}\n{NOTE}\n', "a record in it has a field 'text'"),
         ("cut-short.jsonl", NOTE[:30], "a record in it has a field 'text'"),
         ("mine.jsonl.gz", "", "a compressed file of records"),
+        ("Patient.ndjson.gz", "", "a compressed file of records"),
     ],
 )
 def test_files_that_may_hold_notes_are_refused_in_one_line(refuse, name, content, reason):

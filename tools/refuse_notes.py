@@ -16,7 +16,8 @@ FOLDERS = ("data/", "models/", "checkpoints/", "logs/")
 ALLOWED = ("data/splits-published/none/",)
 NAMES = {
     "a table of a hospital": ("*.csv.gz", "noteevents*", "discharge.csv*"),
-    "a table of notes": ("notes*.parquet",),
+    "a table of notes": ("notes*.parquet", "notes*.csv"),
+    "a FHIR export": tuple(f"{name}*.ndjson*" for name in ("documentreference", "condition", "procedure")),
     "weights of a model": ("*.safetensors", "*.pt", "*.pth", "*.ckpt", "*.onnx", "pytorch_model*.bin", "vectors*.npy"),
 }
 
@@ -35,7 +36,7 @@ def reason(path: str, read: Callable[[], str]) -> str | None:
     for file_type, patterns in NAMES.items():
         if any(fnmatch(name, pattern) for pattern in patterns):
             return f"it has the name of {file_type}"
-    if name.endswith((".jsonl", ".jsonl.gz", ".ndjson")):
+    if name.endswith((".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")):
         if name.endswith(".gz"):
             return "it is a compressed file of records"
         if any(map(_has_text, read().splitlines())):

@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from medcode.bulk import rows
+from medcode import table_files
 from medcode.bulk.rows import FORMATS, Columns, Row
 from medcode.errors import UserError
 
 TEXTS = ["fever, \"chills\"\nand 'cough'", "\ufeffodd \u2028 İ \U0001f600 ﬁ\r\n;\t\\", "pain", "  "]
 TEXT = Columns()
 SECRET = "fever of unknown origin"
+LIMIT = csv.field_size_limit()
 
 
 def written(path, values: list[tuple], names: tuple[str, ...] = ("name", "text")):
@@ -151,10 +152,11 @@ def test_a_text_file_is_one_note(tmp_path):
     ],
 )
 def test_a_file_that_is_no_table_is_refused_in_one_line(tmp_path, monkeypatch, name, content, message):
-    monkeypatch.setattr(rows, "LONGEST_FIELD", 100)
+    monkeypatch.setattr(table_files, "LONGEST_FIELD", 100)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message) as mistake:
         read(tmp_path / name)
+    csv.field_size_limit(LIMIT)  # it holds for the whole process
     text = str(mistake.value)
     assert text.startswith(str(tmp_path / name)) and "\n" not in text and "fever" not in text
 

@@ -136,6 +136,8 @@ def test_a_zip_may_hold_the_corpus_at_any_depth(small, tmp_path, prefix):
         ("mimic4", r"credentialed access .*discharge.*only codiesp, cantemist can be fetched"),
         ("synthetic-mimic3", "is made by the pipeline itself"),
         ("jsonl", "is your own"),
+        ("table", r"is your own: .* under corpora\.table"),
+        ("fhir", r"is your own: put the \*\.ndjson files"),
         ("codi-esp", "unknown corpus 'codi-esp'; did you mean 'codiesp'"),
     ],
 )

@@ -56,6 +56,34 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path):
     assert read.counts["admissions_with_notes_without_codes"] == 1
 
 
+def test_keys_of_other_names_are_counted_and_named_without_their_values(tmp_path):
+    write(tmp_path, line(ward=SECRET, patient_dob=SECRET), line(admission_id="2", ward=5, **{SECRET * 6: 1, "née": 0}))
+    read = corpora.read("jsonl", tmp_path, ALL)
+    assert read.counts["keys_not_read"] == {"ward": 2, "patient_dob": 1, "others": 1, "née": 1}
+    (remark,) = read.remarks
+    assert (
+        remark.startswith("jsonl: keys that are not read")
+        and "ward (2), patient_dob (1), others (1), née (1)" in remark
+    )
+    assert SECRET not in remark
+
+
+def test_keys_without_end_have_one_count(tmp_path):
+    write(tmp_path, *(line(admission_id=i, **{f"k{i}x{j}": 0 for j in range(3)}) for i in range(40)))
+    read = corpora.read("jsonl", tmp_path, ALL)
+    assert len(read.counts["keys_not_read"]) == 51 and read.counts["keys_not_read"]["others"] == 70
+    assert read.remarks[0].endswith(" and 41 more")
+
+
+@pytest.mark.parametrize("typed", ["spilt", "Split", "split_", "plit", "spliit", "spkit"])
+def test_a_key_that_looks_like_a_typing_error_is_refused(tmp_path, typed):
+    write(tmp_path, line(**{typed: "train"}))
+    with pytest.raises(UserError, match=rf"line 1: unknown key '{typed}'; did you mean 'split'"):
+        corpora.read("jsonl", tmp_path, ALL)
+    write(tmp_path, line(**{typed: "train", "split": "dev"}))
+    assert corpora.read("jsonl", tmp_path, ALL).counts["keys_not_read"] == {typed: 1}
+
+
 @pytest.mark.parametrize("code", ["QA0.0109", "QA00109", "qa0.0109"])
 def test_codes_of_the_edition_of_2026_with_two_letters_are_read(tmp_path, code):
     write(tmp_path, line(codes=[{"system": "icd10cm", "code": code}]))

@@ -130,7 +130,7 @@ def test_only_models_of_open_corpora_are_open():
     root = Path(__file__).resolve().parents[2]
     corpora = {path.stem for path in (root / "src/medcode/config/corpora").glob("[a-z]*.py")}
     assert {name for name in card.OPEN_CORPORA if not name.startswith("synthetic-")} <= corpora
-    for corpus in ("mimic3", "mimic4", "jsonl"):
+    for corpus in ("mimic3", "mimic4", "jsonl", "table", "fhir"):
         assert "restricted" in card.restriction(corpus)
     assert "open (CC BY 4.0)" in card.restriction("codiesp")
 

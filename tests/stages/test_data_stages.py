@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -191,6 +192,47 @@ def test_what_a_corpus_lacks_with_its_options_is_said_in_one_line(work):
     line = "codiesp: spans refer to the Spanish texts, so there are none with corpora.codiesp.language: en\n"
     assert work.extract() == Done(0, line)
     assert io.read_table(work.folder / "spans.parquet").num_rows == 0
+
+
+@pytest.mark.parametrize("corpus", ["table", "fhir"])
+def test_a_hospitals_own_exports_reach_the_splits(work, corpus):
+    work.params(corpus)
+    number = 120
+    (export_of_tables if corpus == "table" else export_of_fhir)(work.folder / "raw", number)
+    commands = work.from_raw_files_to_splits()
+    for name in ("reference", "extract", "tokenize", "split", "full", "corpus_stats"):
+        assert in_this_process(*commands[name], work.folder).returncode == 0
+    notes, codes = (io.read_table(work.folder / f"{name}.parquet") for name in ("notes", "codes"))
+    assert notes["admission_id"].to_pylist() == [f"00{i}" for i in range(number)]
+    assert notes["text"].to_pylist()[3] == f"{SECRET} 3\nword{3 % 7}"
+    assert codes.num_rows == 2 * number
+    splits = io.read_json(work.folder / "splits.json")
+    assert sum(splits[name]["documents"] for name in ("train", "dev", "test")) == number
+    assert not any("harbor" in path.read_text() for path in work.folder.glob("*.json"))
+
+
+def export_of_tables(folder: Path, number: int) -> None:
+    """Two notes of each admission, and two codes in one field."""
+    notes = [f"00{i},{text}" for i in range(number) for text in (f"{SECRET} {i}", f"word{i % 7}")]
+    codes = [f"00{i},ICD-10-CM,I10;E11.{i % 9}" for i in range(number)]
+    (folder / "notes.csv").write_text("\n".join(["admission_id,text", *notes]) + "\n")
+    (folder / "codes.csv").write_text("\n".join(["admission_id,system,code", *codes]) + "\n")
+
+
+def export_of_fhir(folder: Path, number: int) -> None:
+    """Two documents of each encounter, the later one first, and a condition of two codes."""
+    documents, conditions = [], []
+    for i in range(number):
+        encounter = {"reference": f"Encounter/00{i}"}
+        for hour, text in ((9, f"word{i % 7}"), (8, f"{SECRET} {i}")):
+            attachment = {"contentType": "text/plain", "data": base64.b64encode(text.encode()).decode()}
+            document = {"resourceType": "DocumentReference", "status": "current", "date": f"2180-05-07T0{hour}:00:00Z"}
+            document |= {"subject": {"reference": f"Patient/{i}"}, "context": {"encounter": [encounter]}}
+            documents.append(document | {"content": [{"attachment": attachment}]})
+        codes = [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code} for code in ("I10", f"E11.{i % 9}")]
+        conditions.append({"resourceType": "Condition", "encounter": encounter, "code": {"coding": codes}})
+    for name, resources in (("DocumentReference", documents), ("Condition", conditions)):
+        (folder / f"{name}.ndjson").write_text("".join(json.dumps(resource) + "\n" for resource in resources))
 
 
 def test_a_missing_corpus_is_reported_in_one_line(work):

@@ -6,24 +6,29 @@ ever has the text of a note.
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import gzip
 import itertools
 import json
-import zlib
 from collections.abc import Callable, Iterator
-from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from medcode.errors import UserError, nearest
+from medcode.errors import UserError
+from medcode.identifiers import identifier
+from medcode.table_files import (
+    NOT_UTF8,
+    check_encoding,
+    check_names,
+    csv_fields,
+    csv_header,
+    lines,
+    opened,
+    parquet_schema,
+    parquet_values,
+    readable,
+)
 
-LONGEST_FIELD = 2**26  # characters; a longer one in a CSV file lacks its closing quote
 PROBED = 100  # lines of a .jsonl file
-PARQUET_ROWS = 64  # read at a time
-NO_TEXT, NOT_UTF8 = "no text", "not UTF-8 text"
-CONVERT = "convert it, for instance with iconv -f UTF-16 -t UTF-8"
+NO_TEXT = "no text"
 
 
 class Columns(NamedTuple):
@@ -63,12 +68,14 @@ class Format(NamedTuple):
 
 def row_of(place: str, columns: Columns, name: Any, text: Any) -> Row:
     """Return a row of two values as they stand in a table, or with the reason why it cannot be read."""
-    if columns.id is None:
-        id_ = place
-    elif isinstance(name, str | int) and not isinstance(name, bool) and name != "":
-        id_ = printable(str(name))
-    else:
-        return Row(place, None, None, "no id" if name in (None, "") else "the id is neither text nor a whole number")
+    id_ = place
+    if columns.id is not None:
+        try:
+            id_ = printable(identifier(name))
+        except UserError as error:
+            return Row(place, None, None, str(error))
+        if not id_:
+            return Row(place, None, None, "no id")
     if text is None:
         return Row(place, id_, None, NO_TEXT)
     if not isinstance(text, str):
@@ -86,30 +93,9 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _opened(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.name.endswith(".gz") else open(path, "rb")
-
-
-@contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn what a missing or damaged file raises into one line."""
-    try:
-        yield
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path}: cut off or damaged ({error})") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def _check_encoding(path: Path, beginning: bytes) -> None:
-    if b"\0" in beginning or beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UserError(f"{path}: {NOT_UTF8} (it has NUL bytes or the mark of UTF-16); {CONVERT}")
-
-
 def _check_names(path: Path, columns: Columns, names: list[str], options: str = "columns") -> None:
-    for option, name in (("--text-column", columns.text), ("--id-column", columns.id)):
-        if name is not None and name not in names:
-            raise UserError(f"{path}: has no '{name}' among its {options} ({option}); {nearest(name, names)}")
+    wanted = [(columns.text, "--text-column"), (columns.id, "--id-column")]
+    check_names(path, [(name, option) for name, option in wanted if name is not None], names, options)
 
 
 # Text files
@@ -121,7 +107,7 @@ def _check_text(path: Path, columns: Columns) -> None:
 
 def _text_rows(path: Path, columns: Columns) -> Iterator[Row]:
     name = printable(str(path))
-    with _readable(path), _opened(path) as file:
+    with readable(path), opened(path) as file:
         content = file.read()
     try:
         yield Row(name, name, content.decode("utf-8-sig"))
@@ -130,14 +116,6 @@ def _text_rows(path: Path, columns: Columns) -> Iterator[Row]:
 
 
 # JSON lines
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    with _readable(path), _opened(path) as file:
-        for number, line in enumerate(file, start=1):
-            line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            if line.strip():
-                yield number, line
 
 
 def _object(line: bytes) -> dict[str, Any] | str:
@@ -152,10 +130,9 @@ def _object(line: bytes) -> dict[str, Any] | str:
 
 
 def _check_jsonl(path: Path, columns: Columns) -> None:
-    with _readable(path), _opened(path) as file:
-        _check_encoding(path, file.read(4096))
+    check_encoding(path)
     keys: set[str] = set()
-    for _, line in itertools.islice(_lines(path), PROBED):
+    for _, line in itertools.islice(lines(path), PROBED):
         value = _object(line)
         keys |= value.keys() if isinstance(value, dict) else set()
     if keys:
@@ -163,7 +140,7 @@ def _check_jsonl(path: Path, columns: Columns) -> None:
 
 
 def _jsonl_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    for number, line in _lines(path):
+    for number, line in lines(path):
         place, value = place_of(path, number), _object(line)
         if isinstance(value, str):
             yield Row(place, None, None, value)
@@ -174,29 +151,12 @@ def _jsonl_rows(path: Path, columns: Columns) -> Iterator[Row]:
 # CSV
 
 
-def _csv_fields(path: Path) -> Iterator[list[str]]:
-    # A byte that is no UTF-8 becomes half a surrogate pair, which only its own row is refused for.
-    csv.field_size_limit(LONGEST_FIELD)
-    with _readable(path), _opened(path) as raw:
-        text = TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text)
-        try:
-            yield from reader
-        except csv.Error as error:
-            raise UserError(f"{path}: line {reader.line_num}: not valid CSV ({error})") from error
-
-
 def _check_csv(path: Path, columns: Columns) -> None:
-    with _readable(path), _opened(path) as file:
-        _check_encoding(path, file.read(4096))
-    header = next(_csv_fields(path), None)
-    if not header:
-        raise UserError(f"{path}: empty; its first line must name the columns")
-    _check_names(path, columns, header)
+    _check_names(path, columns, csv_header(path))
 
 
 def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    rows = _csv_fields(path)
+    rows = csv_fields(path)
     header = next(rows, [])
     text, name = header.index(columns.text), header.index(columns.id) if columns.id is not None else None
     for number, fields in enumerate((fields for fields in rows if fields), start=1):
@@ -210,21 +170,10 @@ def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
 # Parquet
 
 
-def _parquet(path: Path, file: IO[bytes]) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(file, pre_buffer=False, buffer_size=2**20)  # not a whole row group at once
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: not a parquet table") from error
-
-
 def _check_parquet(path: Path, columns: Columns) -> None:
     import pyarrow as pa
 
-    with _readable(path), open(path, "rb") as file:
-        schema = _parquet(path, file).schema_arrow
+    schema = parquet_schema(path)
     _check_names(path, columns, schema.names)
     of_text = schema.field(columns.text).type
     of_text = of_text.value_type if pa.types.is_dictionary(of_text) else of_text
@@ -233,39 +182,13 @@ def _check_parquet(path: Path, columns: Columns) -> None:
 
 
 def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    import pyarrow as pa
-
-    names = [columns.text] if columns.id is None else list(dict.fromkeys((columns.text, columns.id)))
-    number = 0
-    with _readable(path), open(path, "rb") as file:
-        try:
-            for batch in _parquet(path, file).iter_batches(batch_size=PARQUET_ROWS, columns=names):
-                ids = itertools.repeat(None) if columns.id is None else _values(batch[columns.id])
-                for name, text in zip(ids, _values(batch[columns.text]), strict=False):
-                    number += 1
-                    place = place_of(path, number)
-                    if isinstance(text, bytes):
-                        yield Row(place, row_of(place, columns, name, "").id, None, NOT_UTF8)
-                    else:
-                        yield row_of(place, columns, name, text)
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{path}: damaged behind row {number}") from error
-
-
-def _values(column: Any) -> Iterator[Any]:
-    """Yield the values of a column; bytes for a string that is no UTF-8."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        yield from column.to_pylist()
-        return
-    for value in column.cast(pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()).to_pylist():
-        try:
-            yield None if value is None else value.decode()
-        except UnicodeDecodeError:
-            yield value
+    names = [columns.text] if columns.id is None else [columns.text, columns.id]
+    for number, (text, *ids) in enumerate(parquet_values(path, names), start=1):
+        place, name = place_of(path, number), ids[0] if ids else None
+        if isinstance(text, bytes):
+            yield Row(place, row_of(place, columns, name, "").id, None, NOT_UTF8)
+        else:
+            yield row_of(place, columns, name, text)
 
 
 FORMATS = {

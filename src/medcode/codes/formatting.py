@@ -25,6 +25,14 @@ _PATTERNS = {
     "icdo3": re.compile(r"[89][0-9]{3}(?:/[012369][0-9]?(?:/H)?)?"),
 }
 
+EXAMPLES = {
+    "icd9cm": "250.00 or V45.81",
+    "icd9proc": "03.31",
+    "icd10cm": "E11.9",
+    "icd10pcs": "0DTJ4ZZ",
+    "icdo3": "8140/3",
+}
+
 
 def point_position(code: str, system: str) -> int | None:
     """Return the number of characters before the point, None for a system without points.
@@ -106,16 +114,5 @@ def normalized(code: str, system: str) -> str:
     result = dotted(undotted(cleaned), system)
     if ("." in cleaned.rstrip(".") and cleaned != result) or not is_valid(result, system):
         excerpt = cleaned if len(cleaned) <= 12 else cleaned[:9] + "..."
-        raise UserError(f"'{excerpt}' is not a code of {system}{_example(system)}")
+        raise UserError(f"'{excerpt}' is not a code of {system} (such as {EXAMPLES[system]})")
     return result
-
-
-def _example(system: str) -> str:
-    examples = {
-        "icd9cm": "250.00 or V45.81",
-        "icd9proc": "03.31",
-        "icd10cm": "E11.9",
-        "icd10pcs": "0DTJ4ZZ",
-        "icdo3": "8140/3",
-    }
-    return f" (such as {examples[system]})"

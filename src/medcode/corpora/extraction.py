@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,9 +111,28 @@ class Codes:
         }
 
 
-def identifiers(column: pd.Series) -> pd.Series:
-    """Clean a column of ids: remove blanks, and the ".0" left by programs that parse ids as numbers."""
-    return column.str.strip().str.replace(r"\.0$", "", regex=True)
+def collected(notes: Notes, assigned: Iterable[tuple[str, str, str]], systems: Collection[str]) -> tuple[Codes, int]:
+    """Collect codes that a reader has read one by one.
+
+    Args:
+        assigned: admission, system and code of each, dotted.
+        systems: those to keep.
+
+    Returns:
+        The codes of these systems, and the number of the others.
+    """
+    codes = Codes(notes.admissions)
+    by_system: dict[str, tuple[list[str], list[str]]] = {system: ([], []) for system in formatting.SYSTEMS}
+    for admission, system, code in assigned:
+        by_system[system][0].append(admission)
+        by_system[system][1].append(formatting.undotted(code))
+    n_others = 0
+    for system, (admissions, values) in by_system.items():
+        if system in systems:
+            codes.add(system, pd.Series(admissions, dtype="str"), pd.Series(values, dtype="str"), notes.source)
+        else:
+            n_others += len(values)
+    return codes, n_others
 
 
 def extraction(

@@ -69,6 +69,8 @@ _NOT_FETCHABLE = {
     "synthetic-mimic3": "is made by the pipeline itself (`dvc repro`)",
     "synthetic-mimic4": "is made by the pipeline itself (`dvc repro`)",
     "jsonl": "is your own: put your *.jsonl files there",
+    "table": "is your own: put your tables there, and name their columns in params.yaml under corpora.table",
+    "fhir": "is your own: put the *.ndjson files of your export there",
 }
 
 Files = dict[str, download.Reader]

@@ -5,25 +5,26 @@
 
 `split` (train, dev, test or background) is optional: for all lines or for none. So is `spans`, for each line: the
 places in its text that justify its codes, in characters (Unicode code points), the end excluded. Codes are written with
-or without their point. Any deviation is an error that names the line; nothing is guessed.
+or without their point. Any deviation is an error that names the line; nothing is guessed. Keys of other names are
+counted and not read, unless one looks like a typing error.
 """
 
 from __future__ import annotations
 
-import gzip
+import itertools
 import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pandas as pd
-
 from medcode.codes import formatting
-from medcode.corpora.extraction import Codes, Extraction, extraction
+from medcode.corpora.extraction import Extraction, collected, extraction
+from medcode.corpora.named_counts import NamedCounts
 from medcode.corpora.notes import SPLITS, Notes
 from medcode.corpora.spans import Spans
 from medcode.errors import UserError, nearest
+from medcode.identifiers import SHOWN, present
+from medcode.table_files import lines
 
 REQUIRED = ("admission_id", "patient_id", "text", "codes")
 KEYS = (*REQUIRED, "split", "spans")
@@ -44,33 +45,27 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
         raise UserError(f"{folder}: there is no *.jsonl or *.jsonl.gz file (docs/DATA.md)")
     notes = Notes(str(folder), spool)
     spans = Spans(notes)
-    assigned: dict[str, tuple[list[str], list[str]]] = {system: ([], []) for system in formatting.SYSTEMS}
+    assigned: list[tuple[str, str, str]] = []
+    other_keys = NamedCounts(blanks=True)
     for path in paths:
-        for number, line in _lines(path):
+        for number, line in lines(path):
             try:
-                _add(_object(line), notes, assigned, spans, options.systems)
+                value = _object(line)
+                for key in (key for key in value if key not in KEYS):
+                    other_keys.add(key)
+                _add(value, notes, assigned, spans, options.systems)
             except UserError as error:
                 raise UserError(f"{path}: line {number}: {error}") from None
-    codes = Codes(notes.admissions)
-    for system, (admissions, code_values) in assigned.items():
-        if system in options.systems:
-            codes.add(system, pd.Series(admissions, dtype="str"), pd.Series(code_values, dtype="str"), str(folder))
-    n_other_codes = sum(
-        len(code_values) for system, (_, code_values) in assigned.items() if system not in options.systems
+    codes, n_other_codes = collected(notes, assigned, options.systems)
+    return extraction(
+        notes,
+        codes,
+        notes.added,
+        dropped={"codes_of_other_systems": n_other_codes},
+        spans=spans,
+        remarks=(f"jsonl: keys that are not read, and their lines: {other_keys}",) if other_keys else (),
+        keys_not_read=dict(other_keys.counts),
     )
-    return extraction(notes, codes, notes.added, dropped={"codes_of_other_systems": n_other_codes}, spans=spans)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    opener = gzip.open if path.name.endswith(".gz") else open
-    try:
-        with opener(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                if line.strip():
-                    yield number, line
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path}: cut off or damaged ({error})") from error
 
 
 def _object(line: bytes) -> dict[str, Any]:
@@ -84,25 +79,35 @@ def _object(line: bytes) -> dict[str, Any]:
         raise UserError("not as expected (nested too deeply)") from None
     if not isinstance(value, dict):
         raise UserError("expected a JSON object")
+    lacking = [key for key in KEYS if key not in value]
     for key in value:
-        if key not in KEYS:
-            raise UserError(f"unknown key '{key[:40]}'; {nearest(key[:40], KEYS)}")
+        if key not in KEYS and (meant := next((name for name in lacking if _is_typing_error(key, name)), None)):
+            raise UserError(f"unknown key '{key[:40]}'; did you mean '{meant}'?")
     for key in REQUIRED:
-        if key not in value:
+        if key in lacking:
             raise UserError(f"there is no '{key}'")
     return value
+
+
+def _is_typing_error(key: str, name: str) -> bool:
+    """Whether a key is a name but for case and punctuation, one letter, or two neighbors that changed places."""
+    key, name = ("".join(filter(str.isalnum, word.lower())) for word in (key, name))
+    for _ in range(2):  # leave out what both begin with, then what both end in
+        same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(key, name, strict=False)))
+        key, name = key[same:][::-1], name[same:][::-1]
+    return max(len(key), len(name)) <= 1 or (len(key) == 2 and key == name[::-1])
 
 
 def _add(
     value: dict[str, Any],
     notes: Notes,
-    assigned: dict[str, tuple[list[str], list[str]]],
+    assigned: list[tuple[str, str, str]],
     spans: Spans,
     systems: list[str],
 ) -> None:
-    admission, patient = _identifier(value, "admission_id"), _identifier(value, "patient_id")
+    admission, patient = (present(value[key], f"'{key}'") for key in ("admission_id", "patient_id"))
     if admission in notes:
-        raise UserError(f"admission_id {admission[:40]} comes twice")
+        raise UserError(f"admission_id {admission[:SHOWN]} comes twice")
     text, codes, split = value["text"], value["codes"], value.get("split")
     if not isinstance(text, str):
         raise UserError("'text' must be a string")
@@ -116,9 +121,7 @@ def _add(
         raise UserError("a background note has no codes")
     notes.add(admission, patient, text, split)
     pairs = [_code(item, "codes") for item in codes]
-    for system, code in pairs:
-        assigned[system][0].append(admission)
-        assigned[system][1].append(formatting.undotted(code))
+    assigned.extend((admission, system, code) for system, code in pairs)
     for system, code, part in _spans(value.get("spans", [])):
         if (system, code) not in pairs:
             raise UserError(f"'spans' has one of {system} {code}, which is none of the 'codes' of this line")
@@ -135,16 +138,6 @@ def _spans(items: Any) -> Iterator[tuple[str, str, tuple[int, int]]]:
         if any(isinstance(offset, bool) or not isinstance(offset, int) for offset in (start, end)):
             raise UserError("'start' and 'end' must be whole numbers: characters of 'text', the end excluded")
         yield system, code, (start, end)
-
-
-def _identifier(value: dict[str, Any], key: str) -> str:
-    identifier = value[key]
-    if isinstance(identifier, bool) or not isinstance(identifier, str | int):
-        raise UserError(f"'{key}' must be a string or a whole number")
-    identifier = str(identifier).strip()
-    if not identifier or not identifier.isprintable():
-        raise UserError(f"'{key}' is empty or holds a control character")
-    return identifier
 
 
 def _code(item: Any, where: str, other_keys: tuple[str, ...] = ()) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from medcode.codes import formatting
 from medcode.corpora.notes import Notes
 from medcode.corpora.spans import Spans
 from medcode.errors import UserError
+from medcode.identifiers import identifier
 
 SYSTEMS = {"ICD-9-CM": "icd9cm", "ICD-9-PCS": "icd9proc"}  # the others, such as CPT, are none of MIMIC-III's
 # Why an annotation is left out. Two are the same where two codes of ICD-10 were mapped to one of ICD-9.
@@ -55,7 +56,7 @@ class Admission(_Object):
     @property
     def rows(self) -> set[str]:
         """ROW_IDs of the annotated notes."""
-        return {str(note.note_id) for note in self.notes}
+        return {identifier(note.note_id) for note in self.notes}
 
 
 def read(folder: Path) -> dict[Path, Admission]:
@@ -104,10 +105,10 @@ def add_spans(
     counts = {"files": len(admissions), "annotations": 0, "spans_within_words": 0}
     dropped: Counter[str] = Counter()
     for path, file in admissions.items():
-        admission = str(file.hadm_id)
+        admission = identifier(file.hadm_id)
         for note in file.notes:
             counts["annotations"] += len(note.annotations)
-            found, number = places.get(str(note.note_id), (None, 0))
+            found, number = places.get(identifier(note.note_id), (None, 0))
             if found is None:
                 is_summary = note.category.strip().lower() == "discharge summary"
                 reason = "other_note" if is_summary else "other_category"

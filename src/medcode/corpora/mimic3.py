@@ -14,9 +14,10 @@ from typing import Any, BinaryIO
 
 from medcode.config.corpora.mimic3 import NO_EVIDENCE
 from medcode.corpora import legacy_codes, mdace, tables
-from medcode.corpora.extraction import Codes, Extraction, extraction, identifiers
+from medcode.corpora.extraction import Codes, Extraction, extraction
 from medcode.corpora.notes import Notes
 from medcode.corpora.spans import Spans
+from medcode.identifiers import whole_numbers
 
 CATEGORY = "Discharge summary"
 # Only these names may reach the metrics: in a damaged table, the column of categories could hold text of notes.
@@ -48,7 +49,7 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
             values = chunk["icd9_code"]
             if options.legacy_codes and system == "icd9proc":
                 values = legacy_codes.read_as_numbers(values)
-            codes.add(system, identifiers(chunk["hadm_id"]), values, source=str(path))
+            codes.add(system, whole_numbers(chunk["hadm_id"]), values, source=str(path))
     if options.legacy_codes:
         codes.revise(legacy_codes.read_again)
     spans = Spans(notes)
@@ -85,11 +86,11 @@ def _notes(
         for name, count in category.value_counts(sort=False).items():
             categories[name if name in CATEGORIES else "other"] += int(count)
         chunk = chunk[category == CATEGORY]
-        is_error = identifiers(chunk["iserror"]) == "1"
+        is_error = whole_numbers(chunk["iserror"]) == "1"
         errors += int(is_error.sum())
         chunk = chunk[~is_error]
-        admissions, patients = identifiers(chunk["hadm_id"]), identifiers(chunk["subject_id"])
-        row_ids = identifiers(chunk["row_id"]) if annotated else [""] * len(chunk)
+        admissions, patients = whole_numbers(chunk["hadm_id"]), whole_numbers(chunk["subject_id"])
+        row_ids = whole_numbers(chunk["row_id"]) if annotated else [""] * len(chunk)
         for row, admission, patient, text in zip(row_ids, admissions, patients, chunk["text"], strict=True):
             if not admission:
                 without_admission += 1

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from medcode.corpora import tables
-from medcode.corpora.extraction import Codes, Extraction, extraction, identifiers
+from medcode.corpora.extraction import Codes, Extraction, extraction
 from medcode.corpora.notes import Notes
 from medcode.corpora.spans import Spans
 from medcode.errors import UserError
+from medcode.identifiers import whole_numbers
 
 TABLES = {
     "diagnoses_icd": {"9": "icd9cm", "10": "icd10cm"},
@@ -51,7 +52,7 @@ def _notes(path: Path, spool: BinaryIO | None) -> tuple[Notes, dict[str, Any]]:
     rows = without_admission = undecodable = 0
     for chunk in tables.chunks(path, ["subject_id", "hadm_id", "text"]):
         rows += len(chunk)
-        admissions, patients = identifiers(chunk["hadm_id"]), identifiers(chunk["subject_id"])
+        admissions, patients = whole_numbers(chunk["hadm_id"]), whole_numbers(chunk["subject_id"])
         for admission, patient, text in zip(admissions, patients, chunk["text"], strict=True):
             if not admission:
                 without_admission += 1
@@ -69,7 +70,7 @@ def _add_codes(codes: Codes, path: Path, versions: dict[str, str], systems: list
     """Add the codes of a table, and return its number of rows."""
     rows = 0
     for chunk in tables.chunks(path, ["hadm_id", "icd_code", "icd_version"], size=200_000):
-        version = identifiers(chunk["icd_version"])
+        version = whole_numbers(chunk["icd_version"])
         is_invalid = ~version.isin(list(versions))
         if is_invalid.any():
             row = rows + int(is_invalid.to_numpy().argmax()) + 1
@@ -78,5 +79,5 @@ def _add_codes(codes: Codes, path: Path, versions: dict[str, str], systems: list
         for name, system in versions.items():
             if system in systems:
                 part = chunk[version == name]
-                codes.add(system, identifiers(part["hadm_id"]), part["icd_code"], source=str(path))
+                codes.add(system, whole_numbers(part["hadm_id"]), part["icd_code"], source=str(path))
     return rows

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from io import BytesIO
 from typing import BinaryIO
 
@@ -63,11 +64,25 @@ class Notes:
         self.added += 1
         return len(places) // 2 - 1
 
+    def sort(self, dates: Mapping[str, Sequence[datetime]]) -> None:
+        """Order the notes of each admission by date; those of one date stay in reading order.
+
+        Args:
+            dates: {admission: dates of its notes, in reading order}.
+        """
+        for admission, places in self._places.items():
+            order = sorted(range(len(places) // 2), key=dates[admission].__getitem__)
+            self._places[admission] = [place for note in order for place in places[2 * note : 2 * note + 2]]
+
     def __contains__(self, admission: str) -> bool:
         return admission in self._places
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def split_of(self, admission: str) -> str | None:
+        """Return the split of an admission; None if the corpus has none."""
+        return self._splits[admission]
 
     @property
     def admissions(self) -> list[str]:

@@ -19,6 +19,7 @@ from medcode.codes import formatting
 from medcode.corpora.notes import Notes
 from medcode.corpora.spans import Spans
 from medcode.errors import UserError, nearest
+from medcode.identifiers import whole_number
 
 CHUNK = 20_000
 _AS_TEXT = {"dtype": str, "na_filter": False, "encoding": "utf-8", "encoding_errors": "replace"}
@@ -129,6 +130,7 @@ def add_spans(spans: Spans, notes: Notes, path: Path, systems: Container[str]) -
     for chunk in chunks(path, ["hadm_id", "note", "system", "code", "start", "end"], size=200_000):
         for admission, note, system, code, start, end in chunk.itertuples(index=False):
             row += 1
+            admission = whole_number(admission)
             if system not in systems or admission not in notes:
                 continue
             try:

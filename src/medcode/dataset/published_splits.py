@@ -19,6 +19,7 @@ import pyarrow.feather as feather
 from medcode import io
 from medcode.dataset.split_names import SPLITS
 from medcode.errors import UserError, nearest
+from medcode.identifiers import whole_number
 
 _NAMES = {"train": "train", "val": "dev", "dev": "dev", "test": "test"}
 
@@ -165,7 +166,7 @@ def _table(path: Path, publication: Publication) -> dict[str, list[str]]:
 
 
 def _identifier(text: str, position: str) -> str:
-    admission = text.removesuffix(".0")
+    admission = whole_number(text)
     if not admission.isdecimal():
         raise UserError(f"{position}: expected the number of an admission")
     return admission
