@@ -117,6 +117,13 @@ def test_parquet_keeps_its_types(tmp_path, ids):
     assert [code for *_, code in codes_of(found)] == ["I10", "E11.9"]
 
 
+def test_codes_of_admissions_without_a_note_are_counted_and_told(tmp_path):
+    found = read(tmp_path, code_rows=[*CODES, ("8", "icd10cm", "I10;I50.9"), ("9", "icd9cm", "401.9")])
+    assert found.counts["dropped"]["codes_without_note"] == 3
+    assert found.remarks == ("table: 3 codes of admissions without a note are left out",)
+    assert [admission for admission, *_ in codes_of(found)] == ["007", "7"]
+
+
 def test_blank_rows_and_codes_of_other_systems_are_counted(tmp_path):
     codes = [*CODES, ("", "", ""), ("7", "icd9cm", " ")]
     found = read(tmp_path, [*NOTES, ("", " ")], codes, systems=["icd10cm"])
@@ -181,17 +188,13 @@ MISTAKES = {
         {"note_rows": [*DATED, ("1", "a", "2180-05-07"), ("1", "b", "2180-05-07T09:00Z")], "date": "x"},
         "row 2: column 'x': some dates of the admission have a time zone, others not",
     ),
-    "no note": (
-        {"code_rows": [*CODES, ("8", "icd10cm", "I10")]},
-        r"codes\.csv: row 3: column 'adm': there is no note of admission 8; remove",
-    ),
     "an id as number": (
         {"code_rows": [*CODES, ("7.0", "icd10cm", "I10")]},
-        r"row 3: .*no note of admission 7\.0; there is 7: a program took",
+        r"codes\.csv: row 3: column 'adm': there is no note of admission 7\.0, but of 7: a program took",
     ),
     "an id without zeros": (
         {"note_rows": NOTES[:2], "code_rows": [CODES[0], ("00007", "icd10cm", "I10")]},
-        r"row 1: .* no note of admission 00007",
+        r"row 1: .* no note of admission 00007, but of 7",
     ),
     "no id of a code": ({"code_rows": [*CODES, ("", "icd10cm", "I10")]}, r"codes\.csv: row 3: column 'adm' is empty"),
     "a wrong system": (

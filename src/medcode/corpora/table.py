@@ -37,19 +37,21 @@ def read(folder: Path, options: Any, spool: BinaryIO | None = None) -> Extractio
 
     Raises:
         UserError: a file or a column is missing; a file is damaged; a row has an id, a date, a split, a system or a
-            code of another form; a note has no text or comes twice; an admission has two patients or splits; a code has
-            no note; the corpus is empty.
+            code of another form; a note has no text or comes twice; an admission has two patients or splits; a code's
+            admission has a note under another form of its id; the corpus is empty.
     """
     notes = Notes(str(folder), spool)
     counts = _add_notes(notes, _existing(folder / options.notes, "notes"), options)
     assigned: list[tuple[str, str, str]] = []
-    dropped: Counter[str] = Counter(fields_without_code=0)
+    dropped: Counter[str] = Counter(fields_without_code=0, codes_without_note=0)
     for file in dict.fromkeys(column.file for column in options.codes):
         columns = {f"codes.{i}": column for i, column in enumerate(options.codes) if column.file == file}
         path = _existing(folder / file, f"{next(iter(columns))}.file")
         assigned.extend(_codes(notes, path, columns, options, dropped))
     codes, dropped["codes_of_other_systems"] = collected(notes, assigned, options.systems)
-    return extraction(notes, codes, counts["note_rows"], {"rows_blank": counts["blank"], **dropped})
+    without_note = dropped["codes_without_note"]
+    remarks = (f"table: {without_note:,} codes of admissions without a note are left out",) if without_note else ()
+    return extraction(notes, codes, counts["note_rows"], {"rows_blank": counts["blank"], **dropped}, remarks=remarks)
 
 
 def _existing(path: Path, key: str) -> Path:
@@ -118,7 +120,9 @@ def _codes(
                 column = _column(one.admission or options.admission)
                 admission = present(admission_value, column)
                 if admission not in notes:
-                    raise UserError(f"{column}: {_without_note(notes, admission)}")
+                    _check_form(notes, admission, column)
+                    dropped["codes_without_note"] += len(items)
+                    continue
                 if notes.split_of(admission) == "background":
                     raise UserError(f"{_column(one.code)}: a background note has no codes")
                 name = _system(system[0], one.system) if system else one.system
@@ -194,10 +198,11 @@ def _code(value: Any, system: str, column: CodeColumn) -> str:
         raise UserError(f"{_column(column.code)}: not a code of {system} ({hint})") from None
 
 
-def _without_note(notes: Notes, admission: str) -> str:
-    """Say that an admission has no note, and whether its notes have another form of the id."""
-    hint = "remove its codes, or add its note"
+def _check_form(notes: Notes, admission: str, column: str) -> None:
+    """Refuse an admission whose notes have another form of its id: it would silently lose its codes."""
     forms = (whole_number(admission), f"{admission}.0", admission.lstrip("0"))
     if other := next((form for form in forms if form != admission and form in notes), None):
-        hint = f"there is {other[:SHOWN]}: a program took one of them for a number; export both as text"
-    return f"there is no note of admission {admission[:SHOWN]}; {hint}"
+        raise UserError(
+            f"{_column(column)}: there is no note of admission {admission[:SHOWN]}, but of {other[:SHOWN]}: a program "
+            "took one of them for a number; export both as text"
+        )
