@@ -194,7 +194,7 @@ MISTAKES = {
     ),
     "an id without zeros": (
         {"note_rows": NOTES[:2], "code_rows": [CODES[0], ("00007", "icd10cm", "I10")]},
-        r"row 1: .* no note of admission 00007, but of 7",
+        r"row 1: .* no note of admission 00007, but of 007: a program",
     ),
     "no id of a code": ({"code_rows": [*CODES, ("", "icd10cm", "I10")]}, r"codes\.csv: row 3: column 'adm' is empty"),
     "a wrong system": (

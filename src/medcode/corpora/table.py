@@ -109,6 +109,7 @@ def _codes(
         if one.system not in formatting.SYSTEMS:
             wanted.append((one.system, f"{KEY}.{key}.system, {A_SYSTEM}"))
         places.append(slice(start, len(wanted)))
+    forms = {_number(admission): admission for admission in notes.admissions}
     for number, values in rows(path, wanted):
         for one, place in zip(code_columns.values(), places, strict=True):
             admission_value, value, *system = values[place]
@@ -120,7 +121,12 @@ def _codes(
                 column = _column(one.admission or options.admission)
                 admission = present(admission_value, column)
                 if admission not in notes:
-                    _check_form(notes, admission, column)
+                    if other := forms.get(_number(admission)):
+                        # Left out, these codes would silently be missing.
+                        raise UserError(
+                            f"{column}: there is no note of admission {admission[:SHOWN]}, but of {other[:SHOWN]}: a "
+                            "program took one of them for a number; export both as text"
+                        )
                     dropped["codes_without_note"] += len(items)
                     continue
                 if notes.split_of(admission) == "background":
@@ -198,11 +204,6 @@ def _code(value: Any, system: str, column: CodeColumn) -> str:
         raise UserError(f"{_column(column.code)}: not a code of {system} ({hint})") from None
 
 
-def _check_form(notes: Notes, admission: str, column: str) -> None:
-    """Refuse an admission whose notes have another form of its id: it would silently lose its codes."""
-    forms = (whole_number(admission), f"{admission}.0", admission.lstrip("0"))
-    if other := next((form for form in forms if form != admission and form in notes), None):
-        raise UserError(
-            f"{_column(column)}: there is no note of admission {admission[:SHOWN]}, but of {other[:SHOWN]}: a program "
-            "took one of them for a number; export both as text"
-        )
+def _number(admission: str) -> str:
+    """Return what a program leaves of an id that it takes for a number: 7 of 007 and of 7.0."""
+    return whole_number(admission).lstrip("0")
