@@ -25,6 +25,7 @@ ROOMS = (
     ("open_codes", "report", "training"),
     ("coder", "studies"),
     ("bulk",),
+    ("review",),
     ("cli",),
     ("__main__",),
 )

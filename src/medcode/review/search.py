@@ -1,0 +1,139 @@
+"""Search for a code by words of its description, its synonyms, or the code itself.
+
+The labels of the model are there at once. All codes of their systems follow from the packages' tables, if these are
+installed, which takes a few seconds in a thread.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from medcode.codes import formatting
+from medcode.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST = 20
+_LONGEST_QUERY = 100  # characters
+_SIGNS = re.compile(r"[\W_]+")
+
+
+class Entry(NamedTuple):
+    """A code that can be found: by its description or, where `synonym` is one, by that."""
+
+    system: str
+    code: str
+    description: str
+    synonym: str
+    is_label: bool
+    words: str  # of both, folded, each behind a blank
+    bare: str  # the code, folded, without its point
+
+
+class CodeSearch:
+    """An index of codes. Threads may share it.
+
+    Args:
+        labels: of the model by head, records {system, code, description}.
+    """
+
+    def __init__(self, labels: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        rows = dict.fromkeys(
+            (label["system"], label["code"], label["description"] or "")
+            for of_head in labels.values()
+            for label in of_head
+        )
+        self.systems = sorted({system for system, *_ in rows} & set(formatting.SYSTEMS))
+        self._labels = [_entry(*row, is_label=True) for row in rows]
+        self._described = {(system, code): description for system, code, description in rows}
+        self._others: list[Entry] = []
+
+    def add_reference(self) -> None:
+        """Add all codes of the labels' systems with their synonyms, if the packages that have them are installed."""
+        from medcode.codes import reference, synonyms
+
+        try:
+            descriptions, terms = reference.descriptions(), synonyms.table()
+        except (UserError, ModuleNotFoundError):
+            return
+        described = {(row["system"], row["code"]): row["description"] for row in _rows(descriptions, self.systems)}
+        others = [
+            _entry(*key, description, is_label=False)
+            for key, description in described.items()
+            if key not in self._described
+        ]
+        for row in _rows(terms, self.systems):
+            key = row["system"], row["code"]
+            if key in described or key in self._described:
+                description = self._described.get(key) or described.get(key, "")
+                others.append(_entry(*key, description, row["synonym"], is_label=key in self._described))
+        self._described = described | self._described
+        self._others = others
+
+    def start(self) -> threading.Thread:
+        """Add the reference in a thread."""
+        thread = threading.Thread(target=self.add_reference, daemon=True)
+        thread.start()
+        return thread
+
+    def description(self, system: str, code: str) -> str:
+        """Return the description of a code, empty if there is none."""
+        return self._described.get((system, code), "")
+
+    def find(self, query: str, most: int = MOST) -> list[dict[str, Any]]:
+        """Return codes that have all words of a query, or begin with it.
+
+        A word counts if a word of the description begins with it. Codes come first that are the query or begin with it,
+        then labels of the model, then short descriptions.
+
+        Returns:
+            {system, code, description, synonym, is_label}; each code once.
+        """
+        folded = _folded(query[:_LONGEST_QUERY])
+        words, bare = [f" {word}" for word in folded.split()], _bare(folded)
+        if not bare:
+            return []
+        found: list[tuple[tuple, Entry]] = []
+        for entries in (self._labels, self._others):
+            for entry in entries:
+                by_code = entry.bare.startswith(bare)
+                if by_code or all(word in entry.words for word in words):
+                    rank = (entry.bare != bare, not by_code, not entry.is_label, bool(entry.synonym), len(entry.words))
+                    found.append(((*rank, entry.code), entry))
+        found.sort(key=lambda pair: pair[0])
+        results: dict[tuple[str, str], dict[str, Any]] = {}
+        for _, entry in found:
+            if len(results) == most:
+                break
+            shown = {name: getattr(entry, name) for name in ("system", "code", "description", "synonym", "is_label")}
+            results.setdefault((entry.system, entry.code), shown)
+        return list(results.values())
+
+
+def _rows(table: pa.Table, systems: Sequence[str]) -> Iterable[dict[str, str]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return table.filter(pc.is_in(table["system"], value_set=pa.array(systems, pa.string()))).to_pylist()
+
+
+def _entry(system: str, code: str, description: str, synonym: str = "", *, is_label: bool) -> Entry:
+    words = " " + " ".join(_folded(f"{synonym} {description}").split())
+    return Entry(system, code, description, synonym, is_label, words, _bare(_folded(code)))
+
+
+def _folded(text: str) -> str:
+    """Return a text in small letters without accents, with blanks in place of signs."""
+    text = text.casefold()
+    if not text.isascii():
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return _SIGNS.sub(" ", text)
+
+
+def _bare(text: str) -> str:
+    return text.replace(" ", "")
