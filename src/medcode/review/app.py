@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Path, Query, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
@@ -28,6 +28,8 @@ FILES = {
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 MOST_TEXTS, MOST_ROWS = 1000, 200
+Words = Annotated[str, Query(max_length=200)]
+Number = Annotated[int, Path(ge=0, le=2**31, description="of the note, from 0")]
 _TOKEN = APIKeyHeader(name=TOKEN_HEADER, auto_error=False, description="printed when the server starts")
 
 
@@ -128,36 +130,38 @@ def _file(content: bytes, media_type: str) -> Any:
 
 
 def _add_review(app: FastAPI, session: Session) -> None:
-    last = len(session.work_list) - 1
-    Query_ = Annotated[str, Query(max_length=200)]
-    Number = Annotated[int, Path(ge=0, le=last, description="of the note, from 0")]
+    def check(number: int) -> None:
+        if number >= len(session.work_list):
+            raise HTTPException(404, f"there are {len(session.work_list):,} notes; there is no number {number}")
 
     @app.get("/api/notes")
     def notes(
         state: Filter = "all",
-        query: Query_ = "",
+        query: Words = "",
         offset: Annotated[int, Query(ge=0)] = 0,
         limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 50,
-        around: Annotated[int | None, Query(ge=0, le=last)] = None,
+        around: Annotated[int | None, Query(ge=0, le=2**31)] = None,
     ) -> dict[str, Any]:
         """List notes."""
         return session.listed(state, query, offset, limit, around)
 
     @app.get("/api/neighbor")
     def neighbor(
-        number: Annotated[int, Query(ge=-1, le=last)], state: Filter = "all", query: Query_ = "", step: Literal[-1, 1] = 1
+        number: Annotated[int, Query(ge=-1, le=2**31)], state: Filter = "all", query: Words = "", back: bool = False
     ) -> dict[str, int | None]:
         """Return the number of the next note of a list, or of the one before."""
-        return {"number": session.neighbor(number, state, query, step)}
+        return {"number": session.neighbor(number, state, query, -1 if back else 1)}
 
     @app.get("/api/notes/{number}")
     def note(number: Number) -> dict[str, Any]:
         """Return a note, its codes and their evidence."""
+        check(number)
         return session.note(number)
 
     @app.post("/api/notes/{number}/decisions")
     def decide(number: Number, decision: Decision) -> dict[str, Any]:
         """Record a decision, and return what holds of the note."""
+        check(number)
         codes = [(code.system, code.code) for code in decision.codes]
         try:
             return session.decide(number, decision.action, codes)
@@ -170,7 +174,7 @@ def _add_review(app: FastAPI, session: Session) -> None:
         return session.undo() or {"id": None}
 
     @app.get("/api/codes")
-    def codes(query: Query_ = "") -> list[dict[str, Any]]:
+    def codes(query: Words = "") -> list[dict[str, Any]]:
         """Search for codes by words of their descriptions."""
         return session.search.find(query)
 

@@ -24,8 +24,7 @@ function show(held) {
   Object.assign(view.note, held);
   showProgress(held, median(view.seconds));
   showCodes(view.note, view.selected, actions);
-  const place = markEvidence(current(), view.place);
-  view.place = place;
+  view.place = markEvidence(current(), view.place);
 }
 
 async function refreshList(around = null, offset = 0) {
@@ -44,7 +43,7 @@ async function open(number) {
     history.replaceState(null, "", `#${number}`);
     showNote(note);
     view.selected = firstUndecided(0);
-    view.place = 0;
+    view.place = -1; // the note begins at its top
     show(note);
     document.title = `${note.id} – Review`;
     reveal();
@@ -143,9 +142,9 @@ async function undo() {
   tell(`Undone in ${held.id}`);
 }
 
-async function step(by) {
+async function step(back) {
   const from = view.note?.number ?? -1;
-  const { number } = await ask("neighbor", { number: from, state: view.filter, query: view.query, step: by });
+  const { number } = await ask("neighbor", { number: from, state: view.filter, query: view.query, back });
   if (number === null) tell("There is no other note in the list");
   else await open(number);
 }
@@ -171,7 +170,7 @@ async function search() {
   view.found = found;
   view.active = found.length ? 0 : -1;
   showFound(found, view.active, add);
-  if (query.trim()) tell(found.length ? `${found.length} codes found` : "No code has these words");
+  if (query.trim()) tell(found.length ? `${found.length} ${found.length === 1 ? "code" : "codes"} found` : "No code has these words");
 }
 
 function leaveSearch() {
@@ -225,13 +224,15 @@ const KEYS = {
   r: () => withCode("reject"),
   A: () => withNote(() => decideRest("accept")),
   R: () => withNote(() => decideRest("reject")),
-  e: () => withNote(() => { view.place = markEvidence(current(), view.place + 1); }),
+  e: () => withNote(() => {
+    view.place = markEvidence(current(), view.place + 1);
+  }),
   "+": () => focusOn("search"),
   s: () => focusOn("search"),
   d: () => withNote(done),
   u: () => soon(undo),
-  n: () => soon(() => step(1)),
-  p: () => soon(() => step(-1)),
+  n: () => soon(() => step(false)),
+  p: () => soon(() => step(true)),
   f: () => soon(() => setFilter(FILTERS[(FILTERS.indexOf(view.filter) + 1) % FILTERS.length])),
   "/": () => focusOn("query"),
   "?": () => element("keys").showModal(),

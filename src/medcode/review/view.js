@@ -1,7 +1,7 @@
 // What the page shows. All text comes into it as text, never as HTML.
 export const element = (id) => document.getElementById(id);
 
-const VERDICTS = { accept: "✓ accepted", add: "+ added", reject: "✗ rejected" };
+const VERDICTS = { accept: "accepted", add: "added", reject: "rejected" };
 
 export function make(tag, className = "", text = "") {
   const made = document.createElement(tag);
@@ -19,7 +19,7 @@ function button(text, className, label, action) {
 }
 
 export const keyOf = (code) => `${code.system} ${code.code}`;
-const shown = (probability) => (probability === null ? "" : probability.toFixed(2));
+const shown = (probability) => (probability === null ? "" : probability > 0.995 ? ">0.99" : probability.toFixed(2));
 
 export function showProgress(held, seconds) {
   const pace = seconds === null ? "" : `, ${seconds < 90 ? `${Math.round(seconds)} s` : `${(seconds / 60).toFixed(1)} min`} a note`;
@@ -80,15 +80,16 @@ function codeItem(code, actions) {
   const choose = button("", "choose", "", () => actions.select(item.dataset.key));
   const about = make("span", "what");
   about.append(make("b", "", code.code), ` ${code.description}`);
-  choose.append(make("span", "probability", shown(code.probability)), about);
-  if (code.phrases.length) choose.append(make("span", "phrases", code.phrases.map((phrase) => `“${phrase}”`).join(" ")));
-  else if (code.evidence !== null) choose.append(make("span", "phrases", "no words stand out"));
+  choose.append(about, make("span", "hidden verdict"));
+  const phrases = code.phrases.map((phrase) => `“${phrase}”`).join(" ") || (code.evidence === null ? "" : "no words stand out");
+  if (phrases) choose.append(make("span", "phrases", phrases));
   const verdicts = make("div", "verdicts");
-  const accept = button("Accept", "accept", `Accept ${code.code}`, () => actions.decide("accept", code));
-  const reject = button("Reject", "reject", `Reject ${code.code}`, () => actions.decide("reject", code));
-  accept.append(" ", make("kbd", "", "a"));
-  reject.append(" ", make("kbd", "", "r"));
-  verdicts.append(make("span", "verdict"), accept, reject);
+  verdicts.append(make("span", "probability", shown(code.probability)));
+  for (const [action, sign, name, key] of [["accept", "✓", "Accept", "a"], ["reject", "✗", "Reject", "r"]]) {
+    const decide = button(sign, action, `${name} ${code.code}`, () => actions.decide(action, code));
+    decide.append(make("span", "word", ` ${name} `), make("kbd", "", key));
+    verdicts.append(decide);
+  }
   item.append(choose, verdicts);
   return item;
 }
@@ -104,7 +105,7 @@ export function showCodes(note, selected, actions) {
   [...list.children].forEach((item, index) => {
     const { verdict } = note.codes[index];
     item.dataset.verdict = verdict ?? "";
-    item.querySelector(".verdict").textContent = verdict ? VERDICTS[verdict] : "undecided";
+    item.querySelector(".verdict").textContent = `, ${VERDICTS[verdict] ?? "undecided"}`;
     item.classList.toggle("selected", index === selected);
     item.querySelector(".choose").setAttribute("aria-pressed", index === selected);
     for (const [name, wanted] of [["accept", ["accept", "add"]], ["reject", ["reject"]]])
@@ -119,7 +120,7 @@ export function showCodes(note, selected, actions) {
   for (const name of ["accept-rest", "reject-rest"]) element(name).disabled = !undecided;
 }
 
-// Marks the evidence of a code alone, and brings one place of it into view; returns the number of that place.
+// Marks the evidence of a code alone, and brings one place of it into view, unless it is -1; returns the place's number.
 export function markEvidence(code, place) {
   const note = element("note");
   const chosen = [];
@@ -130,7 +131,7 @@ export function markEvidence(code, place) {
     mark.classList.remove("current");
     if (isOfCode) chosen.push(mark);
   }
-  if (!chosen.length) return 0;
+  if (!chosen.length || place < 0) return -1;
   const index = place % chosen.length;
   chosen[index].classList.add("current");
   const [box, frame] = [chosen[index].getBoundingClientRect(), note.getBoundingClientRect()];
