@@ -43,14 +43,11 @@ class CodeSearch:
     """
 
     def __init__(self, labels: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        rows = dict.fromkeys(
-            (label["system"], label["code"], label["description"] or "")
-            for of_head in labels.values()
-            for label in of_head
-        )
-        self.systems = sorted({system for system, *_ in rows} & set(formatting.SYSTEMS))
-        self._labels = [_entry(*row, is_label=True) for row in rows]
-        self._described = {(system, code): description for system, code, description in rows}
+        self._described = {
+            (label["system"], label["code"]): label["description"] or "" for of in labels.values() for label in of
+        }
+        self.systems = sorted({system for system, _ in self._described} & set(formatting.SYSTEMS))
+        self._labels = [_entry(*key, description, is_label=True) for key, description in self._described.items()]
         self._others: list[Entry] = []
 
     def add_reference(self) -> None:
@@ -61,19 +58,16 @@ class CodeSearch:
             descriptions, terms = reference.descriptions(), synonyms.table()
         except (UserError, ModuleNotFoundError):
             return
-        described = {(row["system"], row["code"]): row["description"] for row in _rows(descriptions, self.systems)}
-        others = [
-            _entry(*key, description, is_label=False)
-            for key, description in described.items()
-            if key not in self._described
-        ]
+        labels = self._described.keys()
+        listed = {(row["system"], row["code"]): row["description"] for row in _rows(descriptions, self.systems)}
+        described = listed | {key: description for key, description in self._described.items() if description}
+        others = [_entry(*key, described[key], is_label=False) for key in listed if key not in labels]
         for row in _rows(terms, self.systems):
             key = row["system"], row["code"]
-            if key in described or key in self._described:
-                description = self._described.get(key) or described.get(key, "")
-                others.append(_entry(*key, description, row["synonym"], is_label=key in self._described))
-        self._described = described | self._described
-        self._others = others
+            if key in described:
+                others.append(_entry(*key, described[key], row["synonym"], is_label=key in labels))
+        self._labels = [_entry(*key, described.get(key, ""), is_label=True) for key in labels]
+        self._others, self._described = others, described
 
     def start(self) -> threading.Thread:
         """Add the reference in a thread."""

@@ -54,6 +54,7 @@ class Guard:
         self._app, self._token, self._hosts, self._files = app, token.encode(), hosts, files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI describes it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":

@@ -21,7 +21,9 @@ from medcode.review.work_list import WorkList
 Filter = Literal["all", "open", "done"]
 # Characters that a page would not show, or that change the direction of others: the page shows a sign in their place.
 _SHOWN = {number: 0x2400 + number for number in range(32) if chr(number) not in "\t\n\r"} | {127: 0x2421}
-_SHOWN |= dict.fromkeys((*range(128, 160), 0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD)
+_SHOWN |= dict.fromkeys(
+    (*range(128, 160), 0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD
+)
 
 
 class Undecided(UserError):
