@@ -45,7 +45,7 @@ async function open(number) {
     view.selected = firstUndecided(0);
     view.place = -1; // the note begins at its top
     show(note);
-    document.title = `${note.id} – Review`;
+    document.title = `${note.id}: Review`;
     reveal();
     element("note").focus({ preventScroll: true });
     markRow(number);

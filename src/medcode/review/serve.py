@@ -90,6 +90,7 @@ def _socket(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((ADDRESS, port))
+        listening.listen(128)  # a browser that is faster than the server waits
     except OSError as error:
         listening.close()
         raise UserError(f"--port: {port} cannot be used ({error.strerror}); 0 takes one that is free") from error
