@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from medcode.bulk.sources import Sources
 
 NEEDED = ("fastapi", "uvicorn")
 EXAMPLES = """examples:
@@ -121,7 +125,7 @@ def default_ledger(notes: list[str]) -> Path:
     return Path(os.path.relpath(path.with_name(f"{stem}.review.jsonl")))
 
 
-def _export(arguments: argparse.Namespace, sources, ledger: Path) -> None:
+def _export(arguments: argparse.Namespace, sources: Sources, ledger: Path) -> None:
     import sys
 
     from medcode.errors import UserError

@@ -78,6 +78,7 @@ function codeItem(code, actions) {
   const item = make("li", "code");
   item.dataset.key = keyOf(code);
   const choose = button("", "choose", "", () => actions.select(item.dataset.key));
+  choose.title = code.system;
   const about = make("span", "what");
   about.append(make("b", "", code.code), ` ${code.description}`);
   choose.append(about, make("span", "hidden verdict"));
