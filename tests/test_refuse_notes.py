@@ -37,6 +37,7 @@ def refuse(root, tmp_path):
         ("NOTEEVENTS.csv", "", "the name of a table of a hospital"),
         ("note/discharge.csv", "", "the name of a table of a hospital"),
         ("studies/notes-2.parquet", "", "the name of a table of notes"),
+        ("ward.review.jsonl", '{"note": "17"}', "the name of a ledger of a review"),
         ("studies/model.safetensors", "", "the name of weights of a model"),
         ("state.pt", "", "the name of weights of a model"),
         ("mine.jsonl", f'{{"words": 3}}\n{NOTE}\n', "a record in it has a field 'text'"),

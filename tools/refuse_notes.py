@@ -17,6 +17,7 @@ ALLOWED = ("data/splits-published/none/",)
 NAMES = {
     "a table of a hospital": ("*.csv.gz", "noteevents*", "discharge.csv*"),
     "a table of notes": ("notes*.parquet",),
+    "a ledger of a review": ("*.review.jsonl",),
     "weights of a model": ("*.safetensors", "*.pt", "*.pth", "*.ckpt", "*.onnx", "pytorch_model*.bin", "vectors*.npy"),
 }
 

@@ -46,6 +46,7 @@ def test_a_ledger_goes_on_where_it_was(path):
     assert first == json.loads(HEADER) and [line["number"] for line in lines] == [1, 2, 3, 4]
     assert [line["model"] for line in lines] == ["digest"] * 3 + ["other"]
     assert lines[0]["codes"] == [{"system": "icd10cm", "code": "I10", "probability": 0.91}]
+    assert path.stat().st_mode & 0o777 == 0o600
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", lines[0]["time"])
 
 

@@ -102,6 +102,14 @@ def test_a_mistake_in_a_request_is_told_without_the_text(client, capfd):
     answer = client.post("/predict", json={"texts": SECRET})
     assert SECRET not in answer.text and "texts" in answer.json()["detail"]
     assert client.post("/predict", content=SECRET.encode()).status_code == 422
+    for path, body in (
+        ("/predict", '{"texts": ["\\ud800"]}'),
+        ("/api/notes/0/decisions", '{"action": "add", "codes": [{"system": "icd9cm", "code": "\\ud800"}]}'),
+        ("/api/notes/0/decisions", '{"action": "add", "codes": [{"system": "\\u202e", "code": "486"}]}'),
+        ("/predict", "[" * 50_000),
+        ("/predict", b"\xff"),
+    ):
+        assert client.post(path, content=body).status_code in (200, 422), (path, body[:80])
     assert SECRET not in "".join(capfd.readouterr())
 
 

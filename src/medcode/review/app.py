@@ -150,7 +150,7 @@ def _add_review(app: FastAPI, session: Session) -> None:
         number: Annotated[int, Query(ge=-1, le=2**31)], state: Filter = "all", query: Words = "", back: bool = False
     ) -> dict[str, int | None]:
         """Return the number of the next note of a list, or of the one before."""
-        return {"number": session.neighbor(number, state, query, -1 if back else 1)}
+        return {"number": session.neighbor(number, state, query, back)}
 
     @app.get("/api/notes/{number}")
     def note(number: Number) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class Ledger:
 
     def _opened(self, length: int) -> IO[bytes]:
         try:
-            file = open(self.path, "ab", buffering=0)  # noqa: SIM115
+            file = open(self.path, "ab", buffering=0, opener=_for_its_owner)  # noqa: SIM115
             file.truncate(length)
             if not length:
                 file.write(HEADER)
@@ -193,6 +193,11 @@ def _locked(path: Path) -> FileLock:
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
     return lock
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    """Open a file that, if it is new, no other user may read: it has the ids of notes."""
+    return os.open(path, flags, 0o600)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from medcode.codes import formatting
@@ -46,9 +46,19 @@ class Session:
 
     def progress(self) -> dict[str, int]:
         """Return how many notes there are, and how many of them are done."""
-        notes = self.ledger.state.notes
-        done = sum(state.done for note, state in list(notes.items()) if self.work_list.number_of(note) is not None)
-        return {"notes": len(self.work_list), "done_notes": done}
+        return {"notes": len(self.work_list), "done_notes": len(self._done())}
+
+    def _done(self) -> set[int]:
+        notes = [note for note, state in list(self.ledger.state.notes.items()) if state.done]
+        return {number for note in notes if (number := self.work_list.number_of(note)) is not None}
+
+    def _listed(self, which: Filter, query: str) -> list[int]:
+        """Return the numbers of the notes of a state whose ids have the letters of a query, in their order."""
+        done, query = self._done(), query.casefold()
+        numbers: Iterable[int] = sorted(done) if which == "done" else range(len(self.work_list))
+        if which == "open":
+            numbers = (number for number in numbers if number not in done)
+        return [number for number in numbers if not query or query in self.work_list.ids[number].casefold()]
 
     def listed(self, which: Filter, query: str, offset: int, limit: int, around: int | None = None) -> dict[str, Any]:
         """Return a part of the work list: the notes of a state whose ids have the letters of a query.
@@ -58,29 +68,29 @@ class Session:
             query: likewise.
             offset: number of notes before the part.
             limit: most notes.
-            around: takes the part that has this note, if it is in the list.
+            around: takes the part that has this note, or where it would be.
         """
-        numbers = [number for number in range(len(self.work_list)) if self._is_listed(number, which, query)]
-        if around is not None and (place := bisect.bisect_left(numbers, around)) < len(numbers):
-            offset = place // limit * limit
+        numbers = self._listed(which, query)
+        if around is not None and numbers:
+            offset = min(bisect.bisect_left(numbers, around), len(numbers) - 1) // limit * limit
         rows = [self._row(number) for number in numbers[offset : offset + limit]]
         return {**self.progress(), "found": len(numbers), "offset": offset, "rows": rows}
 
-    def neighbor(self, number: int, which: Filter, query: str, step: int) -> int | None:
-        """Return the next note of the list, or with a step of -1 the one before; None if there is no other.
+    def neighbor(self, number: int, which: Filter, query: str, back: bool = False) -> int | None:
+        """Return the next note of the list, or the one before; None if there is no other.
 
         After the last comes the first.
+
+        Args:
+            number: of a note, which need not be in the list; -1 stands before the first.
+            which, query: of the list, as for `listed`.
+            back: take the one before.
         """
-        size = len(self.work_list)
-        others = ((number + step * distance) % size for distance in range(1, size + 1))
-        return next((other for other in others if self._is_listed(other, which, query)), None)
-
-    def _is_listed(self, number: int, which: Filter, query: str) -> bool:
-        is_of_state = which == "all" or self._is_done(number) == (which == "done")
-        return is_of_state and query.casefold() in self.work_list.ids[number].casefold()
-
-    def _is_done(self, number: int) -> bool:
-        return self.ledger.state.of(self.work_list.ids[number]).done
+        others = [other for other in self._listed(which, query) if other != number]
+        if not others:
+            return None
+        place = bisect.bisect_left(others, number)
+        return others[place - 1] if back else others[place % len(others)]
 
     def _row(self, number: int) -> dict[str, Any]:
         """Return a row of the work list; what the model says is known of notes that were opened."""
@@ -103,7 +113,7 @@ class Session:
             UserError: the file of the note has changed.
         """
         result = self.opened.prediction(number)
-        following = self.neighbor(number, "open", "", 1)
+        following = self.neighbor(number, "open", "")
         if following is not None:
             self.opened.ahead(following)
         text = self.work_list.text(number).translate(_SHOWN)
