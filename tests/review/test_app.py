@@ -12,6 +12,7 @@ from review_server import TOP
 
 from medcode.bulk.rows import Columns
 from medcode.bulk.sources import Sources
+from medcode.coder import Coder
 from medcode.evidence.spans import Span
 from medcode.review.ledger import read
 from medcode.review.opened import OpenedNotes
@@ -225,6 +226,14 @@ def test_a_failed_prediction_is_tried_again(coder, write):
         opened.prediction(0)
     failing.fails = False
     assert opened.prediction(0).words == 1
+
+
+def test_of_a_model_with_groups_of_codes_the_codes_are_reviewed(write):
+    path = write(note_models.sentences(1))
+    coder = Coder([note_models.any_model("mt_ram")])
+    assert {code["head"] for code in coder.predict(note_models.sentences(1), top=2)[0].codes} > {"icd"}
+    opened = OpenedNotes(coder, WorkList(Sources([str(path)], Columns("text", "name"))), top=2)
+    assert [code["head"] for code in opened.prediction(0).codes] == ["icd", "icd"] and opened.summaries[0].codes == 2
 
 
 def test_codes_are_searched(connect):

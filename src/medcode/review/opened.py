@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple
 
 from medcode.coder import Coder
+from medcode.dataset.arrays import LINKED_HEADS
 from medcode.inference.predict import PredictedCode, Prediction, UnreadableNote
 from medcode.review.work_list import WorkList
 
 KEPT = 64  # predictions
+HEADS = ("icd", *LINKED_HEADS)  # those of codes; other heads predict groups of codes, which nobody assigns
 
 
 class Summary(NamedTuple):
@@ -68,6 +71,8 @@ class OpenedNotes:
     def _predict(self, number: int) -> Prediction | UnreadableNote:
         text = self._work_list.text(number)
         (result,) = self._coder.try_predict([text], evidence=True, top=self._top, threshold=self._threshold)
+        if not isinstance(result, UnreadableNote):
+            result = replace(result, codes=[code for code in result.codes if code["head"] in HEADS])
         codes = predicted(result)
         self.summaries[number] = Summary(len(codes), min((code["probability"] for code in codes), default=None))
         return result

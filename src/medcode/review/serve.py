@@ -17,7 +17,7 @@ from medcode.errors import UserError
 from medcode.inference import kept, saved_model
 from medcode.review import app, security
 from medcode.review.ledger import Ledger
-from medcode.review.opened import OpenedNotes
+from medcode.review.opened import HEADS, OpenedNotes
 from medcode.review.search import CodeSearch
 from medcode.review.session import Session
 from medcode.review.work_list import WorkList
@@ -56,7 +56,8 @@ def serve(
     with contextlib.closing(Ledger(ledger_path, weights)) as ledger, _socket(port) as listening:
         _report(ledger, work_list)
         with contextlib.closing(OpenedNotes(coder, work_list, top, threshold)) as opened:
-            session = Session(work_list, opened, ledger, CodeSearch(coder.models[0].labels))
+            labels = {head: of_head for head, of_head in coder.models[0].labels.items() if head in HEADS}
+            session = Session(work_list, opened, ledger, CodeSearch(labels))
             port, token = listening.getsockname()[1], security.new_token()
             guarded = app.create(session, coder, token, port)
             session.search.start()
