@@ -32,6 +32,7 @@ def codes(search: CodeSearch, query: str) -> list[str]:
         ("i10", ["I10"]),
         ("e119", ["E11.9"]),
         ("E11.9", ["E11.9"]),
+        ("e1.19", []),
         ("type-2 diab", ["E11.9"]),
         ("0dtj", ["0DTJ4ZZ"]),
         ("pertension", []),
@@ -59,6 +60,14 @@ def test_all_codes_of_the_labels_systems_are_found_labels_first(whole):
     assert {code["system"] for code in whole.find("resection")} <= {"icd10cm", "icd10pcs"}
     assert whole.description("icd10pcs", "0DTJ4ZZ").startswith("Resection of Appendix")
     assert whole.description("icd9cm", "401.9") == ""
+
+
+def test_the_point_of_a_code_counts_where_it_is_typed():
+    labels = [{"system": system, "code": "1", "description": ""} for system in ("icd9cm", "icd9proc")]
+    search = CodeSearch({"icd": labels})
+    search.add_reference()
+    assert codes(search, "428.2")[:2] == ["428.20", "428.21"] and "42.82" not in codes(search, "428.2")
+    assert codes(search, "42.82") == ["42.82"] and {"42.82", "428.20"} <= set(codes(search, "4282"))
 
 
 def test_synonyms_lead_to_their_code_once(whole):

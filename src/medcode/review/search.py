@@ -82,8 +82,8 @@ class CodeSearch:
     def find(self, query: str, most: int = MOST) -> list[dict[str, Any]]:
         """Return codes that have all words of a query, or begin with it.
 
-        A word counts if a word of the description begins with it. Codes come first that are the query or begin with it,
-        then labels of the model, then short descriptions.
+        A word counts if a word of the description begins with it. Codes that are the query or begin with it come first,
+        then labels of the model, then short descriptions. A point counts where the query has one.
 
         Returns:
             {system, code, description, synonym, is_label}; each code once.
@@ -92,12 +92,14 @@ class CodeSearch:
         words, bare = [f" {word}" for word in folded.split()], _bare(folded)
         if not bare:
             return []
+        dotted = query.strip().upper() if "." in query else ""  # 428.2 is not the beginning of 42.82
         found: list[tuple[tuple, Entry]] = []
         for entries in (self._labels, self._others):
             for entry in entries:
-                by_code = entry.bare.startswith(bare)
+                by_code = entry.bare.startswith(bare) and entry.code.startswith(dotted)
                 if by_code or all(word in entry.words for word in words):
-                    rank = (entry.bare != bare, not by_code, not entry.is_label, bool(entry.synonym), len(entry.words))
+                    is_code, length = by_code and entry.bare == bare, 0 if by_code else len(entry.words)
+                    rank = (not is_code, not by_code, not entry.is_label, bool(entry.synonym), length)
                     found.append(((*rank, entry.code), entry))
         found.sort(key=lambda pair: pair[0])
         results: dict[tuple[str, str], dict[str, Any]] = {}

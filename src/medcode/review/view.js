@@ -83,9 +83,10 @@ function codeItem(code, actions) {
   about.append(make("b", "", code.code), ` ${code.description}`);
   choose.append(about, make("span", "hidden verdict"));
   const phrases = code.phrases.map((phrase) => `“${phrase}”`).join(" ") || (code.evidence === null ? "" : "no words stand out");
-  if (phrases) choose.append(make("span", "phrases", phrases));
+  const why = make("span", "why");
+  why.append(make("span", "probability", shown(code.probability)), " ", make("span", "phrases", phrases));
+  choose.append(why);
   const verdicts = make("div", "verdicts");
-  verdicts.append(make("span", "probability", shown(code.probability)));
   for (const [action, sign, name, key] of [["accept", "✓", "Accept", "a"], ["reject", "✗", "Reject", "r"]]) {
     const decide = button(sign, action, `${name} ${code.code}`, () => actions.decide(action, code));
     decide.append(make("span", "word", ` ${name} `), make("kbd", "", key));
@@ -147,7 +148,7 @@ export function showFound(found, active, add) {
     option.setAttribute("role", "option");
     option.setAttribute("aria-selected", index === active);
     option.append(make("b", "", code.code), ` ${code.description}`);
-    if (code.synonym) option.append(make("span", "phrases", code.synonym));
+    if (code.synonym) option.append(make("span", "synonym", code.synonym));
     if (code.is_label) option.append(make("span", "label", "label of the model"));
     option.addEventListener("mousedown", (event) => {
       event.preventDefault();
