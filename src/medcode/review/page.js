@@ -267,6 +267,7 @@ element("query").addEventListener("keydown", (event) => {
   else if (event.key === "Escape") {
     element("query").value = view.query = "";
     soon(() => refreshList(view.note?.number ?? null));
+    toggleList(false);
     element("note").focus({ preventScroll: true });
   } else return;
   event.preventDefault();
