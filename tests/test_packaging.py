@@ -166,7 +166,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel):
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if name.startswith("medcode/")}
     assert packed == {name for name in files if "__pycache__" not in name}
-    assert {Path(name).suffix for name in packed} == {".py", ".yaml", ".html", ".css", ".csv"}
+    assert {Path(name).suffix for name in packed} == {".py", ".yaml", ".html", ".css", ".csv", ".js", ".svg"}
 
 
 @pytest.fixture(scope="module")

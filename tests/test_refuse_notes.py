@@ -40,6 +40,7 @@ def refuse(root, tmp_path):
         ("tests/files/notes.csv", "", "the name of a table of notes"),
         ("export/DocumentReference.000.ndjson", "", "the name of a FHIR export"),
         ("export/Condition.ndjson.gz", "", "the name of a FHIR export"),
+        ("ward.review.jsonl", '{"note": "17"}', "the name of a ledger of a review"),
         ("studies/model.safetensors", "", "the name of weights of a model"),
         ("state.pt", "", "the name of weights of a model"),
         ("mine.jsonl", f'{{"words": 3}}\n{NOTE}\n', "a record in it has a field 'text'"),

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "src/medcode"
 # From the lowest to the highest. Packages of one line do not import each other.
 ROOMS = (
     ("errors",),
-    ("config", "dvc_runner", "io", "workspace"),
+    ("config", "dvc_runner", "identifiers", "io", "table_files", "workspace"),
     ("download", "reruns", "text"),
     ("codes", "layers"),
     ("corpora", "dataset"),
@@ -25,6 +25,7 @@ ROOMS = (
     ("open_codes", "report", "training"),
     ("coder", "studies"),
     ("bulk",),
+    ("review",),
     ("cli",),
     ("__main__",),
 )

@@ -18,6 +18,7 @@ NAMES = {
     "a table of a hospital": ("*.csv.gz", "noteevents*", "discharge.csv*"),
     "a table of notes": ("notes*.parquet", "notes*.csv"),
     "a FHIR export": tuple(f"{name}*.ndjson*" for name in ("documentreference", "condition", "procedure")),
+    "a ledger of a review": ("*.review.jsonl",),
     "weights of a model": ("*.safetensors", "*.pt", "*.pth", "*.ckpt", "*.onnx", "pytorch_model*.bin", "vectors*.npy"),
 }
 

@@ -11,7 +11,8 @@ from medcode import __version__
 from medcode.errors import UserError, report
 
 COMMANDS = (
-    "check", "models", "new-model", "keep", "predict", "predictions", "fetch", "splits", "corpus", "study", "crossval",
+    "check", "models", "new-model", "keep", "predict", "review", "predictions", "fetch", "splits", "corpus", "study",
+    "crossval",
 )  # fmt: skip
 EXAMPLES = """examples:
   medcode predict note.txt --model models/current      the codes of a note

@@ -17,7 +17,6 @@ from medcode.errors import UserError
 TEXTS = ["fever, \"chills\"\nand 'cough'", "\ufeffodd \u2028 İ \U0001f600 ﬁ\r\n;\t\\", "pain", "  "]
 TEXT = Columns()
 SECRET = "fever of unknown origin"
-LIMIT = csv.field_size_limit()
 
 
 def written(path, values: list[tuple], names: tuple[str, ...] = ("name", "text")):
@@ -137,6 +136,15 @@ def test_a_text_file_is_one_note(tmp_path):
     assert read(tmp_path / "c.txt.gz")[0].text == "pain"
 
 
+@pytest.fixture
+def short_fields(monkeypatch):
+    """Shorten the longest field of CSV files, and give the process its own limit back."""
+    limit = csv.field_size_limit()
+    monkeypatch.setattr(table_files, "LONGEST_FIELD", 100)
+    yield
+    csv.field_size_limit(limit)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -151,12 +159,10 @@ def test_a_text_file_is_one_note(tmp_path):
         ("a.csv", b'text\n"' + b"fever " * 40, "line 2: not valid CSV"),
     ],
 )
-def test_a_file_that_is_no_table_is_refused_in_one_line(tmp_path, monkeypatch, name, content, message):
-    monkeypatch.setattr(table_files, "LONGEST_FIELD", 100)
+def test_a_file_that_is_no_table_is_refused_in_one_line(tmp_path, short_fields, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message) as mistake:
         read(tmp_path / name)
-    csv.field_size_limit(LIMIT)  # it holds for the whole process
     text = str(mistake.value)
     assert text.startswith(str(tmp_path / name)) and "\n" not in text and "fever" not in text
 

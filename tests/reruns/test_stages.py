@@ -66,7 +66,12 @@ def test_other_stages_do_not_depend_on_the_model_or_the_corpus():
         assert code(script) == code(script, other), script
 
 
-OF_COMMANDS = {"src/medcode/evidence/page.html"}  # read by `predict` alone, which no stage runs
+# Read by `predict` and `review` alone, which no stage runs.
+OF_COMMANDS = {
+    "src/medcode/evidence/page.html",
+    *(f"src/medcode/review/{name}" for name in ("icon.svg", "page.css", "page.html")),
+    *(f"src/medcode/review/{name}.js" for name in ("page", "server", "view")),
+}
 
 
 def test_every_data_file_of_the_package_is_read_by_a_stage():

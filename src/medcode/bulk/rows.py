@@ -141,11 +141,15 @@ def _check_jsonl(path: Path, columns: Columns) -> None:
 
 def _jsonl_rows(path: Path, columns: Columns) -> Iterator[Row]:
     for number, line in lines(path):
-        place, value = place_of(path, number), _object(line)
-        if isinstance(value, str):
-            yield Row(place, None, None, value)
-        else:
-            yield row_of(place, columns, value.get(columns.id) if columns.id else None, value.get(columns.text))
+        yield json_row(path, number, line, columns)
+
+
+def json_row(path: Path, number: int, line: bytes, columns: Columns) -> Row:
+    """Return the row of a line of JSON, without the mark at the beginning of a file, and its number, from 1."""
+    place, value = place_of(path, number), _object(line)
+    if isinstance(value, str):
+        return Row(place, None, None, value)
+    return row_of(place, columns, value.get(columns.id) if columns.id else None, value.get(columns.text))
 
 
 # CSV

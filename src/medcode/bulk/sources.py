@@ -43,6 +43,8 @@ class Sources:
         columns: of tables.
 
     Attributes:
+        names: as given.
+        columns: likewise.
         paths: the files.
 
     Raises:
@@ -50,7 +52,7 @@ class Sources:
     """
 
     def __init__(self, names: Sequence[str], columns: Columns) -> None:
-        self.columns, self._names = columns, names
+        self.columns, self.names = columns, names
         self.paths = [path for name in names for path in _files(Path(name))]
         for path in self.paths:
             FORMATS[ending_of(path) or ".txt"].check(path, columns)
@@ -82,16 +84,20 @@ class Sources:
             for count, row in enumerate(itertools.islice(rows, skipped, None), start=skipped + 1):
                 yield row, Position(number, count)
 
-    def check_output(self, output: Path) -> None:
+    def check_output(self, output: Path, option: str = "--output") -> None:
         """Refuse an output that would replace notes, or be read as notes the next time.
+
+        Args:
+            output: the file.
+            option: that names it.
 
         Raises:
             UserError: it is one of the files, or in one of the folders.
         """
         place = output.resolve()
-        for given in (Path(name).resolve() for name in self._names):
+        for given in (Path(name).resolve() for name in self.names):
             if place == given or given in place.parents:
-                raise UserError(f"--output: {output} is among the notes; write it elsewhere")
+                raise UserError(f"{option}: {output} is among the notes; write it elsewhere")
 
     def count(self) -> int | None:
         """Return the number of notes, if that is known without reading tables."""
