@@ -93,10 +93,13 @@ def _f1(gold: sparse.csr_array, scores: np.ndarray, threshold: float, options: E
     functions: dict[str, Resampled] = {
         "f1.micro": lambda weights: bootstrap.f1_micro(*(weights @ numbers for numbers in in_document))
     }
+
+    def macro(weights: np.ndarray) -> np.ndarray:
+        true_positives, n_predicted, n_gold = (bootstrap.weighted(weights, matrix) for matrix in counts)
+        return bootstrap.f1_macro(true_positives, n_predicted, n_gold, options.macro_f1)
+
     if options.macro_f1 == "per_label_present" or share_lacking(gold) <= LACKING:
-        functions["f1.macro"] = lambda weights: bootstrap.f1_macro(
-            *(bootstrap.weighted(weights, matrix) for matrix in counts), options.macro_f1
-        )
+        functions["f1.macro"] = macro
     return functions
 
 
