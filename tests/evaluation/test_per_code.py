@@ -10,7 +10,8 @@ import pytest
 from scipy import sparse
 
 from medcode.evaluation.measurement import Predictions
-from medcode.evaluation.per_code import COLUMNS, CodeTable, confusions, suppress
+from medcode.evaluation.per_code import COLUMNS, CodeTable, confusions
+from medcode.evaluation.small_counts import suppress
 
 TRAIN = (40, 3, 12, 3)
 CODES = ("b", "z", "a", "c")

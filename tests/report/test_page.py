@@ -21,7 +21,8 @@ from medcode.errors import UserError
 from medcode.evaluation import seeds
 from medcode.evaluation.frequency import frequency_table
 from medcode.evaluation.summary import head_metrics
-from medcode.report import figures, page
+from medcode.report import figures, inline, page
+from medcode.report.setting_tables import Shown
 
 VOID = {"meta", "link", "br", "hr", "img", "path", "use"}
 SECRET = "sternotomy"
@@ -32,6 +33,13 @@ OFFICIAL = {
 EVIDENCE = [
     {"head": "icd", "method": method, "f1": f1, "auprc": 0.4, "comprehensiveness": 0.7, "sufficiency": 0.1}
     for method, f1 in (("gradient_x_input", 0.61), ("random", ""))
+]
+CODES = [
+    {"head": head, "system": "icd9cm", "code": f"{number}", "description": f"Disease <{number}>"}
+    | {"train_documents": 100 - number, "gold": "12.5", "predicted": "<10", "correct": "", "precision": "", "recall": ""}
+    | {"f1": "", "auc": 0.87654, "confusions": "icd9cm 7 (12); icd9cm 8 (11)" if number == 3 else ""}
+    for head, codes in (("icd", 60), ("ccs", 7))
+    for number in range(codes)
 ]
 
 
@@ -67,7 +75,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def params(root):
-    return config.load(page.Shown, root / "params.yaml")
+    return config.load(Shown, root / "params.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +106,9 @@ def run(tmp_path_factory, params):
     io.write_metrics(folder / "test.json", measured)
     io.write_json(folder / "seeds.json", {})
     io.write_json(folder / "baseline.json", {})
+    io.write_json(folder / "intervals.json", {"icd": {"fixed.f1.micro": [0.1234, 0.5678]}})
+    io.write_json(folder / "train_code.json", {"code": {}})
+    io.write_text(folder / "model/model.json", "{}")
     io.write_metrics(folder / "corpus.json", DESCRIBED)
     trained = {
         "model": params.model, "recipe": "quick", "label_set": "full", "best_epoch": 2, "epochs_run": 3,
@@ -122,6 +133,7 @@ def run(tmp_path_factory, params):
         "vectors.csv": vectors,
         "linkage.csv": linked,
         "evidence.csv": EVIDENCE,
+        "codes.csv": CODES,
     }
     for name, table in tables.items():
         with open(folder / name, "w", encoding="utf-8", newline="") as file:
@@ -151,6 +163,8 @@ def options(run, root, out):
         "seeds": run / "seeds.json", "baseline": run / "baseline.json",
         "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv",
         "linkage": run / "linkage.csv", "losses": run / "losses.csv",
+        "per-code": run / "codes.csv", "intervals": run / "intervals.json", "code": run / "train_code.json",
+        "model": run / "model",
         "vectors": run / "vectors.csv", "evidence": run / "evidence.csv", "evidence-svg": out / "evidence.svg",
         "frequency-svg": out / "frequency.svg",
         "losses-svg": out / "losses.svg", "vectors-svg": out / "vectors.svg",
@@ -172,7 +186,7 @@ def test_stage_writes_the_same_bytes_every_time(run, root, tmp_path):
     names = ("evidence", "frequency", "labels", "learning", "lengths", "losses", "vectors")
     assert sorted(files[0]) == sorted([*(f"{name}.svg" for name in names), "report.html"])
     shown = Page(files[0]["report.html"].decode())
-    assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 8 and "script" not in shown.tags
+    assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 16 and "script" not in shown.tags
     assert all(link.startswith("#") for link in shown.links)  # nothing is loaded from elsewhere
     assert not any(SECRET in text for text in shown.texts)
 
@@ -181,7 +195,8 @@ def test_numbers_of_every_head_with_icd_first(run, params, settings):
     inputs = read(run, settings)
     shown = Page(page.render(params, **inputs))
     headings = [text for text in shown.texts if text.startswith("Results on test")]
-    assert headings == ["Results on test: icd", "Results on test: ccs"]
+    names = ["Results on test: icd", "Results on test: ccs"]
+    assert headings == [*names, *names]  # in the contents and above the sections
     for metrics in inputs["test"].values():
         assert f"{metrics['fixed']['f1']['micro']:.3f}" in shown.texts
         assert f"{metrics['tuned']['macro_f1']['per_label_present']:.3f}" in shown.texts
@@ -298,7 +313,7 @@ def test_everything_is_escaped(run, params, settings):
 def test_figures_use_the_colors_of_the_page(run, params, settings):
     html = page.render(params, **read(run, settings))
     body = html[html.index("<body>") :]
-    assert "var(--series-1)" in body and not any(color in body for color in page.COLORS)
+    assert "var(--series-1)" in body and not any(color in body for color in inline.COLORS)
 
 
 def test_undefined_metrics_are_a_dash(run, params, settings):

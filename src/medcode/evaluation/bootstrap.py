@@ -9,6 +9,7 @@ from scipy import sparse
 
 from medcode.evaluation.metrics import MacroF1, ratio
 
+RESAMPLES = 1000  # of the intervals on the report page; studies take more
 BLOCK = 200  # resamples at a time
 COVERAGE = 0.95  # of intervals
 

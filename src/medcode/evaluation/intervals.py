@@ -14,12 +14,12 @@ from scipy import sparse
 from medcode.config import Evaluation
 from medcode.dataset.binary_csr import as_binary_csr
 from medcode.evaluation import bootstrap
+from medcode.evaluation.bootstrap import RESAMPLES
 from medcode.evaluation.measured_labels import measured
 from medcode.evaluation.measurement import Predictions
 from medcode.evaluation.metrics import ratio
 from medcode.evaluation.ranking import Ranking, gold_ranks, precision_sums
 
-RESAMPLES = 1000
 SEED = 1
 AUC_LIMIT = 2e9  # documents times labels times resamples, about 10 seconds; above it there is no interval of AUC
 # A code that a resample lacks counts 0 in macro F1. If that is the fate of more than this share of the codes in test,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from medcode.report.figures import BLUE, HEIGHT, ORANGE, QUIET, WIDE, canvas, to_svg
+from medcode.report.figures import BLUE, ORANGE, PHONE, QUIET, WIDE, canvas, grid, to_svg
 
 NOTHING = "Evidence was not measured: the corpus has no spans, or explain.enabled is false."
 PANELS = (
@@ -18,20 +18,21 @@ PANELS = (
 )
 
 
-def evidence_figure(rows: Sequence[dict[str, Any]]) -> str:
+def evidence_figure(rows: Sequence[dict[str, Any]], *, phone: bool = False) -> str:
     """Draw agreement with people on the left and with the model on the right, by method, a row for each head.
 
     Args:
         rows: of `evidence.results.rows`, NaN where nothing was measured. Without rows the figure says why.
+        phone: whether to draw it for a narrow page, the panels of a row one below the other.
     """
     heads = list(dict.fromkeys(row["head"] for row in rows))
-    with canvas(WIDE, HEIGHT * len(heads) or 0.5) as figure:
-        if not rows:
+    if not rows:
+        with canvas(PHONE if phone else WIDE, 0.5) as figure:
             axes = figure.subplots()
             axes.set_axis_off()
             axes.text(0, 0.5, NOTHING, color=QUIET)
             return to_svg(figure, "evidence", "Evidence by method", NOTHING)
-        panels = figure.subplots(len(heads), 2, sharey=True, squeeze=False)
+    with grid(len(heads), 2, phone=phone, sharey=True) as (figure, panels):
         for head, line in zip(heads, panels, strict=True):
             of_head = [row for row in rows if row["head"] == head]
             for axes, (title, columns) in zip(line, PANELS, strict=True):

@@ -27,6 +27,7 @@ INK, QUIET, GRID, PAPER = "#1f2a37", "#5b6776", "#dfe4ea", "#ffffff"
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 HEIGHT = 3.15  # inches, of one row of panels
 WIDE, NARROW = 9.6, 4.75
+PHONE = 3.7  # of a figure that is shown 350 pixels wide: its text is then as large as on a wide page
 
 STYLE = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the layout is the same on every machine
@@ -63,16 +64,16 @@ STYLE = {
 THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
-def frequency_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
+def frequency_figure(rows: Sequence[dict[str, Any]], definition: str, *, phone: bool = False) -> str:
     """Draw F1 by training frequency of the codes: micro on the left, macro on the right, one row per head.
 
     Args:
         rows: of `evaluation.frequency.frequency_table`.
         definition: the definition of macro F1 in the rows.
+        phone: whether to draw it for a narrow page, the panels of a row one below the other.
     """
     heads = list(dict.fromkeys(row["head"] for row in rows))
-    with canvas(WIDE, HEIGHT * len(heads)) as figure:
-        panels = figure.subplots(len(heads), 2, sharey=True, squeeze=False)
+    with grid(len(heads), 2, phone=phone, sharey=True) as (figure, panels):
         for head, (left, right) in zip(heads, panels, strict=True):
             head_rows = [row for row in rows if row["head"] == head]
             suffix = f", {head}" if len(heads) > 1 else ""
@@ -83,7 +84,8 @@ def frequency_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
                 _bars(axes, head_rows, column)
                 axes.set_title(title)
                 axes.set_xlabel("Training documents of the code (n: number of codes)")
-            left.set_ylabel("F1 on test")
+            for axes in (left, right) if phone else (left,):
+                axes.set_ylabel("F1 on test")
         panels[0][0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.55)
         description = "; ".join(
             f"{row['head']}, {row['group']} training documents: micro F1 {row['f1_micro']:.3f} at the fixed and "
@@ -111,7 +113,7 @@ def _bars(axes: Axes, rows: Sequence[dict[str, Any]], column: str) -> None:
     axes.grid(axis="x", visible=False)
 
 
-def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float) -> str:
+def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float, *, phone: bool = False) -> str:
     """Draw losses on the left and dev metrics on the right, by epoch, with the best epoch marked.
 
     With several heads, further rows show the loss of each head.
@@ -120,11 +122,12 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float) -> str:
         rows: epoch, train_loss, dev_loss, f1_micro, f1_macro and map, and train_loss_<head> and dev_loss_<head> where
             there are several heads. NaN leaves a gap.
         best_epoch: the epoch whose weights were kept; with several seeds, the mean.
+        phone: as for `frequency_figure`.
     """
     heads = [column.removeprefix("train_loss_") for column in rows[0] if column.startswith("train_loss_")]
     n_rows = 1 + math.ceil(len(heads) / 2)
-    with canvas(WIDE, HEIGHT * n_rows) as figure:
-        (left, right), *lower_rows = figure.subplots(n_rows, 2, squeeze=False)
+    with grid(n_rows, 2, phone=phone) as (figure, panels):
+        (left, right), *lower_rows = panels
         _lines(left, rows, {"train_loss": "Train", "dev_loss": "Dev"})
         left.set_title("Loss")
         left.set_ylabel("Loss per decision")
@@ -165,15 +168,16 @@ def _lines(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str]) 
     axes.grid(axis="x", visible=False)
 
 
-def label_figure(train_counts: dict[str, np.ndarray]) -> str:
+def label_figure(train_counts: dict[str, np.ndarray], *, phone: bool = False) -> str:
     """Draw training documents per code, most frequent code first, both axes logarithmic.
 
     Codes without a training document cannot be plotted. The description counts them.
 
     Args:
         train_counts: per head, the training documents of each label.
+        phone: as for `frequency_figure`.
     """
-    with canvas(NARROW, HEIGHT) as figure:
+    with canvas(PHONE if phone else NARROW, HEIGHT) as figure:
         axes = figure.subplots()
         descriptions = []
         for (head, counts), color in zip(train_counts.items(), SERIES * len(train_counts), strict=False):
@@ -196,7 +200,7 @@ def label_figure(train_counts: dict[str, np.ndarray]) -> str:
         return to_svg(figure, "labels", "Training documents of each code", "; ".join(descriptions))
 
 
-def length_figure(lengths: np.ndarray, max_tokens: int | None, unit: str = "words") -> str:
+def length_figure(lengths: np.ndarray, max_tokens: int | None, unit: str = "words", *, phone: bool = False) -> str:
     """Draw the distribution of note lengths, with the median and the maximum length that the model reads.
 
     The longest 0.5 % of the notes share the last bar.
@@ -205,10 +209,11 @@ def length_figure(lengths: np.ndarray, max_tokens: int | None, unit: str = "word
         lengths: tokens of each note.
         max_tokens: the maximum number of tokens that the model reads; None if it reads whole notes.
         unit: words or subwords.
+        phone: as for `frequency_figure`.
     """
     limit = max(float(np.quantile(lengths, 0.995)), 1.0)
     median = float(np.median(lengths))
-    with canvas(NARROW, HEIGHT) as figure:
+    with canvas(PHONE if phone else NARROW, HEIGHT) as figure:
         axes = figure.subplots()
         clipped = np.minimum(lengths, limit)
         share = np.full(len(clipped), 1 / len(clipped))
@@ -255,8 +260,28 @@ def canvas(width: float, height: float) -> Iterator[Figure]:
         yield figure
 
 
+@contextlib.contextmanager
+def grid(rows: int, columns: int, *, phone: bool, sharey: bool = False) -> Iterator[tuple[Figure, np.ndarray]]:
+    """Yield a figure and its panels [rows, columns]; on a phone each panel has a row of its own.
+
+    Args:
+        rows: number of rows.
+        columns: panels of each row on a wide page.
+        phone: whether the figure is for a narrow page.
+        sharey: whether the panels share their vertical axis.
+    """
+    lines = rows * columns if phone else rows
+    with canvas(PHONE if phone else WIDE, HEIGHT * lines) as figure:
+        panels = figure.subplots(lines, 1 if phone else columns, sharey=sharey, squeeze=False)
+        yield figure, panels.reshape(-1, columns)
+
+
 def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
-    """Render a figure as SVG without date or version. Ids begin with `name`, so several figures fit in one page."""
+    """Render a figure as SVG without date or version. Ids begin with `name`, so several figures fit in one page.
+
+    Those of a figure for a phone begin with `name` and `-phone`, because a page has both.
+    """
+    name += "-phone" if figure.get_figwidth() == PHONE else ""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = buffer.getvalue()
