@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,9 +13,11 @@ import numpy as np
 import pytest
 import stage_commands
 from coded_corpus import DESCRIBED
+from dvc.repo import Repo
 from input_folder import write_shared, write_split
 from scipy import sparse
 
+import medcode
 from medcode import config, io
 from medcode.dataset import arrays as model_inputs
 from medcode.dataset.split_names import SPLITS
@@ -22,6 +26,7 @@ from medcode.evaluation import seeds
 from medcode.evaluation.frequency import frequency_table
 from medcode.evaluation.summary import head_metrics
 from medcode.report import figures, inline, page
+from medcode.report.provenance import digest, provenance
 from medcode.report.setting_tables import Shown
 
 VOID = {"meta", "link", "br", "hr", "img", "path", "use"}
@@ -36,11 +41,19 @@ EVIDENCE = [
 ]
 CODES = [
     {"head": head, "system": "icd9cm", "code": f"{number}", "description": f"Disease <{number}>"}
-    | {"train_documents": 100 - number, "gold": "12.5", "predicted": "<10", "correct": "", "precision": "", "recall": ""}
+    | {
+        "train_documents": 100 - number,
+        "gold": "12.5",
+        "predicted": "<10",
+        "correct": "",
+        "precision": "",
+        "recall": "",
+    }
     | {"f1": "", "auc": 0.87654, "confusions": "icd9cm 7 (12); icd9cm 8 (11)" if number == 3 else ""}
     for head, codes in (("icd", 60), ("ccs", 7))
     for number in range(codes)
 ]
+CODE_TEXTS = [{column: str(cell) for column, cell in row.items()} for row in CODES]
 
 
 class Page(HTMLParser):
@@ -320,6 +333,80 @@ def test_undefined_metrics_are_a_dash(run, params, settings):
     test = json.loads(json.dumps(io.read_json(run / "test.json")))
     test["icd"]["auc"] = {"macro": None, "micro": None}
     assert "\N{EN DASH}" in Page(page.render(params, **read(run, settings, test=test))).texts
+
+
+def test_the_contents_link_to_every_section(run, params, settings):
+    html = page.render(params, **read(run, settings))
+    shown = Page(html)
+    titles = re.findall(r"<h2>(.*?)</h2>", html)
+    assert shown.links[: len(titles)] == [f"#{re.sub('[^a-z]+', '-', title.lower())}" for title in titles]
+    assert "#results-on-test-icd" in shown.links and {link[1:] for link in shown.links[: len(titles)]} <= set(shown.ids)
+    assert "contents -->" not in html
+
+
+def test_every_table_has_a_caption_and_is_reached_by_keyboard(run, params, settings):
+    html = page.render(params, **read(run, settings, codes=CODE_TEXTS, origin={"trained model": "123.dir"}))
+    assert html.count("<table") == html.count("<caption>") == html.count('role="region"') == html.count('tabindex="0"')
+    names = re.findall(r'role="region" aria-label="(.*?)"', html)
+    assert len(names) == len(set(names)) >= 13 and all(names)
+    assert ":focus-visible" in html
+
+
+def test_intervals_are_shown_at_their_tiles(run, params, settings):
+    sentence = "Intervals: bootstrap over the notes of test, 1,000 resamples"
+    assert sentence not in page.render(params, **read(run, settings))
+    ends = {"fixed.f1.micro": [0.1234, 0.5678], "ranking.map": [0.2, 0.3], "tuned.f1.micro": [0.4, 0.5]}
+    html = page.render(params, **read(run, settings, intervals={"icd": ends}))
+    shown = Page(html).texts
+    assert [text for text in shown if "interval " in text] == [
+        "95 % interval 0.123 to 0.568", "95 % interval 0.200 to 0.300"
+    ]  # fmt: skip
+    assert shown.index("95 % interval 0.123 to 0.568") > shown.index("Micro F1") and sentence in html
+
+
+def test_the_most_frequent_codes_are_shown(run, params, settings):
+    assert "Results of each code" not in page.render(params, **read(run, settings))
+    html = page.render(params, **read(run, settings, codes=CODE_TEXTS))
+    shown = Page(html).texts
+    assert "Disease <49>" in shown and "Disease <50>" not in shown and "Disease <49>".replace("<", "<b>") not in html
+    assert "12.5" in shown and "<10" in shown and "0.877" in shown and "icd9cm 8 (11)" in shown
+    text = " ".join(" ".join(shown).split())
+    assert "the 50 codes with the most training documents of 60, at the threshold" in text
+    assert "Results on test, ccs, at the threshold" in text and "plots/codes.csv has all codes" in text
+    assert "Counts from 1 to 9" in text
+    exact = [row | {"predicted": "10", "correct": "3"} for row in CODE_TEXTS if row["head"] == "icd"]
+    text = " ".join(" ".join(Page(page.render(params, **read(run, settings, codes=exact))).texts).split())
+    assert "Counts from 1 to 9" not in text and "Results on test, the 50 codes" in text
+
+
+def test_figures_of_a_phone_stand_beside_those_of_a_wide_page(run, params, settings):
+    inputs = read(run, settings)
+    assert 'class="phone"' not in page.render(params, **inputs)
+    narrow = {"learning": figures.length_figure(np.array([1, 2, 3]), 2, phone=True)}
+    html = page.render(params, **inputs, phone=narrow)
+    assert html.count('class="phone"') == html.count('class="wide"') == 1
+    ids = Page(html).ids
+    assert "lengths-phone-title" in ids
+
+
+def test_provenance_is_shown(run, params, settings, tmp_path):
+    assert "Provenance" not in page.render(params, **read(run, settings))
+    io.write_text(tmp_path / "code.json", "{}")
+    io.write_text(tmp_path / "model/weights", "1")
+    origin = provenance(params, tmp_path / "code.json", run / "inputs", tmp_path / "model")
+    shown = Page(page.render(params, **read(run, settings, origin=origin))).texts
+    assert hashlib.md5(b"{}").hexdigest() in shown and medcode.__version__ in shown and params.corpus in shown
+    assert f"git log -1 -S {origin['trained model']} -- dvc.lock" in shown
+
+
+def test_digests_are_those_of_dvc(tmp_path):
+    io.write_text(tmp_path / "folder/b/weights", "1")
+    io.write_text(tmp_path / "folder/a.txt", "2")
+    io.write_text(tmp_path / "folder/a/x", "3")
+    repository = Repo.init(tmp_path, no_scm=True)
+    (stage,) = repository.add(str(tmp_path / "folder"))
+    assert digest(tmp_path / "folder") == stage.outs[0].hash_info.value
+    assert digest(tmp_path / "folder/a.txt") == hashlib.md5(b"2").hexdigest()
 
 
 def test_a_model_that_differs_from_the_parameters_raises_a_user_error(run, params, settings):

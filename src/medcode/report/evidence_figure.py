@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from medcode.report.figures import BLUE, ORANGE, PHONE, QUIET, WIDE, canvas, grid, to_svg
+from medcode.report.figures import BLUE, ORANGE, QUIET, WIDE, canvas, grid, to_svg
 
 NOTHING = "Evidence was not measured: the corpus has no spans, or explain.enabled is false."
 PANELS = (
@@ -27,7 +27,7 @@ def evidence_figure(rows: Sequence[dict[str, Any]], *, phone: bool = False) -> s
     """
     heads = list(dict.fromkeys(row["head"] for row in rows))
     if not rows:
-        with canvas(PHONE if phone else WIDE, 0.5) as figure:
+        with canvas(WIDE, 0.5) as figure:
             axes = figure.subplots()
             axes.set_axis_off()
             axes.text(0, 0.5, NOTHING, color=QUIET)

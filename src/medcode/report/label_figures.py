@@ -81,7 +81,8 @@ def map_figure(rows: Sequence[dict[str, Any]], *, phone: bool = False) -> str:
         rows: of `evaluation.label_map.label_map`. Without rows the figure says why.
         phone: whether to draw it for a narrow page.
     """
-    with canvas(PHONE if phone else WIDE, 1.6 * HEIGHT if rows else 0.5) as figure:
+    size = (PHONE if phone else WIDE, 1.6 * HEIGHT) if rows else (WIDE, 0.5)
+    with canvas(*size) as figure:
         axes = figure.subplots()
         axes.grid(visible=False)
         axes.set(xticks=[], yticks=[])
