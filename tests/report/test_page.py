@@ -353,15 +353,15 @@ def test_every_table_has_a_caption_and_is_reached_by_keyboard(run, params, setti
 
 
 def test_intervals_are_shown_at_their_tiles(run, params, settings):
-    sentence = "Intervals: bootstrap over the notes of test, 1,000 resamples"
+    sentence = "Intervals of 95 %: bootstrap over the notes of test, 1,000 resamples"
     assert sentence not in page.render(params, **read(run, settings))
     ends = {"fixed.f1.micro": [0.1234, 0.5678], "ranking.map": [0.2, 0.3], "tuned.f1.micro": [0.4, 0.5]}
     html = page.render(params, **read(run, settings, intervals={"icd": ends}))
     shown = Page(html).texts
-    assert [text for text in shown if "interval " in text] == [
-        "95 % interval 0.123 to 0.568", "95 % interval 0.200 to 0.300"
+    assert [text for text in shown if text.startswith("95 %: ")] == [
+        "95 %: 0.123 to 0.568", "95 %: 0.200 to 0.300"
     ]  # fmt: skip
-    assert shown.index("95 % interval 0.123 to 0.568") > shown.index("Micro F1") and sentence in html
+    assert shown.index("95 %: 0.123 to 0.568") > shown.index("Micro F1") and sentence in html
 
 
 def test_the_most_frequent_codes_are_shown(run, params, settings):
@@ -396,7 +396,7 @@ def test_provenance_is_shown(run, params, settings, tmp_path):
     origin = provenance(params, tmp_path / "code.json", run / "inputs", tmp_path / "model")
     shown = Page(page.render(params, **read(run, settings, origin=origin))).texts
     assert hashlib.md5(b"{}").hexdigest() in shown and medcode.__version__ in shown and params.corpus in shown
-    assert f"git log -1 -S {origin['trained model']} -- dvc.lock" in shown
+    assert f"git log -S {origin['trained model']} -- dvc.lock" in shown
 
 
 def test_digests_are_those_of_dvc(tmp_path):

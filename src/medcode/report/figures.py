@@ -1,67 +1,33 @@
-"""Figures as SVG text: the same numbers give the same bytes.
-
-Text stays text, so that a reader can select it and a page can choose its font. The colors are distinct for readers with
-any of the common color vision deficiencies (after Okabe and Ito), and differ in lightness too.
-"""
+"""Figures of a run: F1 by frequency of the codes, learning curve, frequency of the codes, length of the notes."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import itertools
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
-from xml.sax.saxutils import escape
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-BLUE, ORANGE, GREEN = "#0b62a4", "#e08214", "#3f9f7f"
-SERIES = (BLUE, ORANGE, GREEN)
-INK, QUIET, GRID, PAPER = "#1f2a37", "#5b6776", "#dfe4ea", "#ffffff"
-FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-HEIGHT = 3.15  # inches, of one row of panels
-WIDE, NARROW = 9.6, 4.75
-PHONE = 3.7  # of a figure that is shown 350 pixels wide: its text is then as large as on a wide page
-
-STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the layout is the same on every machine
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 10,
-    "axes.labelcolor": QUIET,
-    "axes.edgecolor": QUIET,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "text.color": INK,
-    "axes.titlecolor": INK,
-    "xtick.color": QUIET,
-    "ytick.color": QUIET,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "lines.linewidth": 1.8,
-    "figure.facecolor": PAPER,
-    "axes.facecolor": "none",
-    "svg.fonttype": "none",
-    "svg.hashsalt": "medcode",
-}
-THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
+from medcode.report.svg import (
+    BLUE,
+    HEIGHT,
+    INK,
+    NARROW,
+    ORANGE,
+    PAPER,
+    PHONE,
+    QUIET,
+    SERIES,
+    THOUSANDS,
+    canvas,
+    grid,
+    legend,
+    to_svg,
+    training_label,
+)
 
 
 def frequency_figure(rows: Sequence[dict[str, Any]], definition: str, *, phone: bool = False) -> str:
@@ -83,10 +49,10 @@ def frequency_figure(rows: Sequence[dict[str, Any]], definition: str, *, phone: 
             ):
                 _bars(axes, head_rows, column)
                 axes.set_title(title)
-                axes.set_xlabel("Training documents of the code (n: number of codes)")
+                axes.set_xlabel(training_label(phone=phone))
             for axes in (left, right) if phone else (left,):
                 axes.set_ylabel("F1 on test")
-        panels[0][0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.55)
+        legend(panels[0][0], phone=phone, below=0.3)
         description = "; ".join(
             f"{row['head']}, {row['group']} training documents: micro F1 {row['f1_micro']:.3f} at the fixed and "
             f"{row['f1_micro_tuned']:.3f} at the tuned threshold"
@@ -128,10 +94,10 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float, *, phone:
     n_rows = 1 + math.ceil(len(heads) / 2)
     with grid(n_rows, 2, phone=phone) as (figure, panels):
         (left, right), *lower_rows = panels
-        _lines(left, rows, {"train_loss": "Train", "dev_loss": "Dev"})
+        _lines(left, rows, {"train_loss": "Train", "dev_loss": "Dev"}, phone=phone)
         left.set_title("Loss")
         left.set_ylabel("Loss per decision")
-        _lines(right, rows, {"f1_micro": "Micro F1", "f1_macro": "Macro F1", "map": "MAP"})
+        _lines(right, rows, {"f1_micro": "Micro F1", "f1_macro": "Macro F1", "map": "MAP"}, phone=phone)
         right.set_title("Metrics on dev")
         right.set_ylim(0, 1)
         head_panels = [axes for line in lower_rows for axes in line]
@@ -139,7 +105,7 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float, *, phone:
             if head is None:
                 axes.set_axis_off()
                 continue
-            _lines(axes, rows, {f"train_loss_{head}": "Train", f"dev_loss_{head}": "Dev"})
+            _lines(axes, rows, {f"train_loss_{head}": "Train", f"dev_loss_{head}": "Dev"}, phone=phone)
             axes.set_title(f"Loss, {head}")
             axes.set_ylabel("Loss per decision")
         for axes in (left, right, *head_panels[: len(heads)]):
@@ -155,13 +121,11 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float, *, phone:
         return to_svg(figure, "learning", "Learning curve", description)
 
 
-def _lines(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> None:
+def _lines(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str], *, phone: bool) -> None:
     epochs = [row["epoch"] for row in rows]
     for (column, label), color in zip(columns.items(), SERIES, strict=False):
         axes.plot(epochs, [row[column] for row in rows], label=label, color=color, marker="o", markersize=3.5)
-    axes.legend(
-        loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.55, handlelength=1.2, columnspacing=1
-    )
+    legend(axes, phone=phone, handlelength=1.2, columnspacing=1)
     axes.set_xlabel("Epoch")
     axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -247,48 +211,3 @@ def _mark(axes: Axes, at: float, text: str, color: str, *, left: bool) -> None:
 
 def _plural(number: float, noun: str) -> str:
     return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
-
-
-@contextlib.contextmanager
-def canvas(width: float, height: float) -> Iterator[Figure]:
-    """Yield a figure in our style, independent of the user's matplotlibrc."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        figure = Figure(figsize=(width, height), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.05)
-        yield figure
-
-
-@contextlib.contextmanager
-def grid(rows: int, columns: int, *, phone: bool, sharey: bool = False) -> Iterator[tuple[Figure, np.ndarray]]:
-    """Yield a figure and its panels [rows, columns]; on a phone each panel has a row of its own.
-
-    Args:
-        rows: number of rows.
-        columns: panels of each row on a wide page.
-        phone: whether the figure is for a narrow page.
-        sharey: whether the panels share their vertical axis.
-    """
-    lines = rows * columns if phone else rows
-    with canvas(PHONE if phone else WIDE, HEIGHT * lines) as figure:
-        panels = figure.subplots(lines, 1 if phone else columns, sharey=sharey, squeeze=False)
-        yield figure, panels.reshape(-1, columns)
-
-
-def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
-    """Render a figure as SVG without date or version. Ids begin with `name`, so several figures fit in one page.
-
-    Those of a figure for a phone begin with `name` and `-phone`, because a page has both.
-    """
-    name += "-phone" if figure.get_figwidth() == PHONE else ""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    text = buffer.getvalue()
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
-    text = text.replace("'DejaVu Sans'", FONTS)
-    label = f'role="img" aria-labelledby="{name}-title {name}-description"'
-    head = (
-        f'<title id="{name}-title">{escape(title)}</title>\n <desc id="{name}-description">{escape(description)}</desc>'
-    )
-    return re.sub(r"<svg ([^>]*)>", lambda tag: f"<svg {label} {tag[1]}>\n {head}", text, count=1)

@@ -6,7 +6,7 @@ import re
 
 from markupsafe import Markup
 
-from medcode.report import figures as drawing
+from medcode.report import svg as drawing
 
 # Colors of the figures and the variables of the page that replace them, which differ in dark mode.
 COLORS = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from medcode.report.figures import (
+from medcode.report.svg import (
     BLUE,
     HEIGHT,
     INK,
@@ -20,7 +20,9 @@ from medcode.report.figures import (
     WIDE,
     canvas,
     grid,
+    legend,
     to_svg,
+    training_label,
 )
 
 COLORS = (*SERIES, INK)
@@ -153,13 +155,13 @@ def linkage_figure(rows: Sequence[dict[str, Any]], definition: str, *, phone: bo
                 axes.bar_label(bars, bar_labels, padding=2, fontsize=7.5, color=QUIET)
             axes.set_xticks(np.arange(len(groups)), [group.replace("-", "\N{EN DASH}") for group in groups])
             axes.set_title(f"Macro F1 ({definition}), {head}")
-            axes.set_xlabel("Training documents of the code (n: number of codes)")
+            axes.set_xlabel(training_label(phone=phone))
             axes.set_ylim(0, 1.15)
             axes.set_yticks(np.linspace(0, 1, 6))
             axes.grid(axis="x", visible=False)
         for axes in panels if phone else panels[:1]:
             axes.set_ylabel("F1 on test, threshold tuned on dev")
-        panels[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.55)
+        legend(panels[0], phone=phone)
         description = "; ".join(
             f"{row['head']}, {row['group']} training documents, {'with' if row['linked'] == 'yes' else 'without'} a "
             f"link: macro F1 {row['f1_macro_tuned']:.3f}"

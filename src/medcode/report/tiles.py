@@ -55,7 +55,7 @@ def tiles(
 
 
 def _interval(ends: Sequence[float] | None) -> str:
-    return f"95 % interval {score(ends[0])} to {score(ends[1])}" if ends else ""
+    return f"95 %: {score(ends[0])} to {score(ends[1])}" if ends else ""
 
 
 def _line(tile: Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from medcode.report.figures import QUIET, WIDE, canvas, to_svg
 from medcode.report.label_figures import BANDS, loss_figure
+from medcode.report.svg import QUIET, WIDE, canvas, to_svg
 from medcode.studies.definition.study import Study
 from medcode.studies.report.comparison_tables import ComparisonTable
 from medcode.studies.report.figure_data import MORE, Number, StudyFigure
