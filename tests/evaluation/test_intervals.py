@@ -127,3 +127,14 @@ def test_the_same_predictions_give_the_same_intervals(options):
     for found in (first, second):
         found.add({"icd": predictions(), "ccs": predictions(3, 40)})
     assert first.values() == second.values() and list(first.values()) == ["icd", "ccs"]
+
+
+@pytest.mark.parametrize("labels", ["all", "present"])
+@pytest.mark.parametrize("documents", [0, DOCUMENTS])
+def test_without_a_gold_code_there_is_no_interval(options, labels, documents):
+    one = predictions()
+    gold = sparse.csr_matrix((documents, LABELS), dtype=np.uint8)
+    without = Predictions(**vars(one) | {"gold": gold, "probabilities": one.probabilities[:documents]})
+    found = Intervals(options.model_copy(update={"labels": labels}), 50)
+    found.add({"icd": without})
+    assert found.values() == {"icd": {}}

@@ -140,3 +140,8 @@ def test_no_suppressed_count_can_be_computed_from_its_row():
 def test_suppression_hides_nothing_else():
     for gold, predicted, correct in ((0, 0, 0), (0, 25, 0), (25, 0, 0), (30, 40, 20), (10, 10, 10)):
         assert suppress(row(gold, predicted, correct)) == row(gold, predicted, correct)
+
+
+def test_a_head_without_a_document_in_test_has_rows_of_zeros():
+    for row in table(predictions(SCORES[:0], GOLD[:0]), restricted=True):
+        assert (row["gold"], row["predicted"], row["f1"], row["auc"], row["confusions"]) == (0, 0, 0, None, "")

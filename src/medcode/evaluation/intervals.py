@@ -61,9 +61,11 @@ def resampled(predictions: Predictions, options: Evaluation, resamples: int = RE
 
     The metrics are micro F1, macro F1 (headline definition), precision at k, MAP and macro AUC, as `metric_table` has
     them. With `labels: present` the measured labels are those of test itself in every resample. Left out are AUC above
-    `AUC_LIMIT`, and macro F1 where resamples would lack too many codes, see `LACKING`.
+    `AUC_LIMIT`, and macro F1 where resamples would lack too many codes, see `LACKING`; all, if test has no gold code.
     """
     whole = as_binary_csr(predictions.gold)
+    if not whole.nnz:
+        return {}
     gold, scores = measured(whole, predictions.probabilities, options)
     gold = as_binary_csr(gold)
     documents = np.flatnonzero(np.diff(whole.indptr)) if options.labels == "present" else np.arange(whole.shape[0])
