@@ -10,16 +10,18 @@ from common import stage
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from medcode import config, io
+from medcode.corpora import licenses
 from medcode.dataset import arrays
 from medcode.dataset.fragments import with_fragments
 from medcode.engine import reproducibility
 from medcode.errors import UserError
 from medcode.evaluation import decisions, frequency, label_losses, label_map, official, probability_files, seeds
 from medcode.evaluation.ensemble import Ensemble
+from medcode.evaluation.intervals import Intervals
 from medcode.evaluation.measurement import measure
+from medcode.evaluation.per_code import COLUMNS, CodeTable
 from medcode.evaluation.summary import threshold_notes, zero_notes
 from medcode.inference import saved_model
 from medcode.open_codes.measurement import OpenMeasurement
@@ -28,6 +30,7 @@ from medcode.open_codes.measurement import OpenMeasurement
 class Parameters(config.Section):
     """The sections of params.yaml that this stage reads."""
 
+    corpus: str
     label_set: config.LabelSet
     evaluation: config.Evaluation
     training: config.Scoring
@@ -37,11 +40,15 @@ class Parameters(config.Section):
     Parameters,
     inputs=Path, sentences=Path, codes=Path, subword=Path, ccs=Path, model=Path,
     metrics=Path, seeds=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
-    optional={"open": Path, "notes": Path, "predictions": Path, "probabilities": Path, "split": str},
+    optional={
+        "open": Path, "notes": Path, "per_code": Path, "intervals": Path,
+        "predictions": Path, "probabilities": Path, "split": str,
+    },
 )  # fmt: skip
 def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
     data, opened, measurements, ensemble = None, None, {}, Ensemble()
+    code_table, intervals = CodeTable(), Intervals(params.evaluation)
     gold_codes = official.gold_codes(paths["codes"], params.label_set)
     for seed, folder in saved_model.of_all_seeds(model).items():
         trained = saved_model.load(folder)
@@ -52,7 +59,7 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
             if trained.unit == "sentences":
                 data = with_fragments(data, paths["sentences"], trained.max_tokens)
             data = replace(data, splits={"dev": data.splits["dev"], "test": data.splits[measured]})
-            io.write_csv(paths["vectors"], map_labels(trained, paths["ccs"]), label_map.COLUMNS)
+            io.write_csv(paths["vectors"], label_map.of_model(trained, paths["ccs"]), label_map.COLUMNS)
             if params.label_set == "open" and paths["open"]:
                 found = paths["open"], saved_model.digests(model), paths["notes"], gold_codes, data
                 opened = OpenMeasurement.read(*found, params.evaluation.threshold_grid)
@@ -60,6 +67,9 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
         if opened is not None:
             opened.add_to(of_seed.metrics, of_seed.probabilities)
         ensemble.add(of_seed.probabilities)
+        for option, collected in (("per_code", code_table), ("intervals", intervals)):
+            if paths[option]:
+                collected.add(of_seed.predictions)
         if not (paths["predictions"] or paths["probabilities"]):  # they are large
             of_seed = replace(of_seed, predictions={}, probabilities={})
         measurements[str(seed)] = of_seed
@@ -77,6 +87,11 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     io.write_csv(paths["frequency"], groups, ["head", "group", *frequency.COLUMNS])
     io.write_csv(paths["linkage"], linked, ["head", "group", "linked", *frequency.COLUMNS])
     io.write_csv(paths["losses"], losses, label_losses.COLUMNS)
+    if paths["per_code"]:
+        rows = code_table.rows(restricted=not licenses.is_open(params.corpus))
+        io.write_csv(paths["per_code"], rows, COLUMNS)
+    if paths["intervals"]:
+        io.write_metrics(paths["intervals"], intervals.values())
     for option in ("predictions", "probabilities"):
         if paths[option] and len(measurements) > 1:
             raise UserError(f"--{option}: those of one model, found a folder with several seeds")
@@ -87,16 +102,6 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
         probability_files.write(paths["probabilities"], of_seed.probabilities)
     for line in (*zero_notes(mean), *threshold_notes(metrics_of)):
         print(line, file=sys.stderr)
-
-
-def map_labels(trained: saved_model.TrainedModel, ccs: Path) -> list[dict[str, Any]]:
-    """Return the label map of codes and CCS categories; empty unless the model has vectors of both."""
-    vectors = {head: tensor.detach().float().cpu().numpy() for head, tensor in trained.model.label_vectors().items()}
-    if not {"icd", "ccs"} <= vectors.keys():
-        return []
-    category_of = {(row["system"], row["code"]): row["category"] for row in io.read_table(ccs).to_pylist()}
-    labels = trained.labels
-    return label_map.label_map(vectors["icd"], vectors["ccs"], labels["icd"], labels["ccs"], category_of)
 
 
 if __name__ == "__main__":

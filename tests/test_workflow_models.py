@@ -43,7 +43,7 @@ def test_codes_and_categories_are_trained_and_evaluated_together(clean):
         0.7 * trained["train_loss_icd"] + 0.3 * trained["train_loss_ccs"], rel=1e-4
     )
     assert not any(name.startswith("train") for name in trained["dev"])
-    for name in ("frequency_f1", "label_losses", "label_vectors"):
+    for name in ("codes", "frequency_f1", "label_losses", "label_vectors"):
         rows = clean.read(f"plots/{name}.csv").decode().splitlines()[1:]
         assert {row.split(",")[0] for row in rows} == {"icd", "ccs"}, name
     page = clean.read("plots/report.html").decode()

@@ -12,6 +12,7 @@ import torch
 import medcode
 from medcode import __main__, models
 from medcode.config import configure
+from medcode.corpora import licenses
 from medcode.errors import UserError
 from medcode.inference import card, kept, saved_model
 from medcode.io import write_json
@@ -129,7 +130,7 @@ def test_the_scorer_of_unseen_codes_is_in_the_folder_of_a_kept_model_or_beside_a
 def test_only_models_of_open_corpora_are_open():
     root = Path(__file__).resolve().parents[2]
     corpora = {path.stem for path in (root / "src/medcode/config/corpora").glob("[a-z]*.py")}
-    assert {name for name in card.OPEN_CORPORA if not name.startswith("synthetic-")} <= corpora
+    assert {name for name in licenses.OPEN_CORPORA if not name.startswith("synthetic-")} <= corpora
     for corpus in ("mimic3", "mimic4", "jsonl", "table", "fhir"):
         assert "restricted" in card.restriction(corpus)
     assert "open (CC BY 4.0)" in card.restriction("codiesp")

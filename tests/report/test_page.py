@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,9 +13,11 @@ import numpy as np
 import pytest
 import stage_commands
 from coded_corpus import DESCRIBED
+from dvc.repo import Repo
 from input_folder import write_shared, write_split
 from scipy import sparse
 
+import medcode
 from medcode import config, io
 from medcode.dataset import arrays as model_inputs
 from medcode.dataset.split_names import SPLITS
@@ -21,7 +25,9 @@ from medcode.errors import UserError
 from medcode.evaluation import seeds
 from medcode.evaluation.frequency import frequency_table
 from medcode.evaluation.summary import head_metrics
-from medcode.report import figures, page
+from medcode.report import figures, inline, page
+from medcode.report.provenance import digest, provenance
+from medcode.report.setting_tables import Shown
 
 VOID = {"meta", "link", "br", "hr", "img", "path", "use"}
 SECRET = "sternotomy"
@@ -33,6 +39,21 @@ EVIDENCE = [
     {"head": "icd", "method": method, "f1": f1, "auprc": 0.4, "comprehensiveness": 0.7, "sufficiency": 0.1}
     for method, f1 in (("gradient_x_input", 0.61), ("random", ""))
 ]
+CODES = [
+    {"head": head, "system": "icd9cm", "code": f"{number}", "description": f"Disease <{number}>"}
+    | {
+        "train_documents": 100 - number,
+        "gold": "12.5",
+        "predicted": "<10",
+        "correct": "",
+        "precision": "",
+        "recall": "",
+    }
+    | {"f1": "", "auc": 0.87654, "confusions": "icd9cm 7 (12); icd9cm 8 (11)" if number == 3 else ""}
+    for head, codes in (("icd", 60), ("ccs", 7))
+    for number in range(codes)
+]
+CODE_TEXTS = [{column: str(cell) for column, cell in row.items()} for row in CODES]
 
 
 class Page(HTMLParser):
@@ -67,7 +88,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def params(root):
-    return config.load(page.Shown, root / "params.yaml")
+    return config.load(Shown, root / "params.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +119,9 @@ def run(tmp_path_factory, params):
     io.write_metrics(folder / "test.json", measured)
     io.write_json(folder / "seeds.json", {})
     io.write_json(folder / "baseline.json", {})
+    io.write_json(folder / "intervals.json", {"icd": {"fixed.f1.micro": [0.1234, 0.5678]}})
+    io.write_json(folder / "train_code.json", {"code": {}})
+    io.write_text(folder / "model/model.json", "{}")
     io.write_metrics(folder / "corpus.json", DESCRIBED)
     trained = {
         "model": params.model, "recipe": "quick", "label_set": "full", "best_epoch": 2, "epochs_run": 3,
@@ -122,6 +146,7 @@ def run(tmp_path_factory, params):
         "vectors.csv": vectors,
         "linkage.csv": linked,
         "evidence.csv": EVIDENCE,
+        "codes.csv": CODES,
     }
     for name, table in tables.items():
         with open(folder / name, "w", encoding="utf-8", newline="") as file:
@@ -151,6 +176,8 @@ def options(run, root, out):
         "seeds": run / "seeds.json", "baseline": run / "baseline.json",
         "learning-curve": run / "curve.csv", "frequency": run / "frequency.csv",
         "linkage": run / "linkage.csv", "losses": run / "losses.csv",
+        "per-code": run / "codes.csv", "intervals": run / "intervals.json", "code": run / "train_code.json",
+        "model": run / "model",
         "vectors": run / "vectors.csv", "evidence": run / "evidence.csv", "evidence-svg": out / "evidence.svg",
         "frequency-svg": out / "frequency.svg",
         "losses-svg": out / "losses.svg", "vectors-svg": out / "vectors.svg",
@@ -172,7 +199,7 @@ def test_stage_writes_the_same_bytes_every_time(run, root, tmp_path):
     names = ("evidence", "frequency", "labels", "learning", "lengths", "losses", "vectors")
     assert sorted(files[0]) == sorted([*(f"{name}.svg" for name in names), "report.html"])
     shown = Page(files[0]["report.html"].decode())
-    assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 8 and "script" not in shown.tags
+    assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 16 and "script" not in shown.tags
     assert all(link.startswith("#") for link in shown.links)  # nothing is loaded from elsewhere
     assert not any(SECRET in text for text in shown.texts)
 
@@ -181,7 +208,8 @@ def test_numbers_of_every_head_with_icd_first(run, params, settings):
     inputs = read(run, settings)
     shown = Page(page.render(params, **inputs))
     headings = [text for text in shown.texts if text.startswith("Results on test")]
-    assert headings == ["Results on test: icd", "Results on test: ccs"]
+    names = ["Results on test: icd", "Results on test: ccs"]
+    assert headings == [*names, *names]  # in the contents and above the sections
     for metrics in inputs["test"].values():
         assert f"{metrics['fixed']['f1']['micro']:.3f}" in shown.texts
         assert f"{metrics['tuned']['macro_f1']['per_label_present']:.3f}" in shown.texts
@@ -298,13 +326,87 @@ def test_everything_is_escaped(run, params, settings):
 def test_figures_use_the_colors_of_the_page(run, params, settings):
     html = page.render(params, **read(run, settings))
     body = html[html.index("<body>") :]
-    assert "var(--series-1)" in body and not any(color in body for color in page.COLORS)
+    assert "var(--series-1)" in body and not any(color in body for color in inline.COLORS)
 
 
 def test_undefined_metrics_are_a_dash(run, params, settings):
     test = json.loads(json.dumps(io.read_json(run / "test.json")))
     test["icd"]["auc"] = {"macro": None, "micro": None}
     assert "\N{EN DASH}" in Page(page.render(params, **read(run, settings, test=test))).texts
+
+
+def test_the_contents_link_to_every_section(run, params, settings):
+    html = page.render(params, **read(run, settings))
+    shown = Page(html)
+    titles = re.findall(r"<h2>(.*?)</h2>", html)
+    assert shown.links[: len(titles)] == [f"#{re.sub('[^a-z]+', '-', title.lower())}" for title in titles]
+    assert "#results-on-test-icd" in shown.links and {link[1:] for link in shown.links[: len(titles)]} <= set(shown.ids)
+    assert "contents -->" not in html
+
+
+def test_every_table_has_a_caption_and_is_reached_by_keyboard(run, params, settings):
+    html = page.render(params, **read(run, settings, codes=CODE_TEXTS, origin={"trained model": "123.dir"}))
+    assert html.count("<table") == html.count("<caption>") == html.count('role="region"') == html.count('tabindex="0"')
+    names = re.findall(r'role="region" aria-label="(.*?)"', html)
+    assert len(names) == len(set(names)) >= 13 and all(names)
+    assert ":focus-visible" in html
+
+
+def test_intervals_are_shown_at_their_tiles(run, params, settings):
+    sentence = "Intervals of 95 %: bootstrap over the notes of test, 1,000 resamples"
+    assert sentence not in page.render(params, **read(run, settings))
+    ends = {"fixed.f1.micro": [0.1234, 0.5678], "ranking.map": [0.2, 0.3], "tuned.f1.micro": [0.4, 0.5]}
+    html = page.render(params, **read(run, settings, intervals={"icd": ends}))
+    shown = Page(html).texts
+    assert [text for text in shown if text.startswith("95 %: ")] == [
+        "95 %: 0.123 to 0.568", "95 %: 0.200 to 0.300"
+    ]  # fmt: skip
+    assert shown.index("95 %: 0.123 to 0.568") > shown.index("Micro F1") and sentence in html
+
+
+def test_the_most_frequent_codes_are_shown(run, params, settings):
+    assert "Results of each code" not in page.render(params, **read(run, settings))
+    html = page.render(params, **read(run, settings, codes=CODE_TEXTS))
+    shown = Page(html).texts
+    assert "Disease <49>" in shown and "Disease <50>" not in shown and "Disease <49>".replace("<", "<b>") not in html
+    assert "12.5" in shown and "<10" in shown and "0.877" in shown and "icd9cm 8 (11)" in shown
+    text = " ".join(" ".join(shown).split())
+    assert "the 50 codes with the most training documents of 60, at the threshold" in text
+    assert "Results on test, ccs, at the threshold" in text and "plots/codes.csv has all codes" in text
+    assert "Counts from 1 to 9" in text
+    exact = [row | {"predicted": "10", "correct": "3"} for row in CODE_TEXTS if row["head"] == "icd"]
+    text = " ".join(" ".join(Page(page.render(params, **read(run, settings, codes=exact))).texts).split())
+    assert "Counts from 1 to 9" not in text and "Results on test, the 50 codes" in text
+
+
+def test_figures_of_a_phone_stand_beside_those_of_a_wide_page(run, params, settings):
+    inputs = read(run, settings)
+    assert 'class="phone"' not in page.render(params, **inputs)
+    narrow = {"learning": figures.length_figure(np.array([1, 2, 3]), 2, phone=True)}
+    html = page.render(params, **inputs, phone=narrow)
+    assert html.count('class="phone"') == html.count('class="wide"') == 1
+    ids = Page(html).ids
+    assert "lengths-phone-title" in ids
+
+
+def test_provenance_is_shown(run, params, settings, tmp_path):
+    assert "Provenance" not in page.render(params, **read(run, settings))
+    io.write_text(tmp_path / "code.json", "{}")
+    io.write_text(tmp_path / "model/weights", "1")
+    origin = provenance(params, tmp_path / "code.json", run / "inputs", tmp_path / "model")
+    shown = Page(page.render(params, **read(run, settings, origin=origin))).texts
+    assert hashlib.md5(b"{}").hexdigest() in shown and medcode.__version__ in shown and params.corpus in shown
+    assert f"git log -S {origin['trained model']} -- dvc.lock" in shown
+
+
+def test_digests_are_those_of_dvc(tmp_path):
+    io.write_text(tmp_path / "folder/b/weights", "1")
+    io.write_text(tmp_path / "folder/a.txt", "2")
+    io.write_text(tmp_path / "folder/a/x", "3")
+    repository = Repo.init(tmp_path, no_scm=True)
+    (stage,) = repository.add(str(tmp_path / "folder"))
+    assert digest(tmp_path / "folder") == stage.outs[0].hash_info.value
+    assert digest(tmp_path / "folder/a.txt") == hashlib.md5(b"2").hexdigest()
 
 
 def test_a_model_that_differs_from_the_parameters_raises_a_user_error(run, params, settings):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medcode import io
 from medcode.evaluation.label_losses import name_of
+
+if TYPE_CHECKING:
+    from medcode.inference.saved_model import TrainedModel
 
 COLUMNS = ("head", "category", "code", "chosen", "nearest", "x", "y")
 # The categories that MARN's authors show, by number without "D" or "P".
@@ -15,6 +20,21 @@ SHOWN = ("3", "11", "195", "223")
 POINTS = 500  # at most, whatever the number of labels: t-SNE takes quadratic time
 
 Labels = Sequence[dict[str, Any]]
+
+
+def of_model(trained: TrainedModel, ccs: Path) -> list[dict[str, Any]]:
+    """Return the map of a model's labels; empty unless the model has vectors of both codes and CCS categories.
+
+    Args:
+        trained: the model.
+        ccs: table of the CCS category of each code.
+    """
+    vectors = {head: tensor.detach().float().cpu().numpy() for head, tensor in trained.model.label_vectors().items()}
+    if not {"icd", "ccs"} <= vectors.keys():
+        return []
+    category_of = {(row["system"], row["code"]): row["category"] for row in io.read_table(ccs).to_pylist()}
+    labels = trained.labels
+    return label_map(vectors["icd"], vectors["ccs"], labels["icd"], labels["ccs"], category_of)
 
 
 def label_map(

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# Corpora whose text anybody may have. A model that learned from any other is as restricted as its notes.
-OPEN_CORPORA = {
-    "synthetic-mimic3": "made by this project",
-    "synthetic-mimic4": "made by this project",
-    "codiesp": "CC BY 4.0",
-    "cantemist": "CC BY 4.0",
-}
+from medcode.corpora.licenses import OPEN_CORPORA, is_open
+
 USE = (
     "For research. It is not a medical device, and nobody has shown that it is safe to code with: have a coder check "
     "every code, and measure it on notes of your own before you rely on it."
@@ -25,8 +20,8 @@ LIMITS = (
 
 
 def restriction(corpus: str) -> str:
-    """Return who may have a model that learned from a corpus."""
-    if corpus in OPEN_CORPORA:
+    """Return who may have a model that learned from a corpus: it is as restricted as the notes."""
+    if is_open(corpus):
         return f"The notes of {corpus} are open ({OPEN_CORPORA[corpus]}); so is the model."
     return (
         f"The notes of {corpus} are restricted, or may be, and the model has learned from them: handle it as you must "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from medcode.report.figures import BLUE, HEIGHT, ORANGE, QUIET, WIDE, canvas, to_svg
+from medcode.report.svg import BLUE, ORANGE, QUIET, WIDE, canvas, grid, to_svg
 
 NOTHING = "Evidence was not measured: the corpus has no spans, or explain.enabled is false."
 PANELS = (
@@ -18,25 +19,27 @@ PANELS = (
 )
 
 
-def evidence_figure(rows: Sequence[dict[str, Any]]) -> str:
+def evidence_figure(rows: Sequence[dict[str, Any]], *, phone: bool = False) -> str:
     """Draw agreement with people on the left and with the model on the right, by method, a row for each head.
 
     Args:
         rows: of `evidence.results.rows`, NaN where nothing was measured. Without rows the figure says why.
+        phone: whether to draw it for a narrow page, the panels of a row one below the other.
     """
     heads = list(dict.fromkeys(row["head"] for row in rows))
-    with canvas(WIDE, HEIGHT * len(heads) or 0.5) as figure:
-        if not rows:
+    if not rows:
+        with canvas(WIDE, 0.5) as figure:
             axes = figure.subplots()
             axes.set_axis_off()
             axes.text(0, 0.5, NOTHING, color=QUIET)
             return to_svg(figure, "evidence", "Evidence by method", NOTHING)
-        panels = figure.subplots(len(heads), 2, sharey=True, squeeze=False)
+    with grid(len(heads), 2, phone=phone, sharey=True) as (figure, panels):
         for head, line in zip(heads, panels, strict=True):
             of_head = [row for row in rows if row["head"] == head]
             for axes, (title, columns) in zip(line, PANELS, strict=True):
-                _bars(axes, of_head, columns)
-                axes.set_title(title + (f", {head}" if len(heads) > 1 else ""))
+                _bars(axes, of_head, columns, 16 if phone else 80)
+                title += f", {head}" if len(heads) > 1 else ""
+                axes.set_title(textwrap.fill(title, 24) if phone else title)
         return to_svg(figure, "evidence", "Evidence by method", "; ".join(map(_description, rows)))
 
 
@@ -45,14 +48,14 @@ def _description(row: dict[str, Any]) -> str:
     return f"{row['head']}, {row['method']}: {', '.join(f'{name} {row[name]:.3f}' for name in names)}"
 
 
-def _bars(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> None:
+def _bars(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str], width: int) -> None:
     positions = np.arange(len(rows))
     for offset, (column, label), color in zip((-0.2, 0.2), columns.items(), (BLUE, ORANGE), strict=True):
         values = [row[column] for row in rows]
         bars = axes.barh(positions + offset, np.nan_to_num(values), height=0.38, label=label, color=color)
         labels = ["" if math.isnan(value) else f"{value:.2f}" for value in values]
         axes.bar_label(bars, labels, padding=2, fontsize=7.5, color=QUIET)
-    axes.set_yticks(positions, [row["method"].replace("_", " ") for row in rows])
+    axes.set_yticks(positions, [textwrap.fill(row["method"].replace("_", " "), width) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     lowest = np.nanmin([0, *(row[column] for row in rows for column in columns)])  # comprehensiveness may be negative
     axes.set_xlim(1.2 * lowest, 1.1)

@@ -1,78 +1,45 @@
-"""Figures as SVG text: the same numbers give the same bytes.
-
-Text stays text, so that a reader can select it and a page can choose its font. The colors are distinct for readers with
-any of the common color vision deficiencies (after Okabe and Ito), and differ in lightness too.
-"""
+"""Figures of a run: F1 by frequency of the codes, learning curve, frequency of the codes, length of the notes."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import itertools
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
-from xml.sax.saxutils import escape
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-BLUE, ORANGE, GREEN = "#0b62a4", "#e08214", "#3f9f7f"
-SERIES = (BLUE, ORANGE, GREEN)
-INK, QUIET, GRID, PAPER = "#1f2a37", "#5b6776", "#dfe4ea", "#ffffff"
-FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-HEIGHT = 3.15  # inches, of one row of panels
-WIDE, NARROW = 9.6, 4.75
-
-STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the layout is the same on every machine
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 10,
-    "axes.labelcolor": QUIET,
-    "axes.edgecolor": QUIET,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "text.color": INK,
-    "axes.titlecolor": INK,
-    "xtick.color": QUIET,
-    "ytick.color": QUIET,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "lines.linewidth": 1.8,
-    "figure.facecolor": PAPER,
-    "axes.facecolor": "none",
-    "svg.fonttype": "none",
-    "svg.hashsalt": "medcode",
-}
-THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}")
+from medcode.report.svg import (
+    BLUE,
+    HEIGHT,
+    INK,
+    NARROW,
+    ORANGE,
+    PAPER,
+    PHONE,
+    QUIET,
+    SERIES,
+    THOUSANDS,
+    canvas,
+    grid,
+    legend,
+    to_svg,
+    training_label,
+)
 
 
-def frequency_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
+def frequency_figure(rows: Sequence[dict[str, Any]], definition: str, *, phone: bool = False) -> str:
     """Draw F1 by training frequency of the codes: micro on the left, macro on the right, one row per head.
 
     Args:
         rows: of `evaluation.frequency.frequency_table`.
         definition: the definition of macro F1 in the rows.
+        phone: whether to draw it for a narrow page, the panels of a row one below the other.
     """
     heads = list(dict.fromkeys(row["head"] for row in rows))
-    with canvas(WIDE, HEIGHT * len(heads)) as figure:
-        panels = figure.subplots(len(heads), 2, sharey=True, squeeze=False)
+    with grid(len(heads), 2, phone=phone, sharey=True) as (figure, panels):
         for head, (left, right) in zip(heads, panels, strict=True):
             head_rows = [row for row in rows if row["head"] == head]
             suffix = f", {head}" if len(heads) > 1 else ""
@@ -82,9 +49,10 @@ def frequency_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
             ):
                 _bars(axes, head_rows, column)
                 axes.set_title(title)
-                axes.set_xlabel("Training documents of the code (n: number of codes)")
-            left.set_ylabel("F1 on test")
-        panels[0][0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.55)
+                axes.set_xlabel(training_label(phone=phone))
+            for axes in (left, right) if phone else (left,):
+                axes.set_ylabel("F1 on test")
+        legend(panels[0][0], phone=phone, below=0.3)
         description = "; ".join(
             f"{row['head']}, {row['group']} training documents: micro F1 {row['f1_micro']:.3f} at the fixed and "
             f"{row['f1_micro_tuned']:.3f} at the tuned threshold"
@@ -111,7 +79,7 @@ def _bars(axes: Axes, rows: Sequence[dict[str, Any]], column: str) -> None:
     axes.grid(axis="x", visible=False)
 
 
-def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float) -> str:
+def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float, *, phone: bool = False) -> str:
     """Draw losses on the left and dev metrics on the right, by epoch, with the best epoch marked.
 
     With several heads, further rows show the loss of each head.
@@ -120,15 +88,16 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float) -> str:
         rows: epoch, train_loss, dev_loss, f1_micro, f1_macro and map, and train_loss_<head> and dev_loss_<head> where
             there are several heads. NaN leaves a gap.
         best_epoch: the epoch whose weights were kept; with several seeds, the mean.
+        phone: as for `frequency_figure`.
     """
     heads = [column.removeprefix("train_loss_") for column in rows[0] if column.startswith("train_loss_")]
     n_rows = 1 + math.ceil(len(heads) / 2)
-    with canvas(WIDE, HEIGHT * n_rows) as figure:
-        (left, right), *lower_rows = figure.subplots(n_rows, 2, squeeze=False)
-        _lines(left, rows, {"train_loss": "Train", "dev_loss": "Dev"})
+    with grid(n_rows, 2, phone=phone) as (figure, panels):
+        (left, right), *lower_rows = panels
+        _lines(left, rows, {"train_loss": "Train", "dev_loss": "Dev"}, phone=phone)
         left.set_title("Loss")
         left.set_ylabel("Loss per decision")
-        _lines(right, rows, {"f1_micro": "Micro F1", "f1_macro": "Macro F1", "map": "MAP"})
+        _lines(right, rows, {"f1_micro": "Micro F1", "f1_macro": "Macro F1", "map": "MAP"}, phone=phone)
         right.set_title("Metrics on dev")
         right.set_ylim(0, 1)
         head_panels = [axes for line in lower_rows for axes in line]
@@ -136,7 +105,7 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float) -> str:
             if head is None:
                 axes.set_axis_off()
                 continue
-            _lines(axes, rows, {f"train_loss_{head}": "Train", f"dev_loss_{head}": "Dev"})
+            _lines(axes, rows, {f"train_loss_{head}": "Train", f"dev_loss_{head}": "Dev"}, phone=phone)
             axes.set_title(f"Loss, {head}")
             axes.set_ylabel("Loss per decision")
         for axes in (left, right, *head_panels[: len(heads)]):
@@ -152,28 +121,27 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float) -> str:
         return to_svg(figure, "learning", "Learning curve", description)
 
 
-def _lines(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> None:
+def _lines(axes: Axes, rows: Sequence[dict[str, Any]], columns: dict[str, str], *, phone: bool) -> None:
     epochs = [row["epoch"] for row in rows]
     for (column, label), color in zip(columns.items(), SERIES, strict=False):
         axes.plot(epochs, [row[column] for row in rows], label=label, color=color, marker="o", markersize=3.5)
-    axes.legend(
-        loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.55, handlelength=1.2, columnspacing=1
-    )
+    legend(axes, phone=phone, handlelength=1.2, columnspacing=1)
     axes.set_xlabel("Epoch")
     axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="x", visible=False)
 
 
-def label_figure(train_counts: dict[str, np.ndarray]) -> str:
+def label_figure(train_counts: dict[str, np.ndarray], *, phone: bool = False) -> str:
     """Draw training documents per code, most frequent code first, both axes logarithmic.
 
     Codes without a training document cannot be plotted. The description counts them.
 
     Args:
         train_counts: per head, the training documents of each label.
+        phone: as for `frequency_figure`.
     """
-    with canvas(NARROW, HEIGHT) as figure:
+    with canvas(PHONE if phone else NARROW, HEIGHT) as figure:
         axes = figure.subplots()
         descriptions = []
         for (head, counts), color in zip(train_counts.items(), SERIES * len(train_counts), strict=False):
@@ -196,7 +164,7 @@ def label_figure(train_counts: dict[str, np.ndarray]) -> str:
         return to_svg(figure, "labels", "Training documents of each code", "; ".join(descriptions))
 
 
-def length_figure(lengths: np.ndarray, max_tokens: int | None, unit: str = "words") -> str:
+def length_figure(lengths: np.ndarray, max_tokens: int | None, unit: str = "words", *, phone: bool = False) -> str:
     """Draw the distribution of note lengths, with the median and the maximum length that the model reads.
 
     The longest 0.5 % of the notes share the last bar.
@@ -205,10 +173,11 @@ def length_figure(lengths: np.ndarray, max_tokens: int | None, unit: str = "word
         lengths: tokens of each note.
         max_tokens: the maximum number of tokens that the model reads; None if it reads whole notes.
         unit: words or subwords.
+        phone: as for `frequency_figure`.
     """
     limit = max(float(np.quantile(lengths, 0.995)), 1.0)
     median = float(np.median(lengths))
-    with canvas(NARROW, HEIGHT) as figure:
+    with canvas(PHONE if phone else NARROW, HEIGHT) as figure:
         axes = figure.subplots()
         clipped = np.minimum(lengths, limit)
         share = np.full(len(clipped), 1 / len(clipped))
@@ -242,28 +211,3 @@ def _mark(axes: Axes, at: float, text: str, color: str, *, left: bool) -> None:
 
 def _plural(number: float, noun: str) -> str:
     return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
-
-
-@contextlib.contextmanager
-def canvas(width: float, height: float) -> Iterator[Figure]:
-    """Yield a figure in our style, independent of the user's matplotlibrc."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        figure = Figure(figsize=(width, height), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.05)
-        yield figure
-
-
-def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
-    """Render a figure as SVG without date or version. Ids begin with `name`, so several figures fit in one page."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    text = buffer.getvalue()
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
-    text = text.replace("'DejaVu Sans'", FONTS)
-    label = f'role="img" aria-labelledby="{name}-title {name}-description"'
-    head = (
-        f'<title id="{name}-title">{escape(title)}</title>\n <desc id="{name}-description">{escape(description)}</desc>'
-    )
-    return re.sub(r"<svg ([^>]*)>", lambda tag: f"<svg {label} {tag[1]}>\n {head}", text, count=1)

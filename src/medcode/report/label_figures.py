@@ -8,14 +8,30 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from medcode.report.figures import BLUE, HEIGHT, INK, ORANGE, QUIET, SERIES, THOUSANDS, WIDE, canvas, to_svg
+from medcode.report.svg import (
+    BLUE,
+    HEIGHT,
+    INK,
+    ORANGE,
+    PHONE,
+    QUIET,
+    SERIES,
+    THOUSANDS,
+    WIDE,
+    canvas,
+    grid,
+    legend,
+    to_svg,
+    training_label,
+)
 
 COLORS = (*SERIES, INK)
-BANDS = 100  # maximum number of points of a line
+MARKERS = ("o", "^", "s", "x")
+BANDS = 100  # maximum number of points of a model
 
 
-def loss_figure(models: Mapping[str, Sequence[dict[str, Any]]]) -> str:
-    """Draw the normalized cross entropy of each code, most frequent in training first, one panel per head.
+def loss_figure(models: Mapping[str, Sequence[dict[str, Any]]], *, phone: bool = False) -> str:
+    """Draw the normalized cross entropy of each code as a point, most frequent in training first, one panel per head.
 
     Several models share the panels: cross entropy against focal loss, as on the slides on MARN. With more than
     `BANDS` codes, each point is the mean of neighboring codes.
@@ -23,12 +39,14 @@ def loss_figure(models: Mapping[str, Sequence[dict[str, Any]]]) -> str:
     Args:
         models: for each model the rows of `evaluation.label_losses.loss_table`, at least head, rank and
             normalized_loss; NaN where it is not defined.
+        phone: whether to draw it for a narrow page.
     """
     heads = list(dict.fromkeys(row["head"] for rows in models.values() for row in rows))
     descriptions = []
-    with canvas(WIDE, HEIGHT * len(heads)) as figure:
-        for head, axes in zip(heads, figure.subplots(len(heads), squeeze=False)[:, 0], strict=True):
-            for (name, rows), color in zip(models.items(), COLORS * len(models), strict=False):
+    with grid(len(heads), 1, phone=phone) as (figure, panels):
+        for head, axes in zip(heads, panels[:, 0], strict=True):
+            series = zip(models.items(), COLORS * len(models), MARKERS * len(models), strict=False)
+            for (name, rows), color, marker in series:
                 by_rank = sorted((row for row in rows if row["head"] == head), key=lambda row: row["rank"])
                 values = np.array([row["normalized_loss"] for row in by_rank], dtype=float)
                 descriptions.append(f"{name}, {head}: {_halves(values)}")
@@ -36,7 +54,7 @@ def loss_figure(models: Mapping[str, Sequence[dict[str, Any]]]) -> str:
                 defined = [band[~np.isnan(values[band])] for band in bands]
                 rank = [band.mean() + 1 for band in bands]
                 mean = [values[band].mean() if len(band) else np.nan for band in defined]
-                axes.plot(rank, mean, color=color, label=name, marker="o", markersize=3, linewidth=1)
+                axes.plot(rank, mean, color=color, label=name, marker=marker, markersize=4, linestyle="none")
             axes.axhline(1, color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
             axes.set_title("Loss of each code" + (f", {head}" if len(heads) > 1 else ""))
             axes.set_xlabel("Rank of the code by training documents")
@@ -58,13 +76,15 @@ def _halves(values: np.ndarray) -> str:
     return f"on average {means[0]} for the more frequent half of the codes and {means[1]} for the other"
 
 
-def map_figure(rows: Sequence[dict[str, Any]]) -> str:
+def map_figure(rows: Sequence[dict[str, Any]], *, phone: bool = False) -> str:
     """Draw codes and CCS categories in a plane, with up to four categories and their codes marked.
 
     Args:
         rows: of `evaluation.label_map.label_map`. Without rows the figure says why.
+        phone: whether to draw it for a narrow page.
     """
-    with canvas(WIDE, 1.6 * HEIGHT if rows else 0.5) as figure:
+    size = (PHONE if phone else WIDE, 1.6 * HEIGHT) if rows else (WIDE, 0.5)
+    with canvas(*size) as figure:
         axes = figure.subplots()
         axes.grid(visible=False)
         axes.set(xticks=[], yticks=[])
@@ -89,7 +109,12 @@ def map_figure(rows: Sequence[dict[str, Any]]) -> str:
                     )  # fmt: skip
         axes.set_title("Codes and CCS categories (stars) in a plane")
         if any(row["chosen"] for row in rows):
-            axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+            beside = (
+                {"loc": "upper left", "bbox_to_anchor": (0, 0)}
+                if phone
+                else {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
+            )
+            axes.legend(**beside)
         return to_svg(figure, "vectors", "Vectors of codes and categories", nearest_line(rows))
 
 
@@ -109,16 +134,16 @@ def nearest_line(rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def linkage_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
+def linkage_figure(rows: Sequence[dict[str, Any]], definition: str, *, phone: bool = False) -> str:
     """Draw macro F1 of codes with and without a link to the other edition, by frequency, one panel per head.
 
     Args:
         rows: of `evaluation.frequency.linkage_table`, at least one.
         definition: the definition of macro F1 in the rows.
+        phone: whether to draw it for a narrow page, the panels one below the other.
     """
     heads = list(dict.fromkeys(row["head"] for row in rows))
-    with canvas(WIDE, HEIGHT) as figure:
-        panels = figure.subplots(1, len(heads), sharey=True, squeeze=False)[0]
+    with grid(1, len(heads), phone=phone, sharey=True) as (figure, (panels,)):
         for head, axes in zip(heads, panels, strict=True):
             by_group = {(row["group"], row["linked"]): row for row in rows if row["head"] == head}
             labels = {key: f"{row['f1_macro_tuned']:.2f}\nn = {row['codes']:,.0f}" for key, row in by_group.items()}
@@ -130,12 +155,13 @@ def linkage_figure(rows: Sequence[dict[str, Any]], definition: str) -> str:
                 axes.bar_label(bars, bar_labels, padding=2, fontsize=7.5, color=QUIET)
             axes.set_xticks(np.arange(len(groups)), [group.replace("-", "\N{EN DASH}") for group in groups])
             axes.set_title(f"Macro F1 ({definition}), {head}")
-            axes.set_xlabel("Training documents of the code (n: number of codes)")
+            axes.set_xlabel(training_label(phone=phone))
             axes.set_ylim(0, 1.15)
             axes.set_yticks(np.linspace(0, 1, 6))
             axes.grid(axis="x", visible=False)
-        panels[0].set_ylabel("F1 on test, threshold tuned on dev")
-        panels[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.55)
+        for axes in panels if phone else panels[:1]:
+            axes.set_ylabel("F1 on test, threshold tuned on dev")
+        legend(panels[0], phone=phone)
         description = "; ".join(
             f"{row['head']}, {row['group']} training documents, {'with' if row['linked'] == 'yes' else 'without'} a "
             f"link: macro F1 {row['f1_macro_tuned']:.3f}"

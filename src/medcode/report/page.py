@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 
-from medcode.config import Evaluation, ModelSettings, Run, Split, WordVectors
+from medcode.config import ModelSettings, Run
 from medcode.dataset import statistics
 from medcode.dataset.arrays import Inputs
 from medcode.errors import UserError
+from medcode.evaluation.bootstrap import RESAMPLES
 from medcode.report import baseline as linear_baseline
-from medcode.report import figures as drawing
-from medcode.report import metric_rows
-from medcode.report.tiles import score, tiles
+from medcode.report import sentences
+from medcode.report.code_tables import SHOWN, code_tables
+from medcode.report.contents import with_contents
+from medcode.report.head_results import head_results
+from medcode.report.inline import inline
+from medcode.report.setting_tables import Shown, setting_tables
+from medcode.report.split_rows import split_rows
+from medcode.report.tiles import score
 
 TEMPLATE = Path(__file__).with_name("page.html")
+CODES = Path(__file__).with_name("codes.html")
 STYLE = Path(__file__).with_name("style.css")
-
-# Colors of the figures and the variables of the page that replace them, which differ in dark mode.
-COLORS = {
-    drawing.BLUE: "var(--series-1)",
-    drawing.ORANGE: "var(--series-2)",
-    drawing.GREEN: "var(--series-3)",
-    drawing.INK: "var(--ink)",
-    drawing.QUIET: "var(--quiet)",
-    drawing.GRID: "var(--line)",
-    drawing.PAPER: "var(--card)",
-}
 
 LABEL_SETS = {
     "top50": "50 frequent codes",
@@ -43,14 +37,6 @@ LABEL_SETS = {
     "joint": "frequent codes of ICD-9-CM and of ICD-10-CM and PCS",
     "open": "all codes, and codes that training never saw",
 }
-
-
-class Shown(Run):
-    """The parameters that the page shows."""
-
-    word2vec: WordVectors
-    evaluation: Evaluation
-    split: Split
 
 
 def render(
@@ -64,6 +50,11 @@ def render(
     vectors_note: str = "",
     seeds: Mapping[str, Any] | None = None,
     baseline: Mapping[str, Any] | None = None,
+    *,
+    phone: Mapping[str, str] | None = None,
+    intervals: Mapping[str, Any] | None = None,
+    codes: Sequence[Mapping[str, str]] = (),
+    origin: Mapping[str, str] | None = None,
 ) -> str:
     """Write the report as HTML: inline style and figures, no script, nothing loaded from elsewhere.
 
@@ -80,37 +71,50 @@ def render(
         seeds: metrics/seeds.json: `standard_deviation` over several seeds of each number in `test`, and the metrics of
             the `ensemble` of their models; empty for one seed.
         baseline: metrics/baseline.json, the metrics of the linear baseline by head.
+        phone: the figures as a narrow page shows them; one that is missing stays as it is.
+        intervals: metrics/intervals.json, the intervals of headline metrics by head.
+        codes: rows of plots/codes.csv, the cells as texts.
+        origin: result of `provenance.provenance`.
 
     Raises:
         UserError: the metrics have no head, the inputs lack a measured head, or the trained model or recipe is not the
             one in the parameters.
     """
     _check_trained(settings, train)
+    heads, drawn = page_heads(test, data), {name: inline(svg) for name, svg in figures.items()}
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.DictLoader({"codes.html": CODES.read_text(encoding="utf-8")}),
+    )  # fmt: skip
     environment.filters |= {"score": score, "count": lambda number: f"{number:,.0f}"}
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    html = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         style=Markup(STYLE.read_text(encoding="utf-8")),
         title=f"{train['model']} on {params.corpus}, {LABEL_SETS.get(train['label_set'], train['label_set'])}",
-        training=_training(params, settings, train),
+        training=sentences.training_line(params, settings, train),
         heads=[
-            _head(head, test, params.evaluation, data, seeds or {}, baseline or {}) for head in page_heads(test, data)
+            head_results(head, test, params.evaluation, data, seeds or {}, baseline or {}, intervals or {})
+            for head in heads
         ],
+        resamples=RESAMPLES if intervals else 0,
         seeds=params.seeds,
         comparisons=linear_baseline.lines(settings.model, test, baseline or {}),
-        figures={name: inline(svg) for name, svg in figures.items()},
-        frequency_note=_frequency_note(params.evaluation),
+        figures=drawn,
+        phone={name: inline(svg) for name, svg in (phone or {}).items()},
+        code_tables=code_tables(codes, heads),
+        codes_shown=SHOWN,
+        frequency_note=sentences.frequency_note(params.evaluation),
         vectors_note=vectors_note,
-        learning_note=_learning_note(train, settings),
+        learning_note=sentences.learning_note(train, settings),
         max_tokens=settings.recipe.note_tokens,
         unit=unit_of(params),
-        splits=_splits(data, page_heads(test, data), settings.recipe.note_tokens),
+        splits=split_rows(data, heads, settings.recipe.note_tokens),
         corpus=statistics.table(corpus),
         corpus_notes=[statistics.identical_line(corpus), *statistics.commonest_lines(corpus)],
-        parameters=_parameters(params, settings),
+        parameters=setting_tables(params, settings),
+        origin=origin or {},
         footer="Numbers and code counts only: this page holds no text of any note.",
     )
+    return with_contents(html)
 
 
 def unit_of(params: Run) -> str:
@@ -132,16 +136,6 @@ def page_heads(test: Mapping[str, Any], data: Inputs) -> list[str]:
     return sorted(test, key=lambda head: head != "icd")
 
 
-def inline(svg: str) -> Markup:
-    """Convert a figure for the page: no prologue, colors as variables of the page."""
-    svg = svg[svg.index("<svg ") :]
-    for color, variable in COLORS.items():
-        svg = svg.replace(color, variable)
-    # The page gives the size; the view box keeps the proportions.
-    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    return Markup(svg)  # safe: our figures escape their text
-
-
 def _check_trained(settings: ModelSettings, train: Mapping[str, Any]) -> None:
     trained, named = (train["model"], train["recipe"]), (settings.model, settings.recipe_name)
     if trained != named:
@@ -149,141 +143,3 @@ def _check_trained(settings: ModelSettings, train: Mapping[str, Any]) -> None:
             f"the model trained is {trained[0]} with the recipe {trained[1]}, but the parameters name {named[0]} with "
             f"{named[1]}; train again (dvc repro)"
         )
-
-
-def _with_spread(value: Any, spread: Any) -> Any:
-    """Format metrics with their standard deviations, nested as before. Without deviations they stay numbers."""
-    if isinstance(value, Mapping):
-        return {key: _with_spread(item, (spread or {}).get(key)) for key, item in value.items()}
-    return (
-        value
-        if spread is None
-        else f"{score(value)}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{spread:.3f}"
-    )
-
-
-def _training(params: Run, settings: ModelSettings, train: Mapping[str, Any]) -> str:
-    total, trainable = (train["parameters"][key] for key in ("total", "trainable"))
-    if settings.config.fits_at_once:
-        return f"{total:,} parameters, fitted at once with the recipe {train['recipe']}."
-    epoch_role = "the one kept" if settings.recipe.restore == "last" else "the best"
-    n_trained = "all" if trainable == total else f"{trainable:,}"
-    if params.seeds == 1:
-        seeds, epoch_verb = f"seed {params.seed}", "was epoch"
-    else:
-        seeds, epoch_verb = f"the seeds {params.seed} to {params.all_seeds[-1]}", "was on average epoch"
-    return (
-        f"{total:,} parameters, {n_trained} of them trained with the recipe {train['recipe']} and {seeds}; "
-        f"{epoch_role} of {_epochs(train['epochs_run'])} {epoch_verb} {train['best_epoch']:.3g}."
-    )
-
-
-def _epochs(number: float) -> str:
-    return f"{number:.3g} epoch" + ("" if number == 1 else "s")
-
-
-def _head(
-    name: str,
-    test: Mapping[str, Any],
-    options: Evaluation,
-    data: Inputs,
-    seeds: Mapping[str, Any],
-    baseline: Mapping[str, Any],
-) -> dict[str, Any]:
-    metrics = test[name]
-    formatted = _with_spread(metrics, seeds.get("standard_deviation", {}).get(name))
-    ensemble = seeds.get("ensemble", {}).get(name)
-    return {
-        "name": name,
-        "tiles": tiles(formatted, baseline.get(name)),
-        "ensemble": tiles(ensemble) if ensemble else [],
-        "fixed": metrics["fixed"]["threshold"],
-        "tuned": metrics["tuned"]["threshold"],
-        "groups": metric_rows.groups(formatted),
-        "labels": _labels(name, metrics, data.train_counts(name), options),
-    }
-
-
-def _labels(name: str, metrics: Mapping[str, Any], train_counts: np.ndarray, options: Evaluation) -> str:
-    counts, official = metrics["counts"], metrics.get("official", {})
-    text = (
-        f"Head {name}: {counts['labels']:,} codes, {counts['labels_in_gold']:,} of them in test; the median code has "
-        f"{np.median(train_counts):,.0f} training documents."
-    )
-    if options.labels == "present":
-        text += (
-            f" Metrics but AUC are over the {counts['labels_measured']:,} codes in test and the "
-            f"{counts['documents_measured']:,} notes of test with a code."
-        )
-    if official.get("gold_outside_label_set"):
-        text += (
-            f" {official['gold_outside_label_set']:,} gold codes of test are in no training document, hence no label."
-        )
-    return text
-
-
-def _frequency_note(options: Evaluation) -> str:
-    return f"The fixed threshold is {options.fixed_threshold:g}; the other was tuned on dev for the best micro F1."
-
-
-def _learning_note(train: Mapping[str, Any], settings: ModelSettings) -> str:
-    recipe = settings.recipe
-    if settings.config.fits_at_once:
-        return "The weights are fitted at once. Metrics on dev are at the threshold 0.5."
-    epoch = "last epoch" if recipe.restore == "last" else f"epoch with the best {recipe.monitor} on dev"
-    return (
-        f"The weights of the {epoch} are kept. Training ended: {train['stopped']}. "
-        "Metrics on dev are at the threshold 0.5."
-    )
-
-
-def _splits(data: Inputs, heads: list[str], max_tokens: int | None) -> list[dict[str, Any]]:
-    rows = []
-    for name, split in data.splits.items():
-        lengths = np.diff(split.offsets).ravel()
-        rows.append(
-            {
-                "name": name,
-                "documents": len(lengths),
-                "median": _or_zero(np.median, lengths),
-                "mean": _or_zero(np.mean, lengths),
-                "longest": _or_zero(np.max, lengths),
-                "truncated": 0.0 if max_tokens is None else _or_zero(np.mean, lengths > max_tokens),
-                "codes": [split.targets[head].matrix.nnz / max(len(lengths), 1) for head in heads],
-            }
-        )
-    return rows
-
-
-def _or_zero(function: Any, values: np.ndarray) -> float:
-    return float(function(values)) if len(values) else 0.0
-
-
-def _parameters(params: Shown, settings: ModelSettings) -> list[dict[str, Any]]:
-    options = settings.config.model_dump(exclude={"dropout", "embedding"})  # listed with the recipe
-    recipe = settings.recipe.model_dump(exclude={"options", *settings.recipe.idle})
-    run = {key: getattr(params, key) for key in ("corpus", "label_set", "model", "encoder", "seed", "seeds")}
-    return [
-        {"name": f"Recipe {settings.recipe_name}", "rows": _rows(recipe)},
-        {"name": "Run", "rows": _rows(run)},
-        {"name": f"Architecture of {settings.model}", "rows": _rows(options)},
-        {"name": "Word vectors", "rows": _rows(params.word2vec.model_dump())},
-        {"name": "Evaluation", "rows": _rows(params.evaluation.model_dump())},
-        {"name": "Split", "rows": _rows(params.split.model_dump())},
-    ]
-
-
-def _rows(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(key, _format_setting(value)) for key, value in values.items()]
-
-
-def _format_setting(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        return "; ".join(f"{key} {_format_setting(item)}" for key, item in value.items())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(_format_setting, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -17,20 +17,30 @@ LEARNING = ("epoch", "train_loss", "dev_loss", "f1_micro", "f1_macro", "map")
 HEAD_LOSSES = ("train_loss_", "dev_loss_")  # followed by the head, for a model with several
 LOSSES = ("head", "rank", "loss", "normalized_loss")
 VECTORS = ("head", "category", "code", "chosen", "nearest", "x", "y")
+CODES = (
+    "head", "system", "code", "description", "train_documents", "gold", "predicted", "correct", "precision", "recall",
+    "f1", "auc", "confusions",
+)  # fmt: skip
 EVIDENCE = ("head", "method", "f1", "auprc", "comprehensiveness", "sufficiency")
 TRAINED = ("model", "recipe", "label_set", "best_epoch", "epochs_run", "stopped", "parameters")
 
 
 def read_csv(
-    path: str | os.PathLike, columns: tuple[str, ...], prefixes: tuple[str, ...] = (), *, may_be_empty: bool = False
+    path: str | os.PathLike,
+    columns: tuple[str, ...],
+    prefixes: tuple[str, ...] = (),
+    *,
+    may_be_empty: bool = False,
+    texts: tuple[str, ...] = TEXTS,
 ) -> list[dict[str, Any]]:
-    """Read the named columns of a table as numbers, or as text for those in TEXTS. An empty cell is NaN.
+    """Read the named columns of a table as numbers, or as text for those in `texts`. An empty cell is NaN.
 
     Args:
         path: the table.
         columns: required columns.
         prefixes: prefixes of optional columns.
         may_be_empty: whether a table may have no rows.
+        texts: columns that are read as text.
 
     Raises:
         UserError: the file is missing, has no row, lacks a column, or a cell is not a number.
@@ -49,7 +59,7 @@ def read_csv(
             raise UserError(f"{path}: there is no column {column}; found {', '.join(map(str, rows[0]))}")
     columns += tuple(name for name in rows[0] if name and name.startswith(prefixes))
     return [
-        {column: row[column] if column in TEXTS else _number(row[column], path, line, column) for column in columns}
+        {column: row[column] if column in texts else _number(row[column], path, line, column) for column in columns}
         for line, row in enumerate(rows, start=2)
     ]
 

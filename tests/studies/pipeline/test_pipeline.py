@@ -132,8 +132,8 @@ def test_each_row_and_seed_is_a_stage_with_separate_settings(project):
     train, evaluate, finish = stages["top50"]["cmd"]
     main = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     assert sorted(options(train)) == sorted(options(main["train"]["cmd"]))
-    without_open = set(options(main["evaluate"]["cmd"])) - {"--notes", "--open"}
-    assert sorted(options(evaluate)) == sorted([*without_open, "--predictions"])
+    of_studies = set(options(main["evaluate"]["cmd"])) - {"--notes", "--open", "--per-code", "--intervals"}
+    assert sorted(options(evaluate)) == sorted([*of_studies, "--predictions"])
     assert not [dep for dep in stages["top50"]["deps"] if "notes.parquet" in dep or "models/open" in dep]
     assert options(finish)[0] == "stages/studies/study_finish.py"
     settings = "studies/tiny/settings/top50/${item.row}/${item.seed}"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from medcode.report.figures import QUIET, WIDE, canvas, to_svg
 from medcode.report.label_figures import BANDS, loss_figure
+from medcode.report.svg import QUIET, WIDE, canvas, to_svg
 from medcode.studies.definition.study import Study
 from medcode.studies.report.comparison_tables import ComparisonTable
 from medcode.studies.report.figure_data import MORE, Number, StudyFigure
@@ -143,7 +143,7 @@ def _linked(study: Study, row: str, tables: list[list[dict[str, str]]], group: s
 
 
 def loss_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dict[str, StudyFigure]:
-    """Draw the normalized cross entropy of each code on test, by frequency rank, one line per row."""
+    """Draw the normalized cross entropy of each code on test, by frequency rank, in one color per row."""
     figures = {}
     for group in tables[0].table.groups:
         models, numbers = {}, []
@@ -164,7 +164,7 @@ def loss_figures(study: Study, tables: list[ComparisonTable], runs: Runs) -> dic
 
 
 def _bands(study: Study, row: str, losses: np.ndarray) -> list[Number]:
-    """Return the points of a line. Codes with neighboring ranks share a point, so that no single rare code is shown.
+    """Return the points of a row. Codes with neighboring ranks share a point, so that no single rare code is shown.
 
     Args:
         losses: normalized loss of each seed and code, NaN if undefined [seeds, Y].

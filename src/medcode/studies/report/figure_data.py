@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medcode.report.figures import SERIES
+from medcode.report.svg import SERIES
 from medcode.studies.results.run_results import Summary
 
 MORE = (*SERIES, "#8c5fb0", "#b0413e", "#5b6776", "#c9a227", "#6b4a3a")

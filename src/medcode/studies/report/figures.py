@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter
 
 from medcode import io
-from medcode.report.figures import BLUE, INK, ORANGE, SERIES, WIDE, canvas, to_svg
+from medcode.report.svg import BLUE, INK, ORANGE, SERIES, WIDE, canvas, to_svg
 from medcode.studies.definition.published import CORPORA
 from medcode.studies.definition.study import Study
 from medcode.studies.definition.table import Table, column_title

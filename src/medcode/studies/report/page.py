@@ -11,7 +11,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from medcode.report.page import STYLE, inline
+from medcode.report.inline import inline
+from medcode.report.page import STYLE
 from medcode.studies.definition.published import CORPORA
 from medcode.studies.definition.study import Study
 from medcode.studies.definition.table import Table, column_title

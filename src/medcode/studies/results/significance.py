@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import sparse
 from scipy.stats import binomtest
 
+from medcode.evaluation.bootstrap import document_weights, f1_macro, f1_micro, interval, weighted
 from medcode.evaluation.decisions import Decisions
-from medcode.evaluation.metrics import MacroF1, ratio
+from medcode.evaluation.metrics import MacroF1
 
 RESAMPLES = 10_000
-BLOCK = 200  # resamples at a time
-INTERVAL = 0.95
 
 
 @dataclass(frozen=True)
@@ -100,34 +100,27 @@ def bootstrap(
         resamples: number of resamples.
         seed: seed of the sampling.
     """
-    measure = _micro if macro is None else _macro(macro)
+    measure = f1_micro if macro is None else partial(f1_macro, definition=macro)
     parts = [[_counted(decisions, threshold, micro=macro is None) for decisions in side] for side in (first, second)]
     gold = sparse.csr_array(first[0].gold.sum(1)[:, None]) if macro is None else first[0].gold
     documents = gold.shape[0]
-    random = np.random.default_rng(seed)
 
     def difference(weights: np.ndarray) -> np.ndarray:
-        truth = _weighted(weights, gold)
+        truth = weighted(weights, gold)
         first_metric, second_metric = (
             np.mean(
-                [measure(_weighted(weights, tp), _weighted(weights, predicted), truth) for tp, predicted in side],
-                axis=0,
+                [measure(weighted(weights, tp), weighted(weights, predicted), truth) for tp, predicted in side], axis=0
             )
             for side in parts
         )
         return second_metric - first_metric
 
     observed = float(difference(np.ones((1, documents)))[0])
-    resampled = np.concatenate(
-        [
-            difference(random.multinomial(documents, np.full(documents, 1 / documents), size=size).astype(np.float64))
-            for size in np.diff([*range(0, resamples, BLOCK), resamples])
-        ]
-    )
+    resampled = np.concatenate([difference(weights) for weights in document_weights(documents, resamples, seed)])
     # The observed difference counts as a resample, so that no p is 0.
     tails = min(np.count_nonzero(resampled <= 0), np.count_nonzero(resampled >= 0))
-    low, high = np.quantile(resampled, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
-    return Difference(observed, float(low), float(high), min(1.0, 2 * (tails + 1) / (resamples + 1)))
+    low, high = interval(resampled)
+    return Difference(observed, low, high, min(1.0, 2 * (tails + 1) / (resamples + 1)))
 
 
 def floor(comparisons: int, resamples: int = RESAMPLES) -> float:
@@ -140,27 +133,6 @@ def _counted(decisions: Decisions, threshold: str, *, micro: bool) -> tuple[spar
     predicted = decisions.predicted(threshold)
     matrices = (decisions.gold * predicted, predicted)
     return tuple(sparse.csr_array(m.sum(1)[:, None]) if micro else sparse.csr_array(m) for m in matrices)
-
-
-def _weighted(weights: np.ndarray, matrix: sparse.csr_array) -> np.ndarray:
-    return (matrix.astype(np.float64).T @ weights.T).T  # [resamples, Y or 1]
-
-
-def _micro(hits: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
-    return ratio(2 * hits.sum(1), predicted.sum(1) + gold.sum(1))
-
-
-def _macro(definition: MacroF1) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-    def caml(hits: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
-        precision, recall = ratio(hits, predicted).mean(1), ratio(hits, gold).mean(1)
-        return ratio(2 * precision * recall, precision + recall)
-
-    def per_label(hits: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
-        f1 = ratio(2 * hits, predicted + gold)
-        present = gold > 0 if definition == "per_label_present" else np.ones_like(gold, bool)
-        return ratio((f1 * present).sum(1), present.sum(1))
-
-    return caml if definition == "caml" else per_label
 
 
 def mcnemar(first: Sequence[Decisions], second: Sequence[Decisions], threshold: str) -> Disagreement:
