@@ -11,7 +11,7 @@ import numpy as np
 from medcode import config, io
 from medcode.dataset import arrays as model_inputs
 from medcode.dataset.split_names import SPLITS
-from medcode.report import baseline, figures, label_figures, tables
+from medcode.report import baseline, figures, label_figures, score_figures, tables
 from medcode.report.evidence_figure import evidence_figure
 from medcode.report.page import Shown, page_heads, render, unit_of
 
@@ -22,7 +22,7 @@ from medcode.report.page import Shown, page_heads, render, unit_of
     inputs=Path, subword=Path, corpus=Path, test=Path, seeds=Path, train=Path, baseline=Path,
     learning_curve=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path, evidence=Path,
     frequency_svg=Path, losses_svg=Path, vectors_svg=Path, learning_svg=Path, labels_svg=Path, lengths_svg=Path,
-    evidence_svg=Path, page=Path,
+    reliability=Path, risk_coverage=Path, evidence_svg=Path, reliability_svg=Path, risk_coverage_svg=Path, page=Path,
 )  # fmt: skip
 def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
     subword = None if params.encoder == "none" else paths["subword"]
@@ -44,6 +44,12 @@ def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, pag
         "labels": figures.label_figure({head: data.train_counts(head) for head in page_heads(test_metrics, data)}),
         "lengths": figures.length_figure(lengths, settings.recipe.note_tokens, unit_of(params)),
         "evidence": evidence_figure(evidence),
+        "reliability": score_figures.reliability_figure(
+            tables.read_csv(paths["reliability"], tables.RELIABILITY, may_be_empty=True)
+        ),
+        "risk_coverage": score_figures.risk_coverage_figure(
+            tables.read_csv(paths["risk_coverage"], tables.RISK_COVERAGE, may_be_empty=True)
+        ),
     }
     shown = {name: svg for name, svg in svgs.items() if name != "evidence" or evidence}
     linkage = {"linkage": label_figures.linkage_figure(linked, params.evaluation.macro_f1)} if linked else {}

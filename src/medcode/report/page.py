@@ -17,7 +17,7 @@ from medcode.dataset.arrays import Inputs
 from medcode.errors import UserError
 from medcode.report import baseline as linear_baseline
 from medcode.report import figures as drawing
-from medcode.report import metric_rows
+from medcode.report import metric_rows, scores
 from medcode.report.tiles import score, tiles
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -75,7 +75,8 @@ def render(
         data: documents and labels, all three splits.
         corpus: metrics/corpus.json, the result of `dataset.statistics.summarize`.
         figures: the SVG of `frequency`, `losses`, `vectors`, `learning`, `labels`, `lengths` and, where there
-            is anything to show, `linkage` and `evidence`.
+            is anything to show, `linkage` and `evidence`; with `scores` in the metrics, also `reliability` and
+            `risk_coverage`.
         vectors_note: caption of the figure `vectors`, which is left out if this is empty.
         seeds: metrics/seeds.json: `standard_deviation` over several seeds of each number in `test`, and the metrics of
             the `ensemble` of their models; empty for one seed.
@@ -100,6 +101,7 @@ def render(
         seeds=params.seeds,
         comparisons=linear_baseline.lines(settings.model, test, baseline or {}),
         figures={name: inline(svg) for name, svg in figures.items()},
+        scores=scores.section(test, page_heads(test, data), {name: inline(svg) for name, svg in figures.items()}),
         frequency_note=_frequency_note(params.evaluation),
         vectors_note=vectors_note,
         learning_note=_learning_note(train, settings),

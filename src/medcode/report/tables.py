@@ -7,10 +7,10 @@ import os
 from typing import Any
 
 from medcode.errors import UserError
-from medcode.evaluation import frequency
+from medcode.evaluation import abstention, frequency, reliability
 from medcode.io import read_json
 
-TEXTS = ("head", "group", "linked", "category", "code", "method")
+TEXTS = ("head", "group", "linked", "category", "code", "method", "probabilities", "of")
 FREQUENCY = ("head", "group", *frequency.COLUMNS)
 LINKAGE = ("head", "group", "linked", "codes", "f1_macro_tuned")
 LEARNING = ("epoch", "train_loss", "dev_loss", "f1_micro", "f1_macro", "map")
@@ -18,6 +18,7 @@ HEAD_LOSSES = ("train_loss_", "dev_loss_")  # followed by the head, for a model 
 LOSSES = ("head", "rank", "loss", "normalized_loss")
 VECTORS = ("head", "category", "code", "chosen", "nearest", "x", "y")
 EVIDENCE = ("head", "method", "f1", "auprc", "comprehensiveness", "sufficiency")
+RELIABILITY, RISK_COVERAGE = reliability.COLUMNS, abstention.COLUMNS
 TRAINED = ("model", "recipe", "label_set", "best_epoch", "epochs_run", "stopped", "parameters")
 
 
