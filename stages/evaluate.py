@@ -61,7 +61,7 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
                 found = paths["open"], saved_model.digests(model), paths["notes"], gold_codes, data
                 opened = OpenMeasurement.read(*found, params.evaluation.threshold_grid)
             if paths["reliability"] and measured == "test":  # dev is what a calibration is fitted on
-                found = paths["calibration"], saved_model.digests(model)
+                found = paths["calibration"], saved_model.digests(model), trained.model.heads
                 scored = ScoreMeasurement.read(*found, params.evaluation, data)
         of_seed = measure(params.evaluation, params.training, gold_codes, trained, data)
         if opened is not None:

@@ -83,8 +83,8 @@ def shrunk(best: np.ndarray, positives: np.ndarray, threshold: float, strength: 
         return values
     own = np.flatnonzero(positives)
     weights = positives[own] / (positives[own] + strength)
-    logits = weights * best[own] + (1 - weights) * float(log_odds(np.array(threshold)))
-    moved = best[own] != float(log_odds(np.array(threshold)))
+    logits = weights * best[own] + (1 - weights) * _logit(threshold)
+    moved = best[own] != _logit(threshold)
     values[own[moved]] = np.exp(-np.logaddexp(0, -logits[moved]))
     return values
 
@@ -100,7 +100,7 @@ def best_thresholds(gold: sparse.csr_array, logits: np.ndarray, threshold: float
         logits: float64 [n, Y].
         threshold: for all codes, a probability.
     """
-    of_all, by_label = float(log_odds(np.array(threshold))), sparse.csc_array(gold)
+    of_all, by_label = _logit(threshold), sparse.csc_array(gold)
     positives = np.diff(by_label.indptr)
     best = np.full(gold.shape[1], of_all)
     for label in np.flatnonzero(positives):
@@ -110,14 +110,20 @@ def best_thresholds(gold: sparse.csr_array, logits: np.ndarray, threshold: float
     return best, positives
 
 
+def _logit(threshold: float) -> float:
+    """Return the logit of a threshold as it is compared with scores: rounded to float32."""
+    return float(log_odds(np.array(threshold, np.float32)))
+
+
 def _best_threshold(is_gold: np.ndarray, logits: np.ndarray, of_all: float) -> float:
     order = np.argsort(-logits, kind="stable")
     scores, hits = logits[order], np.cumsum(is_gold[order])
     ends = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))  # of documents with equal scores
     f1 = 2 * hits[ends] / (ends + 1 + hits[-1])
-    next_scores = np.append(scores, scores[-1] - 1)[ends + 1]
+    next_scores = np.append(scores, -np.inf)[ends + 1]
     is_best = f1 == f1.max()
     upper, lower = scores[ends][is_best], next_scores[is_best]
     # Predicted are the scores above the threshold.
-    middles = np.where((lower <= of_all) & (of_all < upper), of_all, (lower + upper) / 2)
+    middles = (np.where(np.isinf(lower), upper - 1, lower) + upper) / 2
+    middles = np.where((lower <= of_all) & (of_all < upper), of_all, middles)
     return float(middles[np.argmin(np.abs(middles - of_all))])

@@ -50,19 +50,22 @@ class ScoreMeasurement:
     calibration: Calibration | None
 
     @classmethod
-    def read(cls, folder: Path | None, models: list[str], options: Evaluation, data: Inputs) -> ScoreMeasurement:
+    def read(
+        cls, folder: Path | None, models: list[str], heads: Mapping[str, int], options: Evaluation, data: Inputs
+    ) -> ScoreMeasurement:
         """Read a calibration.
 
         Args:
             folder: models/calibration; None for no calibration.
             models: digests of the weights of each seed.
+            heads: of the models, with their numbers of labels.
             options: how to evaluate.
             data: with the split test.
 
         Raises:
             UserError: the calibration is damaged, or was made for other models.
         """
-        return cls(options, data, None if folder is None else read(folder, models, data.heads))
+        return cls(options, data, None if folder is None else read(folder, models, heads))
 
     def add_to(self, metrics: dict[str, Any], probabilities: Mapping[str, np.ndarray], seed: int | None) -> Curves:
         """Add a section `scores` to the metrics of each head.

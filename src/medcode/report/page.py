@@ -91,6 +91,7 @@ def render(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"score": score, "count": lambda number: f"{number:,.0f}"}
+    inlined = {name: inline(svg) for name, svg in figures.items()}
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         style=Markup(STYLE.read_text(encoding="utf-8")),
         title=f"{train['model']} on {params.corpus}, {LABEL_SETS.get(train['label_set'], train['label_set'])}",
@@ -100,8 +101,8 @@ def render(
         ],
         seeds=params.seeds,
         comparisons=linear_baseline.lines(settings.model, test, baseline or {}),
-        figures={name: inline(svg) for name, svg in figures.items()},
-        scores=scores.section(test, page_heads(test, data), {name: inline(svg) for name, svg in figures.items()}),
+        figures=inlined,
+        scores=scores.section(test, page_heads(test, data), inlined),
         frequency_note=_frequency_note(params.evaluation),
         vectors_note=vectors_note,
         learning_note=_learning_note(train, settings),
