@@ -40,9 +40,8 @@ def test_probabilities_that_are_what_they_say_have_a_small_error():
     assert expected_calibration_error(bins(values**3, right)) > 0.2
 
 
-def test_the_same_decisions_are_considered_before_and_after():
-    before, after = np.array([0.01, 0.04, 0.06]), np.array([0.02, 0.05, 0.01])
-    assert considered(before, after).tolist() == [False, True, True]
+def test_considered_are_probabilities_from_five_per_cent_on():
+    assert considered(np.array([0.01, 0.0499, 0.05, 1])).tolist() == [False, False, True, True]
 
 
 def test_without_a_considered_decision_that_error_is_undefined():

@@ -60,12 +60,13 @@ def expected_calibration_error(of_bins: list[dict[str, float]]) -> float | None:
     return sum(gaps) / total if total else None
 
 
-def considered(*probabilities: np.ndarray) -> np.ndarray:
-    """Return which decisions have a probability of at least `CONSIDERED`, by any of several probabilities; bool [n].
+def considered(probabilities: np.ndarray) -> np.ndarray:
+    """Return which decisions have a probability of at least `CONSIDERED`, bool [n].
 
-    Probabilities before and after a calibration are so compared on the same decisions.
+    Args:
+        probabilities: the model's own [n], so that all calibrations are compared on the same decisions.
     """
-    return np.any([values >= CONSIDERED for values in probabilities], axis=0)
+    return probabilities >= CONSIDERED
 
 
 def measures(probabilities: np.ndarray, gold: np.ndarray, shown: np.ndarray) -> dict[str, Any]:

@@ -110,19 +110,19 @@ class _Head:
         """Return the section `scores` of test.json, and add the rows of the curves."""
         if not self.scores.size:
             return {}
-        calibrated = self.calibration.map(self.scores)
+        right, calibrated = self.gold.toarray() > 0, self.calibration.map(self.scores)
         predicted = self.calibration.decide(self.scores, self.threshold)
         return {
-            "calibration": self._calibration(calibrated, curves),
+            "calibration": self._calibration(right, calibrated, curves),
             "thresholds": self._thresholds(predicted),
-            "abstention": self._abstention(calibrated, predicted, curves),
+            "abstention": self._abstention(right, calibrated, predicted, curves),
         }
 
-    def _calibration(self, calibrated: np.ndarray, curves: Curves) -> dict[str, Any]:
-        right, stages = (self.gold.toarray() > 0).ravel(), {BEFORE: self.scores.ravel(), AFTER: calibrated.ravel()}
+    def _calibration(self, is_gold: np.ndarray, calibrated: np.ndarray, curves: Curves) -> dict[str, Any]:
+        right, stages = is_gold.ravel(), {BEFORE: self.scores.ravel(), AFTER: calibrated.ravel()}
         if self.calibration.map.kind == "identity":
             del stages[AFTER]
-        shown = reliability.considered(*stages.values())
+        shown = reliability.considered(stages[BEFORE])
         for stage, values in stages.items():
             rows = reliability.bins(values[shown], right[shown])
             curves.reliability.extend({"head": self.name, "probabilities": stage} | row for row in rows)
@@ -141,12 +141,12 @@ class _Head:
         scored = Scored(self.gold, decisions.astype(np.float32), 0.5, self.options.macro_f1)
         return {f"f1_{name}": MONITORS[f"f1_{name}"].function(scored) for name in ("micro", "macro")}
 
-    def _abstention(self, calibrated: np.ndarray, predicted: np.ndarray, curves: Curves) -> dict[str, Any]:
-        rows, columns = np.nonzero(predicted)
-        right = np.asarray(self.gold[rows, columns]).ravel() > 0
+    def _abstention(
+        self, is_gold: np.ndarray, calibrated: np.ndarray, predicted: np.ndarray, curves: Curves
+    ) -> dict[str, Any]:
         _, documents = counts(self.gold, predicted.astype(np.float32), 0.5)
         confidence = abstention.expected_f1(calibrated, predicted)
-        of_codes = abstention.of_codes(self.scores[rows, columns], right)
+        of_codes = abstention.of_codes(self.scores[predicted], is_gold[predicted])
         of_notes = abstention.of_notes(confidence, documents)
         for name, curve in (("codes", of_codes), ("notes", of_notes)):
             curves.risk_coverage.extend({"head": self.name, "of": name} | point for point in curve.points())

@@ -17,7 +17,7 @@ TEMPLATE = Path(__file__).with_name("scores.html")
 CALIBRATION = (
     ("brier", "Brier score", "Mean squared distance of the probability from 1 or 0; lower is better."),
     ("ece", "Expected calibration error", "Mean distance of probability and share right, over bins of all decisions."),
-    ("ece_considered", "The same, considered", f"Of decisions with a probability of at least {CONSIDERED}."),
+    ("ece_considered", "The same, considered", f"Of decisions with at least {CONSIDERED} before calibration."),
 )
 THRESHOLDS = (
     ("f1_micro", "Micro F1", "Over all decisions together."),
