@@ -40,12 +40,15 @@ def test_probabilities_that_are_what_they_say_have_a_small_error():
     assert expected_calibration_error(bins(values**3, right)) > 0.2
 
 
-def test_considered_are_probabilities_from_five_per_cent_on():
-    assert considered(np.array([0.01, 0.0499, 0.05, 1])).tolist() == [False, False, True, True]
+def test_considered_are_the_most_probable_twice_as_many_as_gold_codes():
+    gold = np.array([True, False, False, False])
+    assert considered(np.array([0.01, 0.9, 0.05, 0.8]), gold).tolist() == [False, True, False, True]
+    assert considered(np.array([0.1, 0.2]), np.array([True, True])).all()
+    assert considered(np.array([0.1] * 5), np.array([True] + [False] * 4)).sum() == 2, "not more for ties"
 
 
 def test_without_a_considered_decision_that_error_is_undefined():
-    values = np.array([0.01, 0.02])
-    found = reliability.measures(values, np.array([False, True]), considered(values))
-    assert found["ece_considered"] is None and found["ece"] == pytest.approx((0.01 + 0.98) / 2)
+    values, gold = np.array([0.01, 0.02]), np.zeros(2, bool)
+    found = reliability.measures(values, gold, considered(values, gold))
+    assert found["ece_considered"] is None and found["ece"] == pytest.approx((0.01 + 0.02) / 2)
     assert bins(values[:0], np.zeros(0, bool)) == []

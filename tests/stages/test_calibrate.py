@@ -91,9 +91,8 @@ def work(tmp_path, root) -> Iterator[Workplace]:
 @pytest.fixture(scope="module")
 def caml() -> saved_model.TrainedModel:
     trained = wrapped(trained_on_planted_words("caml"), "caml")
-    with torch.no_grad():  # far too sure
-        trained.model.attention["icd"].output.weight.mul_(3)
-        trained.model.attention["icd"].output.bias.mul_(3)
+    with torch.no_grad():  # it promises too much
+        trained.model.attention["icd"].output.bias.add_(3)
     return trained
 
 
@@ -149,9 +148,10 @@ def test_prediction_shows_the_calibrated_probabilities_and_the_same_codes(work, 
     (plain,) = medcode.load(work.folder / "model").predict([text])
     work.calibrate(calibration="temperature")
     (shown,) = medcode.load(work.folder / "model").predict([text])
-    assert [code["code"] for code in shown.codes] == [code["code"] for code in plain.codes] == ["0", "1"]
+    assert [code["code"] for code in shown.codes] == [code["code"] for code in plain.codes]
+    assert {"0", "1"} <= {code["code"] for code in shown.codes}
     for before, after in zip(plain.codes, shown.codes, strict=True):
-        assert 0.5 < after["probability"] < before["probability"]
+        assert shown.thresholds["icd"] < after["probability"] < before["probability"]
 
 
 def test_thresholds_of_codes_are_saved_measured_and_used(work):

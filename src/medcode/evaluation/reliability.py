@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 BINS = 15
-# Nearly all decisions are codes that nobody would consider. Those from here on are what a reader may see.
-CONSIDERED = 0.05
+# Nearly all decisions are codes that nobody would consider. So many of the most probable ones, for each gold code, are
+# what a reader may see. A probability in their place would mean another thing for each model.
+CONSIDERED = 2
 
 COLUMNS = ("head", "probabilities", "bin", "decisions", "mean_probability", "share_right")
 
@@ -60,13 +61,18 @@ def expected_calibration_error(of_bins: list[dict[str, float]]) -> float | None:
     return sum(gaps) / total if total else None
 
 
-def considered(probabilities: np.ndarray) -> np.ndarray:
-    """Return which decisions have a probability of at least `CONSIDERED`, bool [n].
+def considered(probabilities: np.ndarray, gold: np.ndarray) -> np.ndarray:
+    """Return which decisions are the most probable ones, `CONSIDERED` times as many as there are gold codes; bool [n].
+
+    An increasing map changes no rank, so all calibrations of a model are compared on the same decisions.
 
     Args:
-        probabilities: the model's own [n], so that all calibrations are compared on the same decisions.
+        probabilities: the model's own [n].
+        gold: whether each code is right, bool [n].
     """
-    return probabilities >= CONSIDERED
+    chosen = np.zeros(len(probabilities), bool)
+    chosen[np.argsort(-probabilities, kind="stable")[: CONSIDERED * int(gold.sum())]] = True
+    return chosen
 
 
 def measures(probabilities: np.ndarray, gold: np.ndarray, shown: np.ndarray) -> dict[str, Any]:

@@ -122,7 +122,7 @@ class _Head:
         right, stages = is_gold.ravel(), {BEFORE: self.scores.ravel(), AFTER: calibrated.ravel()}
         if self.calibration.map.kind == "identity":
             del stages[AFTER]
-        shown = reliability.considered(stages[BEFORE])
+        shown = reliability.considered(stages[BEFORE], right)
         for stage, values in stages.items():
             rows = reliability.bins(values[shown], right[shown])
             curves.reliability.extend({"head": self.name, "probabilities": stage} | row for row in rows)

@@ -17,7 +17,7 @@ TEMPLATE = Path(__file__).with_name("scores.html")
 CALIBRATION = (
     ("brier", "Brier score", "Mean squared distance of the probability from 1 or 0; lower is better."),
     ("ece", "Expected calibration error", "Mean distance of probability and share right, over bins of all decisions."),
-    ("ece_considered", "The same, considered", f"Of decisions with at least {CONSIDERED} before calibration."),
+    ("ece_considered", "The same, considered", f"Of the most probable decisions, {CONSIDERED} for each gold code."),
 )
 THRESHOLDS = (
     ("f1_micro", "Micro F1", "Over all decisions together."),
@@ -43,7 +43,6 @@ def section(test: Mapping[str, Any], heads: Sequence[str], figures: Mapping[str,
     text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         figures=figures,
         considered=CONSIDERED,
-        calibrated=any("after" in scores["calibration"] for scores in measured.values()),
         tables=[
             table | {"name": table["name"] + (f", {head}" if len(measured) > 1 else "")}
             for head, scores in measured.items()
