@@ -13,6 +13,7 @@ from medcode import config, io
 class Parameters(config.Section):
     """The sections of params.yaml that this stage reads."""
 
+    label_set: config.LabelSet
     calibration: config.CalibrationMethod
     thresholds: config.Thresholds
     evaluation: config.Batches

@@ -64,7 +64,7 @@ def test_before_and_after_stand_side_by_side():
     after = {"before": CALIBRATION, "after": CALIBRATION | {"brier": 0.0101}, "considered": 20, "decisions": 400}
     two = {"global": {"f1_micro": 0.5012, "f1_macro": 0.4012}, "per_code": {"f1_micro": 0.5112, "f1_macro": 0.4212}}
     html = section("icd", calibration=after, thresholds=two)
-    assert re.search(r">0\.012</td>\s*<td class=\"number\">0\.010<", html)
+    assert re.search(r">0\.0123</td>\s*<td class=\"number\">0\.0101<", html)
     assert re.search(r">0\.401</td>\s*<td class=\"number\">0\.421<", html)
     assert "Before calibration" in html and "After calibration" in html and "One for each code" in html
 

@@ -57,7 +57,7 @@ def choose(gold: sparse.csr_array, probabilities: np.ndarray, threshold: float) 
             of_labels, _ = counts(gold[left], decided.astype(np.float32), 0.5)
             tally += np.stack([of_labels.true_positives, of_labels.predicted])
     in_dev = np.bincount(gold.indices, minlength=labels)
-    f1 = {strength: _f1(Counts(*tally, in_dev)) for strength, tally in tallies.items()}
+    f1 = {strength: _f1(Counts(tally[0], tally[1], in_dev)) for strength, tally in tallies.items()}
     strength = max(STRENGTHS, key=lambda strength: (sum(f1[strength]), strength))
     return CodeThresholds(shrunk(*best_thresholds(gold, logits, threshold), threshold, strength), strength, f1)
 

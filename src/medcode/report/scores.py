@@ -63,7 +63,8 @@ def _tables(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
             "name": "Calibration",
             "columns": columns,
             "rows": [
-                _row(title, note, [calibration[stage][key] for stage in stages]) for key, title, note in CALIBRATION
+                _row(title, note, [_precise(calibration[stage][key]) for stage in stages])
+                for key, title, note in CALIBRATION
             ],
         },
         {
@@ -89,6 +90,11 @@ def _abstention(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
         name = "all notes" if share == 100 else f"the most confident {share} %"
         rows.append(_row(f"Micro F1, {name}", "", [notes[f"f1_micro_at_coverage_{share}"]]))
     return rows
+
+
+def _precise(value: float | None) -> str:
+    """Format a measure of which the third decimal says little."""
+    return score(None) if value is None else f"{value:.4f}"
 
 
 def _row(name: str, note: str, cells: list[Any]) -> dict[str, Any]:
