@@ -44,8 +44,8 @@ def test_metrics_without_scores_have_no_section():
 def test_every_number_is_shown_and_an_undefined_one_is_a_dash():
     html = section("icd")
     for number in (
-        "0.012",
-        "0.023",
+        "0.0123",
+        "0.0234",
         "0.501",
         "0.401",
         "0.123",
