@@ -25,6 +25,7 @@ from medcode.calibration.maps import MIN_POSITIVES
 from medcode.dataset import arrays
 from medcode.dataset.arrays import Targets
 from medcode.encoders.subwords import SubwordTokenizer
+from medcode.evaluation import abstention, reliability
 from medcode.inference import calibration, saved_model
 from medcode.inference.scoring import probabilities, score_split
 from medcode.layers import kernels
@@ -307,3 +308,10 @@ def test_outputs_have_no_word_of_a_document(work, caml):
         text = (work.folder / name).read_text()
         assert not any(word in text for word in WORDS) and "dev0" not in text and "test0" not in text
     assert json.loads((work.folder / "calibration.json").read_text())
+
+
+def test_dvc_plots_columns_of_the_tables(root):
+    plots = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]["evaluate"]["plots"]
+    settings = {name: options for plot in plots for name, options in plot.items()}
+    for name, columns in (("reliability", reliability.COLUMNS), ("risk_coverage", abstention.COLUMNS)):
+        assert {settings[f"plots/{name}.csv"][axis] for axis in ("x", "y")} <= set(columns)
