@@ -22,6 +22,7 @@ from medcode.evaluation.ensemble import Ensemble
 from medcode.evaluation.intervals import Intervals
 from medcode.evaluation.measurement import measure
 from medcode.evaluation.per_code import COLUMNS, CodeTable
+from medcode.evaluation.score_measures import ScoreMeasurement
 from medcode.evaluation.summary import threshold_notes, zero_notes
 from medcode.inference import saved_model
 from medcode.open_codes.measurement import OpenMeasurement
@@ -42,12 +43,13 @@ class Parameters(config.Section):
     metrics=Path, seeds=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path,
     optional={
         "open": Path, "notes": Path, "per_code": Path, "intervals": Path,
+        "calibration": Path, "reliability": Path, "risk_coverage": Path,
         "predictions": Path, "probabilities": Path, "split": str,
     },
 )  # fmt: skip
 def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     reproducibility.prepare(params.training.threads, params.training.kernels)
-    data, opened, measurements, ensemble = None, None, {}, Ensemble()
+    data, opened, scored, measurements, ensemble = None, None, None, {}, Ensemble()
     code_table, intervals = CodeTable(), Intervals(params.evaluation)
     gold_codes = official.gold_codes(paths["codes"], params.label_set)
     for seed, folder in saved_model.of_all_seeds(model).items():
@@ -63,9 +65,14 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
             if params.label_set == "open" and paths["open"]:
                 found = paths["open"], saved_model.digests(model), paths["notes"], gold_codes, data
                 opened = OpenMeasurement.read(*found, params.evaluation.threshold_grid)
+            if paths["reliability"] and measured == "test":  # dev is what a calibration is fitted on
+                found = paths["calibration"], saved_model.digests(model), trained.model.heads
+                scored = ScoreMeasurement.read(*found, params.evaluation, data)
         of_seed = measure(params.evaluation, params.training, gold_codes, trained, data)
         if opened is not None:
             opened.add_to(of_seed.metrics, of_seed.probabilities)
+        if scored is not None:
+            curves = scored.add_to(of_seed.metrics, of_seed.probabilities["test"], len(measurements))
         ensemble.add(of_seed.probabilities)
         for option, collected in (("per_code", code_table), ("intervals", intervals)):
             if paths[option]:
@@ -79,7 +86,11 @@ def main(params: Parameters, model: Path, metrics: Path, **paths: Path) -> None:
     several = {"ensemble": ensemble.metrics(params.evaluation, gold_codes, data)} if len(metrics_of) > 1 else {}
     if several and opened is not None:
         opened.add_to(several["ensemble"], {name: of_split.values for name, of_split in ensemble.of_split.items()})
+    if several and scored is not None:  # with several seeds the curves are of the mean, which predicts
+        curves = scored.add_to(several["ensemble"], ensemble.of_split["test"].values, None)
     io.write_metrics(paths["seeds"], several | seeds.spread(metrics_of))
+    if scored is not None:
+        curves.write(paths["reliability"], paths["risk_coverage"])
     groups, linked, losses = (
         seeds.mean([getattr(of_seed, table) for of_seed in measurements.values()])
         for table in ("frequency", "linkage", "losses")

@@ -25,7 +25,7 @@ from medcode.report.setting_tables import Shown
     learning_curve=Path, frequency=Path, linkage=Path, losses=Path, vectors=Path, evidence=Path,
     per_code=Path, intervals=Path, code=Path, model=Path,
     frequency_svg=Path, losses_svg=Path, vectors_svg=Path, learning_svg=Path, labels_svg=Path, lengths_svg=Path,
-    evidence_svg=Path, page=Path,
+    reliability=Path, risk_coverage=Path, evidence_svg=Path, reliability_svg=Path, risk_coverage_svg=Path, page=Path,
 )  # fmt: skip
 def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, page: Path, **paths: Path) -> None:
     subword = None if params.encoder == "none" else paths["subword"]

@@ -160,12 +160,13 @@ def audited_project(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def audited_subwords(audited_project, tmp_path_factory):
-    """The same, in which then a model on subwords has been pretrained further and trained on sentences."""
+    """The same, in which then a model on subwords has been pretrained further, trained on sentences and calibrated."""
 
     def make(folder: Path) -> None:
         project = audited_project.copy(folder / "medcode")
         project.audit = Audit(folder / "audit", project.folder)
         project.set({"model": "plm_icd", "encoder": "scratch-tiny", "pretrain": {"steps": 2}})
+        project.set({"calibration": "temperature", "thresholds": "per_code"})
         project.set({"recipes": {"quick": {"unit": "sentences"}}}, workflow.model_file("plm_icd"))
         assert project.repro(**project.audit.variables) == {"check", "recipe", *workflow.FROM_ENCODER}
         project.commit()
@@ -175,12 +176,12 @@ def audited_subwords(audited_project, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def audited_open(audited_project, tmp_path_factory):
-    """The same, with the label set open."""
+    """The same, with the label set open and a calibration."""
 
     def make(folder: Path) -> None:
         project = audited_project.copy(folder / "medcode")
         project.audit = Audit(folder / "audit", project.folder)
-        project.set({"label_set": "open"})
+        project.set({"label_set": "open", "calibration": "isotonic"})
         from_inputs = {"corpus_stats", "inputs", "baseline", *workflow.FROM_RECIPE}
         assert project.repro(**project.audit.variables) == {"check", *from_inputs}
         project.commit()

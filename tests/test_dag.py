@@ -36,6 +36,7 @@ NOT_IMPORTED = {
     "train": {"src/medcode/layers/fused_attention_triton.py"},
     "evaluate": {"src/medcode/layers/fused_attention_triton.py"},
     "explain": {"src/medcode/layers/fused_attention_triton.py"},
+    "calibrate": {"src/medcode/layers/fused_attention_triton.py"},
     # Nor the model where the label set is not open, as that on subwords.
     "open_codes": {
         "src/medcode/config/models/plm_icd.py",
@@ -162,7 +163,7 @@ def test_a_stage_writes_only_its_outs(audited, name):
 def test_training_never_opens_the_test_split(audited):
     trained, evaluated = _of(audited, "train"), _of(audited, "evaluate")
     assert len(trained) == len(evaluated) == 3
-    for _, item in [*trained, *_of(audited, "open_codes")]:
+    for _, item in [*trained, *_of(audited, "open_codes"), *_of(audited, "calibrate")]:
         assert not [path for path in item["opened"] if path.startswith("data/inputs/test/")]
     for _, item in evaluated:
         assert [path for path in item["opened"] if path.startswith("data/inputs/test/")]

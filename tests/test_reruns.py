@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from stub_workflow import StubProject
-from workflow import CCS, FROM_EXTRACT, FROM_OPEN, FROM_RECIPE, FROM_TRAIN, STAGES, model_file
+from workflow import CCS, FROM_CALIBRATE, FROM_EXTRACT, FROM_OPEN, FROM_RECIPE, FROM_TRAIN, STAGES, model_file
 
 pytestmark = pytest.mark.workflow
 
@@ -195,6 +195,17 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     ),
     "how unseen codes are fitted": (
         source("src/medcode/open_codes/fitting.py", "FITTED_ON = 500", "FITTED_ON = 400"), {*CHECK, *FROM_OPEN}
+    ),
+    "a calibration": (params(calibration="temperature"), {*CHECK, *FROM_CALIBRATE}),
+    "thresholds of codes": (params(thresholds="per_code"), {*CHECK, *FROM_CALIBRATE}),
+    "how temperatures are fitted": (
+        source("src/medcode/calibration/maps.py", "_SLOPES = 1e-3", "_SLOPES = 1e-2"), {*CHECK, *FROM_CALIBRATE}
+    ),
+    "how thresholds are drawn together": (
+        source("src/medcode/calibration/thresholds.py", "FOLDS = 5", "FOLDS = 4"), {*CHECK, *FROM_CALIBRATE}
+    ),
+    "what a reliability diagram shows": (
+        source("src/medcode/evaluation/reliability.py", "BINS = 15", "BINS = 10"), {*CHECK, "evaluate", "report"}
     ),
     "documents to explain": (params(explain={"documents": 5}), {*CHECK, "explain", "report"}),
     "a measure of evidence": (

@@ -22,7 +22,7 @@ ROOMS = (
     ("inference",),
     ("evaluation",),
     ("evidence",),
-    ("open_codes", "report", "training"),
+    ("calibration", "open_codes", "report", "training"),
     ("coder", "studies"),
     ("bulk",),
     ("review",),

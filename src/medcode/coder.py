@@ -10,7 +10,8 @@ from pathlib import Path
 from medcode.errors import UserError
 from medcode.evidence.attributions import check_method
 from medcode.evidence.of_codes import add_spans
-from medcode.inference import kept, saved_model
+from medcode.inference import calibration, kept, saved_model
+from medcode.inference.calibration import Calibration
 from medcode.inference.many import BATCH_TOKENS, BatchPredictor
 from medcode.inference.predict import OpenPredictor, Prediction, UnreadableNote
 from medcode.inference.saved_model import TrainedModel
@@ -26,15 +27,21 @@ class Coder:
     Args:
         models: of all seeds, whose probabilities are averaged; at least one.
         open_predictor: adds codes that are no label; None for a label set without them.
+        calibration: of the models; None for none.
 
     Attributes:
         models: likewise, with their names, labels and thresholds.
     """
 
-    def __init__(self, models: Sequence[TrainedModel], open_predictor: OpenPredictor | None = None) -> None:
+    def __init__(
+        self,
+        models: Sequence[TrainedModel],
+        open_predictor: OpenPredictor | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
         self.models = tuple(models)
         self._open_predictor = open_predictor
-        self._predict_many = BatchPredictor(self.models, open_predictor)
+        self._predict_many = BatchPredictor(self.models, open_predictor, calibration)
         self._lock = SharedLock()
 
     def predict(
@@ -120,7 +127,7 @@ def _check(texts: Sequence[str], top: int | None, threshold: float | None, batch
 
 
 def load(folder: str | os.PathLike, open_folder: str | os.PathLike | None = None) -> Coder:
-    """Read a trained model, all seeds of it, into memory.
+    """Read a trained model, all seeds of it, into memory, with the calibration in or beside its folder.
 
     Args:
         folder: of the model, as the workflow writes it to models/current; or the name of a kept model.
@@ -137,4 +144,6 @@ def load(folder: str | os.PathLike, open_folder: str | os.PathLike | None = None
 
         place = kept.open_folder(folder) if open_folder is None else Path(open_folder)
         open_predictor = predictor(place, saved_model.digests(folder))
-    return Coder(tuple(saved_model.load_all(folder)), open_predictor)
+    models = tuple(saved_model.load_all(folder))
+    place, heads = kept.calibration_folder(folder), models[0].model.heads
+    return Coder(models, open_predictor, calibration.read(place, saved_model.digests(folder), heads))

@@ -42,6 +42,14 @@ def test_candidates_stand_among_the_labels_by_their_probability(tmp_path):
     assert pairs(tmp_path / "icd10pcs.ranked.tsv") == [("t1", "0DTJ4ZZ"), ("t2", "0DTJ4ZZ")]
 
 
+def test_codes_may_have_thresholds_of_their_own(tmp_path):
+    scored = ScoredDocuments(["t1", "t2"], np.float32([[0.2, 0.9, 0.5, 0.1], [0.5, 0.3, 0.5, 0.8]]))
+    thresholds = {"icd10cm": 0.4, "icd10pcs": 0.1}
+    write(tmp_path, LABELS, scored, thresholds, code_thresholds=[0.1, 0.95, 0.5, 0.9])
+    assert pairs(tmp_path / "icd10cm.predicted.tsv") == [("t1", "A01"), ("t2", "A01")]  # 0.5 is not above 0.5
+    assert pairs(tmp_path / "icd10pcs.predicted.tsv") == []
+
+
 def test_a_document_has_at_most_the_codes_that_map_reads(tmp_path):
     labels = [{"system": "icd10cm", "code": f"A{number}"} for number in range(DEPTH + 1)]
     (path, _) = write(tmp_path, labels, ScoredDocuments(["t1"], np.zeros((1, DEPTH + 1), np.float32)), {"icd10cm": 1})

@@ -25,8 +25,8 @@ RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 STAGES = {
     "check", "synthesize", "reference", "extract", "tokenize", "split", "word2vec", "encoder", "subword", "sentences",
-    "pretrain", "corpus_stats", "inputs", "baseline", "recipe", "train", "open_codes", "evaluate", "explain", "report",
-    "coverage", "gem",
+    "pretrain", "corpus_stats", "inputs", "baseline", "recipe", "train", "open_codes", "calibrate", "evaluate",
+    "explain", "report", "coverage", "gem",
     *(f"{stage}@{name}" for stage in ("label_set", "ccs") for name in (
         "top50", "top50_extra", "full", "icd9", "icd10", "joint", "open"
     )),
@@ -38,7 +38,8 @@ OUTSIDE_REPORT = {
     *(f"ccs@{name}" for name in ("top50_extra", "icd9", "icd10", "joint", "open")),
 }  # fmt: skip
 FROM_OPEN = {"open_codes", "evaluate", "report"}
-FROM_TRAIN = {"train", "explain", *FROM_OPEN}
+FROM_CALIBRATE = {"calibrate", "evaluate", "report"}
+FROM_TRAIN = {"train", "explain", *FROM_OPEN, *FROM_CALIBRATE}
 FROM_RECIPE = {"recipe", *FROM_TRAIN}
 FROM_ENCODER = {"encoder", "subword", "sentences", "pretrain", *FROM_TRAIN}
 CCS = {stage for stage in STAGES if stage.startswith("ccs@")}

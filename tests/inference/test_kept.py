@@ -65,6 +65,15 @@ def test_a_kept_model_is_a_copy_with_a_card(workspace, capsys):
     assert saved_model.load(kept.find("first")).name == "cnn", "it needs nothing else"
 
 
+def test_the_card_says_what_a_probability_is_worth():
+    texts = []
+    for error in (None, 0.0123):
+        calibrated = {"scores": {"calibration": {"after": {"ece_considered": error}}}}
+        texts.append(card.card("first", TRAINED, {"icd": MEASURED | calibrated}, {}, 1))
+    assert card.UNCALIBRATED in texts[0] and card.UNCALIBRATED in card.card("first", TRAINED, {"icd": MEASURED}, {}, 1)
+    assert card.UNCALIBRATED not in texts[1] and "(expected calibration error), icd: 0.012." in texts[1]
+
+
 def test_kept_models_are_listed(workspace, capsys):
     assert "no model is kept yet" in run(capsys, "keep")[1]
     for name in ("b", "a.2"):

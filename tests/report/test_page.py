@@ -147,6 +147,13 @@ def run(tmp_path_factory, params):
         "linkage.csv": linked,
         "evidence.csv": EVIDENCE,
         "codes.csv": CODES,
+        "reliability.csv": [
+            {"head": "icd", "probabilities": "before", "bin": 1, "decisions": 9}
+            | {"mean_probability": 0.5, "share_right": 0.4}
+        ],
+        "risk_coverage.csv": [
+            {"head": "icd", "of": of, "coverage": share, "risk": 0.2} for of in ("codes", "notes") for share in (0.5, 1)
+        ],
     }
     for name, table in tables.items():
         with open(folder / name, "w", encoding="utf-8", newline="") as file:
@@ -182,6 +189,8 @@ def options(run, root, out):
         "frequency-svg": out / "frequency.svg",
         "losses-svg": out / "losses.svg", "vectors-svg": out / "vectors.svg",
         "learning-svg": out / "learning.svg", "labels-svg": out / "labels.svg", "lengths-svg": out / "lengths.svg",
+        "reliability": run / "reliability.csv", "risk-coverage": run / "risk_coverage.csv",
+        "reliability-svg": out / "reliability.svg", "risk-coverage-svg": out / "risk_coverage.svg",
         "page": out / "report.html",
     }  # fmt: skip
     return stage_commands.options(**arguments)
@@ -196,7 +205,9 @@ def test_stage_writes_the_same_bytes_every_time(run, root, tmp_path):
         assert done == stage_commands.Done(0, "")
     files = [{path.name: path.read_bytes() for path in sorted(out.iterdir())} for out in outs]
     assert files[0] == files[1]
-    names = ("evidence", "frequency", "labels", "learning", "lengths", "losses", "vectors")
+    names = (
+        "evidence", "frequency", "labels", "learning", "lengths", "losses", "reliability", "risk_coverage", "vectors",
+    )  # fmt: skip
     assert sorted(files[0]) == sorted([*(f"{name}.svg" for name in names), "report.html"])
     shown = Page(files[0]["report.html"].decode())
     assert len(shown.ids) == len(set(shown.ids)) and shown.tags.count("svg") == 16 and "script" not in shown.tags

@@ -76,13 +76,14 @@ def _check(arguments: argparse.Namespace) -> Columns:
 
 def _digest(arguments: argparse.Namespace) -> str:
     """Return what tells the model from another one, and from itself with other thresholds, wherever it lies."""
-    from medcode.inference import kept, saved_model
+    from medcode.inference import calibration, kept, saved_model
 
     folder = kept.find(arguments.model)
     opened = Path(arguments.open) if arguments.open else kept.open_folder(folder)
     models = [folder, *saved_model.further_seeds(folder).values()]
     files = [model / "model.json" for model in models]  # with the digest of its weights
     files += [folder / "labels.json", folder / saved_model.ENSEMBLE, opened / "open.json"]
+    files += [kept.calibration_folder(folder) / calibration.FILE]
     content = b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files if file.exists())
     return hashlib.sha256(content).hexdigest()
 

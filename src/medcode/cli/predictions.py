@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MODEL, INPUTS, CODES = "models/current", "data/inputs", "data/extracted/codes.parquet"
 SENTENCES, SUBWORD = "data/sentences", "data/subword"
 OPEN, NOTES = "models/open", "data/extracted/notes.parquet"
+CALIBRATION = Path("models/calibration")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -35,22 +36,26 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from medcode import config
     from medcode.evaluation import official, prediction_files
+    from medcode.inference import calibration, saved_model
 
     params = config.load(config.Measuring, Path("params.yaml"))
     trained, scored = score_splits(params, tuple(dict.fromkeys(("dev", arguments.split))))
     codes = official.gold_codes(CODES, trained.label_set)
+    calibrated = calibration.read(CALIBRATION, saved_model.digests(MODEL), trained.model.heads)
     for head, labels in trained.labels.items():
         thresholds = {label["system"]: trained.thresholds[head] for label in labels}
         dev, of_split = scored["dev"][head], scored[arguments.split][head]
+        code_thresholds = None if calibrated is None else calibrated.mean[head].code_thresholds
         unseen: dict[str, list[list[str]]] = {}
         if codes is not None and head == "icd":
             if params.label_set == "open":
                 dev, _ = with_unseen(dev, codes, of_dev=True)
                 of_split, unseen = with_unseen(of_split, codes, of_dev=arguments.split == "dev")
             tasks = official.tasks(labels, codes, dev, of_split, params.evaluation.threshold_grid)
-            thresholds = official.thresholds(labels, tasks)
+            thresholds, code_thresholds = official.thresholds(labels, tasks), None
         folder = arguments.to or Path("data/predictions") / arguments.split
-        for path, lines in prediction_files.write(folder, labels, of_split, thresholds, unseen).items():
+        written = prediction_files.write(folder, labels, of_split, thresholds, unseen, code_thresholds)
+        for path, lines in written.items():
             print(f"{path}: {lines:,} lines")
 
 

@@ -9,12 +9,26 @@ from __future__ import annotations
 from medcode.config.data import Ccs, Gem, LabelSet, Open, Reference, Split, Synthesize, Tokenize, WordVectors
 from medcode.config.encoders import EncoderSource, Pretrain, Scratch, Subword
 from medcode.config.files import by_label_set, for_label_set, load, read_all, read_yaml, size_of
-from medcode.config.learning import Evaluation, Explain, Machine, Measuring, Run, Scoring, Training, Tuning
+from medcode.config.learning import (
+    Batches,
+    CalibrationMethod,
+    Evaluation,
+    Explain,
+    Machine,
+    Measuring,
+    Run,
+    Scoring,
+    Thresholds,
+    Training,
+    Tuning,
+)
 from medcode.config.params import Params, load_all
 from medcode.config.recipes import ModelSettings, MonitorName, Recipe, configure, load_model
 from medcode.config.section import Count, Number, Positive, Section, Share, System, build
 
 __all__ = [
+    "Batches",
+    "CalibrationMethod",
     "Ccs",
     "Count",
     "EncoderSource",
@@ -42,6 +56,7 @@ __all__ = [
     "Subword",
     "Synthesize",
     "System",
+    "Thresholds",
     "Tokenize",
     "Training",
     "Tuning",

@@ -10,6 +10,8 @@ from medcode.config.data import LabelSet
 from medcode.config.section import Ascending, BatchSize, Count, Positive, Section, Seed, Share
 
 ThresholdGrid = Annotated[int, Field(ge=2, le=10_000)]
+CalibrationMethod = Literal["none", "temperature", "isotonic"]
+Thresholds = Literal["global", "per_code"]
 
 
 class Run(Section):
@@ -101,6 +103,14 @@ class Tuning(Section):
     model_config = ConfigDict(extra="ignore")
 
     threshold_grid: ThresholdGrid
+    batch_size: BatchSize
+
+
+class Batches(Section):
+    """The part of `evaluation` that scoring dev reads. Other keys are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
     batch_size: BatchSize
 
 

@@ -11,7 +11,7 @@ from medcode.config import corpora
 from medcode.config.data import EDITIONS, Ccs, Gem, Open, Reference, Split, Synthesize, Tokenize, WordVectors
 from medcode.config.encoders import EncoderSource, Pretrain, Subword
 from medcode.config.files import by_label_set, read_params
-from medcode.config.learning import Evaluation, Explain, Run, Training
+from medcode.config.learning import CalibrationMethod, Evaluation, Explain, Run, Thresholds, Training
 from medcode.config.section import Section, build
 from medcode.errors import UserError, collect, nearest
 
@@ -41,6 +41,8 @@ class Params(Run):
     pretrain: Pretrain
     open: Open
     training: Training
+    calibration: CalibrationMethod
+    thresholds: Thresholds
     evaluation: Evaluation
     explain: Explain
 

@@ -17,6 +17,7 @@ def write(
     scored: ScoredDocuments,
     thresholds: Mapping[str, float],
     unseen: Mapping[str, Sequence[Sequence[str]]] | None = None,
+    code_thresholds: Sequence[float] | None = None,
 ) -> dict[Path, int]:
     """Write two files for each code system: `SYSTEM.ranked.tsv` for MAP, and `SYSTEM.predicted.tsv` for F1.
 
@@ -26,6 +27,7 @@ def write(
         scored: probabilities of all documents of a split.
         thresholds: by system, the probability above which a code is predicted.
         unseen: codes of the candidates of each document, by system.
+        code_thresholds: of each label [Y], in the place of those of the systems; None for the latter.
 
     Returns:
         The files with the number of their lines. A ranked file has the first `DEPTH` codes of each document, in the
@@ -40,14 +42,19 @@ def write(
         probabilities = scored.probabilities[:, columns]
         if system in scored.candidates:
             probabilities = np.concatenate([probabilities, scored.candidates[system].probabilities], axis=1)
+        limits = np.full(probabilities.shape[1], threshold)
+        if code_thresholds is not None:
+            limits[: len(columns)] = np.asarray(code_thresholds)[columns]
+        is_predicted = probabilities > limits.astype(probabilities.dtype)
         ranked: list[str] = []
         predicted: list[str] = []
-        for document, row, further in zip(scored.documents, probabilities, of_candidates, strict=True):
+        rows = zip(scored.documents, probabilities, is_predicted, of_candidates, strict=True)
+        for document, row, of_row, further in rows:
             names = [*of_labels, *further]
             order = np.argsort(row, kind="stable")[::-1][:DEPTH]
             lines = [f"{document}\t{names[number]}\n" for number in order]
             ranked += lines
-            predicted += lines[: int(np.count_nonzero(row[order] > row.dtype.type(threshold)))]
+            predicted += [line for line, is_one in zip(lines, of_row[order], strict=True) if is_one]
         for name, lines in (("ranked", ranked), ("predicted", predicted)):
             path = folder / f"{system}.{name}.tsv"
             io.write_text(path, "".join(lines))

@@ -15,8 +15,9 @@ LIMITS = (
     "- It knows the codes that it was trained on, and no other, but for those that a scorer of unseen codes adds.\n"
     "- Rare codes are learned from few notes: the measures by frequency of the code are far below the mean.\n"
     "- Notes of another hospital, language, time or length than those it learned from are coded worse.\n"
-    "- A probability is a score of the model. It says little of how sure one may be."
+    "- {probability}"
 )
+UNCALIBRATED = "A probability is a score of the model. It says little of how sure one may be."
 
 
 def restriction(corpus: str) -> str:
@@ -54,9 +55,23 @@ def card(
         _measures(test, baseline),
         "Threshold tuned on dev; macro F1 as Mullenbach et al. 2018.",
         "## Limits",
-        LIMITS,
+        LIMITS.format(probability=_probability(test)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _probability(test: Mapping[str, Any]) -> str:
+    """Return what a probability is worth: by its error on test where it is calibrated."""
+    found = {head: measured.get("scores", {}).get("calibration", {}).get("after") for head, measured in test.items()}
+    errors = [
+        f"{head}: {after['ece_considered']:.3f}" for head, after in found.items() if after and after["ece_considered"]
+    ]
+    if not errors:
+        return UNCALIBRATED
+    return (
+        "Probabilities are calibrated on dev. On test those of the codes that come into question are off by, in the "
+        f"mean (expected calibration error), {', '.join(errors)}. On other notes they may be off by more."
+    )
 
 
 def _measures(test: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:

@@ -80,8 +80,14 @@ THRESHOLDS = TypeAdapter(dict[Name, Probability])
 METADATA: TypeAdapter[Metadata] = TypeAdapter(Metadata)
 
 
-def checked(schema: TypeAdapter, value: Any, path: Path) -> Any:
+def checked(schema: TypeAdapter, value: Any, path: Path, again: str = TRAIN_AGAIN) -> Any:
     """Return a value of a file as its schema says.
+
+    Args:
+        schema: of the value.
+        value: as it was read.
+        path: of the file, for the message.
+        again: what makes the file again, for the message.
 
     Raises:
         UserError: it is otherwise; one line, with the first thing that is wrong.
@@ -92,4 +98,4 @@ def checked(schema: TypeAdapter, value: Any, path: Path) -> Any:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"])) or "the whole"
         wrong = "missing" if problem["type"] == "missing" else problem["msg"]
-        raise UserError(f"{path}: damaged, {place}: {wrong}; {TRAIN_AGAIN}") from None
+        raise UserError(f"{path}: damaged, {place}: {wrong}; {again}") from None

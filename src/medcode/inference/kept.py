@@ -9,12 +9,12 @@ from pathlib import Path
 
 from medcode import io
 from medcode.errors import UserError, nearest
-from medcode.inference import saved_model
+from medcode.inference import calibration, saved_model
 
 ROOT = Path("models/kept")
-CURRENT, OPEN = Path("models/current"), Path("models/open")
+CURRENT, OPEN, CALIBRATION = Path("models/current"), Path("models/open"), Path("models/calibration")
 CARD = "README.md"
-OF_OPEN = "open"  # the scorer of unseen codes, within the folder of its model
+OF_OPEN, OF_CALIBRATION = "open", "calibration"  # what belongs to a model, within its folder
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -42,10 +42,16 @@ def open_folder(model: Path) -> Path:
     return model / OF_OPEN if (model / OF_OPEN).is_dir() else model.parent / OF_OPEN
 
 
+def calibration_folder(model: Path) -> Path:
+    """Return the folder of a model's calibration: in its own, where it was kept, else beside it."""
+    inside = model / OF_CALIBRATION
+    return inside if (inside / calibration.FILE).exists() else model.parent / OF_CALIBRATION
+
+
 def keep(name: str, card: str) -> Path:
     """Copy the trained model under a name, with a card, all or nothing; return its folder.
 
-    A scorer of unseen codes is copied too, if it was made for this model.
+    A scorer of unseen codes and a calibration are copied too, if they were made for this model.
 
     Raises:
         UserError: the name is not allowed or taken, there is no trained model, or it is damaged.
@@ -59,13 +65,15 @@ def keep(name: str, card: str) -> Path:
         pass  # every seed can be read
     with io.atomic_folder(folder) as target:
         shutil.copytree(CURRENT, target, dirs_exist_ok=True)
-        if _is_of(OPEN, CURRENT):
+        if _is_of(OPEN / "open.json", CURRENT):
             shutil.copytree(OPEN, target / OF_OPEN)
+        if _is_of(CALIBRATION / calibration.FILE, CURRENT):
+            shutil.copytree(CALIBRATION, target / OF_CALIBRATION)
         io.write_text(target / CARD, card)
     return folder
 
 
-def _is_of(opened: Path, model: Path) -> bool:
-    """Whether a scorer of unseen codes was made for a model."""
-    values = io.read_json(opened / "open.json") if (opened / "open.json").exists() else {}
+def _is_of(file: Path, model: Path) -> bool:
+    """Whether a scorer of unseen codes or a calibration was made for a model."""
+    values = io.read_json(file) if file.exists() else {}
     return isinstance(values, dict) and values.get("models") == saved_model.digests(model)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from medcode.inference.calibration import Calibration
 from medcode.inference.predict import (
     NO_WORDS,
     NoteScores,
@@ -73,11 +74,17 @@ class BatchPredictor:
     Args:
         models: one or several models of the same labels.
         open_predictor: adds codes that are no label; None for a label set without them.
+        calibration: of the models; None for none.
     """
 
-    def __init__(self, models: Sequence[TrainedModel], open_predictor: OpenPredictor | None = None) -> None:
+    def __init__(
+        self,
+        models: Sequence[TrainedModel],
+        open_predictor: OpenPredictor | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
         self._models = [(trained, NoteTokenizer(trained)) for trained in models]
-        self._open_predictor = open_predictor
+        self._open_predictor, self._calibration = open_predictor, calibration
 
     def __call__(
         self,
@@ -113,7 +120,8 @@ class BatchPredictor:
         return notes
 
     def _prediction(self, note: _Note, threshold: float | None, top: int | None) -> Prediction:
-        return prediction_of(self._models[0][0], note.text, note.scores(), threshold, top, self._open_predictor)
+        added = self._open_predictor, self._calibration
+        return prediction_of(self._models[0][0], note.text, note.scores(), threshold, top, *added)
 
 
 class _Note:

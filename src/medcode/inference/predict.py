@@ -9,6 +9,7 @@ from typing import Any, NotRequired, Protocol, TypedDict
 import numpy as np
 
 from medcode.errors import UserError
+from medcode.inference.calibration import NOTHING, Calibration
 from medcode.inference.saved_model import TrainedModel
 from medcode.inference.scoring import MeanProbabilities, probabilities, score
 from medcode.text.offsets import sentence_tokens, token_offsets
@@ -28,10 +29,11 @@ class PredictedCode(TypedDict):
         system: of the code, for instance `icd10cm`.
         code: with its point.
         description: of the code.
-        probability: from 0 to 1.
+        probability: from 0 to 1, calibrated where the model has a calibration.
         evidence: start and end of the best sentence, in characters of the note; of a model on sentences only.
         unseen: true for a code that no training note has.
         spans: the evidence, [start, end, text, weight] each, heaviest first; where it was asked for.
+        threshold: the probability above which this code is predicted; where codes have thresholds of their own.
     """
 
     head: str
@@ -42,6 +44,7 @@ class PredictedCode(TypedDict):
     evidence: NotRequired[list[int]]
     unseen: NotRequired[bool]
     spans: NotRequired[list[list[Any]]]
+    threshold: NotRequired[float]
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class Prediction:
         words_known: number of words read that are in the vocabulary.
         unit: what these numbers count: words, or the subwords of an encoder.
         seeds: number of trained models, whose mean the probabilities are.
-        thresholds: of each head, the probability above which a code is predicted, unless `top` was asked for.
+        thresholds: of each head, the probability above which a code without a threshold of its own is predicted,
+            unless `top` was asked for.
         evidence_method: by which the spans of the codes were found; None without spans.
     """
 
@@ -146,6 +150,7 @@ def predict(
     threshold: float | None = None,
     top: int | None = None,
     open_predictor: OpenPredictor | None = None,
+    calibration: Calibration | None = None,
 ) -> Prediction:
     """Predict the codes of one note, by the mean of the probabilities of one or several models.
 
@@ -157,6 +162,7 @@ def predict(
         threshold: a code is predicted when its probability is above; None takes the tuned threshold of each head.
         top: predict this many codes of each head instead, whatever their probability.
         open_predictor: adds codes that are no label; None for a label set without them.
+        calibration: of the models; None for none.
 
     Raises:
         UnreadableNote: the note has no words, or was decoded by the wrong rule.
@@ -176,7 +182,7 @@ def predict(
     best = {head: values.argmax(axis=0) for head, values in of_slices.values.items()}
     sizes = len(all_tokens), len(tokens), int((tokens != unknown).sum())
     scores = NoteScores(mean.values, best, places, *sizes, mean.models)
-    return prediction_of(trained, text, scores, threshold, top, open_predictor)
+    return prediction_of(trained, text, scores, threshold, top, open_predictor, calibration)
 
 
 def check_text(text: str) -> None:
@@ -204,33 +210,41 @@ def prediction_of(
     threshold: float | None,
     top: int | None,
     open_predictor: OpenPredictor | None,
+    calibration: Calibration | None,
 ) -> Prediction:
     """Return the codes of a note by its scores.
+
+    Codes are ranked and, unless a threshold is given, chosen by the model's own probabilities, so a calibration changes
+    only the numbers beside them. What `open_predictor` returns is calibrated already.
 
     Args:
         trained: one of the models that the scores are of.
         text: the note.
         scores: of it.
-        threshold, top, open_predictor: as for `predict`.
+        threshold, top, open_predictor, calibration: as for `predict`.
     """
     codes, thresholds = [], {}
     for head, labels in trained.labels.items():
         values, limit, unseen = scores.probabilities[head], trained.thresholds[head], []
+        of_head = NOTHING if calibration is None else calibration.mean[head]
         if open_predictor is not None and head == "icd":
             opened = open_predictor(text, values)
             values, limit = np.concatenate([opened.probabilities, opened.unseen_probabilities]), opened.threshold
-            unseen = opened.unseen
-        limit = thresholds[head] = limit if threshold is None else threshold
-        order = np.argsort(-values, kind="stable")
-        for number in (order[:top] if top is not None else order[values[order] > limit]).tolist():
+            unseen, of_head = opened.unseen, NOTHING
+        shown, order = of_head.map(values), np.argsort(-values, kind="stable")
+        is_predicted = of_head.decide(values, limit) if threshold is None else shown > threshold
+        thresholds[head] = of_head.shown(limit) if threshold is None else threshold
+        for number in (order[:top] if top is not None else order[is_predicted[order]]).tolist():
             record = labels[number] if number < len(labels) else unseen[number - len(labels)]
             code = PredictedCode(
                 head=head,
                 system=record["system"],
                 code=record["code"],
                 description=record["description"],
-                probability=float(values[number]),
+                probability=float(shown[number]),
             )
+            if threshold is None and of_head.code_thresholds is not None:
+                code["threshold"] = of_head.shown(of_head.code_thresholds[number])
             if number >= len(labels):
                 code["unseen"] = True
             elif scores.places is not None:

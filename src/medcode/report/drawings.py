@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medcode.report import figures, label_figures, tables
+from medcode.report import figures, label_figures, score_figures, tables
 from medcode.report.evidence_figure import evidence_figure
 
 Rows = list[dict[str, Any]]
@@ -26,6 +26,8 @@ class Tables:
         losses: loss of each code.
         vectors: places of codes and categories in a plane.
         evidence: measures of evidence.
+        reliability: share of right codes by their probability.
+        risk_coverage: what remains wrong of the most confident codes and notes.
     """
 
     learning_curve: Rows
@@ -34,6 +36,8 @@ class Tables:
     losses: Rows
     vectors: Rows
     evidence: Rows
+    reliability: Rows
+    risk_coverage: Rows
 
     @classmethod
     def read(cls, paths: Mapping[str, Path]) -> Tables:
@@ -45,12 +49,13 @@ class Tables:
         columns = {
             "learning_curve": tables.LEARNING, "frequency": tables.FREQUENCY, "linkage": tables.LINKAGE,
             "losses": tables.LOSSES, "vectors": tables.VECTORS, "evidence": tables.EVIDENCE,
+            "reliability": tables.RELIABILITY, "risk_coverage": tables.RISK_COVERAGE,
         }  # fmt: skip
         prefixes = {"learning_curve": tables.HEAD_LOSSES}
         return cls(**{
             field.name: tables.read_csv(
                 paths[field.name], columns[field.name], prefixes.get(field.name, ()),
-                may_be_empty=field.name in ("linkage", "vectors", "evidence"),
+                may_be_empty=field.name not in ("learning_curve", "frequency", "losses"),
             )
             for field in fields(cls)
         })  # fmt: skip
@@ -85,8 +90,12 @@ def draw(drawn: Tables, facts: Facts, *, phone: bool = False) -> dict[str, str]:
     Args:
         drawn: the tables.
         facts: what the figures show besides.
-        phone: whether they are for a narrow page.
+        phone: whether they are for a narrow page; those that are as narrow on a wide one are then left out.
     """
+    narrow = {
+        "reliability": score_figures.reliability_figure(drawn.reliability),
+        "risk_coverage": score_figures.risk_coverage_figure(drawn.risk_coverage),
+    }
     shared = {"phone": phone}
     linked = drawn.linkage
     return {
@@ -97,4 +106,5 @@ def draw(drawn: Tables, facts: Facts, *, phone: bool = False) -> dict[str, str]:
         "labels": figures.label_figure(facts.train_counts, **shared),
         "lengths": figures.length_figure(facts.lengths, facts.max_tokens, facts.unit, **shared),
         "evidence": evidence_figure(drawn.evidence, **shared),
+        **({} if phone else narrow),
     } | ({"linkage": label_figures.linkage_figure(linked, facts.macro_f1, **shared)} if linked else {})

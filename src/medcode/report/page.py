@@ -15,7 +15,7 @@ from medcode.dataset.arrays import Inputs
 from medcode.errors import UserError
 from medcode.evaluation.bootstrap import RESAMPLES
 from medcode.report import baseline as linear_baseline
-from medcode.report import sentences
+from medcode.report import scores, sentences
 from medcode.report.code_tables import SHOWN, code_tables
 from medcode.report.contents import with_contents
 from medcode.report.head_results import head_results
@@ -66,7 +66,8 @@ def render(
         data: documents and labels, all three splits.
         corpus: metrics/corpus.json, the result of `dataset.statistics.summarize`.
         figures: the SVG of `frequency`, `losses`, `vectors`, `learning`, `labels`, `lengths` and, where there
-            is anything to show, `linkage` and `evidence`.
+            is anything to show, `linkage` and `evidence`; with `scores` in the metrics, also `reliability` and
+            `risk_coverage`.
         vectors_note: caption of the figure `vectors`, which is left out if this is empty.
         seeds: metrics/seeds.json: `standard_deviation` over several seeds of each number in `test`, and the metrics of
             the `ensemble` of their models; empty for one seed.
@@ -102,6 +103,7 @@ def render(
         phone={name: inline(svg) for name, svg in (phone or {}).items()},
         code_tables=code_tables(codes, heads),
         codes_shown=SHOWN,
+        scores=scores.section(test, heads, drawn),
         frequency_note=sentences.frequency_note(params.evaluation),
         vectors_note=vectors_note,
         learning_note=sentences.learning_note(train, settings),

@@ -7,10 +7,10 @@ import os
 from typing import Any
 
 from medcode.errors import UserError
-from medcode.evaluation import frequency
+from medcode.evaluation import abstention, frequency, reliability
 from medcode.io import read_json
 
-TEXTS = ("head", "group", "linked", "category", "code", "method")
+TEXTS = ("head", "group", "linked", "category", "code", "method", "probabilities", "of")
 FREQUENCY = ("head", "group", *frequency.COLUMNS)
 LINKAGE = ("head", "group", "linked", "codes", "f1_macro_tuned")
 LEARNING = ("epoch", "train_loss", "dev_loss", "f1_micro", "f1_macro", "map")
@@ -22,6 +22,7 @@ CODES = (
     "f1", "auc", "confusions",
 )  # fmt: skip
 EVIDENCE = ("head", "method", "f1", "auprc", "comprehensiveness", "sufficiency")
+RELIABILITY, RISK_COVERAGE = reliability.COLUMNS, abstention.COLUMNS
 TRAINED = ("model", "recipe", "label_set", "best_epoch", "epochs_run", "stopped", "parameters")
 
 

@@ -7,6 +7,7 @@ workflow's. DVC fills in `${...}` from params.yaml, so the pipeline depends on t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,14 +23,25 @@ WORK = "data/crossval/${item.fold}"  # removed when the fold ends
 RESULTS = f"{RUNS}/${{item.fold}}"
 RESULT_FOLDERS = ("metrics", "plots")
 FIRST, LAST = "split", "evaluate"
+CALIBRATE, SCORE_OPTIONS = "calibrate", ("--calibration", "--reliability", "--risk-coverage")
 # Of the matrix of label sets a fold has the one that params.yaml names, and those that its stages read besides.
 LABEL_SET, NAMED, FURTHER = "${item.label_set}", "${label_set}", {"label_set": ("full", "joint")}
 HEAD = "# Written by `make crossval` from the main dvc.yaml.\n"
 
 
+def without_calibration(workflow: dict[str, Stage]) -> dict[str, Stage]:
+    """Return the stages without calibration: a fold measures dev, on which it would be learned."""
+    if CALIBRATE not in workflow:
+        return workflow
+    last, outs = workflow[LAST], workflow[CALIBRATE].outs
+    deps = tuple(dep for dep in last.deps if dep not in outs)
+    last = replace(last, command=last.command.without(SCORE_OPTIONS), deps=deps)
+    return {name: stage for name, stage in workflow.items() if name != CALIBRATE} | {LAST: last}
+
+
 def repeated(workflow: dict[str, Stage]) -> list[str]:
     """Return the stages that each fold repeats, in the order in which they run."""
-    before = ancestors(workflow)
+    before = ancestors(without_calibration(workflow))
     names = [name for name in before[LAST] | {LAST} if FIRST in before[name] | {name}]
     return sorted(names, key=lambda name: (len(before[name]), name))
 
@@ -41,6 +53,7 @@ def pipeline(workflow: dict[str, Stage], folds: int) -> dict[str, Any]:
         workflow: the stages of the main dvc.yaml.
         folds: number of parts of train and dev.
     """
+    workflow = without_calibration(workflow)
     chain = {name: workflow[name] for name in repeated(workflow)}
     deps = {dep for stage in chain.values() for dep in stage.deps if producer(chain, dep) is None}
     fold = {
@@ -113,7 +126,7 @@ def write(root: Path, folds: int) -> None:
 
 def data_targets(root: Path) -> list[str]:
     """Return the targets of `dvc repro` for what the folds share: stages of the main workflow."""
-    workflow = parse_stages(config.read_yaml(root / "dvc.yaml"))
+    workflow = without_calibration(parse_stages(config.read_yaml(root / "dvc.yaml")))
     chain = repeated(workflow)
     producers = {producer(workflow, dep) for name in chain for dep in workflow[name].deps}
     return sorted(name for name in producers if name is not None and name not in chain)

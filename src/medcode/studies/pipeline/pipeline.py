@@ -23,9 +23,10 @@ from medcode.studies.pipeline.run_groups import RunFiles, RunGroup, run_groups
 from medcode.studies.pipeline.workflow import PARAMS_FILE, StageCommand, parse_stages
 
 HEAD = "# Written by `make study` from {source}: change that instead.\n"
-# Options of the evaluation for codes that training never saw, which studies do without.
+# Options of the evaluation that studies do without: for codes that training never saw, and for calibration.
 OPEN_OPTIONS = ("--notes", "--open")
 PAGE_OPTIONS = ("--per-code", "--intervals")  # what it writes for the report page of a single run
+SCORE_OPTIONS = ("--calibration", "--reliability", "--risk-coverage")
 OPEN_TABLES = ("--notes", "--spans", "--descriptions", "--synonyms")  # what an ensemble needs to score unseen codes
 RESULT_FOLDERS = ("metrics", "plots")  # of the main workflow; a training of a study has one folder for both
 
@@ -109,7 +110,7 @@ def _run_commands(
     }
     finish_options = {"--params": params, "--out": f"{files.results}/environment.json"}
     finish_options |= {} if study.definition.evidence else {"--model": files.model}
-    evaluate = evaluate.without((*OPEN_OPTIONS, *PAGE_OPTIONS))
+    evaluate = evaluate.without((*OPEN_OPTIONS, *PAGE_OPTIONS, *SCORE_OPTIONS))
     evaluate = evaluate.replace_options({"--params": params, "--model": files.model})
     evaluate = evaluate.add_option("--predictions", f"{files.results}/predictions.npz")
     if study.definition.ensembles:
