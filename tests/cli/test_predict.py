@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import plain_encoder
 import pytest
@@ -276,6 +277,17 @@ def test_predict_says_that_most_words_are_unknown_if_there_are_enough(command, m
     ):
         note.write_text("fever " * 10 + "fiebre " * unknown)
         assert command("predict", note, "--model", model, "--top", 1)[2] == message
+
+
+def test_predict_says_that_a_note_is_unusually_short_or_long(command, model, tmp_path):
+    trained = replace(saved_model.load(model), dev_lengths=(2, 4))
+    saved_model.save(tmp_path / "lengths", trained, {"seed": 1})
+    note = tmp_path / "note.txt"
+    for words, message in ((1, "short: it has 1 words"), (2, ""), (4, ""), (5, "long: it has 5 words")):
+        note.write_text("fever " * words)
+        err = command("predict", note, "--model", tmp_path / "lengths", "--top", 1)[2]
+        expected = f"note: unusually {message}; those that the model was tuned on have 2 to 4\n" if message else ""
+        assert err == expected
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])

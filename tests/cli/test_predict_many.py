@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import note_models
 import pyarrow as pa
@@ -147,6 +148,13 @@ def test_what_the_codes_do_not_show_is_said(command, model, folder, tmp_path):
     (folder / "n02.txt").write_text("fever " + "fiebre " * 30)
     err = command("predict", folder / "n02.txt", "--model", model, "--top", 1)[2]
     assert "note: most of it is unknown to the model, whose vocabulary has 1 of 31 words\n" in err
+
+
+def test_notes_of_unusual_length_are_counted(command, model, folder, tmp_path):
+    saved_model.save(model, replace(saved_model.load(model), dev_lengths=(1, 40)), {"seed": 1})
+    (folder / "n01.txt").write_text("fever " * 41)
+    _, _, err = command("predict", folder, "--model", model, "--output", tmp_path / "codes.csv")
+    assert "note: 1 notes are shorter or longer than all that it was tuned on\n" in err
 
 
 @pytest.fixture

@@ -112,6 +112,15 @@ def test_batches_are_of_similar_length_and_keep_to_the_limit():
     assert [part.tolist() for part in batches(np.array([7, 9]), 1)] == [[1], [0]]
 
 
+def test_a_note_of_unusual_length_is_shorter_or_longer_than_every_note_of_dev():
+    trained = note_models.any_model("caml")
+    assert not predict([trained], "word1").is_unusual_length  # a folder that says nothing of lengths
+    trained = replace(trained, dev_lengths=(3, 5))
+    found = [predict([trained], "word1 " * words).is_unusual_length for words in (2, 3, 5, 6)]
+    assert found == [True, False, False, True]
+    assert "dev_lengths" not in predict([trained], "word1").as_dict()
+
+
 def test_a_note_is_called_unknown_only_if_it_has_enough_words():
     trained = note_models.any_model("caml")
     known, unknown = "word1 " * 11, "strange " * 12

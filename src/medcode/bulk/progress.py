@@ -35,12 +35,14 @@ class Counts:
         rejected: that could not be read.
         truncated: of which the model read the beginning only.
         mostly_unknown: of which the model does not know most words.
+        unusual_length: that are shorter or longer than every note of dev.
     """
 
     notes: int = 0
     rejected: int = 0
     truncated: int = 0
     mostly_unknown: int = 0
+    unusual_length: int = 0
 
 
 class Progress:

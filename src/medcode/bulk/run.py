@@ -130,6 +130,7 @@ class Run:
                 continue
             counts.truncated += result.words_read < result.words
             counts.mostly_unknown += result.mostly_unknown
+            counts.unusual_length += result.is_unusual_length
             lines.append(output.encode(row.id or "", row.text, result))
         counts.notes += len(part)
         counts.rejected += len(rejected)

@@ -95,6 +95,7 @@ def _report(arguments: argparse.Namespace, coder: Coder, counts: Counts) -> None
     lines = [
         (counts.truncated, f"read the first {trained.max_tokens:,} {unit} of {counts.truncated:,} longer notes"),
         (counts.mostly_unknown, f"most {unit} of {counts.mostly_unknown:,} notes are unknown to the model"),
+        (counts.unusual_length, f"{counts.unusual_length:,} notes are shorter or longer than all that it was tuned on"),
         (len(coder.models) > 1, f"means of the probabilities of {len(coder.models)} models, one for each seed"),
     ]
     for applies, line in lines:

@@ -69,6 +69,14 @@ def report(arguments: argparse.Namespace, prediction: Prediction) -> None:
     elif prediction.mostly_unknown:
         known = f"{prediction.words_known:,} of {prediction.words_read:,} {prediction.unit}"
         print(f"note: most of it is unknown to the model, whose vocabulary has {known}", file=sys.stderr)
+    if prediction.dev_lengths is not None and prediction.is_unusual_length:
+        shortest, longest = prediction.dev_lengths
+        kind, unit = "short" if prediction.words < shortest else "long", prediction.unit
+        print(
+            f"note: unusually {kind}: it has {prediction.words:,} {unit}; those that the model was tuned on have "
+            f"{shortest:,} to {longest:,}",
+            file=sys.stderr,
+        )
     if prediction.seeds > 1:
         print(f"note: means of the probabilities of {prediction.seeds} models, one for each seed", file=sys.stderr)
     if arguments.threshold is None and arguments.top is None:

@@ -57,6 +57,7 @@ class Metadata(_Part):
     thresholds: dict[Name, Probability]
     text: Literal["words", "raw"] | None = None
     unit: Unit = "documents"
+    dev_lengths: Annotated[list[Count], Field(min_length=2, max_length=2)] | None = None
     embedding_size: Width | None = None
     encoder: Encoder | None = None
     features: Positive | None = None

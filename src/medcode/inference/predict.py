@@ -63,6 +63,7 @@ class Prediction:
         thresholds: of each head, the probability above which a code without a threshold of its own is predicted,
             unless `top` was asked for.
         evidence_method: by which the spans of the codes were found; None without spans.
+        dev_lengths: of the shortest and the longest note of dev, in the same unit; None where the model does not say.
     """
 
     model: str
@@ -75,6 +76,12 @@ class Prediction:
     seeds: int
     thresholds: dict[str, float]
     evidence_method: str | None = None
+    dev_lengths: tuple[int, int] | None = None
+
+    @property
+    def is_unusual_length(self) -> bool:
+        """Whether the note is shorter or longer than every note of dev."""
+        return self.dev_lengths is not None and not self.dev_lengths[0] <= self.words <= self.dev_lengths[1]
 
     @property
     def mostly_unknown(self) -> bool:
@@ -89,8 +96,9 @@ class Prediction:
         return replace(self, codes=codes)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the attributes for JSON; `evidence_method` only where there are spans."""
-        return {name: value for name, value in vars(self).items() if name != "evidence_method" or value is not None}
+        """Return the attributes for JSON, without `dev_lengths`; `evidence_method` only where there are spans."""
+        left_out = {"dev_lengths"} | ({"evidence_method"} if self.evidence_method is None else set())
+        return {name: value for name, value in vars(self).items() if name not in left_out}
 
 
 class UnreadableNote(UserError):
@@ -252,7 +260,9 @@ def prediction_of(
             codes.append(code)
     unit = "words" if trained.tokenizer is None else "subwords"
     sizes = scores.words, scores.words_read, scores.words_known
-    return Prediction(trained.name, trained.label_set, codes, *sizes, unit, scores.seeds, thresholds)
+    return Prediction(
+        trained.name, trained.label_set, codes, *sizes, unit, scores.seeds, thresholds, dev_lengths=trained.dev_lengths
+    )
 
 
 def slices_of(trained: TrainedModel, text: str, n_tokens: int) -> tuple[np.ndarray, np.ndarray | None]:

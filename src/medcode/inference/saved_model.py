@@ -49,6 +49,7 @@ class TrainedModel:
         label_set: the name of the label set it was trained on.
         tokenizer: the subword tokenizer; None for a model on words.
         unit: what it reads: whole documents, or their sentences one by one, which are cut after `max_tokens`.
+        dev_lengths: tokens of the shortest and of the longest note of dev; None where a folder does not say.
     """
 
     name: str
@@ -61,6 +62,7 @@ class TrainedModel:
     label_set: str
     tokenizer: SubwordTokenizer | None = None
     unit: Unit = "documents"
+    dev_lengths: tuple[int, int] | None = None
 
 
 def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str, Any]) -> None:
@@ -88,6 +90,7 @@ def save(folder: str | os.PathLike, trained: TrainedModel, provenance: dict[str,
             "thresholds": trained.thresholds,
             **({} if trained.tokenizer is None else {"text": trained.tokenizer.text}),
             **({} if trained.unit == "documents" else {"unit": trained.unit}),
+            **({} if trained.dev_lengths is None else {"dev_lengths": trained.dev_lengths}),
             **trained.model.rebuild_metadata(),
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "provenance": {**provenance, "torch": torch.__version__},
@@ -224,6 +227,7 @@ def _build(folder: Path, metadata: Metadata) -> TrainedModel:
         label_set=metadata.label_set,
         tokenizer=tokenizer,
         unit=metadata.unit,
+        dev_lengths=None if metadata.dev_lengths is None else (metadata.dev_lengths[0], metadata.dev_lengths[1]),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from medcode import io
 from medcode.config import ModelSettings, Run
-from medcode.dataset.arrays import Inputs
+from medcode.dataset.arrays import Inputs, Split
 from medcode.encoders.subwords import SubwordTokenizer
 from medcode.evaluation import seeds
 from medcode.evaluation.thresholds import tune_threshold
@@ -84,12 +84,19 @@ def save(
                 run.label_set,
                 tokenizer,
                 settings.recipe.unit,
+                _lengths(data.splits["dev"]),
             )
             provenance = {"corpus": run.corpus, "encoder": run.encoder, "recipe": settings.recipe_name, "seed": seed}
             saved_model.save(target if seed == run.seed else saved_model.of_seed(target, seed), saved, provenance)
         if ensemble.models > 1:
             saved_model.save_ensemble(target, tune_thresholds(ensemble.values, data))
     return thresholds
+
+
+def _lengths(split: Split) -> tuple[int, int]:
+    """Return the tokens of the shortest and of the longest document."""
+    lengths = split.offsets[:, 1] - split.offsets[:, 0]
+    return int(lengths.min()), int(lengths.max())
 
 
 def metrics(
