@@ -79,6 +79,7 @@ def test_kept_models_are_listed(workspace, capsys):
     for name in ("b", "a.2"):
         run(capsys, "keep", name)
     assert run(capsys, "keep")[1].splitlines() == ["a.2  cnn  full  mimic3", "b  cnn  full  mimic3"]
+    assert run(capsys, "models", "--kept") == run(capsys, "keep")
 
 
 def test_all_seeds_and_the_scorer_of_unseen_codes_are_kept(workspace):

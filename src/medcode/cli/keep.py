@@ -25,9 +25,20 @@ def run(arguments: argparse.Namespace) -> None:
     from medcode.inference import kept
 
     if arguments.name is None:
-        print("\n".join(map(line, kept.names())) or "no model is kept yet; `medcode keep NAME` keeps the trained one")
+        print(listed())
         return
     print(kept.keep(arguments.name, card_of_current(arguments.name)))
+
+
+def listed() -> str:
+    """Return a line about each kept model, or how to keep one.
+
+    Raises:
+        UserError: one of them is damaged.
+    """
+    from medcode.inference import kept
+
+    return "\n".join(map(line, kept.names())) or "no model is kept yet; `medcode keep NAME` keeps the trained one"
 
 
 def line(name: str) -> str:

@@ -21,6 +21,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="FOLDER",
         help="the files of the models (default: %(default)s)",
     )
+    parser.add_argument("--kept", action="store_true", help="list the trained models that `medcode keep` has named")
     parser.add_argument("--name", help="show one model")
     parser.add_argument("--vocabulary", type=int, default=51_919, help="embedding rows, PAD and UNK included")
     parser.add_argument(
@@ -63,6 +64,11 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: an argument or a model's file is wrong.
     """
+    if arguments.kept:
+        from medcode.cli.keep import listed
+
+        print(listed())
+        return
     from medcode.config import models
     from medcode.errors import UserError, nearest
     from medcode.models.catalog import NOT_PUBLISHED, ModelFile, describe
