@@ -20,6 +20,7 @@ from medcode.errors import UserError, nearest
 LONGEST_FIELD = 2**26  # characters; a longer one in a CSV file lacks its closing quote
 # Names of columns that messages list. The first line of a file without a header has ids, dates and text of a note.
 NAME = re.compile(r"[^\W\d][\w.;/#-]{0,60}")
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # other than commas
 PARQUET_ROWS = 64  # read at a time
 NOT_UTF8 = "not UTF-8 text"
 CONVERT = "convert it, for instance with iconv -f UTF-16 -t UTF-8"
@@ -167,17 +168,34 @@ def check_names(path: Path, wanted: Sequence[tuple[str, str]], names: Sequence[s
     Raises:
         UserError: columns are missing, or their names come twice; a line for each.
     """
-    are_names = all(map(NAME.fullmatch, names))
-    unlisted = f"its {kind} are not listed, because some do not look like names; is the first line a header?"
     mistakes = []
     for name, setting in wanted:
         if name not in names:
-            hint = nearest(name, names) if are_names else unlisted
+            hint = _separator_hint(names) or _name_hint(name, names, kind)
             mistakes.append(f"{path}: has no '{name}' among its {kind} ({setting}); {hint}")
         elif list(names).count(name) > 1:
             mistakes.append(f"{path}: has '{name}' twice among its {kind} ({setting}); rename one of them")
     if mistakes:
         raise UserError(*dict.fromkeys(mistakes))
+
+
+def _separator_hint(names: Sequence[str]) -> str | None:
+    """Return a hint if a header was read as one name, or as the line that tells Excel the separator."""
+    if names and names[0].lower().startswith("sep="):
+        return "its first line is the one that tells Excel the separator; remove it, and separate the fields by commas"
+    if len(names) == 1 and (found := next((sign for sign in SEPARATORS if sign in names[0]), None)):
+        return f"its fields seem to stand between {SEPARATORS[found]}; export it with commas"
+    return None
+
+
+def _name_hint(name: str, names: Sequence[str], kind: str) -> str:
+    if name in map(str.strip, names):
+        return "there is one with blanks around it; remove them"
+    if not all(map(_is_unicode, names)):
+        return f"the header is {NOT_UTF8}; save the table as UTF-8"
+    if all(map(NAME.fullmatch, names)):
+        return nearest(name, names)
+    return f"its {kind} are not listed, because some do not look like names; is the first line a header?"
 
 
 def rows(path: Path, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[int, list[Any]]]:

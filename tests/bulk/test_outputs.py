@@ -45,6 +45,13 @@ def test_a_line_of_json_is_what_one_note_prints_behind_its_id():
     assert lines[1]["codes"] == [] and encoded(".jsonl").isascii()
 
 
+def test_no_code_lies_below_its_threshold_for_being_rounded():
+    code = CODE | {"probability": 0.12342, "threshold": 0.123415}
+    found = prediction(code, CODE | {"threshold": 1e-6}, thresholds={"icd": 0.123415}).rounded(4)
+    assert found.codes[0]["probability"] >= found.codes[0]["threshold"] == found.thresholds["icd"] == 0.1234
+    assert found.codes[1]["threshold"] == 1e-6, "0 would look as if all codes were predicted"
+
+
 def test_csv_and_parquet_have_a_row_for_each_code_and_each_note_without_codes(tmp_path):
     rows = list(csv.DictReader(io.StringIO(encoded(".csv"), newline="")))
     (tmp_path / "lines").write_text(encoded(".jsonl"))

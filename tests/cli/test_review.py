@@ -8,11 +8,14 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx2
 import note_models
 import pytest
 
+from medcode.cli.review import default_ledger
+from medcode.errors import UserError
 from medcode.review.decisions import CodeDecision
 from medcode.review.ledger import Ledger
 
@@ -119,6 +122,28 @@ def test_a_mistake_is_one_line(command, notes, arguments, message):
     arguments = [str(notes) if argument == "NOTES" else argument for argument in arguments]
     code, out, err = command("review", notes, *arguments)
     assert (code, out) == (2, "") and err.count("\n") == 1 and message.replace("NOTES is", f"{notes} is") in err
+
+
+@pytest.mark.parametrize(
+    ("notes", "ledger"),
+    [
+        ("ward.a.csv", "ward.a.review.jsonl"),
+        ("ward.b.csv.gz", "ward.b.review.jsonl"),
+        ("Ward.JSONL", "Ward.review.jsonl"),
+        ("2026.11.28", "2026.11.review.jsonl"),
+        ("of.ward", "of.ward.review.jsonl"),
+        ("of.ward/../of.ward/.", "of.ward.review.jsonl"),
+    ],
+)
+def test_files_of_other_names_have_ledgers_of_their_own(tmp_path, monkeypatch, notes, ledger):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "of.ward").mkdir()
+    assert default_ledger([notes]) == Path(ledger)
+
+
+def test_beside_the_root_there_is_no_ledger():
+    with pytest.raises(UserError, match="--ledger: name the file of the decisions, since nothing is beside /"):
+        default_ledger(["/"])
 
 
 @pytest.mark.parametrize("module", ["fastapi", "uvicorn"])

@@ -129,6 +129,21 @@ def test_plain_text_is_taken_from_the_forms_of_a_document(tmp_path):
     content = [attachment("<p>", "text/html"), {"attachment": {"url": "Binary/1"}}, attachment("a"), attachment("b")]
     found = read(tmp_path, [document(content=content)])
     assert found.notes.table()["text"].to_pylist() == ["a"] and found.counts["other_content_types"] == {}
+    assert found.counts["dropped"]["texts_beside_others"] == 1
+
+
+def test_plain_text_without_a_word_does_not_hide_another(tmp_path):
+    content = [attachment(" \n"), attachment("a é", "text/plain;charset=latin-1", "latin-1"), attachment("a é")]
+    found = read(tmp_path, [document(content=content)])
+    assert found.notes.table()["text"].to_pylist() == ["a é"]
+    assert found.counts["dropped"]["texts_beside_others"] == 0, "it is the same text in two charsets"
+
+
+@pytest.mark.parametrize(("charset", "data"), [("utf-7", b"+2AA-"), ("unicode_escape", rb"\ud800")])
+def test_half_a_surrogate_pair_is_no_text(tmp_path, charset, data):
+    content = attachment(content_type=f"text/plain;charset={charset}", data=base64.b64encode(data).decode())
+    with pytest.raises(UserError, match=f"line 1: attachment.data is no text in {charset}"):
+        read(tmp_path, [document(content=[content])])
 
 
 def test_documents_that_cannot_be_used_are_counted_by_reason(tmp_path):

@@ -148,7 +148,13 @@ MISTAKES = {
     ),
     "no rows": ({"note_rows": NOTES[:1], "code_rows": CODES[:1]}, "the corpus is empty"),
     "no code": ({"code_rows": CODES[:1]}, "no admission with a note has a code"),
-    "semicolons": ({"note_rows": [("adm;text",), ("1;a",)]}, r"has no 'adm' among its columns .*'adm;text'"),
+    "semicolons": ({"note_rows": [("adm;text",), ("1;a",)]}, r"has no 'adm' among .*; its fields seem .* semicolons"),
+    "tabs": ({"note_rows": [("adm\ttext",), (f"1\t{SECRET}",)]}, r"its fields seem to stand between tabs; export it"),
+    "sep=": ({"note_rows": [("sep=;",), ("adm;text",), (f"1;{SECRET}",)]}, r"its first line .* Excel .*; remove it"),
+    "blanks in the header": (
+        {"note_rows": [("adm", " text"), *NOTES[1:]]},
+        r"has no 'text' among .*; there is one with blanks around it",
+    ),
     "fields": ({"note_rows": [*NOTES, ("8", SECRET, "c")]}, r"notes\.csv: row 3: has 3 fields, the header has 2"),
     "no id": (
         {"note_rows": [*NOTES, (" ", SECRET)]},
@@ -227,12 +233,13 @@ def test_a_mistake_is_one_line_without_text(tmp_path, name):
         read(tmp_path, **changes)
     for line in mistake.value.args:
         assert line.startswith(str(tmp_path)) and "\n" not in line and SECRET not in line
-    assert len(mistake.value.args) == (2 if name in ("no header", "semicolons") else 1)
+    assert len(mistake.value.args) == (2 if name in ("no header", "semicolons", "tabs", "sep=") else 1)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (b"adm,t\xe9xt\n1,a\n", r"has no 'text' among .*; the header is not UTF-8 text; save the table as UTF-8"),
         (b"adm,text\n1,\xe9t\xe9\n", "row 1: column 'text': not UTF-8 text; save the table as UTF-8"),
         ("adm,text\n1,a\n".encode("utf-16"), "not UTF-8 text .*iconv"),
         (b'adm,text\n7,"a\n8,b\n', r"notes\.csv: line 3: not valid CSV \(unexpected end of data\)"),

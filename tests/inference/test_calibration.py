@@ -165,6 +165,12 @@ def test_a_kept_model_has_its_calibration(recipe, tmp_path, monkeypatch):
     write(kept.CURRENT, kept.CALIBRATION, NOTHING)
     assert (folder / "calibration" / calibration.FILE).exists()
     assert medcode.load("first").predict(TEXTS[:3], top=5) != medcode.load(kept.CURRENT).predict(TEXTS[:3], top=5)
+    (kept.CALIBRATION / calibration.FILE).write_text(
+        (kept.CALIBRATION / calibration.FILE).read_text().replace("identity", "curve")
+    )
+    with pytest.raises(UserError, match="damaged"):  # predict would refuse the kept model
+        kept.keep("second", "card")
+    assert kept.names() == ["first"]
     note_models.saved(kept.CURRENT, recipe, seed=7)
     assert not (kept.keep("second", "card") / "calibration").exists(), "it was made for another model"
 

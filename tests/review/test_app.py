@@ -14,6 +14,7 @@ from medcode.bulk.rows import Columns
 from medcode.bulk.sources import Sources
 from medcode.coder import Coder
 from medcode.evidence.spans import Span
+from medcode.inference.calibration import Calibration, HeadCalibration, Identity
 from medcode.review.ledger import read
 from medcode.review.opened import OpenedNotes
 from medcode.review.work_list import WorkList
@@ -211,6 +212,15 @@ def test_a_note_whose_file_has_changed_is_refused(connect, write):
     assert answer.status_code == 422 and "has changed since the review began" in answer.json()["detail"]
 
 
+def test_an_undo_in_a_note_whose_file_has_changed_is_refused_and_undoes_nothing(connect, write):
+    session, client = connect()
+    session.ledger.decide("n3", "done")
+    write(["fever"])
+    answer = client.post("/api/undo", json={})
+    assert answer.status_code == 422 and "has changed since the review began" in answer.json()["detail"]
+    assert session.ledger.state.of("n3").done and session.ledger.state.last.number == 1
+
+
 def test_a_failed_prediction_is_tried_again(coder, write):
     class Failing:
         fails = True
@@ -260,6 +270,15 @@ def test_predictions_over_http_are_those_of_the_library(connect, coder):
     )
     assert client.post("/predict", json={"texts": []}).json() == {"predictions": []}
     assert client.post("/predict", json={"texts": texts, "top": 0}).status_code == 422
+
+
+def test_thresholds_of_codes_come_over_http(connect, recipe):
+    trained = note_models.trained(recipe)
+    of_head = HeadCalibration(map=Identity(), code_thresholds=[1e-6] * len(trained.labels["icd"]))
+    coder = Coder([trained], calibration=Calibration([{"icd": of_head}], {"icd": of_head}))
+    _, client = connect(coder=coder)
+    (found,) = client.post("/predict", json={"texts": [note_models.note(7)]}).json()["predictions"]
+    assert found["codes"] and all(code["threshold"] == 1e-6 for code in found["codes"])
 
 
 def test_openapi_describes_the_requests_and_the_token(connect):

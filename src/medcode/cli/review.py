@@ -114,14 +114,19 @@ def default_ledger(notes: list[str]) -> Path:
     """Return the ledger of a review where none is named: beside the notes, outside a folder of them.
 
     Raises:
-        UserError: there are several files or folders.
+        UserError: there are several files or folders, or nothing is beside the folder.
     """
+    from medcode.bulk.sources import ending_of
     from medcode.errors import UserError
 
     if len(notes) > 1:
         raise UserError("--ledger: name the file of the decisions, since NOTES are several files")
-    path = Path(notes[0]).absolute()
-    stem = path.name if path.is_dir() else path.name.partition(".")[0] or path.name
+    path = Path(os.path.abspath(notes[0]))  # noqa: PTH100 - resolve would follow a link to other folders
+    if not path.name:
+        raise UserError(f"--ledger: name the file of the decisions, since nothing is beside {path}")
+    # No more is cut off than the ending: ward.a.csv and ward.b.csv may have the same ids, but share no decisions.
+    ending = "" if path.is_dir() else ending_of(path) or path.suffix
+    stem = path.name[: len(path.name) - len(ending)] or path.name
     return Path(os.path.relpath(path.with_name(f"{stem}.review.jsonl")))
 
 

@@ -35,7 +35,7 @@ SYSTEMS = {
 REASONS = (
     "documents_repeated", "documents_entered_in_error", "documents_superseded", "documents_of_other_types",
     "documents_without_encounter", "documents_of_several_encounters", "documents_without_patient",
-    "documents_by_url", "documents_of_other_content_types", "documents_without_text",
+    "documents_by_url", "documents_of_other_content_types", "documents_without_text", "texts_beside_others",
     "codings_missing",
     "codings_repeated", "codings_entered_in_error", "codings_refuted", "codings_not_done", "codings_without_encounter",
     "codings_of_unknown_systems", "codings_of_unusual_form",
@@ -108,7 +108,7 @@ def _add_notes(
             for name in sorted(document.type.codes) or ["none"]:
                 types.add(name)
             try:
-                found = _use(document, chosen, ids, content_types)
+                found = _use(document, chosen, ids, content_types, dropped)
                 if isinstance(found, str):
                     dropped[f"documents_{found}"] += 1
                     continue
@@ -124,7 +124,7 @@ def _add_notes(
 
 
 def _use(
-    document: DocumentReference, chosen: set[str], ids: set[str], content_types: NamedCounts
+    document: DocumentReference, chosen: set[str], ids: set[str], content_types: NamedCounts, dropped: Counter[str]
 ) -> tuple[str, str, str] | str:
     """Return encounter, patient and text of a document, or the reason why it cannot be used."""
     if _is_repeated(document.id, ids):
@@ -145,12 +145,15 @@ def _use(
     if not (attachments := [content.attachment for content in document.content if content.attachment.data]):
         return "by_url"
     # They are forms of one document, so others do not matter beside plain text.
-    if (plain := next((one for one in attachments if one.media_type == PLAIN), None)) is None:
+    if not (plain := [one for one in attachments if one.media_type == PLAIN]):
         for attachment in attachments:
             content_types.add(attachment.media_type)
         return "of_other_content_types"
-    text = plain.text()
-    return (encounters.pop(), patient, text) if text.strip() else "without_text"
+    if not (texts := list(dict.fromkeys(text for one in plain if (text := one.text()).strip()))):
+        return "without_text"
+    # Several may be the same in several charsets, or parts: no key of FHIR tells, so they are counted.
+    dropped["texts_beside_others"] += len(texts) - 1
+    return encounters.pop(), patient, texts[0]
 
 
 def _codes(

@@ -93,7 +93,9 @@ class Attachment(_Object):
         except ValueError:
             raise UserError("attachment.data is not base64") from None
         try:
-            return content.decode(charset)
+            text = content.decode(charset)
+            text.encode()  # UTF-7, for instance, decodes to half a surrogate pair, which no file of text can hold
+            return text
         except LookupError:
             raise UserError("attachment.contentType has an unknown charset; write for instance charset=utf-8") from None
         except ValueError:

@@ -54,20 +54,23 @@ def keep(name: str, card: str) -> Path:
     A scorer of unseen codes and a calibration are copied too, if they were made for this model.
 
     Raises:
-        UserError: the name is not allowed or taken, there is no trained model, or it is damaged.
+        UserError: the name is not allowed or taken, there is no trained model, or it or its calibration is damaged.
     """
     if not NAME.fullmatch(name):
         raise UserError(f"NAME: small letters, digits, points, dashes and underscores, at most 64, found {name[:80]}")
     folder = ROOT / name
     if folder.exists():
         raise UserError(f"{folder}: exists; choose another name, or remove that folder")
-    for _ in saved_model.load_all(CURRENT):
-        pass  # every seed can be read
+    for trained in saved_model.load_all(CURRENT):  # every seed can be read
+        heads = trained.model.heads
+    is_calibrated = _is_of(CALIBRATION / calibration.FILE, CURRENT)
+    if is_calibrated:
+        calibration.read(CALIBRATION, saved_model.digests(CURRENT), heads)
     with io.atomic_folder(folder) as target:
         shutil.copytree(CURRENT, target, dirs_exist_ok=True)
         if _is_of(OPEN / "open.json", CURRENT):
             shutil.copytree(OPEN, target / OF_OPEN)
-        if _is_of(CALIBRATION / calibration.FILE, CURRENT):
+        if is_calibrated:
             shutil.copytree(CALIBRATION, target / OF_CALIBRATION)
         io.write_text(target / CARD, card)
     return folder

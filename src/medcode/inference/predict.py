@@ -89,16 +89,24 @@ class Prediction:
         return self.words_read >= FEWEST_TO_JUDGE and 2 * self.words_known < self.words_read
 
     def rounded(self, decimals: int) -> Prediction:
-        """Return the same with rounded probabilities."""
-        codes: list[PredictedCode] = [
-            {**code, "probability": round(code["probability"], decimals)} for code in self.codes
-        ]
-        return replace(self, codes=codes)
+        """Return the same with rounded probabilities and thresholds, so that no code lies below its threshold."""
+        codes: list[PredictedCode] = []
+        for code in self.codes:
+            codes.append({**code, "probability": round(code["probability"], decimals)})
+            if "threshold" in code:
+                codes[-1]["threshold"] = _rounded(code["threshold"], decimals)
+        thresholds = {head: _rounded(threshold, decimals) for head, threshold in self.thresholds.items()}
+        return replace(self, codes=codes, thresholds=thresholds)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the attributes for JSON, without `dev_lengths`; `evidence_method` only where there are spans."""
         left_out = {"dev_lengths"} | ({"evidence_method"} if self.evidence_method is None else set())
         return {name: value for name, value in vars(self).items() if name not in left_out}
+
+
+def _rounded(threshold: float, decimals: int) -> float:
+    """Return a rounded threshold. One that is not 0 does not become 0, which would look like predicting all codes."""
+    return round(threshold, decimals) or threshold
 
 
 class UnreadableNote(UserError):

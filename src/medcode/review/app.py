@@ -60,7 +60,7 @@ class PredictRequest(_Body):
 
 
 class PredictedCode(BaseModel):
-    """A predicted code; `spans` are [start, end, text, weight], in Unicode code points of the note."""
+    """A predicted code, as `PredictedCode` of `predict`; `spans` are in Unicode code points of the note."""
 
     head: str
     system: str
@@ -70,6 +70,7 @@ class PredictedCode(BaseModel):
     evidence: list[int] | None = None
     unseen: bool | None = None
     spans: list[list[Any]] | None = None
+    threshold: float | None = None
 
 
 class PredictedNote(BaseModel):

@@ -171,13 +171,20 @@ class Session:
             return self.codes(number)
 
     def undo(self) -> dict[str, Any] | None:
-        """Take back the last decision; return what holds of its note, None if there is nothing to undo."""
+        """Take back the last decision; return what holds of its note, None if there is nothing to undo.
+
+        Raises:
+            UserError: the file of the note has changed, or the ledger cannot be written. Nothing is undone then.
+        """
         with self._mutex:
-            note = self.ledger.undo()
-        if note is None:
-            return None
-        number = self.work_list.number_of(note)
-        return {"number": None, "id": note, **self.progress()} if number is None else self.codes(number)
+            last = self.ledger.state.last
+            if last is None:
+                return None
+            number = self.work_list.number_of(last.note)
+            if number is not None:
+                self.opened.prediction(number)  # before the undo: the answer must not fail behind it
+            self.ledger.undo()
+            return {"number": None, "id": last.note, **self.progress()} if number is None else self.codes(number)
 
 
 def _decided(action: Action, system: str, code: str, rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> CodeDecision:
