@@ -79,8 +79,8 @@ def test_rows_that_cannot_be_read_are_left_out_with_a_reason(tmp_path):
     ]  # fmt: skip
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     notes = WorkList(Sources([str(path)], COLUMNS))
-    assert notes.ids == ["a"]
-    assert [row.place.rpartition(":")[2] for row in notes.unread] == ["2", "3", "4", "5", "6", "7"]
+    assert notes.ids == ["a", "f"]  # blanks around an id do not count
+    assert [row.place.rpartition(":")[2] for row in notes.unread] == ["2", "3", "4", "5", "6"]
     assert "not valid Unicode" in notes.unread[0].reason and "NUL" in notes.unread[1].reason
     assert "control character" in notes.unread[2].reason
 

@@ -55,7 +55,8 @@ def test_metrics_of_codes_as_in_the_test_metrics(run, root):
     measured = run()
     assert list(measured) == ["icd"]
     committed = json.loads((root / "metrics/test.json").read_text())["icd"]
-    assert measured["icd"].keys() == committed.keys() and measured["icd"]["tuned"].keys() == committed["tuned"].keys()
+    assert measured["icd"].keys() == committed.keys() - {"scores"}  # how far to trust them is told of the model alone
+    assert measured["icd"]["tuned"].keys() == committed["tuned"].keys()
     assert measured["icd"]["tuned"]["f1"]["micro"] > 0.7
     assert measured["icd"]["fixed"]["threshold"] == 0.5 != measured["icd"]["tuned"]["threshold"]
     assert run() == measured

@@ -117,7 +117,10 @@ class AllSeeds:
         self._write("seeds", of_ensemble | seeds.spread(self.metrics))
         self._write("intervals", self._intervals.values())
         for name, columns in TABLES.items():
-            io.write_csv(_wanted(self._paths, name), seeds.mean(self._tables[name]), list(columns))
+            rows = seeds.mean(self._tables[name])
+            if restricted and name == "losses":  # beside the normalized loss it tells how many notes have the code
+                rows = [row | {"loss": ""} for row in rows]
+            io.write_csv(_wanted(self._paths, name), rows, list(columns))
         if path := self._paths["per_code"]:
             io.write_csv(path, self._code_table.rows(restricted=restricted), list(COLUMNS))
         if self._scored is not None:
