@@ -82,6 +82,14 @@ def test_kept_models_are_listed(workspace, capsys):
     assert run(capsys, "models", "--kept") == run(capsys, "keep")
 
 
+def test_while_a_model_is_trained_the_kept_ones_are_named(workspace, capsys):
+    run(capsys, "keep", "first")
+    kept.CURRENT.rename("away")
+    with pytest.raises(UserError, match=r"models/current: has no trained model.* takes a kept one: first"):
+        kept.find("models/current")
+    assert kept.find("first") == kept.ROOT / "first"
+
+
 def test_all_seeds_and_the_scorer_of_unseen_codes_are_kept(workspace):
     shutil.copytree(kept.CURRENT, saved_model.of_seed(kept.CURRENT, 2), ignore=shutil.ignore_patterns("seeds"))
     saved_model.save_ensemble(kept.CURRENT, {"icd": 0.4})

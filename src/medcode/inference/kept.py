@@ -27,8 +27,13 @@ def find(name: str) -> Path:
     """Return the folder of a model, given its path or its name.
 
     Raises:
-        UserError: there is neither such a folder nor such a name.
+        UserError: there is neither such a folder nor such a name; or it is models/current, which is not there while a
+            model is trained, and there are kept ones to take instead.
     """
+    if Path(name) == CURRENT and not (CURRENT / "model.json").exists() and names():
+        raise UserError(
+            f"{CURRENT}: has no trained model; one may be in training. --model NAME takes a kept one: {', '.join(names())}"
+        )
     if os.sep in name or Path(name).is_dir():
         return Path(name)
     if (ROOT / name / "model.json").exists():
