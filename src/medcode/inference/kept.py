@@ -32,7 +32,8 @@ def find(name: str) -> Path:
     """
     if Path(name) == CURRENT and not (CURRENT / "model.json").exists() and names():
         raise UserError(
-            f"{CURRENT}: has no trained model; one may be in training. --model NAME takes a kept one: {', '.join(names())}"
+            f"{CURRENT}: has no trained model; one may be in training. --model NAME takes a kept one: "
+            f"{', '.join(names())}"
         )
     if os.sep in name or Path(name).is_dir():
         return Path(name)
