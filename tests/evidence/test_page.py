@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -81,33 +78,34 @@ def test_segments_join_to_the_note_and_know_the_codes_of_every_character(text, p
         place += len(part.text)
 
 
-@pytest.fixture(scope="module")
-def browser() -> str:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next((path for name in names if (path := shutil.which(name))), None)
-    if path is None:
-        pytest.skip("no Chromium is installed")
-    return path
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Return a function that opens the page of a note in a window of a width."""
+    file = tmp_path / "page.html"
+    file.write_text(render(NOTE, "caml", "exact", CODES), encoding="utf-8")
+    pages = []
+
+    def open_page(width: int = 1366):
+        pages.append(browser.new_page(viewport={"width": width, "height": 900}))
+        pages[-1].goto(file.as_uri())
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        page.close()
 
 
-def run(browser: str, page: Path, script: str, *options: str) -> str:
-    """Open a page that ends with a script; return the document after it."""
-    page.write_text(render(NOTE, "caml", "exact", CODES) + f"<script>{script}</script>", encoding="utf-8")
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", *options, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-
-
-def test_a_browser_shows_the_words_of_a_code_that_has_the_focus(browser, tmp_path):
-    focus = """document.querySelectorAll("button")[1].focus();
-        document.title = [...document.querySelectorAll("mark.chosen")].map(mark => mark.textContent).join("|");"""
-    assert "<title>Fever|failure</title>" in run(browser, tmp_path / "page.html", focus, "--dump-dom")
+def test_a_browser_shows_the_words_of_a_code_that_has_the_focus(opened):
+    page = opened()
+    page.locator("button").nth(1).focus()
+    page.wait_for_selector("mark.chosen")
+    assert page.locator("mark.chosen").all_text_contents() == ["Fever", "failure"]
 
 
 @pytest.mark.parametrize("width", [400, 1366])
-def test_the_page_fits_a_telephone_and_a_laptop(browser, tmp_path, width):
-    shot, size = tmp_path / "shot.png", f"--window-size={width},900"
-    run(browser, tmp_path / "page.html", "", size, f"--screenshot={shot}")
-    dark = sum(Image.open(shot).convert("L").histogram()[:128]) / (width * 900)
+def test_the_page_fits_a_telephone_and_a_laptop(opened, tmp_path, width):
+    page = opened(width)
+    page.screenshot(path=tmp_path / "shot.png")
+    dark = sum(Image.open(tmp_path / "shot.png").convert("L").histogram()[:128]) / (width * 900)
     assert 0.002 < dark < 0.3, "an empty page, or a black one"
-    measure = "document.title = String(document.documentElement.scrollWidth <= innerWidth);"
-    assert "<title>true</title>" in run(browser, tmp_path / "page.html", measure, size, "--dump-dom")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

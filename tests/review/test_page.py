@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import pytest
 
 from medcode.review.ledger import read
 
-playwright = pytest.importorskip("playwright.sync_api")
 TEXTS = [note_models.note(number) for number in range(70)]
 TEXTS[0] = (
     '<script>document.title = "hacked"</script><img src=x onerror=alert(1)> fever \x1b[31mchills \u202egnp.exe\u202c\n'
@@ -24,18 +22,6 @@ TEXTS[0] = (
 )
 TEXTS[1] = "12 34"
 TOP = 3
-
-
-@pytest.fixture(scope="module")
-def browser():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next((path for name in names if (path := shutil.which(name))), None)
-    if path is None:
-        pytest.skip("no Chromium is installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
