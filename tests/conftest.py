@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import workflow
 from audit import Audit
 from code_tables import CodeTables
@@ -30,6 +31,7 @@ from scipy import sparse
 from medcode.codes import fetch
 from medcode.config import Recipe, Training
 from medcode.dataset.arrays import Inputs, Split, Targets
+from medcode.layers import kernels
 
 # Without a deadline a busy machine is no failure. Derandomized, every run has the same examples.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -215,3 +217,13 @@ def browser():
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def torch_as_before():
+    """Restore what a stage that runs in this process changes of torch for all of it."""
+    mode, threads = kernels.current_mode(), torch.get_num_threads()
+    yield
+    torch.set_deterministic_debug_mode("default")
+    torch.set_num_threads(threads)
+    kernels.choose(mode)

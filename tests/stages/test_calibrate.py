@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ from medcode.encoders.subwords import SubwordTokenizer
 from medcode.evaluation import abstention, reliability
 from medcode.inference import calibration, saved_model
 from medcode.inference.scoring import probabilities, score_split
-from medcode.layers import kernels
 from medcode.report import tables
 from medcode.text.tokenized_notes import SUBWORD_IDS, TokenizedNotes
 
@@ -81,12 +79,8 @@ class Workplace:
 
 
 @pytest.fixture
-def work(tmp_path, root) -> Iterator[Workplace]:
-    mode, threads = kernels.current_mode(), torch.get_num_threads()
-    yield Workplace(tmp_path, root)
-    torch.set_deterministic_debug_mode("default")
-    torch.set_num_threads(threads)
-    kernels.choose(mode)
+def work(tmp_path, root, torch_as_before) -> Workplace:
+    return Workplace(tmp_path, root)
 
 
 @pytest.fixture(scope="module")

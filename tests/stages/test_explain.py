@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import numpy as np
 import plain_encoder
 import pytest
 import stage_commands
-import torch
 import yaml
 from planted_words import HEADS, PLANTED, WORDS, records, trained_on_planted_words, wrapped, write_corpus
 from small_models import ROWS, build
@@ -24,7 +22,6 @@ from medcode.evidence.attributions import METHODS, methods_of
 from medcode.evidence.results import COLUMNS
 from medcode.inference import saved_model
 from medcode.inference.scoring import probabilities, score_split
-from medcode.layers import kernels
 from medcode.report import tables
 from medcode.text.tokenized_notes import SUBWORD_IDS, TokenizedNotes
 
@@ -68,12 +65,8 @@ class Workplace:
 
 
 @pytest.fixture
-def work(tmp_path, root) -> Iterator[Workplace]:
-    mode, threads = kernels.current_mode(), torch.get_num_threads()
-    yield Workplace(tmp_path, root)
-    torch.set_deterministic_debug_mode("default")
-    torch.set_num_threads(threads)
-    kernels.choose(mode)
+def work(tmp_path, root, torch_as_before) -> Workplace:
+    return Workplace(tmp_path, root)
 
 
 @pytest.fixture(scope="module")

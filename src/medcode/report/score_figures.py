@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -28,22 +28,18 @@ def reliability_figure(rows: Rows) -> str:
     Args:
         rows: of `evaluation.reliability.COLUMNS`.
     """
-    title = "Reliability of the probabilities"
-    heads = list(dict.fromkeys(row["head"] for row in rows))
-    with canvas(NARROW, SIDE * len(heads) or 0.5) as figure:
-        if not rows:
-            return _nothing(figure.subplots(), "reliability", title)
-        for head, (axes,) in zip(heads, figure.subplots(len(heads), 1, squeeze=False), strict=True):
-            axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-            for name, (label, color, marker) in SERIES.items():
-                points = [row for row in rows if row["head"] == head and row["probabilities"] == name]
-                if points:
-                    x, y = ([row[column] for row in points] for column in ("mean_probability", "share_right"))
-                    axes.plot(x, y, label=label, color=color, marker=marker, markersize=4.5)
-            _frame(axes, "Mean probability", "Share right on test", title if len(heads) == 1 else f"{title}, {head}")
-            axes.set_ylim(0, 1)
-            axes.legend(loc="upper left", fontsize=FONT)
-        return to_svg(figure, "reliability", title, "; ".join(map(_bin_line, rows)))
+
+    def panel(axes: Axes, of_head: Rows) -> None:
+        axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        for name, (label, color, marker) in SERIES.items():
+            points = [row for row in of_head if row["probabilities"] == name]
+            if points:
+                x, y = ([row[column] for row in points] for column in ("mean_probability", "share_right"))
+                axes.plot(x, y, label=label, color=color, marker=marker, markersize=4.5)
+        _label(axes, "Mean probability", "Share right on test")
+        axes.set_ylim(0, 1)
+
+    return _figure("reliability", "Reliability of the probabilities", rows, panel, map(_bin_line, rows))
 
 
 def risk_coverage_figure(rows: Rows) -> str:
@@ -52,36 +48,41 @@ def risk_coverage_figure(rows: Rows) -> str:
     Args:
         rows: of `evaluation.abstention.COLUMNS`.
     """
-    title = "Risk against coverage"
+
+    def panel(axes: Axes, of_head: Rows) -> None:
+        for name, (label, color, style) in CURVES.items():
+            points = [row for row in of_head if row["of"] == name]
+            x, y = ([row[column] for row in points] for column in ("coverage", "risk"))
+            axes.plot(x, y, label=label, color=color, linestyle=style)
+        _label(axes, "Coverage, most confident first", "Risk")
+        axes.set_ylim(0, None)
+        axes.yaxis.set_major_formatter(PERCENT)
+
+    return _figure("risk", "Risk against coverage", rows, panel, map(_point_line, rows))
+
+
+def _figure(name: str, title: str, rows: Rows, panel: Callable[[Axes, Rows], None], lines: Iterable[str]) -> str:
+    """Draw a panel for each head; without rows say that there is nothing."""
     heads = list(dict.fromkeys(row["head"] for row in rows))
     with canvas(NARROW, SIDE * len(heads) or 0.5) as figure:
         if not rows:
-            return _nothing(figure.subplots(), "risk", title)
+            axes = figure.subplots()
+            axes.set_axis_off()
+            axes.text(0, 0.5, NOTHING, color=QUIET)
+            return to_svg(figure, name, title, NOTHING)
         for head, (axes,) in zip(heads, figure.subplots(len(heads), 1, squeeze=False), strict=True):
-            for name, (label, color, style) in CURVES.items():
-                points = [row for row in rows if row["head"] == head and row["of"] == name]
-                x, y = ([row[column] for row in points] for column in ("coverage", "risk"))
-                axes.plot(x, y, label=label, color=color, linestyle=style)
-            _frame(axes, "Coverage, most confident first", "Risk", title if len(heads) == 1 else f"{title}, {head}")
-            axes.set_ylim(0, None)
-            axes.yaxis.set_major_formatter(PERCENT)
+            panel(axes, [row for row in rows if row["head"] == head])
+            axes.set_title(title if len(heads) == 1 else f"{title}, {head}", fontsize=FONT + 1)
             axes.legend(loc="upper left", fontsize=FONT)
-        return to_svg(figure, "risk", title, "; ".join(_ends(rows, heads)))
+        return to_svg(figure, name, title, "; ".join(lines))
 
 
-def _frame(axes: Axes, x_label: str, y_label: str, title: str) -> None:
-    axes.set_title(title, fontsize=FONT + 1)
+def _label(axes: Axes, x_label: str, y_label: str) -> None:
     axes.set_xlabel(x_label, fontsize=FONT)
     axes.set_ylabel(y_label, fontsize=FONT)
     axes.tick_params(labelsize=FONT)
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PERCENT)
-
-
-def _nothing(axes: Axes, name: str, title: str) -> str:
-    axes.set_axis_off()
-    axes.text(0, 0.5, NOTHING, color=QUIET)
-    return to_svg(axes.figure, name, title, NOTHING)
 
 
 def _bin_line(row: dict[str, Any]) -> str:
@@ -91,10 +92,5 @@ def _bin_line(row: dict[str, Any]) -> str:
     )
 
 
-def _ends(rows: Rows, heads: Sequence[str]) -> list[str]:
-    lines = []
-    for head in heads:
-        for name in CURVES:
-            points = [row for row in rows if row["head"] == head and row["of"] == name]
-            lines += [f"{head}, {name}: risk {row['risk']:.3f} at a coverage of {row['coverage']:g}" for row in points]
-    return lines
+def _point_line(row: dict[str, Any]) -> str:
+    return f"{row['head']}, {row['of']}: risk {row['risk']:.3f} at a coverage of {row['coverage']:g}"
