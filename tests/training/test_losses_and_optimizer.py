@@ -123,11 +123,11 @@ def test_static_vectors_are_not_in_the_optimizer(recipe):
     assert optimizer.defaults["weight_decay"] == 0.1
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "radam"])
 def test_updates_equal_those_of_torchs_optimizers(recipe, name):
     """One kernel for all parameters, and the learning rate in a tensor, change nothing but the rounding."""
     changed = recipe.model_copy(update={"optimizer": name, "weight_decay": 0.1})
-    optimizer_cls = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    optimizer_cls = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}[name]
     random, layers = torch.Generator().manual_seed(1), [torch.nn.Linear(30, 20) for _ in range(3)]
     for layer in layers[1:]:
         layer.load_state_dict(layers[0].state_dict())

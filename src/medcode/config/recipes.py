@@ -60,7 +60,7 @@ class Recipe(Section):
     `description_documents` adds the description of each label as a training document.
     """
 
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw", "radam"] = "adam"
     adam_epsilon: Annotated[Number, Field(gt=0)] = 1e-8
     learning_rate: Annotated[Number, Field(gt=0)]
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0

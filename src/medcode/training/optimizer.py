@@ -18,7 +18,7 @@ def make_optimizer(
     *,
     capturable: bool = False,
 ) -> torch.optim.Optimizer:
-    """Adam or AdamW over the trainable parameters, one group for each `scale` of the learning rate.
+    """Adam, AdamW or RAdam over the trainable parameters, one group for each `scale` of the learning rate.
 
     The first group has scale 1. The top layer of a pretrained encoder has the scale
     `encoder_learning_rate / learning_rate`, and every layer below it `layer_decay` times that of the one above.
@@ -31,7 +31,6 @@ def make_optimizer(
         layer_depths: how many layers of an encoder lie above each of its parameters, by name.
         capturable: whether a CUDA graph replays its steps, so that the learning rate must be a tensor on the device.
     """
-    optimizer_cls = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
     top = (recipe.encoder_learning_rate or recipe.learning_rate) / recipe.learning_rate
     groups: dict[float, list[nn.Parameter]] = {1.0: []}
     for name, parameter in model.named_parameters():
@@ -41,9 +40,12 @@ def make_optimizer(
     param_groups = [
         {"params": parameters, "scale": scale} for scale, parameters in groups.items() if parameters or scale == 1.0
     ]
-    # Fused: one pass over a parameter and its moments instead of one for each operation.
     settings = {"lr": recipe.learning_rate, "eps": recipe.adam_epsilon, "weight_decay": recipe.weight_decay}
-    optimizer = optimizer_cls(param_groups, **settings, fused=True, capturable=capturable)
+    if recipe.optimizer == "radam":  # torch has no fused one
+        optimizer = torch.optim.RAdam(param_groups, **settings, capturable=capturable)
+    else:  # fused: one pass over a parameter and its moments instead of one for each operation
+        optimizer_cls = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+        optimizer = optimizer_cls(param_groups, **settings, fused=True, capturable=capturable)
     if capturable:
         put_lr_on_device(optimizer)
     return optimizer
