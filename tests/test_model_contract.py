@@ -30,7 +30,7 @@ from medcode.models.base import Model, ModelInputs, count_parameters
 from medcode.training.losses import head_losses, weigh
 
 # Models without what a test is about, and why.
-NEVER_READ_PADDING = {"linear": "it counts the words of a note"}
+NEVER_READ_PADDING = {"linear": "it counts the words of a note", "sentence_cls": "it reads [CLS] of a masked encoder"}
 NO_WORD_VECTORS = {"linear": "words are features"}
 NO_DROPOUT = {"linear": "the weights are fitted at once"}
 
@@ -47,7 +47,7 @@ WITHOUT_GRADIENT = {
 PADS_MATTER = {"bert_trun": {"head": "label_attention"}}
 
 # Learning rate of the overfitting test, where it is not 0.02.
-LEARNING_RATE = {"bert_hier": 0.003, "bert_trun": 0.003, "plm_icd": 0.003}
+LEARNING_RATE = {"bert_hier": 0.003, "bert_trun": 0.003, "plm_icd": 0.003, "sentence_cls": 0.003}
 
 # Parameters that are never trained, besides static word vectors, with the reason.
 NOT_TRAINED = {

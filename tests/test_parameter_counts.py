@@ -40,6 +40,7 @@ PUBLISHED_COUNTS = {
     "plm_icd": {
         50: 124_524_338, 3_681: 130_105_185, 6_150: 133_900_038, 7_942: 136_654_342, 8_921: 138_159_065,
     },
+    "sentence_cls": {50: 177_301_298, 8_921: 184_123_097},
 }  # fmt: skip
 
 # The same for variants: (model, options, labels, count).
@@ -103,6 +104,8 @@ PUBLISHED_ENCODERS = [
     ("bert_hier", "bert-base-cased", {"attention_over": "tokens"}, 50, 108_387_172),
     ("plm_icd", "roberta-base", {}, 50, 124_721_714),
     ("plm_icd", "roberta-base", {}, 8_921, 138_356_441),
+    ("sentence_cls", "roberta-base-pm", {}, 50, 123_896_114),
+    ("sentence_cls", "roberta-base-pm", {}, 8_921, 130_717_913),
 ]
 
 # Trainable parameters with the published recipe.

@@ -27,6 +27,7 @@ WAITING = {
     "bert_hier": "the chunks of all documents are packed into one run, whose length depends on theirs",
     "bert_trun": "likewise",
     "plm_icd": "likewise",
+    "sentence_cls": "likewise",
     "dr_caml": "reads the descriptions of those codes only that the batch has",
 }
 

@@ -60,6 +60,7 @@ SMALL = {
     "mt_ram": {"hidden": 8},
     "multirescnn": {"filters": 4, "kernels": [3, 5, 25]},
     "plm_icd": {"chunk": 8},
+    "sentence_cls": {"chunk": 64},
 }  # fmt: skip
 
 # Options of a model that change what it computes; the contract holds for each.

@@ -47,6 +47,7 @@ def _roberta(vocab_size: int) -> Encoder:
 PUBLISHED_SIZES = {
     "bert-base-cased": _bert(28_996),
     "bert-base-uncased": _bert(30_522),
+    "bert-multilingual-cased": _bert(119_547),
     "roberta-base": _roberta(50_265),
     "roberta-base-pm": _roberta(50_008),  # the vocabulary of Lewis et al. 2020 (M3, Voc), not verified
 }
