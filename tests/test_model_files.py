@@ -324,10 +324,7 @@ def test_a_weight_of_spans_is_for_documents_and_models_whose_labels_attend_to_to
             f"those of {name} with these options do not; set span_weight: 0",
         )
         assert chosen(name, **changes, span_weight=0).recipe.span_weight == 0
-    with pytest.raises(
-        UserError, match=r"^caml\.yaml: recipes\.quick\.span_weight: is for whole documents; set unit: doc"
-    ):
-        chosen("caml", unit="sentences")
+    assert chosen("caml", unit="sentences").recipe.span_weight == 0.5
     with pytest.raises(UserError, match=r"^caml\.yaml: recipes\.quick\.span_documents: goes with unit: sentences; set"):
         chosen("caml", span_weight=0, span_documents=True)
     with pytest.raises(UserError, match=r"caml\.yaml: recipes\.quick\.span_weight: .*greater than or equal to 0"):

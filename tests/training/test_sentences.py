@@ -161,6 +161,53 @@ def test_a_weight_of_spans_reads_whole_documents_with_their_spans(corpus, recipe
     assert setup.read(models.find("caml"), options("caml"), recipe, paths)[0].splits["train"].spans == {}
 
 
+def test_a_weight_of_spans_on_sentences_reads_the_part_of_each_span_in_its_fragment(
+    corpus, on_sentences, engine, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(setup.arrays, "load", lambda *arguments, **options: corpus.documents)
+    changes = {"span_weight": 0.5, "max_tokens": 3, "epochs": 3, "span_documents": True, "learning_rate": 0.02}
+    supervised = on_sentences.model_copy(update=changes)
+    paths = {"inputs": Path("nowhere"), "sentences": corpus.folder / "sentences"}
+    data, _, _ = setup.read(models.find("caml"), options("caml"), supervised, paths)
+    rows = Sentences.read(corpus.folder / "sentences").spans.to_pylist()
+    for name, split in data.splits.items():
+        whole, places = corpus.splits[name], (split if name == "train" else split.fragments).offsets
+        found = {
+            # The parts of a span in all fragments are the span, in the tokens of all documents.
+            (label, token)
+            for fragment, label, first, behind in split.spans["icd"].tolist()
+            for token in range(places[fragment, 0] + first, places[fragment, 0] + behind)
+            if behind <= places[fragment, 1] - places[fragment, 0]
+        }
+        expected = {
+            (int(row["code"]), whole.offsets[whole.documents.index(row["admission_id"]), 0] + token)
+            for row in rows
+            if row["admission_id"] in whole.documents
+            for token in range(row["first"], row["behind"])
+        }
+        assert found == expected
+        assert (np.diff(split.spans["icd"][:, 0]) >= 0).all()
+    examples = data.splits["train"]
+    of_spans = set(examples.spans["icd"][:, 0].tolist())
+    assert len(examples) > max(of_spans) + 1  # the words of the spans come behind, and have none
+    gold = examples.targets["icd"].matrix.toarray()
+    assert all(gold[fragment, label] for fragment, label, *_ in examples.spans["icd"].tolist())
+    for split in data.splits.values():  # only their first tokens: the spans here are whole sentences
+        split.spans["icd"][:, 3] = split.spans["icd"][:, 2] + 1
+    model = build("caml", heads={"icd": LABELS})
+    first, *_, last = run_alone(Trainer(model, data, supervised, engine, 1, Checkpoints(tmp_path))).history
+    assert first["train_span_loss"] > last["train_span_loss"] > 0
+    assert 0 < first["attention_in_spans"] < last["attention_in_spans"] < 1
+
+
+def test_the_first_documents_of_a_split_have_the_spans_of_their_fragments(corpus):
+    data = with_fragments(corpus.documents, corpus.folder / "sentences", 50, spans_within=50)
+    dev = data.splits["dev"].first(2)
+    of_first = dev.spans["icd"][:, 0]
+    assert len(of_first) and of_first.max() < len(dev.fragments.offsets)
+    assert len(of_first) == (data.splits["dev"].spans["icd"][:, 0] < len(dev.fragments.offsets)).sum()
+
+
 def test_the_threshold_is_tuned_on_documents(corpus, monkeypatch):
     tuned = {}
     monkeypatch.setattr(results, "tune_threshold", lambda gold, p, grid: tuned.update(gold=gold, p=p) or 0.25)

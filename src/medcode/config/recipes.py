@@ -52,8 +52,8 @@ class Recipe(Section):
     it overlaps, and takes the highest score of a document's sentences for the document. It is for corpora with spans
     and models with the head `icd` alone. Sentences are cut after `max_tokens`, and documents are read whole. With
     `span_documents` the words of each span are an example too.
-    `span_weight` learns from spans on whole documents: it is the weight of a loss that wants the attention of a gold
-    label to lie in its spans (`training.span_supervision`). It is for models whose labels attend to tokens.
+    `span_weight` is the weight of a loss that wants the attention of a gold label to lie in its spans
+    (`training.span_supervision`). It is for models whose labels attend to tokens.
 
     Three options for corpora with few documents: `label_init: descriptions` initializes label attention from the label
     descriptions; `label_biases: log_odds` initializes each output bias from the frequency of its label;
@@ -203,8 +203,6 @@ def _check_spans(model: str, config: ModelConfig, recipe: Recipe, where: str) ->
         )
     if recipe.span_documents and recipe.unit != "sentences":
         raise UserError(f"{where}.span_documents: goes with unit: sentences; set that too, or span_documents: false")
-    if recipe.span_weight and recipe.unit == "sentences":
-        raise UserError(f"{where}.span_weight: is for whole documents; set unit: documents, or span_weight: 0")
     if recipe.span_weight and not config.attends_to_tokens:
         raise UserError(
             f"{where}.span_weight: is for models whose labels attend to the tokens of a note, which those of {model} "

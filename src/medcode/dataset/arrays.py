@@ -94,8 +94,8 @@ class Split:
         offsets: start and end of each document in `Inputs.tokens`, int64 [n, 2].
         targets: their gold labels, by head.
         fragments: of the documents, for a model that reads fragments; None for one that reads whole documents.
-        spans: of gold labels, by head: document, label, and first and last + 1 of its tokens, int64 [K, 4], ascending;
-            empty if not read.
+        spans: of gold labels, by head: document or, if there are any, fragment, label, and first and last + 1 of its
+            tokens, int64 [K, 4], ascending; empty if not read.
     """
 
     documents: list[str]
@@ -109,12 +109,14 @@ class Split:
 
     def first(self, n: int) -> Split:
         """Return the first n documents, for debugging."""
+        fragments = None if self.fragments is None else self.fragments.first(n)
+        examples = n if fragments is None else len(fragments.offsets)
         return Split(
             self.documents[:n],
             self.offsets[:n],
             {head: targets.first(n) for head, targets in self.targets.items()},
-            None if self.fragments is None else self.fragments.first(n),
-            {head: spans[spans[:, 0] < n] for head, spans in self.spans.items()},
+            fragments,
+            {head: spans[spans[:, 0] < examples] for head, spans in self.spans.items()},
         )
 
 

@@ -43,7 +43,14 @@ def _numbers(counts: np.ndarray) -> np.ndarray:
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
-def with_fragments(data: Inputs, folder: str | os.PathLike, max_tokens: int, *, span_documents: bool = False) -> Inputs:
+def with_fragments(
+    data: Inputs,
+    folder: str | os.PathLike,
+    max_tokens: int,
+    *,
+    span_documents: bool = False,
+    spans_within: int | None = None,
+) -> Inputs:
     """Return inputs whose training examples are fragments, and whose other documents are scored by their fragments.
 
     Args:
@@ -52,6 +59,8 @@ def with_fragments(data: Inputs, folder: str | os.PathLike, max_tokens: int, *, 
         folder: data/sentences.
         max_tokens: sentences are cut after so many tokens.
         span_documents: the words of each span are a training example too.
+        spans_within: the splits also have the spans within so many tokens of each fragment, for `span_weight`; None for
+            no spans. The words of a span that are an example have none: they are all within it.
 
     Raises:
         UserError: the corpus has no spans; a file is missing or damaged; the sentences are of other tokens.
@@ -61,13 +70,16 @@ def with_fragments(data: Inputs, folder: str | os.PathLike, max_tokens: int, *, 
         fragments = fragments_of(split, sentences, max_tokens)
         if name == "train":
             labels = data.labels[SPAN_HEAD]
-            splits[name] = examples(split, fragments, sentences.spans, labels)
+            splits[name] = examples(split, fragments, sentences.spans, labels, spans_within)
             if span_documents:
                 splits[name] = _joined(splits[name], span_examples(split, sentences.spans, labels, max_tokens))
             matrix = splits[name].targets[SPAN_HEAD].matrix
             counts = {SPAN_HEAD: np.asarray(matrix.sum(axis=0, dtype=np.int64)).ravel()}
         else:
             splits[name] = replace(split, fragments=fragments)
+            if spans_within is not None:
+                overlaps = _overlaps(split, fragments, sentences.spans, data.labels[SPAN_HEAD])
+                splits[name] = replace(splits[name], spans={SPAN_HEAD: _within(overlaps, spans_within)})
     return replace(data, splits=splits, fragment_counts=counts)
 
 
@@ -103,7 +115,9 @@ def sentences_of(split: Split, sentences: Sentences) -> tuple[np.ndarray, np.nda
     return of_split, document
 
 
-def examples(split: Split, fragments: Fragments, spans: pa.Table, labels: list[dict]) -> Split:
+def examples(
+    split: Split, fragments: Fragments, spans: pa.Table, labels: list[dict], spans_within: int | None = None
+) -> Split:
     """Return the fragments of a split as documents of their own, without empty ones.
 
     Args:
@@ -111,13 +125,22 @@ def examples(split: Split, fragments: Fragments, spans: pa.Table, labels: list[d
         fragments: of the documents.
         spans: as in `Sentences`.
         labels: of the head `icd`. A fragment has those whose spans it overlaps, maybe none.
+        spans_within: the result has the spans within so many tokens of each fragment; None for no spans.
     """
-    lengths = fragments.offsets[:, 1] - fragments.offsets[:, 0]
-    matrix = _labels(split, fragments, spans, labels)[lengths > 0]
-    offsets, documents = fragments.offsets[lengths > 0], fragments.documents[lengths > 0]
+    overlaps = _overlaps(split, fragments, spans, labels)
+    has_tokens = fragments.offsets[:, 0] < fragments.offsets[:, 1]
+    cells = np.unique(overlaps[:, :2], axis=0).T  # several spans of one code count once
+    shape = len(has_tokens), len(labels)
+    matrix = sparse.csr_matrix((np.ones(cells.shape[1], np.uint8), tuple(cells)), shape=shape)[has_tokens]
+    offsets, documents = fragments.offsets[has_tokens], fragments.documents[has_tokens]
     is_coded = split.targets[SPAN_HEAD].is_coded[documents]
     names = [split.documents[document] for document in documents]
-    return Split(names, offsets, {SPAN_HEAD: Targets(matrix, is_coded)})
+    result = Split(names, offsets, {SPAN_HEAD: Targets(matrix, is_coded)})
+    if spans_within is None:
+        return result
+    places = _within(overlaps, spans_within)  # none of them in an empty fragment
+    places[:, 0] = (np.cumsum(has_tokens) - 1)[places[:, 0]]
+    return replace(result, spans={SPAN_HEAD: places})
 
 
 def span_examples(split: Split, spans: pa.Table, labels: list[dict], max_tokens: int) -> Split:
@@ -149,7 +172,7 @@ def _joined(first: Split, second: Split) -> Split:
         sparse.vstack([one.matrix, two.matrix], format="csr"), np.concatenate([one.is_coded, two.is_coded])
     )
     offsets = np.concatenate([first.offsets, second.offsets])
-    return Split([*first.documents, *second.documents], offsets, {SPAN_HEAD: targets})
+    return Split([*first.documents, *second.documents], offsets, {SPAN_HEAD: targets}, spans=first.spans)
 
 
 def spans_of(split: Split, spans: pa.Table, labels: list[dict]) -> np.ndarray:
@@ -168,9 +191,13 @@ def spans_of(split: Split, spans: pa.Table, labels: list[dict]) -> np.ndarray:
     return np.array([documents, columns, rows["first"], rows["behind"]], dtype=np.int64).T
 
 
-def _labels(split: Split, fragments: Fragments, spans: pa.Table, labels: list[dict]) -> sparse.csr_matrix:
-    """Return the labels of each fragment, 0 or 1, CSR [M, Y]: those whose spans it overlaps."""
-    documents, columns, *places = spans_of(split, spans, labels).T
+def _overlaps(split: Split, fragments: Fragments, spans: pa.Table, labels: list[dict]) -> np.ndarray:
+    """Return the spans that fragments overlap: fragment, label, first and behind within the fragment, int64 [K, 4].
+
+    A span over several fragments has a part in each. A span between two tokens has none of them.
+    """
+    rows = spans_of(split, spans, labels)
+    documents, columns, *places = rows[rows[:, 1] >= 0].T
     # The tokens of all documents, one document after the other: so fragments ascend, whatever the order in the array.
     lengths = split.offsets[:, 1] - split.offsets[:, 0]
     moved = np.cumsum(lengths) - lengths
@@ -178,8 +205,16 @@ def _labels(split: Split, fragments: Fragments, spans: pa.Table, labels: list[di
     first, behind = (place + moved[documents] for place in places)
     from_fragment = np.searchsorted(slices[:, 1], first, side="right")
     to_fragment = np.searchsorted(slices[:, 0], behind, side="left")
-    counts = np.where(columns < 0, 0, np.maximum(0, to_fragment - from_fragment))
-    cells = np.repeat(from_fragment, counts) + _numbers(counts), np.repeat(columns, counts)
-    matrix = sparse.coo_matrix((np.ones(len(cells[0]), np.int64), cells), shape=(len(slices), len(labels))).tocsr()
-    matrix.data[:] = 1  # several spans of one code
-    return matrix.astype(np.uint8)
+    counts = np.maximum(0, to_fragment - from_fragment)
+    fragment, span = np.repeat(from_fragment, counts) + _numbers(counts), np.repeat(np.arange(len(counts)), counts)
+    start, end = slices[fragment].T
+    return np.column_stack(
+        [fragment, columns[span], np.maximum(first[span], start) - start, np.minimum(behind[span], end) - start]
+    )
+
+
+def _within(overlaps: np.ndarray, tokens: int) -> np.ndarray:
+    """Return the spans that have one of the first so many tokens of their fragment, each once, ascending."""
+    cut_off = overlaps.copy()
+    cut_off[:, 3] = np.minimum(cut_off[:, 3], tokens)
+    return np.unique(cut_off[cut_off[:, 2] < cut_off[:, 3]], axis=0)

@@ -52,11 +52,17 @@ def read(
         vectors = torch.from_numpy(embedding_table(data.vectors, recipe.embedding_init))
         text = {"vocab_size": len(vectors), "vectors": vectors}
     heads = data.heads_named(config.heads)
+    spans_within = min(recipe.max_tokens, config.token_limit or recipe.max_tokens) if recipe.span_weight else None
     if recipe.unit == "sentences":
-        data = with_fragments(data, paths["sentences"], recipe.max_tokens, span_documents=recipe.span_documents)
-    elif recipe.span_weight:
-        read = min(recipe.max_tokens, config.token_limit or recipe.max_tokens)
-        data = with_spans(data, paths["sentences"], config.heads, read)
+        data = with_fragments(
+            data,
+            paths["sentences"],
+            recipe.max_tokens,
+            span_documents=recipe.span_documents,
+            spans_within=spans_within,
+        )
+    elif spans_within is not None:
+        data = with_spans(data, paths["sentences"], config.heads, spans_within)
     inputs = ModelInputs(
         heads=heads,
         **text,

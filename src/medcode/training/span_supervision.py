@@ -2,12 +2,13 @@
 
     loss = loss over labels + span_weight * mean over pairs of -log(sum over n in the spans of a_yn)
 
-A pair is a document and one of its gold labels with a span, and the mean is over the pairs of a batch. Source of the
-idea: Cheng et al. 2023, "MDACE: MIMIC Documents Annotated with Code Evidence", which trains the label attention of
-EffectiveCAN on annotated evidence. The code of Edin et al. 2024, "An Unsupervised Approach to Achieve Supervised-Level
-Explainability in Healthcare Records", takes the divergence from a uniform distribution over the tokens of the spans.
-Here it is the logarithm of the attention within them, as in Kadlec et al. 2016, "Text Understanding with the Attention
-Sum Reader Network": a label may attend to any part of its spans, so that one of several mentions is enough.
+A pair is a document, or a sentence where those are examples, and one of its gold labels with a span. The mean is over
+the pairs of a batch. Source of the idea: Cheng et al. 2023, "MDACE: MIMIC Documents Annotated with Code Evidence",
+which trains the label attention of EffectiveCAN on annotated evidence. The code of Edin et al. 2024, "An Unsupervised
+Approach to Achieve Supervised-Level Explainability in Healthcare Records", takes the divergence from a uniform
+distribution over the tokens of the spans. Here it is the logarithm of the attention within them, as in Kadlec et al.
+2016, "Text Understanding with the Attention Sum Reader Network": a label may attend to any part of its spans, so that
+one of several mentions is enough.
 """
 
 from __future__ import annotations

@@ -234,7 +234,8 @@ class Trainer:
             return {head: DeviceTargets(split.targets[head], device) for head in self.model.heads}
 
         def spans(split: Split) -> dict[str, DeviceSpans]:
-            return {head: DeviceSpans(x, len(split), self.device) for head, x in split.spans.items()}
+            examples = len(split) if split.fragments is None else len(split.fragments.offsets)
+            return {head: DeviceSpans(x, examples, self.device) for head, x in split.spans.items()}
 
         train, dev = (
             split_notes(data.tokens, split, self.recipe.max_tokens, self.device)
