@@ -15,7 +15,7 @@ from medcode.bulk.sources import Sources
 from medcode.coder import Coder
 from medcode.evidence.spans import Span
 from medcode.inference.calibration import Calibration, HeadCalibration, Identity
-from medcode.review.ledger import read
+from medcode.review.ledger import read, text_digest
 from medcode.review.opened import OpenedNotes
 from medcode.review.work_list import WorkList
 
@@ -65,6 +65,7 @@ def test_a_note_is_reviewed_and_the_next_review_goes_on(connect, tmp_path):
     decide(client, 0, "reject", second, third)
     assert verdicts(decide(client, 0, "add", added))["428.0"] == "add"
     assert decide(client, 0, "done")["done"]
+    assert session.ledger.state.of("n0").text == text_digest(session.work_list.text(0))
     (row, *_) = client.get("/api/notes").json()["rows"]
     assert (row["done"], row["codes"]) == (True, 2) and row["lowest"] == pytest.approx(third["probability"])
     assert client.get("/api/neighbor?number=-1&state=open").json() == {"number": 1}

@@ -14,6 +14,7 @@ from medcode.bulk.sources import Sources
 from medcode.errors import UserError
 from medcode.review.decisions import CodeDecision, State
 from medcode.review.export import export
+from medcode.review.ledger import text_digest
 
 TEXTS = ["Fever,\nİ \U0001f600 \u202e chills", "pneumonia", "sepsis", "cough"]
 
@@ -99,3 +100,15 @@ def test_notes_that_are_not_as_they_were_write_nothing(notes, tmp_path, change, 
 def test_a_ledger_without_a_note_that_is_done_is_refused(notes, tmp_path):
     with pytest.raises(UserError, match="no note that is done"):
         export(State(), sources(notes), tmp_path / "out.jsonl")
+
+
+def test_a_note_whose_text_has_changed_since_the_decision_is_refused(notes, tmp_path):
+    decided = State()
+    decided.decide(1, "n0", "done", [], text_digest(TEXTS[0]))
+    decided.decide(2, "n1", "done", [], text_digest("another text"))
+    output = tmp_path / "reviewed.jsonl"
+    with pytest.raises(UserError, match=r"notes\.jsonl:2: note n1 has another text than the one that was decided on$"):
+        export(decided, sources(notes), output)
+    assert not output.exists()
+    decided.undo(2)
+    assert export(decided, sources(notes), output) == 1

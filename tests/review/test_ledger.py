@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from medcode.errors import UserError
 from medcode.review import ledger as ledger_module
 from medcode.review.decisions import CodeDecision, State
-from medcode.review.ledger import HEADER, Ledger, read
+from medcode.review.ledger import HEADER, Ledger, read, text_digest
 
 I10 = CodeDecision(system="icd10cm", code="I10", probability=0.91)
 E119 = CodeDecision(system="icd10cm", code="E11.9")
@@ -48,6 +48,14 @@ def test_a_ledger_goes_on_where_it_was(path):
     assert lines[0]["codes"] == [{"system": "icd10cm", "code": "I10", "probability": 0.91}]
     assert path.stat().st_mode & 0o777 == 0o600
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", lines[0]["time"])
+
+
+def test_a_line_has_a_digest_of_the_text_but_no_word_of_it(path):
+    ledger = Ledger(path, "digest")
+    ledger.decide("n0", "accept", [I10], "Fever \ud83d and chills")
+    ledger.close()
+    assert read(path).of("n0").text == text_digest("Fever \ud83d and chills") != text_digest("Fever and chills")
+    assert b"ever" not in path.read_bytes()
 
 
 def test_a_torn_last_line_is_cut_off_at_every_byte(path):

@@ -30,10 +30,12 @@ class NoteState:
     Attributes:
         verdicts: of each code that was decided on, with its probability.
         done: whether the note is.
+        text: digest of the text on which something was decided last; None if the ledger does not say.
     """
 
     verdicts: Verdicts = field(default_factory=dict)
     done: bool = False
+    text: str | None = None
 
     @property
     def codes(self) -> list[tuple[str, str]]:
@@ -48,6 +50,7 @@ class Step(NamedTuple):
     note: str
     verdicts: Verdicts
     done: bool
+    text: str | None
 
 
 class State:
@@ -70,10 +73,13 @@ class State:
         """Return what holds for a note."""
         return self.notes.get(note) or NoteState()
 
-    def decide(self, number: int, note: str, action: Action, codes: Sequence[CodeDecision]) -> None:
+    def decide(
+        self, number: int, note: str, action: Action, codes: Sequence[CodeDecision], text: str | None = None
+    ) -> None:
         """Take a decision into account."""
         state = self.notes.setdefault(note, NoteState())
-        self._steps.append(Step(number, note, state.verdicts, state.done))
+        self._steps.append(Step(number, note, state.verdicts, state.done, state.text))
+        state.text = text
         if action == "done" or action == "reopen":
             state.done = action == "done"
         else:  # a new dictionary: other threads may read the old one
@@ -90,4 +96,4 @@ class State:
             raise ValueError("it undoes another line than the last one that holds")
         step = self._steps.pop()
         state = self.notes[step.note]
-        state.verdicts, state.done = step.verdicts, step.done
+        state.verdicts, state.done, state.text = step.verdicts, step.done, step.text

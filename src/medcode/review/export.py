@@ -11,6 +11,7 @@ from medcode.bulk.rows import Row
 from medcode.bulk.sources import Position, Sources
 from medcode.errors import UserError
 from medcode.review.decisions import State
+from medcode.review.ledger import text_digest
 from medcode.review.work_list import why_not
 
 
@@ -27,7 +28,8 @@ def export(state: State, sources: Sources, output: Path, patient_column: str | N
         Number of notes.
 
     Raises:
-        UserError: a note that is done is missing, comes twice, or has no patient; a file cannot be read or written.
+        UserError: a note that is done is missing, comes twice, has no patient, or another text than the one that was
+            decided on; a file cannot be read or written.
     """
     waiting = {note for note, of_note in state.notes.items() if of_note.done}
     number = len(waiting)
@@ -41,6 +43,8 @@ def export(state: State, sources: Sources, output: Path, patient_column: str | N
                 raise UserError(f"{row.place}: cannot be read any more: {reason}")
             if row.id not in waiting:
                 raise UserError(f"{row.place}: the id {row.id[:80]} comes twice")
+            if state.of(row.id).text not in (None, text_digest(row.text)):
+                raise UserError(f"{row.place}: note {row.id[:80]} has another text than the one that was decided on")
             if patient is None:
                 raise UserError(f"{row.place}: has no patient in the column '{patient_column}' (--patient-column)")
             waiting.remove(row.id)

@@ -2,15 +2,16 @@
 
     {"medcode_review_ledger": 1}
     {"number": 1, "time": "2026-11-28T09:30:00Z", "note": "17", "action": "accept",
-     "codes": [{"system": "icd10cm", "code": "I10", "probability": 0.91}], "model": "3f0c..."}
+     "codes": [{"system": "icd10cm", "code": "I10", "probability": 0.91}], "text": "5d1e...", "model": "3f0c..."}
 
-A ledger has no text of notes. Lines are only added: an undo is a line too. A process that is killed while it writes
+A ledger has no text of notes, but a digest of the text that was decided on. Lines are only added: an undo is a line too. A process that is killed while it writes
 leaves a line without its end, which nobody was told is saved: it is cut off when the ledger is opened again.
 """
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 import threading
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ class Line(BaseModel):
         action: what was decided, or `undo`.
         codes: that it is about.
         undoes: the number of the line that an `undo` takes back.
+        text: digest of the note's text, by which another text under the same id is found.
         model: digest of the model that predicted.
     """
 
@@ -47,6 +49,7 @@ class Line(BaseModel):
     action: Action | Literal["undo"]
     codes: tuple[CodeDecision, ...] = ()
     undoes: int | None = None
+    text: str | None = None
     model: str
 
 
@@ -90,14 +93,19 @@ class Ledger:
             raise UserError(f"{self.path}: cannot be written ({error.strerror or error})") from error
         return file
 
-    def decide(self, note: str, action: Action, codes: Sequence[CodeDecision] = ()) -> None:
+    def decide(self, note: str, action: Action, codes: Sequence[CodeDecision] = (), text: str | None = None) -> None:
         """Record a decision; it is on the disk when this returns.
+
+        Args:
+            note, action, codes: as in `Line`.
+            text: of the note. Only its digest is written.
 
         Raises:
             UserError: it could not be written. Nothing is changed then.
         """
         with self._mutex:
-            self._append(Line(**self._start(note), action=action, codes=tuple(codes)))
+            digest = None if text is None else text_digest(text)
+            self._append(Line(**self._start(note), action=action, codes=tuple(codes), text=digest))
 
     def undo(self) -> str | None:
         """Take back the last decision that holds; return the id of its note, None if there is none.
@@ -140,6 +148,11 @@ class Ledger:
                 self._process_lock.release()
 
 
+def text_digest(text: str) -> str:
+    """Return a digest of the text of a note, 16 hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def read(path: Path) -> State:
     """Return the state of all notes, without changing the file or waiting for who writes it.
 
@@ -179,7 +192,7 @@ def _apply(state: State, line: Line) -> None:
     if line.action == "undo":
         state.undo(line.undoes)
     else:
-        state.decide(line.number, line.note, line.action, line.codes)
+        state.decide(line.number, line.note, line.action, line.codes, line.text)
 
 
 def _locked(path: Path) -> FileLock:

@@ -167,7 +167,7 @@ class Session:
                 decided = [_decided(action, system, code, rows) for system, code in dict.fromkeys(codes)]
                 if not decided:
                     raise UserError("codes: at least one")
-            self.ledger.decide(self.work_list.ids[number], action, decided)
+            self.ledger.decide(self.work_list.ids[number], action, decided, self.work_list.text(number))
             return self.codes(number)
 
     def undo(self) -> dict[str, Any] | None:
