@@ -4,8 +4,9 @@
     {"number": 1, "time": "2026-11-28T09:30:00Z", "note": "17", "action": "accept",
      "codes": [{"system": "icd10cm", "code": "I10", "probability": 0.91}], "text": "5d1e...", "model": "3f0c..."}
 
-A ledger has no text of notes, but a digest of the text that was decided on. Lines are only added: an undo is a line too. A process that is killed while it writes
-leaves a line without its end, which nobody was told is saved: it is cut off when the ledger is opened again.
+A ledger has no text of notes, but a digest of the text that was decided on. Lines are only added: an undo is a line
+too. A process that is killed while it writes leaves a line without its end, which nobody was told is saved: it is cut
+off when the ledger is opened again.
 """
 
 from __future__ import annotations
