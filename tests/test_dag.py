@@ -37,6 +37,7 @@ NOT_IMPORTED = {
     "evaluate": {"src/medcode/layers/fused_attention_triton.py"},
     "explain": {"src/medcode/layers/fused_attention_triton.py"},
     "calibrate": {"src/medcode/layers/fused_attention_triton.py"},
+    "publish": {"src/medcode/layers/fused_attention_triton.py"},
     # Nor the model where the label set is not open, as that on subwords.
     "open_codes": {
         "src/medcode/config/models/plm_icd.py",
@@ -51,6 +52,8 @@ NOT_IMPORTED = {
 }
 # Folders that a stage may write besides its outs, because no other stage reads them and git ignores them.
 UNTRACKED_WRITES = {"train": {"checkpoints", "logs"}}
+# Subfolders of an old folder that a stage replaces: shutil.rmtree opens them by their names, without their parents.
+REMOVED = {"publish": {"calibration", "metrics", "open"}}
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +103,7 @@ def test_a_stage_reads_only_its_deps(audited, name):
         read = {path for path, written in item["opened"].items() if not written}
         assert read, f"{full} read nothing: the audit does not work"
         strays = {path for path in read if not _under(path, allowed) and not _is_module(path)}
+        strays -= REMOVED.get(name, set())
         assert not strays, f"{full} reads what is not under its deps: {sorted(strays)}"
 
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -216,6 +217,58 @@ def test_a_failed_replacement_keeps_the_old_folder(tmp_path, monkeypatch):
         pass
     assert (path / io.EMPTY).read_text() == "old\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_exchanged_folder_is_there_at_every_moment(tmp_path):
+    """The steps of a writer that is killed are in tests/inference/test_published.py."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux exchanges two folders in one step")
+    path, numbers = tmp_path / "folder", range(200)
+
+    def write() -> None:
+        for number in numbers:
+            with io.exchanged_folder(path) as folder:
+                (folder / "a.txt").write_text(str(number))
+
+    io.write_empty(path, "nothing yet")
+    with ThreadPoolExecutor(1) as pool:
+        writer, missing, reads = pool.submit(write), 0, 0
+        while not writer.done():
+            missing, reads = missing + (not path.is_dir()), reads + 1
+        writer.result()
+    assert (missing, reads > 200, (path / "a.txt").read_text()) == (0, True, str(numbers[-1]))
+    assert list(tmp_path.iterdir()) == [path] and list(path.iterdir()) == [path / "a.txt"]
+
+
+def test_an_exchanged_folder_keeps_the_old_one_in_an_error(tmp_path, monkeypatch):
+    path, replace = tmp_path / "folder", os.replace
+    io.write_empty(path, "old")
+    with pytest.raises(RuntimeError), io.exchanged_folder(path):
+        raise RuntimeError
+
+    def fails(source, target):
+        if source == path:
+            raise OSError(errno.EACCES, "Permission denied")
+        replace(source, target)
+
+    monkeypatch.setattr(io, "_exchange", lambda *_: False)
+    monkeypatch.setattr(io.os, "replace", fails)
+    with (
+        pytest.raises(UserError, match=r"folder: could not be written \(Permission denied\)"),
+        io.exchanged_folder(path),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == [path] and (path / io.EMPTY).read_text() == "old\n"
+
+
+def test_a_folder_that_a_writer_has_moved_aside_is_found(tmp_path):
+    path = tmp_path / "fol[d]er"
+    assert io.moved_aside(path) is None and io.moved_aside(tmp_path / "none/folder") is None
+    io.write_empty(path, "old")
+    path.rename(old := tmp_path / ".fol[d]er.123.old")
+    assert io.moved_aside(path) == old
+    io.write_empty(path, "new")
+    assert io.moved_aside(path) is None
 
 
 def test_spooling_removes_leftovers_of_killed_processes(tmp_path):

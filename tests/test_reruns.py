@@ -12,7 +12,17 @@ from pathlib import Path
 
 import pytest
 from stub_workflow import StubProject
-from workflow import CCS, FROM_CALIBRATE, FROM_EXTRACT, FROM_OPEN, FROM_RECIPE, FROM_TRAIN, STAGES, model_file
+from workflow import (
+    CCS,
+    FROM_CALIBRATE,
+    FROM_EVALUATE,
+    FROM_EXTRACT,
+    FROM_OPEN,
+    FROM_RECIPE,
+    FROM_TRAIN,
+    STAGES,
+    model_file,
+)
 
 pytestmark = pytest.mark.workflow
 
@@ -23,7 +33,8 @@ FROM_INPUTS = {"inputs", "baseline", *FROM_RECIPE}
 FROM_ENCODER = {"encoder", "subword", "sentences", "pretrain", *FROM_TRAIN}
 FROM_TOKENS = {"tokenize", "corpus_stats", "word2vec", *FROM_ENCODER, *FROM_INPUTS}
 FROM_SPLIT = {*SPLITS, *CCS, "gem", "corpus_stats", "word2vec", *FROM_ENCODER, *FROM_INPUTS}
-MEASURED = {"evaluate", "baseline", "report"}
+FROM_BASELINE = {"baseline", "report", "publish"}
+MEASURED = {"baseline", *FROM_EVALUATE}
 FROM_REFERENCE = {"reference", "coverage", *FROM_SPLIT}
 
 
@@ -205,7 +216,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         source("src/medcode/calibration/thresholds.py", "FOLDS = 5", "FOLDS = 4"), {*CHECK, *FROM_CALIBRATE}
     ),
     "what a reliability diagram shows": (
-        source("src/medcode/evaluation/reliability.py", "BINS = 15", "BINS = 10"), {*CHECK, "evaluate", "report"}
+        source("src/medcode/evaluation/reliability.py", "BINS = 15", "BINS = 10"), {*CHECK, *FROM_EVALUATE}
     ),
     "documents to explain": (params(explain={"documents": 5}), {*CHECK, "explain", "report"}),
     "a measure of evidence": (
@@ -213,9 +224,12 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         {*CHECK, "explain", "report"},
     ),
     "no baseline": (params(evaluation={"baseline": False}), {*CHECK, *MEASURED}),
-    "options of the baseline": (model("linear", options={"cost": 2.0}), {*CHECK, "baseline", "report"}),
+    "options of the baseline": (model("linear", options={"cost": 2.0}), {*CHECK, *FROM_BASELINE}),
     "code of the baseline": (
-        source("src/medcode/models/linear.py", "C=cost", "C=2 * cost"), {*CHECK, "baseline", "report"}
+        source("src/medcode/models/linear.py", "C=cost", "C=2 * cost"), {*CHECK, *FROM_BASELINE}
+    ),
+    "what a published model is read for": (
+        source("src/medcode/inference/published.py", 'heads = {}', 'heads = dict()'), {*CHECK, "publish"}
     ),
     "the page": (source("src/medcode/report/page.html", "<", " <"), {*CHECK, "report"}),
     "a default of recipes": (

@@ -55,7 +55,7 @@ def test_a_clone_pulls_no_data_with_text(clean, tmp_path):
     clone = Project.at(tmp_path / "clone")
     clone.run("dvc", "pull", "--allow-missing")
     assert (clone.folder / "data/code/train.json").is_file() and (clone.folder / "data/reference/gem.parquet").is_file()
-    for name in ("data/extracted", "data/tokens", "data/inputs", "models/current"):
+    for name in ("data/extracted", "data/tokens", "data/inputs", "models/trained", "models/current"):
         assert not [path for path in (clone.folder / name).rglob("*") if path.is_file()], name
     done = clone.run("dvc", "repro", "--dry", "--allow-missing")
     assert not RAN.findall(done.stdout)

@@ -47,7 +47,7 @@ def test_a_model_on_an_encoder_folder_trains_and_predicts(on_subwords):
     shutil.copytree(on_subwords.folder / "data/pretrained", on_subwords.folder / "own")
     local = ("encoder=local", "encoders.local.folder=own", "pretrain.steps=0")
     assert on_subwords.experiment(*local, targets=("report",)) == {"check", *FROM_ENCODER}
-    described = json.loads(on_subwords.read("models/current/model.json"))
+    described = json.loads(on_subwords.read("models/trained/model.json"))
     assert described["provenance"]["encoder"] == "local"
     shutil.rmtree(on_subwords.folder / "own")
     command = ("python", "-m", "medcode", "predict", "--format", "json", "--top", "3", "params.yaml")

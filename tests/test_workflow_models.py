@@ -25,7 +25,7 @@ def test_a_model_trains_and_is_evaluated_on_each_head(clean, model):
     heads = checked(clean)["recipes"]["quick"]["options"]["heads"]
     measured = json.loads(clean.read("metrics/test.json"))
     assert list(measured) == heads
-    assert set(json.loads(clean.read("models/current/labels.json"))) == set(heads)
+    assert set(json.loads(clean.read("models/trained/labels.json"))) == set(heads)
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_seeds_trained_together_equal_seeds_trained_alone(clean):
     assert list(several) == ["ensemble", "standard_deviation", "seeds"] and list(several["seeds"]) == ["5", "6", "7"]
     assert several["ensemble"].keys() == several["seeds"]["5"].keys()
     assert several["ensemble"]["icd"]["ranking"] not in [one["icd"]["ranking"] for one in several["seeds"].values()]
-    thresholds = json.loads(clean.read("models/current/ensemble.json"))["thresholds"]
+    thresholds = json.loads(clean.read("models/trained/ensemble.json"))["thresholds"]
     assert several["ensemble"]["icd"]["tuned"]["threshold"] == pytest.approx(thresholds["icd"], abs=1e-6)
     predicted = clean.run("python", "-m", "medcode", "predict", "--format", "json", "params.yaml").stdout
     assert json.loads(predicted)["seeds"] == 3
@@ -86,7 +86,7 @@ def test_seeds_trained_together_equal_seeds_trained_alone(clean):
     assert clean.experiment("seeds=1", "seed=6") == {"check", *FROM_TRAIN}
     assert json.loads(clean.read("metrics/test.json")) == several["seeds"]["6"]
     assert json.loads(clean.read("metrics/seeds.json")) == {}
-    assert not (clean.folder / "models/current/ensemble.json").exists()
+    assert not (clean.folder / "models/trained/ensemble.json").exists()
 
 
 def test_predict_reads_the_trained_model(clean):

@@ -129,15 +129,20 @@ def _check(texts: Sequence[str], top: int | None, threshold: float | None, batch
 def load(folder: str | os.PathLike, open_folder: str | os.PathLike | None = None) -> Coder:
     """Read a trained model, all seeds of it, into memory, with the calibration in or beside its folder.
 
+    A model that is replaced while it is read is read again: all of what is returned is of one model.
+
     Args:
-        folder: of the model, as the workflow writes it to models/current; or the name of a kept model.
+        folder: of the model, as the workflow publishes it in models/current; or the name of a kept model.
         open_folder: of what scores codes that training never saw; None takes the folder `open` in or beside the model's
             for a model of the label set open, and nothing for another.
 
     Raises:
         UserError: a folder is missing, damaged, or written by another version; the second was made for another model.
     """
-    folder = kept.find(os.fspath(folder))
+    return kept.read(os.fspath(folder), lambda found: _load(found, open_folder))
+
+
+def _load(folder: Path, open_folder: str | os.PathLike | None) -> Coder:
     open_predictor = None
     if open_folder is not None or saved_model.label_set(folder) == "open":
         from medcode.open_codes.predict import predictor  # with pandas and scipy.optimize, 0.5 CPU seconds

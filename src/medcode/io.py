@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import ctypes
+import glob
 import json
 import math
 import os
@@ -25,6 +27,7 @@ from medcode.errors import UserError
 
 METRIC_DECIMALS = 6
 EMPTY = "EMPTY.txt"  # the only file of a deliberately empty folder
+_THIS_FOLDER, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 def _temporary_path(path: Path, ending: str) -> Path:
@@ -134,6 +137,47 @@ def _replace_folder(folder: Path, path: Path) -> None:
             os.replace(old, path)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def exchanged_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary folder as `atomic_folder`, for a folder that is in use: there is one at `path` at every moment.
+
+    Linux exchanges the old folder and the new one in one step. Where the system or the file system cannot (macOS, some
+    network drives), two renames follow each other as in `atomic_folder`; between them `moved_aside` finds the old one.
+
+    Raises:
+        UserError: a file in it cannot be written; an existing folder at `path` is unchanged.
+    """
+    path = Path(path)
+    new = path.with_name(f".{path.name}.new.tmp")
+    with atomic_folder(new) as folder:
+        yield folder
+    try:
+        _remove_leftovers(path)
+        if not _exchange(new, path):
+            _replace_folder(new, path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: could not be written ({error.strerror or error}); the old one is unchanged"
+        ) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange what is at two paths in one step, and return whether that was done: both must exist, on Linux."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):  # another system, or an old library
+        return False
+    return rename(_THIS_FOLDER, os.fsencode(first), _THIS_FOLDER, os.fsencode(second), _EXCHANGE) == 0
+
+
+def moved_aside(path: str | os.PathLike) -> Path | None:
+    """Return the old folder of `path` if its writer, maybe killed since, has not put the new one there; else None."""
+    path = Path(path)
+    return None if path.exists() else max(path.parent.glob(f".{glob.escape(path.name)}.*.old"), default=None)
 
 
 @contextlib.contextmanager

@@ -183,9 +183,7 @@ def test_a_mistake_in_predict_is_reported_in_one_line(command, model, note, argu
 def test_a_missing_model_is_reported_in_one_line(command, note, tmp_path):
     code, _, err = command("predict", note, "--model", tmp_path / "none")
     assert code == 2
-    assert (
-        err == f"error: {tmp_path / 'none'}: holds no trained model (no model.json); train it again (dvc repro train)\n"
-    )
+    assert err == f"error: {tmp_path / 'none'}: holds no trained model (no model.json); train it again (dvc repro)\n"
 
 
 @pytest.fixture

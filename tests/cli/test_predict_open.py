@@ -88,7 +88,7 @@ def test_mistakes_are_one_line(command, trained, note, tmp_path):
     path = trained.parent / "open/open.json"
     values = json.loads(path.read_text())
     for changed, message in (
-        (values | {"models": ["other"]}, "made for another model than this one; make it again (dvc repro open_codes)"),
+        (values | {"models": ["other"]}, "made for another model than this one; make it again (dvc repro)"),
         (values | {"format": 0}, "written in format 0, this version reads 1"),
         ({key: value for key, value in values.items() if key != "folds"}, "damaged ('folds')"),
         ([], "damaged ("),

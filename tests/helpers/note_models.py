@@ -10,10 +10,11 @@ import plain_encoder
 import torch
 from small_models import ROWS, build, uses_subwords
 
-from medcode import models
+from medcode import io, models
 from medcode.config import Recipe, configure
 from medcode.encoders.subwords import SubwordTokenizer
 from medcode.inference import saved_model
+from medcode.inference.published import Parts, publish
 from medcode.models.base import ModelInputs
 
 WORDS = ["abdomen", "chest", "chills", "cough", "fever", "pain", "pneumonia", "sepsis"]
@@ -40,6 +41,27 @@ def trained(recipe: Recipe, seed: int = 0, **changes) -> saved_model.TrainedMode
 def saved(folder: Path, recipe: Recipe, seed: int = 0, **changes) -> Path:
     """Write such a model, and return its folder."""
     saved_model.save(folder, trained(recipe, seed, **changes), {"seed": seed})
+    return folder
+
+
+def parts(folder: Path, recipe: Recipe, seed: int = 0, **changes) -> Parts:
+    """Write such a model and what belongs to it, as the workflow does, and return where that is."""
+    model = folder / "trained"
+    saved_model.save(model, trained(recipe, seed, **changes), {"seed": seed, "corpus": "mimic3", "recipe": "quick"})
+    for name in ("open", "calibration"):
+        io.write_empty(folder / name, "nothing to do")
+    facts = {"model": "caml", "label_set": saved_model.label_set(model), "corpus": "mimic3", "recipe": "quick"}
+    measured = {"tuned": {"f1": {"micro": 0.5}, "macro_f1": {"caml": 0.5}}, "ranking": {"map": 0.5}}
+    io.write_json(folder / "train.json", facts | {"parameters": {"total": 100}})
+    io.write_json(folder / "test.json", {"icd": measured | {"counts": {"labels": len(CODES)}}})
+    io.write_json(folder / "baseline.json", {})
+    files = (folder / f"{name}.json" for name in ("train", "test", "baseline"))
+    return Parts(model, folder / "open", folder / "calibration", *files)
+
+
+def published(folder: Path, recipe: Recipe, seed: int = 0, **changes) -> Path:
+    """Publish such a model, and return its folder."""
+    publish(parts(folder.with_name("parts"), recipe, seed, **changes), folder)
     return folder
 
 

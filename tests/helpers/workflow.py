@@ -26,19 +26,20 @@ RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 STAGES = {
     "check", "synthesize", "reference", "extract", "tokenize", "split", "word2vec", "encoder", "subword", "sentences",
     "pretrain", "corpus_stats", "inputs", "baseline", "recipe", "train", "open_codes", "calibrate", "evaluate",
-    "explain", "report", "coverage", "gem",
+    "explain", "report", "coverage", "gem", "publish",
     *(f"{stage}@{name}" for stage in ("label_set", "ccs") for name in (
         "top50", "top50_extra", "full", "icd9", "icd10", "joint", "open"
     )),
 }  # fmt: skip
 # Stages that the report does not need, with the label set top50 or full.
 OUTSIDE_REPORT = {
-    "coverage",
+    "coverage", "publish",
     *(f"label_set@{name}" for name in ("top50_extra", "icd9", "icd10", "open")),
     *(f"ccs@{name}" for name in ("top50_extra", "icd9", "icd10", "joint", "open")),
 }  # fmt: skip
-FROM_OPEN = {"open_codes", "evaluate", "report"}
-FROM_CALIBRATE = {"calibrate", "evaluate", "report"}
+FROM_EVALUATE = {"evaluate", "report", "publish"}
+FROM_OPEN = {"open_codes", *FROM_EVALUATE}
+FROM_CALIBRATE = {"calibrate", *FROM_EVALUATE}
 FROM_TRAIN = {"train", "explain", *FROM_OPEN, *FROM_CALIBRATE}
 FROM_RECIPE = {"recipe", *FROM_TRAIN}
 FROM_ENCODER = {"encoder", "subword", "sentences", "pretrain", *FROM_TRAIN}
@@ -129,6 +130,16 @@ class Project:
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
         self.run("git", "reset", "--quiet", "--hard")
         self.run("dvc", "checkout", "--force", "--allow-missing")
+        self._publish()
+
+    def _publish(self) -> None:
+        """Write models/current, which DVC leaves alone, as the stage does."""
+        from medcode.inference.published import Parts, publish
+
+        parts = ("models/trained", "models/open", "models/calibration", *(
+            f"metrics/{name}.json" for name in ("train", "test", "baseline")
+        ))  # fmt: skip
+        publish(Parts(*(self.folder / part for part in parts)), self.folder / "models/current")
 
     def copy(self, folder: Path) -> Self:
         """Return a copy of the project in its current state, with all outputs and DVC's cache."""

@@ -159,20 +159,17 @@ def test_a_model_is_loaded_with_the_calibration_beside_it(model, tmp_path):
 
 def test_a_kept_model_has_its_calibration(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    note_models.saved(kept.CURRENT, recipe)
-    write(kept.CURRENT, kept.CALIBRATION)
-    folder = kept.keep("first", "card")
-    write(kept.CURRENT, kept.CALIBRATION, NOTHING)
+    note_models.published(kept.CURRENT, recipe)
+    inside = kept.CURRENT / "calibration"
+    path = write(kept.CURRENT, inside)
+    folder = kept.keep("first")
+    write(kept.CURRENT, inside, NOTHING)
     assert (folder / "calibration" / calibration.FILE).exists()
     assert medcode.load("first").predict(TEXTS[:3], top=5) != medcode.load(kept.CURRENT).predict(TEXTS[:3], top=5)
-    (kept.CALIBRATION / calibration.FILE).write_text(
-        (kept.CALIBRATION / calibration.FILE).read_text().replace("identity", "curve")
-    )
+    path.write_text(path.read_text().replace("identity", "curve"))
     with pytest.raises(UserError, match="damaged"):  # predict would refuse the kept model
-        kept.keep("second", "card")
+        kept.keep("second")
     assert kept.names() == ["first"]
-    note_models.saved(kept.CURRENT, recipe, seed=7)
-    assert not (kept.keep("second", "card") / "calibration").exists(), "it was made for another model"
 
 
 BROKEN = {
@@ -211,7 +208,7 @@ def test_a_damaged_file_is_one_line(model, tmp_path, name):
         medcode.load(model)
     (line,) = str(error.value).splitlines()
     assert message in line and str(tmp_path / "calibration") in line
-    assert name == "not JSON" or line.endswith("make it again (dvc repro calibrate)")
+    assert name == "not JSON" or line.endswith("make it again (dvc repro)")
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6))

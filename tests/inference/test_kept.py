@@ -15,7 +15,7 @@ from medcode.config import configure
 from medcode.corpora import licenses
 from medcode.errors import UserError
 from medcode.inference import card, kept, saved_model
-from medcode.io import write_json
+from medcode.io import write_empty, write_json
 from medcode.models.base import ModelInputs
 
 MEASURED = {
@@ -26,20 +26,21 @@ MEASURED = {
 TRAINED = {
     "model": "cnn", "recipe": "quick", "corpus": "mimic3", "label_set": "full", "parameters": {"total": 1234567},
 }  # fmt: skip
+MEASURES = [kept.CURRENT / f"metrics/{name}.json" for name in ("train", "test", "baseline")]
+OPEN = kept.CURRENT / "open"
 
 
 @pytest.fixture
 def workspace(recipe, tmp_path, monkeypatch) -> Path:
-    """A folder with a trained model and the metrics of its run."""
+    """A folder with a published model."""
     monkeypatch.chdir(tmp_path)
     config = configure("cnn", {"filters": 4, "kernel": 2}, recipe)
     network = models.find("cnn")(config, ModelInputs(heads={"icd": 3}, vocab_size=6, vectors=torch.randn(6, 5)))
     labels = [{"system": "icd9cm", "code": str(y), "description": "", "train_documents": 1} for y in range(3)]
     trained = saved_model.TrainedModel("cnn", network, list("abcd"), {"icd": labels}, {"icd": 0.3}, 7, "caml", "full")
     saved_model.save(kept.CURRENT, trained, {"seed": 1, "corpus": "mimic3", "recipe": "quick"})
-    write_json("metrics/train.json", TRAINED)
-    write_json("metrics/test.json", {"icd": MEASURED})
-    write_json("metrics/baseline.json", {})
+    for path, measured in zip(MEASURES, (TRAINED, {"icd": MEASURED}, {}), strict=True):
+        write_json(path, measured)
     return tmp_path
 
 
@@ -82,10 +83,10 @@ def test_kept_models_are_listed(workspace, capsys):
     assert run(capsys, "models", "--kept") == run(capsys, "keep")
 
 
-def test_while_a_model_is_trained_the_kept_ones_are_named(workspace, capsys):
+def test_where_no_model_is_published_the_kept_ones_are_named(workspace, capsys):
     run(capsys, "keep", "first")
     kept.CURRENT.rename("away")
-    with pytest.raises(UserError, match=r"models/current: has no trained model.* takes a kept one: first"):
+    with pytest.raises(UserError, match=r"models/current: has no model; dvc repro .* takes a kept one: first"):
         kept.find("models/current")
     assert kept.find("first") == kept.ROOT / "first"
 
@@ -93,36 +94,37 @@ def test_while_a_model_is_trained_the_kept_ones_are_named(workspace, capsys):
 def test_all_seeds_and_the_scorer_of_unseen_codes_are_kept(workspace):
     shutil.copytree(kept.CURRENT, saved_model.of_seed(kept.CURRENT, 2), ignore=shutil.ignore_patterns("seeds"))
     saved_model.save_ensemble(kept.CURRENT, {"icd": 0.4})
-    write_json(kept.OPEN / "open.json", {"models": saved_model.digests(kept.CURRENT)})
-    folder = kept.keep("both", "card")
+    write_json(OPEN / "open.json", {"models": saved_model.digests(kept.CURRENT)})
+    folder = kept.keep("both")
     assert len(list(saved_model.load_all(folder))) == 2 and (folder / "open/open.json").exists()
-    write_json(kept.OPEN / "open.json", {"models": ["another"]})
-    assert not (kept.keep("other", "card") / "open").exists(), "it is of another model"
+    assert "2 seeds" in (folder / kept.CARD).read_text()
+    write_json(OPEN / "open.json", {"models": ["another"]})
+    with pytest.raises(UserError, match="models/current/open: made for another model"):
+        kept.keep("other")
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", "-a", "a" * 65, "a b", "ä"])
 def test_a_name_that_is_none_is_refused(workspace, name):
     with pytest.raises(UserError, match="NAME: small letters, digits, points, dashes and underscores"):
-        kept.keep(name, "card")
+        kept.keep(name)
     assert not kept.ROOT.exists()
 
 
 def test_mistakes_are_one_line_and_leave_nothing(workspace, capsys):
     run(capsys, "keep", "first")
     assert "models/kept/first: exists; choose another name" in run(capsys, "keep", "first")[2]
-    write_json("metrics/train.json", TRAINED | {"model": "caml"})
+    write_json(MEASURES[0], TRAINED | {"model": "caml"})
     code, _, said = run(capsys, "keep", "second")
     assert code == 2 and "train.json: of another model (caml, full, mimic3, quick) than models/current (cnn," in said
     weights = kept.CURRENT / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    write_json("metrics/train.json", TRAINED)
     code, _, said = run(capsys, "keep", "second")
-    assert code == 2 and "weights.safetensors: damaged" in said and said.count("\n") == 1
+    assert code == 2 and "models/current/weights.safetensors: damaged" in said and said.count("\n") == 1
     assert kept.names() == ["first"] and sorted(path.name for path in kept.ROOT.iterdir()) == ["first"]
 
 
 def test_a_model_is_found_by_path_or_by_name(workspace):
-    kept.keep("first", "card")
+    kept.keep("first")
     assert kept.find("models/current") == Path("models/current")
     assert kept.find("first") == kept.ROOT / "first"
     with pytest.raises(UserError, match="neither a folder nor a kept model frist; did you mean 'first'"):
@@ -130,7 +132,7 @@ def test_a_model_is_found_by_path_or_by_name(workspace):
 
 
 def test_predict_takes_the_name_of_a_kept_model(workspace, capsys):
-    kept.keep("first", "card")
+    kept.keep("first")
     shutil.rmtree(kept.CURRENT)
     Path("note.txt").write_text("a b c d")
     code, printed, said = run(capsys, "predict", "note.txt", "--model", "first", "--top", "2")
@@ -139,10 +141,13 @@ def test_predict_takes_the_name_of_a_kept_model(workspace, capsys):
     assert "neither a folder nor a kept model second" in run(capsys, "predict", "note.txt", "--model", "second")[2]
 
 
-def test_the_scorer_of_unseen_codes_is_in_the_folder_of_a_kept_model_or_beside_another(workspace):
-    assert kept.open_folder(kept.CURRENT) == kept.OPEN
-    (kept.ROOT / "first/open").mkdir(parents=True)
-    assert kept.open_folder(kept.ROOT / "first") == kept.ROOT / "first/open"
+def test_what_belongs_to_a_model_is_in_its_folder_or_beside_one_just_trained(workspace):
+    assert kept.open_folder(Path("models/trained")) == Path("models/open")
+    assert kept.calibration_folder(Path("models/trained")) == Path("models/calibration")
+    for folder in (OPEN, kept.CURRENT / "calibration", Path("models/open"), Path("models/calibration")):
+        write_empty(folder, "nothing to do")
+    assert kept.open_folder(kept.CURRENT) == OPEN, "what is beside it may be of another model"
+    assert kept.calibration_folder(kept.CURRENT) == kept.CURRENT / "calibration"
 
 
 def test_only_models_of_open_corpora_are_open():

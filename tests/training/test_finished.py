@@ -29,15 +29,15 @@ def ends_at_once(inputs, recipe, engine, folder):
 def test_a_finished_training_keeps_only_the_best_weights_and_ends_at_once(tiny_inputs, recipe, engine, tmp_path):
     expected, weights = train(tiny_inputs, recipe, engine, tmp_path)
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.finish(Path("models/current"))
+    checkpoints.finish(Path("models/trained"))
     assert files(tmp_path) == sorted([f"best-{expected.best_epoch}.pt", "finished.txt", "state.pt"])
-    assert (tmp_path / "finished.txt").read_text() == "models/current\n"
+    assert (tmp_path / "finished.txt").read_text() == "models/trained\n"
     assert checkpoints.load().keys() == {"state"}
     for _ in range(2):  # finished twice is as good as once
         result, final_weights = ends_at_once(tiny_inputs, recipe, engine, tmp_path)
         assert result == expected
         assert_same(weights, final_weights)
-        checkpoints.finish(Path("models/current"))
+        checkpoints.finish(Path("models/trained"))
 
 
 @pytest.mark.parametrize("write", [0, 1])
@@ -74,10 +74,10 @@ def finished(folder, model):
 
 
 def test_a_training_removes_only_unneeded_finished_checkpoints(tmp_path):
-    root, model = tmp_path / "checkpoints", tmp_path / "models/current"
+    root, model = tmp_path / "checkpoints", tmp_path / "models/trained"
     (tmp_path / "models/elsewhere").mkdir(parents=True)
     finished(root / "its-model-is-gone", tmp_path / "models/gone")
-    finished(root / "of-the-same-model", tmp_path / "models/../models/current")
+    finished(root / "of-the-same-model", tmp_path / "models/../models/trained")
     finished(root / "its-model-is-there", tmp_path / "models/elsewhere")
     finished(root / "unfinished", None)
     finished(root / "locked", tmp_path / "models/gone")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-
-METRICS = Path("metrics")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -19,15 +16,14 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command.
 
     Raises:
-        UserError: the name is not allowed or taken; there is no trained model, or it is damaged; the metrics are those
-            of another model.
+        UserError: the name is not allowed or taken; there is no trained model, or it is damaged.
     """
     from medcode.inference import kept
 
     if arguments.name is None:
         print(listed())
         return
-    print(kept.keep(arguments.name, card_of_current(arguments.name)))
+    print(kept.keep(arguments.name))
 
 
 def listed() -> str:
@@ -47,25 +43,3 @@ def line(name: str) -> str:
 
     trained = saved_model.describe(kept.ROOT / name)
     return f"{name}  {trained.name}  {trained.label_set}  {trained.provenance.corpus or 'corpus unknown'}"
-
-
-def card_of_current(name: str) -> str:
-    """Return the card of the trained model, from the metrics of its run.
-
-    Raises:
-        UserError: there is no trained model, or the metrics are missing or those of another one.
-    """
-    from medcode import io
-    from medcode.errors import UserError
-    from medcode.inference import card, kept, saved_model
-
-    metadata = saved_model.describe(kept.CURRENT)
-    trained, test, baseline = (io.read_json(METRICS / f"{file}.json") for file in ("train", "test", "baseline"))
-    found = [trained.get(key) for key in ("model", "label_set", "corpus", "recipe")]
-    expected = [metadata.name, metadata.label_set, metadata.provenance.corpus, metadata.provenance.recipe]
-    if found != expected:
-        raise UserError(
-            f"{METRICS / 'train.json'}: of another model ({', '.join(map(str, found))}) than {kept.CURRENT} "
-            f"({', '.join(map(str, expected))}); run dvc repro"
-        )
-    return card.card(name, trained, test, baseline, len(saved_model.of_all_seeds(kept.CURRENT)))

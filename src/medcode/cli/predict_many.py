@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medcode.cli.predicting import load, marks, warn_of_zero_thresholds
+from medcode.cli.predicting import let_threads_sleep, marks, warn_of_zero_thresholds
 
 if TYPE_CHECKING:
     from medcode.bulk.progress import Counts
@@ -28,7 +28,7 @@ def predict_many(arguments: argparse.Namespace) -> Counts:
     sources = Sources(arguments.notes, columns)
     if arguments.output is not None:
         sources.check_output(arguments.output)
-    coder = load(arguments)
+    coder, model = _load(arguments)
     from medcode.bulk.outputs import OUTPUTS, table
     from medcode.bulk.run import WINDOW, Run
     from medcode.evidence.attributions import check_method
@@ -41,7 +41,7 @@ def predict_many(arguments: argparse.Namespace) -> Counts:
     if arguments.output is None:
         counts = run.to_stream(sys.stdout, OUTPUTS[".jsonl"] if arguments.format == "json" else table(marks()))
     else:
-        settings = options | columns._asdict() | {"model": _digest(arguments), "output": arguments.output.name}
+        settings = options | columns._asdict() | {"model": model, "output": arguments.output.name}
         counts = run.to_file(arguments.output, settings, overwrite=arguments.overwrite)
     _report(arguments, coder, counts)
     return counts
@@ -74,15 +74,25 @@ def _check(arguments: argparse.Namespace) -> Columns:
     return columns
 
 
-def _digest(arguments: argparse.Namespace) -> str:
-    """Return what tells the model from another one, and from itself with other thresholds, wherever it lies."""
+def _load(arguments: argparse.Namespace) -> tuple[Coder, str]:
+    """Return the model, and the digest of just that one."""
+    let_threads_sleep()
+    from medcode import coder
+    from medcode.inference import kept
+
+    return kept.read(
+        arguments.model, lambda folder: (coder.load(folder, arguments.open), _digest(folder, arguments.open))
+    )
+
+
+def _digest(folder: Path, opened: str | None) -> str:
+    """Return what tells a model from another one, and from itself with other thresholds, wherever it lies."""
     from medcode.inference import calibration, kept, saved_model
 
-    folder = kept.find(arguments.model)
-    opened = Path(arguments.open) if arguments.open else kept.open_folder(folder)
+    scorer = Path(opened) if opened else kept.open_folder(folder)
     models = [folder, *saved_model.further_seeds(folder).values()]
     files = [model / "model.json" for model in models]  # with the digest of its weights
-    files += [folder / "labels.json", folder / saved_model.ENSEMBLE, opened / "open.json"]
+    files += [folder / "labels.json", folder / saved_model.ENSEMBLE, scorer / "open.json"]
     files += [kept.calibration_folder(folder) / calibration.FILE]
     content = b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files if file.exists())
     return hashlib.sha256(content).hexdigest()

@@ -17,12 +17,19 @@ def load(arguments: argparse.Namespace) -> Coder:
     Raises:
         UserError: it is missing or damaged.
     """
-    # Threads that wait sleep. By default they spin: on two cores that other programs used too, notes took four times
-    # the CPU time, and three times as long. It is read when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    let_threads_sleep()
     from medcode import coder
 
     return coder.load(arguments.model, arguments.open)
+
+
+def let_threads_sleep() -> None:
+    """Let threads that wait sleep; to be called before torch is loaded, which reads it.
+
+    By default they spin: on two cores that other programs used too, notes took four times the CPU time, and three times
+    as long.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def marks() -> tuple[str, str]:

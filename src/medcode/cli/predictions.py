@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from medcode.evaluation.official import ScoredDocuments
     from medcode.inference.saved_model import TrainedModel
 
-MODEL, INPUTS, CODES = "models/current", "data/inputs", "data/extracted/codes.parquet"
+MODEL, INPUTS, CODES = "models/trained", "data/inputs", "data/extracted/codes.parquet"
 SENTENCES, SUBWORD = "data/sentences", "data/subword"
 OPEN, NOTES = "models/open", "data/extracted/notes.parquet"
 CALIBRATION = Path("models/calibration")

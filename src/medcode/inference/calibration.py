@@ -18,7 +18,7 @@ from medcode.errors import UserError
 from medcode.inference.folder_schema import Name, Probability, checked
 
 FORMAT, FILE = 1, "calibration.json"
-AGAIN = "make it again (dvc repro calibrate)"
+AGAIN = "make it again (dvc repro)"
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 # A probability in float32 is 1 above this, and its log-odds infinite.
 _LOWEST, _HIGHEST = float(np.finfo(np.float32).tiny), 1 - 2.0**-24

@@ -11,7 +11,7 @@ from medcode.config.recipes import Unit
 from medcode.config.section import Count, Positive, Seed, Tokens, Width
 from medcode.errors import UserError
 
-TRAIN_AGAIN = "train it again (dvc repro train)"
+TRAIN_AGAIN = "train it again (dvc repro)"
 Name = Annotated[str, Field(min_length=1)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 

@@ -20,7 +20,7 @@ from medcode.open_codes.scorer import Calibrations, OpenScorer
 from medcode.open_codes.terms import Mentions
 
 FORMAT = 1
-AGAIN = "make it again (dvc repro open_codes)"
+AGAIN = "make it again (dvc repro)"
 _CODES = pa.schema([(name, pa.string()) for name in ("system", "code", "description")])
 
 

@@ -47,12 +47,12 @@ def serve(
     Raises:
         UserError: the notes, the model or the ledger cannot be used, or the port is taken.
     """
-    weights, work_list = digest(model), WorkList(sources)
+    coder, weights = kept.read(model, lambda folder: (coders.load(folder), digest(folder)))
+    work_list = WorkList(sources)
     if work_list.unread:
         first = work_list.unread[0]
         count = f"{len(work_list.unread):,} of {len(work_list.unread) + len(work_list):,} notes"
         print(f"WARNING: {count} cannot be read, the first: {first.place}: {first.reason}", file=sys.stderr)
-    coder = coders.load(model)
     with contextlib.closing(Ledger(ledger_path, weights)) as ledger, _socket(port) as listening:
         _report(ledger, work_list)
         with contextlib.closing(OpenedNotes(coder, work_list, top, threshold)) as opened:
@@ -80,9 +80,9 @@ def _report(ledger: Ledger, work_list: WorkList) -> None:
         print(f"WARNING: {line}", file=sys.stderr)
 
 
-def digest(model: str) -> str:
+def digest(folder: Path) -> str:
     """Return a short digest of the weights of a model, all seeds of it."""
-    joined = "".join(saved_model.digests(kept.find(model)))
+    joined = "".join(saved_model.digests(folder))
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
 

@@ -57,7 +57,7 @@ def save(
         run: names of corpus, label set and model.
         settings: the model and its recipe.
         precision: of the scores on dev that the thresholds are tuned on.
-        folder: models/current.
+        folder: models/trained.
         trained: the model of each seed.
         data: the training data.
         tokenizer: the subword tokenizer; None for models on words.

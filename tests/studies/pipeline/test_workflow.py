@@ -58,7 +58,7 @@ def test_a_command_of_another_form_is_refused(command, message):
 
 def test_a_stage_has_its_outputs_and_the_parameters_of_each_file(content):
     train = Stage.parse(content["stages"]["train"])
-    assert train.outs == ("models/current", "metrics/train.json", "plots/learning_curve.csv")
+    assert train.outs == ("models/trained", "metrics/train.json", "plots/learning_curve.csv")
     assert train.params["params.yaml"][:2] == ("corpus", "encoder")
     assert Stage.parse(content["stages"]["recipe"]).params["configs/models/${model}.yaml"] == ("options", "recipes")
     assert Stage.parse(content["stages"]["check"]).params == {"params.yaml": ()}
@@ -87,8 +87,8 @@ def test_paths_are_mapped_to_the_folder_of_the_corpus(data, path, moved):
 
 def test_a_path_without_a_data_stage_is_refused_as_target(data):
     assert data.target("data/inputs", "mimic3", label_set="full") == "studies/data/dvc.yaml:inputs@mimic3-full"
-    with pytest.raises(UserError, match="no stage between a corpus and the inputs of a training makes models/current"):
-        data.target("models/current", "mimic3", label_set="full")
+    with pytest.raises(UserError, match="no stage between a corpus and the inputs of a training makes models/trained"):
+        data.target("models/trained", "mimic3", label_set="full")
 
 
 def test_parameters_of_another_file_are_refused_in_a_data_stage(content):
