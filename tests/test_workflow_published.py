@@ -109,7 +109,7 @@ def test_a_model_that_cannot_be_measured_is_not_published(clean):
     assert codes(clean.folder / "models/current") == old
 
 
-def test_dvc_leaves_the_model_alone_and_a_run_publishes_that_of_a_commit(clean):
+def test_dvc_leaves_the_model_alone_and_a_run_publishes_that_of_a_commit(clean, tmp_path):
     trained, current = clean.folder / "models/trained", clean.folder / "models/current"
     old = saved_model.digests(current)
     assert "publish" in clean.experiment("seed=4")
@@ -124,6 +124,11 @@ def test_dvc_leaves_the_model_alone_and_a_run_publishes_that_of_a_commit(clean):
     assert (saved_model.digests(trained), saved_model.digests(current)) == (old, new)
     assert clean.repro() == {"publish"}
     assert saved_model.digests(current) == old and clean.run("git", "status", "--porcelain").stdout == ""
+    clean.run(
+        "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "tag", "-a", "coder@v1.0.0", "-m", "first"
+    )
+    clean.run("dvc", "artifacts", "get", str(clean.folder), "coder", "-o", str(tmp_path / "fetched"))
+    assert codes(tmp_path / "fetched") == codes(trained)
     # With a dvc.lock from elsewhere DVC would remove what its cache does not have, were it in the cache.
     clean.write("dvc.lock", re.sub(r"(?<=md5: )\w{32}(?=\.dir)", "0" * 32, clean.text("dvc.lock")))
     clean.run("dvc", "checkout", "--force", "--allow-missing")
