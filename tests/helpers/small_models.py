@@ -64,6 +64,8 @@ SMALL = {
     "marn": {"hidden": 8},
     "mt_ram": {"hidden": 8},
     "multirescnn": {"filters": 4, "kernels": [3, 5, 25]},
+    "gki_icd": {"chunk": 8},
+    "plm_ca": {"chunk": 8},
     "plm_icd": {"chunk": 8},
 }  # fmt: skip
 
@@ -100,6 +102,8 @@ VARIANTS = {
     "laat": [{"rnn": "gru"}],
     "mt_ram": [{"ram_combine": "add"}, {"ram_position": "branches"}],
     "multirescnn": [{"variant": "edin"}, {"ram": True}],
+    "gki_icd": [{"output": "shared"}],
+    "plm_ca": [{"output": "per_label"}, {"output": "per_label", "queries": "titles"}],
     "plm_icd": [{"variant": "edin"}],
 }
 

@@ -67,6 +67,7 @@ SMALL_OPTIONS = {
     "dr_caml": {"filters": 6, "kernel": 4},
     "fusion": {"filters": 4, "kernels": [3, 5], "feed_forward": 8},
     "gatedcnn_nci": {"hidden": 6},
+    "gki_icd": {"chunk": 40},
     "jams": {"backbones": {"caml": {"filters": 6, "kernel": 4}, "laat": {"hidden": 4, "projection": 4}}},
     "joint_laat": {"hidden": 4, "projection": 4, "level_projection": 4},
     "laat": {"hidden": 4, "projection": 4},
@@ -74,6 +75,7 @@ SMALL_OPTIONS = {
     "marn": {"hidden": 4},
     "mt_ram": {"hidden": 4},
     "multirescnn": {"filters": 4, "kernels": [3, 5]},
+    "plm_ca": {"chunk": 40},
     "plm_icd": {"chunk": 40},
 }
 

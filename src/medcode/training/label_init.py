@@ -97,10 +97,10 @@ def _output_bias(model: Model, head: str) -> tuple[Tensor, float]:
         return interaction[head].output.bias, float(projection.numel())
     attention, output = getattr(model, "attention", None), getattr(model, "output", None)
     layer = output[head] if output is not None else getattr(attention[head], "output", None) if attention else None
-    if layer is None:
+    if layer is None or len(layer.bias) != model.heads[head]:  # PLM-CA may have one bias for all labels
         raise UserError(
             f"recipe: label_biases: log_odds is for models whose logits have a bias for each label, but "
-            f"{type(model).__name__} has none; set label_biases: random"
+            f"{type(model).__name__} has none with these options; set label_biases: random"
         )
     return layer.bias, 1.0
 
