@@ -47,7 +47,9 @@ WITHOUT_GRADIENT = {
 PADS_MATTER = {"bert_trun": {"head": "label_attention"}}
 
 # Learning rate of the overfitting test, where it is not 0.02.
-LEARNING_RATE = {"bert_hier": 0.003, "bert_trun": 0.003, "plm_icd": 0.003, "sentence_cls": 0.003}
+LEARNING_RATE = {
+    "bert_hier": 0.003, "bert_trun": 0.003, "gki_icd": 0.003, "plm_ca": 0.01, "plm_icd": 0.003, "sentence_cls": 0.003,
+}  # fmt: skip
 
 # Parameters that are never trained, besides static word vectors, with the reason.
 NOT_TRAINED = {
@@ -308,7 +310,8 @@ def test_streaming_label_attention_changes_no_logit_and_no_gradient(name, varian
 @every_model
 def test_attention_has_as_many_positions_as_published(name):
     # N + 1 for an even kernel, ceil(N / 2) for pairs of words, chunks of 6, N and two special tokens.
-    published = {"caml": 34, "dr_caml": 34, "fusion": 17, "jams": 34, "bert_hier": 6, "bert_trun": 35, "plm_icd": 35}
+    published = {"caml": 34, "dr_caml": 34, "fusion": 17, "jams": 34, "bert_hier": 6, "bert_trun": 35}
+    published |= dict.fromkeys(("gki_icd", "plm_ca", "plm_icd"), 35)
     positions, model = published.get(name, 33), build(name, **PADS_MATTER.get(name, {}))
     if model.has_label_attention:
         for head, weights in model.label_attention(*notes([33])).items():

@@ -27,6 +27,7 @@ PUBLISHED_COUNTS = {
     "dr_caml": {50: 5_299_650, 8_921: 6_204_492},
     "fusion": {50: 8_313_424, 8_921: 13_653_766},
     "gatedcnn_nci": {50: 7_603_700},
+    "gki_icd": {50: 125_116_466, 8_921: 138_751_193},
     "jams": {(6_150, 7_942): 6_665_342},
     "joint_laat": {(50, 40): 6_267_958, (8_921, 1_149): 25_521_970},
     "laat": {
@@ -37,6 +38,7 @@ PUBLISHED_COUNTS = {
     "multirescnn": {
         50: 6_584_400, (50, 38): 6_607_276, 8_921: 11_924_742, (8_921, 295): 12_102_332, 8_922: 11_925_344,
     },
+    "plm_ca": {50: 125_078_785, 8_921: 131_891_713},
     "plm_icd": {
         50: 124_524_338, 3_681: 130_105_185, 6_150: 133_900_038, 7_942: 136_654_342, 8_921: 138_159_065,
     },
@@ -73,6 +75,9 @@ PUBLISHED_VARIANTS = [
     ("jams", {"backbone": "multirescnn"}, (6_150, 7_942), 15_023_592),
     ("jams", {"backbone": "laat"}, (6_150, 7_942), 29_891_560),
     ("laat", {"hidden": 512, "projection": 512}, 50, 8_307_982),
+    ("gki_icd", {"output": "shared"}, 50, 125_078_785),
+    ("plm_ca", {"output": "per_label"}, 50, 125_116_466),
+    ("plm_ca", {"output": "per_label", "queries": "titles"}, 8_921, 138_751_193),
     ("mt_ram", {"bidirectional": False}, (50, 38), 6_402_801),
     ("mt_ram", {"ram": False}, (50, 38), 6_021_276),
     ("multirescnn", {"ram": True}, 50, 7_380_525),
@@ -102,6 +107,8 @@ PUBLISHED_ENCODERS = [
     ("bert_hier", "bert-base-uncased", {}, 8_921, 128_716_722),
     ("bert_hier", "bert-base-cased", {"upper_layers": 2}, 50, 113_901_156 + 5_513_984),
     ("bert_hier", "bert-base-cased", {"attention_over": "tokens"}, 50, 108_387_172),
+    ("plm_ca", "roberta-base", {}, 50, 125_276_161),
+    ("plm_ca", "roberta-base", {}, 8_921, 132_089_089),
     ("plm_icd", "roberta-base", {}, 50, 124_721_714),
     ("plm_icd", "roberta-base", {}, 8_921, 138_356_441),
     ("sentence_cls", "roberta-base-pm", {}, 50, 123_896_114),

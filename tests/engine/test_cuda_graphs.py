@@ -26,8 +26,10 @@ DOCUMENTS, EPOCHS = 14, 3
 WAITING = {
     "bert_hier": "the chunks of all documents are packed into one run, whose length depends on theirs",
     "bert_trun": "likewise",
+    "plm_ca": "likewise",
     "plm_icd": "likewise",
     "sentence_cls": "likewise",
+    "gki_icd": "likewise, and guidelines are written on the host",
     "dr_caml": "reads the descriptions of those codes only that the batch has",
 }
 

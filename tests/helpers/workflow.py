@@ -19,14 +19,15 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = (
     ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "benchmarks", "configs", "data/splits-published/none",
     "dvc.yaml", "params.yaml", "reference/codes", "reference/official/README.md", "reference/package",
-    "reference/titles", "requirements.txt", "src", "stages", "studies/data/settings.yaml", "studies/published",
+    "reference/synonyms", "reference/titles", "requirements.txt", "src", "stages",
+    "studies/data/settings.yaml", "studies/published",
 )  # fmt: skip
 RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 STAGES = {
     "check", "synthesize", "reference", "extract", "tokenize", "split", "word2vec", "encoder", "subword", "sentences",
-    "pretrain", "corpus_stats", "inputs", "baseline", "recipe", "train", "open_codes", "calibrate", "evaluate",
-    "explain", "report", "coverage", "gem", "publish",
+    "pretrain", "corpus_stats", "inputs", "knowledge", "baseline", "recipe", "train", "open_codes", "calibrate",
+    "evaluate", "explain", "report", "coverage", "gem", "publish",
     *(f"{stage}@{name}" for stage in ("label_set", "ccs") for name in (
         "top50", "top50_extra", "full", "icd9", "icd10", "joint", "open"
     )),
@@ -67,6 +68,7 @@ SMALL_OPTIONS = {
     "dr_caml": {"filters": 6, "kernel": 4},
     "fusion": {"filters": 4, "kernels": [3, 5], "feed_forward": 8},
     "gatedcnn_nci": {"hidden": 6},
+    "gki_icd": {"chunk": 40},
     "jams": {"backbones": {"caml": {"filters": 6, "kernel": 4}, "laat": {"hidden": 4, "projection": 4}}},
     "joint_laat": {"hidden": 4, "projection": 4, "level_projection": 4},
     "laat": {"hidden": 4, "projection": 4},
@@ -74,6 +76,7 @@ SMALL_OPTIONS = {
     "marn": {"hidden": 4},
     "mt_ram": {"hidden": 4},
     "multirescnn": {"filters": 4, "kernels": [3, 5]},
+    "plm_ca": {"chunk": 40},
     "plm_icd": {"chunk": 40},
 }
 

@@ -9,6 +9,8 @@ from medcode import config, models
 from medcode.studies.definition import resolve
 
 ON_DEFAULT_CORPORA = ("zoo", "zoo-mimic4", "zoo-encoders")
+# Models whose rows come with their trainings.
+WITHOUT_ROW = {"gki_icd", "plm_ca"}
 SETTINGS = ROOT / "studies/data/settings.yaml"
 MODELS = ROOT / "configs/models"
 
@@ -24,7 +26,8 @@ def rows(*names):
 
 
 def test_every_model_is_a_row_of_exactly_one_study():
-    assert sorted(settings_of(name, row)["model"] for name, row in rows(*ON_DEFAULT_CORPORA)) == models.names()
+    trained = sorted(settings_of(name, row)["model"] for name, row in rows(*ON_DEFAULT_CORPORA))
+    assert trained == sorted({*models.names()} - WITHOUT_ROW)
 
 
 def test_the_linear_baseline_is_the_first_row():

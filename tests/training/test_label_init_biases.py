@@ -51,6 +51,13 @@ def test_biases_that_a_model_projects_are_log_odds_once_its_projection_is_set():
     torch.testing.assert_close(model.interaction["icd"](torch.zeros(1, 8, 1))[0].detach(), expected)
 
 
+def test_one_output_bias_for_all_labels_is_refused():
+    model = small_models.build("plm_ca", heads={"icd": 7})
+    with pytest.raises(UserError, match="PlmCa has none with these options; set label_biases: random"):
+        start_from_frequencies(model, "icd", np.ones(7), 10)
+    start_from_frequencies(small_models.build("plm_ca", heads={"icd": 7}, output="per_label"), "icd", np.ones(7), 10)
+
+
 def test_a_model_without_output_biases_raises_a_user_error():
     class Other(WordModel):
         def forward(self, tokens, lengths):

@@ -1,7 +1,7 @@
 """One file per published model. A model is found by the name of its file.
 
 Importing one model imports no other, so a change to one model cannot touch the results of another. The exceptions are
-MT-RAM and MARN, which are settings of bigru_label_attention.
+MT-RAM and MARN, which are settings of bigru_label_attention, and GKI-ICD, which is a training of PLM-CA.
 """
 
 from __future__ import annotations

@@ -44,17 +44,18 @@ Descriptions = dict[str, list[np.ndarray]]
 
 
 def initialize(model: Model, recipe: Recipe, data: Inputs, descriptions: Descriptions) -> None:
-    """Initialize label vectors and output biases in place, as `label_init` and `label_biases` of the recipe say.
+    """Initialize a model in place: what it starts from itself, then label vectors and output biases by the recipe.
 
     Args:
         model: on its device, with the random weights of its class.
-        recipe: the two options.
+        recipe: `label_init` and `label_biases`.
         data: with the training split.
         descriptions: of the labels; read if label vectors start from them.
 
     Raises:
         UserError: the model does not have the weights that would be set.
     """
+    model.before_training()
     if recipe.label_init == "descriptions":
         estimate_batch_statistics(model, data, recipe.max_tokens)
         start_from_descriptions(model, descriptions)
@@ -96,10 +97,10 @@ def _output_bias(model: Model, head: str) -> tuple[Tensor, float]:
         return interaction[head].output.bias, float(projection.numel())
     attention, output = getattr(model, "attention", None), getattr(model, "output", None)
     layer = output[head] if output is not None else getattr(attention[head], "output", None) if attention else None
-    if layer is None:
+    if layer is None or len(layer.bias) != model.heads[head]:  # PLM-CA may have one bias for all labels
         raise UserError(
             f"recipe: label_biases: log_odds is for models whose logits have a bias for each label, but "
-            f"{type(model).__name__} has none; set label_biases: random"
+            f"{type(model).__name__} has none with these options; set label_biases: random"
         )
     return layer.bias, 1.0
 

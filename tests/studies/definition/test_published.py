@@ -12,7 +12,9 @@ from medcode.studies.definition import published
 from medcode.studies.definition.table import METRICS
 
 PAPERS = ("bert-study", "fusion", "jams", "mt-ram", "slides")
-WITHOUT_TEXT = ("anemic", "lopez-garcia", "marn")  # known from readmes and notebooks, not from a text at hand
+# Known from readmes, notebooks, notes and a leaderboard, not from a text at hand.
+WITHOUT_TEXT = ("anemic", "edin-2024", "gki-icd", "lopez-garcia", "marn")
+SOURCES = ("From the readme", "From the notebooks", "From notes", "From a leaderboard")
 GAP = r"[^0-9]{0,14}"
 
 
@@ -30,18 +32,18 @@ def test_every_paper_has_a_valid_file(root):
         for row in table.rows.values():
             counted[name] += sum(cell is not None for cells in row.cells.values() for cell in cells)
     papers = {"bert-study": 343, "fusion": 106, "jams": 162, "mt-ram": 160, "slides": 29}
-    assert counted == papers | {"anemic": 80, "lopez-garcia": 33, "marn": 62}
+    assert counted == papers | {"anemic": 80, "edin-2024": 4, "gki-icd": 68, "lopez-garcia": 33, "marn": 62}
 
 
 def test_a_table_without_a_text_names_its_source(root):
     unproven = {(name, key): table for name, paper, key, table in tables(root) if not paper.text or is_readme(table)}
     assert {name for name, _ in unproven} == {*WITHOUT_TEXT, "mt-ram"}
     for where, table in unproven.items():
-        assert is_readme(table) and table.remark.startswith(("From the readme", "From the notebooks")), where
+        assert is_readme(table) and table.remark.startswith(SOURCES), where
 
 
 def is_readme(table: published.PublishedTable) -> bool:
-    return table.number.startswith(("Readme", "Notebook"))
+    return table.number.startswith(("Readme", "Notebook", "Notes", "Leaderboard"))
 
 
 @pytest.mark.parametrize(
