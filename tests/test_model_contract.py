@@ -47,7 +47,7 @@ WITHOUT_GRADIENT = {
 PADS_MATTER = {"bert_trun": {"head": "label_attention"}}
 
 # Learning rate of the overfitting test, where it is not 0.02.
-LEARNING_RATE = {"bert_hier": 0.003, "bert_trun": 0.003, "plm_icd": 0.003}
+LEARNING_RATE = {"bert_hier": 0.003, "bert_trun": 0.003, "dlac": 0.003, "plm_icd": 0.003}
 
 # Parameters that are never trained, besides static word vectors, with the reason.
 NOT_TRAINED = {
@@ -308,7 +308,8 @@ def test_streaming_label_attention_changes_no_logit_and_no_gradient(name, varian
 @every_model
 def test_attention_has_as_many_positions_as_published(name):
     # N + 1 for an even kernel, ceil(N / 2) for pairs of words, chunks of 6, N and two special tokens.
-    published = {"caml": 34, "dr_caml": 34, "fusion": 17, "jams": 34, "bert_hier": 6, "bert_trun": 35, "plm_icd": 35}
+    published = dict.fromkeys(("caml", "dr_caml", "jams"), 34) | dict.fromkeys(("bert_trun", "dlac", "plm_icd"), 35)
+    published |= {"fusion": 17, "bert_hier": 6}
     positions, model = published.get(name, 33), build(name, **PADS_MATTER.get(name, {}))
     if model.has_label_attention:
         for head, weights in model.label_attention(*notes([33])).items():

@@ -24,6 +24,7 @@ PUBLISHED_COUNTS = {
     },
     "cnn": {50: 5_417_450, 3_681: 7_236_581, 6_150: 8_473_550, 7_942: 9_371_342, 8_921: 9_861_821},
     "dcan": {50: 9_190_100, 8_921: 14_530_442},
+    "dlac": {50: 148_598_714, 8_921: 160_743_113},
     "dr_caml": {50: 5_299_650, 8_921: 6_204_492},
     "fusion": {50: 8_313_424, 8_921: 13_653_766},
     "gatedcnn_nci": {50: 7_603_700},
@@ -164,7 +165,7 @@ def test_counting_without_weights_gives_the_same_counts(name):
 @pytest.mark.parametrize("size", sorted(PUBLISHED_SIZES))
 def test_a_counted_encoder_has_as_many_parameters_as_a_real_one(size, pooler):
     outline = PUBLISHED_SIZES[size]
-    assert {outline.config["model_type"] for outline in PUBLISHED_SIZES.values()} == {"bert", "roberta"}
+    assert {outline.config["model_type"] for outline in PUBLISHED_SIZES.values()} == {"bert", "longformer", "roberta"}
     counted = CountedEncoder(outline.config, outline.specials).module(0.1, pooler=pooler)
     with torch.device("meta"):
         real = outline.module(0.1, pooler=pooler)

@@ -26,6 +26,7 @@ DOCUMENTS, EPOCHS = 14, 3
 WAITING = {
     "bert_hier": "the chunks of all documents are packed into one run, whose length depends on theirs",
     "bert_trun": "likewise",
+    "dlac": "likewise",
     "plm_icd": "likewise",
     "dr_caml": "reads the descriptions of those codes only that the batch has",
 }

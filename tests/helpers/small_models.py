@@ -31,6 +31,7 @@ SMALL = {
     "bigru_label_attention": {"hidden": 8},
     "caml": {"filters": 8},
     "dcan": {"hidden": 8, "projection": 8},
+    "dlac": {"chunk": 8, "title_size": 6},
     "dr_caml": {"filters": 8},
     "fusion": {"filters": 4, "kernels": [3, 5], "attention_heads": 2, "feed_forward": 16, "positions": 10},
     "gatedcnn_nci": {"hidden": 8},
@@ -70,6 +71,7 @@ VARIANTS = {
     "bigru_label_attention": [{"ram": True}],
     "caml": [{"ram": True}, {"ram": True, "ram_position": "branches"}],
     "dcan": [{"levels": 1}, {"kernel": 3}],
+    "dlac": [{"chunks": "averaged"}],
     "dr_caml": [{"separate_description_table": True}],
     "fusion": [
         {"pooling": "max"},

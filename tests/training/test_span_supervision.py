@@ -206,8 +206,8 @@ def test_seeds_share_the_spans(inputs, recipe, engine, tmp_path):
 def test_every_model_declares_whether_its_labels_attend_to_tokens():
     attending = {name for name in models.names() if build(name).config.attends_to_tokens}
     assert attending == {
-        "bigru_label_attention", "caml", "dcan", "dr_caml", "fusion", "jams", "joint_laat", "laat", "marn", "mt_ram",
-        "multirescnn", "plm_icd",
+        "bigru_label_attention", "caml", "dcan", "dlac", "dr_caml", "fusion", "jams", "joint_laat", "laat", "marn",
+        "mt_ram", "multirescnn", "plm_icd",
     }  # fmt: skip
     refused = [("bert_hier", {}), ("fusion", {"attention": "document"}), ("mt_ram", {"ram_position": "branches"})]
     assert not any(build(name, **variant).config.attends_to_tokens for name, variant in refused)
