@@ -117,13 +117,13 @@ class Engine(config.Section):
 
 def synthetic_model_inputs(name: str, heads: dict[str, int]) -> ModelInputs:
     """Return a model's inputs: random word vectors, and random descriptions and links if the model needs them."""
-    model_cls, edges = models.find(name), None
+    needs, edges = config.models.find(name), None
     descriptions = {head: torch.randint(1, ROWS, (labels, DESCRIPTION)) for head, labels in heads.items()}
-    if model_cls.needs_edges:
+    if needs.needs_edges:
         pairs = torch.stack([torch.randint(labels, (20_000,)) for labels in heads.values()]).unique(dim=1)
         pairs_of = zip(heads, (pairs, pairs.flip(0)), strict=True)
         edges = {head: Edges(*numbers, torch.ones(numbers.shape[1])) for head, numbers in pairs_of}
-    descriptions = descriptions if model_cls.needs_descriptions else None
+    descriptions = descriptions if needs.needs_descriptions else None
     vectors = torch.randn(ROWS, VECTOR)
     return ModelInputs(heads=heads, vocab_size=ROWS, vectors=vectors, descriptions=descriptions, edges=edges)
 

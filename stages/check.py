@@ -11,7 +11,15 @@ from pathlib import Path
 
 from medcode import io, workspace
 from medcode.config import Params
-from medcode.config.checking import ALL_CODES, NO_TITLES, check_corpus_folder, check_evidence, check_list, check_run
+from medcode.config.checking import (
+    ALL_CODES,
+    NO_SYNONYMS,
+    NO_TITLES,
+    check_corpus_folder,
+    check_evidence,
+    check_list,
+    check_run,
+)
 from medcode.config.corpora import SYNTHETIC
 from medcode.errors import collect
 from medcode.reruns.stages import choice, code_of, project
@@ -27,6 +35,7 @@ def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out
         lambda: check_corpus_folder(params, raw),
         lambda: check_evidence(params, raw),
         lambda: check_list(params, "reference.titles", parameters.reference.titles, f"for none set {NO_TITLES}"),
+        lambda: check_list(params, "reference.synonyms", parameters.reference.synonyms, f"for none set {NO_SYNONYMS}"),
         lambda: check_list(params, "open.codes", parameters.open.codes, f"for all codes set {ALL_CODES}"),
     )
     modules = choice(parameters.corpus, *settings)
@@ -51,8 +60,8 @@ def show_to_git(files: Iterable[Path]) -> None:
 def untracked(params: Params, raw: Path, lists: Path, official: Path) -> list[Path]:
     """List what the run reads and neither git nor DVC has to track, below the project's folder."""
     paths = [official]
-    lists_of_codes = Path(params.reference.titles), Path(params.open.codes)
-    paths += [path for path in lists_of_codes if not path.is_absolute() and ".." not in path.parts]
+    own_lists = Path(params.reference.titles), Path(params.reference.synonyms), Path(params.open.codes)
+    paths += [path for path in own_lists if not path.is_absolute() and ".." not in path.parts]
     if not params.corpus.startswith(SYNTHETIC):
         paths.append(raw / params.corpus)
     if params.split.published != "none":

@@ -10,7 +10,7 @@ from medcode import config, io
 from medcode.codes import ccs as ccs_tables
 from medcode.codes import gem as gem_tables
 from medcode.codes import hierarchy as hierarchies
-from medcode.codes import reference, title_list
+from medcode.codes import own_lists, reference
 from medcode.codes import synonyms as synonym_tables
 
 
@@ -36,12 +36,13 @@ def main(
     metrics: Path,
 ) -> None:
     files = official if params.reference.source == "official" else None
-    table = reference.descriptions(files, title_list.read(Path(params.reference.titles)))
-    terms = synonym_tables.table()
+    table = reference.descriptions(files, own_lists.read_titles(Path(params.reference.titles)))
+    equivalents = gem_tables.table(files)
+    terms = synonym_tables.table(own_lists.read_synonyms(Path(params.reference.synonyms)), (equivalents, table))
     io.write_table(descriptions, table)
     io.write_table(synonyms, terms)
     io.write_table(ccs, ccs_tables.table(files, procedures))
-    io.write_table(gem, gem_tables.table(files))
+    io.write_table(gem, equivalents)
     io.write_table(hierarchy, hierarchies.table(table))
     io.write_metrics(metrics, {"descriptions": reference.metrics(table), "synonyms": synonym_tables.metrics(terms)})
 

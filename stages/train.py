@@ -34,8 +34,8 @@ class Parameters(config.Run):
 
 @stage(
     Parameters,
-    model_settings=Path, code=Path, inputs=Path, sentences=Path, subword=Path, encoder=Path, pretrained=Path,
-    checkpoints=Path, timings=Path, curve=Path, metrics=Path, model=Path,
+    model_settings=Path, code=Path, inputs=Path, knowledge=Path, sentences=Path, subword=Path,
+    encoder=Path, pretrained=Path, checkpoints=Path, timings=Path, curve=Path, metrics=Path, model=Path,
 )  # fmt: skip
 def main(params: Parameters, **paths: Path) -> None:
     if params.training.processes > 1 and "WORLD_SIZE" not in os.environ:
@@ -65,13 +65,12 @@ def prepare(
 ) -> tuple[Inputs, list[Trainer] | list[AtOnce], SubwordTokenizer | None]:
     """Read the data, and make a trainer for each seed."""
     model_cls, recipe = models.find(params.model), settings.recipe
-    data, inputs, definition = setup.read(model_cls, settings.config, recipe, paths)
+    data, inputs, tokenizer = setup.read(settings.config, recipe, paths, params.subword.text)
     setup.check_monitor(settings, inputs.heads)
-    tokenizer = None if definition is None else SubwordTokenizer(definition, params.subword.text)
     descriptions = label_descriptions(data, settings.config.heads, tokenizer) if recipe.reads_descriptions else {}
     train_data = with_description_documents(data, descriptions) if recipe.description_documents else data
-    # Without an encoder the last three have no other content than that.
-    files = [paths[name] for name in ("code", "inputs", "sentences", "subword", "encoder", "pretrained")]
+    # Without an encoder the last three have no other content than that; nor has knowledge, where none is needed.
+    files = [paths[name] for name in ("code", "inputs", "knowledge", "sentences", "subword", "encoder", "pretrained")]
     content = {
         "config": settings.config.model_dump(),
         "recipe": recipe.model_dump(),

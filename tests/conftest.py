@@ -171,7 +171,7 @@ def audited_subwords(audited_project, tmp_path_factory):
         project.set({"model": "plm_icd", "encoder": "scratch-tiny", "pretrain": {"steps": 2}})
         project.set({"calibration": "temperature", "thresholds": "per_code"})
         project.set({"recipes": {"quick": {"unit": "sentences"}}}, workflow.model_file("plm_icd"))
-        assert project.repro(**project.audit.variables) == {"check", "recipe", *workflow.FROM_ENCODER}
+        assert project.repro(**project.audit.variables) == {"check", "knowledge", "recipe", *workflow.FROM_ENCODER}
         project.commit()
 
     return workflow.shared(tmp_path_factory, "subwords", make)
@@ -185,7 +185,7 @@ def audited_open(audited_project, tmp_path_factory):
         project = audited_project.copy(folder / "medcode")
         project.audit = Audit(folder / "audit", project.folder)
         project.set({"label_set": "open", "calibration": "isotonic"})
-        from_inputs = {"corpus_stats", "inputs", "baseline", *workflow.FROM_RECIPE}
+        from_inputs = {"corpus_stats", "inputs", "knowledge", "baseline", *workflow.FROM_RECIPE}
         assert project.repro(**project.audit.variables) == {"check", *from_inputs}
         project.commit()
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.workflow
 Edit = Callable[[StubProject], None]
 CHECK = {"check"}
 SPLITS = {stage for stage in STAGES if stage.startswith("label_set@")}
-FROM_INPUTS = {"inputs", "baseline", *FROM_RECIPE}
+FROM_INPUTS = {"inputs", "knowledge", "baseline", *FROM_RECIPE}
 FROM_ENCODER = {"encoder", "subword", "sentences", "pretrain", *FROM_TRAIN}
 FROM_TOKENS = {"tokenize", "corpus_stats", "word2vec", *FROM_ENCODER, *FROM_INPUTS}
 FROM_SPLIT = {*SPLITS, *CCS, "gem", "corpus_stats", "word2vec", *FROM_ENCODER, *FROM_INPUTS}
@@ -165,7 +165,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "the README": (new_file(("README.md", "Nothing.\n")), set()),
     # Edits of used code and parameters.
     "the seed": (params(seed=2), {*CHECK, *FROM_TRAIN}),
-    "the model": (params(model="cnn"), {*CHECK, *FROM_RECIPE}),
+    "the model": (params(model="cnn"), {*CHECK, "knowledge", *FROM_RECIPE}),
     "the recipe in use": (model("caml", recipes={"quick": {"epochs": 3}}), {*CHECK, *FROM_RECIPE}),
     "options of the model in use": (model("caml", options={"filters": 9}), {*CHECK, *FROM_RECIPE}),
     "code of the model in use": (
@@ -240,6 +240,15 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         {*CHECK, *FROM_REFERENCE},
     ),
     "a line of the list of titles": (comment("reference/titles/none.csv"), FROM_REFERENCE),
+    "a list of synonyms": (
+        new_file(("ours.tsv", "system\tcode\tsynonym\n"), then=params(reference={"synonyms": "ours.tsv"})),
+        {*CHECK, *FROM_REFERENCE},
+    ),
+    "a line of the list of synonyms": (comment("reference/synonyms/none.tsv"), FROM_REFERENCE),
+    # Its output stays empty for a model that needs no synonyms, so that nothing is trained again.
+    "how synonyms of labels are looked up": (
+        source("src/medcode/dataset/knowledge.py", "found.pop", "found.copy().pop"), {*CHECK, "knowledge"}
+    ),
     "a table of codes": (new_file(("src/medcode/codes/hierarchy.csv", "")), {*CHECK, *FROM_REFERENCE}),
     "facts of the synthetic corpus": (
         comment(FACTS), {*CHECK, "synthesize", *FROM_EXTRACT}
@@ -288,12 +297,12 @@ def built_on_subwords(built, tmp_path_factory) -> StubProject:
     """One with a model on subwords."""
     project = built.copy(tmp_path_factory.mktemp("subwords") / "medcode")
     project.set({"model": "plm_icd", "encoder": "scratch-tiny"})
-    assert project.repro() == {*CHECK, "recipe", *FROM_ENCODER}
+    assert project.repro() == {*CHECK, "knowledge", "recipe", *FROM_ENCODER}
     return project
 
 
 SUBWORD_EDITS: dict[str, tuple[Edit, set[str]]] = {
-    "the model": (params(model="bert_hier"), {*CHECK, *FROM_RECIPE}),
+    "the model": (params(model="bert_hier"), {*CHECK, "knowledge", *FROM_RECIPE}),
     "the encoder": (params(encoders={"scratch-tiny": {"scratch": {"layers": 3}}}), {*CHECK, *FROM_ENCODER}),
     "another encoder": (params(encoders={"scratch-small": {"scratch": {"layers": 1}}}), CHECK),
     "what is tokenized into subwords": (params(subword={"text": "raw"}), {*CHECK, *FROM_ENCODER}),
@@ -303,7 +312,7 @@ SUBWORD_EDITS: dict[str, tuple[Edit, set[str]]] = {
     ),
     "code of a model on words": (source("src/medcode/models/caml.py", "config.filters)", "config.filters + 0)"), CHECK),
     "the label set": (params(label_set="full"), {*CHECK, "corpus_stats", *FROM_INPUTS}),
-    "a model on words": (params(model="cnn", encoder="none"), {*CHECK, "recipe", *FROM_ENCODER}),
+    "a model on words": (params(model="cnn", encoder="none"), {*CHECK, "knowledge", "recipe", *FROM_ENCODER}),
 }  # fmt: skip
 
 

@@ -53,6 +53,10 @@ def test_a_mistake_on_the_command_line_is_reported_before_anything_runs(clean, c
             "params.yaml: reference.titles: there is no file 'ours.csv'; for none set reference/titles/none.csv",
         ),
         (
+            {"reference": {"synonyms": "ours.tsv"}},
+            "params.yaml: reference.synonyms: there is no file 'ours.tsv'; for none set reference/synonyms/none.tsv",
+        ),
+        (
             {"open": {"codes": "ours.csv"}},
             "params.yaml: open.codes: there is no file 'ours.csv'; for all codes set reference/codes/all.csv",
         ),

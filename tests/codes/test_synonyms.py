@@ -1,17 +1,26 @@
-"""Synonyms of codes: inclusion terms of ICD-10-CM, and the index of ICD-10-PCS with all its levels."""
+"""Synonyms of codes: inclusion terms, the index of ICD-10-PCS with all its levels, short titles, equivalents, own."""
 
 from __future__ import annotations
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from medcode.codes import synonyms
+from medcode.codes import gem, synonyms
 from medcode.codes.formatting import is_valid
+
+OWN = [("icd9cm", "401.9", "high blood pressure"), ("icd10cm", "A00.0", "Classical cholera")]
 
 
 @pytest.fixture(scope="module")
-def table() -> pd.DataFrame:
-    return synonyms.table().to_pandas()
+def built(package_tables) -> pa.Table:
+    descriptions = pa.Table.from_pandas(package_tables.descriptions, preserve_index=False)
+    return synonyms.table(OWN, (gem.table(None), descriptions))
+
+
+@pytest.fixture(scope="module")
+def table(built) -> pd.DataFrame:
+    return built.to_pandas()
 
 
 @pytest.mark.parametrize(
@@ -61,15 +70,23 @@ def test_every_row_is_a_synonym_of_a_code(table):
 
 
 def test_synonyms_of_some_codes(table):
-    of = table.groupby(["system", "code"])["synonym"].agg(set)
+    of = table.groupby(["system", "code"])["synonym"].agg(list)
     assert "TIA" in of["icd10cm", "G45.9"]
-    assert {"Classical cholera"} == of["icd10cm", "A00.0"]
+    assert of["icd10cm", "A00.0"] == ["Classical cholera"] * 2  # the user's, and the inclusion term
     assert "Adenoidectomy" in of["icd10pcs", "0CTQ"]
+    assert of["icd9cm", "401.9"] == ["high blood pressure", "Hypertension NOS"]  # its equivalent I10 is approximate
+    # One exact equivalent, J12.0.
+    assert of["icd9cm", "480.0"] == ["Adenoviral pneumonia", "Adenoviral pneumonia"]
+    assert of["icd9cm", "577.1"][0] == "Chronic pancreatitis"
 
 
-def test_all_inclusion_terms_and_codes_of_the_index_are_there(table):
-    assert synonyms.metrics(synonyms.table()) == {
-        "icd10cm": {"inclusion_term": {"synonyms": 12_569, "codes": 6_805}},
-        "icd10pcs": {"index": {"synonyms": 16_343, "codes": 13_067}},
+def test_all_sources_are_there(built, table):
+    counts = synonyms.metrics(built)
+    assert counts["icd10cm"] == {
+        "inclusion_term": {"synonyms": 12_569, "codes": 6_805},
+        "own": {"synonyms": 1, "codes": 1},
     }
-    assert len(table) == 12_569 + 16_343
+    assert counts["icd10pcs"] == {"index": {"synonyms": 16_343, "codes": 13_067}}
+    assert counts["icd9cm"]["short_title"] == {"synonyms": 14_567, "codes": 14_567}
+    assert counts["icd9proc"]["short_title"] == {"synonyms": 3_882, "codes": 3_882}
+    assert len(table) == sum(n["synonyms"] for of_system in counts.values() for n in of_system.values())

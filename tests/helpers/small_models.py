@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import plain_encoder
 import pytest
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from medcode import config, models
+from medcode.codes.tree import Node
 from medcode.config.models import ModelConfig
 from medcode.config.recipes import model_settings
 from medcode.encoders.outline import Encoder
@@ -148,14 +153,63 @@ def build(name: str, seed: int = 0, heads: dict[str, int] | None = None, **chang
     text = {"vocab_size": ROWS, "vectors": vectors}
     if model_config.uses_subwords:
         text = {"encoder": encoder(model_config)}
-    inputs = ModelInputs(
-        heads=heads,
-        **text,
-        descriptions=descriptions(heads) if model_cls.needs_descriptions else None,
-        edges=edges(heads) if model_cls.needs_edges else None,
-        train_documents=train_documents() if model_cls.needs_train_documents else None,
-    )
-    return model_cls(model_config, inputs).eval()
+    model = model_cls(model_config, ModelInputs(heads=heads, **text, **label_inputs(model_config, heads))).eval()
+    model.before_training()
+    return model.eval()
+
+
+def label_inputs(model_config: ModelConfig, heads: dict[str, int]) -> dict[str, Any]:
+    """Return what a model needs of its labels and of the training documents, by the fields of `ModelInputs`."""
+    makers = {
+        "descriptions": descriptions,
+        "titles": titles,
+        "terms": terms,
+        "tree": tree,
+        "cooccurrence": cooccurrence,
+        "edges": edges,
+        "train_documents": lambda _: train_documents(),
+    }
+    needed = {need: make(heads) for need, make in makers.items() if getattr(model_config, f"needs_{need}")}
+    return needed | {"tokenize": tokenize}
+
+
+def tokenize(texts: Sequence[str]) -> list[np.ndarray]:
+    """Split texts at blanks; the id of a word is a number that depends on its letters alone."""
+    return [np.array([1 + zlib.crc32(word.encode()) % (ROWS - 1) for word in text.split()], np.int32) for text in texts]
+
+
+def titles(heads: dict[str, int]) -> dict[str, list[str]]:
+    """Return titles of two words; the last label of a head has none."""
+    return {head: [f"disease {head}{number}" for number in range(labels - 1)] + [""] for head, labels in heads.items()}
+
+
+def terms(heads: dict[str, int]) -> dict[str, list[list[str]]]:
+    """Return no, one or two synonyms of each label."""
+    return {
+        head: [[f"synonym{n} of {number}" for n in range(number % 3)] for number in range(labels)]
+        for head, labels in heads.items()
+    }
+
+
+def tree(heads: dict[str, int]) -> dict[str, list[tuple[Node, ...]]]:
+    """Return paths in which two labels each have one category, and all one chapter without blocks."""
+    return {
+        head: [
+            (
+                Node("chapter", "icd9cm", "001-139", f"chapter of {head}"),
+                Node("category", "icd9cm", f"{number // 2:03}", f"category {number // 2}"),
+                Node("code", "icd9cm", f"{number // 2:03}.{number % 2}", f"disease {head}{number}"),
+            )
+            for number in range(labels)
+        ]
+        for head, labels in heads.items()
+    }
+
+
+def cooccurrence(heads: dict[str, int]) -> dict[str, sparse.csr_matrix]:
+    """Return counts of labels in some random documents."""
+    gold = {head: x.long().numpy() for head, x in random_gold(30, heads).items()}
+    return {head: sparse.csr_matrix(x.T @ x) for head, x in gold.items()}
 
 
 def edges(heads: dict[str, int]) -> dict[str, Edges]:

@@ -1,7 +1,8 @@
 """The workflow with a stub for nearly every stage, to test in seconds which stages DVC reruns.
 
 A stub writes new content whenever it runs, so the stages after it run too: the largest possible set after a change.
-`check` and `recipe` are the real stages: their outputs decide which stages a change of code or of a recipe affects.
+`check`, `knowledge` and `recipe` are the real stages: their outputs decide which stages a change of code, of synonyms
+or of a recipe affects.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ for out in map(Path, sys.argv[1:]):
         path.write_text(uuid.uuid4().hex)
 """
 OUTS = ("outs", "metrics", "plots")
-REAL = ("check", "recipe")
+REAL = ("check", "knowledge", "recipe")
 
 
 class StubProject:

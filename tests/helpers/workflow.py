@@ -19,14 +19,15 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = (
     ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "benchmarks", "configs", "data/splits-published/none",
     "dvc.yaml", "params.yaml", "reference/codes", "reference/official/README.md", "reference/package",
-    "reference/titles", "requirements.txt", "src", "stages", "studies/data/settings.yaml", "studies/published",
+    "reference/synonyms", "reference/titles", "requirements.txt", "src", "stages",
+    "studies/data/settings.yaml", "studies/published",
 )  # fmt: skip
 RAN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 STAGES = {
     "check", "synthesize", "reference", "extract", "tokenize", "split", "word2vec", "encoder", "subword", "sentences",
-    "pretrain", "corpus_stats", "inputs", "baseline", "recipe", "train", "open_codes", "calibrate", "evaluate",
-    "explain", "report", "coverage", "gem",
+    "pretrain", "corpus_stats", "inputs", "knowledge", "baseline", "recipe", "train", "open_codes", "calibrate",
+    "evaluate", "explain", "report", "coverage", "gem",
     *(f"{stage}@{name}" for stage in ("label_set", "ccs") for name in (
         "top50", "top50_extra", "full", "icd9", "icd10", "joint", "open"
     )),

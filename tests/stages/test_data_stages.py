@@ -32,7 +32,8 @@ class Workplace:
 
     def params(self, corpus: str) -> None:
         params = yaml.safe_load((self.root / "params.yaml").read_text())
-        params["reference"]["titles"] = str(self.root / params["reference"]["titles"])
+        for own in ("titles", "synonyms"):
+            params["reference"][own] = str(self.root / params["reference"][own])
         (self.folder / "params.yaml").write_text(yaml.safe_dump({**params, "corpus": corpus}, sort_keys=False))
 
     def corpus(self, admissions: int) -> None:

@@ -28,7 +28,18 @@ def test_a_monitor_that_needs_more_labels_is_refused_before_the_first_step(tiny_
     (tmp_path / "recipe.json").write_text(yaml.safe_dump(settings | {"recipe": recipe}))
     params = yaml.safe_load((root / "params.yaml").read_text()) | {"model": model}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    names = ("code", "sentences", "subword", "encoder", "pretrained", "checkpoints", "timings", "curve", "metrics")
+    names = (
+        "code",
+        "knowledge",
+        "sentences",
+        "subword",
+        "encoder",
+        "pretrained",
+        "checkpoints",
+        "timings",
+        "curve",
+        "metrics",
+    )
     options = stage_commands.options(
         params="params.yaml",
         model_settings="recipe.json",

@@ -12,7 +12,6 @@ from scipy import sparse
 from small_models import ROWS, SIZE, build, every_model, options
 from trainers import run_alone, trainer
 
-from medcode import models
 from medcode.config.recipes import RecipeAtOnce
 from medcode.dataset.arrays import Inputs, Split, Targets
 from medcode.dataset.fragments import with_fragments
@@ -134,7 +133,7 @@ def test_inputs_of_the_constructor_are_of_fragments(corpus, monkeypatch):
     monkeypatch.setattr(setup.arrays, "load", lambda *arguments, **options: corpus.documents)
     chosen = RecipeAtOnce(unit="sentences", max_tokens=3)
     paths = {"inputs": Path("nowhere"), "sentences": corpus.folder / "sentences"}
-    data, inputs, _ = setup.read(models.find("linear"), options("linear"), chosen, paths)
+    data, inputs, _ = setup.read(options("linear"), chosen, paths)
     assert inputs.train_documents.lengths.max() == 3
     assert len(inputs.train_documents) == len(data.splits["train"]) > len(corpus.fragments().splits["train"])
 
@@ -143,7 +142,7 @@ def test_a_weight_of_spans_reads_whole_documents_with_their_spans(corpus, recipe
     monkeypatch.setattr(setup.arrays, "load", lambda *arguments, **options: corpus.documents)
     supervised = recipe.model_copy(update={"span_weight": 0.5, "max_tokens": 12, "epochs": 1})
     paths = {"inputs": Path("nowhere"), "sentences": corpus.folder / "sentences"}
-    data, _, _ = setup.read(models.find("caml"), options("caml"), supervised, paths)
+    data, _, _ = setup.read(options("caml"), supervised, paths)
     train = data.splits["train"]
     assert train.documents == corpus.splits["train"].documents and data.fragment_counts == {}
     rows = Sentences.read(corpus.folder / "sentences").spans.to_pylist()
@@ -158,7 +157,7 @@ def test_a_weight_of_spans_reads_whole_documents_with_their_spans(corpus, recipe
     )
     assert 0 < result.history[0]["attention_in_spans"] < 1
     del paths["sentences"]  # which nothing else reads
-    assert setup.read(models.find("caml"), options("caml"), recipe, paths)[0].splits["train"].spans == {}
+    assert setup.read(options("caml"), recipe, paths)[0].splits["train"].spans == {}
 
 
 def test_the_threshold_is_tuned_on_documents(corpus, monkeypatch):

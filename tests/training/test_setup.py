@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import plain_encoder
 import pytest
 import torch
 from small_models import settings
 
-from medcode import models
+from medcode.codes.tree import Node
+from medcode.dataset import knowledge
+from medcode.encoders.subwords import SubwordTokenizer
 from medcode.errors import UserError
 from medcode.training import setup
 
@@ -19,7 +22,7 @@ def read(name: str, recipe: str | None, tiny_inputs, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(setup.arrays, "load", lambda *arguments, **options: tiny_inputs)
     chosen = settings(name, recipe)
     config = chosen.config.model_copy(update={"heads": ["icd"]})
-    _, inputs, _ = setup.read(models.find(name), config, chosen.recipe, {"inputs": Path("nowhere")})
+    _, inputs, _ = setup.read(config, chosen.recipe, {"inputs": Path("nowhere")})
     return inputs.vectors
 
 
@@ -62,3 +65,31 @@ def test_a_metric_that_the_labels_do_not_allow_is_refused_with_the_setting(monit
     assert str(mistake.value).startswith(
         f"configs/models/caml.yaml: recipes.published.monitor: {refused}; set one of f1"
     )
+
+
+def test_a_model_gets_what_it_needs_of_its_labels_and_nothing_else(tiny_inputs, monkeypatch, tmp_path):
+    monkeypatch.setattr(setup.arrays, "load", lambda *arguments, **options: tiny_inputs)
+    chosen = settings("caml", "quick")
+    terms = {"icd": [["a"]] * 6}
+    paths = {"icd": [(Node("code", "icd9cm", str(number), ""),) for number in range(6)]}
+    knowledge.write(tmp_path, terms, paths)
+    fields = ("descriptions", "titles", "terms", "tree", "cooccurrence")
+    _, inputs, _ = setup.read(chosen.config, chosen.recipe, {"inputs": Path("nowhere")})
+    assert [getattr(inputs, name) for name in fields] == [None] * 5
+    for name in fields[1:]:
+        monkeypatch.setattr(type(chosen.config), f"needs_{name}", True)
+    _, inputs, _ = setup.read(chosen.config, chosen.recipe, {"inputs": Path("nowhere"), "knowledge": tmp_path})
+    assert inputs.titles == {"icd": [f"Description {number}" for number in range(6)]}
+    assert inputs.terms == terms and inputs.tree == paths
+    gold = tiny_inputs.splits["train"].targets["icd"].matrix.toarray().astype(int)
+    assert (inputs.cooccurrence["icd"].toarray() == gold.T @ gold).all()  # of training documents alone
+    unknown = len(tiny_inputs.vocabulary) + 1
+    assert inputs.tokenize(["Word3, word1", "", "other"])[0].tolist() == [4, 2]
+    assert [ids.tolist() for ids in inputs.tokenize(["", "other"])] == [[], [unknown]]
+
+
+def test_texts_are_split_into_subwords_as_notes_are(tiny_inputs):
+    words = ["heart", "failure", "Heart"]
+    for text, ids in (("words", [0, 1]), ("raw", [2, 1])):
+        tokenizer = SubwordTokenizer(plain_encoder.tokenizer(words), text)
+        assert setup.text_tokenizer(tiny_inputs, tokenizer)(["Heart failure"])[0].tolist() == ids

@@ -16,6 +16,7 @@ from medcode.config.section import Section
 from medcode.errors import UserError, collect, nearest
 
 NO_TITLES = "reference/titles/none.csv"  # a list without titles, because DVC takes no empty path
+NO_SYNONYMS = "reference/synonyms/none.tsv"  # likewise
 ALL_CODES = "reference/codes/all.csv"  # a list without codes, which stands for all
 
 

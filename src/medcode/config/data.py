@@ -29,10 +29,11 @@ class Synthesize(Section):
 
 
 class Reference(Section):
-    """The tables of codes: those of packages, or the official files."""
+    """The tables of codes: those of packages, or the official files; and the user's own titles and synonyms."""
 
     source: Literal["package", "official"]
     titles: Annotated[str, Field(min_length=1)]
+    synonyms: Annotated[str, Field(min_length=1)]
 
 
 class Ccs(Section):
@@ -95,4 +96,4 @@ class Open(Section):
     @property
     def synonyms(self) -> dict[str, bool]:
         """Sources in the table of synonyms, and whether to take them."""
-        return {"inclusion_term": self.inclusion_terms, "index": self.index}
+        return {"own": True, "inclusion_term": self.inclusion_terms, "index": self.index}

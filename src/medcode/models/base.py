@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
 from torch import Tensor, nn
 
 from medcode.config.models.base import ModelConfig, RecalibratedConfig
@@ -16,6 +18,9 @@ from medcode.layers.masks import position_mask
 from medcode.layers.word_embedding import WordEmbedding
 
 if TYPE_CHECKING:
+    from scipy import sparse
+
+    from medcode.codes.tree import Path as TreePath
     from medcode.dataset.arrays import Targets
     from medcode.encoders.outline import Encoder
     from medcode.engine.device_data import DeviceNotes
@@ -35,13 +40,20 @@ class ModelInputs:
         vocab_size: number V of embedding rows, PAD and UNK included.
         vectors: pretrained word vectors [V, E]; None initializes them at random with the papers' E = 100.
         encoder: pretrained encoder, with or without weights.
-        descriptions: words of each label's description, {head: int [Y, T]}, padded with 0; for a model with
-            `needs_descriptions`.
-        edges: {head: links of its codes to those of the other head}; for a model with `needs_edges`.
-        train_documents: for a model with `needs_train_documents`, which chooses its features by them.
+        tokenize: splits texts into the ids of tokens that the model reads, as notes are split, [int32 [N], ...].
+        descriptions: words of each label's description, {head: int [Y, T]}, padded with 0.
+        titles: the description of each label as text, empty where it has none, {head: Y texts}.
+        terms: the synonyms of each label without its title, maybe none, {head: Y lists of texts}.
+        tree: nodes of the tree of codes from the chapter of each label down to the label, {head: Y paths}.
+        cooccurrence: number of training documents with both of two labels, {head: int64 [Y, Y]}, symmetric; on the
+            diagonal those of the label.
+        edges: {head: links of its codes to those of the other head}.
+        train_documents: for a model which chooses its features by them.
         features: their number F in a saved model.
 
-    Only training needs descriptions, edges and documents: a saved model is rebuilt without them.
+    Label knowledge, edges and documents are there for a model whose `Config` has `needs_` and the name of the field,
+    and only in training: a saved model is rebuilt without them. What it needs of them in prediction stands in its
+    weights and buffers, whose sizes may depend on them (`layers.loaded_buffers`).
 
     Raises:
         ValueError: both a vocabulary and an encoder are passed, or neither.
@@ -51,7 +63,12 @@ class ModelInputs:
     vocab_size: int = 0
     vectors: Tensor | None = None
     encoder: Encoder | None = None
+    tokenize: Callable[[Sequence[str]], list[np.ndarray]] | None = None
     descriptions: dict[str, Tensor] | None = None
+    titles: dict[str, list[str]] | None = None
+    terms: dict[str, list[list[str]]] | None = None
+    tree: dict[str, list[TreePath]] | None = None
+    cooccurrence: dict[str, sparse.csr_matrix] | None = None
     edges: dict[str, Edges] | None = None
     train_documents: DeviceNotes | None = None
     features: int | None = None
@@ -59,6 +76,19 @@ class ModelInputs:
     def __post_init__(self) -> None:
         if (self.encoder is None) == (self.vocab_size == 0) or (self.vectors is not None and self.vocab_size == 0):
             raise ValueError("a model takes vocab_size, with or without vectors, or it takes an encoder")
+
+
+class TrainingOutput(NamedTuple):
+    """What a model computes on a training batch.
+
+    Attributes:
+        logits: of each pass, {head: [B, Y]}. The loss of a document is the mean of its losses over the passes.
+        penalties: what is added to the loss of each document, [B], by the names that losses have in the learning curve,
+            which begin with train_.
+    """
+
+    logits: Sequence[dict[str, Tensor]]
+    penalties: dict[str, Tensor]
 
 
 class Model(nn.Module, ABC):
@@ -78,9 +108,6 @@ class Model(nn.Module, ABC):
 
     paper: ClassVar[str | None] = None
     Config: ClassVar[type[ModelConfig]]
-    needs_descriptions: ClassVar[bool] = False
-    needs_edges: ClassVar[bool] = False
-    needs_train_documents: ClassVar[bool] = False
 
     loss_weights: dict[str, float] | None = None
 
@@ -104,6 +131,20 @@ class Model(nn.Module, ABC):
         Returns:
             {head: logits [B, Y]}.
         """
+
+    def training_forward(
+        self, tokens: Tensor, lengths: Tensor, gold: dict[str, Tensor], epoch: Tensor
+    ) -> TrainingOutput:
+        """Run the network on a training batch: one pass, unless a model overrides this.
+
+        A model may run several passes, as for R-Drop, read further documents, or add penalties.
+
+        Args:
+            tokens, lengths: as for `forward`.
+            gold: gold labels, {head: 0 or 1, [B, Y]}.
+            epoch: counted from 1, int64 [], on the device, so that a step may be captured as a CUDA graph.
+        """
+        return TrainingOutput([self(tokens, lengths)], {})
 
     def label_attention(
         self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
@@ -175,6 +216,12 @@ class Model(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} is trained in steps")
 
+    def before_training(self) -> None:
+        """Set initial weights that take computing, in place, once the model is on its device. Does nothing by default.
+
+        A training that is resumed replaces them.
+        """
+
     def before_evaluation(self, train_counts: dict[str, Tensor]) -> None:
         """Update weights in place after every epoch, before it is evaluated and saved. Does nothing by default.
 
@@ -190,6 +237,11 @@ class Model(nn.Module, ABC):
 
     def enable_gradient_checkpointing(self) -> None:
         """Recompute activations in the backward pass instead of storing them, where the model supports it."""
+
+    @property
+    def has_own_training(self) -> bool:
+        """Whether the model has its own `training_forward`."""
+        return type(self).training_forward is not Model.training_forward
 
     @property
     def has_label_attention(self) -> bool:

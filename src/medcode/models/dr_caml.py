@@ -36,7 +36,6 @@ class DrCaml(LabelAttentionModel):
 
     paper = "Mullenbach et al. 2018"
     Config = DrCamlConfig
-    needs_descriptions = True
 
     def __init__(self, config: DrCamlConfig, inputs: ModelInputs) -> None:
         super().__init__(config, inputs)

@@ -39,7 +39,6 @@ class GatedCnnNci(WordModel):
 
     paper = "Ji et al. 2021"
     Config = GatedCnnNciConfig
-    needs_descriptions = True
 
     def __init__(self, config: GatedCnnNciConfig, inputs: ModelInputs) -> None:
         super().__init__(config, inputs)

@@ -13,6 +13,7 @@ from medcode.config.models.jams import CODES, JamsConfig
 from medcode.errors import UserError
 from medcode.layers.code_edges import Edges
 from medcode.layers.label_attention import LabelAttention
+from medcode.layers.loaded_buffers import resize_to_loaded
 from medcode.layers.projected_attention import ProjectedLabelAttention
 from medcode.models.base import Model, ModelInputs
 
@@ -49,8 +50,6 @@ class Jams(Model):
 
     paper = "Jeong et al. 2024"
     Config = JamsConfig
-    needs_descriptions = True
-    needs_edges = True
 
     def __init__(self, config: JamsConfig, inputs: ModelInputs) -> None:
         super().__init__(config, inputs)
@@ -176,7 +175,7 @@ class MedicalCodeAttention(nn.Module):
             order = torch.argsort(head_edges.attending, stable=True)  # the edges of a code are adjacent
             for name, buffer in BUFFERS.items():
                 self.register_buffer(f"{buffer}_{head}", getattr(head_edges, name)[order])
-        self.register_load_state_dict_pre_hook(_resize_edges)
+        self.register_load_state_dict_pre_hook(resize_to_loaded)  # only the weights know the number of edges
 
     def forward(self) -> dict[str, Tensor]:
         first, second = self.heads
@@ -221,10 +220,3 @@ class MedicalCodeAttention(nn.Module):
             edges.attended, v, starts, mode="sum", per_sample_weights=edge_weights / total[edges.attending]
         )
         return nn.functional.elu((self_weights / total).unsqueeze(1) * u + context)
-
-
-def _resize_edges(module: MedicalCodeAttention, weights: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Resize the buffers of edges to the weights that are loaded, because only these know the number of edges."""
-    for name, buffer in module.named_buffers(recurse=False):
-        if prefix + name in weights:
-            setattr(module, name, buffer.new_empty(weights[prefix + name].shape))

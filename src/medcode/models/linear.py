@@ -65,7 +65,6 @@ class Linear(Model):
 
     paper = None
     Config = LinearConfig
-    needs_train_documents = True
 
     def __init__(self, config: LinearConfig, inputs: ModelInputs) -> None:
         super().__init__(config, inputs)

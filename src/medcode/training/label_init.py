@@ -44,17 +44,18 @@ Descriptions = dict[str, list[np.ndarray]]
 
 
 def initialize(model: Model, recipe: Recipe, data: Inputs, descriptions: Descriptions) -> None:
-    """Initialize label vectors and output biases in place, as `label_init` and `label_biases` of the recipe say.
+    """Initialize a model in place: what it starts from itself, then label vectors and output biases by the recipe.
 
     Args:
         model: on its device, with the random weights of its class.
-        recipe: the two options.
+        recipe: `label_init` and `label_biases`.
         data: with the training split.
         descriptions: of the labels; read if label vectors start from them.
 
     Raises:
         UserError: the model does not have the weights that would be set.
     """
+    model.before_training()
     if recipe.label_init == "descriptions":
         estimate_batch_statistics(model, data, recipe.max_tokens)
         start_from_descriptions(model, descriptions)

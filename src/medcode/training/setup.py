@@ -2,56 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from medcode.config import ModelSettings, Recipe
-from medcode.dataset import arrays
+from medcode.dataset import arrays, knowledge
 from medcode.dataset.embedding_table import embedding_table
 from medcode.dataset.fragments import with_fragments
 from medcode.dataset.spans import with_spans
 from medcode.encoders import folder
-from medcode.encoders.subwords import read_tokenizer
+from medcode.encoders.subwords import SubwordTokenizer, read_tokenizer
 from medcode.engine.device_data import DeviceNotes
 from medcode.errors import UserError
 from medcode.evaluation import monitor
 from medcode.layers.code_edges import Edges
-from medcode.models.base import Model, ModelConfig, ModelInputs
+from medcode.models.base import ModelConfig, ModelInputs
+from medcode.text.tokenization import text_of, tokenize
+from medcode.text.vocabulary import Vocabulary
 
 
 def read(
-    model_cls: type[Model], config: ModelConfig, recipe: Recipe, paths: dict[str, Path]
-) -> tuple[arrays.Inputs, ModelInputs, str | None]:
+    config: ModelConfig, recipe: Recipe, paths: Mapping[str, Path], text: str = "words"
+) -> tuple[arrays.Inputs, ModelInputs, SubwordTokenizer | None]:
     """Read the splits train and dev, and the inputs of the model's constructor.
 
     Args:
-        model_cls: the model's class.
-        config: its options.
+        config: options of the model, which say what it needs.
         recipe: whether training reads descriptions, even if the model does not; the norm of word vectors; and the
             length at which documents are truncated.
         paths: inputs; and subword, encoder and pretrained for a model on subwords; sentences for a recipe that reads
-            them.
+            them; knowledge for a model that needs terms or the tree.
+        text: which text of a note is tokenized into subwords (`subword.text`).
 
     Returns:
-        Documents and labels; the model's inputs; and the encoder's tokenizer.json, None for a model on words.
+        Documents and labels; the model's inputs; and the encoder's tokenizer, None for a model on words.
 
     Raises:
-        UserError: the data lack a head of the model, or the corpus the spans that the recipe needs.
+        UserError: the data lack a head of the model, or what it needs of its labels, or the corpus the spans that the
+            recipe needs.
     """
-    needs = {"descriptions": model_cls.needs_descriptions or recipe.reads_descriptions, "edges": model_cls.needs_edges}
+    needs = {"descriptions": config.needs_descriptions or recipe.reads_descriptions, "edges": config.needs_edges}
+    tokenizer, of_text = None, {}
     if config.uses_subwords:
         source = folder.encoder_to_train(paths["encoder"], paths["pretrained"])
-        encoder, tokenizer = folder.read(source), read_tokenizer(source)
+        encoder, tokenizer = folder.read(source), SubwordTokenizer(read_tokenizer(source), text)
         data = arrays.load(paths["inputs"], ("train", "dev"), **needs, subword=paths["subword"])
-        text = {"encoder": encoder}
+        of_text = {"encoder": encoder}
     else:
-        data, tokenizer = arrays.load(paths["inputs"], ("train", "dev"), **needs), None
+        data = arrays.load(paths["inputs"], ("train", "dev"), **needs)
         vectors = torch.from_numpy(embedding_table(data.vectors, recipe.embedding_init))
-        text = {"vocab_size": len(vectors), "vectors": vectors}
+        of_text = {"vocab_size": len(vectors), "vectors": vectors}
     heads = data.heads_named(config.heads)
+    of_labels = label_knowledge(data, config, heads, paths)
     if recipe.unit == "sentences":
         data = with_fragments(data, paths["sentences"], recipe.max_tokens, span_documents=recipe.span_documents)
     elif recipe.span_weight:
@@ -59,12 +65,53 @@ def read(
         data = with_spans(data, paths["sentences"], config.heads, read)
     inputs = ModelInputs(
         heads=heads,
-        **text,
-        descriptions=_descriptions(data, heads) if model_cls.needs_descriptions else None,
-        edges=_edges(data) if model_cls.needs_edges else None,
-        train_documents=train_documents(data, recipe.max_tokens) if model_cls.needs_train_documents else None,
+        **of_text,
+        **of_labels,
+        tokenize=text_tokenizer(data, tokenizer),
+        edges=_edges(data) if config.needs_edges else None,
+        train_documents=train_documents(data, recipe.max_tokens) if config.needs_train_documents else None,
     )
     return data, inputs, tokenizer
+
+
+def label_knowledge(
+    data: arrays.Inputs, config: ModelConfig, heads: Iterable[str], paths: Mapping[str, Path]
+) -> dict[str, Any]:
+    """Return what the model needs of its labels, by the names of the fields of `ModelInputs`.
+
+    Raises:
+        UserError: data/knowledge lacks what the model needs.
+    """
+    found: dict[str, Any] = {}
+    if config.needs_descriptions:
+        found["descriptions"] = {head: torch.from_numpy(data.descriptions[head]).long() for head in heads}
+    if config.needs_titles:
+        found["titles"] = {head: [label["description"] for label in data.labels[head]] for head in heads}
+    if config.needs_terms:
+        terms = knowledge.read_terms(paths["knowledge"])
+        found["terms"] = {head: terms[head] for head in heads}
+    if config.needs_tree:
+        tree = knowledge.read_paths(paths["knowledge"])
+        found["tree"] = {head: tree[head] for head in heads}
+    if config.needs_cooccurrence:
+        gold = {head: data.splits["train"].targets[head].matrix.astype(np.int64) for head in heads}
+        found["cooccurrence"] = {head: (of_head.T @ of_head).tocsr() for head, of_head in gold.items()}
+    return found
+
+
+def text_tokenizer(
+    data: arrays.Inputs, tokenizer: SubwordTokenizer | None
+) -> Callable[[Sequence[str]], list[np.ndarray]]:
+    """Return a function that splits texts into ids of words or subwords, as notes are.
+
+    Args:
+        data: with the vocabulary and the rule of words.
+        tokenizer: the encoder's; None for a model on words.
+    """
+    if tokenizer is not None:
+        return lambda texts: tokenizer([text_of(text, tokenizer.text, data.rule) for text in texts])
+    vocabulary = Vocabulary(data.vocabulary)
+    return lambda texts: [vocabulary.rows(tokenize(text, data.rule)) for text in texts]
 
 
 def check_monitor(settings: ModelSettings, heads: dict[str, int]) -> None:
@@ -90,11 +137,6 @@ def check_monitor(settings: ModelSettings, heads: dict[str, int]) -> None:
 def train_documents(data: arrays.Inputs, max_tokens: int) -> DeviceNotes:
     """Return the training documents, each truncated to so many tokens, on the CPU."""
     return DeviceNotes(data.tokens, data.splits["train"].offsets, max_tokens, torch.device("cpu"))
-
-
-def _descriptions(data: arrays.Inputs, heads: Iterable[str]) -> dict[str, Tensor]:
-    """Return the words of each label's description, {head: int64 [Y, T]}."""
-    return {head: torch.from_numpy(data.descriptions[head]).long() for head in heads}
 
 
 def _edges(data: arrays.Inputs) -> dict[str, Edges]:

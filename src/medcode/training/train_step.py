@@ -15,10 +15,26 @@ from medcode.engine.precision import autocast
 from medcode.errors import UserError
 from medcode.layers import kernels
 from medcode.layers.dropout import share_batch
-from medcode.models.base import Model
+from medcode.models.base import Model, TrainingOutput
 from medcode.training import span_supervision
 from medcode.training.losses import document_losses
 from medcode.training.optimizer import make_optimizer, put_lr_on_device, set_lr
+
+
+class TrainingForward(nn.Module):
+    """A model whose forward is that of a training batch, for what wraps it in several processes.
+
+    Args:
+        model: any.
+    """
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, lengths: Tensor, gold: dict[str, Tensor], epoch: Tensor) -> TrainingOutput:
+        """See `Model.training_forward`."""
+        return self.model.training_forward(tokens, lengths, gold, epoch)
 
 
 class TrainStep:
@@ -37,7 +53,8 @@ class TrainStep:
         loss_names: of the losses that a step returns; empty before the first.
 
     Raises:
-        UserError: a head of the model has no weight in the recipe; the model cannot be trained in micro-batches.
+        UserError: a head of the model has no weight in the recipe; the model cannot be trained in micro-batches, or
+            with spans.
     """
 
     def __init__(
@@ -59,24 +76,32 @@ class TrainStep:
             raise UserError(f"loss_weights of the recipe: no weight for the model's head {', '.join(unweighted)}")
         if engine.micro_batch and any(isinstance(module, _BatchNorm) for module in model.modules()):
             raise UserError("training.micro_batch: the model normalizes over its batch; set 0, all of it at once")
+        if self.spans and model.has_own_training:
+            raise UserError(
+                f"recipe: span_weight: {type(model).__name__} has a training of its own; set span_weight: 0"
+            )
         if engine.gradient_checkpointing:
             model.enable_gradient_checkpointing()
         self.loss_names: tuple[str, ...] = ()
         self.graphed = engine.cuda_graphs and self.device.type == "cuda" and context.size == 1
         self.optimizer = make_optimizer(model, recipe, model.layer_depths(), capturable=self.graphed)
-        self.network = context.wrap(span_supervision.ForwardWithAttention(model) if self.spans else model, self.device)
+        forward = span_supervision.ForwardWithAttention if self.spans else TrainingForward
+        self.network = context.wrap(forward(model), self.device)
+        self.epoch = torch.ones((), dtype=torch.int64, device=self.device)
         self.random = cuda_graphs.RandomStream(self.device)
         self.run = self.update  # or a graph of it
         if self.graphed:
             self.run = cuda_graphs.GraphedStep(self.update, cuda_graphs.CudaGraphs(), self.random)
 
-    def prepare(self, lr: float, seed: int, number: int) -> None:
-        """Set the learning rate and the seed of a step, from the host.
+    def prepare(self, lr: float, seed: int, number: int, epoch: int = 1) -> None:
+        """Set the learning rate, the seed and the epoch of a step, from the host.
 
         Args:
             lr: the learning rate.
             seed, number: of the training and of the step in it.
+            epoch: counted from 1.
         """
+        self.epoch.fill_(epoch)
         self.random.enter()
         reproducibility.seed_step(seed, number)
         set_lr(self.optimizer, lr)
@@ -100,13 +125,18 @@ class TrainStep:
             if self.context.size > 1:
                 share_batch(self.model, (start, stop, len(documents)) if stop > start else (0, 1, len(documents)))
             targets = {head: labels.rows(micro_batch) for head, labels in self.targets.items()}
-            labels_with_spans = (span_supervision.labels_with_spans(self.spans, micro_batch),) if self.spans else ()
+            notes = self.notes.gather(micro_batch, length)
+            attention: dict[str, Tensor] = {}
             with autocast(self.device, self.engine.precision), kernels.replayed(self.graphed):
-                output = self.network(*self.notes.gather(micro_batch, length), *labels_with_spans)
-                logits, attention = output if self.spans else (output, {})
+                if self.spans:
+                    with_spans = span_supervision.labels_with_spans(self.spans, micro_batch)
+                    logits, attention = self.network(*notes, with_spans)
+                    output = TrainingOutput([logits], {})
+                else:
+                    output = self.network(*notes, targets, self.epoch)
                 penalty = self.model.regularization(targets)
             is_coded = {head: labels.coded(micro_batch) for head, labels in self.targets.items()}
-            losses = document_losses(logits, targets, is_coded, self.recipe, self.loss_weights, "train_loss")
+            losses = self._losses(output, targets, is_coded)
             if penalty is not None:
                 losses["train_loss"] = losses["train_loss"] + penalty
             weight = 1.0 if stop > start else 0.0
@@ -123,6 +153,20 @@ class TrainStep:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
         return mean_losses
+
+    def _losses(
+        self, output: TrainingOutput, targets: dict[str, Tensor], is_coded: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the losses of each document, a mean over the passes with what is added to it, {name: [B]}."""
+        passes = [
+            document_losses(logits, targets, is_coded, self.recipe, self.loss_weights, "train_loss")
+            for logits in output.logits
+        ]
+        losses = {name: sum(one[name] for one in passes) / len(passes) for name in passes[0]}
+        for name, penalty in output.penalties.items():
+            losses["train_loss"] = losses["train_loss"] + penalty
+            losses[name] = penalty
+        return losses
 
     def _span_loss(self, attention: dict[str, Tensor], documents: Tensor, micro_batch: Tensor, length: int) -> Tensor:
         """Return a micro-batch's share of the mean span loss of a batch, fp32 []."""

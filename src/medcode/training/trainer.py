@@ -127,7 +127,7 @@ class Trainer:
         with timed(state.times):
             self._show_bar()
             batch, lr = self.batches[state.step_in_epoch], self._learning_rate(state.global_step)
-            self.stepper.prepare(lr, self.seed, state.global_step)
+            self.stepper.prepare(lr, self.seed, state.global_step, state.epoch + 1)
             losses = AsyncHostCopy(self.stepper.run(to_device(batch.documents, self.device), batch.length))
             admissions = [self.train_split.documents[number] for number in batch.documents]
             self.losses.add(StepLosses(self.stepper.loss_names, losses, state.global_step + 1, lr, admissions))

@@ -28,10 +28,18 @@ class ModelConfig(Section):
     Attributes:
         shares_features: whether the model has one label attention per head on features that the heads share.
         fits_at_once: whether its weights are fitted at once rather than in steps.
+        needs_...: whether the model's constructor takes the field of `ModelInputs` of that name in training.
     """
 
     shares_features: ClassVar[bool] = False
     fits_at_once: ClassVar[bool] = False
+    needs_descriptions: ClassVar[bool] = False
+    needs_edges: ClassVar[bool] = False
+    needs_train_documents: ClassVar[bool] = False
+    needs_titles: ClassVar[bool] = False
+    needs_terms: ClassVar[bool] = False
+    needs_tree: ClassVar[bool] = False
+    needs_cooccurrence: ClassVar[bool] = False
 
     heads: list[str] = Field(["icd"], min_length=1)
     dropout: Share

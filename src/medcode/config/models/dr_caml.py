@@ -14,6 +14,7 @@ class DrCamlConfig(ModelConfig):
     """Options of DR-CAML."""
 
     shares_features: ClassVar[bool] = True
+    needs_descriptions: ClassVar[bool] = True
 
     filters: Width
     kernel: Kernel

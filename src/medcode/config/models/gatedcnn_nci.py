@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ class GatedCnnNciConfig(ModelConfig):
     weights, normal with a deviation of 0.01, make all features nearly zero, and logits are quadratic in them, so that
     training begins at a saddle point. `match_released_code` ignores it.
     """
+
+    needs_descriptions: ClassVar[bool] = True
 
     hidden: Width
     kernel: Annotated[Kernel, Field(ge=2)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -20,6 +20,9 @@ class JamsConfig(ModelConfig):
     `renormalized` normalizes the weights of a code to sum 1 after approximate links count half. `symmetric` counts a
     link of the mappings of one direction in both.
     """
+
+    needs_descriptions: ClassVar[bool] = True
+    needs_edges: ClassVar[bool] = True
 
     heads: list[str] = Field(["icd9", "icd10"], min_length=2, max_length=2)
     backbone: str

@@ -18,6 +18,7 @@ class LinearConfig(ModelConfig):
     """
 
     fits_at_once: ClassVar[bool] = True
+    needs_train_documents: ClassVar[bool] = True
 
     min_documents: Positive
     max_features: Positive

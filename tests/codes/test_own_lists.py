@@ -1,4 +1,4 @@
-"""A user's own titles: read in any spelling, and every mistake is one line."""
+"""A user's own titles and synonyms: read in any spelling, and every mistake is one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medcode.codes import reference, title_list
+from medcode.codes import own_lists, reference
 from medcode.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,11 +31,11 @@ READ = {
 def test_codes_and_columns_may_be_written_in_several_ways(tmp_path, content):
     path = tmp_path / "titles"
     path.write_bytes(content.encode())
-    assert title_list.read(path) == READ
+    assert own_lists.read_titles(path) == READ
 
 
 def test_the_list_that_stands_for_none_is_empty():
-    assert title_list.read(ROOT / "reference" / "titles" / "none.csv") == {}
+    assert own_lists.read_titles(ROOT / "reference" / "titles" / "none.csv") == {}
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,45 @@ def test_a_mistake_is_one_line_that_names_its_place(tmp_path, content, message):
     path = tmp_path / "titles.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError) as caught:
-        title_list.read(path)
+        own_lists.read_titles(path)
     (line,) = caught.value.args
     assert line.startswith(f"{path}: {message}") and "\n" not in line
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"titles\.csv: cannot be read \(No such file"):
-        title_list.read(tmp_path / "titles.csv")
+        own_lists.read_titles(tmp_path / "titles.csv")
+
+
+def test_a_code_may_have_several_synonyms(tmp_path):
+    path = tmp_path / "synonyms"
+    path.write_text("system\tcode\tsynonym\nicd10cm\te119\tT2DM\nicd9cm\t4019\tHTN,  benign\nicd10cm\tE11.9\tDM2\n")
+    assert own_lists.read_synonyms(path) == [
+        ("icd10cm", "E11.9", "T2DM"),
+        ("icd9cm", "401.9", "HTN, benign"),
+        ("icd10cm", "E11.9", "DM2"),
+    ]
+    assert own_lists.read_synonyms(ROOT / "reference" / "synonyms" / "none.tsv") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("system,code,title\n", "line 1: expected the columns system, code, synonym, with commas or tabs"),
+        ("system,code,synonym\nicd10cm,E11.9,\n", "line 2: icd10cm E11.9 has no synonym"),
+        (
+            "system,code,synonym\nicd10cm,E11.9,a\nicd10cm,E119,b\nicd10cm,e119,a\n",
+            "line 4: icd10cm E11.9 has this synonym already, in line 2",
+        ),
+    ],
+)
+def test_a_mistake_in_synonyms_is_one_line_that_names_its_place(tmp_path, content, message):
+    path = tmp_path / "synonyms.tsv"
+    path.write_text(content)
+    with pytest.raises(UserError) as caught:
+        own_lists.read_synonyms(path)
+    (line,) = caught.value.args
+    assert line.startswith(f"{path}: {message}") and "\n" not in line
 
 
 def test_own_titles_hold_over_all_others_and_add_codes(package_tables):
