@@ -70,7 +70,9 @@ def loss_by_document(model: Model, batch: tuple[Tensor, Tensor], gold: dict[str,
 
 
 def loss_of(model: Model, batch: tuple[Tensor, Tensor], gold: dict[str, Tensor]) -> Tensor:
-    losses = loss_by_document(model, batch, gold)
+    recipe, output = settings("caml", "quick").recipe, model.training_forward(*batch, gold, torch.tensor(1))
+    passes = [weigh(head_losses(logits, gold, recipe), model.loss_weights) for logits in output.logits]
+    losses = sum(passes) / len(passes) + sum(output.penalties.values())
     extra = model.regularization(gold)
     return (losses if extra is None else losses + extra).mean()
 
@@ -308,7 +310,9 @@ def test_streaming_label_attention_changes_no_logit_and_no_gradient(name, varian
 @every_model
 def test_attention_has_as_many_positions_as_published(name):
     # N + 1 for an even kernel, ceil(N / 2) for pairs of words, chunks of 6, N and two special tokens.
-    published = dict.fromkeys(("caml", "dr_caml", "jams"), 34) | dict.fromkeys(("bert_trun", "dlac", "plm_icd"), 35)
+    published = dict.fromkeys(("caml", "dr_caml", "hypercore", "jams"), 34) | dict.fromkeys(
+        ("bert_trun", "dlac", "plm_icd"), 35
+    )
     published |= {"fusion": 17, "bert_hier": 6}
     positions, model = published.get(name, 33), build(name, **PADS_MATTER.get(name, {}))
     if model.has_label_attention:

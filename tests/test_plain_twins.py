@@ -12,7 +12,7 @@ from small_models import SMALL
 from medcode import models
 
 # Models on subwords, on two label systems, and without steps.
-NOT_COMPARED = "bert_hier", "bert_trun", "dlac", "plm_icd", "jams", "linear"
+NOT_COMPARED = "bert_hier", "bert_trun", "dlac", "hypercore", "jams", "linear", "msatt_kg", "plm_icd"
 
 
 @pytest.fixture(scope="module")

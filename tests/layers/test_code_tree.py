@@ -41,6 +41,15 @@ def test_a_level_that_a_path_lacks_repeats_the_one_below():
     assert CodeTree.of_paths(without_block).ancestors == [[1, 1, 0]]
 
 
+def test_each_node_reads_its_parent_and_the_mean_of_its_children():
+    parents, children = (matrix.toarray() for matrix in CodeTree.of_paths(PATHS).neighbors())
+    assert [row.nonzero()[0].tolist() for row in parents] == [[], [0], [1], [2], [2], [], []]
+    assert [row.nonzero()[0].tolist() for row in children] == [[1], [2], [3, 4], [], [], [], []]
+    assert children[2, 3] == children[2, 4] == 0.5 and parents[3, 2] == 1
+    alone = CodeTree.of_paths([(OTHER,)]).neighbors()
+    assert [matrix.nnz for matrix in alone] == [0, 0]
+
+
 def test_a_title_without_known_words_has_those_of_the_node_above():
     unknown = 9
     ids = {"": [], "circulation": [1, 2], "pressure": [unknown], "hypertension": [3, unknown], "unspecified": [unknown]}

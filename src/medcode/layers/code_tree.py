@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from scipy import sparse
+
     from medcode.codes.tree import Path as TreePath
 
 LEVELS = "category", "block", "chapter"  # above a code
@@ -57,6 +59,20 @@ class CodeTree:
             labels.append(above)
             ancestors.append([above := at.get(level, above) for level in LEVELS])
         return cls(titles, parents, labels, ancestors)
+
+    def neighbors(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+        """Return the matrices of means over the parent and over the children of each node, [M, M] each.
+
+        The row of a node without a parent, or without children, is empty.
+        """
+        from scipy import sparse
+
+        size, below = len(self.parents), [node for node, parent in enumerate(self.parents) if parent >= 0]
+        edges = np.ones(len(below)), (below, [self.parents[node] for node in below])
+        parents = sparse.csr_matrix(edges, shape=(size, size))
+        children = sparse.csr_matrix(parents.T)
+        children.data /= np.repeat(np.diff(children.indptr), np.diff(children.indptr))
+        return parents, children
 
     def words(self, tokenize: Tokenize, without: Sequence[int]) -> list[np.ndarray]:
         """Return the words of the title of each node; of a title without known words those of the node above.

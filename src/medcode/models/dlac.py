@@ -45,7 +45,6 @@ class Dlac(LabelAttentionHeads, EncoderModel):
 
     paper = "Feucht et al. 2021"
     Config = DlacConfig
-    needs_descriptions = True
 
     def __init__(self, config: DlacConfig, inputs: ModelInputs) -> None:
         super().__init__(config, inputs)
