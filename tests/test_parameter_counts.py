@@ -24,16 +24,19 @@ PUBLISHED_COUNTS = {
     },
     "cnn": {50: 5_417_450, 3_681: 7_236_581, 6_150: 8_473_550, 7_942: 9_371_342, 8_921: 9_861_821},
     "dcan": {50: 9_190_100, 8_921: 14_530_442},
+    "dlac": {50: 148_598_714, 8_921: 160_743_113},
     "dr_caml": {50: 5_299_650, 8_921: 6_204_492},
     "fusion": {50: 8_313_424, 8_921: 13_653_766},
     "gatedcnn_nci": {50: 7_603_700},
     "gki_icd": {50: 125_116_466, 8_921: 138_751_193},
+    "hypercore": {50: 5_337_301, 8_921: 6_228_672},
     "jams": {(6_150, 7_942): 6_665_342},
     "joint_laat": {(50, 40): 6_267_958, (8_921, 1_149): 25_521_970},
     "laat": {
         50: 6_094_606, 3_681: 13_888_829, 6_150: 17_683_682, 7_942: 20_437_986, 8_921: 21_942_709, 8_929: 21_955_005,
     },
     "marn": {50: 9_154_100, (50, 38): 9_199_776, 8_921: 19_817_042, (8_921, 295): 20_171_632},
+    "msatt_kg": {50: 7_173_921, 8_921: 7_173_921},
     "mt_ram": {50: 9_154_100, (50, 38): 9_199_776, 8_921: 19_817_042, (8_921, 295): 20_171_632},
     "multirescnn": {
         50: 6_584_400, (50, 38): 6_607_276, 8_921: 11_924_742, (8_921, 295): 12_102_332, 8_922: 11_925_344,
@@ -72,6 +75,8 @@ PUBLISHED_VARIANTS = [
     ("fusion", {"pooling": "max"}, 50, 8_313_424 - 600),
     ("gatedcnn_nci", {"hidden": 400, "kernel": 2}, 50, 7_604_100),
     ("gatedcnn_nci", {"hidden": 200, "kernel": 5}, 50, 7_603_300),
+    ("hypercore", {"targets": "ancestors"}, 50, 5_332_701),
+    ("hypercore", {"targets": "all"}, 8_921, 7_120_372),
     ("jams", {"backbone": "multirescnn"}, (6_150, 7_942), 15_023_592),
     ("jams", {"backbone": "laat"}, (6_150, 7_942), 29_891_560),
     ("laat", {"hidden": 512, "projection": 512}, 50, 8_307_982),
@@ -174,7 +179,7 @@ def test_counting_without_weights_gives_the_same_counts(name):
 @pytest.mark.parametrize("size", sorted(PUBLISHED_SIZES))
 def test_a_counted_encoder_has_as_many_parameters_as_a_real_one(size, pooler):
     outline = PUBLISHED_SIZES[size]
-    assert {outline.config["model_type"] for outline in PUBLISHED_SIZES.values()} == {"bert", "roberta"}
+    assert {outline.config["model_type"] for outline in PUBLISHED_SIZES.values()} == {"bert", "longformer", "roberta"}
     counted = CountedEncoder(outline.config, outline.specials).module(0.1, pooler=pooler)
     with torch.device("meta"):
         real = outline.module(0.1, pooler=pooler)

@@ -27,6 +27,7 @@ WAITING = {
     "bert_hier": "the chunks of all documents are packed into one run, whose length depends on theirs",
     "bert_trun": "likewise",
     "plm_ca": "likewise",
+    "dlac": "likewise",
     "plm_icd": "likewise",
     "sentence_cls": "likewise",
     "gki_icd": "likewise, and guidelines are written on the host",

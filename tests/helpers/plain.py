@@ -134,10 +134,10 @@ def agree(model: nn.Module, notes: list[list[int]], by_hand, head: str = "icd", 
 
 
 def scramble(model: nn.Module, seed: int = 1) -> nn.Module:
-    """Sample parameters that are initialized as zeros or ones, such as biases and norm statistics."""
+    """Sample parameters that are initialized as zeros or ones, such as biases and norm statistics, but no graph's."""
     generator = torch.Generator().manual_seed(seed)
     for name, value in model.state_dict().items():
-        if value.dim() == 1 and value.is_floating_point():
+        if value.dim() == 1 and value.is_floating_point() and not name.endswith(".weights"):
             sample = torch.rand(value.shape, generator=generator)
             value.copy_(sample + 0.5 if "norm" in name else sample - 0.5)
     return model

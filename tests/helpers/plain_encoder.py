@@ -24,10 +24,12 @@ def tiny(model_type: str = "bert", vocabulary_size: int = 50, layers: int = 2) -
         "num_hidden_layers": layers,
         "num_attention_heads": 2,
         "intermediate_size": 24,
-        "max_position_embeddings": POSITIONS + (pad + 1 if model_type == "roberta" else 0),
+        "max_position_embeddings": POSITIONS + (0 if model_type == "bert" else pad + 1),
         "pad_token_id": pad,
         "initializer_range": 0.3,  # so that states differ between positions
     }
+    if model_type == "longformer":
+        config["attention_window"] = [4] * layers
     return Encoder(config, Specials(begin=vocabulary_size, end=vocabulary_size + 1, pad=pad))
 
 

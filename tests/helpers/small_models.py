@@ -36,9 +36,11 @@ SMALL = {
     "bigru_label_attention": {"hidden": 8},
     "caml": {"filters": 8},
     "dcan": {"hidden": 8, "projection": 8},
+    "dlac": {"chunk": 8, "title_size": 6},
     "dr_caml": {"filters": 8},
     "fusion": {"filters": 4, "kernels": [3, 5], "attention_heads": 2, "feed_forward": 16, "positions": 10},
     "gatedcnn_nci": {"hidden": 8},
+    "hypercore": {"hyperbolic_size": 4, "poincare_epochs": 1, "poincare_negatives": 2},
     "jams": {
         "backbones": {
             "bert_hier": {
@@ -62,6 +64,7 @@ SMALL = {
     "joint_laat": {"hidden": 8, "projection": 8, "level_projection": 4},
     "laat": {"hidden": 8, "projection": 8},
     "marn": {"hidden": 8},
+    "msatt_kg": {"filters": 8, "blocks": 2},
     "mt_ram": {"hidden": 8},
     "multirescnn": {"filters": 4, "kernels": [3, 5, 25]},
     "gki_icd": {"chunk": 8},
@@ -78,6 +81,7 @@ VARIANTS = {
     "bigru_label_attention": [{"ram": True}],
     "caml": [{"ram": True}, {"ram": True, "ram_position": "branches"}],
     "dcan": [{"levels": 1}, {"kernel": 3}],
+    "dlac": [{"chunks": "averaged"}],
     "dr_caml": [{"separate_description_table": True}],
     "fusion": [
         {"pooling": "max"},
@@ -87,6 +91,7 @@ VARIANTS = {
         {"window": 3},
     ],
     "gatedcnn_nci": [{"label_vectors": "learned"}, {"trellis_init": "identity"}],
+    "hypercore": [{"targets": "ancestors"}, {"projected_queries": True}, {"graph_layers": 1}],
     "jams": [
         {"backbone": "bert_hier"},
         {"backbone": "bigru_label_attention"},
@@ -101,6 +106,7 @@ VARIANTS = {
         {"symmetric": True},
     ],
     "laat": [{"rnn": "gru"}],
+    "msatt_kg": [{"titles": "mean"}, {"decision": "top_t"}],
     "mt_ram": [{"ram_combine": "add"}, {"ram_position": "branches"}],
     "multirescnn": [{"variant": "edin"}, {"ram": True}],
     "gki_icd": [{"output": "shared"}],
@@ -195,18 +201,19 @@ def terms(heads: dict[str, int]) -> dict[str, list[list[str]]]:
 
 
 def tree(heads: dict[str, int]) -> dict[str, list[tuple[Node, ...]]]:
-    """Return paths in which two labels each have one category, and all one chapter without blocks."""
-    return {
-        head: [
-            (
-                Node("chapter", "icd9cm", "001-139", f"chapter of {head}"),
-                Node("category", "icd9cm", f"{number // 2:03}", f"category {number // 2}"),
-                Node("code", "icd9cm", f"{number // 2:03}.{number % 2}", f"disease {head}{number}"),
-            )
-            for number in range(labels)
-        ]
-        for head, labels in heads.items()
-    }
+    """Return paths in which two labels each have one category, and all one chapter without blocks.
+
+    The first label is the category of the second.
+    """
+
+    def path(head: str, number: int) -> tuple[Node, ...]:
+        category = f"{number // 2:03}"
+        chapter = Node("chapter", "icd9cm", "001-139", f"chapter of {head}")
+        above = chapter, Node("category", "icd9cm", category, f"category {number // 2}")
+        code = Node("code", "icd9cm", f"{category}.{number % 2}", f"disease {head}{number}")
+        return (*above, code) if number else above
+
+    return {head: [path(head, number) for number in range(labels)] for head, labels in heads.items()}
 
 
 def cooccurrence(heads: dict[str, int]) -> dict[str, sparse.csr_matrix]:

@@ -43,11 +43,17 @@ def _roberta(vocab_size: int) -> Encoder:
     return Encoder({**config, "layer_norm_eps": 1e-5, "pad_token_id": 1}, Specials(0, 2, 1))
 
 
+def _longformer(vocab_size: int) -> Encoder:
+    config = {"model_type": "longformer", "vocab_size": vocab_size, "max_position_embeddings": 4_098}
+    return Encoder({**config, "type_vocab_size": 1, "layer_norm_eps": 1e-5, "pad_token_id": 1}, Specials(0, 2, 1))
+
+
 # Encoders of the publications, by their sizes alone: parameters are counted without the encoders' files.
 PUBLISHED_SIZES = {
     "bert-base-cased": _bert(28_996),
     "bert-base-uncased": _bert(30_522),
     "bert-multilingual-cased": _bert(119_547),
+    "longformer-base": _longformer(50_265),
     "roberta-base": _roberta(50_265),
     "roberta-base-pm": _roberta(50_008),  # the vocabulary of Lewis et al. 2020 (M3, Voc), not verified
 }
@@ -57,6 +63,7 @@ class CountedEncoder(Encoder):
     """A BERT encoder whose parameters are only counted, without loading transformers, which takes seconds.
 
     Source of the count: Devlin et al. 2019, section 3. Sizes that the configuration lacks are those of BERT-base.
+    Longformer has a second query, key and value in every layer, for its global attention.
     """
 
     def module(self, dropout: float, *, pooler: bool) -> nn.Module:
@@ -71,7 +78,8 @@ class _Counted(nn.Module):
         self.config, width, inner = config, config.hidden_size, config.intermediate_size
         self.words = nn.Embedding(config.vocab_size, width)
         norm, square = 2 * width, width * (width + 1)
-        layer = 4 * square + norm + inner * (width + 1) + width * (inner + 1) + norm
+        squares = 7 if config.model_type == "longformer" else 4
+        layer = squares * square + norm + inner * (width + 1) + width * (inner + 1) + norm
         rows = config.max_position_embeddings + config.type_vocab_size
         n_remaining = rows * width + norm + config.num_hidden_layers * layer + (square if pooler else 0)
         self.remaining = nn.Parameter(torch.empty(n_remaining))
