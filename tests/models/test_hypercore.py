@@ -12,8 +12,8 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from medcode.codes.tree import Node
+from medcode.dataset.code_tree import CodeTree
 from medcode.layers import poincare
-from medcode.layers.code_tree import CodeTree
 from medcode.layers.graph_convolution import normalized
 from medcode.models.hypercore import HyperbolicGraphAttention, HyperCore, HyperCoreConfig
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from medcode.config.models.hypercore import HyperCoreConfig
-from medcode.layers.code_tree import CodeTree, mean_vectors
+from medcode.dataset.code_tree import CodeTree, mean_vectors
 from medcode.layers.context_vectors import context_vectors
 from medcode.layers.graph_convolution import FixedGraph, GraphConvolution, normalized
 from medcode.layers.masks import masked_softmax

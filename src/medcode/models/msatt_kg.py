@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from medcode.config.models.msatt_kg import MsattKgConfig
-from medcode.layers.code_tree import CodeTree
+from medcode.dataset.code_tree import CodeTree
 from medcode.layers.context_vectors import context_vectors
 from medcode.layers.convolution import Convolution
 from medcode.layers.graph_convolution import FixedGraph

@@ -11,7 +11,7 @@ from medcode.models.encoder_base import EncoderModel
 
 
 class SentenceCls(EncoderModel):
-    """The classifier of sentences of López-García et al. 2021 ("Transformers for Clinical Coding in Spanish", the
+    """The classifier of sentences (López-García et al. 2021, "Transformers for Clinical Coding in Spanish"; the
     authors' code). With `unit: sentences` it learns from single sentences, and the highest score of a note's sentences
     is the note's.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from medcode.layers.code_tree import CodeTree, mean_vectors
+from medcode.dataset.code_tree import CodeTree, mean_vectors
 
 
 class Node(NamedTuple):
