@@ -48,7 +48,7 @@ class CodeTree:
         parents: list[int] = []
         labels, ancestors = [], []
         for path in paths:
-            above, at = -1, {}
+            above, at = -1, dict[str, int]()
             for node in path:
                 number = numbers.setdefault((node.level, node.system, node.code), len(titles))
                 if number == len(titles):
@@ -57,7 +57,11 @@ class CodeTree:
                 titles[number] = titles[number] or node.title
                 at[node.level] = above = number
             labels.append(above)
-            ancestors.append([above := at.get(level, above) for level in LEVELS])
+            of_levels = []
+            for level in LEVELS:
+                above = at.get(level, above)
+                of_levels.append(above)
+            ancestors.append(of_levels)
         return cls(titles, parents, labels, ancestors)
 
     def neighbors(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
