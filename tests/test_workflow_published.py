@@ -39,7 +39,7 @@ class Reading(threading.Thread):
         self.ended = threading.Event()
 
     def run(self) -> None:
-        while not self.ended.wait(0.01):
+        while not self.ended.wait(0.05):
             try:
                 found = codes(self.folder)
             except Exception as error:
