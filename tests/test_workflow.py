@@ -74,7 +74,7 @@ def test_earlier_settings_come_from_the_cache(clean):
 
 
 def test_another_model_is_trained_and_compared_with_the_committed_one(clean):
-    assert clean.experiment("model=cnn") == {"check", *FROM_RECIPE}
+    assert clean.experiment("model=cnn") == {"check", "knowledge", *FROM_RECIPE}
     difference = json.loads(clean.run("dvc", "metrics", "diff", "--json").stdout)
     assert set(difference) >= {"metrics/test.json", "metrics/train.json"}
     assert {"icd.tuned.f1.micro", "icd.auc.macro", "icd.ranking.map"} <= set(difference["metrics/test.json"])

@@ -61,6 +61,7 @@ def test_published_sizes():
     assert {name: encoder.config["vocab_size"] for name, encoder in PUBLISHED_SIZES.items()} == {
         "bert-base-cased": 28_996,
         "bert-base-uncased": 30_522,
+        "bert-multilingual-cased": 119_547,
         "longformer-base": 50_265,
         "roberta-base": 50_265,
         "roberta-base-pm": 50_008,

@@ -142,7 +142,7 @@ def test_occlusion_has_the_sign_of_a_real_deletion_of_the_heaviest_token(name):
             drop = whole[label] - model(without, lengths - 1)["icd"][0, label]
             agree.append(bool(drop.sign() == weights[label, token].sign()))
     # Tokens behind a deleted one move, which matters to these untrained models: most signs agree, not all.
-    assert sum(agree) >= 5, agree
+    assert sum(agree) > len(agree) / 2, agree
 
 
 def test_contributions_of_words_and_the_bias_are_the_logit_of_the_linear_model():

@@ -115,16 +115,18 @@ def test_with_the_steps_of_the_authors_code_the_numbers_are_theirs(n):
 
 @every_model
 def test_weights_of_the_models_own_method_are_better_than_random_ones(name):
-    model, (tokens, lengths) = build(name), notes([40])
-    labels = np.arange(HEADS["icd"])
-    own = attribute(model, tokens, lengths, "icd", torch.from_numpy(labels), default_method(model))[0].numpy()
-    arguments = model, tokens[0].numpy(), whole_note(40), "icd", labels
-    random = [faithfulness(*arguments, np.random.default_rng(seed).random(own.shape)) for seed in range(3)]
-    found = faithfulness(*arguments, own)
-    assert all(values.shape == (7,) and np.isfinite(values).all() for values in found.values())
-    floor = {measure: np.mean([of_seed[measure] for of_seed in random]) for measure in found}
-    assert found["comprehensiveness"].mean() > floor["comprehensiveness"]
-    assert (found["sufficiency"] >= 0).all() and (found["comprehensiveness"] <= 1).all()
+    model, labels, gains = build(name), np.arange(HEADS["icd"]), []
+    for note in range(4):  # on one note alone an untrained model may happen to be worse
+        tokens, lengths = notes([40], seed=note)
+        own = attribute(model, tokens, lengths, "icd", torch.from_numpy(labels), default_method(model))[0].numpy()
+        arguments = model, tokens[0].numpy(), whole_note(40), "icd", labels
+        random = [faithfulness(*arguments, np.random.default_rng(seed).random(own.shape)) for seed in range(3)]
+        found = faithfulness(*arguments, own)
+        assert all(values.shape == (7,) and np.isfinite(values).all() for values in found.values())
+        assert (found["sufficiency"] >= 0).all() and (found["comprehensiveness"] <= 1).all()
+        floor = np.mean([of_seed["comprehensiveness"] for of_seed in random])
+        gains.append(found["comprehensiveness"].mean() - floor)
+    assert np.mean(gains) > 0
 
 
 def test_exact_weights_of_a_linear_model_are_better_than_random_ones_by_both_measures():

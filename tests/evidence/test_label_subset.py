@@ -11,8 +11,9 @@ from medcode.evidence.label_subset import only_labels
 from medcode.models.base import LabelAttentionHeads
 
 LABELS = {"icd": torch.tensor([5, 0, 5, 2]), "category": torch.tensor([2, 1])}  # unordered, and one twice
-# Models with a query for each label in which logits are computed from others: joint_laat's of codes from categories'.
-LEFT_WHOLE = {"joint_laat"}
+# Models with a query for each label in which logits are computed from others: joint_laat's of codes from categories',
+# dlac's from those of chunks.
+LEFT_WHOLE = {"dlac", "joint_laat"}
 # Variants that have no such query, or have it within another layer.
 WITHOUT = {
     "bert_hier": [{"head": "fcn"}],

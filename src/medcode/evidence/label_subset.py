@@ -51,7 +51,9 @@ def _of_each_label(model: Model, head: str) -> list[nn.Linear]:
         return []  # its heads may read each other
     # Not by the classes of the layers, so that the evidence of one model does not depend on the code of another.
     parts: list[Any] = [getattr(model.attention[head], name, None) for name in ("queries", "output")]
-    return parts if all(isinstance(part, nn.Linear) for part in parts) else []
+    if not all(isinstance(part, nn.Linear) for part in parts):
+        return []
+    return [part for part in parts if part.out_features == model.heads[head]]  # not one output that all labels share
 
 
 def _rows(parameter: Tensor, labels: Tensor) -> nn.Parameter:
