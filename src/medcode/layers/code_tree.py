@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -13,10 +13,21 @@ from torch import Tensor
 if TYPE_CHECKING:
     from scipy import sparse
 
-    from medcode.codes.tree import Path as TreePath
-
 LEVELS = "category", "block", "chapter"  # above a code
 Tokenize = Callable[[Sequence[str]], list[np.ndarray]]
+
+
+class Node(Protocol):
+    """A node of a path: its level (chapter, block, category, or code), its code in a system, and its title."""
+
+    @property
+    def level(self) -> str: ...
+    @property
+    def system(self) -> str: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def title(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,7 @@ class CodeTree:
     ancestors: list[list[int]]
 
     @classmethod
-    def of_paths(cls, paths: Sequence[TreePath]) -> CodeTree:
+    def of_paths(cls, paths: Sequence[Sequence[Node]]) -> CodeTree:
         """Return the tree of codes.
 
         Args:
