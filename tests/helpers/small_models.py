@@ -91,7 +91,12 @@ VARIANTS = {
         {"window": 3},
     ],
     "gatedcnn_nci": [{"label_vectors": "learned"}, {"trellis_init": "identity"}],
-    "hypercore": [{"targets": "ancestors"}, {"projected_queries": True}, {"graph_layers": 1}],
+    "hypercore": [
+        {"targets": "ancestors"},
+        {"projected_queries": True},
+        {"graph_layers": 1},
+        {"convolution_init": "identity"},
+    ],
     "jams": [
         {"backbone": "bert_hier"},
         {"backbone": "bigru_label_attention"},
@@ -106,7 +111,7 @@ VARIANTS = {
         {"symmetric": True},
     ],
     "laat": [{"rnn": "gru"}],
-    "msatt_kg": [{"titles": "mean"}, {"decision": "top_t"}],
+    "msatt_kg": [{"titles": "mean"}, {"decision": "top_t"}, {"convolution_init": "tied"}],
     "mt_ram": [{"ram_combine": "add"}, {"ram_position": "branches"}],
     "multirescnn": [{"variant": "edin"}, {"ram": True}],
     "gki_icd": [{"output": "shared"}],

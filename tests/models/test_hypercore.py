@@ -110,6 +110,22 @@ def test_queries_are_means_of_the_words_of_titles_or_of_those_above():
     assert not queries.requires_grad
 
 
+def test_queries_may_have_one_norm():
+    raw, scaled = (build(query_norm=norm).attention["icd"].titles for norm in (None, 4.0))
+    torch.testing.assert_close(scaled, 4 * nn.functional.normalize(raw, dim=1))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kernel", [3, 4])
+def test_features_may_begin_as_the_words(kernel):
+    model = build(kernel=kernel, convolution_init="identity")
+    nn.init.zeros_(model.convolution.bias)
+    model.embedding.table.weight *= 0.1
+    words = plain.note(12)
+    features, expected = model.encode(*plain.batch([words]))[0][0], torch.tanh(3 * plain.vectors(model, words))
+    assert torch.cosine_similarity(features[: len(words)], expected, dim=1).min() > 0.9
+
+
 def test_targets_are_the_vectors_of_the_tree():
     tree = CodeTree.of_paths([path(label) for label in range(LABELS)])
     vectors = poincare.tree_vectors(tree.parents, 3, negatives=10, epochs=5, seed=1).double()

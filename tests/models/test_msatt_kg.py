@@ -167,6 +167,21 @@ def test_a_saved_model_needs_no_tree():
     assert torch.equal(saved(*notes)["icd"], model(*notes)["icd"])
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("titles", ["convolution", "mean"])
+def test_a_label_may_begin_to_attend_to_the_word_of_its_title(titles):
+    """The title of label 1 is word 5. Other words have orthogonal vectors."""
+    first = []
+    for seed in range(5):
+        model = build(seed, titles=titles, filters=512, blocks=2, convolution_init="tied")
+        for layer in (*model.encoder.blocks, model.titles.linear if titles == "mean" else model.titles.convolution):
+            nn.init.zeros_(layer.bias)
+        for number, word in enumerate((5, 20, 21, 22)):
+            model.embedding.table.weight[word] = torch.eye(SIZE)[number]
+        first.append(model.label_attention(*plain.batch([[20, 21, 5, 22]]))["icd"][0, 1].argmax().item())
+    assert first == [2] * 5
+
+
 def test_no_weight_belongs_to_a_label():
     shapes = [value.shape for value in build().attention["icd"].parameters()]
     assert not any(LABELS in shape for shape in shapes)

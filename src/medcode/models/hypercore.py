@@ -20,6 +20,9 @@ from medcode.models.base import ModelInputs, WordModel
 if TYPE_CHECKING:
     from scipy import sparse
 
+# Initial weights with `convolution_init: identity`: of the word in the middle, whose components are about 0.1, so that
+# tanh is nearly linear; and the share that is left of Xavier's.
+IDENTITY_SCALE, RANDOM_SHARE = 3.0, 0.1
 ANCESTORS = 4  # the code, its category, its block, its chapter
 
 
@@ -55,6 +58,8 @@ class HyperCore(WordModel):
     def __init__(self, config: HyperCoreConfig, inputs: ModelInputs) -> None:
         super().__init__(config, inputs)
         self.convolution = TanhConvolution(self.embedding_size, self.embedding_size, config.kernel)
+        if config.convolution_init == "identity":
+            start_as_identity(self.convolution)
         self.attention = nn.ModuleDict(
             {
                 head: HyperbolicGraphAttention(self.embedding_size, labels, config, self._code_vectors(head, inputs))
@@ -69,6 +74,8 @@ class HyperCore(WordModel):
         config, tree = self.config, CodeTree.of_paths(inputs.tree[head])
         words = tree.words(inputs.tokenize, (PAD, inputs.vocab_size - 1))  # without unknown ones
         queries = mean_vectors(self.embedding.table.weight, [words[node] for node in tree.labels])
+        if config.query_norm is not None:
+            queries = config.query_norm * nn.functional.normalize(queries, dim=1)
         points = tree_vectors(
             tree.parents,
             config.hyperbolic_size,
@@ -113,6 +120,15 @@ class HyperCore(WordModel):
     def marked_positions(self, marked: Tensor, positions: int) -> Tensor:
         """See `Model`."""
         return self.convolution.windows_around(marked)
+
+
+@torch.no_grad()
+def start_as_identity(convolution: TanhConvolution) -> None:
+    """Initialize a convolution so that each feature is nearly that of the word in the middle of its window."""
+    size, middle = convolution.in_channels, convolution.kernel_size[0] // 2
+    convolution.weight *= RANDOM_SHARE
+    convolution.weight[:, :, middle] += IDENTITY_SCALE * torch.eye(size)
+    nn.init.zeros_(convolution.bias)
 
 
 class HyperbolicGraphAttention(nn.Module):

@@ -17,6 +17,9 @@ from medcode.layers.word_embedding import PAD
 from medcode.models.base import ModelInputs, TrainingOutput, WordModel
 
 TITLE_KERNEL = 3
+# Initial weights with `convolution_init: tied`: norm of the column of an input, at which words that match score about 3
+# more than others, for word vectors of norm 1; and the share that is left of torch's weights.
+TIED_NORM, RANDOM_SHARE = 2.4, 0.3
 
 
 class MsattKg(WordModel):
@@ -54,6 +57,8 @@ class MsattKg(WordModel):
         self.encoder = MultiScaleEncoder(self.embedding_size, config.filters, config.kernel, config.blocks)
         encoder_cls = ConvolvedTitles if config.titles == "convolution" else MeanTitles
         self.titles = encoder_cls(self.embedding_size, config.filters)
+        if config.convolution_init == "tied":
+            start_tied(self.encoder, self.titles)
         unknown = inputs.vocab_size - 1
         self.attention = nn.ModuleDict()
         for head, labels in inputs.heads.items():
@@ -159,6 +164,22 @@ class MultiScaleEncoder(nn.Module):
         scales = torch.stack(states[1:], dim=-1)  # [B, D, N, blocks]
         weights = self.scales(scales.sum(1)).softmax(2)  # [B, N, blocks]
         return (scales * weights.unsqueeze(1)).sum(3).transpose(1, 2)
+
+
+@torch.no_grad()
+def start_tied(encoder: MultiScaleEncoder, titles: ConvolvedTitles | MeanTitles) -> None:
+    """Initialize the encoders of notes and titles with the same random map of a word, in place."""
+    first, features = encoder.blocks[0], encoder.blocks[0].out_channels
+    shared = torch.randn(features, first.in_channels) * TIED_NORM / features**0.5
+    for block in encoder.blocks:
+        block.weight *= RANDOM_SHARE
+        block.weight[:, : first.in_channels, block.kernel_size[0] // 2] += shared
+        nn.init.zeros_(block.bias)
+    layer = titles.linear if isinstance(titles, MeanTitles) else titles.convolution
+    layer.weight *= RANDOM_SHARE
+    middle = layer.weight if isinstance(titles, MeanTitles) else layer.weight[:, :, TITLE_KERNEL // 2]
+    middle += shared
+    nn.init.zeros_(layer.bias)
 
 
 class ConvolvedTitles(nn.Module):
