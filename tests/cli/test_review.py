@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -35,7 +36,10 @@ class Server:
 
     def __init__(self, *arguments: object) -> None:
         command = [sys.executable, "-m", "medcode", "review", *map(str, arguments)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # A shell's job in the background ignores SIGINT, and so would the server of tests that are one.
+        heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed)
         self.address = self.process.stdout.readline().strip().removeprefix("review: ")
         token = self.address.split("/")[3] if self.address else ""
         self.client = httpx2.Client(headers={"X-Medcode-Token": token}, base_url=self.address.partition(token)[0])
