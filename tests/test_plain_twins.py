@@ -11,7 +11,7 @@ from small_models import SMALL
 
 from medcode import models
 
-# Models on subwords, on two label systems, and without steps.
+# Models on subwords, on two label systems, without steps, and reconstructions, which have no code to be as fast as.
 NOT_COMPARED = {
     "bert_hier", "bert_trun", "dlac", "gki_icd", "hypercore", "jams", "linear", "msatt_kg", "plm_ca", "plm_icd",
     "sentence_cls",

@@ -129,20 +129,24 @@ def test_attention_of_tokens_is_that_of_the_model_but_for_special_tokens(name):
     assert (weights >= 0).all()
 
 
+# The share of signs that agree varies from note to note, so it is taken over so many of them.
+OCCLUDED_NOTES = {"dlac": 5}
+
+
 @every_model
 def test_occlusion_has_the_sign_of_a_real_deletion_of_the_heaviest_token(name):
-    model = build(name)
-    tokens, lengths = notes([20])
-    weights, labels = occlusion(model, tokens[0], "icd", torch.arange(HEADS["icd"])), torch.arange(HEADS["icd"])
-    heaviest, agree = weights.abs().argmax(1), []
-    with torch.no_grad():
-        whole = model(tokens, lengths)["icd"][0]
-        for label, token in zip(labels.tolist(), heaviest.tolist(), strict=True):
-            without = torch.cat([tokens[:, :token], tokens[:, token + 1 :]], 1)
-            drop = whole[label] - model(without, lengths - 1)["icd"][0, label]
-            agree.append(bool(drop.sign() == weights[label, token].sign()))
+    model, labels, agree = build(name), torch.arange(HEADS["icd"]), []
+    for seed in range(1, 1 + OCCLUDED_NOTES.get(name, 1)):
+        tokens, lengths = notes([20], seed=seed)
+        weights = occlusion(model, tokens[0], "icd", labels)
+        with torch.no_grad():
+            whole = model(tokens, lengths)["icd"][0]
+            for label, token in enumerate(weights.abs().argmax(1).tolist()):
+                without = torch.cat([tokens[:, :token], tokens[:, token + 1 :]], 1)
+                drop = whole[label] - model(without, lengths - 1)["icd"][0, label]
+                agree.append(bool(drop.sign() == weights[label, token].sign()))
     # Tokens behind a deleted one move, which matters to these untrained models: most signs agree, not all.
-    assert sum(agree) > len(agree) / 2, agree
+    assert sum(agree) >= 5 / 7 * len(agree), agree
 
 
 def test_contributions_of_words_and_the_bias_are_the_logit_of_the_linear_model():

@@ -113,10 +113,14 @@ def test_with_the_steps_of_the_authors_code_the_numbers_are_theirs(n):
         assert found["sufficiency"][row] == pytest.approx(np.mean(np.clip(drops, 0, 100)) / whole, abs=1e-5)
 
 
+# Untrained, it tells labels so little apart that on one note alone its weights may happen to be the worse ones.
+BETTER_IN_THE_MEAN = {"gki_icd"}
+
+
 @every_model
 def test_weights_of_the_models_own_method_are_better_than_random_ones(name):
     model, labels, gains = build(name), np.arange(HEADS["icd"]), []
-    for note in range(4):  # on one note alone an untrained model may happen to be worse
+    for note in range(1, 5):
         tokens, lengths = notes([40], seed=note)
         own = attribute(model, tokens, lengths, "icd", torch.from_numpy(labels), default_method(model))[0].numpy()
         arguments = model, tokens[0].numpy(), whole_note(40), "icd", labels
@@ -126,7 +130,7 @@ def test_weights_of_the_models_own_method_are_better_than_random_ones(name):
         assert (found["sufficiency"] >= 0).all() and (found["comprehensiveness"] <= 1).all()
         floor = np.mean([of_seed["comprehensiveness"] for of_seed in random])
         gains.append(found["comprehensiveness"].mean() - floor)
-    assert np.mean(gains) > 0
+    assert (np.mean(gains) if name in BETTER_IN_THE_MEAN else min(gains)) > 0
 
 
 def test_exact_weights_of_a_linear_model_are_better_than_random_ones_by_both_measures():

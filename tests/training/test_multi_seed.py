@@ -197,7 +197,6 @@ def test_the_call_chain_from_loop_to_encoder_is_short(make, tmp_path, monkeypatc
 
     monkeypatch.setattr(trainer.model, "encode", recording_encode)
     trainer.train_step()
-    chain = ("train_step", "update", "forward", "training_forward", "forward", "features")
-    assert call_chains == {chain}
+    assert call_chains == {("train_step", "update", "forward", "features")}
     multi_seed.train([trainer])
-    assert ("train", *chain) in call_chains
+    assert ("train", "train_step", "update", "forward", "features") in call_chains

@@ -25,7 +25,7 @@ class TrainingForward(nn.Module):
     """A model whose forward is that of a training batch, for what wraps it in several processes.
 
     Args:
-        model: any.
+        model: one with a training of its own.
     """
 
     def __init__(self, model: Model) -> None:
@@ -85,8 +85,12 @@ class TrainStep:
         self.loss_names: tuple[str, ...] = ()
         self.graphed = engine.cuda_graphs and self.device.type == "cuda" and context.size == 1
         self.optimizer = make_optimizer(model, recipe, model.layer_depths(), capturable=self.graphed)
-        forward = span_supervision.ForwardWithAttention if self.spans else TrainingForward
-        self.network = context.wrap(forward(model), self.device)
+        network: nn.Module = model
+        if self.spans:
+            network = span_supervision.ForwardWithAttention(model)
+        elif model.has_own_training:
+            network = TrainingForward(model)
+        self.network = context.wrap(network, self.device)
         self.epoch = torch.ones((), dtype=torch.int64, device=self.device)
         self.random = cuda_graphs.RandomStream(self.device)
         self.run = self.update  # or a graph of it
@@ -132,8 +136,10 @@ class TrainStep:
                     with_spans = span_supervision.labels_with_spans(self.spans, micro_batch)
                     logits, attention = self.network(*notes, with_spans)
                     output = TrainingOutput([logits], {})
-                else:
+                elif self.model.has_own_training:
                     output = self.network(*notes, targets, self.epoch)
+                else:
+                    output = TrainingOutput([self.network(*notes)], {})
                 penalty = self.model.regularization(targets)
             is_coded = {head: labels.coded(micro_batch) for head, labels in self.targets.items()}
             losses = self._losses(output, targets, is_coded)
