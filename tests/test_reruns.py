@@ -17,6 +17,7 @@ from workflow import (
     FROM_CALIBRATE,
     FROM_EVALUATE,
     FROM_EXTRACT,
+    FROM_MODEL,
     FROM_OPEN,
     FROM_RECIPE,
     FROM_TRAIN,
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.workflow
 Edit = Callable[[StubProject], None]
 CHECK = {"check"}
 SPLITS = {stage for stage in STAGES if stage.startswith("label_set@")}
-FROM_INPUTS = {"inputs", "knowledge", "baseline", *FROM_RECIPE}
+FROM_INPUTS = {"inputs", "baseline", *FROM_MODEL}
 FROM_ENCODER = {"encoder", "subword", "sentences", "pretrain", *FROM_TRAIN}
 FROM_TOKENS = {"tokenize", "corpus_stats", "word2vec", *FROM_ENCODER, *FROM_INPUTS}
 FROM_SPLIT = {*SPLITS, *CCS, "gem", "corpus_stats", "word2vec", *FROM_ENCODER, *FROM_INPUTS}
@@ -176,7 +177,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "the README": (new_file(("README.md", "Nothing.\n")), set()),
     # Edits of used code and parameters.
     "the seed": (params(seed=2), {*CHECK, *FROM_TRAIN}),
-    "the model": (params(model="cnn"), {*CHECK, "knowledge", *FROM_RECIPE}),
+    "the model": (params(model="cnn"), {*CHECK, *FROM_MODEL}),
     "the recipe in use": (model("caml", recipes={"quick": {"epochs": 3}}), {*CHECK, *FROM_RECIPE}),
     "options of the model in use": (model("caml", options={"filters": 9}), {*CHECK, *FROM_RECIPE}),
     "code of the model in use": (
@@ -316,7 +317,7 @@ def built_on_subwords(built, tmp_path_factory) -> StubProject:
 
 
 SUBWORD_EDITS: dict[str, tuple[Edit, set[str]]] = {
-    "the model": (params(model="bert_hier"), {*CHECK, "knowledge", *FROM_RECIPE}),
+    "the model": (params(model="bert_hier"), {*CHECK, *FROM_MODEL}),
     "the encoder": (params(encoders={"scratch-tiny": {"scratch": {"layers": 3}}}), {*CHECK, *FROM_ENCODER}),
     "another encoder": (params(encoders={"scratch-small": {"scratch": {"layers": 1}}}), CHECK),
     "what is tokenized into subwords": (params(subword={"text": "raw"}), {*CHECK, *FROM_ENCODER}),

@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 import yaml
-from workflow import FROM_RECIPE, FROM_TRAIN, JOINT, model_file
+from workflow import FROM_MODEL, FROM_RECIPE, FROM_TRAIN, JOINT, model_file
 
 pytestmark = pytest.mark.workflow
 
@@ -21,7 +21,7 @@ def checked(project) -> dict:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["dr_caml", "fusion", "gatedcnn_nci", "joint_laat", "linear", "marn"])
 def test_a_model_trains_and_is_evaluated_on_each_head(clean, model):
-    assert clean.experiment(f"model={model}") == {"check", *FROM_RECIPE}
+    assert clean.experiment(f"model={model}") == {"check", *FROM_MODEL}
     heads = checked(clean)["recipes"]["quick"]["options"]["heads"]
     measured = json.loads(clean.read("metrics/test.json"))
     assert list(measured) == heads
@@ -30,7 +30,7 @@ def test_a_model_trains_and_is_evaluated_on_each_head(clean, model):
 
 @pytest.mark.slow
 def test_codes_and_categories_are_trained_and_evaluated_together(clean):
-    assert clean.experiment("model=mt_ram") == {"check", *FROM_RECIPE}
+    assert clean.experiment("model=mt_ram") == {"check", *FROM_MODEL}
     assert clean.repro() == set()
     measured = json.loads(clean.read("metrics/test.json"))
     categories = json.loads(clean.read("metrics/ccs/top50.json"))["categories"]
@@ -56,7 +56,7 @@ def test_codes_and_categories_are_trained_and_evaluated_together(clean):
 def test_bigru_label_attention_trains_with_ram_and_two_heads(clean):
     options = {"heads": ["icd", "ccs"], "ram": True, "ram_combine": "add"}
     clean.set({"options": options}, model_file("bigru_label_attention"))
-    assert clean.experiment("model=bigru_label_attention") == {"check", *FROM_RECIPE}
+    assert clean.experiment("model=bigru_label_attention") == {"check", *FROM_MODEL}
     assert clean.repro() == set()
     assert list(json.loads(clean.read("metrics/test.json"))) == ["icd", "ccs"]
 

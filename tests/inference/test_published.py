@@ -125,17 +125,24 @@ def test_every_read_beside_a_writer_is_of_one_model(two, tmp_path, exchange):
     folder = tmp_path / "current"
     publish(two[0], folder)
     expected = [seen(parts.model) for parts in two]
-    swaps: list[Parts] = []
+    found: list = []
+    stopped = threading.Event()
 
     def write() -> None:
-        for parts in two[::-1] * 10:
+        """Publish beside the next read as soon as one has ended, so that a slow machine makes no fewer of both."""
+        for parts in two[::-1] * 12:
+            before = len(found)
             publish(parts, folder)
-            swaps.append(parts)
+            while len(found) == before and not stopped.wait(0.001):
+                pass
 
     with ThreadPoolExecutor(1) as pool:
-        writer, found = pool.submit(write), []
-        while not writer.done():
-            found.append(seen(folder))
+        writer = pool.submit(write)
+        try:
+            while not writer.done():
+                found.append(seen(folder))
+        finally:
+            stopped.set()
         writer.result()
     assert len(found) > 20 and all(one in found for one in expected), "it was never read beside the writer"
     assert all(one in expected for one in found)
