@@ -38,6 +38,10 @@ def span(**changes) -> dict:
     return {"system": "icd10cm", "code": "E11.9", "start": 0, "end": 5} | changes
 
 
+def discontinuous(*parts) -> dict:
+    return {"system": "icd10cm", "code": "E11.9", "parts": list(parts)}
+
+
 def write(folder, *lines, name="notes.jsonl"):
     content = b"".join(x if isinstance(x, bytes) else json.dumps(x).encode() + b"\n" for x in lines)
     (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
@@ -109,6 +113,14 @@ def test_spans_of_the_chosen_systems(tmp_path):
     assert read.counts["spans"]["icd10cm"] == {"spans": 2, "parts": 2, "admissions": 1, "codes_without_span": 1}
 
 
+def test_the_parts_of_a_discontinuous_span_share_its_number(tmp_path):
+    write(tmp_path, line(spans=[span(), discontinuous([0, 5], [8, 11])]))
+    read = corpora.read("jsonl", tmp_path, ALL)
+    places = [(row["span"], row["start"], row["end"]) for row in read.spans.to_pylist()]
+    assert places == [(0, 0, 5), (1, 0, 5), (1, 8, 11)]
+    assert read.counts["spans"]["icd10cm"]["spans"] == 2 and read.counts["spans"]["icd10cm"]["parts"] == 3
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -122,6 +134,11 @@ def test_spans_of_the_chosen_systems(tmp_path):
         (line(spans=[span(start=5)]), "the span 5 to 5 is empty"),
         (line(spans=[span(end=5.0)]), "'start' and 'end' must be whole numbers"),
         (line(spans=[span(start=False)]), "'start' and 'end' must be whole numbers"),
+        (line(spans=[span(parts=[[0, 5]])]), "must be an object with the keys 'system', 'code' and 'parts'"),
+        (line(spans=[discontinuous()]), "'parts' must be a list of pairs"),
+        (line(spans=[discontinuous([0, 5, 7])]), "'parts' must be a list of pairs"),
+        (line(spans=[discontinuous([0, True])]), "'start' and 'end' must be whole numbers"),
+        (line(spans=[discontinuous([0, 5], [7, 20])]), "the span 7 to 20 is not within the note"),
         (line(admission_id="0"), "admission_id 0 comes twice"),
         (line(admission_id=True), "'admission_id' must be a string or a whole number"),
         (line(admission_id=1.5), "'admission_id' must be a string or a whole number"),

@@ -4,9 +4,10 @@
      "spans": [{"system": "icd10cm", "code": "E11.9", "start": 12, "end": 20}]}
 
 `split` (train, dev, test or background) is optional: for all lines or for none. So is `spans`, for each line: the
-places in its text that justify its codes, in characters (Unicode code points), the end excluded. Codes are written with
-or without their point. Any deviation is an error that names the line; nothing is guessed. Keys of other names are
-counted and not read, unless one looks like a typing error.
+places in its text that justify its codes, in characters (Unicode code points), the end excluded; a discontinuous span
+has `"parts": [[12, 20], [25, 30]]` in place of `start` and `end`. Codes are written with or without their point. Any
+deviation is an error that names the line; nothing is guessed. Keys of other names are counted and not read, unless one
+looks like a typing error.
 """
 
 from __future__ import annotations
@@ -122,22 +123,26 @@ def _add(
     notes.add(admission, patient, text, split)
     pairs = [_code(item, "codes") for item in codes]
     assigned.extend((admission, system, code) for system, code in pairs)
-    for system, code, part in _spans(value.get("spans", [])):
+    for system, code, parts in _spans(value.get("spans", [])):
         if (system, code) not in pairs:
             raise UserError(f"'spans' has one of {system} {code}, which is none of the 'codes' of this line")
         if system in systems:
-            spans.add(admission, system, code, [part])
+            spans.add(admission, system, code, parts)
 
 
-def _spans(items: Any) -> Iterator[tuple[str, str, tuple[int, int]]]:
+def _spans(items: Any) -> Iterator[tuple[str, str, list[tuple[int, int]]]]:
+    """Yield system, code and parts of each span: one part, or those of a discontinuous span."""
     if not isinstance(items, list):
         raise UserError("'spans' must be a list")
     for item in items:
-        system, code = _code(item, "spans", ("start", "end"))
-        start, end = item["start"], item["end"]
-        if any(isinstance(offset, bool) or not isinstance(offset, int) for offset in (start, end)):
+        discontinuous = isinstance(item, dict) and "parts" in item
+        system, code = _code(item, "spans", ("parts",) if discontinuous else ("start", "end"))
+        parts = item["parts"] if discontinuous else [[item["start"], item["end"]]]
+        if not (isinstance(parts, list) and parts and all(isinstance(part, list) and len(part) == 2 for part in parts)):
+            raise UserError("'parts' must be a list of pairs [start, end]")
+        if any(isinstance(offset, bool) or not isinstance(offset, int) for part in parts for offset in part):
             raise UserError("'start' and 'end' must be whole numbers: characters of 'text', the end excluded")
-        yield system, code, (start, end)
+        yield system, code, [(start, end) for start, end in parts]
 
 
 def _code(item: Any, where: str, other_keys: tuple[str, ...] = ()) -> tuple[str, str]:
