@@ -20,7 +20,8 @@ EXCEPTIONS = {
     "cantemist": SENTENCES,
     "codiesp-d-es": SENTENCES,
     "codiesp-p-es": SENTENCES,
-    "mtram-icd": {"label_init": "CNN has no label attention, so it has nothing that descriptions could start"},
+    "mtram-icd": {"label_init": "CNN has nothing to start; HyperCore starts from descriptions in any case"},
+    "slides-models": {"label_init": "HyperCore starts from descriptions in any case"},
 }
 
 
