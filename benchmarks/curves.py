@@ -29,7 +29,7 @@ from medcode.dataset.embedding_table import embedding_table
 from medcode.engine import reproducibility
 from medcode.engine.distributed import choose_device
 from medcode.layers import fused_attention
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.state import Row

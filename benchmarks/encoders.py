@@ -27,8 +27,9 @@ from medcode.config.recipes import model_settings
 from medcode.encoders import folder
 from medcode.engine import distributed, reproducibility
 from medcode.engine.precision import autocast
-from medcode.models.base import Model, ModelInputs, count_parameters
+from medcode.models.base import Model, count_parameters
 from medcode.models.catalog import PUBLISHED_SIZES
+from medcode.models.inputs import ModelInputs
 from medcode.training.losses import head_losses
 from medcode.training.optimizer import make_optimizer
 

@@ -19,7 +19,7 @@ from scipy import sparse
 from medcode import config
 from medcode.dataset.arrays import Targets
 from medcode.engine.device_data import DeviceNotes
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.models.linear import Linear
 
 VOCABULARY, WORDS, LABELS_PER_NOTE, WORDS_PER_LABEL = 51_919, 1_500, 16, 5

@@ -41,8 +41,9 @@ from medcode.engine.distributed import choose_device
 from medcode.errors import UserError, report
 from medcode.layers import fused_attention
 from medcode.layers.code_edges import Edges
-from medcode.models.base import Model, ModelInputs
+from medcode.models.base import Model
 from medcode.models.catalog import MIMIC3_LABELS, MIMIC4_LABELS, default_recipe
+from medcode.models.inputs import ModelInputs
 from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Trainer

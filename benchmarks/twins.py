@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from medcode.config.models.base import ModelConfig
 from medcode.config.models.joint_laat import FIRST_LEVEL
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 
 
 class Twin(nn.Module, ABC):

@@ -22,7 +22,7 @@ from medcode.evidence import of_codes
 from medcode.evidence.label_subset import only_labels
 from medcode.inference import saved_model
 from medcode.inference.predict import Prediction, UnreadableNote, predict
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.open_codes import folder
 
 TEXTS = [note_models.note(number) for number in range(20)]

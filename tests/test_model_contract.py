@@ -26,7 +26,8 @@ from medcode import models
 from medcode.encoders.subwords import SubwordTokenizer
 from medcode.inference import saved_model
 from medcode.layers import fused_attention
-from medcode.models.base import Model, ModelInputs, count_parameters
+from medcode.models.base import Model, count_parameters
+from medcode.models.inputs import ModelInputs
 from medcode.training.losses import head_losses, weigh
 
 # Models without what a test is about, and why.

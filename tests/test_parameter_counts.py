@@ -7,8 +7,9 @@ import torch
 from small_models import every_model, settings
 
 from medcode import models
-from medcode.models.base import ModelInputs, count_parameters
+from medcode.models.base import count_parameters
 from medcode.models.catalog import MIMIC3_LABELS, MIMIC4_LABELS, PUBLISHED_SIZES, CountedEncoder, parameters
+from medcode.models.inputs import ModelInputs
 
 ROWS = 51_919  # of the word vectors of MIMIC-III
 

@@ -18,7 +18,7 @@ from medcode import models
 from medcode.config import configure
 from medcode.encoders.subwords import SubwordTokenizer
 from medcode.inference import saved_model
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 
 TEXT = "Fever and chills. Chest film: pneumonia."
 

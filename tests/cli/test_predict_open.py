@@ -12,7 +12,7 @@ from open_corpus import LABELS, TITLES, UNSEEN
 from medcode import models
 from medcode.config import configure
 from medcode.inference import saved_model
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.open_codes import folder
 
 TEXT = f"No fever. There was {TITLES[UNSEEN[0]].lower()}, and {TITLES[LABELS[3]['code']].lower()}."

@@ -18,7 +18,7 @@ from medcode.evidence.explain import explain, explain_mean
 from medcode.evidence.of_codes import add_spans
 from medcode.evidence.spans import best_spans
 from medcode.inference.predict import predict
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.models.linear import Linear
 
 

@@ -15,7 +15,7 @@ from medcode.config import Recipe, configure
 from medcode.encoders.subwords import SubwordTokenizer
 from medcode.inference import saved_model
 from medcode.inference.published import Parts, publish
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 
 WORDS = ["abdomen", "chest", "chills", "cough", "fever", "pain", "pneumonia", "sepsis"]
 VOCABULARY = [f"word{number}" for number in range(ROWS - 2)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 
 WORDS = 30
 

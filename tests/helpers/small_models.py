@@ -22,8 +22,9 @@ from medcode.config.recipes import model_settings
 from medcode.encoders.outline import Encoder
 from medcode.engine.device_data import DeviceNotes
 from medcode.layers.code_edges import Edges
-from medcode.models.base import Model, ModelInputs
+from medcode.models.base import Model
 from medcode.models.catalog import default_recipe
+from medcode.models.inputs import ModelInputs
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs/models"
 ROWS, SIZE, HEADS = 50, 8, {"icd": 7, "category": 3}

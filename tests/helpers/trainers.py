@@ -12,7 +12,7 @@ from medcode import models
 from medcode.config import Recipe, Training, configure
 from medcode.dataset.arrays import Inputs
 from medcode.encoders.outline import Encoder
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.state import Result

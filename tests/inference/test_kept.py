@@ -16,7 +16,7 @@ from medcode.corpora import licenses
 from medcode.errors import UserError
 from medcode.inference import card, kept, saved_model
 from medcode.io import write_empty, write_json
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 
 MEASURED = {
     "tuned": {"f1": {"micro": 0.8765}, "macro_f1": {"caml": 0.7654}},

@@ -14,7 +14,7 @@ from medcode import models
 from medcode.config import configure
 from medcode.errors import UserError
 from medcode.inference import saved_model
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 
 HEADS = {"icd": 3}
 WITHOUT_KERNEL = {"filters": 4, "dropout": 0.2, "embedding": "trained"}

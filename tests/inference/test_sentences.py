@@ -15,7 +15,7 @@ from medcode.dataset.arrays import Fragments, Split, Targets
 from medcode.inference import saved_model
 from medcode.inference.predict import predict
 from medcode.inference.scoring import raise_to, score_split
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.text.sentences import sentence_spans
 
 NOTE = "Fever and chills.\nNo cough. 12\nChills today, fever"

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from medcode.config import build as build_section
 from medcode.errors import UserError
 from medcode.layers.transformer_layer import TransformerLayer
-from medcode.models.base import ModelInputs
 from medcode.models.bert_hier import BertHier, BertHierConfig
+from medcode.models.inputs import ModelInputs
 
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(30, seed=2), plain.note(12, seed=3), []]
 OPTIONS = {

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from medcode.errors import UserError
-from medcode.models.base import ModelInputs
 from medcode.models.bert_trun import BertTrun, BertTrunConfig
+from medcode.models.inputs import ModelInputs
 
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(30, seed=2), []]
 

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from medcode.models.base import ModelInputs
 from medcode.models.caml import Caml, CamlConfig
+from medcode.models.inputs import ModelInputs
 
 ROWS, SIZE, FILTERS, LABELS = 30, 5, 4, 3
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from medcode.models.base import ModelInputs
 from medcode.models.cnn import Cnn, CnnConfig
+from medcode.models.inputs import ModelInputs
 
 ROWS, SIZE, FILTERS, LABELS, KERNEL = 30, 5, 6, 3, 4
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from medcode.layers.title_vectors import title_vectors
-from medcode.models.base import ModelInputs
 from medcode.models.dlac import Dlac, DlacConfig
+from medcode.models.inputs import ModelInputs
 
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(30, seed=2), plain.note(14, seed=3), []]
 TITLES = torch.tensor([[3, 4, 9], [7, 0, 0], [0, 0, 0], [4, 3, 0]])

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from medcode.codes.tree import Node
 from medcode.layers.rdrop import rdrop
-from medcode.models.base import ModelInputs
 from medcode.models.gki_icd import GkiIcd, GuidelineWriter
+from medcode.models.inputs import ModelInputs
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Trainer
 

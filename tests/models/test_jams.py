@@ -15,8 +15,8 @@ from medcode import models
 from medcode.config import Recipe, configure
 from medcode.errors import UserError
 from medcode.layers.code_edges import Edges
-from medcode.models.base import ModelInputs
 from medcode.models.catalog import PUBLISHED_SIZES
+from medcode.models.inputs import ModelInputs
 from medcode.models.jams import CODES, Jams
 from medcode.training import label_init
 

@@ -12,7 +12,7 @@ from small_models import HEADS, ROWS, build, notes, options, settings, train_doc
 
 from medcode.dataset.arrays import Targets
 from medcode.engine.device_data import DeviceNotes
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.models.linear import Linear, fit_label
 
 

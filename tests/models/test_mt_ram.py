@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from medcode import models
 from medcode.config import configure
-from medcode.models.base import ModelInputs, count_parameters
+from medcode.models.base import count_parameters
+from medcode.models.inputs import ModelInputs
 
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(5, seed=2)]
 HEADS = {"icd": 6, "ccs": 4}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.models.plm_icd import PlmIcd, PlmIcdConfig
 
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(30, seed=2), plain.note(14, seed=3), []]

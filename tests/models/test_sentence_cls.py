@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from medcode.config.models.sentence_cls import SentenceClsConfig
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.models.sentence_cls import SentenceCls
 
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(30, seed=2), []]

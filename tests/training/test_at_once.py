@@ -10,7 +10,7 @@ from medcode.config import configure
 from medcode.config.recipes import RecipeAtOnce
 from medcode.engine.distributed import DistributedContext
 from medcode.inference.scoring import score
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.models.linear import Linear
 from medcode.training import at_once, results
 from medcode.training.at_once import AtOnce

@@ -10,7 +10,8 @@ import small_models
 import torch
 
 from medcode.errors import UserError
-from medcode.models.base import ModelInputs, WordModel
+from medcode.models.base import WordModel
+from medcode.models.inputs import ModelInputs
 from medcode.training.label_init import initialize, start_from_descriptions, start_from_frequencies
 
 

@@ -16,7 +16,7 @@ from medcode import models
 from medcode.config import configure
 from medcode.engine import reproducibility
 from medcode.errors import UserError
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.training import multi_seed
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Trainer

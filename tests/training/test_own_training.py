@@ -10,8 +10,9 @@ from torch import nn
 from medcode.config import models as configs
 from medcode.engine.distributed import DistributedContext
 from medcode.errors import UserError
-from medcode.models.base import Model, TrainingOutput
+from medcode.models.base import Model
 from medcode.models.caml import Caml
+from medcode.models.inputs import TrainingOutput
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.train_step import TrainStep
 from medcode.training.trainer import Trainer

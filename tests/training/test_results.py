@@ -11,7 +11,7 @@ import torch
 from medcode import models
 from medcode.config.recipes import configure
 from medcode.inference import saved_model
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.training import results
 
 

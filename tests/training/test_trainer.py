@@ -18,7 +18,7 @@ from medcode.engine import distributed
 from medcode.engine.transfer import AsyncHostCopy, to_device
 from medcode.errors import UserError
 from medcode.evaluation.monitor import dev_metrics
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.training import train_step, validation
 from medcode.training.checkpoint import Checkpoints
 from medcode.training.trainer import Trainer

@@ -38,7 +38,8 @@ from torch import Tensor, nn
 
 from medcode.config.models.{name} import {class_name}Config
 from medcode.layers.label_attention import label_attention_heads
-from medcode.models.base import LabelAttentionModel, ModelInputs
+from medcode.models.base import LabelAttentionModel
+from medcode.models.inputs import ModelInputs
 
 
 class {class_name}(LabelAttentionModel):

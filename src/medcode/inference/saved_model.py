@@ -24,7 +24,8 @@ from medcode.config.recipes import Unit
 from medcode.config.section import with_current_keys
 from medcode.errors import UserError
 from medcode.inference.folder_schema import LABELS, METADATA, THRESHOLDS, TRAIN_AGAIN, Metadata, checked
-from medcode.models.base import Model, ModelInputs
+from medcode.models.base import Model
+from medcode.models.inputs import ModelInputs
 from medcode.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from medcode.config.models import only_subclass
 from medcode.errors import UserError, nearest
 from medcode.models.base import Model
 
-NOT_MODELS = {"base", "catalog", "encoder_base"}
+NOT_MODELS = {"base", "catalog", "encoder_base", "inputs", "ram_base"}
 
 
 def names() -> list[str]:

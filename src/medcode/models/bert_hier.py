@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from medcode.config.models.bert_hier import BertHierConfig
 from medcode.layers.chunks import cut_apart, join
 from medcode.layers.transformer_layer import TransformerLayer
-from medcode.models.base import ModelInputs
 from medcode.models.encoder_base import StudyModel
+from medcode.models.inputs import ModelInputs
 
 
 class BertHier(StudyModel):

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from medcode.config.models.bigru import BiGruConfig
 from medcode.layers.masks import fill_pads
 from medcode.layers.recurrent import Recurrent
-from medcode.models.base import ModelInputs, WordModel
+from medcode.models.base import WordModel
+from medcode.models.inputs import ModelInputs
 
 
 class BiGru(WordModel):

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from medcode.config.models.bigru_label_attention import BiGruLabelAttentionConfig
 from medcode.layers.recurrent import Recurrent
-from medcode.models.base import ModelInputs, RecalibratedModel
+from medcode.models.inputs import ModelInputs
+from medcode.models.ram_base import RecalibratedModel
 
 
 class BiGruLabelAttention(RecalibratedModel):

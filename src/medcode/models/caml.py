@@ -6,7 +6,8 @@ from torch import Tensor
 
 from medcode.config.models.caml import CamlConfig
 from medcode.layers.tanh_convolution import TanhConvolution
-from medcode.models.base import ModelInputs, RecalibratedModel
+from medcode.models.inputs import ModelInputs
+from medcode.models.ram_base import RecalibratedModel
 
 
 class Caml(RecalibratedModel):

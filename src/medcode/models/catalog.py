@@ -19,7 +19,8 @@ from medcode.config.recipes import model_settings
 from medcode.encoders.outline import Encoder
 from medcode.errors import UserError
 from medcode.layers.chunks import Specials
-from medcode.models.base import ModelInputs, count_parameters
+from medcode.models.base import count_parameters
+from medcode.models.inputs import ModelInputs
 
 BERT_BASE = {
     "hidden_size": 768, "intermediate_size": 3_072, "num_hidden_layers": 12, "max_position_embeddings": 512,

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from medcode.config.models.cnn import CnnConfig
 from medcode.layers.convolution import Convolution
 from medcode.layers.masks import fill_pads
-from medcode.models.base import ModelInputs, WordModel
+from medcode.models.base import WordModel
+from medcode.models.inputs import ModelInputs
 
 
 class Cnn(WordModel):

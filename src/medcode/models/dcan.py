@@ -10,7 +10,8 @@ from medcode.config.models.dcan import DcanConfig
 from medcode.layers.convolution import Convolution, pad_before
 from medcode.layers.dropout import Dropout
 from medcode.layers.label_attention import label_attention_heads
-from medcode.models.base import LabelAttentionModel, ModelInputs
+from medcode.models.base import LabelAttentionModel
+from medcode.models.inputs import ModelInputs
 
 
 class Dcan(LabelAttentionModel):

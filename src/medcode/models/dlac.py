@@ -13,8 +13,9 @@ from medcode.layers.dropout import Dropout
 from medcode.layers.label_attention import run_heads
 from medcode.layers.projected_attention import ProjectedLabelAttention
 from medcode.layers.title_vectors import title_vectors
-from medcode.models.base import LabelAttentionHeads, ModelInputs
+from medcode.models.base import LabelAttentionHeads
 from medcode.models.encoder_base import EncoderModel
+from medcode.models.inputs import ModelInputs
 
 
 class Dlac(LabelAttentionHeads, EncoderModel):

@@ -10,7 +10,8 @@ from medcode.layers.label_attention import label_attention_heads
 from medcode.layers.masks import fill_pads, position_mask
 from medcode.layers.tanh_convolution import TanhConvolution
 from medcode.layers.word_embedding import PAD, WordEmbedding
-from medcode.models.base import LabelAttentionModel, ModelInputs
+from medcode.models.base import LabelAttentionModel
+from medcode.models.inputs import ModelInputs
 
 
 class DrCaml(LabelAttentionModel):

@@ -12,7 +12,8 @@ from medcode.errors import UserError
 from medcode.layers.chunks import Chunks
 from medcode.layers.label_attention import LabelAttention
 from medcode.layers.pooled_classifier import PooledClassifier
-from medcode.models.base import LabelAttentionHeads, Model, ModelInputs
+from medcode.models.base import LabelAttentionHeads, Model
+from medcode.models.inputs import ModelInputs
 
 
 class EncoderModel(Model):

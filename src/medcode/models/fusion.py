@@ -12,7 +12,8 @@ from medcode.layers.masks import MASKED, fill_pads, masked_softmax
 from medcode.layers.residual_block import ResidualBlock
 from medcode.layers.tanh_convolution import TanhConvolution
 from medcode.layers.transformer_layer import PositionTable, TransformerLayer
-from medcode.models.base import LabelAttentionModel, ModelInputs
+from medcode.models.base import LabelAttentionModel
+from medcode.models.inputs import ModelInputs
 
 
 class Fusion(LabelAttentionModel):

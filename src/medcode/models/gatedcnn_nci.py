@@ -10,7 +10,8 @@ from medcode.layers.convolution import convolve, pad_before
 from medcode.layers.dropout import Dropout
 from medcode.layers.masks import fill_pads
 from medcode.layers.word_embedding import PAD
-from medcode.models.base import ModelInputs, WordModel
+from medcode.models.base import WordModel
+from medcode.models.inputs import ModelInputs
 
 # Of a word vector, whose components are about 0.1, so that tanh is nearly linear and the features are of its size.
 IDENTITY_SCALE = 3.0

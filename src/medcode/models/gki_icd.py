@@ -12,7 +12,7 @@ from medcode.codes.tree import Path
 from medcode.config.models.gki_icd import GkiIcdConfig
 from medcode.layers.chunks import cut_through, join
 from medcode.layers.rdrop import cosine_distance, rdrop
-from medcode.models.base import ModelInputs, TrainingOutput
+from medcode.models.inputs import ModelInputs, TrainingOutput
 from medcode.models.plm_ca import PlmCa
 
 

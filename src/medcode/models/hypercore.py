@@ -15,7 +15,8 @@ from medcode.layers.masks import masked_softmax
 from medcode.layers.poincare import distance, mapped_distances, point, tree_vectors
 from medcode.layers.tanh_convolution import TanhConvolution
 from medcode.layers.word_embedding import PAD
-from medcode.models.base import ModelInputs, WordModel
+from medcode.models.base import WordModel
+from medcode.models.inputs import ModelInputs
 
 if TYPE_CHECKING:
     from scipy import sparse

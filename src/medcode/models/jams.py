@@ -15,7 +15,8 @@ from medcode.layers.code_edges import Edges
 from medcode.layers.label_attention import LabelAttention
 from medcode.layers.loaded_buffers import resize_to_loaded
 from medcode.layers.projected_attention import ProjectedLabelAttention
-from medcode.models.base import Model, ModelInputs
+from medcode.models.base import Model
+from medcode.models.inputs import ModelInputs
 
 SLOPE = 0.2  # of the leaky rectifier, as in graph attention networks
 GAIN = 1.414  # of the vector's initial weights, likewise

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from medcode.config.models.laat import LaatConfig
 from medcode.layers.projected_attention import ProjectedLabelAttention
 from medcode.layers.recurrent import Recurrent
-from medcode.models.base import LabelAttentionModel, ModelInputs
+from medcode.models.base import LabelAttentionModel
+from medcode.models.inputs import ModelInputs
 
 
 class Laat(LabelAttentionModel):

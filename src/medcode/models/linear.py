@@ -17,7 +17,8 @@ from medcode.engine.batches import scoring_batches
 from medcode.engine.device_data import DeviceNotes
 from medcode.engine.transfer import to_device
 from medcode.layers.tfidf import SparseRows, TfIdf, choose_features
-from medcode.models.base import Model, ModelInputs
+from medcode.models.base import Model
+from medcode.models.inputs import ModelInputs
 
 DOCUMENTS_AT_A_TIME = 64
 SEED = 0  # of the order in which liblinear visits documents

@@ -14,7 +14,8 @@ from medcode.layers.graph_convolution import FixedGraph
 from medcode.layers.loaded_buffers import resize_to_loaded
 from medcode.layers.masks import fill_pads, masked_softmax
 from medcode.layers.word_embedding import PAD
-from medcode.models.base import ModelInputs, TrainingOutput, WordModel
+from medcode.models.base import WordModel
+from medcode.models.inputs import ModelInputs, TrainingOutput
 
 TITLE_KERNEL = 3
 # Initial weights with `convolution_init: tied`: norm of the column of an input, at which words that match score about 3

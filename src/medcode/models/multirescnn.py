@@ -10,7 +10,8 @@ from medcode.layers.batch_norm import MaskedBatchNorm
 from medcode.layers.masks import fill_pads
 from medcode.layers.residual_block import ResidualBlock
 from medcode.layers.tanh_convolution import TanhConvolution
-from medcode.models.base import ModelInputs, RecalibratedModel
+from medcode.models.inputs import ModelInputs
+from medcode.models.ram_base import RecalibratedModel
 
 
 class MultiResCnn(RecalibratedModel):

@@ -10,8 +10,9 @@ from torch.nn.utils.rnn import pad_sequence
 from medcode.config.models.plm_ca import PlmCaConfig
 from medcode.layers.chunks import cut_through, join
 from medcode.layers.cross_attention import CrossLabelAttention
-from medcode.models.base import LabelAttentionHeads, ModelInputs
+from medcode.models.base import LabelAttentionHeads
 from medcode.models.encoder_base import EncoderModel
+from medcode.models.inputs import ModelInputs
 
 TITLE_POSITIONS = 32  # of a title, special tokens included; in the code of GKI-ICD also its padding
 TITLES_AT_A_TIME = 64

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from medcode.config.models.plm_icd import PlmIcdConfig
 from medcode.layers.chunks import cut_through, join
 from medcode.layers.projected_attention import ProjectedLabelAttention
-from medcode.models.base import LabelAttentionHeads, ModelInputs
+from medcode.models.base import LabelAttentionHeads
 from medcode.models.encoder_base import EncoderModel
+from medcode.models.inputs import ModelInputs
 
 ORIGINAL_STD = 0.02  # of the label attention's initial weights: RoBERTa's initializer, which the authors' code calls
 

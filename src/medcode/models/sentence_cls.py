@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from medcode.config.models.sentence_cls import SentenceClsConfig
 from medcode.layers.chunks import cut_apart
-from medcode.models.base import ModelInputs
 from medcode.models.encoder_base import EncoderModel
+from medcode.models.inputs import ModelInputs
 
 
 class SentenceCls(EncoderModel):

@@ -42,7 +42,7 @@ class Choice:
         return {
             "medcode.models.find": [f"medcode.models.{name}" for name in self.models],
             "medcode.config.models.find": [f"medcode.config.models.{name}" for name in self.models],
-            "medcode.models.base.ram_layers": ["medcode.layers.recalibrated_aggregation"] if self.ram else [],
+            "medcode.models.ram_base.ram_layers": ["medcode.layers.recalibrated_aggregation"] if self.ram else [],
             "medcode.corpora.read": [f"medcode.corpora.{self.corpus}.read"],
             "medcode.config.corpora.find": [f"medcode.config.corpora.{self.corpus}.Options"],
         }.get(definition, [])

@@ -10,7 +10,7 @@ from medcode.config import Evaluation, ModelSettings, Scoring
 from medcode.dataset.arrays import LINKED_HEADS, Inputs
 from medcode.evaluation.measurement import measure
 from medcode.inference.saved_model import TrainedModel
-from medcode.models.base import ModelInputs
+from medcode.models.inputs import ModelInputs
 from medcode.models.linear import Linear
 from medcode.training.setup import train_documents
 

@@ -20,7 +20,8 @@ from medcode.engine.device_data import DeviceNotes
 from medcode.errors import UserError
 from medcode.evaluation import monitor
 from medcode.layers.code_edges import Edges
-from medcode.models.base import ModelConfig, ModelInputs
+from medcode.models.base import ModelConfig
+from medcode.models.inputs import ModelInputs
 from medcode.text.tokenization import text_of, tokenize
 from medcode.text.vocabulary import Vocabulary
 

@@ -15,7 +15,8 @@ from medcode.engine.precision import autocast
 from medcode.errors import UserError
 from medcode.layers import kernels
 from medcode.layers.dropout import share_batch
-from medcode.models.base import Model, TrainingOutput
+from medcode.models.base import Model
+from medcode.models.inputs import TrainingOutput
 from medcode.training import span_supervision
 from medcode.training.losses import document_losses
 from medcode.training.optimizer import make_optimizer, put_lr_on_device, set_lr
