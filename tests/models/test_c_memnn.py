@@ -14,7 +14,7 @@ from medcode.models.c_memnn import CMemNN, CMemNNConfig
 SIZE, LABELS, SLOT = 5, 4, 7
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(30, seed=2), [20, 21]]
 OPTIONS = {
-    "hops": 3, "text_size": None, "title_size": 6, "slot_size": SLOT, "gate_size": 3, "stop_words": "kept",
+    "hops": 3, "text_size": "corpus", "title_size": 6, "slot_size": SLOT, "gate_size": 3, "stop_words": "kept",
     "dropout": 0.0, "embedding": "trained",
 }  # fmt: skip
 TITLES, TERMS, CATEGORIES = ["3 4", "5", "29 6", "7 8"], [[], ["9 10", "11"], [], ["3"]], ["12 13", ""]  # 29 is unknown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -64,14 +64,14 @@ class CMemNN(WordModel):
     ignored: Tensor
 
     def __init__(self, config: CMemNNConfig, inputs: ModelInputs) -> None:
-        if config.text_size is not None:  # the table of notes starts at random, with its own width
+        if config.text_size != "corpus":  # the table of notes starts at random, with its own width
             inputs = replace(inputs, vectors=torch.randn(inputs.vocab_size, config.text_size))
         super().__init__(config, inputs)
         self.embedding.dropout = nn.Identity()
         rows, size, slot_size = inputs.vocab_size, self.embedding_size, config.slot_size
         table = self.embedding.table.weight.detach()
-        self.pages = _table(rows, size, None if config.text_size else table)
-        self.titles = _table(rows, config.title_size or size, None if config.title_size else table)
+        self.pages = _table(rows, config.text_size, table)
+        self.titles = _table(rows, config.title_size, table)
         self.from_note = nn.Linear(size, slot_size, bias=False)
         self.from_page = nn.Linear(size, slot_size, bias=False)
         self.from_title = nn.Linear(self.titles.embedding_dim, slot_size, bias=False)
@@ -105,8 +105,10 @@ class CMemNN(WordModel):
 
     def read(self, tokens: Tensor) -> dict[str, Reading]:
         """Read the memory of every head: int [B, N] -> {head: reading}."""
-        words = self._kept(tokens)
-        note = self.from_note(self.embedding(words).sum(1) / root_of_words(words))  # [B, D]
+        vectors, words = self.embedding(tokens), self._kept(tokens)
+        note = self.from_note(
+            vectors.masked_fill((words == PAD).unsqueeze(2), 0).sum(1) / root_of_words(words)
+        )  # [B, D]
         return {head: self._hops(note, words, head) for head in self.heads}
 
     def _hops(self, note: Tensor, words: Tensor, head: str) -> Reading:
@@ -234,13 +236,11 @@ def _stop_words(config: CMemNNConfig, inputs: ModelInputs) -> Tensor:
     return ignored
 
 
-def _table(rows: int, size: int, start: Tensor | None) -> nn.Embedding:
-    """Return a table of word vectors that starts with some, or at random."""
-    table = nn.Embedding(rows, size, padding_idx=PAD)
-    if start is not None:
-        with torch.no_grad():
-            table.weight.copy_(start)
-    return table
+def _table(rows: int, size: int | Literal["corpus"], vectors: Tensor) -> nn.Embedding:
+    """Return a table of word vectors that starts at random, or as the corpus's."""
+    if size != "corpus":
+        return nn.Embedding(rows, size, padding_idx=PAD)
+    return nn.Embedding.from_pretrained(vectors.clone(), freeze=False, padding_idx=PAD)
 
 
 def sum_of_words(table: nn.Embedding, words: Tensor) -> Tensor:
