@@ -86,7 +86,6 @@ VARIANTS = {
         {"state": "last"},
         {"addressing": "softmax"},
         {"retrieval": "all"},
-        {"gate_product": True},
         {"title_size": "corpus"},
     ],
     "caml": [{"ram": True}, {"ram": True, "ram_position": "branches"}],

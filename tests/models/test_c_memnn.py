@@ -69,7 +69,6 @@ def by_hand(model: CMemNN, words: list[int]) -> Tensor:
                 score = u @ m
             else:
                 hidden = gate.hidden(torch.cat([u, m]))
-                hidden = hidden + (0 if gate.products is None else gate.products(u * m))
                 score = gate.score(hidden.tanh())[0]
             read = config.retrieval == "all" or shared(words, label)
             scores.append(score if read else torch.tensor(-torch.inf, dtype=score.dtype))
@@ -95,7 +94,6 @@ def by_hand(model: CMemNN, words: list[int]) -> Tensor:
         {"state": "last"},
         {"addressing": "softmax"},
         {"retrieval": "all"},
-        {"gate_product": True},
     ],
 )
 def test_logits_follow_the_formula(changes):

@@ -75,9 +75,7 @@ class CMemNN(WordModel):
         self.from_note = nn.Linear(size, slot_size, bias=False)
         self.from_page = nn.Linear(size, slot_size, bias=False)
         self.from_title = nn.Linear(self.titles.embedding_dim, slot_size, bias=False)
-        self.addressing = (
-            Gate(slot_size, config.gate_size, config.gate_product) if config.addressing == "gated" else None
-        )
+        self.addressing = Gate(slot_size, config.gate_size) if config.addressing == "gated" else None
         self.condense = nn.ModuleList()
         width = slot_size
         for _ in range(config.hops if config.state == "condensed" else 0):
@@ -106,9 +104,8 @@ class CMemNN(WordModel):
     def read(self, tokens: Tensor) -> dict[str, Reading]:
         """Read the memory of every head: int [B, N] -> {head: reading}."""
         vectors, words = self.embedding(tokens), self._kept(tokens)
-        note = self.from_note(
-            vectors.masked_fill((words == PAD).unsqueeze(2), 0).sum(1) / root_of_words(words)
-        )  # [B, D]
+        total = vectors.masked_fill((words == PAD).unsqueeze(2), 0).sum(1)
+        note = self.from_note(total / root_of_words(words))  # [B, D]
         return {head: self._hops(note, words, head) for head in self.heads}
 
     def _hops(self, note: Tensor, words: Tensor, head: str) -> Reading:
@@ -160,28 +157,23 @@ class CMemNN(WordModel):
 class Gate(nn.Module):
     """Score of every slot by itself: a layer with tanh on a state and a slot, and a linear one.
 
-    Source: Prakash et al. 2017, "Condensed Memory Networks for Clinical Diagnostic Inferencing", addressing of memory;
-    the products are ours.
+    Source: Prakash et al. 2017, "Condensed Memory Networks for Clinical Diagnostic Inferencing", addressing of memory.
 
     Args:
         size: D of states and slots.
         hidden: width of the layer.
-        product: whether the layer also sees the products of state and slot.
 
     Shapes: states [B, D], slots [Y, D] -> [B, Y], before the sigmoid.
     """
 
-    def __init__(self, size: int, hidden: int, product: bool) -> None:
+    def __init__(self, size: int, hidden: int) -> None:
         super().__init__()
         self.hidden = nn.Linear(2 * size, hidden)
-        self.products = nn.Linear(size, hidden, bias=False) if product else None
         self.score = nn.Linear(hidden, 1)
 
     def forward(self, states: Tensor, slots: Tensor) -> Tensor:
         of_state, of_slot = self.hidden.weight.split(states.shape[1], dim=1)
         hidden = (states @ of_state.T).unsqueeze(1) + slots @ of_slot.T + self.hidden.bias  # [B, Y, hidden]
-        if self.products is not None:
-            hidden = hidden + torch.einsum("bd,yd,hd->byh", states, slots, self.products.weight)
         return self.score(hidden.tanh()).squeeze(2)
 
 

@@ -20,7 +20,7 @@ class CMemNNConfig(ModelConfig):
     not at all. `addressing: gated` weighs every slot by itself, `softmax` lets slots compete. `retrieval: shared_words`
     reads only the slots whose page shares a word with the note, `all` every slot. `stop_words: removed` leaves frequent
     English words out of notes, pages and titles. The loss of the addressing, against the slots of the gold labels,
-    weighs `addressing_weight`. `gate_product` lets the gate also see the products of state and slot, which is ours.
+    weighs `addressing_weight`.
     """
 
     needs_titles: ClassVar[bool] = True
@@ -37,7 +37,6 @@ class CMemNNConfig(ModelConfig):
     retrieval: Literal["shared_words", "all"] = "shared_words"
     stop_words: Literal["removed", "kept"] = "removed"
     addressing_weight: Annotated[Number, Field(ge=0)] = 1.0
-    gate_product: bool = False
 
     @model_validator(mode="after")
     def _titles_have_vectors(self) -> CMemNNConfig:
