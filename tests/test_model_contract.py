@@ -31,7 +31,11 @@ from medcode.models.inputs import ModelInputs
 from medcode.training.losses import head_losses, weigh
 
 # Models without what a test is about, and why.
-NEVER_READ_PADDING = {"linear": "it counts the words of a note", "sentence_cls": "it reads [CLS] of a masked encoder"}
+NEVER_READ_PADDING = {
+    "c_memnn": "it sums the words of a note",
+    "linear": "it counts the words of a note",
+    "sentence_cls": "it reads [CLS] of a masked encoder",
+}
 NO_WORD_VECTORS = {"linear": "words are features"}
 NO_DROPOUT = {"linear": "the weights are fitted at once"}
 
