@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from medcode.dataset.code_tree import CodeTree, mean_vectors
+from medcode.dataset.code_tree import CodeTree
 
 
 class Node(NamedTuple):
@@ -60,9 +59,3 @@ def test_a_title_without_known_words_has_those_of_the_node_above():
     words = CodeTree.of_paths(PATHS).words(tokenize, (0, unknown))
     assert [found.tolist() for found in words] == [[1, 2], [1, 2], [3], [3], [3], [4], [4]]
     assert words[0].dtype == np.int64
-
-
-def test_mean_vectors_are_zero_without_words():
-    table = torch.arange(8.0).reshape(4, 2)
-    found = mean_vectors(table, [np.array([1, 3]), np.array([], dtype=np.int64)])
-    assert found.tolist() == [[4, 5], [0, 0]]

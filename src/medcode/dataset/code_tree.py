@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+
+from medcode.dataset.title_words import known_words
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -87,12 +87,6 @@ class CodeTree:
         """
         found: list[np.ndarray] = []
         for ids, parent in zip(tokenize(self.titles), self.parents, strict=True):
-            known = ids[~np.isin(ids, without)].astype(np.int64)
+            known = known_words(ids, without)
             found.append(found[parent] if not len(known) and parent >= 0 else known)
         return found
-
-
-def mean_vectors(table: Tensor, words: Sequence[np.ndarray]) -> Tensor:
-    """Return the mean word vector of each text, zero for a text without words: [V, E], M texts -> [M, E]."""
-    means = [table[torch.from_numpy(ids)].mean(0) if len(ids) else table.new_zeros(table.shape[1]) for ids in words]
-    return torch.stack(means).detach()

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from medcode.config.models.c_memnn import CMemNNConfig
+from medcode.dataset.title_words import known_words, padded
 from medcode.layers.dropout import Dropout
 from medcode.layers.loaded_buffers import resize_to_loaded
 from medcode.layers.word_embedding import PAD
 from medcode.models.base import WordModel
 from medcode.models.inputs import ModelInputs, TrainingOutput
+from medcode.text.stop_words import STOP_WORDS
 
 ABOVE = "category", "block"  # levels of the tree whose titles are part of a page
 
@@ -52,10 +51,10 @@ class CMemNN(WordModel):
     Shapes: int [B, N], int [B] -> {head: [B, Y]}. The order of the words does not matter.
 
     Departures: the paper has pages of Wikipedia about diagnoses, and predicts the names of diagnoses in notes without
-        them. Here the page of a code is its title, its synonyms, and the titles of its category and block; its title
-        is the value. Widths of the gate and of D, the root of the number of words, one set of weights for all hops, and
-        a loss of the addressing over the slots that were read are ours. The prose of the paper once halves both parts
-        of the condensed state; its equation, which is taken here, halves the older one.
+        them. Here the page of a code is its title, its synonyms, and the titles of its category and block; its title is
+        the value. The list of stop words, widths of the gate and of D, the root of the number of words, one set of
+        weights for all hops, and a loss of the addressing over the slots that were read are ours. The prose of the
+        paper once halves both parts of the condensed state; its equation, which is taken here, halves the older one.
     """
 
     paper = "Prakash et al. 2017"
@@ -204,27 +203,21 @@ def _memory(head: str, inputs: ModelInputs) -> Memory:
     pages = [
         " ".join([title, *terms, *nodes]) for title, terms, nodes in zip(titles, inputs.terms[head], above, strict=True)
     ]
-    without = PAD, inputs.vocab_size - 1  # unknown words
-    return Memory(*(_padded(inputs.tokenize(texts), without) for texts in (pages, titles)))
+    words = ([known_words(ids, _no_words(inputs)) for ids in inputs.tokenize(texts)] for texts in (pages, titles))
+    return Memory(*map(padded, words))
 
 
-def _padded(texts: Sequence[np.ndarray], without: Sequence[int]) -> Tensor:
-    """Return the words of texts but for some, padded: int64 [Y, T], T at least 1."""
-    kept = [torch.from_numpy(ids[~np.isin(ids, without)].astype(np.int64)) for ids in texts]
-    padded = pad_sequence(kept, batch_first=True, padding_value=PAD)
-    return padded if padded.shape[1] else padded.new_full((len(kept), 1), PAD)
+def _no_words(inputs: ModelInputs) -> tuple[int, int]:
+    """Return the ids of padding and of unknown words."""
+    return PAD, inputs.vocab_size - 1
 
 
 def _stop_words(config: CMemNNConfig, inputs: ModelInputs) -> Tensor:
     """Return which words are left out, bool [V]; none for a model whose saved weights are loaded later."""
     ignored = torch.zeros(inputs.vocab_size, dtype=torch.bool)
     if config.stop_words == "removed" and inputs.tokenize is not None:
-        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
-        for ids in inputs.tokenize(sorted(ENGLISH_STOP_WORDS)):
-            ignored[torch.from_numpy(ids.astype(np.int64))] = True
-        ignored[inputs.vocab_size - 1] = False  # stop words that the corpus lacks
-    ignored[PAD] = False
+        for ids in inputs.tokenize(sorted(STOP_WORDS)):
+            ignored[torch.from_numpy(known_words(ids, _no_words(inputs)))] = True
     return ignored
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from medcode.config.models.hypercore import HyperCoreConfig
-from medcode.dataset.code_tree import CodeTree, mean_vectors
+from medcode.dataset.code_tree import CodeTree
+from medcode.dataset.title_words import mean_vectors
 from medcode.layers.context_vectors import context_vectors
 from medcode.layers.graph_convolution import FixedGraph, GraphConvolution, normalized
 from medcode.layers.masks import masked_softmax

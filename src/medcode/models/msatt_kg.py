@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from medcode.config.models.msatt_kg import MsattKgConfig
 from medcode.dataset.code_tree import CodeTree
+from medcode.dataset.title_words import padded
 from medcode.layers.context_vectors import context_vectors
 from medcode.layers.convolution import Convolution
 from medcode.layers.graph_convolution import FixedGraph
@@ -278,11 +278,3 @@ def above_zero(logits: Tensor, counts: Tensor) -> Tensor:
     last = ordered.gather(1, counts.unsqueeze(1) - 1)
     following = ordered.gather(1, counts.unsqueeze(1)).maximum(last - 2)  # where all are predicted there is none
     return logits - (last + following) / 2
-
-
-def padded(texts: list[np.ndarray]) -> Tensor:
-    """Return the words of texts as rows, padded with 0: int64 [M, T], T at least 1."""
-    rows = torch.zeros(len(texts), max([1, *map(len, texts)]), dtype=torch.long)
-    for row, ids in zip(rows, texts, strict=True):
-        row[: len(ids)] = torch.from_numpy(ids)
-    return rows

@@ -6,20 +6,13 @@ import re
 import unicodedata
 
 from medcode.text.sentences import sentence_spans
+from medcode.text.stop_words import STOP_WORDS
 
 Sentence = frozenset[str]  # of words
 
 # Letters of a beginning. Chosen on dev: pulmonary and pulmonic begin alike, and so does Spanish pulmonar.
 _BEGINNING = 6
 _WORD = re.compile(r"[a-z0-9]+")
-# Words that say nothing about a condition or a procedure. English and Spanish, without accents.
-STOP_WORDS = frozenset({
-    "a", "an", "and", "any", "are", "as", "at", "be", "been", "by", "due", "during", "for", "from", "had", "has", "he",
-    "her", "his", "in", "into", "is", "it", "its", "of", "on", "or", "she", "that", "the", "their", "there", "these",
-    "they", "this", "those", "to", "was", "were", "which", "who", "with", "within",
-    "al", "como", "con", "de", "del", "e", "el", "en", "entre", "era", "es", "esta", "este", "fue", "ha", "la", "las",
-    "le", "lo", "los", "o", "para", "por", "que", "se", "ser", "sin", "sobre", "su", "sus", "u", "un", "una", "y",
-})  # fmt: skip
 
 
 def words(text: str) -> Sentence:

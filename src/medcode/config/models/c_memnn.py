@@ -19,8 +19,8 @@ class CMemNNConfig(ModelConfig):
     condensed` keeps older states in ever fewer dimensions, `averaged` (A-MemNN) with ever smaller weights, and `last`
     not at all. `addressing: gated` weighs every slot by itself, `softmax` lets slots compete. `retrieval: shared_words`
     reads only the slots whose page shares a word with the note, `all` every slot. `stop_words: removed` leaves frequent
-    English words out of notes, pages and titles. The loss of the addressing, against the slots of the gold labels,
-    weighs `addressing_weight`.
+    English and Spanish words out of notes, pages and titles. The loss of the addressing, against the slots of the gold
+    labels, weighs `addressing_weight`.
     """
 
     needs_titles: ClassVar[bool] = True
