@@ -203,8 +203,9 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     ),
     "a line of the list of codes": (comment("reference/codes/all.csv"), FROM_OPEN),
     "the words of terms": (
-        source("src/medcode/open_codes/words.py", '"within",', ""), {*CHECK, *FROM_OPEN}
+        source("src/medcode/open_codes/words.py", "_BEGINNING = 6", "_BEGINNING = 5"), {*CHECK, *FROM_OPEN}
     ),
+    "a stop word": (source("src/medcode/text/stop_words.py", '"within",', ""), {*CHECK, *FROM_OPEN}),
     "how unseen codes are fitted": (
         source("src/medcode/open_codes/fitting.py", "FITTED_ON = 500", "FITTED_ON = 400"), {*CHECK, *FROM_OPEN}
     ),
