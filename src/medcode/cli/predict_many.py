@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medcode.cli.predicting import let_threads_sleep, marks, warn_of_zero_thresholds
@@ -93,8 +94,9 @@ def _check(arguments: argparse.Namespace) -> Columns:
         raise UserError("--format: says what is printed; the ending of --output says what is written")
     if arguments.output is None and (arguments.overwrite or arguments.save_every is not None):
         raise UserError("--overwrite and --save-every: are for --output")
-    if arguments.save_every is not None and arguments.save_every < 1:
-        raise UserError(f"--save-every: at least 1, found {arguments.save_every}")
+    for option, number in (("save-every", arguments.save_every), ("part", arguments.part)):
+        if number is not None and number < 1:
+            raise UserError(f"--{option}: at least 1, found {number}")
     columns = Columns(arguments.text_column or "text", arguments.id_column)
     if columns.text == columns.id:
         raise UserError(f"--id-column: {columns.id} is the column of the text")
@@ -117,9 +119,13 @@ def _report(arguments: argparse.Namespace, coder: Coder, counts: Counts) -> None
     if arguments.threshold is None and arguments.top is None:
         warn_of_zero_thresholds(trained.thresholds)
     if counts.rejected:
-        from medcode.bulk.progress import rejects_of
-
-        where = "" if arguments.output is None else f"; {rejects_of(arguments.output)} says why"
+        where = "" if arguments.output is None else f"; {_rejects(arguments.output)} says why"
         print(f"WARNING: {counts.rejected:,} of {counts.notes:,} notes could not be read{where}", file=sys.stderr)
     if arguments.output is not None:
         print(f"{arguments.output}: {counts.notes - counts.rejected:,} notes")
+
+
+def _rejects(output: Path) -> Path:
+    from medcode.bulk.progress import rejects_of
+
+    return rejects_of(output if output.suffix else output / "part-*")

@@ -13,6 +13,7 @@ from medcode.errors import UserError
 
 AUTO = "auto"
 INSTALL = "pip install 'medcode[ray]' has it"
+PATIENCE = 10.0  # seconds until a cluster answers
 ATTEMPTS = 4  # of what a lost worker did, before the command gives up
 
 
@@ -28,6 +29,8 @@ def connected(address: str, *, worker_output: bool = False) -> Iterator[None]:
     Raises:
         UserError: Ray is not installed; there is no cluster at the address.
     """
+    if address != AUTO:
+        _check(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # they would be sent to Ray's authors
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of what Ray itself writes between the lines of a command
     try:
@@ -36,23 +39,34 @@ def connected(address: str, *, worker_output: bool = False) -> Iterator[None]:
         raise UserError(f"--ray: Ray is not installed; {INSTALL}") from error
     # Workers find the medcode that runs here, even if it is not installed.
     environment = {"env_vars": {"PYTHONPATH": path}} if (path := os.environ.get("PYTHONPATH")) else {}
+    with contextlib.redirect_stdout(sys.stderr):  # where Ray says that a worker was lost
+        try:
+            ray.init(
+                None if address == AUTO else address,
+                include_dashboard=False,
+                log_to_driver=worker_output,
+                logging_level="ERROR",
+                runtime_env=environment,
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UserError(f"--ray: no Ray cluster answers at {address} ({_first_line(error)})") from error
+        try:
+            machines = [node for node in ray.nodes() if node["Alive"]]
+            print(f"Ray: {len(machines)} machines, {int(ray.cluster_resources().get('CPU', 0))} CPUs")
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _check(address: str) -> None:
+    """Refuse an address at which nothing answers: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(f"--ray: {AUTO}, or HOST:PORT, found {address}")
     try:
-        ray.init(
-            None if address == AUTO else address,
-            include_dashboard=False,
-            log_to_driver=worker_output,
-            logging_level="ERROR",
-            runtime_env=environment,
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UserError(f"--ray: no Ray cluster answers at {address} ({_first_line(error)})") from error
-    try:
-        machines = [node for node in ray.nodes() if node["Alive"]]
-        cpus = int(ray.cluster_resources().get("CPU", 0))
-        print(f"Ray: {len(machines)} machines, {cpus} CPUs", file=sys.stderr)
-        yield
-    finally:
-        ray.shutdown()
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"--ray: no Ray cluster answers at {address} ({error})") from error
 
 
 def join(folder: str, version: str) -> None:

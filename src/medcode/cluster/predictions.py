@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from medcode import __version__
 from medcode.bulk import model
 from medcode.bulk.parts import PartsRun
 from medcode.bulk.progress import Counts
-from medcode.cli.predicting import let_threads_sleep
 from medcode.cluster.connection import ATTEMPTS, join
 from medcode.errors import UserError
 from medcode.inference import kept
@@ -35,7 +35,6 @@ class PartPredictor:
     """
 
     def __init__(self, run: PartsRun, name: str, open_folder: str | None, place: str, version: str) -> None:
-        let_threads_sleep()
         self.run, self.error = run, ""
         try:
             join(place, version)
@@ -81,6 +80,8 @@ def on_workers(
         return
     DataContext.get_current().enable_progress_bars = False  # of Ray: they count blocks
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # The number of restarts has no other place before Ray 2.64, to which the package is held.
+    warnings.filterwarnings("ignore", "`ray_remote_args_fn` is deprecated", DeprecationWarning)
     workers = min(len(todo), max(1, int(ray.cluster_resources().get("CPU", 1))))
     parts = ray.data.from_items([{"part": number} for number in todo], override_num_blocks=len(todo))
     done = parts.map_batches(
