@@ -95,24 +95,38 @@ def start(study: Study, jobs: int, address: str | None = None) -> None:
     from medcode.dvc_runner import Runner
     from medcode.studies.pipeline import pipeline
 
-    data = pipeline.data_targets(study, Path()) if jobs > 1 or address else []
-    if data:
-        with Runner() as dvc:
-            dvc.run([["repro", *data]])
+    if jobs > 1 or address:
         for prefix in ("", pipeline.PREFIX) if study.definition.evidence else ("",):
-            trainings = pipeline.trainings(study, Path(), prefix)
-            if address:
-                _on_cluster(trainings, address)
-            else:  # one command per training, because a command runs one stage at a time
-                with Runner() as dvc:
-                    dvc.run([["repro", "--single-item", training.target] for training in trainings], jobs)
+            train(study, pipeline.trainings(study, Path(), prefix), jobs, address)
     with Runner() as dvc:
         dvc.run([["repro", "--keep-going", f"{ROOT / study.name}/dvc.yaml"]])
 
 
-def _on_cluster(trainings: Sequence[Training], address: str) -> None:
-    from medcode.cluster import trainings as cluster_trainings
-    from medcode.cluster.connection import connected
+def train(study: Study, trainings: Sequence[Training], jobs: int, address: str | None = None) -> None:
+    """Run some trainings of a study, or measurements of their evidence, and what they need before.
 
-    with connected(address, worker_output=True):
-        cluster_trainings.run(trainings)
+    Args:
+        study: the study, with its pipeline written.
+        trainings: of it.
+        jobs: number of parallel trainings on this machine.
+        address: of the Ray cluster on which they run instead.
+
+    Raises:
+        UserError: a stage failed; there is no such cluster.
+        KeyboardInterrupt: a signal stopped it.
+    """
+    from medcode.dvc_runner import Runner
+    from medcode.studies.pipeline import pipeline
+
+    if not trainings:
+        return
+    with Runner() as dvc:
+        dvc.run([["repro", *pipeline.data_targets(study, Path())]])
+        if address is None:  # one command per training, because a command runs one stage at a time
+            dvc.run([["repro", "--single-item", training.target] for training in trainings], jobs)
+    if address is not None:
+        from medcode.cluster import trainings as on_cluster
+        from medcode.cluster.connection import connected
+
+        with connected(address, worker_output=True):
+            on_cluster.run(trainings)
