@@ -62,4 +62,4 @@ def run(arguments: argparse.Namespace) -> None:
         print(shlex.join(["dvc", "exp", "run", *options]))
         return
     with Runner() as dvc:
-        dvc.run([["exp", "run", "--name", arguments.name, *options]])
+        dvc.run([["exp", "run", "--temp", "--name", arguments.name, *options]])  # in a copy: params.yaml stays

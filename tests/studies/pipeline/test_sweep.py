@@ -126,6 +126,5 @@ def test_an_option_that_the_recipe_sets_is_set_there(definition):
     settings = {"model": "laat", "recipe": "quick", "models.*.options.hidden": 32, "models.*.options.rnn": "gru"}
     options = sweep.experiment(Path("studies"), definition, settings)
     assert "hidden" in yaml.safe_load(Path("configs/models/laat.yaml").read_text())["recipes"]["quick"]["options"]
-    assert options[-4:] == [
-        "-S", "configs/models/laat.yaml:recipes.quick.options.hidden=32", "-S", "configs/models/laat.yaml:options.rnn=gru"
-    ]  # fmt: skip
+    file = "configs/models/laat.yaml"
+    assert options[-4:] == ["-S", f"{file}:recipes.quick.options.hidden=32", "-S", f"{file}:options.rnn=gru"]
