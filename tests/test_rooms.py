@@ -25,7 +25,7 @@ ROOMS = (
     ("calibration", "open_codes", "report", "training"),
     ("coder", "studies"),
     ("bulk",),
-    ("review",),
+    ("cluster", "review"),
     ("cli",),
     ("__main__",),
 )

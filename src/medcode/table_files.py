@@ -42,14 +42,19 @@ def readable(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def lines(path: Path, start: int = 0, before: int = 0) -> Iterator[tuple[int, bytes]]:
     """Yield the lines that are not blank, with their numbers from 1.
+
+    Args:
+        start: byte at which a line begins, from which on they are read.
+        before: number of lines before it.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     with readable(path), opened(path) as file:
-        for number, line in enumerate(file, start=1):
+        file.seek(start)
+        for number, line in enumerate(file, start=before + 1):
             line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
             if line.strip():
                 yield number, line
@@ -123,18 +128,36 @@ def parquet_schema(path: Path) -> Any:
         return parquet(path, file).schema_arrow
 
 
-def parquet_values(path: Path, names: Sequence[str]) -> Iterator[list[Any]]:
+def parquet_groups(path: Path) -> list[int]:
+    """Return the number of rows of each row group.
+
+    Raises:
+        UserError: the file is missing, or no Parquet.
+    """
+    with readable(path), open(path, "rb") as file:
+        metadata = parquet(path, file).metadata
+        return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+
+
+def parquet_values(path: Path, names: Sequence[str], start: int = 0, before: int = 0) -> Iterator[list[Any]]:
     """Yield the values of some columns, row by row; bytes for a string that is no UTF-8.
+
+    Args:
+        names: of the columns.
+        start: number of the first row group that is read, from 0.
+        before: number of rows before it.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     import pyarrow as pa
 
-    number = 0
+    number = before
     with readable(path), open(path, "rb") as file:
         try:
-            for batch in parquet(path, file).iter_batches(batch_size=PARQUET_ROWS, columns=list(dict.fromkeys(names))):
+            table, columns = parquet(path, file), list(dict.fromkeys(names))
+            groups = range(start, table.num_row_groups)
+            for batch in table.iter_batches(batch_size=PARQUET_ROWS, columns=columns, row_groups=groups):
                 for row in zip(*(_values(batch[name]) for name in names), strict=True):
                     number += 1
                     yield list(row)

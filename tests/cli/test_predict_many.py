@@ -220,7 +220,19 @@ def test_a_stopped_run_does_not_go_on_with_another_model_or_option(
             "--output: NOTES/n01.txt is among the notes; write it elsewhere",
         ),
         (("NOTES", "--html", "a.html"), "--html: shows one note"),
-        (("NOTES", "--output", "a.xlsx"), "--output: a file that ends in .jsonl, .csv, .parquet, .txt, found a.xlsx"),
+        (
+            ("NOTES", "--output", "a.xlsx"),
+            "--output: a folder, or a file that ends in .jsonl, .csv, .parquet, .txt; found a.xlsx",
+        ),
+        (
+            ("NOTES", "--output", "a.csv", "--part", "5"),
+            "--part: is for an output that is a folder; name one without an",
+        ),
+        (
+            ("NOTES", "--ray", "auto"),
+            "--ray: is for an output that is a folder; name one without an ending by --output",
+        ),
+        (("NOTES", "--output", "codes", "--part", "0"), "--part: at least 1, found 0"),
         (
             ("NOTES", "--output", "docs.csv", "--format", "json"),
             "--format: says what is printed; the ending of --output",

@@ -22,6 +22,7 @@ from medcode.table_files import (
     csv_header,
     lines,
     opened,
+    parquet_groups,
     parquet_schema,
     parquet_values,
     readable,
@@ -59,11 +60,14 @@ class Format(NamedTuple):
 
     Attributes:
         check: raises `UserError` if the file is no table with these columns; reads no more than its beginning.
-        rows: yields its rows.
+        rows: yields its rows, from where a slice starts; `before` rows come before.
+        slices: divides it into slices of at least so many rows, but for the last: where each starts, the rows before,
+            and how many rows it has.
     """
 
     check: Callable[[Path, Columns], None]
-    rows: Callable[[Path, Columns], Iterator[Row]]
+    rows: Callable[[Path, Columns, int, int], Iterator[Row]]
+    slices: Callable[[Path, int], list[tuple[int, int, int | None]]]
 
 
 def row_of(place: str, columns: Columns, name: Any, text: Any) -> Row:
@@ -105,7 +109,7 @@ def _check_text(path: Path, columns: Columns) -> None:
     """Accept every file: what is wrong with it is the reason of its row."""
 
 
-def _text_rows(path: Path, columns: Columns) -> Iterator[Row]:
+def _text_rows(path: Path, columns: Columns, start: int = 0, before: int = 0) -> Iterator[Row]:
     name = printable(str(path))
     with readable(path), opened(path) as file:
         content = file.read()
@@ -139,9 +143,22 @@ def _check_jsonl(path: Path, columns: Columns) -> None:
         _check_names(path, columns, sorted(keys), f"keys, in the first {PROBED} lines")
 
 
-def _jsonl_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    for number, line in lines(path):
+def _jsonl_rows(path: Path, columns: Columns, start: int = 0, before: int = 0) -> Iterator[Row]:
+    """Yield rows from a byte on."""
+    for number, line in lines(path, start, before):
         yield json_row(path, number, line, columns)
+
+
+def _jsonl_slices(path: Path, rows: int) -> list[tuple[int, int, int | None]]:
+    slices: list[tuple[int, int, int | None]] = []
+    byte = start = before = found = number = 0
+    with readable(path), open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            byte, found = byte + len(line), found + bool(line.strip())
+            if found == rows:
+                slices.append((start, before, found))
+                start, before, found = byte, number, 0
+    return [*slices, (start, before, found)] if found or not slices else slices
 
 
 def json_row(path: Path, number: int, line: bytes, columns: Columns) -> Row:
@@ -159,7 +176,7 @@ def _check_csv(path: Path, columns: Columns) -> None:
     _check_names(path, columns, csv_header(path))
 
 
-def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
+def _csv_rows(path: Path, columns: Columns, start: int = 0, before: int = 0) -> Iterator[Row]:
     rows = csv_fields(path)
     header = next(rows, [])
     text, name = header.index(columns.text), header.index(columns.id) if columns.id is not None else None
@@ -185,9 +202,10 @@ def _check_parquet(path: Path, columns: Columns) -> None:
         raise UserError(f"{path}: column '{columns.text}' has the type {of_text}, not string")
 
 
-def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
+def _parquet_rows(path: Path, columns: Columns, start: int = 0, before: int = 0) -> Iterator[Row]:
+    """Yield rows from a row group on."""
     names = [columns.text] if columns.id is None else [columns.text, columns.id]
-    for number, (text, *ids) in enumerate(parquet_values(path, names), start=1):
+    for number, (text, *ids) in enumerate(parquet_values(path, names, start, before), start=before + 1):
         place, name = place_of(path, number), ids[0] if ids else None
         if isinstance(text, bytes):
             yield Row(place, row_of(place, columns, name, "").id, None, NOT_UTF8)
@@ -195,10 +213,26 @@ def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
             yield row_of(place, columns, name, text)
 
 
+def _parquet_slices(path: Path, rows: int) -> list[tuple[int, int, int | None]]:
+    """Return the row group at which each slice starts."""
+    slices: list[tuple[int, int, int | None]] = []
+    start = before = found = 0
+    for group, of_group in enumerate(parquet_groups(path), start=1):
+        found += of_group
+        if found >= rows:
+            slices.append((start, before, found))
+            start, before, found = group, before + found, 0
+    return [*slices, (start, before, found)] if found or not slices else slices
+
+
+def _one_slice(path: Path, rows: int) -> list[tuple[int, int, int | None]]:
+    return [(0, 0, None)]
+
+
 FORMATS = {
-    ".jsonl": Format(_check_jsonl, _jsonl_rows),
-    ".csv": Format(_check_csv, _csv_rows),
-    ".parquet": Format(_check_parquet, _parquet_rows),
-    ".txt": Format(_check_text, _text_rows),
+    ".jsonl": Format(_check_jsonl, _jsonl_rows, _jsonl_slices),
+    ".csv": Format(_check_csv, _csv_rows, _one_slice),
+    ".parquet": Format(_check_parquet, _parquet_rows, _parquet_slices),
+    ".txt": Format(_check_text, _text_rows, _one_slice),
 }
-FORMATS |= {f"{ending}.gz": FORMATS[ending] for ending in (".jsonl", ".csv", ".txt")}
+FORMATS |= {f"{ending}.gz": FORMATS[ending]._replace(slices=_one_slice) for ending in (".jsonl", ".csv", ".txt")}

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from medcode.bulk.outputs import OUTPUTS, Output, csv_line, write_parquet
 from medcode.bulk.progress import Counts, Progress, alone, folder_of, rejects_of
 from medcode.bulk.rows import Row
-from medcode.bulk.sources import Position, Sources
+from medcode.bulk.sources import Position, Slices
 from medcode.coder import Coder
 from medcode.errors import UserError
 from medcode.inference.predict import UnreadableNote
@@ -50,7 +50,7 @@ class Run:
     """
 
     coder: Coder
-    sources: Sources
+    sources: Slices
     options: dict[str, Any] = field(default_factory=dict)
     window: int = WINDOW
 

@@ -11,6 +11,7 @@ EXAMPLES = """examples:
   medcode predict note.txt --evidence                  and the words that made each code
   medcode predict notes/ --output codes.csv            of each text file in a folder
   medcode predict notes.parquet --text-column note --id-column note_id --output codes.parquet
+  medcode predict archive/ --output codes --ray auto   into a folder, by all machines of a Ray cluster
 
 Many notes: docs/USE.md says what is written, and how a run that was stopped goes on: by the same command.
 exit codes: 0 done; 2 a mistake, which one line explains; 3 done, but for notes that could not be read; 130 stopped
@@ -45,12 +46,17 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--format", choices=("table", "json"), help="of what is printed (default: table)")
     many = parser.add_argument_group("many notes")
     many.add_argument(
-        "--output", type=Path, metavar="FILE", help="write *.jsonl, *.csv, *.parquet, or *.txt, a table for people"
-    )
+        "--output", type=Path, metavar="FILE",
+        help="write *.jsonl, *.csv, *.parquet, or *.txt, a table for people; or a folder of *.parquet, a file a part",
+    )  # fmt: skip
     many.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     many.add_argument("--text-column", metavar="NAME", help="column of a table that holds the text (default: text)")
     many.add_argument("--id-column", metavar="NAME", help="column of the note's name (default: FILE:ROW is its name)")
     many.add_argument("--save-every", type=int, metavar="N", help="notes predicted and saved together (default: 128)")
+    many.add_argument("--part", type=int, metavar="N", help="notes of a part, about (default: 10,000)")
+    many.add_argument(
+        "--ray", metavar="ADDRESS", help="predict parts on a Ray cluster: auto, or HOST:PORT (docs/SCALE.md)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -74,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         from medcode.cli.predict_many import predict_many
 
         return REJECTED if predict_many(arguments).rejected else 0
-    for option in ("overwrite", "text_column", "id_column", "save_every"):
+    for option in ("overwrite", "text_column", "id_column", "save_every", "part", "ray"):
         if getattr(arguments, option):
             raise UserError(f"--{option.replace('_', '-')}: for many notes; this is one, and without --output")
     from medcode.cli.predict_one import predict_one

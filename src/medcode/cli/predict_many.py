@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
+import functools
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medcode.cli.predicting import let_threads_sleep, marks, warn_of_zero_thresholds
 
 if TYPE_CHECKING:
     from medcode.bulk.progress import Counts
     from medcode.bulk.rows import Columns
+    from medcode.bulk.run import Run
+    from medcode.bulk.sources import Sources
     from medcode.coder import Coder
 
 
@@ -28,23 +30,45 @@ def predict_many(arguments: argparse.Namespace) -> Counts:
     sources = Sources(arguments.notes, columns)
     if arguments.output is not None:
         sources.check_output(arguments.output)
-    coder, model = _load(arguments)
+    let_threads_sleep()
+    from medcode.bulk import model
     from medcode.bulk.outputs import OUTPUTS, table
     from medcode.bulk.run import WINDOW, Run
     from medcode.evidence.attributions import check_method
 
+    coder, digest = model.load(arguments.model, arguments.open)
     if arguments.method is not None:
         check_method(coder.models[0].model, arguments.method)
 
     options = {name: getattr(arguments, name) for name in ("evidence", "top", "threshold", "method")}
     run = Run(coder, sources, options, arguments.save_every or WINDOW)
+    settings = options | columns._asdict() | {"model": digest}
     if arguments.output is None:
         counts = run.to_stream(sys.stdout, OUTPUTS[".jsonl"] if arguments.format == "json" else table(marks()))
+    elif not arguments.output.suffix:
+        counts = _to_folder(arguments, sources, run, settings)
     else:
-        settings = options | columns._asdict() | {"model": model, "output": arguments.output.name}
+        settings |= {"output": arguments.output.name}
         counts = run.to_file(arguments.output, settings, overwrite=arguments.overwrite)
     _report(arguments, coder, counts)
     return counts
+
+
+def _to_folder(arguments: argparse.Namespace, sources: Sources, run: Run, settings: dict[str, Any]) -> Counts:
+    """Write a table of each part of the notes, here or on a cluster."""
+    from medcode.bulk.parts import NOTES, PartsRun, one_after_another
+
+    parts = PartsRun(
+        arguments.output, sources.parts(arguments.part or NOTES), sources, run.options, settings, run.window
+    )
+    if arguments.ray is None:
+        return parts.run(one_after_another(parts, run.coder), overwrite=arguments.overwrite)
+    from medcode.cluster.connection import connected
+    from medcode.cluster.predictions import on_workers
+
+    predict = functools.partial(on_workers, parts, arguments.model, arguments.open)
+    with connected(arguments.ray):
+        return parts.run(predict, overwrite=arguments.overwrite)
 
 
 def _check(arguments: argparse.Namespace) -> Columns:
@@ -58,44 +82,25 @@ def _check(arguments: argparse.Namespace) -> Columns:
         raise UserError("standard input: holds one note, and is read without --output; name files or folders")
     if arguments.html:
         raise UserError("--html: shows one note")
-    if arguments.output is not None and arguments.output.suffix not in endings:
-        raise UserError(f"--output: a file that ends in {', '.join(endings)}, found {arguments.output}")
-    if arguments.output is not None and arguments.output.is_dir():
-        raise UserError(f"--output: {arguments.output} is a folder")
+    if arguments.output is not None and arguments.output.suffix not in ("", *endings):
+        raise UserError(f"--output: a folder, or a file that ends in {', '.join(endings)}; found {arguments.output}")
+    is_folder = arguments.output is not None and not arguments.output.suffix
+    if arguments.output is not None and arguments.output.exists() and arguments.output.is_dir() != is_folder:
+        raise UserError(f"--output: {arguments.output} is a {'file' if is_folder else 'folder'}")
+    for option in ("ray", "part"):
+        if getattr(arguments, option) is not None and not is_folder:
+            raise UserError(f"--{option}: is for an output that is a folder; name one without an ending by --output")
     if arguments.output is not None and arguments.format is not None:
         raise UserError("--format: says what is printed; the ending of --output says what is written")
     if arguments.output is None and (arguments.overwrite or arguments.save_every is not None):
         raise UserError("--overwrite and --save-every: are for --output")
-    if arguments.save_every is not None and arguments.save_every < 1:
-        raise UserError(f"--save-every: at least 1, found {arguments.save_every}")
+    for option, number in (("save-every", arguments.save_every), ("part", arguments.part)):
+        if number is not None and number < 1:
+            raise UserError(f"--{option}: at least 1, found {number}")
     columns = Columns(arguments.text_column or "text", arguments.id_column)
     if columns.text == columns.id:
         raise UserError(f"--id-column: {columns.id} is the column of the text")
     return columns
-
-
-def _load(arguments: argparse.Namespace) -> tuple[Coder, str]:
-    """Return the model, and the digest of just that one."""
-    let_threads_sleep()
-    from medcode import coder
-    from medcode.inference import kept
-
-    return kept.read(
-        arguments.model, lambda folder: (coder.load(folder, arguments.open), _digest(folder, arguments.open))
-    )
-
-
-def _digest(folder: Path, opened: str | None) -> str:
-    """Return what tells a model from another one, and from itself with other thresholds, wherever it lies."""
-    from medcode.inference import calibration, kept, saved_model
-
-    scorer = Path(opened) if opened else kept.open_folder(folder)
-    models = [folder, *saved_model.further_seeds(folder).values()]
-    files = [model / "model.json" for model in models]  # with the digest of its weights
-    files += [folder / "labels.json", folder / saved_model.ENSEMBLE, scorer / "open.json"]
-    files += [kept.calibration_folder(folder) / calibration.FILE]
-    content = b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files if file.exists())
-    return hashlib.sha256(content).hexdigest()
 
 
 def _report(arguments: argparse.Namespace, coder: Coder, counts: Counts) -> None:
@@ -114,9 +119,13 @@ def _report(arguments: argparse.Namespace, coder: Coder, counts: Counts) -> None
     if arguments.threshold is None and arguments.top is None:
         warn_of_zero_thresholds(trained.thresholds)
     if counts.rejected:
-        from medcode.bulk.progress import rejects_of
-
-        where = "" if arguments.output is None else f"; {rejects_of(arguments.output)} says why"
+        where = "" if arguments.output is None else f"; {_rejects(arguments.output)} says why"
         print(f"WARNING: {counts.rejected:,} of {counts.notes:,} notes could not be read{where}", file=sys.stderr)
     if arguments.output is not None:
         print(f"{arguments.output}: {counts.notes - counts.rejected:,} notes")
+
+
+def _rejects(output: Path) -> Path:
+    from medcode.bulk.progress import rejects_of
+
+    return rejects_of(output if output.suffix else output / "part-*")

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from medcode.studies.definition.study import Study
+    from medcode.studies.pipeline.pipeline import Training
 
 ROOT = Path("studies")
 
@@ -20,6 +23,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--corpus", help="train on another corpus")
     parser.add_argument("--run", dest="start", action="store_true", help="run what is not done yet; Ctrl-C stops it")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="with --run: train N at a time")
+    parser.add_argument("--ray", metavar="ADDRESS", help="with --run: train on a Ray cluster, auto or HOST:PORT")
     parser.add_argument("--targets", choices=("data", "runs"), help="print the stages of one kind, for dvc repro")
     parser.add_argument("--leaderboard", type=Path, metavar="FILE", help="write a table of all finished studies")
     parser.add_argument("--readme", type=Path, metavar="FILE", help="write the table of models between its markers")
@@ -48,6 +52,8 @@ def run(arguments: argparse.Namespace) -> None:
         leaderboard.write(ROOT, arguments.leaderboard)
     if arguments.readme or arguments.leaderboard:
         return
+    if arguments.ray and not arguments.start:
+        raise UserError("--ray: says where trainings run; add --run")
     if arguments.start and not arguments.name:
         raise UserError("--run: expected the name of a study; without --run they are listed")
     if not arguments.name:
@@ -63,34 +69,64 @@ def run(arguments: argparse.Namespace) -> None:
     chosen = study.load(ROOT, arguments.name)
     if arguments.targets:
         runs = arguments.targets == "runs"
-        print("\n".join(pipeline.run_targets(chosen) if runs else pipeline.data_targets(chosen, Path())))
+        targets = [training.target for training in pipeline.trainings(chosen, Path())]
+        print("\n".join(targets if runs else pipeline.data_targets(chosen, Path())))
         return
     pipeline.write(chosen, Path())
     print(f"{ROOT / arguments.name}/dvc.yaml: {progress.summary(chosen)}", flush=True)
     if arguments.start:
-        start(chosen, arguments.jobs)
+        start(chosen, arguments.jobs, arguments.ray)
         if remark := leftovers.remark(ROOT, chosen.name):
             print(remark)
 
 
-def start(study: Study, jobs: int) -> None:
+def start(study: Study, jobs: int, address: str | None = None) -> None:
     """Run the unfinished stages of a study.
 
     Args:
         study: the study, with its pipeline written.
-        jobs: number of parallel trainings.
+        jobs: number of parallel trainings on this machine.
+        address: of the Ray cluster on which trainings run instead.
 
     Raises:
-        UserError: a stage failed.
+        UserError: a stage failed; there is no such cluster.
         KeyboardInterrupt: a signal stopped the study.
     """
     from medcode.dvc_runner import Runner
     from medcode.studies.pipeline import pipeline
 
+    if jobs > 1 or address:
+        for prefix in ("", pipeline.PREFIX) if study.definition.evidence else ("",):
+            train(study, pipeline.trainings(study, Path(), prefix), jobs, address)
     with Runner() as dvc:
-        if jobs > 1 and (data := pipeline.data_targets(study, Path())):
-            dvc.run([["repro", *data]])
-            # One command per training, because a command runs one stage at a time.
-            for prefix in ("", pipeline.PREFIX) if study.definition.evidence else ("",):
-                dvc.run([["repro", "--single-item", run] for run in pipeline.run_targets(study, prefix)], jobs)
         dvc.run([["repro", "--keep-going", f"{ROOT / study.name}/dvc.yaml"]])
+
+
+def train(study: Study, trainings: Sequence[Training], jobs: int, address: str | None = None) -> None:
+    """Run some trainings of a study, or measurements of their evidence, and what they need before.
+
+    Args:
+        study: the study, with its pipeline written.
+        trainings: of it.
+        jobs: number of parallel trainings on this machine.
+        address: of the Ray cluster on which they run instead.
+
+    Raises:
+        UserError: a stage failed; there is no such cluster.
+        KeyboardInterrupt: a signal stopped it.
+    """
+    from medcode.dvc_runner import Runner
+    from medcode.studies.pipeline import pipeline
+
+    if not trainings:
+        return
+    with Runner() as dvc:
+        dvc.run([["repro", *pipeline.data_targets(study, Path())]])
+        if address is None:  # one command per training, because a command runs one stage at a time
+            dvc.run([["repro", "--single-item", training.target] for training in trainings], jobs)
+    if address is not None:
+        from medcode.cluster import trainings as on_cluster
+        from medcode.cluster.connection import connected
+
+        with connected(address, worker_output=True):
+            on_cluster.run(trainings)

@@ -215,7 +215,7 @@ def test_evidence_is_measured_behind_the_training_of_a_model_that_is_kept(projec
     assert "studies/tiny/evidence/synthetic-mimic3" in stages["report"]["deps"]
     assert {"studies/tiny/evidence.csv": {"cache": False}} in stages["report"]["outs"]
     tiny = study.load(project / "studies", "tiny")
-    targets = pipeline.run_targets(tiny, pipeline.PREFIX)
+    targets = [training.target for training in pipeline.trainings(tiny, project, pipeline.PREFIX)]
     assert "studies/tiny/dvc.yaml:evidence-top50-minilm@plm-2" in targets and len(targets) == 4
 
 

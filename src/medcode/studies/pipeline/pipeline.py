@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -257,10 +258,30 @@ def _write_yaml(path: Path, content: dict[str, Any], source: str) -> None:
         io.write_text(path, text)
 
 
-def run_targets(study: Study, prefix: str = "") -> list[str]:
-    """Return the targets of `dvc repro` for the trainings of a study; with PREFIX, those for their evidence."""
+@dataclass(frozen=True)
+class Training:
+    """A training of a study.
+
+    Attributes:
+        target: of `dvc repro`.
+        settings: path of the files with its settings, without suffixes.
+        inputs: folder of its documents and labels.
+    """
+
+    target: str
+    settings: str
+    inputs: str
+
+
+def trainings(study: Study, root: Path, prefix: str = "") -> list[Training]:
+    """Return the trainings of a study; with PREFIX, the measurements of their evidence."""
+    data, corpus = read_data(root, [study]), study.definition.corpus
     return [
-        f"studies/{study.name}/dvc.yaml:{prefix}{name}@{row}-{seed}"
+        Training(
+            f"studies/{study.name}/dvc.yaml:{prefix}{name}@{row}-{seed}",
+            f"studies/{study.name}/settings/{group.label_set}/{row}/{seed}",
+            data.study_path("data/inputs", corpus, label_set=group.label_set, encoder=group.encoder),
+        )
         for name, group in run_groups(study).items()
         for row in group.rows
         for seed in study.definition.seeds
