@@ -245,11 +245,11 @@ class SpelledTexts(nn.Module):
 
 def spell(words: Sequence[str], characters: int) -> Tensor:
     """Return the first characters of words as numbers, padded with 0: uint8 [V, C]."""
-    spelling = torch.zeros(len(words), characters, dtype=torch.uint8)
-    for row, word in zip(spelling.numpy(), words, strict=True):
+    spelling = np.zeros((len(words), characters), np.uint8)
+    for row, word in zip(spelling, words, strict=True):
         numbers = [NUMBER_OF.get(character, UNKNOWN) for character in word[:characters]]
         row[: len(numbers)] = numbers
-    return spelling
+    return torch.from_numpy(spelling)
 
 
 def _vocabulary_spelling(inputs: ModelInputs, characters: int) -> Tensor:

@@ -1,0 +1,181 @@
+"""The attentive LSTM against its formula, word by word and phrase by phrase."""
+
+from __future__ import annotations
+
+import numpy as np
+import plain
+import pytest
+import torch
+from torch import Tensor, nn
+
+from medcode.models.attentive_lstm import ALPHABET, N_CHARACTERS, UNKNOWN, AttentiveLstm, AttentiveLstmConfig, Places
+from medcode.text.tokenization import PHRASE_END
+
+LABELS, HIDDEN = 4, 5
+OPTIONS = {
+    "character_size": 3, "hidden": HIDDEN, "characters": 6, "words": 4, "phrases": 3, "dropout": 0.0,
+    "embedding": "trained",
+}  # fmt: skip
+VOCABULARY = [PHRASE_END, *(f"word{chr(97 + number)}{number}" for number in range(plain.WORDS - 4)), "chloë☃s"]
+END, UNKNOWN_WORD = 1, plain.WORDS - 1
+TITLES = ["wordb1 worda0", "Gout, 2", "", "wordc2 wordc2 wordd3 worde4 wordf5"]
+NOTES = [
+    [5, 6, 7],
+    [5, 6, END, 7],
+    [END, END, 5, END, END, 9, 10, 11, 12, 13, END, UNKNOWN_WORD, END, 20, 21, END],  # too many words and phrases
+    [END],
+]
+
+
+def build(seed: int = 0, saved: bool = False, titles: list[str] = TITLES, **changes) -> AttentiveLstm:
+    torch.manual_seed(seed)
+    of_training = {} if saved else {"titles": {"icd": titles}, "vocabulary": VOCABULARY}
+    inputs = plain.inputs({"icd": len(titles)}, 5, **of_training)
+    return AttentiveLstm(AttentiveLstmConfig(**OPTIONS | changes), inputs).eval().double()
+
+
+def numbers(word: str) -> list[int]:
+    """The characters of a word, of which six are read."""
+    return [ALPHABET.index(character) + 2 if character in ALPHABET else UNKNOWN for character in word][:6]
+
+
+def last_state(network: nn.Module, x: list[Tensor]) -> Tensor:
+    """An LSTM step by step."""
+    layer = network.forwards
+    h = c = torch.zeros(HIDDEN, dtype=torch.float64)
+    for vector in x:
+        gates = layer.weight_ih_l0 @ vector + layer.bias_ih_l0 + layer.weight_hh_l0 @ h + layer.bias_hh_l0
+        i, f, g, o = gates.chunk(4)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+    return h
+
+
+def phrase_vector(encoder: nn.Module, words: list[list[int]]) -> Tensor:
+    table = encoder.characters.weight
+    return last_state(encoder.phrase, [last_state(encoder.word, [table[n] for n in word]) for word in words[:4]])
+
+
+def phrases_of(words: list[int]) -> list[list[list[int]]]:
+    """The first three runs of words between ends of phrases, each word as its characters."""
+    found: list[list[list[int]]] = [[]]
+    for word in words:
+        if word == END:
+            found.append([])
+        else:
+            found[-1].append([UNKNOWN] if word == UNKNOWN_WORD else numbers(VOCABULARY[word - 1]))
+    return [phrase for phrase in found if phrase][:3]
+
+
+TITLE_WORDS = [["wordb1", "worda0"], ["gout"], [], ["wordc2", "wordc2", "wordd3", "worde4"]]
+
+
+def by_hand(model: AttentiveLstm, words: list[int]) -> Tensor:
+    g = [phrase_vector(model.notes, phrase) for phrase in phrases_of(words)]
+    g = g or [torch.zeros(HIDDEN, dtype=torch.float64)]
+    logits = []
+    for label, title in enumerate(TITLE_WORDS):
+        t = phrase_vector(model.titles, [numbers(word) for word in title])
+        scores = torch.stack([phrase @ t for phrase in g])
+        if model.config.selection == "hard":
+            f = g[int(scores.argmax())]
+        else:
+            f = sum(a * phrase for a, phrase in zip(scores.softmax(0), g, strict=True))
+        output = model.output["icd"]
+        logits.append(output.weight[label] @ torch.cat([f, t]) + output.bias[label])
+    return torch.stack(logits)
+
+
+@pytest.mark.parametrize("changes", [{}, {"selection": "hard"}, {"encoder_init": "tied"}])
+def test_logits_follow_the_formula(changes):
+    plain.agree(build(**changes), NOTES, by_hand, padded=23)
+
+
+def test_the_alphabet_has_one_number_for_each_of_a_hundred_characters():
+    assert len(ALPHABET) == len(set(ALPHABET)) == N_CHARACTERS - 2 == 98
+    assert ALPHABET.lower() == ALPHABET and PHRASE_END not in ALPHABET
+
+
+@torch.no_grad()
+def test_one_phrase_has_all_the_attention_and_its_words_share_it():
+    attention = build().label_attention(*plain.batch([[5, 6, 7, END]], padded=6))["icd"][0]
+    torch.testing.assert_close(attention.double(), torch.tensor([[1 / 3] * 3 + [0] * 3] * LABELS, dtype=torch.float64))
+
+
+@torch.no_grad()
+def test_attention_is_that_of_the_phrase_divided_among_the_words_that_are_read():
+    model, words = build(), [5, END, 9, 10, 11, 12, 13, END, 6, END, 7]
+    attention = model.label_attention(*plain.batch([words]), {"icd": torch.tensor([3, 0])})["icd"][0].double()
+    g = torch.stack([phrase_vector(model.notes, phrase) for phrase in phrases_of(words)])
+    t = torch.stack([phrase_vector(model.titles, [numbers(word) for word in TITLE_WORDS[label]]) for label in (3, 0)])
+    a = (t @ g.T).softmax(1)
+    expected = torch.zeros(2, len(words), dtype=torch.float64)
+    expected[:, 0], expected[:, 2:6], expected[:, 8] = a[:, 0], a[:, 1:2] / 4, a[:, 2]
+    torch.testing.assert_close(attention, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("selection", ["soft", "hard"])
+@torch.no_grad()
+def test_the_order_of_phrases_does_not_matter(selection):
+    model = build(selection=selection)
+    one, other = model(*plain.batch([[5, 6, END, 7, END, 8, 9], [8, 9, END, 5, 6, END, 7]]))["icd"]
+    chosen = [0, 1, 3] if selection == "hard" else list(range(LABELS))  # one has no title, to which all are alike
+    torch.testing.assert_close(one[chosen], other[chosen], rtol=1e-6, atol=1e-7)
+
+
+@torch.no_grad()
+def test_with_equal_encoders_a_phrase_that_is_a_title_is_nearest_to_it_in_direction():
+    model = build(encoder_init="tied")
+    phrases, _, _ = model.encode(plain.batch([[3, 2, END, 4, 5, END, 9]])[0])  # wordb1 worda0; others
+    title = model._titles("icd")[0]
+    torch.testing.assert_close(phrases[0, 0], title)
+    assert nn.functional.cosine_similarity(phrases[0], title.unsqueeze(0)).argmax() == 0
+
+
+def test_encoders_start_with_equal_weights_only_if_tied():
+    for init in ("random", "tied"):
+        model = build(encoder_init=init)
+        pairs = list(zip(model.notes.parameters(), model.titles.parameters(), strict=True))
+        assert all(torch.equal(*pair) for pair in pairs) == (init == "tied")
+        assert all(pair[0] is not pair[1] for pair in pairs)
+
+
+@torch.no_grad()
+def test_a_saved_model_brings_the_spelling_of_words_and_titles():
+    model, loaded = build(), build(seed=1, saved=True)
+    loaded.load_state_dict(model.state_dict())
+    notes = plain.batch(NOTES)
+    assert torch.equal(loaded(*notes)["icd"], model(*notes)["icd"])
+
+
+@torch.no_grad()
+def test_a_code_may_be_added_without_a_change_of_the_others():
+    model, larger = build(), build(titles=[*TITLES, "gout of wordx23"])
+    weights = model.state_dict() | larger.words_of_titles.state_dict(prefix="words_of_titles.")
+    for name in ("output.icd.weight", "output.icd.bias"):
+        weights[name] = torch.cat([weights[name], larger.state_dict()[name][-1:]])
+    larger.load_state_dict(weights)
+    notes = plain.batch(NOTES)
+    torch.testing.assert_close(larger(*notes)["icd"][:, :LABELS], model(*notes)["icd"])
+
+
+def test_dropout_changes_words_and_phrases_of_notes_and_titles():
+    model = build(dropout=0.5).train()
+    notes = plain.batch(NOTES[:2])
+    for part in ("_titles", "encode"):
+        argument = "icd" if part == "_titles" else notes[0]
+        found = [getattr(model, part)(argument) for _ in range(2)]
+        first, second = (x if part == "_titles" else x[0] for x in found)
+        assert not torch.equal(first, second)
+        assert (first[0] == 0).any()  # of the vectors themselves
+
+
+def test_places_of_phrases_are_found():
+    is_word = torch.tensor([[1, 1, 0, 1, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0, 0, 0], [0, 1, 0, 1, 0, 1, 0, 1]]).bool()
+    places = Places.of(is_word, phrases=3, words=2)
+    assert places.lengths.tolist() == [[2, 2, 1], [0, 0, 0], [1, 1, 1]]
+    assert places.positions[0].tolist() == [[0, 1], [3, 4], [7, 0]]
+    assert places.positions[2, :, 0].tolist() == [17, 19, 21]
+    shares = places.shares()
+    np.testing.assert_allclose(shares.sum(2)[[0, 2]], np.ones((2, 3)))
+    assert shares[1].tolist() == [[1, *[0] * 7], [0] * 8, [0] * 8]
