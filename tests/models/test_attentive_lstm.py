@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
 import plain
 import pytest
 import torch
 from torch import Tensor, nn
 
-from medcode.models.attentive_lstm import ALPHABET, N_CHARACTERS, UNKNOWN, AttentiveLstm, AttentiveLstmConfig, Places
+from medcode.models.attentive_lstm import (
+    ALPHABET,
+    N_CHARACTERS,
+    UNKNOWN,
+    AttentiveLstm,
+    AttentiveLstmConfig,
+    find_phrases,
+)
 from medcode.text.tokenization import PHRASE_END
 
 LABELS, HIDDEN = 4, 5
@@ -96,22 +102,14 @@ def test_the_alphabet_has_one_number_for_each_of_a_hundred_characters():
     assert ALPHABET.lower() == ALPHABET and PHRASE_END not in ALPHABET
 
 
+@pytest.mark.parametrize("selection", ["soft", "hard"])
 @torch.no_grad()
-def test_one_phrase_has_all_the_attention_and_its_words_share_it():
-    attention = build().label_attention(*plain.batch([[5, 6, 7, END]], padded=6))["icd"][0]
-    torch.testing.assert_close(attention.double(), torch.tensor([[1 / 3] * 3 + [0] * 3] * LABELS, dtype=torch.float64))
-
-
-@torch.no_grad()
-def test_attention_is_that_of_the_phrase_divided_among_the_words_that_are_read():
-    model, words = build(), [5, END, 9, 10, 11, 12, 13, END, 6, END, 7]
-    attention = model.label_attention(*plain.batch([words]), {"icd": torch.tensor([3, 0])})["icd"][0].double()
-    g = torch.stack([phrase_vector(model.notes, phrase) for phrase in phrases_of(words)])
-    t = torch.stack([phrase_vector(model.titles, [numbers(word) for word in TITLE_WORDS[label]]) for label in (3, 0)])
-    a = (t @ g.T).softmax(1)
-    expected = torch.zeros(2, len(words), dtype=torch.float64)
-    expected[:, 0], expected[:, 2:6], expected[:, 8] = a[:, 0], a[:, 1:2] / 4, a[:, 2]
-    torch.testing.assert_close(attention, expected, rtol=1e-5, atol=1e-7)
+def test_one_phrase_has_all_the_attention(selection):
+    model = build(selection=selection)
+    phrases, real = model.encode(plain.batch([[5, 6, 7, END]], padded=6)[0])
+    assert real[0].tolist() == [True, False, False]
+    selected = model._select(phrases, real, model._titles("icd"))
+    torch.testing.assert_close(selected[0], phrase_vector(model.notes, phrases_of([5, 6, 7])[0]).expand(LABELS, -1))
 
 
 @pytest.mark.parametrize("selection", ["soft", "hard"])
@@ -126,7 +124,7 @@ def test_the_order_of_phrases_does_not_matter(selection):
 @torch.no_grad()
 def test_with_equal_encoders_a_phrase_that_is_a_title_is_nearest_to_it_in_direction():
     model = build(encoder_init="tied")
-    phrases, _, _ = model.encode(plain.batch([[3, 2, END, 4, 5, END, 9]])[0])  # wordb1 worda0; others
+    phrases, _ = model.encode(plain.batch([[3, 2, END, 4, 5, END, 9]])[0])  # wordb1 worda0; others
     title = model._titles("icd")[0]
     torch.testing.assert_close(phrases[0, 0], title)
     assert nn.functional.cosine_similarity(phrases[0], title.unsqueeze(0)).argmax() == 0
@@ -170,12 +168,11 @@ def test_dropout_changes_words_and_phrases_of_notes_and_titles():
         assert (first[0] == 0).any()  # of the vectors themselves
 
 
-def test_places_of_phrases_are_found():
+def test_the_first_phrases_and_their_first_words_are_found():
     is_word = torch.tensor([[1, 1, 0, 1, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0, 0, 0], [0, 1, 0, 1, 0, 1, 0, 1]]).bool()
-    places = Places.of(is_word, phrases=3, words=2)
-    assert places.lengths.tolist() == [[2, 2, 1], [0, 0, 0], [1, 1, 1]]
-    assert places.positions[0].tolist() == [[0, 1], [3, 4], [7, 0]]
-    assert places.positions[2, :, 0].tolist() == [17, 19, 21]
-    shares = places.shares()
-    np.testing.assert_allclose(shares.sum(2)[[0, 2]], np.ones((2, 3)))
-    assert shares[1].tolist() == [[1, *[0] * 7], [0] * 8, [0] * 8]
+    positions, lengths = find_phrases(is_word, phrases=3, words=2)
+    assert lengths.tolist() == [[2, 2, 1], [0, 0, 0], [1, 1, 1]]
+    assert positions[0].tolist() == [[0, 1], [3, 4], [7, 0]]
+    assert positions[2, :, 0].tolist() == [17, 19, 21]
+    positions, lengths = find_phrases(is_word[:1, :1], phrases=3, words=2)
+    assert (positions.tolist(), lengths.tolist()) == ([[[0]]], [[1]])

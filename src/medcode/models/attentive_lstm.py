@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from medcode.dataset.title_words import padded
 from medcode.layers.context_vectors import context_vectors
 from medcode.layers.dropout import Dropout
 from medcode.layers.loaded_buffers import resize_to_loaded
-from medcode.layers.masks import masked_softmax
 from medcode.layers.recurrent import Recurrent
 from medcode.models.base import Model
 from medcode.models.inputs import ModelInputs
@@ -40,13 +39,10 @@ class AttentiveLstm(Model):
     `tokenize.rule: diagnoses` makes it. So its results are to be cited beside those of models that read whole notes,
     not ranked among them: physicians write these phrases at discharge, in words near to the titles of codes.
 
-    Args:
-        config: options; character_size, hidden D, selection, and others (`AttentiveLstmConfig`). Dropout is that of
-            words and of phrases.
-        inputs: `vocabulary` and `titles`, needed only for training.
+    Args: config: character_size, hidden, the width of words and phrases, selection, and others (`AttentiveLstmConfig`).
+        Dropout is that of words and of phrases; inputs: `vocabulary` and `titles`, needed only for training.
 
-    Shapes: int [B, N], int [B] -> {head: [B, Y]}; attention {head: [B, Y, N]}, in which the words of a phrase share its
-        attention. The order of the phrases does not matter.
+    Shapes: int [B, N], int [B] -> {head: [B, Y]}. The order of the phrases does not matter.
 
     Departures: no size is published in a source that we could read; sizes, the output layer and the decision to leave
         its weights to each label are ours. Words are those of the rule, in lower case. Those outside the vocabulary are
@@ -80,7 +76,7 @@ class AttentiveLstm(Model):
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         titles = {head: self._titles(head) for head in self.heads}
-        phrases, real, _ = self.encode(tokens)
+        phrases, real = self.encode(tokens)
         logits = {}
         for head, output in self.output.items():
             selected = self._select(phrases, real, titles[head])  # [B, Y, D]
@@ -88,32 +84,20 @@ class AttentiveLstm(Model):
             logits[head] = (selected * of_phrase).sum(2) + (titles[head] * of_title).sum(1) + output.bias
         return logits
 
-    def label_attention(
-        self, tokens: Tensor, lengths: Tensor, labels: dict[str, Tensor] | None = None
-    ) -> dict[str, Tensor]:
-        """See `Model`. With hard selection too it is that before the choice of a phrase."""
-        phrases, real, places = self.encode(tokens)
-        shares, weights = places.shares(), {}
-        for head, indices in (dict.fromkeys(self.heads) if labels is None else labels).items():
-            titles = self._titles(head)
-            titles = titles if indices is None else titles[indices]
-            weights[head] = masked_softmax(titles @ phrases.mT, real) @ shares
-        return weights
-
-    def encode(self, tokens: Tensor) -> tuple[Tensor, Tensor, Places]:
-        """Return the vectors of phrases, [B, P, D], which are real, bool [B, P], and where they are.
+    def encode(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the vectors of phrases, [B, P, D], and which are real, bool [B, P].
 
         A note without a phrase has one, whose vector is zero.
         """
         is_word = self.spelling[tokens, 0] != PAD
-        places = Places.of(is_word, self.config.phrases, self.config.words)
+        positions, lengths = find_phrases(is_word, self.config.phrases, self.config.words)
         words = self.dropout(self.notes.spelled(tokens, self.spelling)).flatten(0, 1)
-        is_phrase = places.lengths > 0
-        states = self.notes(nn.functional.embedding(places.positions[is_phrase], words), places.lengths[is_phrase])
-        vectors = states.new_zeros(*is_phrase.shape, states.shape[1])
+        is_phrase = lengths > 0
+        states = self.notes(nn.functional.embedding(positions[is_phrase], words), lengths[is_phrase])
+        vectors = states.new_zeros(*lengths.shape, states.shape[1])
         vectors[is_phrase] = states
-        real = is_phrase | (torch.arange(is_phrase.shape[1], device=tokens.device) == 0)
-        return self.dropout(vectors), real, places
+        real = is_phrase | (torch.arange(lengths.shape[1], device=tokens.device) == 0)
+        return self.dropout(vectors), real
 
     def _titles(self, head: str) -> Tensor:
         """Return the vectors of the titles of a head, [Y, D]; zero for a label without one."""
@@ -174,48 +158,30 @@ def last_states(network: Recurrent, x: Tensor, lengths: Tensor) -> Tensor:
     return last * (lengths > 0).unsqueeze(1).to(last.dtype)
 
 
-class Places(NamedTuple):
-    """Where the phrases of a batch of notes are.
+def find_phrases(is_word: Tensor, phrases: int, words: int) -> tuple[Tensor, Tensor]:
+    """Find the first phrases of notes and their first words. A phrase is a run of words.
 
-    Attributes:
-        positions: of their words in the flattened batch, int [B, P, T]; without a meaning behind the last word.
-        lengths: number of words of each phrase, int [B, P]; 0 for one that is none.
-        of_note: N, the number of positions of a note.
+    Args:
+        is_word: which positions are words, bool [B, N].
+        phrases, words: how many of a note and of a phrase at most.
+
+    Returns:
+        Positions of the words in the flattened batch, int [B, P, T], without a meaning behind the last word; number of
+        words of each phrase, int [B, P], 0 for one that is none.
     """
-
-    positions: Tensor
-    lengths: Tensor
-    of_note: int
-
-    @classmethod
-    def of(cls, is_word: Tensor, phrases: int, words: int) -> Places:
-        """Find the first phrases of notes and their first words: runs of words, bool [B, N]."""
-        batch, positions = is_word.shape
-        place = torch.arange(positions, device=is_word.device)
-        starts = is_word & ~nn.functional.pad(is_word, (1, -1))
-        number = starts.cumsum(1) - 1
-        of_phrase = place - torch.where(starts, place, 0).cummax(1).values
-        n_phrases, n_words = min(-(-positions // 2), phrases), min(positions, words)
-        kept = is_word & (number < n_phrases) & (of_phrase < n_words)
-        row, column = kept.nonzero(as_tuple=True)
-        found = place.new_zeros(batch, n_phrases, n_words)
-        found[row, number[kept], of_phrase[kept]] = row * positions + column
-        is_there = torch.zeros_like(found, dtype=torch.bool)
-        is_there[row, number[kept], of_phrase[kept]] = True
-        return cls(found, is_there.sum(2), positions)
-
-    def shares(self) -> Tensor:
-        """Return the share of each position in a phrase, of sum 1, [B, P, N]; in a note without phrases in the first.
-
-        The words of a phrase have equal shares.
-        """
-        batch, phrases, words = self.positions.shape
-        is_there = torch.arange(words, device=self.lengths.device) < self.lengths.unsqueeze(2)
-        columns = self.positions % self.of_note
-        shares = is_there / self.lengths.clamp(min=1).unsqueeze(2)
-        found = shares.new_zeros(batch, phrases, self.of_note).scatter_add_(2, columns, shares)
-        found[:, 0, 0] += self.lengths.sum(1) == 0
-        return found
+    batch, positions = is_word.shape
+    place = torch.arange(positions, device=is_word.device)
+    starts = is_word & ~nn.functional.pad(is_word, (1, -1))
+    number = starts.cumsum(1) - 1
+    of_phrase = place - torch.where(starts, place, 0).cummax(1).values
+    n_phrases, n_words = min(-(-positions // 2), phrases), min(positions, words)
+    row, column = (is_word & (number < n_phrases) & (of_phrase < n_words)).nonzero(as_tuple=True)
+    cells = row, number[row, column], of_phrase[row, column]
+    found = place.new_zeros(batch, n_phrases, n_words)
+    found[cells] = row * positions + column
+    is_found = torch.zeros_like(found, dtype=torch.bool)
+    is_found[cells] = True
+    return found, is_found.sum(2)
 
 
 class SpelledTexts(nn.Module):
