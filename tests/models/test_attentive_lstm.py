@@ -108,8 +108,9 @@ def test_one_phrase_has_all_the_attention(selection):
     model = build(selection=selection)
     phrases, real = model.encode(plain.batch([[5, 6, 7, END]], padded=6)[0])
     assert real[0].tolist() == [True, False, False]
-    selected = model._select(phrases, real, model._titles("icd"))
-    torch.testing.assert_close(selected[0], phrase_vector(model.notes, phrases_of([5, 6, 7])[0]).expand(LABELS, -1))
+    expected = phrase_vector(model.notes, phrases_of([5, 6, 7])[0]).expand(LABELS, -1)
+    for titles in (model._titles("icd"), -model._titles("icd")):
+        torch.testing.assert_close(model._select(phrases, real, titles)[0], expected)
 
 
 @pytest.mark.parametrize("selection", ["soft", "hard"])
@@ -157,15 +158,25 @@ def test_a_code_may_be_added_without_a_change_of_the_others():
     torch.testing.assert_close(larger(*notes)["icd"][:, :LABELS], model(*notes)["icd"])
 
 
-def test_dropout_changes_words_and_phrases_of_notes_and_titles():
-    model = build(dropout=0.5).train()
-    notes = plain.batch(NOTES[:2])
-    for part in ("_titles", "encode"):
-        argument = "icd" if part == "_titles" else notes[0]
-        found = [getattr(model, part)(argument) for _ in range(2)]
-        first, second = (x if part == "_titles" else x[0] for x in found)
-        assert not torch.equal(first, second)
-        assert (first[0] == 0).any()  # of the vectors themselves
+@pytest.mark.parametrize(
+    ("part", "shapes"), [("dropout", [(2, 4, 5), (2, 2, 5)]), ("title_dropout", [(4, 4, 5), (4, 5)])]
+)
+@torch.no_grad()
+def test_words_and_phrases_of_notes_and_of_titles_are_dropped(part, shapes):
+    model, notes = build(dropout=0.5), plain.batch(NOTES[:2])
+    logits, dropout = model(*notes)["icd"], getattr(model, part)
+    assert dropout.p == 0.5
+    for number in range(2):
+        seen = []
+
+        def drop(module, arguments, output, number=number, seen=seen):
+            seen.append(tuple(output.shape))
+            return output * (len(seen) - 1 != number)
+
+        handle = dropout.register_forward_hook(drop)
+        assert not torch.allclose(model(*notes)["icd"], logits)
+        assert seen == shapes
+        handle.remove()
 
 
 def test_the_first_phrases_and_their_first_words_are_found():

@@ -42,6 +42,7 @@ def note(diagnoses: str, heading: str = "Discharge Diagnosis:\n", after: str = "
         ("1. Pneumonia\nHTN\nGout", ["Pneumonia", "HTN", "Gout"]),  # only the principal one has a number
         ("Primary Diagnosis:\nPneumonia\n\nSecondary:\nHTN", ["Pneumonia", "HTN"]),
         ("1. Pneumonia\n\nSECONDARY DIAGNOSES:\n1. HTN\n \n2. Gout", ["Pneumonia", "HTN", "Gout"]),
+        ("Pneumonia\n\nOncologic diagnoses:\nLymphoma", ["Pneumonia", "Lymphoma"]),
         ("Pneumonia\n486\n--", ["Pneumonia"]),
     ],
 )
