@@ -81,7 +81,7 @@ SMALL = {
 
 # Options of a model that change what it computes; the contract holds for each.
 VARIANTS = {
-    "attentive_lstm": [{"selection": "hard"}, {"encoder_init": "tied"}],
+    "attentive_lstm": [{"selection": "hard"}],
     "bert_hier": [{"head": "fcn"}, {"attention_over": "tokens"}, {"upper_layers": 2}],
     "bert_trun": [{"head": "label_attention"}],
     "bigru": [{"bidirectional": True}, {"pooling": "max"}],

@@ -92,7 +92,7 @@ def by_hand(model: AttentiveLstm, words: list[int]) -> Tensor:
     return torch.stack(logits)
 
 
-@pytest.mark.parametrize("changes", [{}, {"selection": "hard"}, {"encoder_init": "tied"}])
+@pytest.mark.parametrize("changes", [{}, {"selection": "hard"}])
 def test_logits_follow_the_formula(changes):
     plain.agree(build(**changes), NOTES, by_hand, padded=23)
 
@@ -124,19 +124,12 @@ def test_the_order_of_phrases_does_not_matter(selection):
 
 @torch.no_grad()
 def test_with_equal_encoders_a_phrase_that_is_a_title_is_nearest_to_it_in_direction():
-    model = build(encoder_init="tied")
+    model = build()
+    model.titles.load_state_dict(model.notes.state_dict())
     phrases, _ = model.encode(plain.batch([[3, 2, END, 4, 5, END, 9]])[0])  # wordb1 worda0; others
     title = model._titles("icd")[0]
     torch.testing.assert_close(phrases[0, 0], title)
     assert nn.functional.cosine_similarity(phrases[0], title.unsqueeze(0)).argmax() == 0
-
-
-def test_encoders_start_with_equal_weights_only_if_tied():
-    for init in ("random", "tied"):
-        model = build(encoder_init=init)
-        pairs = list(zip(model.notes.parameters(), model.titles.parameters(), strict=True))
-        assert all(torch.equal(*pair) for pair in pairs) == (init == "tied")
-        assert all(pair[0] is not pair[1] for pair in pairs)
 
 
 @torch.no_grad()

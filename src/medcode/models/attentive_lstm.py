@@ -61,8 +61,6 @@ class AttentiveLstm(Model):
             raise ValueError("AttentiveLstm reads words: it takes vocab_size, not an encoder")
         self.register_buffer("spelling", _vocabulary_spelling(inputs, config.characters))
         self.notes, self.titles = PhraseEncoder(config), PhraseEncoder(config)
-        if config.encoder_init == "tied":
-            self.titles.load_state_dict(self.notes.state_dict())
         self.dropout, self.title_dropout = Dropout(config.dropout), nn.Dropout(config.dropout)
         titles = {head: inputs.titles[head] if inputs.titles else [""] * labels for head, labels in self.heads.items()}
         self.words_of_titles = nn.ModuleDict(

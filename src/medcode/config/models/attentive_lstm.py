@@ -13,8 +13,7 @@ class AttentiveLstmConfig(ModelConfig):
 
     `character_size` is the width of the vectors of characters, and `hidden` that of words and of phrases. A word is
     read up to `characters`, a phrase up to `words`, and a note up to `phrases`. `selection: soft` gives a label the
-    mean of the phrases, weighted by its attention; `hard` the one phrase that it attends to most. `encoder_init: tied`
-    begins with the same weights for notes and titles, `random` with others for each.
+    mean of the phrases, weighted by its attention; `hard` the one phrase that it attends to most.
     """
 
     needs_titles: ClassVar[bool] = True
@@ -26,4 +25,3 @@ class AttentiveLstmConfig(ModelConfig):
     words: Positive
     phrases: Positive
     selection: Literal["soft", "hard"] = "soft"
-    encoder_init: Literal["random", "tied"] = "random"
