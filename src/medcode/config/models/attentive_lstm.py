@@ -21,7 +21,7 @@ class AttentiveLstmConfig(ModelConfig):
 
     character_size: Width
     hidden: Width
-    characters: Positive
+    characters: Width
     words: Positive
     phrases: Positive
     selection: Literal["soft", "hard"] = "soft"
