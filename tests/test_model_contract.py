@@ -32,11 +32,12 @@ from medcode.training.losses import head_losses, weigh
 
 # Models without what a test is about, and why.
 NEVER_READ_PADDING = {
+    "attentive_lstm": "it reads the words of phrases alone",
     "c_memnn": "it sums the words of a note",
     "linear": "it counts the words of a note",
     "sentence_cls": "it reads [CLS] of a masked encoder",
 }
-NO_WORD_VECTORS = {"linear": "words are features"}
+NO_WORD_VECTORS = {"attentive_lstm": "words are read by their characters", "linear": "words are features"}
 NO_DROPOUT = {"linear": "the weights are fitted at once"}
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 import shutil
@@ -43,14 +44,18 @@ def test_files_begin_with_the_paper_and_a_command(name, tmp_path):
     published = models.find(name).paper
     for author_and_year in published.split("; ") if published else []:
         assert author_and_year.split(" (")[0] in paper
-    changes = dict(re.findall(r"-S (\w+)=([\w-]+)", command))
     params = config.read_yaml(ROOT / "params.yaml")
-    assert changes.keys() <= params.keys()
+    for key, value in re.findall(r"-S ([\w.]+)=([\w-]+)", command):
+        *sections, last = key.split(".")
+        section = functools.reduce(dict.__getitem__, sections, params)
+        assert last in section
+        section[last] = value
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(params | changes))
+    path.write_text(yaml.safe_dump(params))
     run, (chosen, *_) = check_run(path, FOLDER)
     assert (run.model, chosen.model) == (name, name)
     assert (run.encoder != "none") == chosen.config.uses_subwords
+    assert run.tokenize.rule == (chosen.config.tokenize_rule or "caml")
     assert (run.label_set == "joint") == ("icd" not in chosen.config.heads)
 
 

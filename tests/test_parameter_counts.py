@@ -15,6 +15,7 @@ ROWS = 51_919  # of the word vectors of MIMIC-III
 
 # Parameters in all with 51,919 embedding rows: {labels: count}, or {(labels, categories): count}.
 PUBLISHED_COUNTS = {
+    "attentive_lstm": {50: 303_250, 8_921: 2_086_321},
     "bert_hier": {50: 113_901_156, 8_921: 127_544_754},
     "bert_trun": {50: 108_348_722, 8_921: 115_170_521},
     "bigru": {50: 6_160_654, 3_681: 7_630_141, 6_150: 8_896_738, 7_942: 9_816_034, 8_921: 10_318_261},

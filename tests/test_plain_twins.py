@@ -13,8 +13,8 @@ from medcode import models
 
 # Models on subwords, on two label systems, without steps, and reconstructions, which have no code to be as fast as.
 NOT_COMPARED = {
-    "bert_hier", "bert_trun", "c_memnn", "dlac", "gki_icd", "hypercore", "jams", "linear", "msatt_kg", "plm_ca",
-    "plm_icd", "sentence_cls",
+    "attentive_lstm", "bert_hier", "bert_trun", "c_memnn", "dlac", "gki_icd", "hypercore", "jams", "linear", "msatt_kg",
+    "plm_ca", "plm_icd", "sentence_cls",
 }  # fmt: skip
 
 

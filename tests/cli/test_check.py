@@ -50,6 +50,22 @@ def test_check_shows_every_setting_of_a_run_in_full(command, root):
 
 
 @pytest.mark.parametrize(
+    ("model", "rule"), [("attentive_lstm", "caml"), ("attentive_lstm", "diagnoses"), ("caml", "edin")]
+)
+def test_check_requires_the_rule_of_words_that_a_model_needs(command, root, tmp_path, model, rule):
+    path = tmp_path / "params.yaml"
+    text = (root / "params.yaml").read_text()
+    path.write_text(text.replace("\nmodel: caml", f"\nmodel: {model}").replace("\n  rule: caml", f"\n  rule: {rule}"))
+    code, out, err = command("check", "--params", path)
+    if (model, rule) == ("attentive_lstm", "caml"):
+        message = "attentive_lstm reads what the rule diagnoses makes of notes; set "
+        message += "-S model=attentive_lstm -S tokenize.rule=diagnoses"
+        assert (code, out, err) == (2, "", f"error: {path}: tokenize.rule: {message}\n")
+    else:
+        assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize(
     ("model", "encoder", "message"),
     [
         ("bert_hier", "scratch-tiny", None),

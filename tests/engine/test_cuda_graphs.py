@@ -24,6 +24,7 @@ from medcode.training.trainer import Trainer
 DOCUMENTS, EPOCHS = 14, 3
 # Models whose steps wait for the device, and why: their steps are eager.
 WAITING = {
+    "attentive_lstm": "reads each distinct word of a batch once, and phrases by the longest",
     "bert_hier": "the chunks of all documents are packed into one run, whose length depends on theirs",
     "bert_trun": "likewise",
     "plm_ca": "likewise",

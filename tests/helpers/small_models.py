@@ -25,12 +25,16 @@ from medcode.layers.code_edges import Edges
 from medcode.models.base import Model
 from medcode.models.catalog import default_recipe
 from medcode.models.inputs import ModelInputs
+from medcode.text.tokenization import PHRASE_END
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs/models"
 ROWS, SIZE, HEADS = 50, 8, {"icd": 7, "category": 3}
+# Of the rows but padding and unknown words. One ends a phrase, for models that read phrases.
+VOCABULARY = [PHRASE_END if number == 38 else f"word{number * number}" for number in range(ROWS - 2)]
 
 # Sizes that keep a model under a second; without an entry a model is tested at its published size.
 SMALL = {
+    "attentive_lstm": {"character_size": 6, "hidden": 8, "characters": 9, "words": 40},
     "bert_hier": {"chunk": 8, "upper_heads": 2, "upper_feed_forward": 16},
     "bert_trun": {"chunk": 64},
     "bigru": {"width": 16},
@@ -77,6 +81,7 @@ SMALL = {
 
 # Options of a model that change what it computes; the contract holds for each.
 VARIANTS = {
+    "attentive_lstm": [{"selection": "hard"}],
     "bert_hier": [{"head": "fcn"}, {"attention_over": "tokens"}, {"upper_layers": 2}],
     "bert_trun": [{"head": "label_attention"}],
     "bigru": [{"bidirectional": True}, {"pooling": "max"}],
@@ -173,7 +178,7 @@ def build(name: str, seed: int = 0, heads: dict[str, int] | None = None, **chang
     torch.manual_seed(seed)
     heads, model_cls, model_config = heads or HEADS, models.find(name), options(name, **changes)
     vectors = torch.randn(ROWS, SIZE)
-    text = {"vocab_size": ROWS, "vectors": vectors}
+    text = {"vocab_size": ROWS, "vectors": vectors, "vocabulary": VOCABULARY}
     if model_config.uses_subwords:
         text = {"encoder": encoder(model_config)}
     model = model_cls(model_config, ModelInputs(heads=heads, **text, **label_inputs(model_config, heads))).eval()

@@ -162,7 +162,10 @@ def rewrite(folder, change):
             (lambda folder, value=value: edit(folder, max_tokens=value), r"model\.json: damaged, max_tokens")
             for value in (-5, 0, 7.5, "7", None, 10**9)
         ),
-        (lambda folder: edit(folder, rule="camel"), r"damaged, rule: Input should be 'caml', 'edin' or 'laat'"),
+        (
+            lambda folder: edit(folder, rule="camel"),
+            r"damaged, rule: Input should be 'caml', 'diagnoses', 'edin' or 'laat'",
+        ),
         (lambda folder: edit(folder, unit="words"), r"damaged, unit"),
         (lambda folder: edit(folder, name=3), r"damaged, name"),
         (lambda folder: edit(folder, config=[]), r"damaged, config"),

@@ -24,15 +24,19 @@ def rows(*names):
 
 
 def test_every_model_is_a_row_of_exactly_one_study():
-    assert sorted(settings_of(name, row)["model"] for name, row in rows(*ON_DEFAULT_CORPORA)) == models.names()
+    """A model that needs a rule of words stands in the study of that rule, beside others that read the same."""
+    needing = {name for name in models.names() if models.find(name).Config.tokenize_rule}
+    assert needing == {"attentive_lstm"} and needing <= set(issued("diagnoses").definition.rows)
+    in_zoos = [settings_of(name, row)["model"] for name, row in rows(*ON_DEFAULT_CORPORA)]
+    assert sorted([*in_zoos, *needing]) == models.names()
 
 
 def test_the_linear_baseline_is_the_first_row():
-    for name in ("zoo", "zoo-codiesp"):
+    for name in ("diagnoses", "zoo", "zoo-codiesp"):
         assert next(iter(issued(name).definition.rows)) == "linear"
 
 
-@pytest.mark.parametrize(("name", "row"), rows(*ON_DEFAULT_CORPORA, "zoo-codiesp"))
+@pytest.mark.parametrize(("name", "row"), rows(*ON_DEFAULT_CORPORA, "diagnoses", "zoo-codiesp"))
 def test_a_row_is_named_as_its_model_and_sets_nothing_else(name, row):
     recipe = "small" if name == "zoo-codiesp" and row != "linear" else "quick"
     expected = {"model": row, "recipe": recipe, "training.threads": 1}
@@ -44,6 +48,12 @@ def test_a_row_is_named_as_its_model_and_sets_nothing_else(name, row):
 def test_the_data_of_the_default_corpora_are_prepared_as_by_the_main_workflow(name):
     raw, corpus = raw_params(), issued(name).definition.corpus
     assert resolve.for_corpus(raw, SETTINGS, corpus) == raw | {"corpus": corpus}
+
+
+def test_the_written_diagnoses_are_those_of_the_main_workflows_notes():
+    raw = raw_params()
+    found = resolve.for_corpus(raw, SETTINGS, issued("diagnoses").definition.corpus)
+    assert found == raw | {"tokenize": {"rule": "diagnoses"}}
 
 
 @pytest.mark.parametrize(("name", "row"), rows("zoo"))

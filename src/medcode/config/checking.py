@@ -27,6 +27,7 @@ class Chosen(Section):
     model: str
     encoder: str
     recipe: str
+    tokenize: dict[str, Any]
 
 
 class ChosenCorpus(Section):
@@ -106,13 +107,21 @@ def settings_of(run: Params | Chosen, params: Path, folder: Path) -> list[ModelS
 
 
 def check_model(params: Path, folder: Path) -> None:
-    """Check the chosen model and recipe. A model on subwords needs an encoder; a model on words must have none.
+    """Check the chosen model and recipe, and that notes are tokenized as the model needs it.
+
+    A model on subwords needs an encoder; a model on words must have none. A model may need a rule of words.
 
     Raises:
         UserError: a setting is wrong; the message says what to choose.
     """
     run = load(Chosen, params)
-    uses_subwords = settings_of(run, params, folder)[0].config.uses_subwords
+    chosen = settings_of(run, params, folder)[0].config
+    uses_subwords, rule = chosen.uses_subwords, chosen.tokenize_rule
+    if rule is not None and run.tokenize.get("rule") != rule:
+        raise UserError(
+            f"{params}: tokenize.rule: {run.model} reads what the rule {rule} makes of notes; set "
+            f"-S model={run.model} -S tokenize.rule={rule}"
+        )
     if uses_subwords and run.encoder == "none":
         raise UserError(
             f"{params}: encoder: {run.model} reads subwords and needs an encoder; choose one of encoders, for "

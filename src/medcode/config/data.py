@@ -51,7 +51,7 @@ class Gem(Section):
 class Tokenize(Section):
     """Word tokenization of the notes."""
 
-    rule: Literal["caml", "edin", "laat"]
+    rule: Literal["caml", "diagnoses", "edin", "laat"]
 
 
 class Split(Section):

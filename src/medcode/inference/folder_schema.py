@@ -53,7 +53,7 @@ class Metadata(_Part):
     config: dict[str, Any]
     label_set: Name
     max_tokens: Tokens
-    rule: Literal["caml", "edin", "laat"]
+    rule: Literal["caml", "diagnoses", "edin", "laat"]
     thresholds: dict[Name, Probability]
     text: Literal["words", "raw"] | None = None
     unit: Unit = "documents"

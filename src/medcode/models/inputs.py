@@ -28,6 +28,7 @@ class ModelInputs:
         heads: number of labels Y of each head, {"icd": Y}.
         vocab_size: number V of embedding rows, PAD and UNK included.
         vectors: pretrained word vectors [V, E]; None initializes them at random with the papers' E = 100.
+        vocabulary: words of the rows but PAD and UNK; only in training.
         encoder: pretrained encoder, with or without weights.
         tokenize: splits texts into the ids of tokens that the model reads, as notes are split, [int32 [N], ...].
         descriptions: words of each label's description, {head: int [Y, T]}, padded with 0.
@@ -51,6 +52,7 @@ class ModelInputs:
     heads: dict[str, int]
     vocab_size: int = 0
     vectors: Tensor | None = None
+    vocabulary: Sequence[str] | None = None
     encoder: Encoder | None = None
     tokenize: Callable[[Sequence[str]], list[np.ndarray]] | None = None
     descriptions: dict[str, Tensor] | None = None

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from medcode.errors import UserError, nearest
+from medcode.text.phrases import phrase_spans
+
+PHRASE_END = ";"  # the word between two phrases
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,32 @@ class Rule:
             return text.translate(self._blanks).split()
         return self.pattern.findall(text)
 
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Return start and end of each of `words` in the text; the end is exclusive."""
+        return [match.span() for match in self.pattern.finditer(text)]
+
+
+class PhraseRule(Rule):
+    """A rule that splits the phrases of a text into words, with a word between two phrases that marks the end of one.
+
+    That word has the place of the character behind the phrase. All text outside phrases is dropped.
+    """
+
+    def words(self, text: str) -> list[str]:
+        """See `Rule`."""
+        return [text[start:end] for start, end in self.places(text)]
+
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """See `Rule`."""
+        places: list[tuple[int, int]] = []
+        behind = None
+        for start, end in phrase_spans(text):
+            if behind is not None:
+                places.append((behind, behind + 1))
+            places += [match.span() for match in self.pattern.finditer(text, start, end)]
+            behind = end
+        return places
+
 
 _NO_WORD = "".join(chr(code) for code in range(128) if not re.match(r"\w", chr(code)))
 
@@ -51,6 +80,10 @@ def _caml(word: str) -> str | None:
 
 def _laat(word: str) -> str | None:
     return word.lower() if any(character.isalpha() for character in word) else None
+
+
+def _caml_or_end(word: str) -> str | None:
+    return _caml(word) if word[0].isalnum() or word[0] == "_" else PHRASE_END
 
 
 RULES = {
@@ -68,6 +101,10 @@ RULES = {
         str.lower,
     ),
 }
+PHRASE_RULES = {
+    # Shi et al. 2017: the written diagnoses of a note alone; their words as caml's.
+    "diagnoses": PhraseRule(re.compile(r"\w+"), _caml_or_end),
+}
 
 
 def rule_named(name: str) -> Rule:
@@ -76,9 +113,10 @@ def rule_named(name: str) -> Rule:
     Raises:
         UserError: the rule is unknown.
     """
-    if name not in RULES:
-        raise UserError(f"unknown tokenization rule '{name}'; {nearest(name, RULES)}")
-    return RULES[name]
+    rules = RULES | PHRASE_RULES
+    if name not in rules:
+        raise UserError(f"unknown tokenization rule '{name}'; {nearest(name, rules)}")
+    return rules[name]
 
 
 def tokenize(text: str, rule: str = "caml") -> list[str]:
@@ -99,7 +137,7 @@ def spans(text: str, rule: str = "caml") -> list[tuple[int, int]]:
         UserError: the rule is unknown.
     """
     tokenizer = rule_named(rule)
-    return [match.span() for match in tokenizer.pattern.finditer(text) if tokenizer.form(match.group()) is not None]
+    return [(start, end) for start, end in tokenizer.places(text) if tokenizer.form(text[start:end]) is not None]
 
 
 def text_of(note: str, text: str, rule: str) -> str:

@@ -56,7 +56,7 @@ def read(
     else:
         data = arrays.load(paths["inputs"], ("train", "dev"), **needs)
         vectors = torch.from_numpy(embedding_table(data.vectors, recipe.embedding_init))
-        of_text = {"vocab_size": len(vectors), "vectors": vectors}
+        of_text = {"vocab_size": len(vectors), "vectors": vectors, "vocabulary": data.vocabulary}
     heads = data.heads_named(config.heads)
     spans_within = min(recipe.max_tokens, config.token_limit or recipe.max_tokens) if recipe.span_weight else None
     of_labels = label_knowledge(data, config, heads, paths)

@@ -28,11 +28,13 @@ class ModelConfig(Section):
     Attributes:
         shares_features: whether the model has one label attention per head on features that the heads share.
         fits_at_once: whether its weights are fitted at once rather than in steps.
+        tokenize_rule: the rule by which notes must be tokenized (`tokenize.rule`); None for any.
         needs_...: whether the model's constructor takes the field of `ModelInputs` of that name in training.
     """
 
     shares_features: ClassVar[bool] = False
     fits_at_once: ClassVar[bool] = False
+    tokenize_rule: ClassVar[str | None] = None
     needs_descriptions: ClassVar[bool] = False
     needs_edges: ClassVar[bool] = False
     needs_train_documents: ClassVar[bool] = False
