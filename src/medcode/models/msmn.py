@@ -86,7 +86,8 @@ class Msmn(WordModel):
     def term_vectors(self) -> dict[str, Tensor]:
         """Return the vector of each term, {head: [Y, m, D]}.
 
-        In evaluation they are computed once, and again after the weights have changed.
+        In evaluation they are computed once, and again after the weights have changed: in place, or by a training, which
+        begins with `train`.
         """
         wanted = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self.parameters())
         if self.training or wanted:
@@ -202,7 +203,7 @@ class SynonymAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.projection = nn.Linear(features, features)
-        self.queries = nn.Linear(features, features // heads)
+        self.query = nn.Linear(features, features // heads)
         nn.init.xavier_uniform_(self.projection.weight)
 
     def keys(self, features: Tensor) -> Tensor:
@@ -210,7 +211,7 @@ class SynonymAttention(nn.Module):
         return torch.tanh(self.projection(features)).unflatten(2, (self.heads, -1)).transpose(1, 2)
 
     def forward(self, keys: Tensor, features: Tensor, mask: Tensor | None, terms: Tensor) -> Tensor:
-        queries = self.queries(terms).transpose(0, 1).expand(len(keys), -1, -1, -1)  # [B, m, Y, D / m]
+        queries = self.query(terms).transpose(0, 1).expand(len(keys), -1, -1, -1)  # [B, m, Y, D / m]
         values = features.unsqueeze(1).expand(-1, self.heads, -1, -1)
         real = None if mask is None else mask[:, None, None]
         contexts = nn.functional.scaled_dot_product_attention(queries, keys, values, attn_mask=real, scale=1.0)
@@ -218,7 +219,7 @@ class SynonymAttention(nn.Module):
 
     def weights(self, keys: Tensor, mask: Tensor | None, terms: Tensor) -> Tensor:
         """Return the mean attention of the heads: terms [Y, m, D], or [B, Y, m, D] -> fp32 [B, Y, N]."""
-        queries = self.queries(terms)
+        queries = self.query(terms)
         of_heads = [masked_softmax(queries[..., j, :] @ keys[:, j].mT, mask) for j in range(self.heads)]
         return torch.stack(of_heads).mean(0)
 
