@@ -19,6 +19,8 @@ from medcode.models.base import WordModel
 from medcode.models.inputs import ModelInputs, TrainingOutput
 
 TERMS_AT_A_TIME = 2_048
+# With `matching_init: tied`, the score of words that equal a label's term, and what they add to its logit.
+QUERY_SCALE, OUTPUT_SCALE = 20.0, 5.0
 
 
 class Msmn(WordModel):
@@ -64,6 +66,11 @@ class Msmn(WordModel):
         self.terms = nn.ModuleDict({head: _terms(head, config, inputs) for head in inputs.heads})
         self._kept: tuple[object, dict[str, Tensor]] | None = None
 
+    def before_training(self) -> None:
+        """See `Model`."""
+        if self.config.matching_init == "tied":
+            start_tied(self)
+
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         return self._logits(*self.encode(tokens, lengths), self.term_vectors())
 
@@ -86,8 +93,8 @@ class Msmn(WordModel):
     def term_vectors(self) -> dict[str, Tensor]:
         """Return the vector of each term, {head: [Y, m, D]}.
 
-        In evaluation they are computed once, and again after the weights have changed: in place, or by a training, which
-        begins with `train`.
+        In evaluation they are computed once, and again after the weights have changed, in place or by a training, which
+        calls `train`.
         """
         wanted = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self.parameters())
         if self.training or wanted:
@@ -222,6 +229,43 @@ class SynonymAttention(nn.Module):
         queries = self.query(terms)
         of_heads = [masked_softmax(queries[..., j, :] @ keys[:, j].mT, mask) for j in range(self.heads)]
         return torch.stack(of_heads).mean(0)
+
+
+@torch.no_grad()
+def start_tied(model: Msmn) -> None:
+    """Initialize what compares words with terms so that a label attends to words like those of its terms, in place.
+
+    Keys and queries begin as the same random map of their centered inputs, in every head, and the output weight of a
+    label as its centered vector. Means and scales are those of the model's terms.
+    """
+    training = model.training
+    states, terms, labels = [], [], []
+    for table in model.eval().terms.values():
+        for words in table.words.split(TERMS_AT_A_TIME):
+            lengths = (words != PAD).sum(1)
+            features = model.encoder(model.embedding.table(words), lengths, nn.Identity())
+            states.append(features[position_mask(lengths.clamp(min=1), words.shape[1])])
+    for of_head in model.term_vectors().values():
+        terms.append(of_head.flatten(0, 1))
+        labels.append(of_head.amax(1))
+    model.train(training)
+    words, terms, labels = (torch.cat(parts) for parts in (states, terms, labels))
+    matching, mean = model.matching, words.mean(0)
+    shared = torch.empty_like(matching.query.weight)
+    nn.init.orthogonal_(shared)
+    shared /= ((words - mean) @ shared.T).square().mean().sqrt()
+    matching.projection.weight.copy_(shared.repeat(matching.heads, 1))
+    matching.projection.bias.copy_(-(shared @ mean).repeat(matching.heads))
+    norm = torch.tanh((words - mean) @ shared.T).norm(dim=1).mean()
+    queries = (terms - terms.mean(0)) @ shared.T
+    matching.query.weight.copy_(QUERY_SCALE / (norm * queries.norm(dim=1).mean()) * shared)
+    matching.query.bias.copy_(-matching.query.weight @ terms.mean(0))
+    center = labels.mean(0)
+    scale = OUTPUT_SCALE / ((labels - center).norm(dim=1).mean() * (words - mean).norm(dim=1).mean())
+    model.to_weight.weight.copy_(scale * torch.eye(len(center)))
+    model.to_weight.bias.copy_(-scale * center)
+    model.to_bias.weight.copy_(-scale * mean)
+    model.to_bias.bias.copy_(scale * mean @ center)
 
 
 class TermTable(nn.Module):

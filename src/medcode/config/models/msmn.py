@@ -30,6 +30,7 @@ class MsmnConfig(ModelConfig):
     terms: Annotated[Positive, Field(le=64)]
     term_words: Positive = 30
     layer_dropout: Annotated[Share, Field(lt=1)] = 0.1
+    matching_init: Literal["independent", "tied"] = "independent"
     term_padding: Literal["masked", "included"] = "masked"
     rdrop_weight: Annotated[Number, Field(ge=0)] = 5.0
     rdrop: Literal["softmax", "bernoulli"] = "softmax"
