@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from medcode import models
 from medcode.config.models.msmn import MsmnConfig
+from medcode.layers.dropout import share_batch
 from medcode.layers.rdrop import rdrop
 from medcode.models.msmn import Msmn, terms_of_label
 
@@ -275,6 +276,40 @@ def test_the_same_term_has_the_same_dropout_but_in_the_authors_code():
         model = small_models.build("msmn", dropout=0.5, match_released_code=released).train()
         first, *_, last = model.term_vectors()["icd"][0]  # four times its title
         assert torch.equal(first, last) != released
+
+
+@pytest.mark.parametrize(("layers", "varies"), [(1, False), (2, True)])
+def test_there_is_dropout_between_layers(layers, varies):
+    model, batch = build(layers=layers, layer_dropout=0.5).train(), plain.batch(NOTES)
+    torch.manual_seed(3)
+    first = model.encode(*batch)[0], model.term_vectors()["icd"]
+    second = model.encode(*batch)[0], model.term_vectors()["icd"]
+    assert [not torch.equal(x, y) for x, y in zip(first, second, strict=True)] == [varies, varies]
+
+
+def test_processes_that_share_a_batch_have_the_same_vectors_of_terms():
+    model, vectors = small_models.build("msmn", dropout=0.5, layers=2).train(), []
+    tokens, lengths = notes([5, 7])
+    for rows in ((0, 1, 2), (1, 2, 2)):
+        share_batch(model, rows)
+        torch.manual_seed(3)
+        model.encode(tokens[slice(*rows[:2])], lengths[slice(*rows[:2])])
+        vectors.append(model.term_vectors()["icd"])
+    assert torch.equal(*vectors)
+
+
+def test_there_is_dropout_on_what_labels_read():
+    model = small_models.build("msmn", dropout=0.5)
+    features, terms = model.encode(*notes([5])), model.term_vectors()
+    model.train()
+    first, second = model._logits(*features, terms)["icd"], model._logits(*features, terms)["icd"]
+    assert (first != second).any()
+
+
+def test_initial_keys_are_xavier_s():
+    matching = small_models.build("msmn", hidden=64, features=256, terms=2).matching
+    assert matching.projection.weight.abs().max().item() == pytest.approx((6 / 512) ** 0.5, rel=1e-2)
+    assert matching.query.weight.abs().max() < 1 / 256**0.5
 
 
 def test_options_that_do_not_fit_are_refused():

@@ -101,7 +101,7 @@ class Msmn(WordModel):
             return self._read_terms()
         state = self._state()
         if self._kept is None or self._kept[0] != state:
-            with torch.inference_mode(False), torch.no_grad():  # so that gradients of notes may pass through them
+            with torch.no_grad():
                 self._kept = state, self._read_terms()
         return self._kept[1]
 
