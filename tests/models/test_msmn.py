@@ -10,11 +10,11 @@ import torch
 from small_models import HEADS, notes, random_gold
 from torch import Tensor, nn
 
-from medcode import models
 from medcode.config.models.msmn import MsmnConfig
 from medcode.layers.dropout import share_batch
 from medcode.layers.rdrop import rdrop
-from medcode.models.msmn import Msmn, terms_of_label
+from medcode.models import Model, msmn
+from medcode.models.msmn import Msmn
 
 SIZE, LABELS = 5, 4
 NOTES = [plain.note(9), plain.note(1, seed=1), plain.note(30, seed=2)]
@@ -29,6 +29,13 @@ TERMS = [
     [[29, 6], [11], [12, 3]],
     [[0], [0], [0]],
 ]
+
+
+@pytest.fixture(autouse=True)
+def short_terms(monkeypatch):
+    """Divide terms of one word, two, and four."""
+    monkeypatch.setattr(msmn, "SHORT", 1)
+    monkeypatch.setattr(msmn, "AT_A_TIME", 2)
 
 
 def tokenize(texts: list[str]) -> list[np.ndarray]:
@@ -100,13 +107,6 @@ def test_terms_are_title_and_synonyms_from_the_start_again():
     assert [[[word for word in words[row].tolist() if word] or [0] for row in label] for label in places] == TERMS
     assert len(words) == 7  # each once
     assert len(build(match_released_code=True).terms["icd"].words) == 12
-
-
-def test_a_label_without_synonyms_repeats_its_title():
-    assert terms_of_label("Sepsis", [], 3) == ["Sepsis"] * 3
-    assert terms_of_label("a", ["b", "c"], 5) == ["a", "b", "c", "a", "b"]
-    assert terms_of_label("a", ["b", "c"], 2) == ["a", "b"]
-    assert terms_of_label("", ["b"], 2) == ["b", "b"]
 
 
 @torch.no_grad()
@@ -244,7 +244,7 @@ class TestTermsInEvaluation:
         assert self.readings == 1 and vectors.grad.abs().sum() > 0
 
 
-def forward(model: models.Model, batch: tuple[Tensor, Tensor], gold: dict[str, Tensor]):
+def forward(model: Model, batch: tuple[Tensor, Tensor], gold: dict[str, Tensor]):
     torch.manual_seed(7)
     return model.training_forward(*batch, gold, torch.tensor(1))
 

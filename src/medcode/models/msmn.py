@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from medcode.config.models.msmn import MsmnConfig
-from medcode.dataset.title_words import padded
+from medcode.dataset.label_terms import terms_of_label, words_of_terms
 from medcode.layers.dropout import Dropout
 from medcode.layers.loaded_buffers import resize_to_loaded
 from medcode.layers.masks import masked_softmax, position_mask
@@ -18,7 +19,8 @@ from medcode.layers.word_embedding import PAD
 from medcode.models.base import WordModel
 from medcode.models.inputs import ModelInputs, TrainingOutput
 
-TERMS_AT_A_TIME = 2_048
+# Terms that are read at a time, by their number and the number of words of the shortest ones.
+AT_A_TIME, SHORT = 2_048, 4
 # With `matching_init: tied`, the score of words that equal a label's term, and what they add to its logit.
 QUERY_SCALE, OUTPUT_SCALE = 20.0, 5.0
 
@@ -145,9 +147,14 @@ class Msmn(WordModel):
     def _read_terms(self) -> dict[str, Tensor]:
         vectors = {}
         for head, table in self.terms.items():
-            parts = [self._read(words) for words in table.words.split(TERMS_AT_A_TIME)]
+            parts = [self._read(words) for words in self._words(table)]
             vectors[head] = torch.cat(parts)[table.places]
         return vectors
+
+    def _words(self, table: TermTable) -> list[Tensor]:
+        """Return the words of a table in parts, with padding where it takes part in the maximum, int [M, T] each."""
+        pads = 1 if self.config.pads_terms else 0
+        return [table.words[rows, : width + pads] for rows, width in table.parts]
 
     def _read(self, words: Tensor) -> Tensor:
         """Return the vectors of terms, int [M, T] -> [M, D]."""
@@ -241,7 +248,7 @@ def start_tied(model: Msmn) -> None:
     training = model.training
     states, terms, labels = [], [], []
     for table in model.eval().terms.values():
-        for words in table.words.split(TERMS_AT_A_TIME):
+        for words in model._words(table):
             lengths = (words != PAD).sum(1)
             features = model.encoder(model.embedding.table(words), lengths, nn.Identity())
             states.append(features[position_mask(lengths.clamp(min=1), words.shape[1])])
@@ -272,8 +279,11 @@ class TermTable(nn.Module):
     """The words of the terms of labels, which are saved with the weights.
 
     Args:
-        words: ids of the words of M different terms, padded, int [M, T].
+        words: ids of the words of M terms, the shortest first, padded, int [M, T].
         places: rows of the m terms of each label, int [Y, m].
+
+    Attributes:
+        parts: rows of terms that are read at a time, and the number of words that the longest of them may have.
     """
 
     words: Tensor
@@ -283,24 +293,30 @@ class TermTable(nn.Module):
         super().__init__()
         self.register_buffer("words", words)
         self.register_buffer("places", places)
+        self.parts = parts_of((words != PAD).sum(1).tolist())
         self.register_load_state_dict_pre_hook(resize_to_loaded)
+        self.register_load_state_dict_post_hook(_divide_loaded)
 
 
-def terms_of_label(title: str, synonyms: Sequence[str], number: int) -> list[str]:
-    """Return the terms of a label: its title, its synonyms in their order, and from the start again to the number."""
-    texts = [text for text in (title, *synonyms) if text] or [""]
-    return [texts[place % len(texts)] for place in range(number)]
+def parts_of(lengths: Sequence[int]) -> list[tuple[slice, int]]:
+    """Divide terms in ascending order of their lengths: those of up to 4 words, of up to 8, of up to 16, and so on."""
+    parts, start, width = [], 0, SHORT
+    while start < len(lengths):
+        end = bisect_right(lengths, width)
+        parts += [(slice(row, min(row + AT_A_TIME, end)), width) for row in range(start, end, AT_A_TIME)]
+        start, width = end, 2 * width
+    return parts
+
+
+def _divide_loaded(table: TermTable, _: object) -> None:
+    table.parts = parts_of((table.words != PAD).sum(1).tolist())
 
 
 def _terms(head: str, config: MsmnConfig, inputs: ModelInputs) -> TermTable:
     """Return the terms of a head; empty ones for a model whose saved weights are loaded later."""
-    shape = inputs.heads[head], config.terms
     if inputs.titles is None or inputs.terms is None or inputs.tokenize is None:
+        shape = inputs.heads[head], config.terms
         return TermTable(torch.zeros(1, 1, dtype=torch.long), torch.zeros(shape, dtype=torch.long))
     pairs = zip(inputs.titles[head], inputs.terms[head], strict=True)
-    texts = [text for title, synonyms in pairs for text in terms_of_label(title, synonyms, config.terms)]
-    words = padded([ids[: config.term_words].astype("int64") for ids in inputs.tokenize(texts)])
-    if config.match_released_code:
-        return TermTable(words, torch.arange(len(words)).view(shape))
-    words, places = words.unique(dim=0, return_inverse=True)
-    return TermTable(words, places.view(shape))
+    terms = [terms_of_label(title, synonyms, config.terms) for title, synonyms in pairs]
+    return TermTable(*words_of_terms(terms, inputs.tokenize, config.term_words, once=not config.match_released_code))
