@@ -42,7 +42,7 @@ def tokenize(texts: list[str]) -> list[np.ndarray]:
     return [np.array([int(word) for word in text.split()], dtype=np.int32) for text in texts]
 
 
-def build(labels: list[int] | None = None, saved: bool = False, **changes) -> Msmn:
+def build(labels: list[int] | None = None, saved: bool = False, size: int = SIZE, **changes) -> Msmn:
     torch.manual_seed(0)
     labels = list(range(LABELS)) if labels is None else labels
     of_labels = {} if saved else {
@@ -50,7 +50,7 @@ def build(labels: list[int] | None = None, saved: bool = False, **changes) -> Ms
         "terms": {"icd": [SYNONYMS[label] for label in labels]},
         "tokenize": tokenize,
     }  # fmt: skip
-    inputs = plain.inputs({"icd": len(labels)}, SIZE, **of_labels)
+    inputs = plain.inputs({"icd": len(labels)}, size, **of_labels)
     return plain.scramble(Msmn(MsmnConfig(**OPTIONS | changes), inputs).eval()).double()
 
 
@@ -315,3 +315,15 @@ def test_initial_keys_are_xavier_s():
 def test_options_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="a multiple of terms"):
         MsmnConfig(**OPTIONS | {"terms": 4})
+
+
+@torch.no_grad()
+def test_with_tied_keys_and_queries_a_label_begins_with_words_like_those_of_its_terms():
+    tied, independent = (build(size=64, hidden=64, features=96, matching_init=init) for init in ("tied", "independent"))
+    tied.before_training()
+    note = [20, 21, 22, 3, 4, 5, 6, 23, 24, 25, 26, 12, 3, 27, 28, 20, 21]  # terms of the first and of the third label
+    for model, begins in ((tied, True), (independent, False)):
+        attention = model.label_attention(*plain.batch([note]))["icd"][0]
+        assert (attention[0, 3:7].sum() > 2 * 4 / 17) == begins and (attention[2, 11:13].sum() > 2 * 2 / 17) == begins
+        its_own, another = (model(*plain.batch([words]))["icd"][0] for words in ([3, 4, 5, 6], [20, 21, 22, 23]))
+        assert (its_own[0] > another[0] + 2) == begins

@@ -12,17 +12,17 @@ from medcode.config.models.msmn import MsmnConfig
 from medcode.dataset.label_terms import terms_of_label, words_of_terms
 from medcode.layers.dropout import Dropout
 from medcode.layers.loaded_buffers import resize_to_loaded
-from medcode.layers.masks import masked_softmax, position_mask
+from medcode.layers.masks import position_mask
 from medcode.layers.rdrop import rdrop
 from medcode.layers.recurrent import Recurrent
+from medcode.layers.synonym_attention import SynonymAttention
 from medcode.layers.word_embedding import PAD
 from medcode.models.base import WordModel
 from medcode.models.inputs import ModelInputs, TrainingOutput
 
 # Terms that are read at a time, by their number and the number of words of the shortest ones.
 AT_A_TIME, SHORT = 2_048, 4
-# With `matching_init: tied`, the score of words that equal a label's term, and what they add to its logit.
-QUERY_SCALE, OUTPUT_SCALE = 20.0, 5.0
+OUTPUT_SCALE = 5.0  # with `matching_init: tied`, what words that equal a label's terms add to its logit
 
 
 class Msmn(WordModel):
@@ -71,7 +71,7 @@ class Msmn(WordModel):
     def before_training(self) -> None:
         """See `Model`."""
         if self.config.matching_init == "tied":
-            start_tied(self)
+            self._start_tied()
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         return self._logits(*self.encode(tokens, lengths), self.term_vectors())
@@ -111,6 +111,23 @@ class Msmn(WordModel):
         """Set training or evaluation mode, and forget the vectors of terms."""
         self._kept = None
         return super().train(mode)
+
+    @torch.no_grad()
+    def _start_tied(self) -> None:
+        """Let a label begin with words like those of its terms: attend to them, and read them as evidence, in place."""
+        training, states = self.training, []
+        for table in self.eval().terms.values():
+            for features, real in map(self._features, self._words(table)):
+                states.append(features[real])
+        words, terms = torch.cat(states), torch.cat([*self.term_vectors().values()])
+        self.train(training)
+        self.matching.start_tied(words, terms.flatten(0, 1))
+        mean, center, labels = words.mean(0), terms.amax(1).mean(0), terms.amax(1)
+        scale = OUTPUT_SCALE / ((labels - center).norm(dim=1).mean() * (words - mean).norm(dim=1).mean())
+        self.to_weight.weight.copy_(scale * torch.eye(len(center)))
+        self.to_weight.bias.copy_(-scale * center)
+        self.to_bias.weight.copy_(-scale * mean)
+        self.to_bias.bias.copy_(scale * mean @ center - OUTPUT_SCALE)
 
     def label_vectors(self) -> dict[str, Tensor]:
         """See `Model`."""
@@ -158,13 +175,15 @@ class Msmn(WordModel):
 
     def _read(self, words: Tensor) -> Tensor:
         """Return the vectors of terms, int [M, T] -> [M, D]."""
+        features, real = self._features(words)
+        return (features if self.config.pads_terms else features.masked_fill(~real.unsqueeze(2), -torch.inf)).amax(1)
+
+    def _features(self, words: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features of the words of terms and which are real, int [M, T] -> [M, T, D], bool [M, T]."""
         lengths = (words != PAD).sum(1)
         x = self.term_dropout(self.embedding.table(words))
         features = self.encoder(x, lengths, self.encoder.term_dropout)
-        if not self.config.pads_terms:
-            real = position_mask(lengths.clamp(min=1), words.shape[1])
-            features = features.masked_fill(~real.unsqueeze(2), -torch.inf)
-        return features.amax(1)
+        return features, position_mask(lengths.clamp(min=1), words.shape[1])
 
     def _state(self) -> object:
         """Return what the vectors of terms in evaluation depend on, in a form that changes with it."""
@@ -196,83 +215,6 @@ class StackedRecurrent(nn.Module):
         for number, layer in enumerate(self.layers):
             x, _ = layer(dropout(x) if number else x, lengths)
         return self.output(x)
-
-
-class SynonymAttention(nn.Module):
-    """Attention with a head for each term of a label, and the maximum over the heads.
-
-    Source: Yuan et al. 2022, "Code Synonyms Do Matter: Multiple Synonyms Matching Network for Automatic ICD Coding",
-    equations of the multi-synonyms attention; the authors' code, whose layers have biases.
-
-        m_y = max_j sum_n softmax_n((U t_yj + u) . tanh(W h_n + w)_j) h_n
-
-    Args:
-        features: D.
-        heads: m, a divisor of D.
-
-    Shapes: keys [B, m, N, D / m], features [B, N, D], bool [B, N] or None, terms [Y, m, D] -> [B, Y, D].
-    """
-
-    def __init__(self, features: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.projection = nn.Linear(features, features)
-        self.query = nn.Linear(features, features // heads)
-        nn.init.xavier_uniform_(self.projection.weight)
-
-    def keys(self, features: Tensor) -> Tensor:
-        """Return the keys of every head, [B, N, D] -> [B, m, N, D / m]."""
-        return torch.tanh(self.projection(features)).unflatten(2, (self.heads, -1)).transpose(1, 2)
-
-    def forward(self, keys: Tensor, features: Tensor, mask: Tensor | None, terms: Tensor) -> Tensor:
-        queries = self.query(terms).transpose(0, 1).expand(len(keys), -1, -1, -1)  # [B, m, Y, D / m]
-        values = features.unsqueeze(1).expand(-1, self.heads, -1, -1)
-        real = None if mask is None else mask[:, None, None]
-        contexts = nn.functional.scaled_dot_product_attention(queries, keys, values, attn_mask=real, scale=1.0)
-        return contexts.amax(1)
-
-    def weights(self, keys: Tensor, mask: Tensor | None, terms: Tensor) -> Tensor:
-        """Return the mean attention of the heads: terms [Y, m, D], or [B, Y, m, D] -> fp32 [B, Y, N]."""
-        queries = self.query(terms)
-        of_heads = [masked_softmax(queries[..., j, :] @ keys[:, j].mT, mask) for j in range(self.heads)]
-        return torch.stack(of_heads).mean(0)
-
-
-@torch.no_grad()
-def start_tied(model: Msmn) -> None:
-    """Initialize what compares words with terms so that a label attends to words like those of its terms, in place.
-
-    Keys and queries begin as the same random map of their centered inputs, in every head, and the output weight of a
-    label as its centered vector. Means and scales are those of the model's terms.
-    """
-    training = model.training
-    states, terms, labels = [], [], []
-    for table in model.eval().terms.values():
-        for words in model._words(table):
-            lengths = (words != PAD).sum(1)
-            features = model.encoder(model.embedding.table(words), lengths, nn.Identity())
-            states.append(features[position_mask(lengths.clamp(min=1), words.shape[1])])
-    for of_head in model.term_vectors().values():
-        terms.append(of_head.flatten(0, 1))
-        labels.append(of_head.amax(1))
-    model.train(training)
-    words, terms, labels = (torch.cat(parts) for parts in (states, terms, labels))
-    matching, mean = model.matching, words.mean(0)
-    shared = torch.empty_like(matching.query.weight)
-    nn.init.orthogonal_(shared)
-    shared /= ((words - mean) @ shared.T).square().mean().sqrt()
-    matching.projection.weight.copy_(shared.repeat(matching.heads, 1))
-    matching.projection.bias.copy_(-(shared @ mean).repeat(matching.heads))
-    norm = torch.tanh((words - mean) @ shared.T).norm(dim=1).mean()
-    queries = (terms - terms.mean(0)) @ shared.T
-    matching.query.weight.copy_(QUERY_SCALE / (norm * queries.norm(dim=1).mean()) * shared)
-    matching.query.bias.copy_(-matching.query.weight @ terms.mean(0))
-    center = labels.mean(0)
-    scale = OUTPUT_SCALE / ((labels - center).norm(dim=1).mean() * (words - mean).norm(dim=1).mean())
-    model.to_weight.weight.copy_(scale * torch.eye(len(center)))
-    model.to_weight.bias.copy_(-scale * center)
-    model.to_bias.weight.copy_(-scale * mean)
-    model.to_bias.bias.copy_(scale * mean @ center)
 
 
 class TermTable(nn.Module):

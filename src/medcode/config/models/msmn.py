@@ -16,9 +16,10 @@ class MsmnConfig(ModelConfig):
     `hidden` is the width of each direction of the LSTM, `features` that of what it says of a word. If the two
     directions together have another width, a linear layer follows. `layer_dropout` is the dropout between layers.
     `terms` is the number of terms of each label, the title included, and of heads that search for them; `term_words`
-    that of the words that are read of a term. `term_padding: included` lets padding take part in the maximum over the
-    words of a term, as in the authors' code. `rdrop_weight` is the weight of the divergence of two passes of a note, 0
-    for one pass; `rdrop` says of which distribution.
+    that of the words that are read of a term. `matching_init: tied` lets keys and queries begin as the same map, so
+    that from the first step a label attends to words like those of its terms, and these speak for it. `term_padding:
+    included` lets padding take part in the maximum over the words of a term, as in the authors' code. `rdrop_weight`
+    is the weight of the divergence of two passes of a note, 0 for one pass; `rdrop` says of which distribution.
     """
 
     needs_titles: ClassVar[bool] = True
