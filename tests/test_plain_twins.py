@@ -11,9 +11,11 @@ from small_models import SMALL
 
 from medcode import models
 
-# Models on subwords, on two label systems, without steps, and reconstructions, which have no code to be as fast as.
+# Models on subwords, on two label systems, without steps, with two passes in a step (MSMN), and reconstructions, which
+# have no code to be as fast as.
 NOT_COMPARED = {
     "attentive_lstm", "bert_hier", "bert_trun", "c_memnn", "dlac", "gki_icd", "hypercore", "jams", "linear", "msatt_kg",
+    "msmn",
     "plm_ca", "plm_icd", "sentence_cls",
 }  # fmt: skip
 

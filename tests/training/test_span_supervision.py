@@ -208,7 +208,7 @@ def test_every_model_declares_whether_its_labels_attend_to_tokens():
     attending = {name for name in models.names() if build(name).config.attends_to_tokens}
     assert attending == {
         "bigru_label_attention", "caml", "dcan", "dlac", "dr_caml", "fusion", "gki_icd", "hypercore", "jams",
-        "joint_laat", "laat", "marn", "msatt_kg", "mt_ram", "multirescnn", "plm_ca", "plm_icd",
+        "joint_laat", "laat", "marn", "msatt_kg", "msmn", "mt_ram", "multirescnn", "plm_ca", "plm_icd",
     }  # fmt: skip
     refused = [("bert_hier", {}), ("fusion", {"attention": "document"}), ("mt_ram", {"ram_position": "branches"})]
     assert not any(build(name, **variant).config.attends_to_tokens for name, variant in refused)
