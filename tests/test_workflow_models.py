@@ -29,6 +29,34 @@ def test_a_model_trains_and_is_evaluated_on_each_head(clean, model):
 
 
 @pytest.mark.slow
+def test_a_model_reads_written_diagnoses_alone_in_training_and_in_prediction(clean):
+    ran = clean.experiment("model=attentive_lstm", "tokenize.rule=diagnoses")
+    assert ran >= {"check", "tokenize", "word2vec", "inputs", *FROM_MODEL}
+    assert json.loads(clean.read("models/trained/model.json"))["rule"] == "diagnoses"
+    assert ";" in clean.read("models/trained/vocabulary.txt").decode().splitlines()
+
+    def predicted(*lines: str) -> dict:
+        (clean.folder / "note.txt").write_text("\n".join(lines))
+        command = ("python", "-m", "medcode", "predict", "--format", "json", "--top", "3", "--evidence", "note.txt")
+        return json.loads(clean.run(*command).stdout)
+
+    listed = "Discharge Diagnosis:", "Pneumonia", "Acute renal failure"
+    one, other = predicted("Fever.", *listed), predicted("Cough for days.", *listed, "", "Discharge Condition:", "Good")
+    assert one["words"] == other["words"] == 5  # with the mark between the two
+    assert [code["probability"] for code in one["codes"]] == [code["probability"] for code in other["codes"]]
+    assert {span[2] for code in one["codes"] for span in code["spans"]} <= {
+        *"\n",
+        "Pneumonia",
+        "Acute",
+        "renal",
+        "failure",
+        "Acute renal",
+        "renal failure",
+        "Acute renal failure",
+    }
+
+
+@pytest.mark.slow
 def test_codes_and_categories_are_trained_and_evaluated_together(clean):
     assert clean.experiment("model=mt_ram") == {"check", *FROM_MODEL}
     assert clean.repro() == set()

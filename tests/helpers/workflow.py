@@ -59,6 +59,7 @@ SMALL = {
     "training": {"threads": 1, "padding": 0.3},
 }
 SMALL_OPTIONS = {
+    "attentive_lstm": {"character_size": 6, "hidden": 8},
     "bert_hier": {"chunk": 40},
     "bert_trun": {"chunk": 40},
     "bigru": {"width": 8},
