@@ -11,7 +11,7 @@ import numpy as np
 
 from medcode.config import Explain
 from medcode.dataset.arrays import Inputs, Split
-from medcode.evidence.attributions import check_method, methods_of
+from medcode.evidence.attributions import check_method, default_method, methods_of
 from medcode.evidence.explain import token_weights
 from medcode.evidence.faithfulness import faithfulness
 from medcode.evidence.plausibility import Explanation, plausibility, shares, tune
@@ -78,13 +78,15 @@ def chosen_methods(trained: TrainedModel, names: Sequence[str]) -> list[str]:
 
     Args:
         trained: the model.
-        names: names of `attributions.METHODS`; none stands for all that take few passes.
+        names: names of `attributions.METHODS`; none stands for all that take few passes, or for the model's default
+            where none does.
 
     Raises:
         UserError: none of those named works.
     """
     working = methods_of(trained.model)
-    chosen = [name for name in names or working if name in working and (names or name not in SLOW)]
+    quick = [name for name in working if name not in SLOW] or [default_method(trained.model)]
+    chosen = [name for name in names or quick if name in working]
     if not chosen:
         check_method(trained.model, names[0])  # raises
     return [*dict.fromkeys(chosen), RANDOM]

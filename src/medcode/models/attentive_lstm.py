@@ -44,10 +44,11 @@ class AttentiveLstm(Model):
 
     Shapes: int [B, N], int [B] -> {head: [B, Y]}. The order of the phrases does not matter.
 
-    Departures: no size is published in a source that we could read; sizes, the output layer and the decision to leave
-        its weights to each label are ours. Words are those of the rule, in lower case. Those outside the vocabulary are
-        all read as one unknown character. In a note without a list of diagnoses, the sentences are the phrases; on a
-        corpus without any, such as CodiEsp, it is an attention over sentences. Padding is never read.
+    Departures: no size is published in a source that we could read. Sizes, limits of length, and an output layer with
+        weights for each label are ours. Words are those of the rule, in lower case and without numbers. Those outside
+        the vocabulary are all read as one unknown character, so that words which training did not see are not told
+        apart by their letters. In a note without a list of diagnoses, the sentences are the phrases; on a corpus
+        without any, such as CodiEsp, it is an attention over sentences. Padding is never read.
     """
 
     paper = "Shi et al. 2017"
@@ -149,10 +150,9 @@ class PhraseEncoder(nn.Module):
 
 def last_states(network: Recurrent, x: Tensor, lengths: Tensor) -> Tensor:
     """Return the last states of a network, zero for an empty row: [M, T, E], int [M] -> [M, D]."""
-    longest = max(1, int(lengths.max())) if len(lengths) else 1
     if not len(lengths):
         return x.new_zeros(0, network.features)
-    _, last = network(x[:, :longest], lengths)
+    _, last = network(x[:, : max(1, int(lengths.max()))], lengths)
     return last * (lengths > 0).unsqueeze(1).to(last.dtype)
 
 
