@@ -131,6 +131,7 @@ VARIANTS = {
         {"layers": 2, "hidden": 4},
         {"terms": 1},
         {"term_padding": "masked"},
+        {"matching_init": "tied"},
         {"rdrop_weight": 0.0},
         {"rdrop": "bernoulli"},
     ],

@@ -50,7 +50,8 @@ class Msmn(WordModel):
         is left out of the maximum over the words of a term, unless `term_padding: included` or `match_released_code`
         say so. A term that several labels have, or one label several times, is read once, with one dropout;
         `match_released_code` reads each. Every term is read at every step, which takes memory for thousands of labels;
-        a cache of vectors that are a few steps old is left out. Weight decay is on biases too. A layer of the authors'
+        a cache of vectors that are a few steps old is left out. The authors show no attention of a label; here it is
+        the mean of its heads. `matching_init: tied` is ours. Weight decay is on biases too. A layer of the authors'
         code with weights of each label, which it never calls, is left out.
     """
 
