@@ -236,7 +236,7 @@ class TermTable(nn.Module):
         super().__init__()
         self.register_buffer("words", words)
         self.register_buffer("places", places)
-        self.parts = parts_of((words != PAD).sum(1).tolist())
+        self.parts = _parts(words)
         self.register_load_state_dict_pre_hook(resize_to_loaded)
         self.register_load_state_dict_post_hook(_divide_loaded)
 
@@ -252,7 +252,13 @@ def parts_of(lengths: Sequence[int]) -> list[tuple[slice, int]]:
 
 
 def _divide_loaded(table: TermTable, _: object) -> None:
-    table.parts = parts_of((table.words != PAD).sum(1).tolist())
+    table.parts = _parts(table.words)
+
+
+def _parts(words: Tensor) -> list[tuple[slice, int]]:
+    if words.is_meta:  # parameters are counted, and no term is read
+        return []
+    return parts_of((words != PAD).sum(1).tolist())
 
 
 def _terms(head: str, config: MsmnConfig, inputs: ModelInputs) -> TermTable:

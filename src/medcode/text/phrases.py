@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from medcode.text.sentences import sentence_spans
-
 _DIAGNOSES = re.compile(
     r"^[ \t]*(?:(?:discharge|final)[ \t]+diagnos[ei]s|diagnos[ei]s[ \t]+(?:at|on|upon)[ \t]+discharge)\s*?(?::|$)",
     re.IGNORECASE | re.MULTILINE,
@@ -17,6 +15,8 @@ _OTHER = re.compile(
     re.MULTILINE,
 )
 _NUMBER = re.compile(r"^[ \t]*(?:\d{1,2}[.)]|[-*#])[ \t]+", re.MULTILINE)
+# Between two sentences. Not `sentences`, of which all words of all models would depend.
+_BREAK = re.compile(r"[\n;]|(?<=[.?!])\s+(?=[^\W\d_a-zß-ÿα-ω])")
 _LINE, _PART = re.compile(r"[^\n]*(?:\n|\Z)"), re.compile(r"[^\n;]*(?:[\n;]|\Z)")
 
 
@@ -25,7 +25,7 @@ def phrase_spans(text: str) -> list[tuple[int, int]]:
 
     They are the items of a list under the heading of the discharge diagnoses, up to the next heading. An item begins
     at a number or bullet and may have several lines; in a list with fewer than two of these, a line break or a
-    semicolon ends it. A note without such items has its sentences as phrases.
+    semicolon ends it. A note without such items has its sentences as phrases; a line break or a semicolon ends one too.
 
     Source: Shi et al. 2017, "Towards Automated ICD Coding Using Deep Learning", of which the section and its items are.
     The expressions that find them, and sentences where there are none, are ours.
@@ -34,11 +34,21 @@ def phrase_spans(text: str) -> list[tuple[int, int]]:
         Spans in the order of the text. They are disjoint, begin and end with a character that is no blank, and have a
         letter. No letter, digit or underscore follows directly.
     """
-    return _with_letters(text, _diagnoses(text)) or _with_letters(text, sentence_spans(text))
+    return _with_letters(text, _diagnoses(text)) or _with_letters(text, _sentences(text))
 
 
 def _with_letters(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return [(start, end) for start, end in spans if any(map(str.isalpha, text[start:end]))]
+
+
+def _sentences(text: str) -> list[tuple[int, int]]:
+    spans, start = [], 0
+    for end, following in [*(gap.span() for gap in _BREAK.finditer(text)), (len(text), len(text))]:
+        sentence = text[start:end]
+        first = start + len(sentence) - len(sentence.lstrip())
+        spans.append((first, first + len(sentence.strip())))
+        start = following
+    return spans
 
 
 def _diagnoses(text: str) -> list[tuple[int, int]]:
