@@ -9,12 +9,12 @@ import pytest
 
 @pytest.fixture(scope="session")
 def cluster():
-    """Address of a cluster of two machines with a CPU each."""
+    """A cluster of two machines with a CPU each."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     pytest.importorskip("ray", reason="Ray is not installed; pip install 'medcode[ray]'")
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.add_node(num_cpus=1)
-    yield cluster.address
+    yield cluster
     cluster.shutdown()

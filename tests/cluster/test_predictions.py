@@ -60,7 +60,7 @@ def test_killed_workers_change_no_byte(cluster, notes, model, tmp_path):
     done = subprocess.run(command(notes, model, one), capture_output=True, text=True)
     assert done.returncode == 3, done.stderr  # some notes have no words
     process = subprocess.Popen(
-        command(notes, model, many, "--ray", cluster), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(notes, model, many, "--ray", cluster.address), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     for _ in range(2):
         kill_one(many, process)
@@ -70,7 +70,7 @@ def test_killed_workers_change_no_byte(cluster, notes, model, tmp_path):
     assert "Ray: 2 machines, 2 CPUs" in err and f"could not be read; {many}/part-*.rejects.csv says why" in err
     assert files(one) == files(many)
     assert WORD not in out + err
-    logs = [path for path in Path("/tmp/ray/session_latest/logs").rglob("*") if path.is_file()]
+    logs = [path for path in Path(cluster.head_node.get_logs_dir_path()).rglob("*") if path.is_file()]
     assert logs and not [path for path in logs if WORD.encode() in path.read_bytes()]
 
 
@@ -82,6 +82,6 @@ def test_a_mistake_in_a_worker_is_one_line(cluster, notes, model, tmp_path):
     (output / "part-00001.parquet").mkdir()  # cannot be written
     state = json.loads((output / "run.json").read_text())
     (output / "run.json").write_text(json.dumps(state | {"counts": None}))
-    done = subprocess.run(command(notes, model, output, "--ray", cluster), capture_output=True, text=True)
+    done = subprocess.run(command(notes, model, output, "--ray", cluster.address), capture_output=True, text=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "part-00001.parquet: could not be written (Is a directory)" in done.stderr

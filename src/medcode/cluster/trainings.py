@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -79,9 +78,6 @@ def repro(target: str, place: str, version: str) -> tuple[str, str]:
         place: working directory of the command.
         version: of the command's medcode.
     """
-    # Ray gives a task its GPUs by this variable, and takes all of them away where it has none.
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
-        del os.environ["CUDA_VISIBLE_DEVICES"]
     try:
         join(place, version)
         with Runner() as dvc:
