@@ -19,6 +19,7 @@ from medcode.engine import distributed, reproducibility
 from medcode.training import at_once, multi_seed, results, setup
 from medcode.training.at_once import AtOnce
 from medcode.training.checkpoint import Checkpoints, fingerprint, remove_finished
+from medcode.training.curriculum import Curriculum
 from medcode.training.history import HistoryWriter
 from medcode.training.label_init import initialize, label_descriptions, with_description_documents
 from medcode.training.state import Result
@@ -79,6 +80,9 @@ def prepare(
     writer = HistoryWriter(paths["curve"], paths["timings"], params.model, several=params.seeds > 1)
     trainer_cls = AtOnce if settings.config.fits_at_once else Trainer
     trainers: list = []
+    levels = {}
+    if recipe.curriculum is not None and inputs.tree is not None:
+        levels = {"curriculum": Curriculum(recipe.curriculum.epochs, inputs.tree)}
     for seed in params.all_seeds:
         torch.manual_seed(seed)
         model = model_cls(settings.config, inputs).to(device)
@@ -96,6 +100,7 @@ def prepare(
                 on_epoch=partial(writer.on_epoch, seed),
                 on_resume=partial(writer.on_resume, seed),
                 share_data_with=trainers[0] if trainers else None,
+                **levels,
             )
         )
     return data, trainers, tokenizer
