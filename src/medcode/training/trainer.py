@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -30,7 +30,7 @@ from medcode.engine.transfer import AsyncHostCopy, to_device
 from medcode.inference.scoring import split_notes
 from medcode.models.base import Model
 from medcode.training import early_stopping, lr_schedule, validation
-from medcode.training.checkpoint import Checkpoints
+from medcode.training.checkpoint import Checkpoints, checkpoint_of_all
 from medcode.training.curriculum import Curriculum, CurriculumTraining
 from medcode.training.losses import LossMeter, StepLosses
 from medcode.training.state import Result, Row, TrainState
@@ -98,7 +98,7 @@ class Trainer:
         self.epochs_above = 0 if curriculum is None else curriculum.epochs
         self.epochs = self.epochs_above + recipe.epochs
         self.floor = validation.floor(self.train_split, self.dev_split, list(model.heads), recipe)
-        self.state = TrainState()
+        self.state = TrainState(processes=self.context.size)
         self.losses = LossMeter(self.state.loss_sums)
         self._begin_epoch()
 
@@ -113,11 +113,15 @@ class Trainer:
         return self.state.step_in_epoch == len(self.batches)
 
     def restore(self) -> None:
-        """Restore the last checkpoint, if there is one."""
-        checkpoint = self.checkpoints.load()
+        """Restore the last checkpoint, if there is one of use.
+
+        Raises:
+            UserError: a process sees another training, or another checkpoint, than the main one.
+        """
+        checkpoint = checkpoint_of_all(self.checkpoints, self.context)
         if checkpoint is None:
             return
-        self.state = TrainState(**checkpoint["state"])
+        self.state = replace(TrainState(**checkpoint["state"]), processes=self.context.size)
         self.losses = LossMeter(self.state.loss_sums)
         if not self.done:  # a training that has ended needs only the best weights, which `finish` reads
             self.model.load_state_dict(checkpoint["model"])

@@ -20,7 +20,8 @@ ISSUED = {
     "bert-architectures", "bert-domains", "bert-frequency", "bert-more-data", "cantemist", "cnn-retrained",
     "codiesp-d-en", "codiesp-d-es", "codiesp-p-es", "diagnoses", "evidence-cantemist", "evidence-codiesp", "fusion",
     "fusion-ablation", "fusion-extra", "jams", "jams-frequency", "jams-linkage", "label-knowledge",
-    "label-knowledge-codiesp", "label-knowledge-mimic4", "mtram-ablation", "mtram-ccs", "mtram-combine", "mtram-icd", "slides-code-embeddings", "slides-focal-loss", "slides-models", "slides-parameters",
+    "label-knowledge-codiesp", "label-knowledge-mimic4", "mtram-ablation", "mtram-ccs", "mtram-combine", "mtram-icd",
+    "slides-code-embeddings", "slides-focal-loss", "slides-models", "slides-parameters",
     "zoo", "zoo-codiesp", "zoo-encoders", "zoo-mimic4",
 }  # fmt: skip
 MIMIC = {"synthetic-mimic3": "mimic3", "synthetic-mimic4": "mimic4"}
