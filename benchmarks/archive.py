@@ -109,7 +109,7 @@ def main() -> None:
         cpu, memory = run_stage(name, *options)
         print(
             f"{name}: {cpu:.0f} CPU s, {cpu * MILLION / number:.0f} for a million notes; {text_bytes / cpu / 1e6:.1f} "
-            f"MB of text a CPU second; peak memory {memory:.0f} MiB; {size_of(out) / number:.0f} bytes of disk for a note",
+            f"MB of text a CPU second; peak memory {memory:.0f} MiB; {size_of(out) / number:.0f} bytes of disk a note",
             flush=True,
         )
 

@@ -19,7 +19,7 @@ class Parameters(config.Section):
 def main(params: Parameters, out: Path, inputs: Path, needs: Path, **tables: Path) -> None:
     wanted = io.read_json(needs)
     if not any(wanted.values()):
-        io.write_empty(out, "the model needs neither synonyms nor the tree of codes")  # alike for all such models
+        io.write_empty(out, "training needs neither synonyms nor the tree of codes")  # alike for all such trainings
         return
     labels = {head: entry["labels"] for head, entry in io.read_json(inputs / "heads.json").items()}
     terms = paths = None

@@ -80,7 +80,7 @@ def prepare(
     trainer_cls = AtOnce if settings.config.fits_at_once else Trainer
     trainers: list = []
     levels = {}
-    if recipe.curriculum is not None and inputs.tree is not None:
+    if recipe.curriculum is not None:
         levels = {"curriculum": Curriculum(recipe.curriculum.epochs, inputs.tree)}
     for seed in params.all_seeds:
         torch.manual_seed(seed)

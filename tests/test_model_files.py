@@ -370,3 +370,7 @@ def test_a_curriculum_is_for_models_whose_labels_can_start_from_others():
     for epochs in ([1, 1, 1], [1] * 5, [1, 1, 1, 0]):
         with pytest.raises(UserError, match=r"^caml\.yaml: recipes\.quick\.curriculum\.epochs"):
             chosen("caml", curriculum={"epochs": epochs})
+    with pytest.raises(
+        UserError, match=r"curriculum: expected keys with values, \{key: value\}, found \[1, 1, 1, 1\]$"
+    ):
+        chosen("caml", curriculum=[1, 1, 1, 1])

@@ -76,5 +76,5 @@ def test_for_a_training_that_needs_nothing_the_folder_is_empty(written):
     written(terms=False, tree=False)
     assert io.is_empty(written.out)
     for read in (knowledge.read_terms, knowledge.read_paths):
-        with pytest.raises(UserError, match=r"holds no \w+\.json, which the model needs; make it again"):
+        with pytest.raises(UserError, match=r"holds no \w+\.json, which training needs; make it again"):
             read(written.out)

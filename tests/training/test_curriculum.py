@@ -25,6 +25,7 @@ from medcode.engine.transfer import to_device
 from medcode.errors import UserError
 from medcode.training import multi_seed
 from medcode.training.curriculum import Curriculum
+from medcode.training.label_init import with_description_documents
 from medcode.training.train_step import TrainStep
 
 # Two codes share a category, two the first decimal; the third is a category itself, and chapter B has no blocks. Blocks
@@ -69,7 +70,7 @@ def test_a_head_without_a_tree_keeps_its_labels_on_every_level():
     ccs = [(Node("code", "ccs", f"D{number}", ""),) for number in range(3)]
     curriculum = Curriculum(EPOCHS, TREE | {"ccs": ccs})
     assert [level.nodes["ccs"].tolist() for level in curriculum.levels] == [[0, 1, 2]] * 4
-    with pytest.raises(UserError, match=r"^recipe: curriculum: no level of the tree has fewer nodes than the head ccs"):
+    with pytest.raises(UserError, match=r"^recipe: curriculum: no level .* than there are labels \(ccs\); leave"):
         Curriculum(EPOCHS, {"ccs": ccs})
 
 
@@ -138,6 +139,21 @@ def test_log_odds_are_those_of_the_nodes(tiny_inputs, taught, engine, curriculum
             trainer.end_epoch()
 
 
+def test_log_odds_are_those_of_notes_where_descriptions_are_training_documents(
+    tiny_inputs, taught, engine, curriculum, tmp_path
+):
+    informed = taught.model_copy(update={"label_biases": "log_odds", "description_documents": True})
+    more = with_description_documents(tiny_inputs, {"icd": [np.array([1, 2, 3])] * 6})
+    biases = []
+    for name, data in (("without", tiny_inputs), ("with", more)):
+        trainer = trainers.trainer(data, informed, engine, tmp_path / name, curriculum=curriculum)
+        at_the_end_of_level(trainer, 2)
+        trainer.end_epoch()
+        biases.append(trainer.model.attention["icd"].output.bias)
+    assert len(more.splits["train"]) == len(tiny_inputs.splits["train"]) + 6
+    assert torch.equal(*biases)
+
+
 def new_head(labels: int, rows: nn.Module, bias: torch.Tensor) -> nn.Module:
     """Return the label attention of a level with its own number of labels."""
     head = type(rows)(rows.queries.in_features, labels)
@@ -190,7 +206,8 @@ def test_only_epochs_on_the_labels_are_monitored_and_the_curve_says_which(
     assert len(result.history) > curriculum.epochs + 1 and result.best_epoch > curriculum.epochs
     losses = [row["dev_loss"] for row in result.history[curriculum.epochs :]]
     assert result.best_epoch == curriculum.epochs + 1 + losses.index(min(losses))
-    assert result.stopped in ("1 epochs without a better loss", "last epoch")
+    without = len(losses) - 1 - losses.index(min(losses))
+    assert (without, result.stopped) in ((1, "1 epochs without a better loss"), (0, "last epoch"))
 
 
 def test_early_epochs_with_the_best_metric_are_not_kept(tiny_inputs, taught, engine, curriculum, tmp_path):

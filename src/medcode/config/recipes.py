@@ -50,10 +50,10 @@ class Recipe(Section):
     is the dev metric that chooses the best epoch: of the first head, or the mean over `monitor_heads: all`.
     `restore: last` keeps the weights of the last epoch instead of the best.
     `loss: focal` (MARN) weighs cross entropy by `focal_alpha` (1 - p)^`focal_gamma`; p is the probability of the true
-    value. `loss: asymmetric` (HiCu) has a gamma for gold labels and one for others (`training.losses`), and is
-    the sum over a document's labels, as published, where the other losses are the mean: about Y times as large. Adam's
-    steps do not depend on that, so learning rates stay comparable; but `adam_epsilon`, Adam's `weight_decay` and
-    `span_weight` weigh less, and `clip_norm` cuts more. The authors also sum over the batch; here it is a mean.
+    value. `loss: asymmetric` (HiCu; `training.losses`) is the sum over a document's labels, as published, where the
+    other losses are the mean: about Y times as large. Adam's steps do not depend on that, so learning rates stay
+    comparable; but `adam_epsilon`, Adam's `weight_decay`, `span_weight` and a model's own penalties weigh less,
+    `clip_norm` cuts more, and of several heads the one with more labels weighs more.
     `loss_weights` weighs the losses of a model with several heads; null weighs each 1, or as in the model's paper.
     `label_smoothing` is the share a of a label's 0 or 1 that is spread over all labels: y (1 - a) + a / Y.
     `max_tokens` is the number of words or subwords of a note that are read. `embedding: static` does not train
@@ -69,7 +69,7 @@ class Recipe(Section):
 
     `curriculum: {epochs: [1, 1, 1, 1]}` (HiCu) trains on chapters first, then on blocks, on categories and on codes of
     one more character, so many epochs each, and then for `epochs` on the codes. `schedule` runs over all of them;
-    `patience`, `monitor` and `restore` see those on the codes alone. `training.curriculum` has the details.
+    `patience`, `monitor` and `restore` see those on the codes alone, and warm-up is on the chapters.
 
     Three options for corpora with few documents: `label_init: descriptions` initializes label attention from the label
     descriptions; `label_biases: log_odds` initializes each output bias from the frequency of its label;

@@ -30,7 +30,7 @@ from scipy import sparse
 
 from medcode.codes.tree import Path, levels
 from medcode.config import Recipe
-from medcode.dataset.arrays import Targets
+from medcode.dataset.arrays import Split, Targets
 from medcode.engine.device_data import DeviceTargets
 from medcode.errors import UserError
 from medcode.models.base import Model
@@ -89,7 +89,7 @@ class Curriculum:
         kept = [depth for depth in range(len(epochs)) if _size(every[depth]) < _size(every[depth + 1])]
         if not kept:
             raise UserError(
-                f"recipe: curriculum: no level of the tree has fewer nodes than the head {', '.join(tree)} has labels; "
+                f"recipe: curriculum: no level of the tree has fewer nodes than there are labels ({', '.join(tree)}); "
                 "leave curriculum out"
             )
         self.levels = [every[depth] for depth in (*kept, -1)]
@@ -121,8 +121,8 @@ class CurriculumTraining:
         curriculum: the levels.
         model: with its initial weights, whose output biases are those of a fresh level.
         stepper: trains it.
-        targets: of the training documents, by head.
-        recipe: `label_biases`; log odds are those of the nodes of each level.
+        train: the training documents, descriptions of labels among them, if they are training documents too.
+        recipe: `label_biases`; log odds are those of the nodes of each level, among notes alone.
     """
 
     def __init__(
@@ -130,12 +130,13 @@ class CurriculumTraining:
         curriculum: Curriculum,
         model: Model,
         stepper: TrainStep,
-        targets: dict[str, Targets],
+        train: Split,
         recipe: Recipe,
     ) -> None:
-        self.curriculum, self.model, self.stepper, self.targets, self.recipe = (
-            curriculum, model, stepper, targets, recipe
-        )  # fmt: skip
+        self.curriculum, self.model, self.stepper, self.recipe = curriculum, model, stepper, recipe
+        self.targets = {head: train.targets[head] for head in model.heads}
+        notes = len(train) - train.n_descriptions
+        self.of_notes = {head: targets.first(notes) for head, targets in self.targets.items()}
         self.label_targets, self.entered = stepper.targets, len(curriculum.levels) - 1
         self.initial_biases = {head: model.attention[head].output.bias.detach().clone() for head in model.heads}
         for head in model.heads:
@@ -181,7 +182,7 @@ class CurriculumTraining:
     @torch.no_grad()
     def _reset_biases(self, level: Level, head: str) -> None:
         if self.recipe.label_biases == "log_odds":
-            targets = level.targets(head, self.targets[head])
+            targets = level.targets(head, self.of_notes[head])
             counts = np.asarray(targets.matrix.sum(0)).ravel()[level.nodes[head]]
             start_from_frequencies(self.model, head, counts, int(targets.is_coded.sum()))
         else:

@@ -93,8 +93,7 @@ class Trainer:
         )
         self.curriculum = None
         if curriculum is not None:
-            targets = {head: self.train_split.targets[head] for head in model.heads}
-            self.curriculum = CurriculumTraining(curriculum, model, self.stepper, targets, recipe)
+            self.curriculum = CurriculumTraining(curriculum, model, self.stepper, self.train_split, recipe)
         self.epochs_above = 0 if curriculum is None else curriculum.epochs
         self.epochs = self.epochs_above + recipe.epochs
         self.floor = validation.floor(self.train_split, self.dev_split, list(model.heads), recipe)
