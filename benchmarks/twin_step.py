@@ -45,6 +45,8 @@ class TwinStep:
             gold = gold * (1 - smoothing) + smoothing / gold.shape[1]
         if self.recipe.loss == "bce":
             return nn.BCEWithLogitsLoss()(logits, gold)
+        if self.recipe.loss != "focal":
+            raise NotImplementedError(f"loss {self.recipe.loss}: the plain twin has bce and focal")
         losses = nn.BCEWithLogitsLoss(reduction="none")(logits, gold)
         right = torch.exp(-losses)  # the probability of the true class
         return (self.recipe.focal_alpha * (1 - right) ** self.recipe.focal_gamma * losses).mean()

@@ -42,6 +42,9 @@ def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out
     stages = Path(__file__).parent
     code = project(stages.parent)
     with io.atomic_folder(out) as folder:
+        needs_tree = any(one.config.needs_tree or one.recipe.curriculum is not None for one in settings)
+        needs = {"terms": settings[0].config.needs_terms, "tree": needs_tree}
+        io.write_json(folder / "needs.json", needs)  # what `knowledge` looks up
         for path in sorted(stages.rglob("*.py")):
             io.write_json(folder / f"{path.stem}.json", code_of(code, [path.stem], modules))
 

@@ -1,4 +1,4 @@
-"""Look up the synonyms of the labels and their places in the tree of codes; empty for a model that needs neither."""
+"""Look up the synonyms of the labels and their places in the tree of codes; empty for a training that needs neither."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from medcode import config, io
 from medcode.codes.tree import Tree
-from medcode.config import models
 from medcode.dataset import knowledge
 
 
@@ -16,21 +15,17 @@ class Parameters(config.Section):
     """The sections of params.yaml that this stage reads: none."""
 
 
-@stage(
-    Parameters, optional={"model": str},
-    inputs=Path, descriptions=Path, synonyms=Path, hierarchy=Path, out=Path,
-)  # fmt: skip
-def main(params: Parameters, out: Path, inputs: Path, model: str | None, **tables: Path) -> None:
-    """Without a model, as in the studies, whose models share their data, everything is looked up."""
-    needs = None if model is None else models.find(model)
-    if needs is not None and not (needs.needs_terms or needs.needs_tree):
-        io.write_empty(out, "the model needs neither synonyms nor the tree of codes")  # alike for all such models
+@stage(Parameters, needs=Path, inputs=Path, descriptions=Path, synonyms=Path, hierarchy=Path, out=Path)
+def main(params: Parameters, out: Path, inputs: Path, needs: Path, **tables: Path) -> None:
+    wanted = io.read_json(needs)
+    if not any(wanted.values()):
+        io.write_empty(out, "training needs neither synonyms nor the tree of codes")  # alike for all such trainings
         return
     labels = {head: entry["labels"] for head, entry in io.read_json(inputs / "heads.json").items()}
     terms = paths = None
-    if needs is None or needs.needs_terms:
+    if wanted["terms"]:
         terms = knowledge.terms_of(labels, io.read_table(tables["synonyms"]).to_pylist())
-    if needs is None or needs.needs_tree:
+    if wanted["tree"]:
         rows = io.read_table(tables["descriptions"]).to_pylist()
         described = {(row["system"], row["code"]): row["description"] for row in rows}
         paths = knowledge.paths_of(labels, Tree(described, io.read_table(tables["hierarchy"]).to_pylist()))

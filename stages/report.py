@@ -37,6 +37,7 @@ def main(params: Shown, inputs: Path, corpus: Path, test: Path, train: Path, pag
         model=train_metrics["model"],
         macro_f1=params.evaluation.macro_f1,
         best_epoch=train_metrics["best_epoch"],
+        loss_unit=settings.recipe.loss_unit,
         train_counts={head: data.train_counts(head) for head in page_heads(test_metrics, data)},
         lengths=np.concatenate([np.diff(split.offsets).ravel() for split in data.splits.values()]),
         max_tokens=settings.recipe.note_tokens,

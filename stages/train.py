@@ -15,10 +15,11 @@ import torch
 from medcode import config, io, models
 from medcode.dataset.arrays import Inputs
 from medcode.encoders.subwords import SubwordTokenizer
-from medcode.engine import distributed, reproducibility
+from medcode.engine import distributed, reproducibility, torchrun
 from medcode.training import at_once, multi_seed, results, setup
 from medcode.training.at_once import AtOnce
 from medcode.training.checkpoint import Checkpoints, fingerprint, remove_finished
+from medcode.training.curriculum import Curriculum
 from medcode.training.history import HistoryWriter
 from medcode.training.label_init import initialize, label_descriptions, with_description_documents
 from medcode.training.state import Result
@@ -38,9 +39,8 @@ class Parameters(config.Run):
     encoder=Path, pretrained=Path, checkpoints=Path, timings=Path, curve=Path, metrics=Path, model=Path,
 )  # fmt: skip
 def main(params: Parameters, **paths: Path) -> None:
-    if params.training.processes > 1 and "WORLD_SIZE" not in os.environ:
-        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={params.training.processes}"]
-        os.execv(sys.executable, [sys.executable, *torchrun, *sys.argv])
+    if torchrun.is_needed(params.training):
+        os.execv(sys.executable, torchrun.command(params.training, sys.argv, os.environ))
     reproducibility.prepare(params.training.threads, params.training.kernels)
     device = distributed.choose_device(params.training.device)
     with distributed.join(device) as context, contextlib.ExitStack() as locks:
@@ -74,11 +74,14 @@ def prepare(
     content = {
         "config": settings.config.model_dump(),
         "recipe": recipe.model_dump(),
-        "training": params.training.model_dump(exclude={"checkpoint_steps"}),
+        "training": params.training.model_dump(exclude={"checkpoint_steps", "nodes", "processes"}),
     }
     writer = HistoryWriter(paths["curve"], paths["timings"], params.model, several=params.seeds > 1)
     trainer_cls = AtOnce if settings.config.fits_at_once else Trainer
     trainers: list = []
+    levels = {}
+    if recipe.curriculum is not None:
+        levels = {"curriculum": Curriculum(recipe.curriculum.epochs, inputs.tree)}
     for seed in params.all_seeds:
         torch.manual_seed(seed)
         model = model_cls(settings.config, inputs).to(device)
@@ -96,6 +99,7 @@ def prepare(
                 on_epoch=partial(writer.on_epoch, seed),
                 on_resume=partial(writer.on_resume, seed),
                 share_data_with=trainers[0] if trainers else None,
+                **levels,
             )
         )
     return data, trainers, tokenizer

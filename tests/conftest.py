@@ -171,7 +171,7 @@ def audited_subwords(audited_project, tmp_path_factory):
         project.set({"model": "plm_icd", "encoder": "scratch-tiny", "pretrain": {"steps": 2}})
         project.set({"calibration": "temperature", "thresholds": "per_code"})
         project.set({"recipes": {"quick": {"unit": "sentences"}}}, workflow.model_file("plm_icd"))
-        assert project.repro(**project.audit.variables) == {"check", "knowledge", "recipe", *workflow.FROM_ENCODER}
+        assert project.repro(**project.audit.variables) == {"check", "recipe", *workflow.FROM_ENCODER}
         project.commit()
 
     return workflow.shared(tmp_path_factory, "subwords", make)

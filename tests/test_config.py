@@ -98,6 +98,8 @@ MISTAKES = [
     ({"split/dev_share": 0.5, "split/test_share": 0.5}, "split: dev_share + test_share must be below 1"),
     ({"seeds": 0}, "seeds: Input should be greater than or equal to 1, found 0"),
     ({"seeds": 3, "training/processes": 2}, "seeds: 3 seeds train side by side in one process, yet training.proc"),
+    ({"seeds": 3, "training/nodes": 2}, "seeds: 3 seeds train side by side in one process, yet training.nodes is 2"),
+    ({"training/nodes": 0}, "training.nodes: Input should be greater than or equal to 1, found 0"),
     ({"split/fold": 3}, "split: fold: 3 has no effect with train_on: train; set train_on: train_dev, or fold: 0"),
     (
         {"split/train_on": "train_dev", "split/folds": 5, "split/fold": 5},
@@ -183,6 +185,7 @@ def test_subsections_of_training_ignore_other_keys(write, part, more):
     [
         ({"precision": "bf16"}, "training: expected precision auto or fp32 with device mps, found bf16"),
         ({"processes": 2}, "training: expected processes 1 with device mps, found 2"),
+        ({"nodes": 3}, "training: expected nodes 1 with device mps, found 3"),
         ({"precision": "fp32"}, None),
     ],
 )

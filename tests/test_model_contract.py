@@ -184,6 +184,25 @@ def test_static_vectors_are_not_trained(name):
     assert trained["trainable"] - static["trainable"] == table.numel()
 
 
+@every_variant
+def test_a_label_of_a_model_that_takes_a_curriculum_is_its_rows_in_the_label_attention(name, variant):
+    """With the rows of two labels exchanged, their logits are exchanged, and the others stay."""
+    model, batch = build(name, **variant), notes([20, 9])
+    if not model.config.takes_curriculum:
+        return
+    assert not model.has_own_training and model.regularization(random_gold(2, HEADS)) is None
+    before, order = model(*batch), torch.arange(HEADS["icd"])
+    order[[1, 4]] = order[[4, 1]]
+    attention = model.attention["icd"]
+    with torch.no_grad():
+        for weight in (attention.queries.weight, attention.output.weight, attention.output.bias):
+            assert len(weight) == HEADS["icd"]
+            weight.copy_(weight[order])
+    after = model(*batch)
+    assert not torch.allclose(before["icd"][:, 1], before["icd"][:, 4])
+    assert_close(after, before | {"icd": before["icd"][:, order]})
+
+
 @every_model
 def test_every_model_overfits_eight_notes(name):
     model = build(name, dropout=0.0, embedding="trained").train()

@@ -334,3 +334,43 @@ def test_a_weight_of_spans_is_for_documents_and_models_whose_labels_attend_to_to
         chosen("caml", span_weight=0, span_documents=True)
     with pytest.raises(UserError, match=r"caml\.yaml: recipes\.quick\.span_weight: .*greater than or equal to 0"):
         chosen("caml", span_weight=-1)
+
+
+def test_a_curriculum_is_for_models_whose_labels_can_start_from_others():
+    def chosen(name: str, **changes) -> config.ModelSettings:
+        content = file(name)
+        quick = content["recipes"]["quick"] | {"curriculum": {"epochs": [1, 1, 1, 1]}, "label_init": "random"} | changes
+        return model_settings(content | {"recipes": {"quick": quick}}, f"{name}.yaml", name, "quick", "top50")
+
+    assert chosen("laat").recipe.curriculum.epochs == [1, 1, 1, 1]
+    assert chosen("laat", curriculum=None).recipe.curriculum is None
+    for name, changes in (
+        ("linear", {}),
+        ("cnn", {}),
+        ("jams", {}),
+        ("plm_ca", {}),
+        ("joint_laat", {}),
+        ("fusion", {"options": {"attention": "document"}}),
+    ):
+        with pytest.raises(UserError) as mistake:
+            chosen(name, **changes)
+        assert mistake.value.args == (
+            f"{name}.yaml: recipes.quick.curriculum: is for models whose labels attend to the tokens of a note and "
+            f"are a query and an output vector each, which those of {name} with these options are not; "
+            "leave curriculum out",
+        )
+    with pytest.raises(
+        UserError, match=r"^caml\.yaml: recipes\.quick\.label_init: descriptions sets what a curriculum"
+    ):
+        chosen("caml", label_init="descriptions")
+    with pytest.raises(
+        UserError, match=r"^caml\.yaml: recipes\.quick\.span_weight: spans belong to codes, and a curric"
+    ):
+        chosen("caml", span_weight=0.5)
+    for epochs in ([1, 1, 1], [1] * 5, [1, 1, 1, 0]):
+        with pytest.raises(UserError, match=r"^caml\.yaml: recipes\.quick\.curriculum\.epochs"):
+            chosen("caml", curriculum={"epochs": epochs})
+    with pytest.raises(
+        UserError, match=r"curriculum: expected keys with values, \{key: value\}, found \[1, 1, 1, 1\]$"
+    ):
+        chosen("caml", curriculum=[1, 1, 1, 1])

@@ -45,12 +45,24 @@ def test_the_changelog_lists_this_version_below_unreleased(root):
     assert heads[:2] == ["Unreleased", version(root)]
 
 
-def test_the_citation_has_this_version_and_the_papers_of_the_models(root):
-    citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+class OnceEach(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice, as readers of CITATION.cff do."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key) for key, _ in node.value]
+        assert len(set(keys)) == len(keys), f"{keys} at line {node.start_mark.line + 1}"
+        return super().construct_mapping(node, deep)
+
+
+def test_the_citation_has_this_version_and_the_papers_of_models_and_trainings(root):
+    citation = yaml.load((root / "CITATION.cff").read_text(encoding="utf-8"), OnceEach)
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
     assert citation["version"] == version(root)
     models = " ".join((root / "docs/MODELS.md").read_text(encoding="utf-8").split())
     named = set(re.findall(r"\(([A-Z][^()]*?), \"([^\"]+)\"", models))
+    for module in (root / "src/medcode/training").glob("*.py"):
+        text = " ".join(module.read_text(encoding="utf-8").split())
+        named |= set(re.findall(r"Source: ([A-Z][^()\"]*?), \"([^\"]+)\"", text))
     cited = {reference["title"]: reference for reference in citation["references"]}
     assert {title for _, title in named} == cited.keys()
     for authors, title in named:

@@ -6,11 +6,13 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from free_ports import free_port
 from workflow import FROM_MODEL, FROM_OPEN, FROM_RECIPE, FROM_TRAIN, ROOT, STAGES, Project, model_file
 
 pytestmark = pytest.mark.workflow
@@ -113,12 +115,23 @@ def test_results_hold_no_text_of_a_note(clean):
 
 
 @pytest.mark.slow
-def test_training_on_two_processes_gives_the_same_metrics(clean):
+def test_training_on_two_processes_or_machines_gives_the_same_metrics(clean):
     before = json.loads(clean.read("metrics/train.json"))
     assert clean.experiment("training.processes=2") >= {"train"}
     after = json.loads(clean.read("metrics/train.json"))
     assert after["dev"]["dev_loss"] == pytest.approx(before["dev"]["dev_loss"], rel=1e-3)
     assert after["train_loss"] == pytest.approx(before["train_loss"], rel=1e-3)
+    two_on_one = clean.read("metrics/train.json")
+
+    # Two machines, which are this one twice. The second may come first, and waits.
+    clean.set({"training": {"nodes": 2, "processes": 1}})
+    shutil.rmtree(clean.folder / "checkpoints")  # or the training would have ended
+    meeting = {"PET_MASTER_ADDR": "localhost", "PET_MASTER_PORT": str(free_port())}
+    with ThreadPoolExecutor() as second:
+        joined = second.submit(clean.run, "python", "-m", "medcode", "join", "1", **meeting)
+        assert "train" in clean.repro("train", **meeting)
+        joined.result()
+    assert clean.read("metrics/train.json") == two_on_one
 
 
 def test_committed_results_match_code_and_parameters(tmp_path):

@@ -12,7 +12,7 @@ from medcode.errors import UserError, report
 
 COMMANDS = (
     "check", "models", "new-model", "keep", "predict", "review", "predictions", "fetch", "splits", "corpus", "study",
-    "sweep", "crossval",
+    "sweep", "crossval", "join",
 )  # fmt: skip
 EXAMPLES = """examples:
   medcode predict note.txt --model models/current      the codes of a note

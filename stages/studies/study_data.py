@@ -42,6 +42,7 @@ def main(params: Path, models: Path, changes: Path, corpus: str, lists: Path, ou
         # The code of a stage includes the reader of this corpus, which is found by name. Data stages import no model.
         stages = Path(__file__).parents[1]
         code = project(stages.parent)
+        io.write_json(folder / "code" / "needs.json", {"terms": True, "tree": True})  # the studies' models share it
         for path in sorted(stages.rglob("*.py")):
             io.write_json(
                 folder / "code" / path.with_suffix(".json").name,

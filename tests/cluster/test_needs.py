@@ -16,7 +16,7 @@ def training(tmp_path):
 
     def write(labels: int = 50, **engine) -> Training:
         settings = {
-            "engine": {"device": "auto", "threads": 2, "processes": 1} | engine,
+            "engine": {"device": "auto", "threads": 2, "processes": 1, "nodes": 1} | engine,
             "learning": {"batch_size": 8, "max_tokens": 1000},
         }
         io.write_json(tmp_path / "1.json", {"settings": settings})
@@ -64,3 +64,8 @@ def test_what_no_machine_can_ever_run_is_refused(needs, message):
 def test_what_one_machine_can_run_is_accepted():
     check("far@a-1", Needs(2, 0, 9 * GIB), MACHINES)
     check("far@a-1", Needs(8, 1, 3 * GIB), MACHINES)
+
+
+def test_a_training_on_several_machines_at_once_is_refused(training):
+    with pytest.raises(UserError, match=r"^training\.nodes: .* found 2; set it to 1$"):
+        needs_of(training(nodes=2), 0)

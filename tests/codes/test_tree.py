@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from medcode.codes import hierarchy
-from medcode.codes.tree import Node, Tree
+from medcode.codes.tree import Node, Tree, levels
+from medcode.dataset.label_sets import PAPERS_TOP50
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,45 @@ def test_paths_lead_from_the_chapter_to_the_code(tree, system, code, expected):
     path = tree.path(system, code)
     assert [f"{node.level} {node.code}" for node in path] == expected
     assert {node.system for node in path} == {system}
+
+
+@pytest.fixture(scope="module")
+def whole_tree(package_tables) -> Tree:
+    return Tree(
+        {}, hierarchy.table(pa.Table.from_pandas(package_tables.descriptions, preserve_index=False)).to_pylist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "expected"),
+    [
+        ("icd9cm", "401.9", "390-459 401-405 401 401.9 401.9"),
+        ("icd9proc", "96.04", "87-99 96 96 96.0 96.04"),  # its block is the category
+        ("icd9cm", "486", "460-519 480-488 486 486 486"),
+        ("icd9cm", "038.9", "001-139 030-041 038 038.9 038.9"),
+        ("icd9cm", "V58.61", "V01-V91 V50-V59 V58 V58.6 V58.61"),
+        ("icd10cm", "E11.621", "E00-E89 E08-E13 E11 E11.6 E11.621"),
+        ("icd10pcs", "0DTJ4ZZ", "0 0D 0DT 0DTJ 0DTJ4ZZ"),
+        ("icdo3", "8140/3", "8140 8140 8140 8140/3 8140/3"),
+        ("ccs", "D122", "D122 D122 D122 D122 D122"),
+    ],
+)
+def test_every_code_has_five_levels(whole_tree, system, code, expected):
+    assert [node.code for node in levels(whole_tree.path(system, code))] == expected.split()
+
+
+def test_the_papers_50_codes_have_as_many_nodes_as_in_hicus_code(whole_tree):
+    nodes = [levels(whole_tree.path(system, code)) for system, code in PAPERS_TOP50]
+    assert [len(set(level)) for level in zip(*nodes, strict=True)] == [14, 30, 39, 47, 50]
+
+
+def test_the_levels_of_all_codes_are_nested(package_tables, whole_tree):
+    parents: dict[tuple[int, Node], Node] = {}
+    for system, code in zip(*(package_tables.descriptions[key] for key in ("system", "code")), strict=True):
+        nodes = levels(whole_tree.path(system, code))
+        for depth in range(1, 5):
+            assert parents.setdefault((depth, nodes[depth]), nodes[depth - 1]) == nodes[depth - 1], (code, depth)
+    assert len(parents) > 100_000
 
 
 def test_nodes_have_the_titles_of_the_tables(tree):

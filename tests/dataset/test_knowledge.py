@@ -9,7 +9,6 @@ import stage_commands
 from medcode import io
 from medcode.codes import hierarchy
 from medcode.codes.synonyms import SCHEMA
-from medcode.config import models
 from medcode.dataset import knowledge
 from medcode.errors import UserError
 
@@ -40,9 +39,10 @@ def written(tmp_path):
     io.write_table(tmp_path / "hierarchy", hierarchy.table(DESCRIBED))
     io.write_text(tmp_path / "params.yaml", "model: nobody reads this\n")
 
-    def run(**model: str) -> None:
+    def run(*, terms: bool = True, tree: bool = True) -> None:
+        io.write_json(tmp_path / "needs.json", {"terms": terms, "tree": tree})
         names = ("inputs", "descriptions", "synonyms", "hierarchy")
-        options = {name: name for name in names} | {"params": "params.yaml", "out": "out"} | model
+        options = {name: name for name in names} | {"params": "params.yaml", "out": "out", "needs": "needs.json"}
         assert stage_commands.in_this_process("knowledge", stage_commands.options(**options), tmp_path).returncode == 0
 
     run.out = tmp_path / "out"
@@ -54,7 +54,7 @@ def test_terms_are_in_the_order_of_the_table_once_each_and_without_the_title():
     assert knowledge.terms_of(LABELS, rows) == {"icd": [["Sugar", "Diabetes NOS"], [], []], "ccs": [[]]}
 
 
-def test_without_a_model_all_is_looked_up(written):
+def test_synonyms_and_paths_are_looked_up(written):
     written()
     assert knowledge.read_terms(written.out) == {"icd": [["Sugar", "Diabetes NOS"], [], []], "ccs": [[]]}
     paths = knowledge.read_paths(written.out)
@@ -66,22 +66,15 @@ def test_without_a_model_all_is_looked_up(written):
 
 
 @pytest.mark.parametrize(("terms", "tree"), [(True, False), (False, True), (True, True)])
-def test_for_a_model_there_is_what_it_needs(written, monkeypatch, terms, tree):
-    caml = models.find("caml")
-    monkeypatch.setattr(caml, "needs_terms", terms)
-    monkeypatch.setattr(caml, "needs_tree", tree)
-    written(model="caml")
+def test_for_a_training_there_is_what_it_needs(written, terms, tree):
+    written(terms=terms, tree=tree)
     files = {path.name for path in written.out.iterdir()}
     assert files == {name for name, needed in ((knowledge.TERMS, terms), (knowledge.TREE, tree)) if needed}
 
 
-def test_for_other_models_the_folder_is_the_same_and_empty(written):
-    contents = []
-    for model in ("caml", "plm_icd"):
-        written(model=model)
-        assert io.is_empty(written.out)
-        contents.append([path.read_text() for path in written.out.iterdir()])
-    assert contents[0] == contents[1]
+def test_for_a_training_that_needs_nothing_the_folder_is_empty(written):
+    written(terms=False, tree=False)
+    assert io.is_empty(written.out)
     for read in (knowledge.read_terms, knowledge.read_paths):
-        with pytest.raises(UserError, match=r"holds no \w+\.json, which the model needs; make it again"):
+        with pytest.raises(UserError, match=r"holds no \w+\.json, which training needs; make it again"):
             read(written.out)

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +70,16 @@ class StubProject:
         with self._repository() as repository:
             return {stage.addressing for stage in repository.reproduce()}
 
-    def affected(self) -> set[str]:
+    def affected(self, real_stages: Sequence[str] = REAL) -> set[str]:
         """Run the commands of the real stages and return the stages that would run: changed ones and all after them.
 
         The result is that of `repro`, without rewriting dvc.lock for every stage, which takes most of the time.
+
+        Args:
+            real_stages: those that run; the others are taken to write new content.
         """
         with self._repository() as repository:
-            real = [stage for name in REAL for stage in repository.stage.collect(name)]
+            real = [stage for name in real_stages for stage in repository.stage.collect(name)]
             for stage in real:
                 subprocess.run(stage.cmd, shell=True, check=True)
             changed, graph = repository.status(), repository.index.graph

@@ -43,7 +43,7 @@ FROM_OPEN = {"open_codes", *FROM_EVALUATE}
 FROM_CALIBRATE = {"calibrate", *FROM_EVALUATE}
 FROM_TRAIN = {"train", "explain", *FROM_OPEN, *FROM_CALIBRATE}
 FROM_RECIPE = {"recipe", *FROM_TRAIN}
-FROM_MODEL = {"knowledge", *FROM_RECIPE}
+FROM_MODEL = FROM_RECIPE  # and `knowledge`, if one of the two models needs what the other does not
 FROM_ENCODER = {"encoder", "subword", "sentences", "pretrain", *FROM_TRAIN}
 CCS = {stage for stage in STAGES if stage.startswith("ccs@")}
 JOINT = ("corpus=synthetic-mimic4", "label_set=joint", "split.min_occurrences=3")

@@ -49,7 +49,7 @@ DRAW = {
     "evidence": lambda: evidence_figure(EVIDENCE),
     "linkage": lambda: label_figures.linkage_figure(LINKAGE, "per_label_present"),
     "frequency": lambda: figures.frequency_figure(FREQUENCY, "caml"),
-    "learning": lambda: figures.learning_figure(CURVE, 4),
+    "learning": lambda: figures.learning_figure(CURVE, 4, "decision"),
     "labels": lambda: figures.label_figure(COUNTS),
     "lengths": lambda: figures.length_figure(LENGTHS, 1000),
 }
@@ -125,15 +125,16 @@ def test_learning_curve_marks_the_best_epoch():
     svg = figure("learning")
     assert texts(svg).count("best epoch") == 2
     assert "epoch 4, micro F1 on dev was 0.400" in svg
-    ElementTree.fromstring(figures.learning_figure(CURVE[:1], 1))
+    ElementTree.fromstring(figures.learning_figure(CURVE[:1], 1, "decision"))
 
 
 def test_learning_curve_shows_the_loss_of_each_of_several_heads():
-    shown = texts(figures.learning_figure(TWO_HEADS, 4))
-    assert {"Loss", "Loss, icd", "Loss, <&>"} <= set(shown)
+    shown = texts(figures.learning_figure(TWO_HEADS, 4, "document"))
+    assert {"Loss", "Loss, icd", "Loss, <&>", "Loss per document"} <= set(shown)
+    assert "Loss per decision" not in shown
     assert shown.count("best epoch") == 4
     one_more = [row | {"train_loss_third": 1.0, "dev_loss_third": 1.0} for row in TWO_HEADS]
-    assert texts(figures.learning_figure(one_more, 4)).count("best epoch") == 5
+    assert texts(figures.learning_figure(one_more, 4, "decision")).count("best epoch") == 5
     assert not any(text and text.startswith("Loss,") for text in texts(figure("learning")))
 
 

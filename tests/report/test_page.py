@@ -439,3 +439,11 @@ def test_only_heads_that_were_measured_are_shown(run, params, settings):
     assert "Head icd" in html and "Head ccs" not in html
     with pytest.raises(UserError, match="the inputs have no head chapter"):
         page.render(params, **read(run, settings, test=test | {"chapter": test["icd"]}))
+
+
+def test_a_curriculum_is_told_beside_the_learning_curve(run, root, params, settings):
+    told = "The first epochs are on the levels of the tree above the codes."
+    assert told not in " ".join(Page(page.render(params, **read(run, settings))).texts)
+    laat = config.load_model(root / "configs/models/laat.yaml", "laat", "hicu", "top50")
+    trained = io.read_json(run / "train.json") | {"model": "laat", "recipe": "hicu"}
+    assert told in " ".join(Page(page.render(params, **read(run, laat, train=trained))).texts)

@@ -67,7 +67,7 @@ def test_extraction_depends_only_on_the_reader_of_its_corpus(corpus):
 def test_other_stages_do_not_depend_on_the_model_or_the_corpus():
     other = choice("codiesp", settings("plm_icd"))
     reading = {"check", "extract", "recipe", "train", "calibrate", "evaluate", "explain", "open_codes"}
-    reading |= {"knowledge", "publish", "report"}
+    reading |= {"publish", "report"}
     for script in set(SCRIPTS) - reading - {script for script in SCRIPTS if script.startswith("study_")}:
         assert code(script) == code(script, other), script
 

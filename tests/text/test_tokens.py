@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -91,3 +95,24 @@ def test_a_note_of_five_megabytes_is_tokenized_completely():
     tokens = tokenized([("a", "pain in the chest, radiating to the left arm; " * 110_000)])
     assert len(tokens.types) == 8
     assert np.array_equal(tokens.notes.ids, np.tile(tokens.notes.ids[:9], 110_000))
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from medcode.text.tokens import tokenized
+documents = lambda number: ((str(i), "pain in the chest " * 250) for i in range(number))
+tokenized(documents(1), disk=Path(sys.argv[1]))
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+limit = int(status["VmData"].split()[0]) * 1024 + 48 * 2**20
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+print(len(tokenized(documents(25_000), disk=Path(sys.argv[1])).notes.ids))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
+def test_ids_need_more_room_than_the_memory_has(tmp_path):
+    """100 million bytes of ids, and 48 MiB of memory."""
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("25000000\n", 0), done.stderr[-500:]
+    assert not list(tmp_path.iterdir())

@@ -61,6 +61,51 @@ def test_focal_loss_of_extreme_logits_is_finite_gradients_too(recipe, gamma):
     assert scores.grad.isfinite().all()
 
 
+def _logit(p):
+    return math.log(p / (1 - p))
+
+
+@pytest.mark.parametrize(
+    ("p", "y", "expected"), [(0.5, 0, 0.26903), (0.5, 1, 0.69315), (0.03, 0, 0), (0.9, 0, 1.61255)]
+)
+def test_the_asymmetric_loss_by_hand(recipe, p, y, expected):
+    asymmetric = recipe.model_copy(update={"loss": "asymmetric"})  # gamma 1 and 0, clip 0.05
+    losses = head_losses({"icd": torch.tensor([[_logit(p)]])}, {"icd": torch.tensor([[float(y)]])}, asymmetric)
+    assert losses["icd"].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_asymmetric_loss_is_a_sum_and_weighs_gold_labels_by_their_own_gamma(recipe):
+    changes = {"loss": "asymmetric", "asymmetric_gamma_negative": 2.0, "asymmetric_gamma_positive": 3.0}
+    asymmetric = recipe.model_copy(update=changes | {"asymmetric_clip": 0.1})
+    logits, gold = torch.tensor([[_logit(0.6), _logit(0.7)]]), torch.tensor([[1.0, 0.0]])
+    expected = -(0.4**3) * math.log(0.6) - 0.6**2 * math.log(0.4)
+    assert head_losses({"icd": logits}, {"icd": gold}, asymmetric)["icd"].tolist() == pytest.approx([expected])
+
+
+def test_without_focus_and_clip_the_asymmetric_loss_is_summed_cross_entropy(recipe):
+    flat = {"asymmetric_gamma_negative": 0.0, "asymmetric_gamma_positive": 0.0, "asymmetric_clip": 0.0}
+    asymmetric = recipe.model_copy(update={"loss": "asymmetric"} | flat)
+    summed = 3 * head_losses(LOGITS, GOLD, recipe)["icd"].item()
+    assert head_losses(LOGITS, GOLD, asymmetric)["icd"].tolist() == pytest.approx([summed])
+
+
+def test_no_gradient_flows_through_the_focus_of_the_asymmetric_loss(recipe):
+    scores = torch.tensor([[_logit(0.5)]], requires_grad=True)
+    asymmetric = recipe.model_copy(update={"loss": "asymmetric"})
+    head_losses({"icd": scores}, {"icd": torch.zeros(1, 1)}, asymmetric)["icd"].sum().backward()
+    # 0.45 times the derivative of -log(0.55 - x) at 0, times that of the sigmoid, 0.25.
+    assert scores.grad.item() == pytest.approx(0.45 / 0.55 * 0.25)
+
+
+def test_the_asymmetric_loss_of_extreme_logits_is_finite_gradients_too(recipe):
+    scores = torch.tensor([[200.0, -200.0, 200.0, -200.0]], requires_grad=True)
+    asymmetric = recipe.model_copy(update={"loss": "asymmetric", "asymmetric_clip": 0.0})
+    loss = head_losses({"icd": scores}, {"icd": torch.tensor([[1.0, 0.0, 0.0, 1.0]])}, asymmetric)["icd"].sum()
+    loss.backward()
+    assert loss.item() == pytest.approx(-2 * math.log(1e-8))  # both wrong ones, clamped
+    assert scores.grad.isfinite().all()
+
+
 @settings(max_examples=200)
 @given(
     history=st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.30001, 0.5, 0.6, float("nan")]), max_size=60),

@@ -12,6 +12,7 @@ import torch
 from small_models import settings
 
 from medcode.codes.tree import Node
+from medcode.config.recipes import CurriculumSettings
 from medcode.dataset import knowledge
 from medcode.encoders.subwords import SubwordTokenizer
 from medcode.errors import UserError
@@ -83,6 +84,11 @@ def test_a_model_gets_what_it_needs_of_its_labels_and_nothing_else(tiny_inputs, 
     assert inputs.terms == terms and inputs.tree == paths
     gold = tiny_inputs.splits["train"].targets["icd"].matrix.toarray().astype(int)
     assert (inputs.cooccurrence["icd"].toarray() == gold.T @ gold).all()  # of training documents alone
+    monkeypatch.undo()
+    monkeypatch.setattr(setup.arrays, "load", lambda *arguments, **options: tiny_inputs)
+    with_curriculum = chosen.recipe.model_copy(update={"curriculum": CurriculumSettings(epochs=[1, 1, 1, 1])})
+    _, taught, _ = setup.read(chosen.config, with_curriculum, {"inputs": Path("nowhere"), "knowledge": tmp_path})
+    assert (taught.tree, taught.terms) == (paths, None)
     unknown = len(tiny_inputs.vocabulary) + 1
     assert inputs.tokenize(["Word3, word1", "", "other"])[0].tolist() == [4, 2]
     assert [ids.tolist() for ids in inputs.tokenize(["", "other"])] == [[], [unknown]]

@@ -44,9 +44,16 @@ def needs_of(training: Training, cluster_gpus: int) -> Needs:
     Args:
         training: whose settings and inputs are on the disk.
         cluster_gpus: number of GPUs in the cluster; without any, `auto` is the CPU.
+
+    Raises:
+        UserError: it needs several machines at once.
     """
     settings = io.read_json(Path(f"{training.settings}.json"))["settings"]
     engine, learning = settings["engine"], settings["learning"]
+    if engine["nodes"] > 1:
+        raise UserError(
+            f"training.nodes: a training of a study on a cluster has one machine, found {engine['nodes']}; set it to 1"
+        )
     on_gpu = engine["device"] == "cuda" or (engine["device"] == "auto" and cluster_gpus > 0)
     heads = io.read_json(Path(training.inputs, "heads.json"))
     labels = max(len(head["labels"]) for head in heads.values())

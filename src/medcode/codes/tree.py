@@ -29,6 +29,18 @@ class Node(NamedTuple):
 Path = tuple[Node, ...]  # from a chapter down to a code
 
 
+def levels(path: Path) -> Path:
+    """Return the nodes of five levels: chapter, block, category, the shortest longer beginning of the code, the code.
+
+    A level that the path lacks repeats the one below.
+    """
+    of_level = {node.level: node for node in reversed(path)}
+    nodes = [path[-1]]
+    for level in ("code", "category", "block", "chapter"):
+        nodes.append(of_level.get(level, nodes[-1]))
+    return tuple(reversed(nodes))
+
+
 class Tree:
     """Paths of codes.
 

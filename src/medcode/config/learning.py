@@ -66,6 +66,7 @@ class Training(Scoring):
     model_config = ConfigDict(extra="forbid")
 
     processes: Annotated[Positive, Field(le=64)]
+    nodes: Annotated[Positive, Field(le=1_024)] = 1
     padding: Share
     micro_batch: Count = 0
     gradient_checkpointing: bool = False
@@ -76,8 +77,9 @@ class Training(Scoring):
 
     @model_validator(mode="after")
     def _apple_has_one_process(self) -> Self:
-        if self.device == "mps" and self.processes > 1:
-            raise ValueError(f"expected processes 1 with device mps, found {self.processes}")
+        for name, number in (("processes", self.processes), ("nodes", self.nodes)):
+            if self.device == "mps" and number > 1:
+                raise ValueError(f"expected {name} 1 with device mps, found {number}")
         return self
 
 

@@ -126,11 +126,12 @@ def _check_rules(raw: dict[str, Any], path: str | os.PathLike, label_set: str) -
             f"{path}: split: source: stratified ignores published lists, but published is {params.split.published}; "
             "set source: auto or published: none"
         )
-    if params.seeds > 1 and params.training.processes > 1:
-        lines.append(
-            f"{path}: seeds: {params.seeds} seeds train side by side in one process, yet training.processes is "
-            f"{params.training.processes}; set one of the two to 1"
-        )
+    for name, number in (("processes", params.training.processes), ("nodes", params.training.nodes)):
+        if params.seeds > 1 and number > 1:
+            lines.append(
+                f"{path}: seeds: {params.seeds} seeds train side by side in one process, yet training.{name} is "
+                f"{number}; set one of the two to 1"
+            )
     if params.split.dev_share + params.split.test_share >= 1:
         lines.append(f"{path}: split: dev_share + test_share must be below 1, or no training document is left")
     if params.split.fold >= params.split.folds:

@@ -19,8 +19,16 @@ MonitorName = Literal[
     "precision_at_5", "precision_at_8", "precision_at_15", "r_precision", "map", "mean_of_seven", "loss",
 ]  # fmt: skip
 
+ABOVE_CODES = 4  # chapter, block, category, and the shortest longer beginning of a code
+
 Unit = Literal["documents", "sentences"]
 SPAN_HEAD = "icd"  # whose labels are codes, as those of spans
+
+
+class CurriculumSettings(Section):
+    """Epochs on each level of the tree above the codes: chapters, blocks, categories, codes of one more character."""
+
+    epochs: Annotated[list[Epochs], Field(min_length=ABOVE_CODES, max_length=ABOVE_CODES)]
 
 
 class Recipe(Section):
@@ -42,8 +50,12 @@ class Recipe(Section):
     is the dev metric that chooses the best epoch: of the first head, or the mean over `monitor_heads: all`.
     `restore: last` keeps the weights of the last epoch instead of the best.
     `loss: focal` (MARN) weighs cross entropy by `focal_alpha` (1 - p)^`focal_gamma`; p is the probability of the true
-    value. `loss_weights` weighs the losses of a model with several heads; null weighs each 1, or as in the model's
-    paper. `label_smoothing` is the share a of a label's 0 or 1 that is spread over all labels: y (1 - a) + a / Y.
+    value. `loss: asymmetric` (HiCu; `training.losses`) is the sum over a document's labels, as published, where the
+    other losses are the mean: about Y times as large. Adam's steps do not depend on that, so learning rates stay
+    comparable; but `adam_epsilon`, Adam's `weight_decay`, `span_weight` and a model's own penalties weigh less,
+    `clip_norm` cuts more, and of several heads the one with more labels weighs more.
+    `loss_weights` weighs the losses of a model with several heads; null weighs each 1, or as in the model's paper.
+    `label_smoothing` is the share a of a label's 0 or 1 that is spread over all labels: y (1 - a) + a / Y.
     `max_tokens` is the number of words or subwords of a note that are read. `embedding: static` does not train
     word vectors. `embedding_init: unit` scales each to norm 1, as caml-mimic; `raw` leaves them as word2vec gives them,
     as LAAT's authors; `whitened` also removes what they have in common, so that only like words are alike.
@@ -54,6 +66,10 @@ class Recipe(Section):
     `span_documents` the words of each span are an example too.
     `span_weight` is the weight of a loss that wants the attention of a gold label to lie in its spans
     (`training.span_supervision`). It is for models whose labels attend to tokens.
+
+    `curriculum: {epochs: [1, 1, 1, 1]}` (HiCu) trains on chapters first, then on blocks, on categories and on codes of
+    one more character, so many epochs each, and then for `epochs` on the codes. `schedule` runs over all of them;
+    `patience`, `monitor` and `restore` see those on the codes alone, and warm-up is on the chapters.
 
     Three options for corpora with few documents: `label_init: descriptions` initializes label attention from the label
     descriptions; `label_biases: log_odds` initializes each output bias from the frequency of its label;
@@ -76,9 +92,12 @@ class Recipe(Section):
     monitor: MonitorName = "f1_micro"
     monitor_heads: Literal["first", "all"] = "first"
     restore: Literal["best", "last"] = "best"
-    loss: Literal["bce", "focal"] = "bce"
+    loss: Literal["bce", "focal", "asymmetric"] = "bce"
     focal_alpha: Annotated[Number, Field(gt=0)] = 0.999
     focal_gamma: Annotated[Number, Field(ge=0)] = 2.0
+    asymmetric_gamma_negative: Annotated[Number, Field(ge=0)] = 1.0
+    asymmetric_gamma_positive: Annotated[Number, Field(ge=0)] = 0.0
+    asymmetric_clip: Share = 0.05
     loss_weights: dict[str, Annotated[Number, Field(ge=0)]] | None = None
     label_smoothing: Annotated[Share, Field(lt=1)] = 0.0
     max_tokens: Tokens = 2500
@@ -91,6 +110,7 @@ class Recipe(Section):
     unit: Unit = "documents"
     span_documents: bool = False
     span_weight: Annotated[Number, Field(ge=0)] = 0.0
+    curriculum: CurriculumSettings | None = None
     options: dict[str, Any] = Field({})
 
     idle: ClassVar[frozenset[str]] = frozenset()  # keys without a meaning for the model
@@ -99,6 +119,11 @@ class Recipe(Section):
     def reads_descriptions(self) -> bool:
         """Whether training needs label descriptions, whatever the model."""
         return self.description_documents or self.label_init == "descriptions"
+
+    @property
+    def loss_unit(self) -> str:
+        """What the loss is of: a decision about a label, or a document, the sum over its decisions."""
+        return "document" if self.loss == "asymmetric" else "decision"
 
     @property
     def note_tokens(self) -> int | None:
@@ -190,24 +215,32 @@ def model_settings(
         raise UserError(f"{path}: recipes: there is no {recipe}; {nearest(recipe, keys.recipes)}")
     chosen = build(recipe_class(models.find(model)), keys.recipes[recipe], path, f"recipes.{recipe}")
     config = configure(model, keys.options, chosen, path, recipe)
-    _check_spans(model, config, chosen, f"{path}: recipes.{recipe}")
+    _check_fit(model, config, chosen, f"{path}: recipes.{recipe}")
     return ModelSettings(model, config, recipe, chosen)
 
 
-def _check_spans(model: str, config: ModelConfig, recipe: Recipe, where: str) -> None:
-    """Check that a model can learn from spans as its recipe says."""
-    if recipe.unit == "sentences" and config.heads != [SPAN_HEAD]:
-        raise UserError(
-            f"{where}.unit: sentences is for models with the head {SPAN_HEAD} alone, "
-            f"{model} has {', '.join(config.heads)}; set unit: documents"
-        )
-    if recipe.span_documents and recipe.unit != "sentences":
-        raise UserError(f"{where}.span_documents: goes with unit: sentences; set that too, or span_documents: false")
-    if recipe.span_weight and not config.attends_to_tokens:
-        raise UserError(
-            f"{where}.span_weight: is for models whose labels attend to the tokens of a note, which those of {model} "
-            "with these options do not; set span_weight: 0"
-        )
+def _check_fit(model: str, config: ModelConfig, recipe: Recipe, where: str) -> None:
+    """Check that a model can be trained as its recipe says."""
+    heads, curriculum = ", ".join(config.heads), recipe.curriculum is not None
+    with_these = f"which those of {model} with these options"
+    rules = (
+        (recipe.unit != "sentences" or config.heads == [SPAN_HEAD],
+         f"unit: sentences is for models with the head {SPAN_HEAD} alone, {model} has {heads}; set unit: documents"),
+        (recipe.unit == "sentences" or not recipe.span_documents,
+         "span_documents: goes with unit: sentences; set that too, or span_documents: false"),
+        (config.attends_to_tokens or not recipe.span_weight,
+         f"span_weight: is for models whose labels attend to the tokens of a note, {with_these} do not; "
+         "set span_weight: 0"),
+        (config.takes_curriculum or not curriculum,
+         f"curriculum: is for models whose labels attend to the tokens of a note and are a query and an output vector "
+         f"each, {with_these} are not; leave curriculum out"),
+        (recipe.label_init == "random" or not curriculum,
+         f"label_init: {recipe.label_init} sets what a curriculum takes from the level above; set label_init: random"),
+        (not recipe.span_weight or not curriculum,
+         "span_weight: spans belong to codes, and a curriculum begins above them; set span_weight: 0"),
+    )  # fmt: skip
+    if broken := [f"{where}.{text}" for kept, text in rules if not kept]:
+        raise UserError(*broken)
 
 
 def configure(

@@ -123,6 +123,8 @@ def _explain(
                 yield f"{path}: {key}: renamed; write {value}"
                 continue
             message = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] == "model_type":  # pydantic names a class
+                message = "expected keys with values, {key: value}"
             # The message of a rule about several keys names them; the whole mapping would not help.
             value = (
                 ""

@@ -96,6 +96,7 @@ class Split:
         fragments: of the documents, for a model that reads fragments; None for one that reads whole documents.
         spans: of gold labels, by head: document or, if there are any, fragment, label, and first and last + 1 of its
             tokens, int64 [K, 4], ascending; empty if not read.
+        n_descriptions: of these documents, the last ones, which are descriptions of labels rather than notes.
     """
 
     documents: list[str]
@@ -103,6 +104,7 @@ class Split:
     targets: dict[str, Targets]
     fragments: Fragments | None = None
     spans: dict[str, np.ndarray] = field(default_factory=dict)
+    n_descriptions: int = 0
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -117,6 +119,7 @@ class Split:
             {head: targets.first(n) for head, targets in self.targets.items()},
             fragments,
             {head: spans[spans[:, 0] < examples] for head, spans in self.spans.items()},
+            max(0, n - (len(self) - self.n_descriptions)),
         )
 
 

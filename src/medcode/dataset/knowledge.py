@@ -85,5 +85,5 @@ def read_paths(folder: str | os.PathLike) -> Paths:
 
 def _read(path: Path) -> Any:
     if not path.exists():
-        raise UserError(f"{path.parent}: holds no {path.name}, which the model needs; {MAKE_AGAIN}")
+        raise UserError(f"{path.parent}: holds no {path.name}, which training needs; {MAKE_AGAIN}")
     return io.read_json(path)

@@ -42,8 +42,9 @@ class ModelInputs:
         features: their number F in a saved model.
 
     Label knowledge, edges and documents are there for a model whose `Config` has `needs_` and the name of the field,
-    and only in training: a saved model is rebuilt without them. What it needs of them in prediction stands in its
-    weights and buffers, whose sizes may depend on them (`layers.loaded_buffers`).
+    and the tree also with a curriculum. They are there only in training: a saved model is rebuilt without them. What it
+    needs of them in prediction stands in its weights and buffers, whose sizes may depend on them
+    (`layers.loaded_buffers`).
 
     Raises:
         ValueError: both a vocabulary and an encoder are passed, or neither.

@@ -69,6 +69,7 @@ class Facts:
         model: its name.
         macro_f1: the definition of macro F1.
         best_epoch: the epoch whose weights were kept.
+        loss_unit: of what the loss of the learning curve is: decision or document.
         train_counts: by head, the training documents of each label.
         lengths: tokens of each note.
         max_tokens: the maximum number of tokens that the model reads; None if it reads whole notes.
@@ -78,6 +79,7 @@ class Facts:
     model: str
     macro_f1: str
     best_epoch: float
+    loss_unit: str
     train_counts: dict[str, np.ndarray]
     lengths: np.ndarray
     max_tokens: int | None
@@ -102,7 +104,7 @@ def draw(drawn: Tables, facts: Facts, *, phone: bool = False) -> dict[str, str]:
         "frequency": figures.frequency_figure(drawn.frequency, facts.macro_f1, **shared),
         "losses": label_figures.loss_figure({facts.model: drawn.losses}, **shared),
         "vectors": label_figures.map_figure(drawn.vectors, **shared),
-        "learning": figures.learning_figure(drawn.learning_curve, facts.best_epoch, **shared),
+        "learning": figures.learning_figure(drawn.learning_curve, facts.best_epoch, facts.loss_unit, **shared),
         "labels": figures.label_figure(facts.train_counts, **shared),
         "lengths": figures.length_figure(facts.lengths, facts.max_tokens, facts.unit, **shared),
         "evidence": evidence_figure(drawn.evidence, **shared),

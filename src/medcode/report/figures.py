@@ -79,7 +79,7 @@ def _bars(axes: Axes, rows: Sequence[dict[str, Any]], column: str) -> None:
     axes.grid(axis="x", visible=False)
 
 
-def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float, *, phone: bool = False) -> str:
+def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float, loss_unit: str, *, phone: bool = False) -> str:
     """Draw losses on the left and dev metrics on the right, by epoch, with the best epoch marked.
 
     With several heads, further rows show the loss of each head.
@@ -88,6 +88,7 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float, *, phone:
         rows: epoch, train_loss, dev_loss, f1_micro, f1_macro and map, and train_loss_<head> and dev_loss_<head> where
             there are several heads. NaN leaves a gap.
         best_epoch: the epoch whose weights were kept; with several seeds, the mean.
+        loss_unit: of what the loss is: decision or document.
         phone: as for `frequency_figure`.
     """
     heads = [column.removeprefix("train_loss_") for column in rows[0] if column.startswith("train_loss_")]
@@ -96,7 +97,7 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float, *, phone:
         (left, right), *lower_rows = panels
         _lines(left, rows, {"train_loss": "Train", "dev_loss": "Dev"}, phone=phone)
         left.set_title("Loss")
-        left.set_ylabel("Loss per decision")
+        left.set_ylabel(f"Loss per {loss_unit}")
         _lines(right, rows, {"f1_micro": "Micro F1", "f1_macro": "Macro F1", "map": "MAP"}, phone=phone)
         right.set_title("Metrics on dev")
         right.set_ylim(0, 1)
@@ -107,7 +108,7 @@ def learning_figure(rows: Sequence[dict[str, Any]], best_epoch: float, *, phone:
                 continue
             _lines(axes, rows, {f"train_loss_{head}": "Train", f"dev_loss_{head}": "Dev"}, phone=phone)
             axes.set_title(f"Loss, {head}")
-            axes.set_ylabel("Loss per decision")
+            axes.set_ylabel(f"Loss per {loss_unit}")
         for axes in (left, right, *head_panels[: len(heads)]):
             axes.axvline(best_epoch, color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
             axes.annotate(

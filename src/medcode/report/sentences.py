@@ -40,7 +40,8 @@ def learning_note(train: Mapping[str, Any], settings: ModelSettings) -> str:
     if settings.config.fits_at_once:
         return "The weights are fitted at once. Metrics on dev are at the threshold 0.5."
     epoch = "last epoch" if recipe.restore == "last" else f"epoch with the best {recipe.monitor} on dev"
+    curriculum = "" if recipe.curriculum is None else "The first epochs are on the levels of the tree above the codes. "
     return (
-        f"The weights of the {epoch} are kept. Training ended: {train['stopped']}. "
+        f"The weights of the {epoch} are kept. {curriculum}Training ended: {train['stopped']}. "
         "Metrics on dev are at the threshold 0.5."
     )

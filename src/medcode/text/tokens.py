@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import tempfile
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -109,19 +110,25 @@ def _tokenized(texts: list[str], rule: str) -> tuple[list[str], np.ndarray, list
     return list(type_ids.types), np.concatenate(ids), lengths
 
 
-def tokenized(documents: Iterable[tuple[str, str]], rule: str = "caml", processes: int = 1) -> TokenizedWords:
+def tokenized(
+    documents: Iterable[tuple[str, str]], rule: str = "caml", processes: int = 1, disk: Path | None = None
+) -> TokenizedWords:
     """Tokenize documents; the result does not depend on the number of processes.
+
+    Texts and word ids are never held in memory; the types, and some hundred bytes of each document, are.
 
     Args:
         documents: pairs of admission and text, consumed lazily.
         processes: number of worker processes.
+        disk: a folder for the ids, which stay there, in a file without a name, as long as the result is used; None for
+            that of temporary files.
 
     Raises:
         UserError: the rule is unknown.
     """
     tokenization.rule_named(rule)
     types: dict[str, int] = {}
-    ids, offsets = array("i"), array("q", [0])
+    offsets = array("q", [0])
     admissions: list[str] = []
 
     def batches() -> Iterator[list[str]]:
@@ -130,13 +137,19 @@ def tokenized(documents: Iterable[tuple[str, str]], rule: str = "caml", processe
             admissions.extend(admission for admission, _ in batch)
             yield [text for _, text in batch]
 
-    for batch_types, batch_ids, lengths in _in_order(functools.partial(_tokenized, rule=rule), batches(), processes):
-        # Batches are in document order, and their types in order of first occurrence; so are the corpus types.
-        corpus_ids = np.array([types.setdefault(word, len(types)) for word in batch_types], dtype=np.int32)
-        ids.frombytes(corpus_ids[batch_ids].tobytes())
-        offsets.extend(itertools.accumulate(lengths, initial=offsets.pop()))
+    with tempfile.TemporaryFile(dir=disk) as file:
+        for batch_types, batch_ids, lengths in _in_order(
+            functools.partial(_tokenized, rule=rule), batches(), processes
+        ):
+            # Batches are in document order, and their types in order of first occurrence; so are the corpus types.
+            corpus_ids = np.array([types.setdefault(word, len(types)) for word in batch_types], dtype=np.int32)
+            file.write(corpus_ids[batch_ids].tobytes())
+            offsets.extend(itertools.accumulate(lengths, initial=offsets.pop()))
+        file.flush()
+        # The map keeps the file.
+        ids = np.memmap(file, dtype=np.int32, mode="r") if offsets[-1] else np.empty(0, dtype=np.int32)
     notes = TokenizedNotes(
-        ids=np.frombuffer(ids, dtype=np.int32) if ids else np.empty(0, dtype=np.int32),
+        ids=ids,
         offsets=np.frombuffer(offsets, dtype=np.int64),
         admissions=admissions,
     )

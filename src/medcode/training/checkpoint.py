@@ -19,6 +19,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from medcode import io
+from medcode.engine.distributed import DistributedContext
 from medcode.errors import UserError
 
 STATE, FINISHED, LOCK, PROCESS = "state.pt", "finished.txt", "lock", "process.txt"
@@ -26,6 +27,8 @@ STATE, FINISHED, LOCK, PROCESS = "state.pt", "finished.txt", "lock", "process.tx
 
 def fingerprint(settings: dict[str, Any], paths: list[Path], model: torch.nn.Module) -> str:
     """Identify a training: two runs with one fingerprint compute the same weights.
+
+    But for rounding, where different numbers of processes share the batches.
 
     Args:
         settings: everything of params.yaml and of the model's file that training depends on.
@@ -138,6 +141,29 @@ class Checkpoints:
                 return torch.load(file, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise UserError(f"{path}: damaged checkpoint; delete {self.folder} and train again") from error
+
+
+def checkpoint_of_all(checkpoints: Checkpoints, context: DistributedContext) -> dict[str, Any] | None:
+    """Return the checkpoint from which all processes of a training go on, or None where there is none of use.
+
+    Another number of processes may go on with a training. One that has ended with another number is of no use: the sums
+    of more processes may differ in the last digits.
+
+    Raises:
+        UserError: the file is damaged; a process sees another training, or another checkpoint, than the main one.
+    """
+    checkpoint = checkpoints.load()
+    if checkpoint is not None:
+        state = checkpoint["state"]
+        if state["stopped"] and state.get("processes", 1) != context.size:
+            checkpoint = None
+    seen = [checkpoints.folder.name, None if checkpoint is None else checkpoint["state"]["global_step"]]
+    if context.broadcast(seen) != seen:
+        raise UserError(
+            f"{checkpoints.folder}: this machine does not see the data, the code or the checkpoint that the first one "
+            "does; all machines need the project on one disk, and one version of torch"
+        )
+    return checkpoint
 
 
 def remove_finished(root: Path, model: Path) -> None:

@@ -38,8 +38,10 @@ class HistoryWriter:
         """Write the learning curve of a seed so far, and log and print its last epoch, which took `times`."""
         self._write_curve(seed, history)
         self._log(seed, history[-1], times)
-        metrics = "  ".join(f"{k} {v:.4f}" for k, v in history[-1].items() if k not in ("epoch", "learning_rate"))
-        self._print(seed, f"epoch {history[-1]['epoch']:>3}  {metrics}  {times['seconds']:.1f} s")
+        row = history[-1]
+        metrics = "  ".join(f"{k} {v:.4f}" for k, v in row.items() if k not in ("epoch", "level", "learning_rate"))
+        level = f"  level {row['level']}" if "level" in row else ""
+        self._print(seed, f"epoch {row['epoch']:>3}{level}  {metrics}  {times['seconds']:.1f} s")
 
     def on_resume(self, seed: int, state: TrainState, folder: Path) -> None:
         """Write the learning curve, and print where a training resumes, or that it has ended already.

@@ -295,4 +295,5 @@ def _joined(train: Split, head: str, labels: np.ndarray, offsets: np.ndarray) ->
         offsets=np.concatenate([train.offsets, offsets]),
         targets=targets,
         spans=train.spans,
+        n_descriptions=train.n_descriptions + len(labels),
     )

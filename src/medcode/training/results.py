@@ -19,6 +19,7 @@ from medcode.models.base import Model, count_parameters
 from medcode.training.state import Result
 from medcode.training.validation import SCORING_BATCH
 
+NOT_OF_DEV = ("epoch", "level", "train_", "learning_rate")  # in the learning curve
 THRESHOLD_GRID = 100  # of the threshold that the model carries; Edin et al. 2023
 
 
@@ -133,6 +134,6 @@ def _seed_metrics(result: Result, thresholds: dict[str, float]) -> dict[str, Any
         "best_epoch": result.best_epoch,
         "stopped": result.stopped,
         **{name: x for name, x in best.items() if name.startswith("train_")},
-        "dev": {name: x for name, x in best.items() if not name.startswith(("epoch", "train_", "learning_rate"))},
+        "dev": {name: x for name, x in best.items() if not name.startswith(NOT_OF_DEV)},
         "thresholds": thresholds,
     }

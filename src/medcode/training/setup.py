@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from medcode.codes.tree import Path as TreePath
 from medcode.config import ModelSettings, Recipe
 from medcode.dataset import arrays, knowledge
 from medcode.dataset.embedding_table import embedding_table
@@ -36,7 +37,7 @@ def read(
         recipe: whether training reads descriptions, even if the model does not; the norm of word vectors; and the
             length at which documents are truncated.
         paths: inputs; and subword, encoder and pretrained for a model on subwords; sentences for a recipe that reads
-            them; knowledge for a model that needs terms or the tree.
+            them; knowledge for a model that needs terms or the tree, or a recipe with a curriculum.
         text: which text of a note is tokenized into subwords (`subword.text`).
 
     Returns:
@@ -60,6 +61,8 @@ def read(
     heads = data.heads_named(config.heads)
     spans_within = min(recipe.max_tokens, config.token_limit or recipe.max_tokens) if recipe.span_weight else None
     of_labels = label_knowledge(data, config, heads, paths)
+    if recipe.curriculum is not None and not config.needs_tree:
+        of_labels["tree"] = tree_of(heads, paths)
     if recipe.unit == "sentences":
         data = with_fragments(
             data,
@@ -98,12 +101,21 @@ def label_knowledge(
         terms = knowledge.read_terms(paths["knowledge"])
         found["terms"] = {head: terms[head] for head in heads}
     if config.needs_tree:
-        tree = knowledge.read_paths(paths["knowledge"])
-        found["tree"] = {head: tree[head] for head in heads}
+        found["tree"] = tree_of(heads, paths)
     if config.needs_cooccurrence:
         gold = {head: data.splits["train"].targets[head].matrix.astype(np.int64) for head in heads}
         found["cooccurrence"] = {head: (of_head.T @ of_head).tocsr() for head, of_head in gold.items()}
     return found
+
+
+def tree_of(heads: Iterable[str], paths: Mapping[str, Path]) -> dict[str, list[TreePath]]:
+    """Return the path of each label in the tree of codes, by head.
+
+    Raises:
+        UserError: data/knowledge holds none.
+    """
+    tree = knowledge.read_paths(paths["knowledge"])
+    return {head: tree[head] for head in heads}
 
 
 def text_tokenizer(

@@ -18,8 +18,9 @@ class TrainState:
         loss_sums: sums over the steps of the current epoch: `train_loss`, `train_loss_<head>` for several heads, and
             `train_span_loss` with `span_weight`.
         history: the learning curve, a row for each epoch that has ended.
-        best_epoch: the epoch whose weights to keep, counted from 1; 0 before the first has ended.
+        best_epoch: the epoch whose weights to keep, counted from 1; 0 before the first that can be kept has ended.
         stopped: why training has ended; empty until then.
+        processes: how many trained together last.
         times: what the current epoch has taken so far, `seconds` and `cpu_seconds`. No result depends on times.
         epoch_times: the same of each epoch that has ended.
     """
@@ -31,6 +32,7 @@ class TrainState:
     history: list[Row] = field(default_factory=list)
     best_epoch: int = 0
     stopped: str = ""
+    processes: int = 1
     times: Row = field(default_factory=dict)
     epoch_times: list[Row] = field(default_factory=list)
 

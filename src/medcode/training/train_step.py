@@ -69,7 +69,7 @@ class TrainStep:
         spans: dict[str, DeviceSpans] | None = None,
     ) -> None:
         self.spans = spans or {}
-        self.model, self.notes, self.targets, self.recipe, self.engine = model, notes, targets, recipe, engine
+        self.model, self.notes, self.recipe, self.engine = model, notes, recipe, engine
         self.context, self.device = context, notes.device
         self.loss_weights = recipe.loss_weights or model.loss_weights
         unweighted = sorted(model.heads.keys() - (self.loss_weights or model.heads).keys())
@@ -94,6 +94,16 @@ class TrainStep:
         self.network = context.wrap(network, self.device)
         self.epoch = torch.ones((), dtype=torch.int64, device=self.device)
         self.random = cuda_graphs.RandomStream(self.device)
+        self.train_on(targets, {})
+
+    def train_on(self, targets: dict[str, DeviceTargets], columns: dict[str, Tensor]) -> None:
+        """Train on some targets from now on.
+
+        Args:
+            targets: gold labels of the documents under each head.
+            columns: the logit of each of these labels, {head: int64 [labels]}; empty if they are those of the model.
+        """
+        self.targets, self.columns = targets, columns
         self.run = self.update  # or a graph of it
         if self.graphed:
             self.run = cuda_graphs.GraphedStep(self.update, cuda_graphs.CudaGraphs(), self.random)
@@ -166,7 +176,7 @@ class TrainStep:
     ) -> dict[str, Tensor]:
         """Return the losses of each document, a mean over the passes with what is added to it, {name: [B]}."""
         passes = [
-            document_losses(logits, targets, is_coded, self.recipe, self.loss_weights, "train_loss")
+            document_losses(self._of_labels(logits), targets, is_coded, self.recipe, self.loss_weights, "train_loss")
             for logits in output.logits
         ]
         losses = {name: sum(one[name] for one in passes) / len(passes) for name in passes[0]}
@@ -174,6 +184,10 @@ class TrainStep:
             losses["train_loss"] = losses["train_loss"] + penalty
             losses[name] = penalty
         return losses
+
+    def _of_labels(self, logits: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the logits of the labels that are trained."""
+        return {head: x.index_select(1, self.columns[head]) for head, x in logits.items()} if self.columns else logits
 
     def _span_loss(self, attention: dict[str, Tensor], documents: Tensor, micro_batch: Tensor, length: int) -> Tensor:
         """Return a micro-batch's share of the mean span loss of a batch, fp32 []."""

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -30,7 +30,8 @@ from medcode.engine.transfer import AsyncHostCopy, to_device
 from medcode.inference.scoring import split_notes
 from medcode.models.base import Model
 from medcode.training import early_stopping, lr_schedule, validation
-from medcode.training.checkpoint import Checkpoints
+from medcode.training.checkpoint import Checkpoints, checkpoint_of_all
+from medcode.training.curriculum import Curriculum, CurriculumTraining
 from medcode.training.losses import LossMeter, StepLosses
 from medcode.training.state import Result, Row, TrainState
 from medcode.training.timing import timed
@@ -54,6 +55,7 @@ class Trainer:
         on_epoch: called by the main process after every epoch, with the learning curve and the time of the epoch.
         on_resume: called by the main process with the state and the folder of the checkpoint that it resumes from.
         share_data_with: another training of the same data, recipe and engine, whose device data this one uses.
+        curriculum: the levels of the tree through which training goes down to the labels; None trains these alone.
 
     Raises:
         UserError: a head of the model has no weight in the recipe; the model cannot be trained in micro-batches; the
@@ -72,6 +74,7 @@ class Trainer:
         on_epoch: Callable[[list[Row], Row], None] = lambda history, times: None,
         on_resume: Callable[[TrainState, Path], None] = lambda state, folder: None,
         share_data_with: Trainer | None = None,
+        curriculum: Curriculum | None = None,
     ) -> None:
         self.model, self.recipe, self.engine, self.seed = model, recipe, engine, seed
         self.checkpoints, self.context = checkpoints, context or DistributedContext()
@@ -88,8 +91,13 @@ class Trainer:
         self.stepper = TrainStep(
             model, on_device.train_notes, on_device.train_targets, recipe, engine, self.context, on_device.train_spans
         )
+        self.curriculum = None
+        if curriculum is not None:
+            self.curriculum = CurriculumTraining(curriculum, model, self.stepper, self.train_split, recipe)
+        self.epochs_above = 0 if curriculum is None else curriculum.epochs
+        self.epochs = self.epochs_above + recipe.epochs
         self.floor = validation.floor(self.train_split, self.dev_split, list(model.heads), recipe)
-        self.state = TrainState()
+        self.state = TrainState(processes=self.context.size)
         self.losses = LossMeter(self.state.loss_sums)
         self._begin_epoch()
 
@@ -104,11 +112,15 @@ class Trainer:
         return self.state.step_in_epoch == len(self.batches)
 
     def restore(self) -> None:
-        """Restore the last checkpoint, if there is one."""
-        checkpoint = self.checkpoints.load()
+        """Restore the last checkpoint, if there is one of use.
+
+        Raises:
+            UserError: a process sees another training, or another checkpoint, than the main one.
+        """
+        checkpoint = checkpoint_of_all(self.checkpoints, self.context)
         if checkpoint is None:
             return
-        self.state = TrainState(**checkpoint["state"])
+        self.state = replace(TrainState(**checkpoint["state"]), processes=self.context.size)
         self.losses = LossMeter(self.state.loss_sums)
         if not self.done:  # a training that has ended needs only the best weights, which `finish` reads
             self.model.load_state_dict(checkpoint["model"])
@@ -150,14 +162,17 @@ class Trainer:
             self._evaluate()
         state.epoch_times.append(dict(state.times))
         state.times.clear()
-        if early_stopping.should_stop(self._monitored(), self.recipe.patience, lowest=self._lowest, floor=self.floor):
-            state.stopped = f"{self.recipe.patience} epochs without a better {self.recipe.monitor}"
-        elif state.epoch == self.recipe.epochs:
+        monitored, patience = self._monitored(), self.recipe.patience
+        if monitored and early_stopping.should_stop(monitored, patience, lowest=self._lowest, floor=self.floor):
+            state.stopped = f"{patience} epochs without a better {self.recipe.monitor}"
+        elif state.epoch == self.epochs:
             state.stopped = "last epoch"
         if self.context.is_main:
             if state.best_epoch == state.epoch:
                 self.checkpoints.save_best(state.epoch, self.model.state_dict())
             self.on_epoch(state.history, state.epoch_times[-1])
+        if self.curriculum is not None and not self.done:
+            self.curriculum.descend(state.epoch - 1)
         self.save()
         if not self.done:
             self._begin_epoch()
@@ -166,13 +181,16 @@ class Trainer:
         """End the epoch in the state: its row of the learning curve, with the metrics on dev, and the best epoch."""
         state = self.state
         self.losses.flush()
-        row = {"epoch": state.epoch + 1}
+        row = {"epoch": state.epoch + 1} | ({} if self.curriculum is None else self.curriculum.level(state.epoch))
         row |= {name: total / len(self.batches) for name, total in state.loss_sums.items()}
         lr = self._learning_rate(state.global_step - 1)
         self.model.before_evaluation(self.train_counts)
         if self.context.is_main:
             weights = self.stepper.loss_weights
-            row |= validation.evaluate(self.model, self.dev_split, self.device_data, weights, self.recipe, self.engine)
+            columns = {} if self.curriculum is None else self.curriculum.representatives(state.epoch)
+            row |= validation.evaluate(
+                self.model, self.dev_split, self.device_data, weights, self.recipe, self.engine, columns
+            )
             row["learning_rate"] = lr
         state.history.append(self.context.broadcast(row))
         state.epoch, state.step_in_epoch = state.epoch + 1, 0
@@ -204,6 +222,8 @@ class Trainer:
 
     def _begin_epoch(self) -> None:
         self.batches = self.epoch_batches(self.state.epoch)
+        if self.curriculum is not None:
+            self.curriculum.enter(self.state.epoch)
         self.bar: tqdm | None = None
         self.stepper.network.train()
 
@@ -212,7 +232,7 @@ class Trainer:
         self.bar = self.bar or tqdm(
             total=len(self.batches),
             initial=self.state.step_in_epoch,
-            desc=f"seed {self.seed}, epoch {self.state.epoch + 1}/{self.recipe.epochs}",
+            desc=f"seed {self.seed}, epoch {self.state.epoch + 1}/{self.epochs}",
             unit="batch",
             disable=None if self.context.is_main else True,
             leave=False,
@@ -258,13 +278,15 @@ class Trainer:
         return "dev_loss" if self._lowest else self.recipe.monitor
 
     def _monitored(self) -> list[float]:
-        """Return the monitored metric after each epoch so far."""
-        return [row[self._monitor] for row in self.state.history]
+        """Return the monitored metric after each epoch so far, without those of a curriculum above the labels."""
+        return [row[self._monitor] for row in self.state.history[self.epochs_above :]]
 
     def _best_epoch(self) -> int:
+        if not (monitored := self._monitored()):
+            return 0
         if self.recipe.restore == "last":
             return len(self.state.history)
-        return early_stopping.best(self._monitored(), lowest=self._lowest) + 1
+        return self.epochs_above + early_stopping.best(monitored, lowest=self._lowest) + 1
 
     def _learning_rate(self, step: int) -> float:
-        return lr_schedule.learning_rate(self.recipe, step, len(self.batches) * self.recipe.epochs, self._monitored())
+        return lr_schedule.learning_rate(self.recipe, step, len(self.batches) * self.epochs, self._monitored())

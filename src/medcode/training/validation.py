@@ -28,6 +28,7 @@ def evaluate(
     loss_weights: dict[str, float] | None,
     recipe: Recipe,
     engine: Training,
+    columns: dict[str, np.ndarray] | None = None,
 ) -> Row:
     """Return the losses on dev, and metrics over the documents that were coded in each head's system.
 
@@ -40,11 +41,14 @@ def evaluate(
         loss_weights: of the heads; None gives each weight 1.
         recipe: `monitor_heads` says whether each metric is that of the first head or a mean over all.
         engine: the precision.
+        columns: the label whose logit each label takes, {head: int64 [Y]}: within a curriculum, the one that stands for
+            the node above it; None or empty if each takes its own.
 
     Raises:
         UserError: the monitored metric cannot be computed on dev.
     """
     logits = score_documents(model, data.dev_notes, SCORING_BATCH, engine.precision, dev.fragments)
+    logits |= {head: logits[head][:, labels] for head, labels in (columns or {}).items()}
     scores, documents = {head: torch.from_numpy(x) for head, x in logits.items()}, torch.arange(len(dev))
     targets = {head: labels.rows(documents) for head, labels in data.dev_targets.items()}
     is_coded = {head: labels.coded(documents) for head, labels in data.dev_targets.items()}

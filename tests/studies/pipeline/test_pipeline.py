@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shutil
 from pathlib import Path
@@ -16,7 +17,6 @@ from medcode.errors import UserError
 from medcode.reruns.stages import project as project_of
 from medcode.studies.definition import resolve, study
 from medcode.studies.pipeline import pipeline
-from medcode.studies.pipeline.data_pipeline import MODEL_OPTIONS
 from medcode.studies.pipeline.workflow import StageCommand
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,8 +56,7 @@ def test_the_data_pipeline_repeats_the_stages_of_the_main_workflow(project):
     for name, stage in stages.items():
         if name == "settings":
             continue
-        # What the main workflow looks up for its model, studies look up for all of theirs.
-        assert options(stage["cmd"]) == [part for part in options(main[name]["cmd"]) if part not in MODEL_OPTIONS]
+        assert options(stage["cmd"]) == options(main[name]["cmd"])
         assert [d for d in stage["deps"] if CODE.match(d)] == [d for d in main[name]["deps"] if CODE.match(d)]
         outs = [next(iter(out)) for out in stage["outs"]]
         assert len(outs) == sum(len(main[name].get(key, [])) for key in ("outs", "metrics", "plots"))
@@ -125,6 +124,8 @@ def test_settings_of_a_part_are_those_of_its_corpus(tmp_path):
     assert sections["corpus"] == {"corpus": "codiesp"}
     assert sections["corpora"] == {"corpora": {"codiesp": {"track": "D", "language": "es"}}}
     assert "src/medcode/corpora/codiesp.py" in (tmp_path / "out/code/extract.json").read_text()
+    # What the main workflow looks up for its training, studies look up for all of theirs.
+    assert json.loads((tmp_path / "out/code/needs.json").read_text()) == {"terms": True, "tree": True}
 
 
 def test_each_row_and_seed_is_a_stage_with_separate_settings(project):

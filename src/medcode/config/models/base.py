@@ -29,10 +29,12 @@ class ModelConfig(Section):
         shares_features: whether the model has one label attention per head on features that the heads share.
         fits_at_once: whether its weights are fitted at once rather than in steps.
         tokenize_rule: the rule by which notes must be tokenized (`tokenize.rule`); None for any.
+        plain_labels: whether a label is nothing but its query and output vector in the label attention of its head.
         needs_...: whether the model's constructor takes the field of `ModelInputs` of that name in training.
     """
 
     shares_features: ClassVar[bool] = False
+    plain_labels: ClassVar[bool] = True
     fits_at_once: ClassVar[bool] = False
     tokenize_rule: ClassVar[str | None] = None
     needs_descriptions: ClassVar[bool] = False
@@ -61,6 +63,11 @@ class ModelConfig(Section):
         A model class whose positions are not the tokens says which are, with `marked_positions`.
         """
         return self.shares_features
+
+    @property
+    def takes_curriculum(self) -> bool:
+        """Whether a label can start from another one, that of the level above, by its rows in `attention[head]`."""
+        return self.shares_features and self.attends_to_tokens and self.plain_labels
 
     @property
     def token_limit(self) -> int | None:

@@ -20,6 +20,7 @@ class DlacConfig(EncoderConfig):
 
     published_size: ClassVar[str] = "longformer-base"
     needs_descriptions: ClassVar[bool] = True
+    plain_labels: ClassVar[bool] = False  # queries start from titles
 
     chunks: Literal["joined", "averaged"]
     title_size: Annotated[Width, Field(le=2_048)]

@@ -15,6 +15,7 @@ class DrCamlConfig(ModelConfig):
 
     shares_features: ClassVar[bool] = True
     needs_descriptions: ClassVar[bool] = True
+    plain_labels: ClassVar[bool] = False  # it has a description too
 
     filters: Width
     kernel: Kernel

@@ -16,6 +16,7 @@ class JointLaatConfig(ModelConfig):
     """Options of JointLAAT."""
 
     shares_features: ClassVar[bool] = True
+    plain_labels: ClassVar[bool] = False  # a code also depends on all categories
 
     heads: list[str] = Field(["icd", FIRST_LEVEL], min_length=1)
     rnn: Literal["lstm", "gru"]

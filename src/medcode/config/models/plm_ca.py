@@ -16,6 +16,7 @@ class PlmCaConfig(EncoderConfig):
 
     published_size: ClassVar[str] = "roberta-base-pm"
     needs_titles: ClassVar[bool] = True
+    plain_labels: ClassVar[bool] = False  # it may share its output vector, or start from its title
 
     output: Literal["shared", "per_label"]
     queries: Literal["random", "titles"]

@@ -25,8 +25,6 @@ SETTINGS_FILE = str("studies" / datasets.SETTINGS)
 SETTINGS_OPTIONS = {"--params": PARAMS_FILE, "--models": "configs/models", "--changes": SETTINGS_FILE}
 # Stages that measure a corpus, or belong to the model of the main workflow.
 EXCLUDED_STAGES = {"baseline", "corpus_stats", "coverage", "recipe", "train"}
-# What a data stage makes for one model alone, studies make for all.
-MODEL_OPTIONS = ("--model",)
 # Keys of params.yaml besides the corpus that select outputs: one folder for each value.
 AXES = ("label_set", "encoder")
 
@@ -92,7 +90,7 @@ class DataPipeline:
         """
         params = str(ROOT / corpus / "settings" / f"{axes.get('encoder', 'params')}.yaml")
         moved = command.map_values(lambda value: self.study_path(value, corpus, **axes))
-        return moved.replace_options({"--params": params}).without(MODEL_OPTIONS)
+        return moved.replace_options({"--params": params})
 
     def target(self, path: str, corpus: str, **axes: str) -> str:
         """Return the target of `dvc repro` that makes a path of the main workflow for a corpus.
