@@ -24,8 +24,9 @@ class Parameters(config.Section):
 def main(params: Parameters, notes: Path, out: Path, metrics: Path) -> None:
     is_large = notes.is_file() and notes.stat().st_size > LARGE_FILE
     processes = min(os.cpu_count() or 1, MAX_PROCESSES) if is_large else 1
-    words = tokens.tokenized(tokens.documents_of(notes), params.tokenize.rule, processes, disk=out.parent)
-    words.write(out)
+    with io.spool(out) as spool:
+        words = tokens.tokenized(tokens.documents_of(notes), params.tokenize.rule, processes, spool)
+        words.write(out)
     io.write_metrics(metrics, {"rule": params.tokenize.rule, **words.counts()})
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-import tempfile
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -111,17 +111,16 @@ def _tokenized(texts: list[str], rule: str) -> tuple[list[str], np.ndarray, list
 
 
 def tokenized(
-    documents: Iterable[tuple[str, str]], rule: str = "caml", processes: int = 1, disk: Path | None = None
+    documents: Iterable[tuple[str, str]], rule: str = "caml", processes: int = 1, spool: BinaryIO | None = None
 ) -> TokenizedWords:
     """Tokenize documents; the result does not depend on the number of processes.
 
-    Texts and word ids are never held in memory; the types, and some hundred bytes of each document, are.
+    With a spool neither texts nor word ids are held in memory, only the types, and some hundred bytes of each document.
 
     Args:
         documents: pairs of admission and text, consumed lazily.
         processes: number of worker processes.
-        disk: a folder for the ids, which stay there, in a file without a name, as long as the result is used; None for
-            that of temporary files.
+        spool: an open, empty file that keeps the ids as long as the result is used; None keeps them in memory.
 
     Raises:
         UserError: the rule is unknown.
@@ -137,23 +136,26 @@ def tokenized(
             admissions.extend(admission for admission, _ in batch)
             yield [text for _, text in batch]
 
-    with tempfile.TemporaryFile(dir=disk) as file:
-        for batch_types, batch_ids, lengths in _in_order(
-            functools.partial(_tokenized, rule=rule), batches(), processes
-        ):
-            # Batches are in document order, and their types in order of first occurrence; so are the corpus types.
-            corpus_ids = np.array([types.setdefault(word, len(types)) for word in batch_types], dtype=np.int32)
-            file.write(corpus_ids[batch_ids].tobytes())
-            offsets.extend(itertools.accumulate(lengths, initial=offsets.pop()))
-        file.flush()
-        # The map keeps the file.
-        ids = np.memmap(file, dtype=np.int32, mode="r") if offsets[-1] else np.empty(0, dtype=np.int32)
+    written = BytesIO() if spool is None else spool
+    for batch_types, batch_ids, lengths in _in_order(functools.partial(_tokenized, rule=rule), batches(), processes):
+        # Batches are in document order, and their types in order of first occurrence; so are the corpus types.
+        corpus_ids = np.array([types.setdefault(word, len(types)) for word in batch_types], dtype=np.int32)
+        written.write(corpus_ids[batch_ids].tobytes())
+        offsets.extend(itertools.accumulate(lengths, initial=offsets.pop()))
+    written.flush()
     notes = TokenizedNotes(
-        ids=ids,
+        ids=_ids(written) if offsets[-1] else np.empty(0, dtype=np.int32),
         offsets=np.frombuffer(offsets, dtype=np.int64),
         admissions=admissions,
     )
     return TokenizedWords(notes, list(types))
+
+
+def _ids(written: BinaryIO) -> np.ndarray:
+    """Return the ids that a file or a buffer holds, int32; those of a file stay on the disk."""
+    if isinstance(written, BytesIO):
+        return np.frombuffer(written.getbuffer(), dtype=np.int32)
+    return np.memmap(written, dtype=np.int32, mode="r")
 
 
 def _in_order(function: Callable[[Any], Any], items: Iterable[Any], processes: int) -> Iterator[Any]:
