@@ -62,7 +62,8 @@ FIELDS = fields()
 
 def accepts(kind: Any, value: int) -> bool:
     adapter = TypeAdapter(kind)
-    for shape in (value, [value]):
+    length = adapter.json_schema().get("minItems", 1)
+    for shape in (value, [value] * length):
         try:
             adapter.validate_python(shape, strict=True)
         except ValidationError:
