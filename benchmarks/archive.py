@@ -14,8 +14,10 @@ import gzip
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,12 +69,21 @@ def write_archive(folder: Path, texts: list[str], number: int) -> int:
 
 
 def run_stage(name: str, *arguments: str | Path) -> tuple[float, float]:
-    """Run a stage, and return its CPU seconds and the peak memory of its main process in MiB."""
+    """Run a stage, and return its CPU seconds and the peak memory of its main process in MiB.
+
+    Pages of files that are mapped into memory do not count: the system takes them back when it needs room.
+    """
     process = subprocess.Popen([sys.executable, f"stages/{name}.py", *map(str, arguments)])
-    _, status, usage = os.wait4(process.pid, 0)
+    peak, ended = 0, 0
+    while not ended:
+        time.sleep(0.1)
+        status_file = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+        found = re.search(r"^RssAnon:\s+(\d+) kB", status_file, re.MULTILINE)
+        peak = max(peak, int(found[1]) if found else 0)
+        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
     if status:
         sys.exit(f"{name} failed")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return usage.ru_utime + usage.ru_stime, peak / 1024
 
 
 def size_of(path: Path) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +97,20 @@ def test_a_note_of_five_megabytes_is_tokenized_completely():
     tokens = tokenized([("a", "pain in the chest, radiating to the left arm; " * 110_000)])
     assert len(tokens.types) == 8
     assert np.array_equal(tokens.notes.ids, np.tile(tokens.notes.ids[:9], 110_000))
+
+
+def test_notes_that_have_been_read_do_not_stay_in_memory(tmp_path):
+    texts = [random.Random(i).randbytes(5_000).hex() for i in range(4_000)]  # 40 MB, of which zstd makes 20
+    schema = pa.schema([("admission_id", pa.string()), ("text", pa.large_string())])
+    batches = (pa.record_batch([[str(i)] * 50, texts[i : i + 50]], schema) for i in range(0, len(texts), 50))
+    io.write_batches(tmp_path / "notes.parquet", batches, schema)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in documents_of(tmp_path / "notes.parquet")) == len(texts)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 LIMITED = """

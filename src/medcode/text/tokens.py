@@ -182,7 +182,8 @@ def documents_of(notes: str | os.PathLike) -> Iterator[tuple[str, str]]:
     """
     try:
         with open(notes, "rb") as file:
-            table = pq.ParquetFile(file)
+            # pyarrow's default keeps what it has read of every row group until the end.
+            table = pq.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
             bar = tqdm(total=table.metadata.num_rows, desc="tokenize", unit="note", disable=None)
             for batch in table.iter_batches(batch_size=_BATCH, columns=["admission_id", "text"]):
                 yield from zip(batch["admission_id"].to_pylist(), batch["text"].to_pylist(), strict=True)
