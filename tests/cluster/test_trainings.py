@@ -63,7 +63,7 @@ def test_a_lost_training_goes_on_and_the_results_are_the_same(cluster, long):
 
 def test_ctrl_c_ends_all_and_saves_checkpoints(cluster, long):
     long.define(epochs=60)
-    assert not checkpoints(long)
+    shutil.rmtree(long.folder / "checkpoints", ignore_errors=True)  # those of finished trainings
     study = long.start("--ray", cluster.address)
     long.wait_until(study, lambda epochs: sum(number >= 1 for number in epochs.values()) == 2)
     os.killpg(study.pid, signal.SIGINT)
