@@ -21,6 +21,7 @@ from medcode.config.checking import (
     check_run,
 )
 from medcode.config.corpora import SYNTHETIC
+from medcode.engine import torchrun
 from medcode.errors import collect
 from medcode.reruns.stages import choice, code_of, project
 
@@ -36,6 +37,7 @@ def main(params: Path, models: Path, raw: Path, lists: Path, official: Path, out
         lambda: check_evidence(params, raw),
         lambda: check_list(params, "reference.titles", parameters.reference.titles, f"for none set {NO_TITLES}"),
         lambda: check_list(params, "reference.synonyms", parameters.reference.synonyms, f"for none set {NO_SYNONYMS}"),
+        lambda: torchrun.check_meeting(parameters.training, os.environ),
         lambda: check_list(params, "open.codes", parameters.open.codes, f"for all codes set {ALL_CODES}"),
     )
     modules = choice(parameters.corpus, *settings)

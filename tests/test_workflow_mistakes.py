@@ -68,6 +68,11 @@ def test_a_mistake_on_the_command_line_is_reported_before_anything_runs(clean, c
         ({"open": {"mention": True}}, "params.yaml: open.mention: unknown key; did you mean 'mentions'?"),
         ({"recipe": "publishd"}, f"{CAML}: recipes: there is no publishd; did you mean 'published'?"),
         ({"encoder": "minilm"}, "params.yaml: encoder: caml reads words and has no encoder; set encoder: none"),
+        (
+            {"training": {"nodes": 2}},
+            "training.nodes: 2 machines meet at the first one, and PET_MASTER_ADDR does not name it; set it to its "
+            "name or address on every machine (docs/SCALE.md)",
+        ),
         ({"seed": -1}, "params.yaml: seed: Input should be greater than or equal to 0, found -1"),
         ({"modle": "cnn"}, "params.yaml: modle: unknown key; did you mean 'model'?"),
     ],

@@ -22,6 +22,8 @@ LONGEST_FIELD = 2**26  # characters; a longer one in a CSV file lacks its closin
 NAME = re.compile(r"[^\W\d][\w.;/#-]{0,60}")
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # other than commas
 PARQUET_ROWS = 64  # read at a time
+# Of pyarrow's ParquetFile, whose defaults read a whole row group at once, and keep those of before.
+STREAMED = {"pre_buffer": False, "buffer_size": 2**20}
 NOT_UTF8 = "not UTF-8 text"
 CONVERT = "convert it, for instance with iconv -f UTF-16 -t UTF-8"
 
@@ -104,7 +106,7 @@ def csv_header(path: Path) -> list[str]:
 
 
 def parquet(path: Path, file: IO[bytes]) -> Any:
-    """Open a Parquet file so that not a whole row group is read at once.
+    """Open a Parquet file so that little of it is in memory at once.
 
     Raises:
         UserError: it is none.
@@ -113,7 +115,7 @@ def parquet(path: Path, file: IO[bytes]) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
+        return pq.ParquetFile(file, **STREAMED)
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: not a parquet table") from error
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 
 from medcode import __version__
 from medcode.cluster.connection import connected, join
@@ -19,9 +19,7 @@ def test_an_address_has_a_host_and_a_port(address):
 
 
 def test_nothing_answers():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     for wrong in (address, "127.0.0.1:99999"):
         with pytest.raises(UserError, match=f"--ray: no Ray cluster answers at {wrong} "), connected(wrong):
             pass

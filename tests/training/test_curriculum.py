@@ -284,10 +284,11 @@ def test_recorded_steps_are_recorded_again_on_each_level(
 
     def recorder():
         state = trainer.stepper.optimizer.state
-        changed = lambda: [  # noqa: E731
-            *trainer.model.state_dict().values(), *trainer.model.parameters(),
-            *(moment for moments in state.values() for moment in moments.values()),
-        ]  # fmt: skip
+
+        def changed():
+            moments = (moment for of_parameter in state.values() for moment in of_parameter.values())
+            return [*trainer.model.state_dict().values(), *trainer.model.parameters(), *moments]
+
         recorders.append(OperationRecorder(changed))
         return recorders[-1]
 

@@ -22,6 +22,24 @@ def is_needed(training: Training) -> bool:
     return training.nodes * training.processes > 1 and "WORLD_SIZE" not in os.environ
 
 
+def check_meeting(training: Training, environment: Mapping[str, str]) -> None:
+    """Check that several machines have a place to meet, and this one a number.
+
+    Raises:
+        UserError: they have none, or this one has a number that no machine can have.
+    """
+    if training.nodes == 1:
+        return
+    if not environment.get(ADDRESS):
+        raise UserError(
+            f"training.nodes: {training.nodes} machines meet at the first one, and {ADDRESS} does not name it; "
+            f"set it to its name or address on every machine (docs/SCALE.md)"
+        )
+    rank = environment.get(RANK, "0")
+    if not rank.isdecimal() or int(rank) >= training.nodes:
+        raise UserError(f"{RANK}: expected a number from 0 to {training.nodes - 1}, one for each machine, found {rank}")
+
+
 def command(training: Training, script: Sequence[str], environment: Mapping[str, str]) -> list[str]:
     """Return the command that starts a script under torchrun.
 
@@ -31,17 +49,10 @@ def command(training: Training, script: Sequence[str], environment: Mapping[str,
         environment: variables that say where several machines meet.
 
     Raises:
-        UserError: several machines have no place to meet, or this one has a number that no machine can have.
+        UserError: as for `check_meeting`.
     """
     torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={training.processes}"]
     if training.nodes == 1:
         return [*torchrun, "--standalone", *script]
-    if not environment.get(ADDRESS):
-        raise UserError(
-            f"training.nodes: {training.nodes} machines meet at the first one, and {ADDRESS} does not name it; "
-            f"set it to its name or address on every machine (docs/SCALE.md)"
-        )
-    rank = environment.get(RANK, "0")
-    if not rank.isdecimal() or int(rank) >= training.nodes:
-        raise UserError(f"{RANK}: expected a number from 0 to {training.nodes - 1}, one for each machine, found {rank}")
+    check_meeting(training, environment)
     return [*torchrun, f"--nnodes={training.nodes}", f"--rdzv_conf=timeout={WAIT_SECONDS}", *script]

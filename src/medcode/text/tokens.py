@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from medcode import io
 from medcode.errors import UserError
+from medcode.table_files import STREAMED
 from medcode.text import tokenization
 from medcode.text.tokenized_notes import WORD_IDS, TokenizedNotes
 
@@ -182,8 +183,7 @@ def documents_of(notes: str | os.PathLike) -> Iterator[tuple[str, str]]:
     """
     try:
         with open(notes, "rb") as file:
-            # pyarrow's default keeps what it has read of every row group until the end.
-            table = pq.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
+            table = pq.ParquetFile(file, **STREAMED)
             bar = tqdm(total=table.metadata.num_rows, desc="tokenize", unit="note", disable=None)
             for batch in table.iter_batches(batch_size=_BATCH, columns=["admission_id", "text"]):
                 yield from zip(batch["admission_id"].to_pylist(), batch["text"].to_pylist(), strict=True)
